@@ -1,0 +1,103 @@
+"""The exceptions of ign-deploy; each class owns a stable code and an exit code.
+
+    IgnDeployError            internal       1   a bug in ign-deploy
+    ├── ConfigurationError    configuration  2   settings, options, usage
+    ├── PackagingError        packaging      3   the project could not be built
+    ├── SigningError          signing        4   the module could not be signed
+    │   └── IdentityError     identity       4   key, certificate, keystore or password
+    ├── VerificationError     verification   5   a module is not what it should be (findings)
+    ├── RepositoryError       repository     6   the store refused or failed
+    │   ├── VersionConflict   conflict       6   the version is published with other bytes
+    │   └── NotInRepository   not-found      6   no such module or version
+    └── NetworkError          network        9   no connection, time-out, TLS
+
+A message says what happened, observed against expected; the hint says, in the imperative, what
+to do. Neither ever holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from ign_deploy.module.findings import Finding
+
+
+class IgnDeployError(Exception):
+    """Base of every error that ign-deploy raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigurationError(IgnDeployError):
+    """A setting, an option or the way of calling is wrong."""
+
+    code = "configuration"
+    exit_code = 2
+
+
+class PackagingError(IgnDeployError):
+    """The project could not be turned into a module."""
+
+    code = "packaging"
+    exit_code = 3
+
+
+class SigningError(IgnDeployError):
+    """The module could not be signed."""
+
+    code = "signing"
+    exit_code = 4
+
+
+class IdentityError(SigningError):
+    """The signing key, its certificates, the keystore or a password can't be used."""
+
+    code = "identity"
+
+
+class VerificationError(IgnDeployError):
+    """A module is not what it should be.
+
+    ``findings`` holds every reason, worst first; the message sums them up.
+    """
+
+    code = "verification"
+    exit_code = 5
+
+    def __init__(self, message: str, *, hint: str = "", findings: Sequence[Finding] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.findings: tuple[Finding, ...] = tuple(findings)
+
+
+class RepositoryError(IgnDeployError):
+    """The repository refused a request or could not serve it."""
+
+    code = "repository"
+    exit_code = 6
+
+
+class VersionConflict(RepositoryError):
+    """The version is already published with other bytes; nothing was changed."""
+
+    code = "conflict"
+
+
+class NotInRepository(RepositoryError):
+    """The repository has no such module or version."""
+
+    code = "not-found"
+
+
+class NetworkError(IgnDeployError):
+    """A host could not be reached, or the connection failed until the deadline."""
+
+    code = "network"
+    exit_code = 9

@@ -1,0 +1,1 @@
+"""What an Ignition module is: descriptor, archive, signature files, findings. Pure code."""

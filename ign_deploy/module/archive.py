@@ -1,0 +1,243 @@
+"""Safe reading of a module's ZIP: everything suspicious is refused before a byte is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, cast
+
+from zlib_ng import zlib_ng
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.findings import Finding, error, errors_among
+from ign_deploy.module.zip_directory import read_directory
+from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_layout import locate_members
+from ign_deploy.module.zip_records import DEFLATED
+
+# The library's type stub declares its exception as an instance.
+_InflateError = cast("type[Exception]", zlib_ng.error)
+
+# Small enough to stay in the processor's cache between reading, inflating and hashing.
+BLOCK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an archive may demand of us; sizes in bytes.
+
+    ``max_ratio`` (uncompressed to compressed) counts only for entries above ``ratio_floor``:
+    a small text may well shrink a thousandfold.
+    """
+
+    max_entries: int = 100_000
+    max_entry_size: int = 4 << 30
+    max_total_size: int = 16 << 30
+    max_ratio: int = 200
+    ratio_floor: int = 32 << 20
+
+
+class Archive(AbstractContextManager["Archive"]):
+    """An opened archive whose structure has been checked.
+
+    ``entries`` stand in the order of the central directory; ``findings`` holds what deserves a
+    warning but is no reason to refuse the file. Safe for use by several threads at once.
+    """
+
+    def __init__(
+        self, path: Path, descriptor: int, entries: tuple[Entry, ...], findings: tuple[Finding, ...]
+    ):
+        self.path = path
+        self.entries = entries
+        self.findings = findings
+        self._descriptor = descriptor
+        self._by_name = {entry.name: entry for entry in entries}
+
+    @classmethod
+    def open(cls, path: Path, *, limits: Limits | None = None) -> Self:
+        """Open ``path`` and check it; raises VerificationError with a finding per defect.
+
+        A file that can't be opened at all is a VerificationError too.
+        """
+        descriptor = _open_file(path)
+        try:
+            size = os.fstat(descriptor).st_size
+            raw_entries = read_directory(descriptor, size, limits or Limits())
+            findings = list(check_sizes(raw_entries.entries, limits or Limits()))
+            findings += raw_entries.findings
+            _refuse_errors(findings)
+            entries, layout_findings = locate_members(descriptor, raw_entries)
+            findings += layout_findings
+            _refuse_errors(findings)
+        except VerificationError as problem:
+            os.close(descriptor)
+            raise _named(path, problem) from problem.__cause__
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, entries, tuple(findings))
+
+    def close(self) -> None:
+        """Close the file; the archive can't be read any more."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def entry(self, name: str) -> Entry | None:
+        """Return the entry of this very name, or None."""
+        return self._by_name.get(name)
+
+    def file_size(self) -> int:
+        """Return the size of the archive file in bytes."""
+        return os.fstat(self._descriptor).st_size
+
+    def file_blocks(self) -> Iterator[bytes]:
+        """Yield the archive file itself, from its first byte to its last."""
+        offset = 0
+        while block := os.pread(self._descriptor, BLOCK, offset):
+            offset += len(block)
+            yield block
+
+    def chunks(
+        self, entry: Entry, *, on_raw: Callable[[bytes], None] | None = None
+    ) -> Iterator[bytes]:
+        """Yield the uncompressed content of ``entry`` in pieces of at most 64 KiB.
+
+        ``on_raw`` gets each block of the stored form (still compressed) as it is read. CRC and
+        size are checked at the end: only a generator that ran out has delivered sound content.
+        Raises VerificationError for damaged content.
+        """
+        blocks = self._raw_blocks(entry, on_raw)
+        pieces = _inflate(entry, blocks) if entry.method == DEFLATED else blocks
+        crc = size = 0
+        try:
+            for piece in pieces:
+                size += len(piece)
+                if size > entry.size:
+                    raise _damaged(entry, f"holds more than the {entry.size} bytes it announces")
+                crc = zlib_ng.crc32(piece, crc)
+                yield piece
+        except _InflateError as cause:
+            raise _damaged(entry, "can't be inflated") from cause
+        if size != entry.size:
+            raise _damaged(entry, f"holds {size} bytes, expected {entry.size}")
+        if crc != entry.crc32:
+            raise _damaged(entry, f"has CRC {crc:08x}, expected {entry.crc32:08x}")
+
+    def read(self, entry: Entry, *, limit: int) -> bytes:
+        """Return the whole content of ``entry``; raises VerificationError above ``limit`` bytes."""
+        if entry.size > limit:
+            problem = error(
+                "entry-too-large",
+                f"{entry.name} has {entry.size} bytes, at most {limit} are read",
+                place=entry.name,
+                hint="make the file smaller.",
+            )
+            raise VerificationError(
+                f"{self.path.name}: {problem.message}", hint=problem.hint, findings=(problem,)
+            )
+        return b"".join(self.chunks(entry))
+
+    def _raw_blocks(self, entry: Entry, on_raw: Callable[[bytes], None] | None) -> Iterator[bytes]:
+        offset, remaining = entry.data_offset, entry.compressed_size
+        while remaining:
+            block = os.pread(self._descriptor, min(BLOCK, remaining), offset)
+            if not block:
+                raise _damaged(entry, "ends before its data: the file changed while it was read")
+            offset += len(block)
+            remaining -= len(block)
+            if on_raw is not None:
+                on_raw(block)
+            yield block
+
+
+def check_sizes(entries: tuple[Entry, ...], limits: Limits) -> Iterator[Finding]:
+    """Find entries that would cost more memory, disk or time than a module has any need for."""
+    total = 0
+    for entry in entries:
+        total += entry.size
+        if entry.size > limits.max_entry_size:
+            yield error(
+                "entry-too-large",
+                f"{entry.name} announces {entry.size} bytes, allowed are {limits.max_entry_size}",
+                place=entry.name,
+            )
+        elif entry.size > limits.ratio_floor and entry.size > limits.max_ratio * max(
+            entry.compressed_size, 1
+        ):
+            yield error(
+                "zip-bomb",
+                f"{entry.name} inflates {entry.compressed_size} to {entry.size} bytes: a ZIP bomb",
+                place=entry.name,
+                hint="don't open this file; ask its author how it was made.",
+            )
+    if total > limits.max_total_size:
+        yield error(
+            "archive-too-large",
+            f"the content has {total} bytes, at most {limits.max_total_size} are allowed",
+        )
+
+
+def _inflate(entry: Entry, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    inflater = zlib_ng.decompressobj(-15)
+    for block in blocks:
+        pending = block
+        while pending and not inflater.eof:
+            piece = inflater.decompress(pending, BLOCK)
+            pending = inflater.unconsumed_tail
+            if piece:
+                yield piece
+        if inflater.unused_data or pending:
+            raise _damaged(entry, "has bytes behind its compressed data")
+    # The input is used up; what may still be inside is output that didn't fit into a piece.
+    while piece := inflater.decompress(b"", BLOCK):
+        yield piece
+    if not inflater.eof:
+        raise _damaged(entry, "ends in the middle of its compressed data")
+
+
+def _open_file(path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as cause:
+        problem = error(
+            "file-unreadable", f"cannot open {path}: {cause.strerror}", hint="check the path."
+        )
+        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,)) from cause
+    return descriptor
+
+
+def _refuse_errors(findings: list[Finding]) -> None:
+    problems = errors_among(findings)
+    if problems:
+        raise VerificationError(problems[0].message, hint=problems[0].hint, findings=problems)
+
+
+def _named(path: Path, problem: VerificationError) -> VerificationError:
+    more = len(problem.findings) - 1
+    suffix = f" (and {more} more)" if more > 0 else ""
+    return VerificationError(
+        f"{path.name}: {problem.message}{suffix}", hint=problem.hint, findings=problem.findings
+    )
+
+
+def _damaged(entry: Entry, what: str) -> VerificationError:
+    problem = error(
+        "entry-damaged",
+        f"{entry.name} {what}",
+        place=entry.name,
+        hint="the file was damaged after it was made; build or download it again.",
+    )
+    return VerificationError(problem.message, hint=problem.hint, findings=(problem,))

@@ -1,0 +1,49 @@
+"""What flows between the stages: unsigned → signed → verified; no step can be skipped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ign_deploy.module.descriptor import ModuleDescriptor
+from ign_deploy.module.findings import Finding
+
+if TYPE_CHECKING:
+    from ign_deploy.module.certificates import CertificateInfo
+
+
+@dataclass(frozen=True, slots=True)
+class UnsignedModule:
+    """A module as packaging made it."""
+
+    path: Path
+    descriptor: ModuleDescriptor
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SignedModule:
+    """A module with a signature that nobody has checked yet."""
+
+    path: Path
+    descriptor: ModuleDescriptor
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedModule:
+    """A module whose signature covers every file; made by ``signing.verifier.verify`` only.
+
+    ``sha256`` (lower-case hex) and ``size`` (bytes) are of the .modl as it was verified;
+    ``licence_crc`` is the CRC-32 of its licence file, None when it has none. Both fingerprints of
+    ``certificate`` and the CRC are what a gateway asks its operator to accept.
+    """
+
+    path: Path
+    descriptor: ModuleDescriptor
+    sha256: str
+    size: int
+    certificate: CertificateInfo
+    licence_crc: int | None
+    findings: tuple[Finding, ...] = ()

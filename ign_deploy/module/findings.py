@@ -1,0 +1,70 @@
+"""A finding: one observation about a module, as data; rendering it is somebody else's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """How much a finding matters; ordered, the worst is the smallest."""
+
+    ERROR = 0
+    WARNING = 1
+    INFO = 2
+
+    @property
+    def label(self) -> str:
+        """The lower-case name used in JSON and logs."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One observation.
+
+    ``code`` is stable and kebab-case, ``place`` names the entry (``lib.jar``), element
+    (``module.xml: version``) or file it is about and may be empty, ``hint`` says what to do.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    place: str = ""
+    hint: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the finding as plain strings for JSON output."""
+        return {
+            "code": self.code,
+            "severity": self.severity.label,
+            "message": self.message,
+            "place": self.place,
+            "hint": self.hint,
+        }
+
+
+def error(code: str, message: str, *, place: str = "", hint: str = "") -> Finding:
+    """Make an error finding: the module must not be released like this."""
+    return Finding(code, Severity.ERROR, message, place, hint)
+
+
+def warning(code: str, message: str, *, place: str = "", hint: str = "") -> Finding:
+    """Make a warning: worth looking at, but it stops nothing."""
+    return Finding(code, Severity.WARNING, message, place, hint)
+
+
+def info(code: str, message: str, *, place: str = "", hint: str = "") -> Finding:
+    """Make a remark."""
+    return Finding(code, Severity.INFO, message, place, hint)
+
+
+def errors_among(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return only the errors, in their order."""
+    return tuple(finding for finding in findings if finding.severity is Severity.ERROR)
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return the findings ordered by severity, then as they were found."""
+    return tuple(sorted(findings, key=lambda finding: finding.severity))

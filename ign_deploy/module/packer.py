@@ -1,0 +1,143 @@
+"""Packing files into an archive reproducibly: sorted, mode 0644, one time stamp, one deflater."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import atomic_output
+from ign_deploy.module.archive import BLOCK, Archive
+from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_records import DEFLATED, EPOCH_DOS_DATE, EPOCH_DOS_TIME
+from ign_deploy.module.zip_writer import REGULAR_0644, NewEntry, Placed, write_at, write_directory
+
+# The standard library's deflater, not the faster one that we inflate with: its output is the same
+# on every processor.
+_LEVEL = 6
+_LAST_YEAR = 2107
+
+
+@dataclass(frozen=True, slots=True)
+class DosTime:
+    """A ZIP time stamp: two seconds' resolution, no time zone, 1980 to 2107."""
+
+    time: int = EPOCH_DOS_TIME
+    date: int = EPOCH_DOS_DATE
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str]) -> Self:
+        """Take SOURCE_DATE_EPOCH (seconds since 1970, UTC), or 1980-01-01 without one.
+
+        Raises ConfigurationError when it isn't a number of seconds that a ZIP can hold.
+        """
+        text = env.get("SOURCE_DATE_EPOCH", "").strip()
+        if not text:
+            return cls()
+        try:
+            moment = datetime.fromtimestamp(int(text), tz=UTC)
+        except (ValueError, OverflowError, OSError) as cause:
+            raise ConfigurationError(
+                f"SOURCE_DATE_EPOCH is {text[:40]!a}, expected seconds since 1970",
+                hint="set it to the commit's time: `git log -1 --format=%ct`.",
+            ) from cause
+        return cls.from_datetime(moment)
+
+    @classmethod
+    def from_datetime(cls, moment: datetime) -> Self:
+        """Convert an aware time to UTC and to what a ZIP can hold; earlier than 1980 is 1980."""
+        utc = moment.astimezone(UTC)
+        if utc.year < 1980:
+            return cls()
+        if utc.year > _LAST_YEAR:
+            raise ConfigurationError(
+                f"a ZIP can't hold a time in the year {utc.year}", hint="mend SOURCE_DATE_EPOCH."
+            )
+        return cls(
+            (utc.hour << 11) | (utc.minute << 5) | (utc.second // 2),
+            ((utc.year - 1980) << 9) | (utc.month << 5) | utc.day,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file to pack: ``name`` inside the archive, and its bytes, its path or an archive's entry."""
+
+    name: str
+    source: bytes | Path | tuple[Archive, Entry]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the content in pieces."""
+        if isinstance(self.source, bytes):
+            yield self.source
+        elif isinstance(self.source, Path):
+            with self.source.open("rb") as stream:
+                while block := stream.read(BLOCK):
+                    yield block
+        else:
+            archive, entry = self.source
+            yield from archive.chunks(entry)
+
+
+def pack(members: Iterable[Member], output: Path, *, timestamp: DosTime | None = None) -> None:
+    """Write the members to ``output``, sorted by name; it is absent or whole, come what may.
+
+    Folders get no entries of their own. Equal names, contents and ``timestamp`` give equal bytes.
+    Raises ConfigurationError for a name that stands twice or a folder that can't be written.
+    """
+    ordered = sorted(members, key=lambda member: member.name)
+    for first, second in itertools.pairwise(ordered):
+        if first.name == second.name:
+            raise ConfigurationError(f"{first.name} would be packed twice")
+    with atomic_output(output) as stream:
+        placed: list[Placed] = []
+        offset = 0
+        for member in ordered:
+            place, offset = _write_member(stream, member, offset, timestamp or DosTime())
+            placed.append(place)
+        write_directory(stream.fileno(), placed, offset)
+
+
+def _write_member(
+    stream: BinaryIO, member: Member, offset: int, timestamp: DosTime
+) -> tuple[Placed, int]:
+    """Deflate one member behind ``offset``; its header follows when the sizes are known."""
+    name = member.name.encode()
+    descriptor = stream.fileno()
+    data_offset = end = offset + len(_entry(name, timestamp).place(offset).local)
+    deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
+    crc = size = 0
+    for block in member.blocks():
+        crc = zlib.crc32(block, crc)
+        size += len(block)
+        end = write_at(descriptor, deflater.compress(block), end)
+    end = write_at(descriptor, deflater.flush(), end)
+    entry = _entry(name, timestamp, crc32=crc, compressed_size=end - data_offset, size=size)
+    place = entry.place(offset)
+    if place.data_offset != data_offset:
+        raise ConfigurationError(
+            f"{member.name} has {size} bytes; files of 4 GiB and more can't be packed",
+            hint="split the file.",
+        )
+    write_at(descriptor, place.local, offset)
+    return place, end
+
+
+def _entry(
+    name: bytes, timestamp: DosTime, *, crc32: int = 0, compressed_size: int = 0, size: int = 0
+) -> NewEntry:
+    return NewEntry(
+        name=name,
+        method=DEFLATED,
+        dos_time=timestamp.time,
+        dos_date=timestamp.date,
+        crc32=crc32,
+        compressed_size=compressed_size,
+        size=size,
+        external_attributes=REGULAR_0644,
+    )

@@ -1,0 +1,60 @@
+"""The same work on many items in a few threads; inflating and hashing release the lock."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def usable_processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def map_parallel(
+    work: Callable[[Item], Result], items: Sequence[Item], *, workers: int
+) -> list[Result]:
+    """Return ``work(item)`` for every item, in the items' order.
+
+    Items are begun in their order; after the first exception none is begun any more, and that
+    exception is raised when all threads have ended.
+    """
+    queue = _filled_queue(range(len(items)))
+    results: dict[int, Result] = {}
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        while not failures:
+            try:
+                index = queue.get_nowait()
+            except Empty:
+                return
+            try:
+                results[index] = work(items[index])
+            except BaseException as problem:  # noqa: BLE001 - handed to the calling thread
+                failures.append(problem)
+
+    threads = [
+        threading.Thread(target=run, daemon=True) for _ in range(min(workers, len(items)) - 1)
+    ]
+    for thread in threads:
+        thread.start()
+    run()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return [results[index] for index in range(len(items))]
+
+
+def _filled_queue(numbers: Iterable[int]) -> SimpleQueue[int]:
+    queue: SimpleQueue[int] = SimpleQueue()
+    for number in numbers:
+        queue.put(number)
+    return queue

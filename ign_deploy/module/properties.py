@@ -1,0 +1,117 @@
+"""Java Properties, by the full rules of java.util.Properties.load and store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+_ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
+_WHITE_SPACE = " \t\f"
+
+
+class PropertiesSyntaxError(ValueError):
+    r"""A ``\u`` escape without four hexadecimal digits: Java refuses the whole file."""
+
+
+def parse_properties(data: bytes) -> tuple[tuple[str, str], ...]:
+    """Return every (key, value) in file order; a repeated key stands as often as it is written.
+
+    Read as ISO 8859-1, as ``Properties.load(InputStream)`` does. Raises PropertiesSyntaxError.
+    """
+    return tuple(_split(line) for line in _logical_lines(data.decode("latin-1")))
+
+
+def format_properties(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Write pairs in the given order, LF line ends, ASCII only, without a date comment."""
+    lines = [f"{escape_key(key)}={_escape(value, first_only=True)}\n" for key, value in pairs]
+    return "".join(lines).encode("ascii")
+
+
+def escape_key(key: str) -> str:
+    """Escape a key so that it loads the same as a stream of bytes and as text."""
+    return _escape(key, first_only=False)
+
+
+def _escape(text: str, *, first_only: bool) -> str:
+    named = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f"}
+    escaped: list[str] = []
+    for index, character in enumerate(text):
+        if character in named:
+            escaped.append(named[character])
+        elif character == "\\" or (character in "=:#!" and not first_only):
+            escaped.append("\\" + character)
+        elif character == " " and (index == 0 or not first_only):
+            escaped.append("\\ ")
+        elif " " <= character <= "~":
+            escaped.append(character)
+        else:
+            escaped.extend(_utf16_escapes(character))
+    return "".join(escaped)
+
+
+def _utf16_escapes(character: str) -> Iterator[str]:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return (f"\\u{units[i]:02X}{units[i + 1]:02X}" for i in range(0, len(units), 2))
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    """Yield lines without comments and blanks, continuation lines joined, escapes untouched."""
+    natural = iter(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
+    for line in natural:
+        joined = line.lstrip(_WHITE_SPACE)
+        if not joined or joined[0] in "#!":
+            continue
+        while _ends_in_odd_backslashes(joined):
+            continuation = next(natural, None)
+            joined = joined[:-1]
+            if continuation is None:
+                break
+            joined += continuation.lstrip(_WHITE_SPACE)
+        if joined:
+            yield joined
+
+
+def _ends_in_odd_backslashes(line: str) -> bool:
+    return (len(line) - len(line.rstrip("\\"))) % 2 == 1
+
+
+def _split(line: str) -> tuple[str, str]:
+    end = 0
+    while end < len(line) and line[end] not in "=:" + _WHITE_SPACE:
+        end += 2 if line[end] == "\\" else 1
+    end = min(end, len(line))
+    rest = line[end:].lstrip(_WHITE_SPACE)
+    if rest[:1] in ("=", ":"):
+        rest = rest[1:].lstrip(_WHITE_SPACE)
+    return _unescape(line[:end]), _unescape(rest)
+
+
+def _unescape(text: str) -> str:
+    if "\\" not in text:
+        return text
+    out: list[str] = []
+    position = 0
+    while position < len(text):
+        character = text[position]
+        position += 1
+        if character != "\\":
+            out.append(character)
+        elif position < len(text):
+            escaped = text[position]
+            position += 1
+            if escaped == "u":
+                out.append(_code_unit(text[position : position + 4]))
+                position += 4
+            else:
+                out.append(_ESCAPES.get(escaped, escaped))
+    return _join_surrogates("".join(out))
+
+
+def _code_unit(digits: str) -> str:
+    if len(digits) != 4 or any(digit not in "0123456789abcdefABCDEF" for digit in digits):
+        raise PropertiesSyntaxError(f"malformed \\u escape: \\u{digits}")
+    return chr(int(digits, 16))
+
+
+def _join_surrogates(text: str) -> str:
+    """Join surrogate pairs into characters; a lone surrogate stays as it is, as in Java."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")

@@ -1,0 +1,99 @@
+"""signatures.properties and certificates.p7b: which lines a signed module must have."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.findings import Finding, error
+from ign_deploy.module.properties import (
+    PropertiesSyntaxError,
+    format_properties,
+    parse_properties,
+)
+from ign_deploy.module.zip_entry import Entry
+
+SIGNATURES_NAME = "signatures.properties"
+CERTIFICATES_NAME = "certificates.p7b"
+SIGNATURE_FILES = frozenset({SIGNATURES_NAME, CERTIFICATES_NAME})
+# 100,000 entries with RSA-4096 signatures and long names.
+MAX_SIGNATURES_SIZE = 100 << 20
+MAX_CERTIFICATES_SIZE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureLines:
+    """The lines by entry name (without the leading slash), and what is wrong with the rest."""
+
+    signatures: Mapping[str, bytes]
+    findings: tuple[Finding, ...]
+
+
+def needs_signature(entry: Entry) -> bool:
+    """Tell whether the entry must have a line: every file except the two signature files."""
+    return not entry.is_directory and entry.name not in SIGNATURE_FILES
+
+
+def format_signatures(signatures: Mapping[str, bytes]) -> bytes:
+    """Write the lines for entry name → signature: sorted, so that two runs give the same bytes."""
+    return format_properties(
+        (f"/{name}", base64.b64encode(signatures[name]).decode("ascii"))
+        for name in sorted(signatures)
+    )
+
+
+def parse_signatures(data: bytes) -> SignatureLines:
+    """Read a signatures.properties; raises VerificationError when Java couldn't load it either."""
+    try:
+        pairs = parse_properties(data)
+    except PropertiesSyntaxError as cause:
+        problem = error(
+            "signature-syntax",
+            f"{SIGNATURES_NAME} can't be read: {cause}",
+            place=SIGNATURES_NAME,
+            hint=RE_SIGN,
+        )
+        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,)) from cause
+    signatures: dict[str, bytes] = {}
+    findings: list[Finding] = []
+    for key, value in pairs:
+        finding = _check_line(key, value, signatures)
+        if finding is not None:
+            findings.append(finding)
+    return SignatureLines(signatures, tuple(findings))
+
+
+RE_SIGN = "sign the module again: `ign-deploy sign` drops the old signature first."
+
+
+def _check_line(key: str, value: str, signatures: dict[str, bytes]) -> Finding | None:
+    """Put a sound line into ``signatures``; otherwise return what is wrong with it."""
+    name = key.removeprefix("/")
+    shown = ascii(name)[1:-1]
+    if not key.startswith("/"):
+        return error(
+            "signature-line-name",
+            f"the line {ascii(key)[1:-1]} lacks its leading slash",
+            place=shown,
+            hint=RE_SIGN,
+        )
+    if name in SIGNATURE_FILES:
+        return error(
+            "signature-self-line",
+            f"a line for {name} is left from an earlier signing; it can't match any more",
+            place=name,
+            hint=RE_SIGN,
+        )
+    if name in signatures:
+        return error("signature-line-repeated", f"{shown} has two lines", place=shown, hint=RE_SIGN)
+    try:
+        signatures[name] = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        signatures[name] = b""
+        return error(
+            "signature-base64", f"the line for {shown} isn't Base64", place=shown, hint=RE_SIGN
+        )
+    return None

@@ -1,0 +1,95 @@
+"""The version grammar of the gateway; everything it can't install is refused here, by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import total_ordering
+from typing import Self
+
+from ign_deploy.errors import ConfigurationError
+
+_NUMBERS = re.compile(
+    r"(?P<numbers>[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}(?:\.[0-9]{1,10})?)"
+    r"(?:-(?P<stage>rc|beta|SNAPSHOT)(?P<count>[0-9]{1,10})?)?"
+)
+_MAX_NUMBER = 2**31 - 1
+_DEVELOPMENT = "dev"
+# A final release counts more than every stage before it.
+_STAGES = {_DEVELOPMENT: 0, "SNAPSHOT": 1, "beta": 2, "rc": 3, "": 4}
+
+GRAMMAR = "MAJOR.MINOR.REV[.BUILD], optionally followed by -rcN, -betaN or -SNAPSHOT, or just 'dev'"
+
+
+class VersionSyntaxError(ConfigurationError):
+    """The text is not a version that a gateway can install."""
+
+    code = "version-syntax"
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=False)
+class ModuleVersion:
+    """A module's version: four numbers, a stage (``rc``, ``beta``, ``SNAPSHOT``) and its count.
+
+    Equality and order ignore how it was written: ``1.2.3`` equals ``1.2.3.0``.
+    """
+
+    text: str
+    numbers: tuple[int, int, int, int]
+    stage: str = ""
+    count: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a version; raises VersionSyntaxError for what a gateway can't install."""
+        if text == _DEVELOPMENT:
+            return cls(text, (0, 0, 0, 0), _DEVELOPMENT)
+        match = _NUMBERS.fullmatch(text)
+        if match is None or ((match["stage"] in ("rc", "beta")) != (match["count"] is not None)):
+            raise VersionSyntaxError(
+                f"{text[:100]!a} is not a version a gateway can install",
+                hint=f"use {GRAMMAR}; for example 1.4.2 or 1.5.0-rc1.",
+            )
+        parts = [int(part) for part in match["numbers"].split(".")]
+        count = int(match["count"] or 0)
+        if max(*parts, count) > _MAX_NUMBER:
+            raise VersionSyntaxError(
+                f"{text!a} has a number above {_MAX_NUMBER}; the gateway can't hold it",
+                hint="use smaller numbers; a time stamp fits as YYYYMMDDHH.",
+            )
+        major, minor, revision, build = (*parts, 0)[:4]
+        return cls(text, (major, minor, revision, build), match["stage"] or "", count)
+
+    @property
+    def is_prerelease(self) -> bool:
+        """Whether it carries a stage such as ``-rc1``, or is ``dev``."""
+        return self.stage != ""
+
+    @property
+    def minor_line(self) -> tuple[int, int]:
+        """The first two numbers: for an Ignition version, the line a module is built for."""
+        return self.numbers[:2]
+
+    def gateway_display(self) -> str:
+        """Return the version as the gateway's pages and API show it: ``1.2.3 (b45)``."""
+        if self.stage == _DEVELOPMENT:
+            return self.text
+        major, minor, revision, build = self.numbers
+        suffix = f"-{self.stage}{self.count or ''}" if self.stage else ""
+        return f"{major}.{minor}.{revision}{suffix} (b{build})"
+
+    def _key(self) -> tuple[tuple[int, int, int, int], int, int]:
+        return self.numbers, _STAGES[self.stage], self.count
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if isinstance(other, ModuleVersion) else NotImplemented
+
+    def __lt__(self, other: ModuleVersion) -> bool:
+        return self._key() < other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,227 @@
+"""The central directory: found at the end of the file, read strictly, nothing taken on trust."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.findings import Finding, error
+from ign_deploy.module.zip_entry import Entry, check_duplicates, check_entry
+from ign_deploy.module.zip_records import (
+    CENTRAL,
+    CENTRAL_SIGNATURE,
+    END,
+    END64,
+    END64_SIGNATURE,
+    END_SIGNATURE,
+    LOCAL_SIGNATURE,
+    LOCATOR64,
+    LOCATOR64_SIGNATURE,
+    MAX_16,
+    MAX_32,
+    MAX_COMMENT,
+    zip64_values,
+)
+
+if TYPE_CHECKING:
+    from ign_deploy.module.archive import Limits
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_MAX_DIRECTORY_SIZE = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """The entries of a central directory, where it begins, and what is odd about them."""
+
+    entries: tuple[Entry, ...]
+    offset: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    count: int
+    size: int
+    offset: int
+    position: int  # of the first end record, which the directory must touch
+
+
+def refusal(code: str, message: str, hint: str = "") -> VerificationError:
+    """Make the error for an archive that can't be read any further."""
+    return VerificationError(message, hint=hint, findings=(error(code, message, hint=hint),))
+
+
+def read_directory(descriptor: int, file_size: int, limits: Limits) -> Directory:
+    """Read the central directory; raises VerificationError when there is no sound one."""
+    end = _find_end(descriptor, file_size)
+    if end.count > limits.max_entries:
+        raise refusal(
+            "archive-too-large",
+            f"the archive has {end.count} entries, at most {limits.max_entries} are read",
+        )
+    if end.size > _MAX_DIRECTORY_SIZE:
+        raise refusal(
+            "archive-too-large", f"the central directory has {end.size} bytes; no module needs that"
+        )
+    actual_offset = end.position - end.size
+    if actual_offset > end.offset:
+        raise refusal(
+            "archive-prefix",
+            f"{actual_offset - end.offset} bytes stand before the ZIP; readers disagree on that",
+            "build the module again; it must begin with its first entry.",
+        )
+    if actual_offset < end.offset:
+        raise refusal(
+            "archive-directory", "the central directory isn't where the archive says", _DAMAGED
+        )
+    data = os.pread(descriptor, end.size, end.offset)
+    entries = _parse_entries(data, end)
+    findings = [finding for entry in entries for finding in check_entry(entry)]
+    return Directory(entries, end.offset, (*findings, *check_duplicates(entries)))
+
+
+_DAMAGED = "the file is damaged; build or download it again."
+
+
+def _find_end(descriptor: int, file_size: int) -> _End:
+    tail_size = min(file_size, END.size + MAX_COMMENT)
+    tail = os.pread(descriptor, tail_size, file_size - tail_size)
+    position = tail.rfind(END_SIGNATURE)
+    if position < 0 or position + END.size > len(tail):
+        raise _explain_missing_end(descriptor, file_size)
+    while position >= 0:
+        if position + END.size <= len(tail):
+            fields = END.unpack_from(tail, position)
+            if position + END.size + fields[7] == len(tail):
+                return _with_zip64(descriptor, fields, file_size - tail_size + position)
+        position = tail.rfind(END_SIGNATURE, 0, position)
+    raise refusal(
+        "archive-trailing",
+        "the archive is followed by bytes that don't belong to it, or is cut off",
+        _DAMAGED,
+    )
+
+
+def _explain_missing_end(descriptor: int, file_size: int) -> VerificationError:
+    head = os.pread(descriptor, 512, 0)
+    if file_size == 0:
+        return refusal("archive-empty", "the file is empty", "check the step that made it.")
+    if head.startswith(_LFS_POINTER):
+        return refusal(
+            "git-lfs-pointer",
+            "the file is a Git LFS pointer, not the module itself",
+            "run `git lfs pull`, or check out with LFS (actions/checkout: `lfs: true`).",
+        )
+    if head.startswith(LOCAL_SIGNATURE):
+        return refusal("archive-truncated", "the ZIP has no end: the file is cut off", _DAMAGED)
+    return refusal(
+        "not-a-zip", "the file is not a ZIP, so it can't be a module", "pass a .modl file."
+    )
+
+
+def _with_zip64(descriptor: int, fields: tuple[bytes | int, ...], position: int) -> _End:
+    _, disk, directory_disk, disk_count, count, size, offset, _ = (
+        value if isinstance(value, int) else 0 for value in fields
+    )
+    locator = (
+        os.pread(descriptor, LOCATOR64.size, position - LOCATOR64.size)
+        if position >= LOCATOR64.size
+        else b""
+    )
+    if locator[:4] != LOCATOR64_SIGNATURE:
+        if disk or directory_disk or disk_count != count:
+            raise refusal(
+                "archive-split",
+                "the archive is one part of a split ZIP",
+                "build it as a single file.",
+            )
+        if count == MAX_16 or MAX_32 in (size, offset):
+            raise refusal(
+                "archive-directory", "the archive needs ZIP64 records, but has none", _DAMAGED
+            )
+        return _End(count, size, offset, position)
+    _, _, end64_position, _ = LOCATOR64.unpack(locator)
+    raw = os.pread(descriptor, END64.size, end64_position) if end64_position < position else b""
+    if len(raw) < END64.size or raw[:4] != END64_SIGNATURE:
+        raise refusal(
+            "archive-directory", "the ZIP64 end record isn't where the archive says", _DAMAGED
+        )
+    _, record_size, _, _, disk, directory_disk, disk_count, count, size, offset = END64.unpack(raw)
+    if disk or directory_disk or disk_count != count:
+        raise refusal(
+            "archive-split", "the archive is one part of a split ZIP", "build it as a single file."
+        )
+    if end64_position + 12 + record_size != position - LOCATOR64.size:
+        raise refusal("archive-directory", "the ZIP64 end record has a wrong size", _DAMAGED)
+    return _End(count, size, offset, end64_position)
+
+
+def _parse_entries(data: bytes, end: _End) -> tuple[Entry, ...]:
+    entries: list[Entry] = []
+    position = 0
+    while position < len(data):
+        if data[position : position + 4] != CENTRAL_SIGNATURE or position + CENTRAL.size > len(
+            data
+        ):
+            raise refusal("archive-directory", "the central directory is damaged", _DAMAGED)
+        entry, position = _parse_entry(data, position)
+        entries.append(entry)
+    if len(entries) != end.count or len(data) != end.size:
+        raise refusal(
+            "archive-directory",
+            f"the archive announces {end.count} entries, but lists {len(entries)}",
+            _DAMAGED,
+        )
+    if not entries:
+        raise refusal("archive-empty", "the archive has no entries", "check the step that made it.")
+    return tuple(entries)
+
+
+def _parse_entry(data: bytes, position: int) -> tuple[Entry, int]:
+    fields = CENTRAL.unpack_from(data, position)
+    made_by, flags, method, dos_time, dos_date, crc32, compressed, size = fields[1], *fields[3:10]
+    name_length, extra_length, comment_length, disk = fields[10:14]
+    attributes, offset = fields[15:17]
+    name_start = position + CENTRAL.size
+    extra_start = name_start + name_length
+    following = extra_start + extra_length + comment_length
+    if following > len(data) or disk not in (0, MAX_16):
+        raise refusal("archive-directory", "the central directory is damaged", _DAMAGED)
+    raw_name = data[name_start:extra_start]
+    large = [value == MAX_32 for value in (size, compressed, offset)]
+    if any(large):
+        values = zip64_values(data[extra_start : extra_start + extra_length], sum(large))
+        if values is None:
+            raise refusal("archive-directory", "a ZIP64 entry lacks its sizes", _DAMAGED)
+        size, compressed, offset = (
+            values.pop(0) if is_large else value
+            for is_large, value in zip(large, (size, compressed, offset), strict=True)
+        )
+    entry = Entry(
+        name=_decode_name(raw_name),
+        raw_name=raw_name,
+        flags=flags,
+        method=method,
+        dos_time=dos_time,
+        dos_date=dos_date,
+        crc32=crc32,
+        compressed_size=compressed,
+        size=size,
+        made_by=made_by >> 8,
+        external_attributes=attributes,
+        header_offset=offset,
+    )
+    return entry, following
+
+
+def _decode_name(raw_name: bytes) -> str:
+    """Decode as Java does: UTF-8 whatever the flag says; anything else can't be opened there."""
+    try:
+        return raw_name.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        shown = ascii(raw_name)[2:-1]
+        message = f"the entry name {shown} isn't UTF-8; Java refuses the whole archive"
+        raise refusal("entry-name", message, "build with a UTF-8 locale.") from cause

@@ -1,0 +1,142 @@
+"""One entry of a module's archive, and the rules its name and attributes must keep."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ign_deploy.module.findings import Finding, error, warning
+from ign_deploy.module.zip_records import (
+    DEFLATED,
+    FLAG_ENCRYPTED,
+    FLAG_MASKED_HEADERS,
+    FLAG_STRONG_ENCRYPTION,
+    STORED,
+)
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+_UNIX_HOSTS = frozenset({3, 19})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the central directory says of an entry, and where its bytes are.
+
+    Sizes and offsets are in bytes; ``data_offset`` and ``end`` (behind the data and its
+    descriptor) are 0 until the local header has been read.
+    """
+
+    name: str
+    raw_name: bytes
+    flags: int
+    method: int
+    dos_time: int
+    dos_date: int
+    crc32: int
+    compressed_size: int
+    size: int
+    made_by: int
+    external_attributes: int
+    header_offset: int
+    data_offset: int = 0
+    end: int = 0
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether the entry is a folder, by its trailing slash."""
+        return self.name.endswith("/")
+
+    @property
+    def mode(self) -> int:
+        """The Unix mode with its file type, 0 when the archive has none."""
+        return self.external_attributes >> 16 if self.made_by in _UNIX_HOSTS else 0
+
+
+def check_entry(entry: Entry) -> Iterator[Finding]:
+    """Find what makes an entry unsafe, unreadable or doubtful."""
+    yield from _check_name(entry.name)
+    yield from _check_kind(entry)
+    if entry.flags & (FLAG_ENCRYPTED | FLAG_STRONG_ENCRYPTION | FLAG_MASKED_HEADERS):
+        yield error(
+            "entry-encrypted",
+            f"{entry.name} is encrypted; a gateway can't read it",
+            place=entry.name,
+            hint="build the module without a ZIP password.",
+        )
+    elif entry.method not in (STORED, DEFLATED):
+        yield error(
+            "entry-compression",
+            f"{entry.name} has compression method {entry.method}; Java reads 0 and 8",
+            place=entry.name,
+            hint="write the archive with deflate.",
+        )
+    elif entry.method == STORED and entry.size != entry.compressed_size:
+        yield error(
+            "entry-size", f"{entry.name} is stored, but its two sizes differ", place=entry.name
+        )
+
+
+def _check_name(name: str) -> Iterator[Finding]:
+    shown = ascii(name)[1:-1]
+    if not name or name == "/":
+        yield error("entry-name", "an entry has no name")
+        return
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in name):
+        yield error("entry-name", f"the entry name {shown} holds control characters", place=shown)
+    parts = name.replace("\\", "/").split("/")
+    if name[0] in "/\\" or _DRIVE.match(name):
+        yield error(
+            "entry-absolute",
+            f"the entry name {shown} is absolute",
+            place=shown,
+            hint="store names relative to the module's root.",
+        )
+    if ".." in parts or "." in parts:
+        yield error(
+            "entry-traversal",
+            f"the entry name {shown} leaves its folder",
+            place=shown,
+            hint="store plain names without '.' and '..' parts.",
+        )
+    elif "" in parts[:-1] and name[0] not in "/\\":
+        yield error("entry-name", f"the entry name {shown} has an empty part", place=shown)
+    if "\\" in name:
+        yield warning(
+            "entry-backslash",
+            f"the entry name {shown} holds a backslash; it is a folder separator on Windows only",
+            place=shown,
+            hint="use forward slashes.",
+        )
+
+
+def _check_kind(entry: Entry) -> Iterator[Finding]:
+    kind = stat.S_IFMT(entry.mode)
+    if kind == stat.S_IFLNK:
+        yield error(
+            "entry-symlink",
+            f"{entry.name} is a symbolic link",
+            place=entry.name,
+            hint="put the file itself into the module.",
+        )
+    elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        yield error("entry-kind", f"{entry.name} is neither a file nor a folder", place=entry.name)
+    if entry.is_directory and entry.size:
+        yield error("entry-kind", f"the folder {entry.name} has content", place=entry.name)
+
+
+def check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:
+    """Find names that are in the archive twice: which one counts depends on the reader."""
+    seen: set[str] = set()
+    reported: set[str] = set()
+    for entry in entries:
+        if entry.name in seen and entry.name not in reported:
+            reported.add(entry.name)
+            yield error(
+                "entry-duplicate",
+                f"{entry.name} is in the archive more than once",
+                place=entry.name,
+                hint="build from a clean state, and check which of the two is meant.",
+            )
+        seen.add(entry.name)

@@ -1,0 +1,131 @@
+"""Where each entry's bytes are: local headers agree with the directory, extents don't overlap."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import replace
+
+from ign_deploy.module.findings import Finding, error, warning
+from ign_deploy.module.zip_directory import Directory
+from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_records import (
+    DESCRIPTOR_SIGNATURE,
+    FLAG_DESCRIPTOR,
+    FLAG_ENCRYPTED,
+    LOCAL,
+    LOCAL_SIGNATURE,
+    MAX_32,
+    zip64_values,
+)
+
+
+def locate_members(
+    descriptor: int, directory: Directory
+) -> tuple[tuple[Entry, ...], list[Finding]]:
+    """Return the entries with their exact extents, in directory order, and what is wrong with them.
+
+    An extent runs from the local header to the end of the data or its descriptor. "Up to the next
+    header" would drag along whatever hides in between, unsigned.
+    """
+    findings: list[Finding] = []
+    located: list[Entry] = []
+    for entry in directory.entries:
+        try:
+            located.append(_locate(descriptor, entry, directory.offset))
+        except _Mismatch as problem:
+            findings.append(
+                error(
+                    "entry-header",
+                    f"{entry.name}: {problem}",
+                    place=entry.name,
+                    hint="the file is damaged or was tampered with; build it again.",
+                )
+            )
+    if not findings:
+        findings += _check_extents(descriptor, located, directory.offset)
+    return tuple(located), findings
+
+
+class _Mismatch(Exception):
+    """The local header contradicts the central directory."""
+
+
+def _locate(descriptor: int, entry: Entry, limit: int) -> Entry:
+    header = (
+        os.pread(descriptor, LOCAL.size, entry.header_offset)
+        if entry.header_offset < limit
+        else b""
+    )
+    if len(header) < LOCAL.size or header[:4] != LOCAL_SIGNATURE:
+        raise _Mismatch("there is no local header where the directory points")
+    _, _, flags, method, _, _, crc32, compressed, size, name_length, extra_length = LOCAL.unpack(
+        header
+    )
+    rest = os.pread(descriptor, name_length + extra_length, entry.header_offset + LOCAL.size)
+    if rest[:name_length] != entry.raw_name:
+        raise _Mismatch("the local header has another name")
+    if method != entry.method or (flags ^ entry.flags) & FLAG_ENCRYPTED:
+        raise _Mismatch("the local header has another compression or encryption")
+    if MAX_32 in (compressed, size):
+        values = zip64_values(rest[name_length:], 2)
+        if values is not None:
+            size, compressed = values
+    has_descriptor = bool(flags & FLAG_DESCRIPTOR)
+    expected = (entry.crc32, entry.compressed_size, entry.size)
+    if (crc32, compressed, size) != expected and not (
+        has_descriptor and not any((crc32, compressed, size))
+    ):
+        raise _Mismatch("the local header has another CRC or size")
+    data_offset = entry.header_offset + LOCAL.size + name_length + extra_length
+    end = data_offset + entry.compressed_size
+    if has_descriptor:
+        end += _descriptor_length(descriptor, end, entry)
+    if end > limit:
+        raise _Mismatch("the data runs into the central directory")
+    return replace(entry, data_offset=data_offset, end=end)
+
+
+def _descriptor_length(descriptor: int, position: int, entry: Entry) -> int:
+    """Measure the data descriptor: its signature is optional, its sizes have 4 or 8 bytes."""
+    found = os.pread(descriptor, 24, position)
+    for signature in (DESCRIPTOR_SIGNATURE, b""):
+        for layout in ("<III", "<IQQ"):
+            try:
+                wanted = signature + struct.pack(
+                    layout, entry.crc32, entry.compressed_size, entry.size
+                )
+            except struct.error:
+                continue  # the size doesn't fit into four bytes
+            if found.startswith(wanted):
+                return len(wanted)
+    raise _Mismatch("the data descriptor has another CRC or size")
+
+
+def _check_extents(descriptor: int, entries: list[Entry], directory_offset: int) -> list[Finding]:
+    findings: list[Finding] = []
+    position = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset < position:
+            findings.append(
+                error("entry-overlap", f"{entry.name} overlaps another entry", place=entry.name)
+            )
+        elif entry.header_offset > position:
+            findings.append(_explain_gap(descriptor, position, entry.header_offset))
+        position = max(position, entry.end)
+    if position < directory_offset:
+        findings.append(_explain_gap(descriptor, position, directory_offset))
+    return findings
+
+
+def _explain_gap(descriptor: int, start: int, end: int) -> Finding:
+    hint = "build the module again; don't edit a module with a ZIP tool."
+    if start == 0:
+        return error("archive-prefix", f"{end} bytes stand before the first entry", hint=hint)
+    if os.pread(descriptor, 4, start) == LOCAL_SIGNATURE:
+        return error(
+            "entry-orphan",
+            f"an entry at byte {start} is missing from the central directory",
+            hint=hint,
+        )
+    return warning("archive-gap", f"{end - start} bytes at {start} belong to no entry", hint=hint)

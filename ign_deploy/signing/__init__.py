@@ -1,0 +1,1 @@
+"""Signing identities, signing and verifying modules in the vendor's format."""
