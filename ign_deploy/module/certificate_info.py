@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
+_EDWARDS_BITS = {"Ed25519": 256, "Ed448": 456}
+
 
 @dataclass(frozen=True, slots=True)
 class CertificateInfo:
@@ -33,7 +35,7 @@ class CertificateInfo:
     key_bits: int
 
     def as_dict(self) -> dict[str, str | int | bool]:
-        """The fields as plain JSON values; dates in ISO 8601 (``2026-01-31T00:00:00Z``)."""
+        """Return the fields as plain JSON values; dates in ISO 8601 (``2026-01-31T00:00:00Z``)."""
         return {
             "subject": self.subject,
             "issuer": self.issuer,
@@ -56,7 +58,7 @@ def describe(certificate: x509.Certificate) -> CertificateInfo:
         issuer=certificate.issuer.rfc4514_string(),
         serial=f"{certificate.serial_number:x}",
         # SHA-1 names the certificate here (the gateway's own choice), it protects nothing.
-        sha1=certificate.fingerprint(hashes.SHA1()).hex(),  # noqa: S303 - see above
+        sha1=certificate.fingerprint(hashes.SHA1()).hex(),
         sha256=certificate.fingerprint(hashes.SHA256()).hex(),
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
@@ -116,7 +118,8 @@ def _key_kind(certificate: x509.Certificate) -> tuple[str, int]:
         return "EC", key.key_size
     if isinstance(key, dsa.DSAPublicKey):
         return "DSA", key.key_size
-    return type(key).__name__.removesuffix("PublicKey"), 256
+    name = type(key).__name__.removesuffix("PublicKey")
+    return name, _EDWARDS_BITS.get(name, 0)
 
 
 def _iso(moment: dt.datetime) -> str:

@@ -1,0 +1,189 @@
+"""certificates.p7b: reading certificates in every encoding, writing them leaf first.
+
+The names that work on chains (``order_chain``, ``chain_problems``, …) are here too, so that users
+of certificates need this module only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module import findings, pkcs7
+from ign_deploy.module.certificate_info import (
+    CertificateInfo,
+    describe,
+    is_authority,
+    is_issued_by,
+    is_self_signed,
+    same_public_key,
+)
+from ign_deploy.module.chain import (
+    chain_problems,
+    order_chain,
+    split_chain,
+    validity_findings,
+)
+from ign_deploy.module.der import (
+    INTEGER,
+    OCTET_STRING,
+    SEQUENCE,
+    DerError,
+    Element,
+    children,
+    context,
+    read_element,
+)
+from ign_deploy.module.pem import PemBlock, PemError, looks_like_pem, pem_blocks
+
+__all__ = [
+    "FILE_NAME",
+    "CertificateInfo",
+    "chain_problems",
+    "contains_private_key",
+    "describe",
+    "is_authority",
+    "is_issued_by",
+    "is_self_signed",
+    "order_chain",
+    "read_certificates",
+    "same_public_key",
+    "split_chain",
+    "validity_findings",
+    "write_certificates",
+]
+
+FILE_NAME = "certificates.p7b"
+_MAX_SIZE = 1 << 20
+_MAX_CERTIFICATES = 32
+_CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
+_PKCS7_LABELS = ("PKCS7", "CMS", "PKCS #7 SIGNED DATA")
+_KEYSTORE_MAGICS = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
+_READABLE = "PKCS#7 (DER or PEM) and X.509 (PEM or DER)"
+
+
+def read_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
+    """Return the certificates in file order, for every encoding that module files have.
+
+    Those are PKCS#7 as DER or PEM (labels ``PKCS7``, ``CMS``, ``CERTIFICATE``), and X.509 as PEM
+    with any text around or as DER, several in a row too. Private keys among them are passed over.
+    Raises VerificationError: ``certificates-unreadable`` or ``certificates-empty``.
+    """
+    if len(data) > _MAX_SIZE:
+        raise _unreadable(f"{len(data)} bytes, more than {_MAX_SIZE}")
+    try:
+        encoded = _encoded_certificates(data)
+    except (DerError, PemError) as cause:
+        raise _unreadable(str(cause)) from cause
+    if not encoded:
+        raise _refusal("certificates-empty", "there is no certificate among the certificates")
+    if len(encoded) > _MAX_CERTIFICATES:
+        raise _unreadable(f"{len(encoded)} certificates, more than {_MAX_CERTIFICATES}")
+    return tuple(_load(each, number) for number, each in enumerate(encoded, start=1))
+
+
+def write_certificates(chain: Iterable[x509.Certificate]) -> bytes:
+    """Return certs-only PKCS#7 (DER) holding the certificates in exactly the order given.
+
+    The same chain always gives the same bytes. The caller puts the leaf first (``order_chain``).
+    """
+    return pkcs7.signed_data_with(each.public_bytes(serialization.Encoding.DER) for each in chain)
+
+
+def contains_private_key(data: bytes) -> bool:
+    """Tell whether a private key, or a keystore that may hold one, is among the bytes."""
+    if data[:4] in _KEYSTORE_MAGICS or b"PRIVATE KEY-----" in data:
+        return True
+    try:
+        if not _is_der(data):
+            return any(_holds_key(block) for block in pem_blocks(data))
+        return any(_is_private_key(element) for element in _der_elements(data))
+    except (DerError, PemError):
+        return False
+
+
+def _encoded_certificates(data: bytes) -> list[bytes]:
+    if data[:4] in _KEYSTORE_MAGICS:
+        raise DerError("this is a Java keystore")
+    if _is_der(data):
+        return [each for element in _der_elements(data) for each in _certificates_in(element)]
+    if not looks_like_pem(data):
+        raise DerError("neither DER nor PEM was found" if data.strip() else "it is empty")
+    return [each for block in pem_blocks(data) for each in _certificates_in_block(block)]
+
+
+def _is_der(data: bytes) -> bool:
+    """Tell DER from text, which may begin with a zero (0x30) but never goes on like this."""
+    return data[:1] == b"0" and data[1:2] >= b"\x80"
+
+
+def _der_elements(data: bytes) -> list[Element]:
+    elements = []
+    position = 0
+    while position < len(data) and (position == 0 or data[position:].strip()):
+        elements.append(read_element(data, position))
+        position = elements[-1].end
+    return elements
+
+
+def _certificates_in_block(block: PemBlock) -> list[bytes]:
+    if block.label not in (*_CERTIFICATE_LABELS, *_PKCS7_LABELS):
+        return []
+    # Only the first element: a TRUSTED CERTIFICATE of OpenSSL has its trust settings behind.
+    return _certificates_in(read_element(block.decode()))
+
+
+def _certificates_in(element: Element) -> list[bytes]:
+    if pkcs7.is_signed_data(element):
+        return pkcs7.certificates_of(element)
+    return [] if _is_private_key(element) else [element.raw]
+
+
+def _holds_key(block: PemBlock) -> bool:
+    return block.is_private_key or _is_private_key(read_element(block.decode()))
+
+
+def _is_private_key(element: Element) -> bool:
+    """Recognise PKCS#1, PKCS#8 (encrypted too), SEC 1 keys and PKCS#12 stores by their shape.
+
+    A certificate and a PKCS#7 begin otherwise: with three parts of which two are sequences, and
+    with an object identifier.
+    """
+    try:
+        parts = [each.tag for each in children(element, tag=SEQUENCE)]
+    except DerError:
+        return False
+    return parts[:1] == [INTEGER] or parts == [SEQUENCE, OCTET_STRING]
+
+
+def _load(der: bytes, number: int) -> x509.Certificate:
+    """Parse one certificate fully, so that no field of it can fail later."""
+    try:
+        _check_serial(der)
+        certificate = x509.load_der_x509_certificate(der)
+        describe(certificate)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as cause:
+        raise _unreadable(f"certificate {number} can't be decoded ({cause})") from cause
+    return certificate
+
+
+def _check_serial(der: bytes) -> None:
+    """Refuse what RFC 5280 (4.1.2.2) forbids and cryptography is about to refuse."""
+    fields = children(children(read_element(der), tag=SEQUENCE)[0], tag=SEQUENCE)
+    integers = [each.content for each in fields if each.tag != context(0)][:1]
+    if not integers or int.from_bytes(integers[0], "big", signed=True) <= 0:
+        raise DerError("its serial number is not positive")
+
+
+def _unreadable(reason: str) -> VerificationError:
+    return _refusal("certificates-unreadable", f"the certificates can't be read: {reason}")
+
+
+def _refusal(code: str, message: str) -> VerificationError:
+    hint = f"give the certificate chain as {_READABLE}."
+    finding = findings.error(code, message, place=FILE_NAME, hint=hint)
+    return VerificationError(message, hint=hint, findings=(finding,))
