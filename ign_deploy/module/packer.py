@@ -66,7 +66,7 @@ class DosTime:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file to pack: ``name`` inside the archive, and its bytes, its path or an archive's entry."""
+    """A file to pack: its ``name`` inside, and its bytes, its path or an archive's entry."""
 
     name: str
     source: bytes | Path | tuple[Archive, Entry]

@@ -1,0 +1,154 @@
+"""Signing: compressed members are copied as they are while their content is hashed and signed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ign_deploy.errors import SigningError, VerificationError
+from ign_deploy.files import atomic_output
+from ign_deploy.module.archive import Archive
+from ign_deploy.module.artifacts import SignedModule, UnsignedModule
+from ign_deploy.module.certificates import validity_findings, write_certificates
+from ign_deploy.module.descriptor import read_descriptor
+from ign_deploy.module.findings import Finding, Severity, worst_first
+from ign_deploy.module.parallel import map_parallel, usable_processors
+from ign_deploy.module.signature import (
+    CERTIFICATES_NAME,
+    SIGNATURE_FILES,
+    SIGNATURES_NAME,
+    format_signatures,
+    needs_signature,
+)
+from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_records import EPOCH_DOS_DATE, EPOCH_DOS_TIME
+from ign_deploy.module.zip_writer import (
+    NewEntry,
+    Placed,
+    place_all,
+    stored_entry,
+    write_at,
+    write_directory,
+)
+from ign_deploy.report import Progress, Reporter
+from ign_deploy.signing.identity import SigningIdentity
+
+UNSIGNED_SUFFIX = ".unsigned.modl"
+SIGNED_SUFFIX = ".modl"
+
+
+def signed_name(name: str) -> str:
+    """Return the file name of the signed module: the input's without ``.unsigned``."""
+    stem = name.removesuffix(SIGNED_SUFFIX)
+    for marker in (".unsigned", "-unsigned"):
+        stem = stem.removesuffix(marker)
+    return stem + SIGNED_SUFFIX
+
+
+def read_unsigned(path: Path) -> UnsignedModule:
+    """Open a ``.modl`` for signing; raises VerificationError when it isn't a sound module."""
+    with Archive.open(path) as archive:
+        return UnsignedModule(path, read_descriptor(archive), archive.findings)
+
+
+def sign(
+    module: UnsignedModule,
+    *,
+    identity: SigningIdentity,
+    output_dir: Path,
+    now: datetime,
+    reporter: Reporter,
+) -> SignedModule:
+    """Sign every file of the module and write the signed one into ``output_dir``.
+
+    An old signature is dropped. The same module and identity give the same bytes. ``now`` is only
+    compared with the certificates' validity, which gives warnings. Raises SigningError when the
+    output would be the input, VerificationError when the archive is damaged, ConfigurationError
+    when the output can't be written; the output is then absent, or what it was before.
+    """
+    output = output_dir / signed_name(module.path.name)
+    if output.exists() and output.samefile(module.path):
+        raise SigningError(
+            f"signing would write over its input {module.path}",
+            hint="choose another folder with --output-dir.",
+        )
+    with Archive.open(module.path) as archive:
+        descriptor = read_descriptor(archive)
+        kept = [entry for entry in archive.entries if entry.name not in SIGNATURE_FILES]
+        total = sum(entry.compressed_size for entry in kept)
+        with (
+            reporter.progress(f"signing {module.path.name}", total) as progress,
+            atomic_output(output) as stream,
+        ):
+            placed, offset = place_all([NewEntry.like(entry) for entry in kept])
+            copy = _Copy(archive, identity, stream.fileno(), progress)
+            signatures = _copy_and_sign(copy, list(zip(kept, placed, strict=True)))
+            _append_signature(stream.fileno(), placed, offset, identity, signatures)
+    findings = (*module.findings, *_as_warnings(validity_findings(identity.chain, now)))
+    return SignedModule(output, descriptor, worst_first(findings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """What every thread needs to copy and sign an entry."""
+
+    archive: Archive
+    identity: SigningIdentity
+    output: int
+    progress: Progress
+
+    def sign_entry(self, job: tuple[Entry, Placed]) -> tuple[str, bytes]:
+        """Copy the entry's stored bytes to its place; return its name and signature."""
+        entry, place = job
+        position = write_at(self.output, place.local, place.header_offset)
+        digest = hashlib.sha256()
+
+        def copy_block(block: bytes) -> None:
+            nonlocal position
+            position = write_at(self.output, block, position)
+            self.progress(len(block))
+
+        for piece in self.archive.chunks(entry, on_raw=copy_block):
+            digest.update(piece)
+        signature = self.identity.sign_digest(digest.digest()) if needs_signature(entry) else b""
+        return entry.name, signature
+
+
+def _copy_and_sign(copy: _Copy, jobs: list[tuple[Entry, Placed]]) -> Mapping[str, bytes]:
+    # The largest first, so that no thread is left alone with a large one at the end.
+    jobs.sort(key=lambda job: job[0].size, reverse=True)
+    signed = map_parallel(copy.sign_entry, jobs, workers=usable_processors())
+    return {name: signature for name, signature in signed if signature}
+
+
+def _append_signature(
+    output: int,
+    placed: list[Placed],
+    offset: int,
+    identity: SigningIdentity,
+    signatures: Mapping[str, bytes],
+) -> None:
+    for name, data in (
+        (SIGNATURES_NAME, format_signatures(signatures)),
+        (CERTIFICATES_NAME, write_certificates(identity.chain)),
+    ):
+        entry = stored_entry(name, data, dos_time=EPOCH_DOS_TIME, dos_date=EPOCH_DOS_DATE)
+        place = entry.place(offset)
+        write_at(output, place.local, offset)
+        offset = write_at(output, data, place.data_offset)
+        placed.append(place)
+    write_directory(output, placed, offset)
+
+
+def _as_warnings(findings: list[Finding]) -> list[Finding]:
+    """Turn validity findings into warnings: what a gateway does with them is not documented."""
+    return [
+        Finding(found.code, Severity.WARNING, found.message, found.place, found.hint)
+        for found in findings
+    ]
+
+
+__all__ = ["UNSIGNED_SUFFIX", "VerificationError", "read_unsigned", "sign", "signed_name"]
