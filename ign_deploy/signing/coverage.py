@@ -1,0 +1,144 @@
+"""What a signature covers: every entry has a line, every line an entry, and each one matches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.archive import Archive
+from ign_deploy.module.findings import Finding, error
+from ign_deploy.module.parallel import map_parallel, usable_processors
+from ign_deploy.module.signature import CERTIFICATES_NAME, RE_SIGN, needs_signature
+from ign_deploy.module.zip_entry import Entry
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+
+def hash_entries(archive: Archive) -> tuple[dict[str, bytes], list[Finding]]:
+    """Read every entry, its CRC too; return SHA-256 by name, and a finding per damaged entry."""
+
+    def hash_entry(entry: Entry) -> bytes | Finding:
+        digest = hashlib.sha256()
+        try:
+            for piece in archive.chunks(entry):
+                digest.update(piece)
+        except VerificationError as problem:
+            return problem.findings[0]
+        return digest.digest()
+
+    # The largest first, so that no thread is left alone with a large one at the end.
+    entries = sorted(archive.entries, key=lambda entry: entry.size, reverse=True)
+    results = map_parallel(hash_entry, entries, workers=usable_processors())
+    digests: dict[str, bytes] = {}
+    findings: list[Finding] = []
+    for entry, result in zip(entries, results, strict=True):
+        if isinstance(result, Finding):
+            findings.append(result)
+        else:
+            digests[entry.name] = result
+    return digests, sorted(findings, key=lambda finding: finding.place)
+
+
+def check_lines(
+    archive: Archive,
+    *,
+    digests: Mapping[str, bytes],
+    lines: Mapping[str, bytes],
+    certificates: Sequence[x509.Certificate],
+) -> list[Finding]:
+    """Compare entries and signature lines both ways: nothing else binds the set of files.
+
+    ``digests`` and ``lines`` (signatures) are by entry name. An entry without a digest is damaged
+    and has been reported; so has a line whose signature is empty.
+    """
+    signed = [entry.name for entry in archive.entries if needs_signature(entry)]
+    findings = [_missing_line(name) for name in signed if name not in lines]
+    comparable = [name for name in signed if name in digests and lines.get(name)]
+    if certificates:
+        findings += _check_signatures(comparable, digests, lines, certificates)
+    return [*findings, *_orphan_lines(set(signed), lines)]
+
+
+def _missing_line(name: str) -> Finding:
+    return error(
+        "signature-line-missing", f"{name} isn't covered by the signature", place=name, hint=RE_SIGN
+    )
+
+
+def _orphan_lines(signed: set[str], lines: Iterable[str]) -> list[Finding]:
+    return [
+        error(
+            "signature-line-orphan",
+            f"the signature has a line for {ascii(name)[1:-1]}, which isn't in the module",
+            place=ascii(name)[1:-1],
+            hint="a file was removed after signing; get the module again, or sign it again.",
+        )
+        for name in sorted(lines)
+        if name not in signed
+    ]
+
+
+def _check_signatures(
+    names: Sequence[str],
+    digests: Mapping[str, bytes],
+    lines: Mapping[str, bytes],
+    certificates: Sequence[x509.Certificate],
+) -> list[Finding]:
+    bad = [name for name in names if not _matches(certificates[0], lines[name], digests[name])]
+    if bad and len(bad) == len(names):
+        return [_wrong_signer(bad, digests, lines, certificates)]
+    return [
+        error(
+            "signature-bad",
+            f"the signature of {name} doesn't match: the file was changed after signing",
+            place=name,
+            hint="don't install this module; get it again from where it was published.",
+        )
+        for name in sorted(bad)
+    ]
+
+
+def _wrong_signer(
+    names: Sequence[str],
+    digests: Mapping[str, bytes],
+    lines: Mapping[str, bytes],
+    certificates: Sequence[x509.Certificate],
+) -> Finding:
+    """Explain that not one signature matches: mostly the chain belongs to another key."""
+    for number, certificate in enumerate(certificates[1:], start=2):
+        if any(_matches(certificate, lines[name], digests[name]) for name in names):
+            return error(
+                "leaf-not-signer",
+                f"the module was signed by certificate {number} of {CERTIFICATES_NAME}, "
+                "but the signer must come first",
+                place=CERTIFICATES_NAME,
+                hint=RE_SIGN,
+            )
+    return error(
+        "leaf-not-signer",
+        f"none of the {len(names)} signatures matches the first certificate: "
+        "another key signed the module, or every file was changed",
+        place=CERTIFICATES_NAME,
+        hint="sign again with the key that belongs to the certificate.",
+    )
+
+
+def _matches(certificate: x509.Certificate, signature: bytes, digest: bytes) -> bool:
+    """Tell whether the certificate's RSA key made this PKCS#1 v1.5 signature of the digest."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    key = certificate.public_key()
+    if not isinstance(key, RSAPublicKey):
+        return False
+    try:
+        key.verify(signature, digest, PKCS1v15(), Prehashed(SHA256()))
+    except InvalidSignature:
+        return False
+    return True

@@ -1,0 +1,198 @@
+"""Verifying: what a signed module's signature covers, who signed it, and all that is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.archive import Archive
+from ign_deploy.module.artifacts import SignedModule, VerifiedModule
+from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
+from ign_deploy.module.findings import Finding, error, errors_among, worst_first
+from ign_deploy.module.signature import (
+    CERTIFICATES_NAME,
+    MAX_CERTIFICATES_SIZE,
+    MAX_SIGNATURES_SIZE,
+    RE_SIGN,
+    SIGNATURE_FILES,
+    SIGNATURES_NAME,
+    parse_signatures,
+)
+from ign_deploy.signing.coverage import check_lines, hash_entries
+from ign_deploy.signing.trust import check_chain
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from ign_deploy.module.certificates import CertificateInfo
+
+
+class SignatureStatus(StrEnum):
+    """What a module's signature is worth."""
+
+    UNSIGNED = "unsigned"
+    SIGNED = "signed"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Everything that was found out about a module.
+
+    ``certificates`` are as the file lists them, the leaf first when it is sound;
+    ``licence_crc`` is the unsigned CRC-32 that a gateway stores when the licence is accepted.
+    """
+
+    path: Path
+    descriptor: ModuleDescriptor
+    status: SignatureStatus
+    certificates: tuple[CertificateInfo, ...]
+    licence_crc: int | None
+    entries: int
+    findings: tuple[Finding, ...]
+
+
+def examine(
+    path: Path, *, now: datetime, trust_anchors: Sequence[x509.Certificate] = ()
+) -> Examination:
+    """Check every byte of the module's content against its signature.
+
+    Raises VerificationError only for what is no sound archive or no module; everything wrong with
+    the signature is a finding. Without ``trust_anchors`` any signer will do, as for a gateway,
+    which asks its operator to accept the certificate by its fingerprint.
+    """
+    with Archive.open(path) as archive:
+        return _examine(archive, now, trust_anchors)
+
+
+def verify(
+    module: SignedModule, *, now: datetime, trust_anchors: Sequence[x509.Certificate] = ()
+) -> VerifiedModule:
+    """Make a VerifiedModule, or raise VerificationError with every finding."""
+    with Archive.open(module.path) as archive:
+        examination = _examine(archive, now, trust_anchors)
+        require_signed(examination)
+        digest = hashlib.sha256()
+        for block in archive.file_blocks():
+            digest.update(block)
+        return VerifiedModule(
+            path=module.path,
+            descriptor=examination.descriptor,
+            sha256=digest.hexdigest(),
+            size=archive.file_size(),
+            certificate=examination.certificates[0],
+            licence_crc=examination.licence_crc,
+            findings=worst_first((*module.findings, *examination.findings)),
+        )
+
+
+def require_signed(examination: Examination) -> None:
+    """Raise VerificationError unless the module is fully and soundly signed."""
+    name = examination.path.name
+    if examination.status is SignatureStatus.UNSIGNED:
+        finding = error("unsigned", f"{name} is not signed", hint="sign it: `ign-deploy sign`.")
+        raise VerificationError(finding.message, hint=finding.hint, findings=(finding,))
+    problems = errors_among(examination.findings)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise VerificationError(
+            f"{name}: {problems[0].message}{more}",
+            hint=problems[0].hint,
+            findings=examination.findings,
+        )
+
+
+def _examine(
+    archive: Archive, now: datetime, trust_anchors: Sequence[x509.Certificate]
+) -> Examination:
+    descriptor = read_descriptor(archive)
+    present = [name for name in sorted(SIGNATURE_FILES) if archive.entry(name) is not None]
+    findings = list(archive.findings)
+    certificates: tuple[x509.Certificate, ...] = ()
+    lines: Mapping[str, bytes] = {}
+    if len(present) == 1:
+        findings.append(_half_signed(present[0]))
+    elif present:
+        certificates, lines, problems = _read_signature(archive)
+        findings += problems
+    digests, problems = hash_entries(archive)
+    findings += problems
+    if len(present) == len(SIGNATURE_FILES):
+        findings += check_lines(archive, digests=digests, lines=lines, certificates=certificates)
+    if certificates:
+        findings += check_chain(certificates, now=now, trust_anchors=trust_anchors)
+    status = SignatureStatus.UNSIGNED
+    if present:
+        status = SignatureStatus.INVALID if errors_among(findings) else SignatureStatus.SIGNED
+    return Examination(
+        path=archive.path,
+        descriptor=descriptor,
+        status=status,
+        certificates=_describe(certificates),
+        licence_crc=_licence_crc(archive, descriptor),
+        entries=len(archive.entries),
+        findings=worst_first(findings),
+    )
+
+
+def _half_signed(present: str) -> Finding:
+    missing = next(name for name in SIGNATURE_FILES if name != present)
+    return error(
+        "signature-incomplete", f"there is {present}, but no {missing}", place=missing, hint=RE_SIGN
+    )
+
+
+def _read_signature(
+    archive: Archive,
+) -> tuple[tuple[x509.Certificate, ...], Mapping[str, bytes], list[Finding]]:
+    from ign_deploy.module.certificates import contains_private_key, read_certificates
+
+    findings: list[Finding] = []
+    certificates: tuple[x509.Certificate, ...] = ()
+    lines: Mapping[str, bytes] = {}
+    try:
+        data = _read_entry(archive, CERTIFICATES_NAME, MAX_CERTIFICATES_SIZE)
+        if contains_private_key(data):
+            findings.append(_leaked_key())
+        certificates = read_certificates(data)
+    except VerificationError as problem:
+        findings += problem.findings
+    try:
+        parsed = parse_signatures(_read_entry(archive, SIGNATURES_NAME, MAX_SIGNATURES_SIZE))
+        lines = parsed.signatures
+        findings += parsed.findings
+    except VerificationError as problem:
+        findings += problem.findings
+    return certificates, lines, findings
+
+
+def _leaked_key() -> Finding:
+    return error(
+        "private-key-shipped",
+        f"{CERTIFICATES_NAME} holds a private key: everyone who has this module can sign with it",
+        place=CERTIFICATES_NAME,
+        hint="withdraw the module, have the certificate revoked, and make a new key.",
+    )
+
+
+def _read_entry(archive: Archive, name: str, limit: int) -> bytes:
+    entry = archive.entry(name)
+    return archive.read(entry, limit=limit) if entry is not None else b""
+
+
+def _describe(certificates: Iterable[x509.Certificate]) -> tuple[CertificateInfo, ...]:
+    from ign_deploy.module.certificates import describe
+
+    return tuple(describe(certificate) for certificate in certificates)
+
+
+def _licence_crc(archive: Archive, descriptor: ModuleDescriptor) -> int | None:
+    """Return the CRC-32 of the licence file; its content has been checked against it."""
+    entry = archive.entry(descriptor.license) if descriptor.license else None
+    return entry.crc32 if entry is not None else None
