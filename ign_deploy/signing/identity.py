@@ -1,0 +1,161 @@
+"""The signing identity: a key that signs digests, and the certificate chain that goes with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from ign_deploy.errors import IdentityError, VerificationError
+from ign_deploy.module.certificates import order_chain, read_certificates, split_chain
+from ign_deploy.module.chain import MIN_RSA_BITS
+from ign_deploy.module.pem import looks_like_pem
+from ign_deploy.signing.jks import JCEKS_MAGIC, MAGIC, read_jks
+from ign_deploy.signing.keysource import KEYTOOL_IMPORT, KeySource
+from ign_deploy.signing.material import IdentityMaterial, read_material
+from ign_deploy.signing.pem import read_der_key, read_pem
+from ign_deploy.signing.pkcs12 import is_pkcs12, read_pkcs12
+
+__all__ = [
+    "IdentityMaterial",
+    "SigningIdentity",
+    "SigningKey",
+    "load_identity",
+    "read_material",
+]
+
+_DIGEST_SIZE = 32
+_GENERATE_HINT = "make one with `ign-deploy generate-certificate`, or `keytool -keyalg RSA`."
+
+
+class SigningKey(Protocol):
+    """Something that signs a SHA-256 digest: a key in memory, in a token, or in a cloud."""
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Return RSASSA-PKCS1-v1_5 (RFC 8017, 8.2) of a 32-byte SHA-256 digest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RsaKey:
+    """An RSA key in memory. Threads may share it."""
+
+    _private_key: rsa.RSAPrivateKey = field(repr=False)
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Return RSASSA-PKCS1-v1_5 of the SHA-256 digest."""
+        return self._private_key.sign(digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIdentity:
+    """A signing key with its certificate chain: leaf first, then the issuers. Threads may share it.
+
+    ``load_identity`` makes it, and has checked that key and leaf belong together.
+    """
+
+    chain: tuple[x509.Certificate, ...]
+    key: SigningKey = field(repr=False)
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        """The signing key's own certificate."""
+        return self.chain[0]
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Return RSASSA-PKCS1-v1_5 of a SHA-256 digest (32 bytes, else ValueError)."""
+        if len(digest) != _DIGEST_SIZE:
+            raise ValueError(f"a SHA-256 digest has {_DIGEST_SIZE} bytes, this has {len(digest)}")
+        return self.key.sign_digest(digest)
+
+
+def load_identity(material: IdentityMaterial) -> SigningIdentity:
+    """Return the identity made of the user's key or keystore and certificates.
+
+    An explicit certificate file overrides the keystore's chain. Whether the certificates are valid
+    today is not asked here (``validity_findings``). Raises IdentityError, with the reason.
+    """
+    source = _key_source(material)
+    key = _checked_key(source.key)
+    chain = _chain(material, source, key.public_key())
+    return SigningIdentity(chain, RsaKey(key))
+
+
+def _key_source(material: IdentityMaterial) -> KeySource:
+    if material.keystore and material.key:
+        raise IdentityError(
+            "both a keystore and a key were given",
+            hint="give one of them: the keystore, or the key with its certificates.",
+        )
+    if material.keystore:
+        return _read_source(read_material(material.keystore, what="keystore"), material)
+    if material.key:
+        return _read_source(read_material(material.key, what="signing key"), material)
+    raise IdentityError(
+        "there is no signing key",
+        hint=f"give a key and its certificates, or a keystore; {_GENERATE_HINT}",
+    )
+
+
+def _read_source(data: bytes, material: IdentityMaterial) -> KeySource:
+    """Read the bytes by what they are; a file's extension says nothing."""
+    store, own = material.store_password or None, material.key_password or None
+    alias = material.alias or None
+    if data.startswith(MAGIC):
+        return read_jks(data, store_password=store, key_password=own, alias=alias)
+    if data.startswith(JCEKS_MAGIC):
+        raise IdentityError(
+            "the keystore is a JCEKS, which is not supported",
+            hint=f"convert it: {KEYTOOL_IMPORT} -srcstoretype jceks.",
+        )
+    if is_pkcs12(data):
+        return read_pkcs12(data, store_password=store, key_password=own, alias=alias)
+    if looks_like_pem(data):
+        return read_pem(data, password=own or store)
+    if data.startswith(b"0"):
+        return read_der_key(data, password=own or store)
+    raise IdentityError(
+        "the signing key is of no known kind: neither PEM, DER, PKCS#12 nor JKS",
+        hint="check the file; binary ones are best passed as Base64.",
+    )
+
+
+def _checked_key(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
+    if not isinstance(key, rsa.RSAPrivateKey):
+        kind = type(key).__name__.removesuffix("PrivateKey")
+        raise IdentityError(
+            f"the signing key is not RSA ({kind}); gateways accept RSA with SHA-256 only",
+            hint=f"use an RSA key and a certificate for it; {_GENERATE_HINT}",
+        )
+    if key.key_size < MIN_RSA_BITS:
+        raise IdentityError(
+            f"the RSA key has {key.key_size} bits, at least {MIN_RSA_BITS} are needed",
+            hint=f"use a longer key; {_GENERATE_HINT}",
+        )
+    return key
+
+
+def _chain(
+    material: IdentityMaterial, source: KeySource, public_key: rsa.RSAPublicKey
+) -> tuple[x509.Certificate, ...]:
+    certificates = source.certificates
+    try:
+        if material.certificates:
+            data = read_material(material.certificates, what="certificate chain")
+            certificates = read_certificates(data)
+        elif source.may_hold_others:
+            certificates, others = split_chain(certificates, public_key)
+            certificates = certificates or others
+        if not certificates:
+            raise IdentityError(
+                "there is no certificate for the signing key",
+                hint="give the certificate chain (PEM or PKCS#7) of the key.",
+            )
+        return order_chain(certificates, public_key)
+    except VerificationError as cause:
+        raise IdentityError(cause.message, hint=cause.hint) from cause

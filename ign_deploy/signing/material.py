@@ -1,0 +1,117 @@
+"""Reading secrets that are given as a path to a file, as Base64, or as the value itself.
+
+No message ever repeats the value: what is meant as a path may turn out to be a key.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ign_deploy.errors import IdentityError
+from ign_deploy.module.pem import looks_like_pem
+from ign_deploy.signing.jks import JCEKS_MAGIC, MAGIC
+
+_MAX_SIZE = 4 << 20
+_MAX_PATH = 1024
+_DER_SEQUENCE = b"0"
+# A name that ends so is a file's name, not a secret; anything else is never shown.
+_FILE_NAME = re.compile(
+    r"[\w./ ~+\\-]{1,200}\.(?:pem|key|crt|cer|cert|der|p12|pfx|pkcs12|jks|keystore|p7b|p7c)",
+    re.ASCII | re.IGNORECASE,
+)
+_LONGEST_WORD = re.compile(r"\w{33,}")
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityMaterial:
+    """What the user gave for signing: ``keystore``, or ``key`` and mostly ``certificates``.
+
+    Each of these three is a path, Base64 or PEM text, see ``read_material``. Nothing of it is in
+    the representation.
+    """
+
+    key: str | None = field(default=None, repr=False)
+    certificates: str | None = field(default=None, repr=False)
+    keystore: str | None = field(default=None, repr=False)
+    store_password: str | None = field(default=None, repr=False)
+    key_password: str | None = field(default=None, repr=False)
+    alias: str | None = None
+
+
+def read_material(text: str, *, what: str) -> bytes:
+    r"""Return the bytes meant by ``text``: PEM as it is, else a file's, else decoded Base64.
+
+    ``what`` names it in messages (``signing key``). A PEM text on one line with ``\n`` written
+    out, as some CI variables are, is unfolded. Raises IdentityError, which never has the value.
+    """
+    if not text.strip():
+        raise IdentityError(f"the {what} is empty", hint=f"set the {what}, or check its secret.")
+    if "-----BEGIN " in text:
+        return _unfolded(text).encode("utf-8", "surrogateescape")
+    data = _file_content(text, what=what)
+    if data is None:
+        data = _decoded(text)
+    if data is not None:
+        return data
+    shown = f" ({text})" if _is_surely_a_path(text) else ""
+    raise IdentityError(
+        f"the {what}{shown} is not an existing file, and neither PEM text nor Base64 of a"
+        " key, certificate or keystore",
+        hint="check the path (relative ones start in the current folder) or the secret's value.",
+    )
+
+
+def _unfolded(text: str) -> str:
+    return text if "\n" in text.strip() else text.replace("\\r", "").replace("\\n", "\n")
+
+
+def _file_content(text: str, *, what: str) -> bytes | None:
+    """Return the file's bytes; None when there is no such file. Pipes (``<(…)``) are read too."""
+    if len(text) > _MAX_PATH or "\0" in text or "\n" in text.strip():
+        return None
+    path = Path(text.strip())
+    try:
+        if not path.exists():
+            return None
+        with path.open("rb") as stream:
+            data = stream.read(_MAX_SIZE + 1)
+    except OSError as cause:
+        if not _is_surely_a_path(text) and not _could_be_opened(cause):
+            return None
+        reason = cause.strerror or type(cause).__name__
+        raise IdentityError(
+            f"the file of the {what} can't be read: {reason}",
+            hint="check the path and the file's permissions.",
+        ) from None  # the cause would repeat the text, which may be a secret
+    if len(data) > _MAX_SIZE:
+        raise IdentityError(
+            f"the file of the {what} is larger than {_MAX_SIZE} bytes",
+            hint="check the path: keys, certificates and keystores are small.",
+        )
+    if not data.strip():
+        raise IdentityError(f"the file of the {what} is empty", hint="make the file anew.")
+    return data
+
+
+def _could_be_opened(cause: OSError) -> bool:
+    """Tell whether the name exists but can't be read, rather than not being a name at all."""
+    return isinstance(cause, PermissionError | IsADirectoryError)
+
+
+def _decoded(text: str) -> bytes | None:
+    """Return the bytes of strict Base64 (spaces and line feeds aside) when they can be a key."""
+    try:
+        data = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if data.startswith((_DER_SEQUENCE, MAGIC, JCEKS_MAGIC)) or looks_like_pem(data):
+        return data
+    return None
+
+
+def _is_surely_a_path(text: str) -> bool:
+    return _FILE_NAME.fullmatch(text) is not None and _LONGEST_WORD.search(text) is None

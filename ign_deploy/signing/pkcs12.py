@@ -1,0 +1,188 @@
+"""Reading PKCS#12 keystores (RFC 7292), with any number of keys.
+
+cryptography checks the password and reads the certificates, but it returns the first key only. So
+the key bags are listed here, and the chosen one, which is a PKCS#8 structure, is decrypted by
+cryptography on its own.
+"""
+
+from __future__ import annotations
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import (
+    PKCS12Certificate,
+    PKCS12KeyAndCertificates,
+    load_pkcs12,
+)
+
+from ign_deploy.errors import IdentityError
+from ign_deploy.module.der import (
+    BMP_STRING,
+    INTEGER,
+    SEQUENCE,
+    SET,
+    DerError,
+    Element,
+    children,
+    context,
+    object_identifier,
+    octets,
+    read_element,
+)
+from ign_deploy.module.pkcs7 import DATA
+from ign_deploy.signing.keysource import (
+    KEYTOOL_IMPORT,
+    KeyEntry,
+    KeySource,
+    choose_entry,
+    wrong_key_password,
+    wrong_store_password,
+)
+
+_KEY_BAG = "1.2.840.113549.1.12.10.1.1"
+_SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2"
+_NESTED_BAG = "1.2.840.113549.1.12.10.1.6"
+_FRIENDLY_NAME = "1.2.840.113549.1.9.20"
+_ATTRIBUTES_AT = 2  # SafeBag ::= SEQUENCE { bagId, bagValue, bagAttributes OPTIONAL }
+
+
+def is_pkcs12(data: bytes) -> bool:
+    """Tell whether the DER (or BER) is a PFX of version 3."""
+    try:
+        parts = children(read_element(data), tag=SEQUENCE)
+        return parts[0].content == b"\x03" and [e.tag for e in parts[:2]] == [INTEGER, SEQUENCE]
+    except (DerError, IndexError):
+        return False
+
+
+def read_pkcs12(
+    data: bytes, *, store_password: str | None, key_password: str | None, alias: str | None
+) -> KeySource:
+    """Return the key of that alias, with all certificates of the store.
+
+    Keys without a name get Java's: ``1``, ``2``, … The passwords stand in for each other when
+    only one is given. Raises IdentityError, for any bytes.
+    """
+    store = store_password if store_password is not None else key_password
+    own = key_password if key_password is not None else store_password
+    opened = _open(data, store)
+    try:
+        entries = _key_entries(data)
+    except (DerError, ValueError, IndexError) as cause:
+        raise _damaged() from cause
+    if not entries and opened.key is not None:
+        raise IdentityError(
+            "the keystore's private keys can't be listed: they are encrypted twice over",
+            hint=f"export the signing key on its own: {KEYTOOL_IMPORT} -srcalias ALIAS.",
+        )
+    entry = choose_entry(entries, alias)
+    key = _decrypt(entry.content, dict.fromkeys((own, store)))
+    certificates = _certificates(opened, entry.alias)
+    return KeySource(key, tuple(each.certificate for each in certificates), may_hold_others=True)
+
+
+def _open(data: bytes, password: str | None) -> PKCS12KeyAndCertificates:
+    try:
+        return load_pkcs12(data, _encoded(password))
+    except UnsupportedAlgorithm as cause:
+        raise _unsupported() from cause
+    except (ValueError, TypeError) as cause:
+        if password is None:
+            raise IdentityError(
+                "the keystore needs a password and none was given",
+                hint="give the store password.",
+            ) from cause
+        raise wrong_store_password() from cause
+
+
+def _certificates(opened: PKCS12KeyAndCertificates, alias: str) -> list[PKCS12Certificate]:
+    """Return all certificates; those named like the key come first, the rest keep their order."""
+    own = [opened.cert] if opened.cert is not None else []
+    name = alias.casefold().encode()
+    return sorted(
+        [*own, *opened.additional_certs],
+        key=lambda each: (
+            (each.friendly_name or b"").decode("utf-8", "replace").casefold().encode() != name
+        ),
+    )
+
+
+def _key_entries(data: bytes) -> list[KeyEntry[Element]]:
+    """List the key bags of the parts that aren't encrypted as a whole (RFC 7292, 4.1)."""
+    pfx = children(read_element(data), tag=SEQUENCE)
+    safe = read_element(_data_of(pfx[1]))
+    bags: list[Element] = []
+    for content_info in children(safe, tag=SEQUENCE):
+        if object_identifier(children(content_info, tag=SEQUENCE)[0]) == DATA:
+            bags += _key_bags(read_element(_data_of(content_info)))
+    entries: list[KeyEntry[Element]] = []
+    unnamed = 0
+    for bag in bags:
+        name = _friendly_name(bag)
+        unnamed += not name
+        value = children(children(bag)[1], tag=context(0))[0]
+        entries.append(KeyEntry(name or str(unnamed), value))
+    return entries
+
+
+def _key_bags(contents: Element) -> list[Element]:
+    bags = []
+    for bag in children(contents, tag=SEQUENCE):
+        parts = children(bag, tag=SEQUENCE)
+        kind = object_identifier(parts[0])
+        if kind in (_KEY_BAG, _SHROUDED_KEY_BAG):
+            bags.append(bag)
+        elif kind == _NESTED_BAG:
+            raise DerError("bags inside bags are not supported")
+    return bags
+
+
+def _data_of(content_info: Element) -> bytes:
+    """Return the octets of a ContentInfo of type data."""
+    content = children(children(content_info, tag=SEQUENCE)[1], tag=context(0))
+    return octets(content[0])
+
+
+def _friendly_name(bag: Element) -> str:
+    parts = children(bag)
+    if len(parts) <= _ATTRIBUTES_AT:
+        return ""
+    for attribute in children(parts[_ATTRIBUTES_AT], tag=SET):
+        kind, values = children(attribute, tag=SEQUENCE)
+        names = children(values, tag=SET)
+        if object_identifier(kind) == _FRIENDLY_NAME and names and names[0].tag == BMP_STRING:
+            return names[0].content.decode("utf-16-be", "replace")
+    return ""
+
+
+def _decrypt(bag_value: Element, passwords: dict[str | None, None]) -> PrivateKeyTypes:
+    """Decrypt the chosen key; its password is nearly always the store's, but needn't be."""
+    failure: Exception | None = None
+    encrypted = children(bag_value)[0].tag == SEQUENCE
+    for password in passwords if encrypted else (None,):
+        try:
+            return load_der_private_key(bag_value.raw, _encoded(password))
+        except UnsupportedAlgorithm as cause:
+            raise _unsupported() from cause
+        except (ValueError, TypeError) as cause:
+            failure = cause
+    raise wrong_key_password() from failure
+
+
+def _encoded(password: str | None) -> bytes | None:
+    return None if password is None else password.encode("utf-8", "surrogateescape")
+
+
+def _unsupported() -> IdentityError:
+    return IdentityError(
+        "the keystore is encrypted in a way that is no longer supported",
+        hint=f"convert it: {KEYTOOL_IMPORT}.",
+    )
+
+
+def _damaged() -> IdentityError:
+    return IdentityError(
+        "the PKCS#12 keystore is damaged: its keys can't be listed",
+        hint="make the keystore file anew; binary files are best passed as Base64.",
+    )
