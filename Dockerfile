@@ -1,0 +1,77 @@
+# syntax=docker/dockerfile:1
+# Two images: `slim` signs, verifies and publishes; `jdk` also builds projects with Gradle or Maven.
+# The official Python image is the default base; tools/container-check.sh builds on a plain Debian.
+ARG BASE=python:3.11-slim-bookworm
+
+# ---- the application and its dependencies, in a virtual environment without pip ----------------
+FROM ${BASE} AS build
+# A certificate authority of a proxy in between, for the build only.
+ARG SSL_CERT_FILE
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_ROOT_USER_ACTION=ignore \
+    PYTHONDONTWRITEBYTECODE=1
+WORKDIR /build
+RUN python3 -m venv /build/pip \
+ && python3 -m venv --without-pip /opt/ign-deploy
+COPY requirements.lock ./
+# actions-toolkit installs a package named `tests`, which nobody wants to import by accident.
+RUN /build/pip/bin/pip --python /opt/ign-deploy/bin/python install \
+      --require-hashes --only-binary :all: --no-compile --requirement requirements.lock \
+ && rm -rf /opt/ign-deploy/lib/python3*/site-packages/tests /opt/ign-deploy/bin/[Aa]ctivate*
+COPY ign_deploy/ /build/source/ign_deploy/
+COPY LICENSE entrypoint.py /opt/ign-deploy/app/
+COPY tools/ign-deploy /opt/ign-deploy/bin/ign-deploy
+# Byte code is compiled now (starting without it takes twice as long) and never checked against
+# the source's date, so that the same source gives the same bytes.
+RUN cp -R /build/source/ign_deploy /opt/ign-deploy/lib/python3*/site-packages/ \
+ && chmod -R a+rX /opt/ign-deploy \
+ && chmod 0755 /opt/ign-deploy/bin/ign-deploy \
+ && /opt/ign-deploy/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+      /opt/ign-deploy/lib /opt/ign-deploy/app
+
+# ---- slim ---------------------------------------------------------------------------------------
+FROM ${BASE} AS slim
+ARG VERSION=0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="ign-deploy" \
+      org.opencontainers.image.description="Takes Ignition modules from source to gateways" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+# procps: Jenkins looks at its containers with `ps`. git: the project's history and tags.
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends git procps \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/log/* \
+ && rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/* \
+           /usr/local/lib/python3*/ensurepip /usr/share/python-wheels
+COPY --from=build /opt/ign-deploy /opt/ign-deploy
+ENV PATH=/opt/ign-deploy/bin:/opt/java/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    LANG=C.UTF-8 \
+    PYTHONDONTWRITEBYTECODE=1
+# Python itself, never a shell: shells drop variables with hyphens, as the action's inputs are.
+# No USER and no WORKDIR: GitHub runs the image as root and mounts what it needs.
+# hadolint ignore=DL3002
+ENTRYPOINT ["/opt/ign-deploy/bin/python", "-I", "/opt/ign-deploy/app/entrypoint.py"]
+
+# ---- a Java run time that can compile, a quarter of the full JDK's size --------------------------
+FROM ${BASE} AS java
+# hadolint ignore=DL3008
+RUN apt-get update \
+ && mkdir -p /usr/share/man/man1 \
+ && apt-get install -y --no-install-recommends binutils openjdk-17-jdk-headless \
+ && rm -rf /var/lib/apt/lists/*
+# The modules that Gradle, Maven, the compiler and common annotation processors use.
+RUN "$(dirname "$(readlink -f "$(command -v javac)")")/jlink" \
+      --add-modules java.se,jdk.compiler,jdk.jartool,jdk.javadoc,jdk.zipfs,jdk.unsupported,jdk.crypto.ec,jdk.crypto.cryptoki,jdk.management,jdk.charsets,jdk.localedata,jdk.naming.dns,jdk.httpserver \
+      --include-locales en --strip-debug --no-man-pages --no-header-files --compress=2 \
+      --output /opt/java
+
+# ---- jdk ----------------------------------------------------------------------------------------
+FROM slim AS jdk
+COPY --from=java /opt/java /opt/java
+ENV JAVA_HOME=/opt/java
+
+# ---- what `docker build .` makes: the action packages, so it has the JDK -------------------------
+FROM jdk AS action

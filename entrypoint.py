@@ -1,0 +1,9 @@
+"""The door of the container action: hands the arguments and the environment to the program."""
+
+import os
+import sys
+
+from ign_deploy.__main__ import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv, os.environ))

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Write requirements.lock (runtime) and requirements-dev.lock (everything) from pyproject.toml.
+#
+# Universal (every platform and Python >= 3.11) and with the SHA-256 of every published file. The
+# settings of this machine's pip and uv are kept out, so that only the public index is asked and no
+# host or local path reaches the files. Extra arguments go to uv, e.g. `tools/lock.sh --upgrade`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+uv=.venv/bin/uv
+[ -x "$uv" ] || { echo "tools/lock.sh: $uv is missing; run: make setup" >&2; exit 1; }
+
+compile() { # <output> <uv arguments…>
+  local output=$1
+  shift
+  env -u UV_INDEX -u UV_DEFAULT_INDEX -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL -u UV_FIND_LINKS \
+    "$uv" pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+    --output-file "$output" pyproject.toml "$@"
+  echo "$output: $(grep -c '==' "$output") packages"
+}
+
+compile requirements.lock "$@"
+# The runtime versions are the same in both files.
+compile requirements-dev.lock --group dev --constraint requirements.lock "$@"
