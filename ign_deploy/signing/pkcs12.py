@@ -7,7 +7,10 @@ cryptography on its own.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import (
@@ -77,7 +80,7 @@ def read_pkcs12(
             hint=f"export the signing key on its own: {KEYTOOL_IMPORT} -srcalias ALIAS.",
         )
     entry = choose_entry(entries, alias)
-    key = _decrypt(entry.content, dict.fromkeys((own, store)))
+    key = _decrypt(entry.content, dict.fromkeys((own, store)), opened.key)
     certificates = _certificates(opened, entry.alias)
     return KeySource(key, tuple(each.certificate for each in certificates), may_hold_others=True)
 
@@ -156,18 +159,40 @@ def _friendly_name(bag: Element) -> str:
     return ""
 
 
-def _decrypt(bag_value: Element, passwords: dict[str | None, None]) -> PrivateKeyTypes:
-    """Decrypt the chosen key; its password is nearly always the store's, but needn't be."""
+def _decrypt(
+    bag_value: Element, passwords: Collection[str | None], first_key: PrivateKeyTypes | None
+) -> PrivateKeyTypes:
+    """Decrypt the chosen key; its password is nearly always the store's, but needn't be.
+
+    Checking an RSA-4096 key takes 0.2 s. It is not done twice for the key that is open already.
+    """
     failure: Exception | None = None
     encrypted = children(bag_value)[0].tag == SEQUENCE
-    for password in passwords if encrypted else (None,):
+    for each in passwords if encrypted else (None,):
         try:
-            return load_der_private_key(bag_value.raw, _encoded(password))
+            password = _encoded(each)
+            key = load_der_private_key(bag_value.raw, password, unsafe_skip_rsa_key_validation=True)
+            if _is_same_key(key, first_key):
+                return key
+            return load_der_private_key(bag_value.raw, password)
         except UnsupportedAlgorithm as cause:
             raise _unsupported() from cause
         except (ValueError, TypeError) as cause:
             failure = cause
+    if not any(passwords):
+        raise IdentityError(
+            "the keystore's key is encrypted with an empty password, which is not supported",
+            hint="give the keystore a password: keytool -storepasswd -keystore FILE.",
+        ) from failure
     raise wrong_key_password() from failure
+
+
+def _is_same_key(key: PrivateKeyTypes, checked: PrivateKeyTypes | None) -> bool:
+    return (
+        isinstance(key, RSAPrivateKey)
+        and isinstance(checked, RSAPrivateKey)
+        and key.private_numbers() == checked.private_numbers()
+    )
 
 
 def _encoded(password: str | None) -> bytes | None:
