@@ -19,6 +19,9 @@ class Progress(Protocol):
 class Reporter(Protocol):
     """Receives everything a run has to say; nothing else prints."""
 
+    def mask(self, secret: str) -> None:
+        """Hide ``secret`` in everything written from now on; say it before anything else."""
+
     def group(self, title: str) -> AbstractContextManager[None]:
         """Enclose a stage's lines: a log group on a CI host."""
 
@@ -44,6 +47,9 @@ def _no_progress(advance: int) -> None:
 
 class SilentReporter:
     """Says nothing: the default for library use and tests."""
+
+    def mask(self, secret: str) -> None:
+        """Have nothing to hide it in."""
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:

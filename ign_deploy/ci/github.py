@@ -1,0 +1,183 @@
+"""GitHub: log commands and file commands; the only place that knows actions-toolkit.
+
+The toolkit's primitives build and escape the commands. What it lacks is added here: everything is
+flushed (a secret must not be printed before its mask), names are validated (a newline in a name
+makes another output), text is neutralised and masked, groups don't need a coroutine, nothing exits
+the process, and the environment comes in as a Mapping. ``actions_toolkit.core`` is not used: it
+imports requests and reads the process's environment.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from ign_deploy.ci.lines import LineWriter
+from ign_deploy.ci.mask import Masker
+from ign_deploy.ci.text import encodable, neutralise
+from ign_deploy.ci.wording import finding_headline, finding_message
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.module.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from ign_deploy.report import Progress
+
+ANNOTATIONS_PER_TYPE = 10
+"""The runner keeps so many annotations of a type per step and drops the rest silently."""
+ANNOTATION_LENGTH = 4096
+SUMMARY_SIZE = 1024 * 1024
+"""Bytes; a larger summary file is refused whole."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+_TYPES = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+
+
+class GitHubReporter:
+    """Writes log commands for the runner that reads ``stream`` (stdout or stderr alike)."""
+
+    def __init__(self, stream: TextIO, *, masker: Masker | None = None) -> None:
+        self._masker = masker if masker is not None else Masker()
+        self._out = LineWriter(stream, self._masker)
+        self._depth = 0
+        self._annotations: Counter[str] = Counter()
+
+    def mask(self, secret: str) -> None:
+        """Tell the runner, at once, to hide ``secret``; we hide it ourselves as well."""
+        with self._out.lock:
+            forms = self._masker.add(secret)
+            self._out.write([_command("add-mask", message=form) for form in forms])
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """Fold the stage's lines; the runner knows one level, so inner groups are only titles."""
+        heading = " ".join(self._out.clean(title))
+        outermost = self._depth == 0
+        self._out.write([_command("group", message=heading) if outermost else heading])
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if outermost:
+                self._out.write([_command("endgroup")])
+
+    def info(self, message: str) -> None:
+        """Write the message's lines."""
+        self._out.write(self._out.clean(message))
+
+    def warning(self, message: str) -> None:
+        """Annotate the run with a warning."""
+        self._annotate("warning", message, plain=f"warning: {message}")
+
+    def finding(self, finding: Finding, *, file: str = "") -> None:
+        """Annotate the run; ``file`` is relative to the workspace and makes it show in the diff."""
+        properties = {"file": file, "title": finding.code}
+        plain = finding_headline(finding, file=file)
+        self._annotate(_TYPES[finding.severity], finding_message(finding), plain, **properties)
+
+    def foreign(self, lines: Sequence[str]) -> None:
+        """Write the lines while the runner ignores commands, and made harmless all the same."""
+        token = secrets.token_hex(16)
+        cleaned = [text for line in lines for text in self._out.clean(line)]
+        self._out.write([_command("stop-commands", message=token), *cleaned, f"::{token}::"])
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Progress]:
+        """Show nothing: a log has no use for a moving bar."""
+        yield _ignore
+
+    def _annotate(self, kind: str, message: str, plain: str, **properties: str) -> None:
+        """Write an annotation, or a plain line when the runner would drop the annotation."""
+        with self._out.lock:
+            self._annotations[kind] += 1
+            if self._annotations[kind] > ANNOTATIONS_PER_TYPE:
+                self._out.write(self._out.clean(plain))
+                return
+            text = "\n".join(self._out.clean(message))
+            cleaned = {
+                name: " ".join(self._out.clean(value))
+                for name, value in properties.items()
+                if value
+            }
+            self._out.write([_command(kind, message=text[:ANNOTATION_LENGTH], **cleaned)])
+
+
+def write_outputs(outputs: Mapping[str, str], *, env: Mapping[str, str], masker: Masker) -> None:
+    """Append step outputs to the runner's file; secrets in values are hidden.
+
+    Raises ConfigurationError for a name that is not ``[A-Za-z_][A-Za-z0-9_-]*`` (nothing is
+    written then) or when the file is missing.
+    """
+    from actions_toolkit.file_command import (
+        prepare_key_value_message,
+    )
+
+    records: list[str] = []
+    for name, value in outputs.items():
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"{neutralise(name)!r} can't be the name of an output",
+                hint="use letters, digits, '-' and '_' only, not starting with a digit or '-'.",
+            )
+        text = masker.hide(encodable(value))
+        # An empty heredoc holds a blank line, which some runners reject.
+        records.append(str(prepare_key_value_message(name, text)) if text else f"{name}=")
+    _append(env, "GITHUB_OUTPUT", "".join(f"{record}\n" for record in records))
+
+
+def append_summary(markdown: str, *, env: Mapping[str, str], masker: Masker) -> None:
+    """Append to the step's summary; cut at a line's end where the runner would refuse the size."""
+    path = _command_file(env, "GITHUB_STEP_SUMMARY")
+    used = path.stat().st_size if path.exists() else 0
+    text = masker.hide(encodable(markdown))
+    _append(env, "GITHUB_STEP_SUMMARY", _cut(f"{text.rstrip()}\n", SUMMARY_SIZE - used))
+
+
+def _cut(text: str, room: int) -> str:
+    """Return ``text`` in at most ``room`` bytes, without half a line."""
+    data = text.encode("utf-8")
+    if len(data) <= room:
+        return text
+    notice = "\n\n*The summary was too long and was cut here; the result file holds everything.*\n"
+    kept = data[: max(0, room - len(notice))].rpartition(b"\n")[0]
+    return kept.decode("utf-8") + notice if kept else ""
+
+
+def _command_file(env: Mapping[str, str], variable: str) -> Path:
+    """Return the path of the runner's file behind ``variable``."""
+    value = env.get(variable, "")
+    if not value:
+        raise ConfigurationError(
+            f"{variable} is not set, but GITHUB_ACTIONS=true",
+            hint="run the container as an action, or pass the runner's GITHUB_* variables on.",
+        )
+    return Path(value)
+
+
+def _append(env: Mapping[str, str], variable: str, text: str) -> None:
+    """Append ``text`` to the runner's file behind ``variable``, in one write."""
+    path = _command_file(env, variable)
+    try:
+        with path.open("a", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+    except OSError as cause:
+        raise ConfigurationError(
+            f"cannot write {path} ({variable}): {cause.strerror or cause}",
+            hint="mount the runner's file_commands folder into the container, writable.",
+        ) from cause
+
+
+def _command(name: str, *, message: str = "", **properties: str) -> str:
+    """Return the runner's command line, escaped by the toolkit."""
+    from actions_toolkit.command import Command
+
+    return str(Command(name, properties, message))
+
+
+def _ignore(advance: int) -> None:
+    """Ignore progress."""

@@ -1,0 +1,33 @@
+"""Chooses the reporter for the host that reads the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TextIO
+
+from ign_deploy.ci.host import Host
+from ign_deploy.ci.mask import Masker
+from ign_deploy.report import Reporter
+
+
+def reporter_for(
+    host: Host,
+    stream: TextIO,
+    *,
+    env: Mapping[str, str],
+    masker: Masker,
+    color: bool = True,
+) -> Reporter:
+    """Return the reporter that writes to ``stream`` in the way ``host`` reads.
+
+    ``masker`` is shared with what writes outputs and the summary, so that a secret told to the
+    reporter is hidden there too. GitLab and Jenkins read plain lines.
+    """
+    if host is Host.GITHUB:
+        from ign_deploy.ci.github import GitHubReporter
+
+        return GitHubReporter(stream, masker=masker)
+    from ign_deploy.ci.terminal import TerminalReporter
+
+    watched = env if host is Host.TERMINAL else None
+    return TerminalReporter(stream, env=watched, color=color, masker=masker)

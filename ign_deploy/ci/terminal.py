@@ -1,0 +1,115 @@
+"""The reporter for terminals, files and CI hosts without commands of their own: plain lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from ign_deploy.ci.lines import LineWriter
+from ign_deploy.ci.mask import Masker
+from ign_deploy.ci.wording import finding_headline
+from ign_deploy.module.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from ign_deploy.ci.bars import Bars
+    from ign_deploy.report import Progress
+
+_BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "1;33", "1;36"
+_COLOURS = {Severity.ERROR: _RED, Severity.WARNING: _YELLOW, Severity.INFO: _CYAN}
+
+
+class TerminalReporter:
+    """Writes plain lines to ``stream``; colours and progress bars only on a real terminal.
+
+    ``color=False`` is the user's ``--no-color``; ``NO_COLOR`` and ``TERM=dumb`` of ``env`` do the
+    same. ``env=None`` stands for a reader that is no terminal whatever the stream says.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        env: Mapping[str, str] | None = None,
+        color: bool = True,
+        masker: Masker | None = None,
+    ) -> None:
+        self._stream = stream
+        self._masker = masker if masker is not None else Masker()
+        self._out = LineWriter(stream, self._masker)
+        self._is_terminal = is_terminal(stream, env)
+        self._color = color and self._is_terminal and not (env or {}).get("NO_COLOR")
+        self._depth = 0
+        self._bars: Bars | None = None
+
+    def mask(self, secret: str) -> None:
+        """Replace ``secret`` by ``***`` in everything written from now on."""
+        self._masker.add(secret)
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """Write the title, and the stage's lines indented."""
+        self._write([self._paint(line, _BOLD) for line in self._out.clean(title)])
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+
+    def info(self, message: str) -> None:
+        """Write the message's lines."""
+        self._write(self._out.clean(message))
+
+    def warning(self, message: str) -> None:
+        """Write the message after the word ``warning``."""
+        self._write_headline("warning", f": {message}", _YELLOW)
+
+    def finding(self, finding: Finding, *, file: str = "") -> None:
+        """Write severity, code, place and message on one line and the hint below."""
+        word, _, rest = finding_headline(finding, file=file).partition("[")
+        self._write_headline(word, f"[{rest}", _COLOURS[finding.severity])
+        if finding.hint:
+            self._write([f"  {line}" for line in self._out.clean(f"hint: {finding.hint}")])
+
+    def foreign(self, lines: Sequence[str]) -> None:
+        """Write the lines behind a bar, so that nobody takes them for ours."""
+        self._write([f"| {text}" for line in lines for text in self._out.clean(line)])
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Progress]:
+        """Show a progress bar on a terminal, and nothing elsewhere."""
+        if not self._is_terminal:
+            yield _ignore
+            return
+        from ign_deploy.ci.bars import Bars
+
+        with self._out.lock:
+            self._bars = self._bars or Bars(self._stream, color=self._color)
+        with self._bars.bar(self._out.clean(title)[0], total=total) as advance:
+            yield advance
+
+    def _write_headline(self, word: str, rest: str, colour: str) -> None:
+        """Write ``word`` in colour and ``rest`` after it."""
+        first, *more = self._out.clean(f"{word}{rest}")
+        painted = self._paint(first[: len(word)], colour) + first[len(word) :]
+        self._write([painted, *(f"  {line}" for line in more)])
+
+    def _write(self, lines: Sequence[str]) -> None:
+        """Write lines at the group's indentation, above the progress bars if any are shown."""
+        indented = [f"{'  ' * self._depth}{line}".rstrip() for line in lines]
+        with self._out.lock:
+            if self._bars is None or not self._bars.write_above(indented):
+                self._out.write(indented)
+
+    def _paint(self, text: str, colour: str) -> str:
+        """Return ``text`` in a colour, where colours are wanted."""
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._color else text
+
+
+def is_terminal(stream: TextIO, env: Mapping[str, str] | None) -> bool:
+    """Tell whether a person watches ``stream`` on a terminal that understands more than lines."""
+    return env is not None and env.get("TERM") != "dumb" and stream.isatty()
+
+
+def _ignore(advance: int) -> None:
+    """Ignore progress."""

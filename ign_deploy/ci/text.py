@@ -1,0 +1,67 @@
+"""The one door through which text we did not write passes before it reaches a log.
+
+Builds, servers, file names and tags may hold anything. A log is read by a terminal (control
+characters, ANSI sequences, bidirectional overrides) and by CI hosts, which execute what looks like
+a command: ``::name::`` at the start of a trimmed line, ``##[name]`` or ``##vso[name]`` anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+MAX_LINE = 8192
+"""Characters of one line that are kept; the rest is counted, not shown."""
+
+# ECMA-48: CSI, OSC/DCS/SOS/PM/APC strings (ended by BEL or ST, or unfinished), two-byte escapes.
+_ANSI = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]"
+)
+# C0 without tab, DEL, C1, bidirectional controls, invisible characters, lone surrogates.
+_UNSAFE = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f"
+    "\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_LEGACY_COMMAND = re.compile(r"##(\w*)\[")
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
+
+def neutralise(text: str) -> str:
+    r"""Return ``text`` as one line that no terminal obeys and no CI host executes.
+
+    Escape sequences vanish, other invisible characters become visible escapes (``\x07``), and
+    command markers get a space or a backslash that the hosts' parsers don't accept.
+    """
+    line = _UNSAFE.sub(_visible, _ANSI.sub("", text))
+    line = _LEGACY_COMMAND.sub(r"## \1[", line)
+    if line.lstrip().startswith("::"):
+        line = line.replace("::", "\\::", 1)
+    return line
+
+
+def neutral_lines(text: str) -> Iterator[str]:
+    """Yield every line of ``text`` neutralised; every kind of line break counts."""
+    for line in _LINE_BREAK.split(text):
+        yield neutralise(line)
+
+
+def shorten(text: str, length: int = MAX_LINE) -> str:
+    """Cut ``text`` to ``length`` characters and say how many are not shown."""
+    if len(text) <= length:
+        return text
+    return f"{text[:length]}… ({len(text) - length} more characters)"
+
+
+def encodable(text: str) -> str:
+    """Return ``text`` with lone surrogates (names that are not UTF-8) as visible escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _visible(match: re.Match[str]) -> str:
+    """Return the escape of one character, as Python would write it."""
+    code = ord(match[0])
+    if code > 0xFFFF:
+        return f"\\U{code:08x}"
+    return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"
