@@ -117,8 +117,8 @@ def _encoded_certificates(data: bytes) -> list[bytes]:
 
 
 def _is_der(data: bytes) -> bool:
-    """Tell DER from text, which may begin with a zero (0x30) but never goes on like this."""
-    return data[:1] == b"0" and data[1:2] >= b"\x80"
+    """Tell DER from text, which may begin with a zero (0x30 too) but never goes on like this."""
+    return data[:1] == b"0" and (data[1:2] >= b"\x80" or not looks_like_pem(data))
 
 
 def _der_elements(data: bytes) -> list[Element]:
