@@ -18,7 +18,7 @@ to do. Neither ever holds a secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ign_deploy.module.findings import Finding
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class IgnDeployError(Exception):
     """Base of every error that ign-deploy raises on purpose."""
 
-    code: ClassVar[str] = "internal"
-    exit_code: ClassVar[int] = 1
+    code: str = "internal"
+    exit_code: int = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

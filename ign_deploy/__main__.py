@@ -1,0 +1,31 @@
+"""The process's edge: the environment is read here, once, and the exit code leaves here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from ign_deploy import __version__
+
+
+def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run the command line ``argv`` (the program's name first) and return the exit code."""
+    if list(argv[1:]) == ["--version"]:
+        # Asked by every job that prints its tools: answered without loading any of them.
+        sys.stdout.write(f"ign-deploy, version {__version__}\n")
+        return 0
+    from ign_deploy.cli import run_cli
+
+    return run_cli(argv, env)
+
+
+def run() -> None:
+    """Run as the console script ``ign-deploy``."""
+    # Looking for pydantic's plugins reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    sys.exit(main(sys.argv, os.environ))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,96 @@
+"""The command line: the click group; ``options`` holds the one place that catches our errors."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import click
+
+from ign_deploy import __version__
+from ign_deploy.cli.door import action_arguments
+
+_COMMANDS = {
+    "module": "ign_deploy.cli.release",
+    "package": "ign_deploy.cli.release",
+    "sign": "ign_deploy.cli.signing",
+    "verify": "ign_deploy.cli.signing",
+    "inspect": "ign_deploy.cli.signing",
+    "generate-certificate": "ign_deploy.cli.certificate",
+    "upload": "ign_deploy.cli.repository",
+    "download": "ign_deploy.cli.repository",
+    "list-modules": "ign_deploy.cli.repository",
+    "validate-env": "ign_deploy.cli.environment",
+}
+
+
+class LazyGroup(click.Group):
+    """Loads a command's code only when that command is called: `verify` needs no repository."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of a module's way, not of the alphabet."""
+        return [*_COMMANDS, *(name for name in super().list_commands(ctx) if name not in _COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module that holds the command."""
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        module = importlib.import_module(_COMMANDS[cmd_name])
+        command = getattr(module, cmd_name.replace("-", "_") + "_command")
+        return cast("click.Command", command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest name for a misspelt command."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as cause:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], _COMMANDS, n=1) if args else []
+            if near and args[0] not in self.commands:
+                raise click.UsageError(f"{cause.message} Did you mean {near[0]!r}?", ctx) from cause
+            raise
+
+
+@click.group(
+    name="deploy",
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="ign-deploy")
+@click.pass_context
+def deployment_cli(ctx: click.Context) -> None:
+    """Take Ignition modules from source to gateways.
+
+    package → sign → verify → upload, in one command: `module`.
+    """
+    # Mounted into another program, nobody has handed us the environment: this is the edge then.
+    if not isinstance(ctx.obj, Mapping):
+        ctx.obj = dict(os.environ)
+
+
+def run_cli(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run the command line and return its exit code; never raises, never calls ``sys.exit``."""
+    arguments = list(argv[1:])
+    if not arguments:
+        arguments = action_arguments(env)
+    try:
+        code = deployment_cli.main(
+            arguments, prog_name="ign-deploy", obj=dict(env), standalone_mode=False
+        )
+    except click.ClickException as problem:
+        problem.show()
+        return problem.exit_code
+    except click.Abort:
+        sys.stderr.write("stopped by the user\n")
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code if isinstance(code, int) else 0

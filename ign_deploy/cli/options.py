@@ -1,0 +1,113 @@
+"""Options of the commands, made from the settings model, so that both always agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import click
+
+from ign_deploy.cli.failure import report_bug, report_early_failure, report_failure
+from ign_deploy.cli.session import open_session
+from ign_deploy.errors import IgnDeployError
+from ign_deploy.settings import Settings, option_name
+
+Command = Callable[..., Any]
+
+_SHORT = {
+    "version": "-v",
+    "environment": "-e",
+    "output_dir": "-o",
+    "description": "-d",
+}
+PACKAGING = ("version", "module_id", "output_dir", "gradle_args", "build_timeout", "format")
+SIGNING = ("cert_path", "key_path", "keystore", "alias")
+PUBLISHING = ("repository_url", "description", "notes", "tags", "environment")
+
+
+def settings_options(*names: str) -> Callable[[Command], Command]:
+    """Add the options of the named settings; a secret never becomes an option."""
+    known = {name: (field, source) for name, field, source in Settings.names()}
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            field, source = known[name]
+            declarations = [option_name(name), name]
+            if name in _SHORT:
+                declarations.insert(0, _SHORT[name])
+            command = click.option(
+                *declarations, help=source.help, **_option_kind(field.annotation)
+            )(command)
+        return command
+
+    return decorate
+
+
+def _option_kind(annotation: Any) -> dict[str, Any]:
+    """Translate a setting's type into click's terms; the default None means "not given"."""
+    if annotation is bool:
+        return {"is_flag": True, "default": None}
+    if get_origin(annotation) is Literal:
+        return {"type": click.Choice(get_args(annotation)), "default": None}
+    if annotation is int:
+        return {"type": click.IntRange(min=1), "default": None, "metavar": "SECONDS"}
+    if annotation is Path:
+        return {"type": click.Path(path_type=Path), "default": None, "metavar": "FOLDER"}
+    if get_origin(annotation) is tuple:
+        return {"multiple": True, "metavar": "TEXT"}
+    return {"default": None, "metavar": "TEXT"}
+
+
+def common_options(command: Command) -> Command:
+    """Add what every command has, and hand it a session in place of them."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+    @click.option("--verbose", is_flag=True, help="Say more, and show tracebacks of bugs.")
+    @click.option("--no-color", is_flag=True, help="Never use colours.")
+    @click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The config file.  [default: ign-deploy.toml or pyproject.toml, if there]",
+    )
+    @click.option(
+        "--env-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Read environment variables from this file, too.",
+    )
+    @click.pass_context
+    @wraps(command)
+    def with_session(ctx: click.Context, /, **options: Any) -> Any:
+        session_options = {
+            name: options.pop(name)
+            for name in ("as_json", "verbose", "no_color", "config_file", "env_file")
+        }
+        flags = {name: options.pop(name) for name in list(options) if name in Settings.model_fields}
+        return _run(ctx, command, flags=flags, session_options=session_options, arguments=options)
+
+    return with_session
+
+
+def _run(
+    ctx: click.Context,
+    command: Command,
+    *,
+    flags: dict[str, Any],
+    session_options: dict[str, Any],
+    arguments: dict[str, Any],
+) -> Any:
+    """Run a command; the one place where our errors, and bugs, become text and an exit code."""
+    try:
+        session = open_session(ctx.obj, flags=flags, **session_options)
+    except IgnDeployError as problem:
+        return ctx.exit(report_early_failure(problem))
+    try:
+        return command(session, **arguments)
+    except IgnDeployError as problem:
+        ctx.exit(report_failure(session, problem))
+    except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+        raise
+    except Exception as problem:  # noqa: BLE001 - the last door: a bug still gets a clear end
+        ctx.exit(report_bug(session, problem))

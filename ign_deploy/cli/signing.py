@@ -1,0 +1,168 @@
+"""The commands sign, verify and inspect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ign_deploy.cli.options import SIGNING, common_options, settings_options
+from ign_deploy.cli.render import describe_examination, examination_document, findings_document
+from ign_deploy.cli.session import Session
+from ign_deploy.errors import SigningError, VerificationError
+from ign_deploy.module.findings import Finding, errors_among
+from ign_deploy.pipeline.identity import load_signing_identity, load_trust_anchors
+
+if TYPE_CHECKING:
+    from ign_deploy.signing.verifier import Examination
+
+_FILES = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path)
+)
+
+
+@click.command("sign")
+@_FILES
+@settings_options(*SIGNING, "output_dir", "dry_run")
+@common_options
+def sign_command(session: Session, files: tuple[Path, ...]) -> None:
+    """Sign modules in the vendor's format.
+
+    Each FILE (a .modl) is signed into --output-dir under its name without ".unsigned"; an old
+    signature is dropped. Passwords come from MODULE_SIGNING_PASSWORD and IGN_DEPLOY_KEY_PASSWORD.
+    """
+    from ign_deploy.signing.signer import read_unsigned, sign, signed_name
+
+    identity = load_signing_identity(session.settings)
+    output_dir = session.settings.output_dir
+    _refuse_equal_names([output_dir / signed_name(file.name) for file in files])
+    modules = [read_unsigned(file) for file in files]
+    documents: list[dict[str, Any]] = []
+    lines: list[str] = []
+    for module in modules:
+        output = output_dir / signed_name(module.path.name)
+        findings = module.findings
+        if not session.settings.dry_run:
+            signed = sign(
+                module,
+                identity=identity,
+                output_dir=output_dir,
+                now=session.now,
+                reporter=session.reporter,
+            )
+            output, findings = signed.path, signed.findings
+        _report(session, findings, module.path)
+        documents.append(
+            {
+                "input": str(module.path),
+                "file": str(output),
+                "id": module.descriptor.id,
+                "version": module.descriptor.version,
+                "findings": findings_document(findings),
+            }
+        )
+        lines.append(f"{'would sign' if session.settings.dry_run else 'signed'} {output}")
+    result = "dry-run" if session.settings.dry_run else "signed"
+    session.answer({"result": result, "modules": documents}, "\n".join(lines))
+
+
+@click.command("verify")
+@_FILES
+@settings_options("trust_anchor")
+@common_options
+def verify_command(session: Session, files: tuple[Path, ...]) -> None:
+    """Check that every file of a module is covered by its signature.
+
+    Exit code 5 when anything is wrong with any FILE, also when it isn't signed at all.
+    """
+    from ign_deploy.signing.verifier import SignatureStatus
+
+    anchors = load_trust_anchors(session.settings.trust_anchor)
+    documents: list[dict[str, Any]] = []
+    texts: list[str] = []
+    problems: list[Finding] = []
+    for file in files:
+        examination = _examine(session, file, anchors)
+        if isinstance(examination, VerificationError):
+            problems += examination.findings
+            _report(session, examination.findings, file)
+            documents.append(
+                {
+                    "file": str(file),
+                    "status": SignatureStatus.INVALID.value,
+                    "findings": findings_document(examination.findings),
+                }
+            )
+            texts.append(f"{file}: not a sound module")
+            continue
+        findings = examination.findings
+        if examination.status is SignatureStatus.UNSIGNED:
+            findings = (*findings, _unsigned(file))
+        problems += errors_among(findings)
+        _report(session, findings, file)
+        documents.append(
+            {**examination_document(examination), "findings": findings_document(findings)}
+        )
+        texts.append(describe_examination(examination))
+    session.answer(
+        {"result": "failed" if problems else "verified", "modules": documents}, "\n\n".join(texts)
+    )
+    if problems:
+        click.get_current_context().exit(VerificationError.exit_code)
+
+
+@click.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+@common_options
+def inspect_command(session: Session, file: Path) -> None:
+    """Show what is in a module, who signed it, and what a gateway will ask to accept."""
+    from ign_deploy.module.archive import Archive
+    from ign_deploy.module.checks import check_module
+    from ign_deploy.module.findings import worst_first
+    from ign_deploy.signing.verifier import examine
+
+    examination = examine(file, now=session.now)
+    with Archive.open(file) as archive:
+        checked = check_module(archive)
+        names = [(entry.name, entry.size) for entry in archive.entries if not entry.is_directory]
+    findings = worst_first(dict.fromkeys((*examination.findings, *checked)))
+    _report(session, findings, file)
+    document = {
+        **examination_document(examination),
+        "files": [{"name": name, "size": size} for name, size in names],
+        "findings": findings_document(findings),
+    }
+    listing = "\n".join(f"  {size:>12,}  {ascii(name)[1:-1]}" for name, size in names)
+    session.answer(document, f"{describe_examination(examination)}\n\nFiles (bytes):\n{listing}")
+
+
+def _examine(
+    session: Session, file: Path, anchors: tuple[Any, ...]
+) -> Examination | VerificationError:
+    from ign_deploy.signing.verifier import examine
+
+    try:
+        return examine(file, now=session.now, trust_anchors=anchors)
+    except VerificationError as problem:
+        return problem
+
+
+def _unsigned(file: Path) -> Finding:
+    from ign_deploy.module.findings import error
+
+    return error("unsigned", f"{file.name} is not signed", hint="sign it: `ign-deploy sign`.")
+
+
+def _report(session: Session, findings: tuple[Finding, ...], file: Path) -> None:
+    for finding in findings:
+        session.reporter.finding(finding, file=str(file))
+
+
+def _refuse_equal_names(outputs: list[Path]) -> None:
+    for output in outputs:
+        if outputs.count(output) > 1:
+            raise SigningError(
+                f"two of the files would be signed as {output}",
+                hint="sign them one by one, with different --output-dir.",
+            )

@@ -1,0 +1,98 @@
+"""What a run did so far: stages with their times, modules, findings; told also when it fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.descriptor import ModuleDescriptor
+from ign_deploy.module.findings import Finding
+from ign_deploy.report import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """A stage: ``result`` is ``ok``, ``failed``, or ``skipped`` with a reason; time in seconds."""
+
+    name: str
+    result: str
+    seconds: float = 0.0
+    reason: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the stage as JSON values."""
+        return {
+            "name": self.name,
+            "result": self.result,
+            "seconds": round(self.seconds, 3),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRecord:
+    """What became of one module; ``result`` is the last thing that was done with it.
+
+    ``packaged``, ``signed``, ``verified``, ``uploaded``, or ``unchanged`` when the very same bytes
+    were published before.
+    """
+
+    file: Path
+    descriptor: ModuleDescriptor
+    result: str
+    verified: VerifiedModule | None = None
+    bundle: Path | None = None
+    release_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedFinding:
+    """A finding and the file it belongs to."""
+
+    finding: Finding
+    file: str
+
+
+@dataclass(slots=True)
+class Story:
+    """Keeps the story and tells it to the reporter as it happens."""
+
+    reporter: Reporter
+    clock: Callable[[], float] = time.monotonic
+    stages: list[StageRecord] = field(default_factory=list)
+    modules: dict[str, ModuleRecord] = field(default_factory=dict)
+    findings: list[LocatedFinding] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Enclose a stage: a log group, its time, and whether it failed."""
+        begin = self.clock()
+        result = "failed"
+        try:
+            with self.reporter.group(name):
+                yield
+            result = "ok"
+        finally:
+            self.stages.append(StageRecord(name, result, self.clock() - begin))
+
+    def skip(self, name: str, reason: str) -> None:
+        """Say that a stage is left out, and why."""
+        self.stages.append(StageRecord(name, "skipped", reason=reason))
+        self.reporter.info(f"{name}: skipped, {reason}")
+
+    def note(self, module: ModuleRecord) -> None:
+        """Remember how far a module has come."""
+        self.modules[module.descriptor.id] = module
+
+    def report(self, findings: Sequence[Finding], *, file: Path) -> None:
+        """Report findings that haven't been reported for this file yet."""
+        for finding in findings:
+            located = LocatedFinding(finding, str(file))
+            if located not in self.findings:
+                self.findings.append(located)
+                self.reporter.finding(finding, file=str(file))
