@@ -1,0 +1,172 @@
+"""Repositories: where released modules are kept, and the one interface to all kinds of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+from urllib.parse import unquote, urlsplit
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.report import Progress, Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    from ign_deploy.repositories.records import FileRole, Release
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a repository can do, as found by asking it.
+
+    ``location`` is fit to be shown (no credentials). ``obstacle`` says why it isn't ``writable``.
+    ``create_once``: of concurrent writers of one version exactly one wins; ``compare_and_swap``:
+    indexes are updated without losing updates; ``server_digest``: the store states the digest of
+    what it holds; ``resume``: a download can go on where it broke off.
+    """
+
+    location: str
+    writable: bool
+    obstacle: str
+    create_once: bool
+    compare_and_swap: bool
+    server_digest: bool
+    resume: bool
+
+
+class Outcome(StrEnum):
+    """What publishing did."""
+
+    PUBLISHED = "published"
+    ALREADY_PUBLISHED = "already-published"
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A version that stands in the repository; ``release`` is its record, ``location`` its place.
+
+    When it was already published, ``release`` is the record that was there, not the one offered.
+    """
+
+    outcome: Outcome
+    release: Release
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """A published version, as far as the indexes know it.
+
+    ``name``, ``description`` and ``tags`` are those of the module's newest version; ``versions``
+    counts the module's published versions; ``published_at`` is ISO 8601 (UTC); ``yanked`` holds
+    the reason, None when the version isn't yanked.
+    """
+
+    id: str
+    name: str
+    version: str
+    description: str
+    tags: tuple[str, ...]
+    requires_ignition: str
+    published_at: str
+    yanked: str | None
+    versions: int
+
+
+def no_progress(advance: int) -> None:
+    """Ignore progress."""
+
+
+class Repository(Protocol):
+    """A store of released modules; a version is published once and whole, or not at all."""
+
+    def check(self) -> Capabilities:
+        """Find out what the store can do, before anything expensive is done.
+
+        Raises RepositoryError when it can't be reached or is no repository.
+        """
+
+    def publish(
+        self, release: Release, *, files: Mapping[str, Path], progress: Progress = no_progress
+    ) -> Publication:
+        """Publish a version: its record, and the local file for each file name the record lists.
+
+        The same module bytes again are a success; nothing is written then. Raises VersionConflict
+        when the version is published with other bytes, RepositoryError when the store fails or a
+        file isn't what the record says. Nothing is published then.
+        """
+
+    def catalogue(self, module_id: str | None = None) -> tuple[CatalogueEntry, ...]:
+        """Return the newest version of every module, or all versions of one, newest first.
+
+        The newest is a final release where there is one. Modules are ordered by id. An unknown
+        module has no entries. Raises RepositoryError.
+        """
+
+    def fetch(
+        self,
+        module_id: str,
+        *,
+        version: str,
+        to: BinaryIO | None = None,
+        role: FileRole | None = None,
+        progress: Progress = no_progress,
+    ) -> Release:
+        """Return a version's record and, with ``to``, copy its file of ``role`` there.
+
+        ``role`` defaults to the module itself. What is copied has the size and the digest of the
+        record when this returns. Raises NotInRepository, RepositoryError, or VerificationError when
+        the file isn't what the record says; an OSError of ``to`` is passed on.
+        """
+
+
+Opener = Callable[[str, Reporter], Repository]
+
+
+def _open_directory(url: str, reporter: Reporter) -> Repository:
+    from ign_deploy.repositories.directory import DirectoryRepository
+
+    return DirectoryRepository(_local_path(url), reporter=reporter)
+
+
+BACKENDS: Mapping[str, Opener] = {"file": _open_directory}
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_SUPPORTED = "this version supports a folder: a path or a file: URL"
+
+
+def open_repository(url: str, *, reporter: Reporter | None = None) -> Repository:
+    """Return the repository at ``url``: a path or a ``file:`` URL for a folder.
+
+    Nothing is read or made yet. Raises ConfigurationError for a URL that no backend is for; the
+    message shows only the scheme, since URLs can hold credentials.
+    """
+    match = _SCHEME.match(url)
+    scheme = match[1].lower() if match else "file"
+    opener = BACKENDS.get(scheme)
+    if opener is None:
+        raise ConfigurationError(
+            f"no repository of the kind {scheme}: is known; {_SUPPORTED}",
+            hint="set --repository-url to a folder; write ./ before a path that has a colon.",
+        )
+    return opener(url, SilentReporter() if reporter is None else reporter)
+
+
+def _local_path(url: str) -> Path:
+    text = url
+    if _SCHEME.match(url):
+        parts = urlsplit(url)
+        if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+            raise ConfigurationError(
+                "the repository's file: URL names a host, a query or a fragment",
+                hint="write file:///absolute/path, with ? and # as %3F and %23.",
+            )
+        text = unquote(parts.path)
+    if not text.strip() or not text.isprintable():
+        raise ConfigurationError(
+            f"the repository's path is {text[:100]!a}, expected a folder",
+            hint="set --repository-url to a path without control characters.",
+        )
+    return Path(text)

@@ -1,0 +1,194 @@
+"""A directory repository's indexes: read with the folders they describe, updated under a lock."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.report import Reporter
+from ign_deploy.repositories.filesystem import (
+    explained,
+    folder_lock,
+    is_real_folder,
+    read_bounded,
+    replace_whole,
+)
+from ign_deploy.repositories.index import (
+    MAX_INDEX_SIZE,
+    ModuleEntry,
+    ModuleIndex,
+    RootIndex,
+    index_bytes,
+    make_root,
+    merge_module,
+    module_entry,
+    parse_module_index,
+    parse_root_index,
+)
+from ign_deploy.repositories.records import (
+    INDEX_NAME,
+    MAX_RECORD_SIZE,
+    RECORD_NAME,
+    Release,
+    is_safe_component,
+    parse_release,
+)
+
+MODULES_NAME = "modules"
+LOCK_NAME = ".lock"
+
+
+class DirectoryIndex:
+    """The indexes below ``root``. What the folders hold counts; an index only saves reading it."""
+
+    def __init__(self, root: Path, *, reporter: Reporter) -> None:
+        self._root = root
+        self._modules = root / MODULES_NAME
+        self._reporter = reporter
+
+    def module(self, module_id: str) -> ModuleIndex | None:
+        """Return the module's index as the folders have it now; None when nothing is published.
+
+        A version whose record can't be read is left out, with a warning.
+        """
+        return self._merged(module_id, self._stored(module_id))
+
+    def root(self) -> RootIndex:
+        """Return the root index as the folders have it now."""
+        stored = self._stored_root()
+        known = {} if stored is None else {entry["id"]: entry for entry in stored["modules"]}
+        entries = [self._entry(name, known.get(name)) for name in self._module_names()]
+        return make_root(entry for entry in entries if entry is not None)
+
+    def update(self, module_id: str) -> None:
+        """Write both indexes anew after the module changed.
+
+        Its cost doesn't grow with what other modules hold. Raises RepositoryError.
+        """
+        with (
+            explained("update the indexes of", self._root),
+            folder_lock(self._root / LOCK_NAME),
+        ):
+            stored = self._stored(module_id)
+            module = self._merged(module_id, stored)
+            if module is not None:
+                self._write(self._modules / module_id / INDEX_NAME, module, stored)
+            self._update_root(module_id, module)
+
+    def _update_root(self, module_id: str, module: ModuleIndex | None) -> None:
+        stored = self._stored_root()
+        names = self._module_names()
+        known = {} if stored is None else {entry["id"]: entry for entry in stored["modules"]}
+        entries = [
+            known.get(name) or self._entry(name, None) for name in names if name != module_id
+        ]
+        entries.append(None if module is None else module_entry(module))
+        root = make_root(entry for entry in entries if entry is not None)
+        self._write(self._root / INDEX_NAME, root, stored)
+
+    def _write(
+        self,
+        path: Path,
+        index: ModuleIndex | RootIndex,
+        stored: ModuleIndex | RootIndex | None,
+    ) -> None:
+        if index != stored:
+            # Not durable: after a power cut a corrupt index is ignored and derived again.
+            replace_whole(path, index_bytes(index))
+
+    def _entry(self, module_id: str, known: ModuleEntry | None) -> ModuleEntry | None:
+        """Return the module's line: the known one, if it agrees with the folder."""
+        try:
+            if known is not None:
+                names = self._version_names(module_id)
+                if len(names) == known["count"] and known["latest"] in names:
+                    return known
+            index = self.module(module_id)
+        except RepositoryError as problem:
+            self._reporter.warning(f"{module_id} is left out: {problem.message}")
+            return None
+        return None if index is None else module_entry(index)
+
+    def _merged(self, module_id: str, stored: ModuleIndex | None) -> ModuleIndex | None:
+        return merge_module(
+            stored,
+            module_id=module_id,
+            present=self._version_names(module_id),
+            read=self._reader(module_id),
+        )
+
+    def _reader(self, module_id: str) -> Callable[[str], Release | None]:
+        def read(version: str) -> Release | None:
+            try:
+                return read_release(self._modules, module_id, version)
+            except RepositoryError as problem:
+                self._reporter.warning(f"{module_id} {version} is left out: {problem.message}")
+                return None
+
+        return read
+
+    def _stored(self, module_id: str) -> ModuleIndex | None:
+        with suppress(OSError):
+            data = read_bounded(self._modules / module_id / INDEX_NAME, limit=MAX_INDEX_SIZE)
+            return parse_module_index(data)
+        return None
+
+    def _stored_root(self) -> RootIndex | None:
+        with suppress(OSError):
+            return parse_root_index(read_bounded(self._root / INDEX_NAME, limit=MAX_INDEX_SIZE))
+        return None
+
+    def _module_names(self) -> list[str]:
+        return component_names(self._modules)
+
+    def _version_names(self, module_id: str) -> list[str]:
+        folder = self._modules / module_id
+        return component_names(folder) if is_real_folder(folder) else []
+
+
+def component_names(folder: Path) -> list[str]:
+    """Return the names in the folder that can be ids or versions; none when it is missing."""
+    with explained("list", folder):
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return []
+    return [name for name in names if is_safe_component(name)]
+
+
+def read_release(modules: Path, module_id: str, version: str) -> Release | None:
+    """Return the record of a version; None when the folder or its record is missing.
+
+    Raises RepositoryError for a record that can't be read, that belongs elsewhere, or that stands
+    behind a symbolic link.
+    """
+    folder = modules / module_id / version
+    if not is_real_folder(folder.parent) or not is_real_folder(folder):
+        return None
+    path = folder / RECORD_NAME
+    with explained("read", path):
+        try:
+            data = read_bounded(path, limit=MAX_RECORD_SIZE)
+        except FileNotFoundError:
+            return None
+    release = parse_release(data, place=str(path))
+    if (release.id, release.version) != (module_id, version):
+        raise RepositoryError(
+            f"{path} is the record of {release.id} {release.version}, expected {module_id} "
+            f"{version} by its folder's name",
+            hint="move the folder to where it belongs.",
+        )
+    return release
+
+
+def newest_change(folder: Path) -> float:
+    """Return the latest change (seconds) of the folder and what is directly in it."""
+    stats: Sequence[os.stat_result] = [
+        os.lstat(folder),
+        *(entry.stat(follow_symlinks=False) for entry in os.scandir(folder)),
+    ]
+    return max(each.st_mtime for each in stats if not stat.S_ISLNK(each.st_mode))

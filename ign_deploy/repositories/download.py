@@ -1,0 +1,103 @@
+"""Download: from a name to a verified module on the local disk, or to nothing at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.files import output_error
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.findings import error
+from ign_deploy.report import Reporter, SilentReporter
+from ign_deploy.repositories import Repository
+from ign_deploy.repositories.listing import find_module, newest_version, require_version
+from ign_deploy.repositories.records import Release
+
+
+def download(
+    repository: Repository,
+    name: str,
+    *,
+    output_dir: Path,
+    verify: Callable[[Path], VerifiedModule],
+    version: str | None = None,
+    reporter: Reporter | None = None,
+) -> VerifiedModule:
+    """Fetch a module by id or name into ``output_dir``, under the file name of its record.
+
+    Without ``version`` the newest final release is taken, else the newest prerelease. The file
+    gets its name only after size, digest, ``verify`` and the record's id, version and signer
+    agree; until then it is in a hidden ``.partial`` folder, which is removed whatever happens.
+    Raises NotInRepository, RepositoryError, VerificationError, or ConfigurationError for the
+    output folder.
+    """
+    tell = SilentReporter() if reporter is None else reporter
+    module_id = find_module(repository, name=name).id
+    if version is None:
+        wanted = newest_version(repository, module_id=module_id)
+    else:
+        wanted = version
+        require_version(repository, module_id=module_id, version=version)
+    release = repository.fetch(module_id, version=wanted)
+    final = output_dir / release.module_file.name
+    with _partial_folder(final) as folder:
+        partial = folder / final.name
+        _fetch(repository, release, partial, reporter=tell)
+        module = verify(partial)
+        require_agreement(module, release=release)
+        partial.replace(final)
+    tell.info(f"{release.id} {release.version} is verified: {final}")
+    return dataclasses.replace(module, path=final)
+
+
+@contextmanager
+def _partial_folder(final: Path) -> Iterator[Path]:
+    # A folder, not a file: whoever verifies the file sees, and says, its proper name.
+    folder = final.parent / f".{secrets.token_hex(6)}.partial"
+    try:
+        folder.mkdir(parents=True)
+        yield folder
+    except OSError as cause:
+        raise output_error(final, cause) from cause
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fetch(repository: Repository, release: Release, target: Path, *, reporter: Reporter) -> None:
+    title = f"downloading {release.id} {release.version}"
+    with (
+        target.open("xb") as stream,
+        reporter.progress(title, release.module_file.size) as progress,
+    ):
+        repository.fetch(release.id, version=release.version, to=stream, progress=progress)
+
+
+def require_agreement(module: VerifiedModule, *, release: Release) -> None:
+    """Raise VerificationError, with a finding for each, where record and module differ."""
+    file, signer = release.module_file, release.certificate
+    compared = (
+        ("record-id", "the module's id", release.id, module.descriptor.id),
+        ("record-version", "the version", release.version, module.descriptor.version),
+        ("digest-mismatch", "the SHA-256", file.sha256, module.sha256),
+        ("size-mismatch", "the size in bytes", file.size, module.size),
+        ("record-signer", "the signer's SHA-256", signer.sha256, module.certificate.sha256),
+        ("record-signer", "the signer's SHA-1", signer.sha1, module.certificate.sha1),
+        ("record-licence", "the licence's CRC", release.licence_crc, module.licence_crc),
+    )
+    findings = tuple(
+        error(code, f"{what} is {is_!r}, its record says {says!r}", place=file.name)
+        for code, what, says, is_ in compared
+        if says != is_
+    )
+    if findings:
+        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+        raise VerificationError(
+            f"{file.name} isn't what its record says: {findings[0].message}{more}",
+            hint="don't install it; ask the publisher, and find out who changed the repository.",
+            findings=findings,
+        )

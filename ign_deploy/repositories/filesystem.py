@@ -1,0 +1,158 @@
+"""A directory repository's file system: explained errors, safe opening, locks, bounded waits."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ign_deploy.errors import RepositoryError
+
+_HINTS = {
+    errno.ENOSPC: "free disk space there; nothing half-written was left behind.",
+    errno.EDQUOT: "free disk space or raise the quota; nothing half-written was left behind.",
+    errno.EFBIG: "raise the file size limit; nothing half-written was left behind.",
+    errno.EROFS: "the file system is read-only: mount it writable, or choose another repository.",
+    errno.EACCES: "give this user write access to the folder, or choose another repository.",
+    errno.EPERM: "give this user write access to the folder, or choose another repository.",
+    errno.ENOENT: "create the folder that is to hold the repository, or mend --repository-url.",
+    errno.ENOTDIR: "a file stands where a folder is due: mend --repository-url.",
+    errno.ENAMETOOLONG: "shorten the path of the repository.",
+    errno.EIO: "the storage fails: check the disk or the network share.",
+    errno.ESTALE: "the network share was remounted: run again.",
+}
+
+
+@contextmanager
+def explained(action: str, path: Path) -> Iterator[None]:
+    """Turn an OSError inside into a RepositoryError: ``cannot <action> <path>: <why>``."""
+    try:
+        yield
+    except OSError as cause:
+        raise store_error(action, path, cause) from cause
+
+
+def store_error(action: str, path: Path, cause: OSError) -> RepositoryError:
+    """Explain why something couldn't be done in the repository's folder."""
+    hint = _HINTS.get(cause.errno or 0, "check the repository's folder and run again.")
+    return RepositoryError(f"cannot {action} {path}: {cause.strerror or cause}", hint=hint)
+
+
+def make_folder(path: Path) -> None:
+    """Make one folder, mode 0755 whatever the umask; it may be there already. Raises OSError."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        # A dangling link or a file is noticed by whoever uses it as a folder.
+        return
+    with suppress(FileNotFoundError):
+        path.chmod(0o755)
+
+
+def is_real_folder(path: Path) -> bool:
+    """Tell whether there is a folder; False when there is nothing.
+
+    Raises RepositoryError for a symbolic link or anything else: it could lead out of the
+    repository.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return False
+    except OSError as cause:
+        raise store_error("read", path, cause) from cause
+    if not stat.S_ISDIR(mode):
+        kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a folder"
+        raise RepositoryError(
+            f"{path} is {kind}, expected the folder of a published module",
+            hint="remove it, or replace it by the real folder.",
+        )
+    return True
+
+
+def open_regular(path: Path) -> int:
+    """Open a regular file for reading, never through a link; returns its descriptor.
+
+    Raises OSError, of which FileNotFoundError says that there is none.
+    """
+    # O_NONBLOCK: a named pipe in the place of a file must not hang us.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return descriptor
+
+
+def read_bounded(path: Path, *, limit: int) -> bytes:
+    """Read at most ``limit`` + 1 bytes of a regular file, so that excess shows. Raises OSError."""
+    with os.fdopen(open_regular(path), "rb") as stream:
+        return stream.read(limit + 1)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a new file, mode 0644, and make it survive a power cut. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o644), "wb") as stream:
+        os.fchmod(stream.fileno(), 0o644)
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def replace_whole(path: Path, data: bytes) -> None:
+    """Replace a file at once; only for whoever holds the lock: the new one's name is fixed.
+
+    So a killed run leaves at most one leftover, which the next one overwrites. Raises OSError.
+    """
+    fresh = path.with_name(f".{path.name}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(fresh, flags, 0o644), "wb") as stream:
+            os.fchmod(stream.fileno(), 0o644)
+            stream.write(data)
+        fresh.replace(path)
+    except OSError:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
+
+
+@contextmanager
+def folder_lock(path: Path, *, timeout: float = 60.0) -> Iterator[None]:
+    """Hold the lock file ``path`` alone, across processes; the kernel frees it if we are killed.
+
+    Raises OSError when the file system has no locks, TimeoutError (an OSError) after ``timeout``
+    seconds.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        _wait_for(descriptor, timeout)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file without waiting; False when another process holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _wait_for(descriptor: int, timeout: float) -> None:
+    # A blocking flock can't be given a deadline, and a stopped process may hold the lock.
+    deadline = time.monotonic() + timeout
+    pause = 0.001
+    while not try_lock(descriptor):
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, f"still locked after {timeout:g} s")
+        time.sleep(pause)
+        pause = min(pause * 2, 0.05)

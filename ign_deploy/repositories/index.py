@@ -1,0 +1,218 @@
+"""Derived indexes, in the manner of PEP 691 and 700: never the truth, always rebuildable.
+
+``modules/<id>/index.json`` lists a module's versions, the root ``index.json`` the modules. Both
+are compact JSON with sorted keys. TypedDicts rather than models: one publication may read and
+write ten thousand lines, and plain dicts cost least.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+# pydantic reads the standard library's TypedDict only from Python 3.12 on.
+from typing_extensions import TypedDict
+
+from ign_deploy.repositories.ordering import VersionKey, newest_of_sorted, version_key
+from ign_deploy.repositories.records import Release
+
+API_VERSION = "1.0"
+# Beyond any real index; a longer one is ignored and rebuilt.
+MAX_INDEX_SIZE = 256 << 20
+# Up to so many additions are inserted in place; for more, sorting anew is cheaper.
+_FEW = 50
+
+Meta = TypedDict("Meta", {"api-version": str})
+
+
+class Hashes(TypedDict):
+    """Digests of a file, lower-case hex."""
+
+    sha256: str
+
+
+# Keys are declared in sorted order: reading keeps the order of declaration, so writing is sorted.
+VersionEntry = TypedDict(
+    "VersionEntry",
+    {
+        "filename": str,
+        "hashes": Hashes,
+        "requires-ignition": str,
+        "size": int,
+        "upload-time": str,
+        "version": str,
+        "yanked": bool | str,
+    },
+)
+
+
+class ModuleIndex(TypedDict):
+    """A module's versions, oldest first; the texts are those of ``latest``."""
+
+    description: str
+    files: list[VersionEntry]
+    id: str
+    latest: str
+    meta: Meta
+    name: str
+    tags: list[str]
+    versions: list[str]
+
+
+ModuleEntry = TypedDict(
+    "ModuleEntry",
+    {
+        "count": int,
+        "description": str,
+        "id": str,
+        "latest": str,
+        "name": str,
+        "requires-ignition": str,
+        "tags": list[str],
+        "upload-time": str,
+        "yanked": bool | str,
+    },
+)
+
+
+class RootIndex(TypedDict):
+    """The modules, ordered by id."""
+
+    meta: Meta
+    modules: list[ModuleEntry]
+
+
+RecordReader = Callable[[str], Release | None]
+
+
+@cache
+def _module_adapter() -> TypeAdapter[ModuleIndex]:
+    return TypeAdapter(ModuleIndex)
+
+
+@cache
+def _root_adapter() -> TypeAdapter[RootIndex]:
+    return TypeAdapter(RootIndex)
+
+
+def parse_module_index(data: bytes) -> ModuleIndex | None:
+    """Read a module's index; None when it is corrupt, since it can be derived again."""
+    try:
+        return _module_adapter().validate_json(data, strict=True)
+    except ValidationError:
+        return None
+
+
+def parse_root_index(data: bytes) -> RootIndex | None:
+    """Read the root index; None when it is corrupt."""
+    try:
+        return _root_adapter().validate_json(data, strict=True)
+    except ValidationError:
+        return None
+
+
+def index_bytes(index: ModuleIndex | RootIndex) -> bytes:
+    """Return the index as JSON; equal indexes have equal bytes."""
+    return to_json(index) + b"\n"
+
+
+def version_entry(release: Release) -> VersionEntry:
+    """Return a version's line of its module's index."""
+    file = release.module_file
+    return {
+        "filename": file.name,
+        "hashes": {"sha256": file.sha256},
+        "requires-ignition": release.required_ignition_version,
+        "size": file.size,
+        "upload-time": release.published_at,
+        "version": release.version,
+        "yanked": False,
+    }
+
+
+def merge_module(
+    index: ModuleIndex | None, *, module_id: str, present: Collection[str], read: RecordReader
+) -> ModuleIndex | None:
+    """Bring a module's index up to date with the version folders that are ``present``.
+
+    Only the records that the index lacks are read: they never change. Lines whose folder is gone
+    are dropped; folders for which ``read`` has no record don't count. None when nothing is
+    published.
+    """
+    files = _known_files(index, present)
+    known = {file["version"] for file in files}
+    added = [release for name in present if name not in known and (release := read(name))]
+    _insert(files, [version_entry(release) for release in added])
+    versions = [file["version"] for file in files]
+    latest = newest_of_sorted(versions)
+    if latest is None:
+        return None
+    if index is not None and index["latest"] == latest and index["id"] == module_id:
+        name, description, tags = index["name"], index["description"], index["tags"]
+    else:
+        record = next((each for each in added if each.version == latest), None) or read(latest)
+        if record is None:  # removed at this very moment: without it, the next one is the latest
+            remaining = [each for each in present if each != latest]
+            return merge_module(index, module_id=module_id, present=remaining, read=read)
+        name, description, tags = record.name, record.description, list(record.tags)
+    return {
+        "description": description,
+        "files": files,
+        "id": module_id,
+        "latest": latest,
+        "meta": {"api-version": API_VERSION},
+        "name": name,
+        "tags": tags,
+        "versions": versions,
+    }
+
+
+def _known_files(index: ModuleIndex | None, present: Collection[str]) -> list[VersionEntry]:
+    if index is None:
+        return []
+    wanted = set(present)
+    return list(
+        {file["version"]: file for file in index["files"] if file["version"] in wanted}.values()
+    )
+
+
+def _insert(files: list[VersionEntry], added: Sequence[VersionEntry]) -> None:
+    # An index is sorted already: to sort ten thousand lines for one more costs more than the rest.
+    if len(added) > _FEW:
+        files.extend(added)
+        files.sort(key=_file_key)
+        return
+    for entry in added:
+        bisect.insort(files, entry, key=_file_key)
+
+
+def _file_key(file: VersionEntry) -> VersionKey:
+    return version_key(file["version"])
+
+
+def module_entry(index: ModuleIndex) -> ModuleEntry:
+    """Return a module's line of the root index."""
+    latest = next(file for file in index["files"] if file["version"] == index["latest"])
+    return {
+        "count": len(index["files"]),
+        "description": index["description"],
+        "id": index["id"],
+        "latest": index["latest"],
+        "name": index["name"],
+        "requires-ignition": latest["requires-ignition"],
+        "tags": index["tags"],
+        "upload-time": latest["upload-time"],
+        "yanked": latest["yanked"],
+    }
+
+
+def make_root(entries: Iterable[ModuleEntry]) -> RootIndex:
+    """Return the root index of these modules."""
+    return {
+        "meta": {"api-version": API_VERSION},
+        "modules": sorted(entries, key=lambda entry: entry["id"]),
+    }

@@ -1,0 +1,225 @@
+"""release.json: the immutable record of one published version, and its strict reading."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
+
+from ign_deploy.errors import RepositoryError
+
+RECORD_NAME = "release.json"
+INDEX_NAME = "index.json"
+MAX_RECORD_SIZE = 1 << 20
+SCHEMA_VERSION = 1
+
+_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+_MAX_COMPONENT = 200
+_MAX_FILE_NAME = 255
+_RESERVED = frozenset({RECORD_NAME, INDEX_NAME})
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
+
+
+def is_safe_component(text: str, *, limit: int = _MAX_COMPONENT) -> bool:
+    """Tell whether a foreign text may be one component of a path, on every file system."""
+    return (
+        len(text) <= limit
+        and _COMPONENT.fullmatch(text) is not None
+        and ".." not in text
+        and not text.endswith(".")
+        and text.lower() not in _RESERVED
+    )
+
+
+# The messages below never hold the value: pydantic repeats them, and records are foreign.
+def _component(text: str) -> str:
+    if not is_safe_component(text):
+        raise ValueError(
+            "must be letters, digits and . _ + - (first a letter or digit, no '..', at most "
+            f"{_MAX_COMPONENT} characters), since it becomes a folder's name"
+        )
+    return text
+
+
+def _file_name(text: str) -> str:
+    if not is_safe_component(text, limit=_MAX_FILE_NAME):
+        raise ValueError("must be a plain file name in the version's own folder")
+    return text
+
+
+def _utc_time(text: str) -> str:
+    if _UTC.fullmatch(text) is None:
+        raise ValueError("must be a UTC time such as 2026-01-31T12:00:00Z")
+    datetime.fromisoformat(text)
+    return text
+
+
+Component = Annotated[str, AfterValidator(_component)]
+FileName = Annotated[str, AfterValidator(_file_name)]
+UtcTime = Annotated[str, AfterValidator(_utc_time)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z")]
+Sha1 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}\z")]
+
+
+class FileRole(StrEnum):
+    """What a published file is."""
+
+    MODULE = "module"
+    BUNDLE = "bundle"
+    SBOM = "sbom"
+    PROVENANCE = "provenance"
+
+
+class _Part(BaseModel):
+    # Fields that only newer versions know are kept, not refused.
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+
+
+class ReleaseFile(_Part):
+    """One file beside the record. ``role`` is a ``FileRole``, or one that we don't know yet."""
+
+    name: FileName
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    role: str
+
+
+class Signer(_Part):
+    """The certificate that the module is signed with; fingerprints in lower-case hex.
+
+    ``sha1`` is what a gateway shows.
+    """
+
+    subject: str
+    sha1: Sha1
+    sha256: Sha256
+
+
+class ReleaseDependency(_Part):
+    """A module that this one needs; ``required`` is None where the module doesn't say."""
+
+    id: str
+    scope: str = ""
+    required: bool | None = None
+
+
+class Release(_Part):
+    """What is known of a published version; ``release.json`` holds it, created once.
+
+    ``scopes`` are letters out of G, D, C and A; ``licence_crc`` is the CRC-32 of the licence
+    file, None without one; ``published_at`` is ISO 8601 in UTC; ``build`` is free text by key.
+    """
+
+    schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
+    id: Component
+    name: str
+    version: Component
+    description: str = ""
+    required_ignition_version: str = ""
+    required_framework_version: str = ""
+    scopes: tuple[str, ...] = Field(default=(), strict=False)
+    dependencies: tuple[ReleaseDependency, ...] = Field(default=(), strict=False)
+    free: bool = False
+    certificate: Signer
+    licence_crc: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
+    files: tuple[ReleaseFile, ...] = Field(strict=False)
+    notes: str = ""
+    tags: tuple[str, ...] = Field(default=(), strict=False)
+    published_at: UtcTime
+    commit: str = ""
+    build: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_module_and_no_name_twice(self) -> Self:
+        if sum(file.role == FileRole.MODULE for file in self.files) != 1:
+            raise ValueError("files must list exactly one with the role 'module'")
+        # On a case-insensitive file system the second would replace the first.
+        if len({file.name.lower() for file in self.files}) != len(self.files):
+            raise ValueError("files must not list a name twice")
+        return self
+
+    @property
+    def module_file(self) -> ReleaseFile:
+        """The module itself among the files."""
+        return next(file for file in self.files if file.role == FileRole.MODULE)
+
+    def file(self, role: FileRole) -> ReleaseFile | None:
+        """Return the first file of that role."""
+        return next((file for file in self.files if file.role == role), None)
+
+    def to_json(self) -> bytes:
+        """Return the record's bytes: the same for equal records.
+
+        Raises RepositoryError when they would be more than a reader takes.
+        """
+        document = self.model_dump(mode="json")
+        text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False)
+        data = text.encode() + b"\n"
+        if len(data) > MAX_RECORD_SIZE:
+            raise RepositoryError(
+                f"the record of {self.id} {self.version} would have {len(data)} bytes, at most "
+                f"{MAX_RECORD_SIZE} are allowed",
+                hint="shorten the release notes or the description.",
+            )
+        return data
+
+
+def parse_release(data: bytes, *, place: str) -> Release:
+    """Read a record's bytes; ``place`` says in messages where they are from.
+
+    Raises RepositoryError for everything that isn't a sound record, without repeating its values.
+    """
+    if len(data) > MAX_RECORD_SIZE:
+        raise _unreadable(place, f"it has more than {MAX_RECORD_SIZE} bytes")
+    try:
+        return Release.model_validate_json(data)
+    except ValidationError as cause:
+        # Not chained: pydantic's own error prints the record's values.
+        raise _unreadable(place, explain(cause)) from None
+
+
+def make_release(**fields: object) -> Release:
+    """Make a record from values of our own; raises RepositoryError for what can't be published."""
+    try:
+        return Release.model_validate(fields)
+    except ValidationError as cause:
+        raise RepositoryError(
+            f"this module can't be published: {explain(cause)}",
+            hint="mend the module's id or version in its build files.",
+        ) from None
+
+
+def explain(cause: ValidationError) -> str:
+    """Return what is wrong and where, without the values, which are foreign or secret."""
+    problems = cause.errors(include_input=False, include_url=False, include_context=False)
+    shown = [
+        f"{'.'.join(_printable(part) for part in problem['loc']) or 'the document'}: "
+        f"{problem['msg']}"
+        for problem in problems[:5]
+    ]
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    return "; ".join(shown)
+
+
+def _printable(part: int | str) -> str:
+    return ascii(part)[1:61].rstrip("'") if isinstance(part, str) else str(part)
+
+
+def _unreadable(place: str, reason: str) -> RepositoryError:
+    return RepositoryError(
+        f"{place} is not a usable release record: {reason}",
+        hint="restore the record from a backup, or remove the version's folder and publish again.",
+    )
