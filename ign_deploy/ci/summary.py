@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TypeVar, cast
 
+from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.text import neutral_lines, shorten
 from ign_deploy.module.findings import Finding, Severity, worst_first
 
-_BUDGET = 200_000
-"""Characters of rows in one table; 200,000 characters are at most 800,000 bytes."""
+T = TypeVar("T")
+
+_BUDGET = 60_000
+"""Characters of rows in one table: at most 240,000 bytes, and there are four tables."""
 _CELL = 400
 _MARKS = {"ok": "✅", "failed": "❌", "skipped": "⏭️"}
 _SEVERITIES = {Severity.ERROR: "❌ error", Severity.WARNING: "⚠️ warning", Severity.INFO: "info"}
@@ -74,8 +78,9 @@ class Summary:
     next_steps: Sequence[str] = ()
 
 
-def render_summary(summary: Summary) -> str:
-    """Return the page as GitHub-flavoured Markdown, ending with a newline."""
+def render_summary(summary: Summary, *, masker: Masker) -> str:
+    """Return the page as GitHub-flavoured Markdown, ending with a newline, without secrets."""
+    summary = _hidden(summary, masker)
     parts = [
         f"## {_MARKS['ok' if summary.succeeded else 'failed']} {escape(summary.headline)}",
         *_error(summary),
@@ -88,9 +93,21 @@ def render_summary(summary: Summary) -> str:
 
 
 def escape(text: str) -> str:
-    """Return foreign text that shows as itself on a Markdown page: one line, no markup, no links."""
+    """Return foreign text that shows as itself on the page: one line, no markup, no links."""
     line = shorten(" ".join(neutral_lines(text)).strip(), _CELL)
     return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", line)
+
+
+def _hidden(value: T, masker: Masker) -> T:
+    """Return ``value`` with secrets hidden in all its strings; escaping would disguise them."""
+    if isinstance(value, str):
+        return cast("T", masker.hide(" ".join(neutral_lines(masker.hide(value)))))
+    if isinstance(value, tuple | list):
+        return cast("T", tuple(_hidden(item, masker) for item in value))
+    if is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in fields(value)]
+        return replace(value, **{name: _hidden(getattr(value, name), masker) for name in names})
+    return value
 
 
 def _error(summary: Summary) -> Iterator[str]:
