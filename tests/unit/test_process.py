@@ -1,0 +1,250 @@
+"""Foreign processes: what they see, what we see of them, and that none stays alive."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.process import MAX_LINE, ProcessTimeout, build_environment, run
+
+PLAIN = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+# Forks into a session of its own, loses its parent and ignores TERM: as stubborn as daemons get.
+DAEMON = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        if sys.argv[2] == "stubborn":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.closerange(0, 3)
+        with open(sys.argv[1] + ".new", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename(sys.argv[1] + ".new", sys.argv[1])
+        time.sleep(60)
+    os._exit(0)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+if sys.argv[3] == "stay":
+    time.sleep(60)
+"""
+
+
+def ignore(line: str) -> None:
+    """Throw a line away."""
+
+
+def is_alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != b"Z"
+
+
+def daemon_command(pid_file: Path, temper: str, client: str) -> list[str]:
+    return [sys.executable, "-I", "-c", DAEMON, str(pid_file), temper, client]
+
+
+def collect(command: list[str], cwd: Path, timeout: float = 20) -> tuple[int, list[str]]:
+    lines: list[str] = []
+    completed = run(command, cwd=cwd, env=PLAIN, timeout=timeout, on_line=lines.append)
+    return completed.returncode, lines
+
+
+def test_output_arrives_by_line_with_errors_merged(tmp_path: Path) -> None:
+    script = "echo one; echo two >&2; printf 'three\\r\\nfour'; exit 7"
+    assert collect(["sh", "-c", script], tmp_path) == (7, ["one", "two", "three", "four"])
+
+
+def test_only_the_last_lines_are_kept(tmp_path: Path) -> None:
+    completed = run(
+        ["seq", "1000"], cwd=tmp_path, env=PLAIN, timeout=20, on_line=ignore, tail_lines=3
+    )
+    assert completed.tail == ("998", "999", "1000")
+
+
+def test_a_very_long_line_is_cut_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    script = "head -c 1000000 /dev/zero | tr '\\0' x; echo; echo next"
+    _, lines = collect(["sh", "-c", script], tmp_path)
+    assert [len(line) < MAX_LINE + 20 for line in lines] == [True, True]
+    assert lines[0].endswith("[line cut]")
+    assert lines[1] == "next"
+
+
+def test_bytes_that_are_no_text_become_replacements(tmp_path: Path) -> None:
+    _, lines = collect(["printf", r"a\377b\033[31mc\n"], tmp_path)
+    assert lines == ["a�b\x1b[31mc"]
+
+
+def test_standard_input_is_empty(tmp_path: Path) -> None:
+    assert collect(["cat"], tmp_path) == (0, [])
+
+
+def test_a_command_that_dies_of_a_signal_has_the_shell_s_code(tmp_path: Path) -> None:
+    assert collect(["sh", "-c", "kill -KILL $$"], tmp_path) == (137, [])
+
+
+def test_a_command_that_is_not_there_says_so(tmp_path: Path) -> None:
+    code, lines = collect([str(tmp_path / "missing")], tmp_path)
+    assert code == 127
+    assert "No such file" in lines[0]
+
+
+def test_files_are_made_with_a_fixed_umask(tmp_path: Path) -> None:
+    collect(["touch", "made"], tmp_path)
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("temper", ["polite", "stubborn"])
+def test_a_daemon_is_dead_after_the_time_out(tmp_path: Path, temper: str) -> None:
+    pid_file = tmp_path / "daemon.pid"
+    with pytest.raises(ProcessTimeout) as caught:
+        run(
+            daemon_command(pid_file, temper, "stay"),
+            cwd=tmp_path,
+            env=PLAIN,
+            timeout=1,
+            on_line=ignore,
+            grace=0.3,
+        )
+    assert caught.value.timeout == 1
+    assert not is_alive(int(pid_file.read_text()))
+
+
+def test_a_daemon_left_by_a_command_that_ended_well_is_ended(tmp_path: Path) -> None:
+    pid_file = tmp_path / "daemon.pid"
+    completed = run(
+        daemon_command(pid_file, "polite", "leave"),
+        cwd=tmp_path,
+        env=PLAIN,
+        timeout=20,
+        on_line=ignore,
+    )
+    assert completed.returncode == 0
+    assert not is_alive(int(pid_file.read_text()))
+
+
+def test_a_process_that_keeps_the_output_open_delays_nothing(tmp_path: Path) -> None:
+    start = time.monotonic()
+    assert collect(["sh", "-c", "sleep 30 & echo $!"], tmp_path)[0] == 0
+    assert time.monotonic() - start < 5
+
+
+def test_our_own_exception_ends_everything(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def fail(line: str) -> None:
+        seen.append(int(line))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            ["sh", "-c", "sleep 30 & echo $!; wait"],
+            cwd=tmp_path,
+            env=PLAIN,
+            timeout=20,
+            on_line=fail,
+        )
+    assert not is_alive(seen[0])
+
+
+def test_a_killed_caller_takes_the_command_with_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "daemon.pid"
+    program = (
+        "import sys, pathlib\n"
+        "from ign_deploy.process import run\n"
+        "run(sys.argv[1:], cwd=pathlib.Path('/'), env={}, timeout=60, on_line=len)\n"
+    )
+    caller = subprocess.Popen(
+        [sys.executable, "-c", program, *daemon_command(pid_file, "polite", "stay")],
+        cwd=Path(__file__).parents[2],
+    )
+    try:
+        wait_until(pid_file.exists)
+    finally:
+        caller.send_signal(signal.SIGKILL)
+        caller.wait()
+    daemon = int(pid_file.read_text())
+    wait_until(lambda: not is_alive(daemon))
+
+
+def wait_until(condition: object, limit: float = 15) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_two_commands_at_once_do_not_end_each_other(tmp_path: Path) -> None:
+    results: list[tuple[int, list[str]]] = []
+    slow = threading.Thread(
+        target=lambda: results.append(
+            collect(["sh", "-c", "(sleep 0.7; echo done) & wait"], tmp_path)
+        )
+    )
+    slow.start()
+    for _ in range(3):
+        collect(["sh", "-c", "sleep 30 &"], tmp_path)
+    slow.join()
+    assert results == [(0, ["done"])]
+
+
+def test_a_build_sees_an_allow_list_only() -> None:
+    env = {
+        "PATH": "/bin",
+        "JAVA_HOME": "/jdk",
+        "HTTPS_PROXY": "http://proxy",
+        "GRADLE_OPTS": "-Xmx1g",
+        "MAVEN_OPTS": "-Xmx1g",
+        "ORG_GRADLE_PROJECT_mcpVersion": "1",
+        "ORG_GRADLE_PROJECT_storePassword": "for the library store",
+        "ORG_GRADLE_PROJECT_skipModlSigning": "true",
+        "npm_config_cache": "/cache",
+        "NODE_OPTIONS": "--max-old-space-size=1",
+        "SOURCE_DATE_EPOCH": "1",
+        "CI": "true",
+        "TZ": "Asia/Tokyo",
+    }
+    assert env.items() <= build_environment(env).items()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MODULE_SIGNING_PASSWORD",
+        "MODULE_SIGNING_KEY_PATH",
+        "IGN_DEPLOY_KEYSTORE",
+        "REPOSITORY_API_TOKEN",
+        "INPUT_SIGNING-PASSWORD",
+        "GITHUB_TOKEN",
+        "GITHUB_OUTPUT",
+        "ACTIONS_RUNTIME_TOKEN",
+        "RUNNER_TEMP",
+        "CI_JOB_TOKEN",
+        "NODE_AUTH_TOKEN",
+        "npm_config__authToken",
+        "GRADLE_ENCRYPTION_KEY",
+        "GRADLE_PUBLISH_SECRET",
+        "MAVEN_GPG_PASSPHRASE",
+        "ORG_GRADLE_PROJECT_ignition.signing.keystorePassword",
+        "ORG_GRADLE_PROJECT_signingKey",
+        "AWS_SECRET_ACCESS_KEY",
+        "PYTHONPATH",
+        "LD_PRELOAD",
+    ],
+)
+def test_a_build_never_sees(name: str) -> None:
+    assert name not in build_environment({name: "value", "PATH": os.defpath})
+
+
+def test_the_locale_is_utf_8_whatever_the_caller_s() -> None:
+    built = build_environment({"LANG": "C", "LC_ALL": "C", "LC_TIME": "de_DE"}, extra={"X": "y"})
+    assert built == {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "X": "y"}
