@@ -1,0 +1,230 @@
+"""Rules about module.xml itself: what must stand in it, and what a gateway makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ign_deploy.module.findings import Finding, error, info, warning
+from ign_deploy.module.scope import ALL, SCOPES, scope_letters, scope_names
+from ign_deploy.module.subject import Subject, element, parsed_version, quoted, same_version
+from ign_deploy.module.version import GRAMMAR, ModuleVersion, VersionSyntaxError
+
+# Letters as written; module.xml of 8.3 knows no others.
+_LETTERS = frozenset(SCOPES) | {ALL}
+_MANY = 10
+
+
+def required_fields(subject: Subject) -> Iterator[Finding]:
+    """Check for what tells a gateway which module this is and whether it fits."""
+    descriptor = subject.descriptor
+    for name, value in (
+        ("id", descriptor.id),
+        ("name", descriptor.name),
+        ("version", descriptor.version),
+        ("requiredIgnitionVersion", descriptor.required_ignition_version),
+    ):
+        if not value:
+            yield error(
+                "element-missing",
+                f"module.xml has no <{name}>, or an empty one",
+                place=element(name),
+                hint=f"set {name} in the build script.",
+            )
+
+
+def optional_fields(subject: Subject) -> Iterator[Finding]:
+    """Remark on what an operator would like to read before installing."""
+    descriptor = subject.descriptor
+    for name, value in (
+        ("description", descriptor.description),
+        ("documentation", descriptor.documentation),
+        ("vendorname", descriptor.vendor_name or descriptor.vendor_id),
+    ):
+        if not value:
+            yield info("element-absent", f"module.xml has no <{name}>", place=element(name))
+
+
+def repeated_elements(subject: Subject) -> Iterator[Finding]:
+    """Check that nothing stands twice: which of two values counts depends on the reader."""
+    for name in dict.fromkeys(subject.descriptor.repeated):
+        yield error(
+            "element-repeated",
+            f"module.xml has <{name}> more than once",
+            place=element(name),
+            hint="keep one of them.",
+        )
+
+
+def unknown_elements(subject: Subject) -> Iterator[Finding]:
+    """Remark on slips of the pen, or on what is newer than we are."""
+    names = list(dict.fromkeys(subject.descriptor.unknown))
+    if names:
+        more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+        shown = ", ".join(quoted(name) for name in names[:_MANY])
+        yield info(
+            "element-unknown", f"module.xml has unknown elements: {shown}{more}", place="module.xml"
+        )
+
+
+def module_version(subject: Subject) -> Iterator[Finding]:
+    """Check the version: a gateway installs only what its grammar knows."""
+    yield from _version(subject.descriptor.version, "version")
+
+
+def ignition_version(subject: Subject) -> Iterator[Finding]:
+    """Check the version of Ignition, which follows the same grammar."""
+    yield from _version(subject.descriptor.required_ignition_version, "requiredIgnitionVersion")
+
+
+def _version(text: str, name: str) -> Iterator[Finding]:
+    if not text:
+        return  # reported by required_fields
+    try:
+        ModuleVersion.parse(text)
+    except VersionSyntaxError as problem:
+        yield error(
+            "version-syntax", f"{name}: {problem.message}", place=element(name), hint=problem.hint
+        )
+
+
+def framework_version(subject: Subject) -> Iterator[Finding]:
+    """Check for a whole number: 8 for Ignition 8."""
+    text = subject.descriptor.required_framework_version
+    place = element("requiredFrameworkVersion")
+    hint = "set requiredFrameworkVersion, for example 8."
+    if not text:
+        yield warning(
+            "framework-version-missing",
+            "module.xml has no <requiredFrameworkVersion>",
+            place=place,
+            hint=hint,
+        )
+    elif not (text.isascii() and text.isdigit() and len(text) <= 9):
+        yield error(
+            "framework-version-syntax",
+            f"requiredFrameworkVersion is {quoted(text)}, expected a whole number",
+            place=place,
+            hint=hint,
+        )
+
+
+def asked_version(subject: Subject) -> Iterator[Finding]:
+    """Compare versions: a build script may ignore the one it was given, silently."""
+    expected, actual = subject.expected.version, subject.descriptor.version
+    if expected is not None and not same_version(actual, expected):
+        yield error(
+            "version-mismatch",
+            f"the module has version {quoted(actual)}, asked for was {quoted(expected)}",
+            place=element("version"),
+            hint=f"make the build take the version it is given, or ask for {quoted(actual)}.",
+        )
+
+
+def asked_id(subject: Subject) -> Iterator[Finding]:
+    """Compare ids: a build may make several modules, and this be the wrong one."""
+    expected, actual = subject.expected.id, subject.descriptor.id
+    if expected is not None and actual != expected:
+        yield error(
+            "id-mismatch",
+            f"the module's id is {quoted(actual)}, asked for was {quoted(expected)}",
+            place=element("id"),
+            hint="check which module the build made.",
+        )
+
+
+def development_version(subject: Subject) -> Iterator[Finding]:
+    """Warn of versions that are made to be replaced: a release is made once."""
+    version = parsed_version(subject.descriptor.version)
+    if subject.expected.is_release and version and version.stage in ("dev", "SNAPSHOT"):
+        yield warning(
+            "version-development",
+            f"version {version} is a development version, but this is a release",
+            place=element("version"),
+            hint=f"give the release a version of its own: {GRAMMAR}.",
+        )
+
+
+def hooks(subject: Subject) -> Iterator[Finding]:
+    """Check for a hook, without which a module does nothing, and for one at most in each scope."""
+    if not subject.descriptor.hooks:
+        yield error(
+            "hook-missing",
+            "module.xml has no <hook>: no scope would load the module",
+            place=element("hook"),
+            hint="name the hook classes in the build script.",
+        )
+    taken: frozenset[str] = frozenset()
+    for hook in subject.descriptor.hooks:
+        if not hook.class_name:
+            yield error("hook-empty", "a <hook> names no class", place=element("hook"))
+        letters = scope_letters(hook.scope)
+        if letters & taken:
+            yield error(
+                "hook-duplicate",
+                f"{quoted(hook.class_name)} is a second hook for {scope_names(letters & taken)}",
+                place=element("hook"),
+                hint="keep one hook for each scope.",
+            )
+        taken |= letters
+
+
+def scopes(subject: Subject) -> Iterator[Finding]:
+    """Check scopes: letters of G, D, C and A, each at most once."""
+    descriptor = subject.descriptor
+    for kind, items in (
+        ("hook", [(hook.scope, hook.class_name) for hook in descriptor.hooks]),
+        ("jar", [(jar.scope, jar.path) for jar in descriptor.jars]),
+        ("depends", [(depends.scope, depends.module_id) for depends in descriptor.depends]),
+    ):
+        yield from _scopes_of(kind, items)
+
+
+def _scopes_of(kind: str, items: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    hint = "use letters of G (gateway), D (designer), C (client), or A for all, each once."
+    place = element(kind)
+    for scope, text in items:
+        if not scope and kind == "hook":
+            yield error("scope-missing", f"the hook {quoted(text)} has no scope", place=place,
+                        hint=hint)  # fmt: skip
+        elif not scope and kind == "jar":
+            yield warning("jar-scope-empty", f"the jar {quoted(text)} has no scope: nothing loads "
+                          "it", place=place, hint=hint)  # fmt: skip
+        elif not _LETTERS.issuperset(scope):
+            yield error("scope-unknown", f"{quoted(text)} has the scope {quoted(scope)}",
+                        place=place, hint=hint)  # fmt: skip
+        elif len(set(scope)) < len(scope) or (ALL in scope and len(scope) > 1):
+            yield error("scope-repeated", f"the scope {quoted(scope)} of {quoted(text)} names one "
+                        "twice", place=place, hint=hint)  # fmt: skip
+
+
+def dependency_attributes(subject: Subject) -> Iterator[Finding]:
+    """Warn of ``required`` where the gateway is too old for it: it came with Ignition 8.3."""
+    ignition = parsed_version(subject.descriptor.required_ignition_version)
+    if ignition is None or ignition.minor_line >= (8, 3):
+        return
+    for dependency in subject.descriptor.depends:
+        if dependency.required is not None:
+            yield warning(
+                "depends-required-early",
+                f"the dependency on {quoted(dependency.module_id)} has the attribute 'required', "
+                f"which Ignition {ignition} doesn't know yet",
+                place=element("depends"),
+                hint="drop the attribute, or require Ignition 8.3.0.",
+            )
+
+
+DESCRIPTOR_RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+    required_fields,
+    repeated_elements,
+    module_version,
+    ignition_version,
+    framework_version,
+    asked_version,
+    asked_id,
+    development_version,
+    hooks,
+    scopes,
+    dependency_attributes,
+    optional_fields,
+    unknown_elements,
+)

@@ -1,0 +1,145 @@
+"""What the checks need to know of a jar, read with little memory and as leniently as Java does.
+
+A jar may have bytes before its ZIP, duplicates or oddities inside: Java opens it all the same.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import IO
+
+from ign_deploy.module.class_file import HEADER_SIZE, class_java
+
+_MANIFEST = "META-INF/MANIFEST.MF"
+_VERSIONED = "META-INF/versions/"
+_MAX_MANIFEST = 1 << 20
+_MAX_DIRECTORY = 16 << 20
+# Classes of one jar are compiled alike; that many, evenly spread, show the newest format.
+_MAX_SAMPLE = 1000
+_SDK = tuple(
+    f"com/inductiveautomation/ignition/{part}/"
+    for part in ("common", "gateway", "designer", "client")
+)
+# Everything zipfile is known to raise for damaged, encrypted or unsupported archives.
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    OSError,
+)
+
+
+class UnreadableJarError(ValueError):
+    """The bytes are no archive that Java could open as a jar."""
+
+
+@dataclass(frozen=True, slots=True)
+class JarFacts:
+    """What is known of a jar.
+
+    ``hooks`` are those of the wanted classes (dotted names) that it holds. ``newest_java`` is the
+    highest Java release that a class needs (0 without classes), ``newest_class`` its entry.
+    ``sdk_class`` is one bundled class of the Ignition SDK, empty without any.
+    """
+
+    hooks: frozenset[str]
+    newest_java: int = 0
+    newest_class: str = ""
+    sdk_class: str = ""
+    implementation_version: str = ""
+
+
+def inspect_jar(stream: IO[bytes], *, wanted: Iterable[str]) -> JarFacts:
+    """Read a jar; ``wanted`` are dotted class names. Raises UnreadableJarError."""
+    try:
+        with zipfile.ZipFile(_Bounded(stream)) as jar:
+            return _facts(jar, wanted)
+    except _ZIP_ERRORS as cause:
+        raise UnreadableJarError(str(cause) or type(cause).__name__) from cause
+
+
+class _Bounded:
+    """A stream that refuses to read a central directory of absurd size into memory."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._size = stream.seek(0, 2)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0:
+            size = self._size - self._stream.tell()
+        if size > _MAX_DIRECTORY:
+            raise zipfile.BadZipFile(f"its directory has {size} bytes")
+        return self._stream.read(size)
+
+
+def _facts(jar: zipfile.ZipFile, wanted: Iterable[str]) -> JarFacts:
+    names = set(jar.namelist())
+    classes = [name for name in jar.namelist() if _is_plain_class(name)]
+    java, newest = _newest_class(jar, classes)
+    return JarFacts(
+        hooks=frozenset(name for name in wanted if name.replace(".", "/") + ".class" in names),
+        newest_java=java,
+        newest_class=newest,
+        sdk_class=next((name for name in classes if name.startswith(_SDK)), ""),
+        implementation_version=_implementation_version(jar) if _MANIFEST in names else "",
+    )
+
+
+def _is_plain_class(name: str) -> bool:
+    """Tell classes that every Java loads from those for newer releases only."""
+    return (
+        name.endswith(".class")
+        and not name.startswith(_VERSIONED)
+        and name.rpartition("/")[2] != "module-info.class"
+    )
+
+
+def _newest_class(jar: zipfile.ZipFile, classes: list[str]) -> tuple[int, str]:
+    step = -(-len(classes) // _MAX_SAMPLE) or 1
+    newest = (0, "")
+    for name in classes[::step]:
+        java = class_java(_head(jar, name, HEADER_SIZE))
+        if java is not None and java > newest[0]:
+            newest = (java, name)
+    return newest
+
+
+def _head(jar: zipfile.ZipFile, name: str, size: int) -> bytes:
+    """Return an entry's first bytes; none when only Java's reader is lenient enough for it."""
+    try:
+        with jar.open(name) as stream:
+            return stream.read(size)
+    except _ZIP_ERRORS:
+        return b""
+
+
+def _implementation_version(jar: zipfile.ZipFile) -> str:
+    """Return the main section's Implementation-Version (JAR specification, "manifest")."""
+    text = _head(jar, _MANIFEST, _MAX_MANIFEST).decode("utf-8", "replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n ", "").split("\n")
+    for line in lines:
+        if not line:
+            return ""
+        name, _, value = line.partition(":")
+        if name.lower() == "implementation-version":
+            return value.strip()
+    return ""

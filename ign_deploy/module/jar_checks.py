@@ -1,0 +1,170 @@
+"""Rules about a module's jars: listed ones are there, hold the hooks, and fit the platform."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+from ign_deploy.module.class_file import platform_java
+from ign_deploy.module.findings import Finding, error, warning
+from ign_deploy.module.scope import scope_letters, scope_names
+from ign_deploy.module.subject import Subject, element, parsed_version, quoted, same_version
+
+_CLEAN = "build from a clean state: the build copies new files, but leaves old ones."
+# guava-31.1-jre.jar, netty-epoll-4.1.90.Final-linux-x86_64.jar: name, version, classifier.
+_LIBRARY = re.compile(
+    r"(?P<name>.+?)-(?P<version>[0-9]+(?:\.[0-9]+)*"
+    r"(?:[.-](?:Final|RELEASE|GA|SNAPSHOT|jre|android|(?:rc|alpha|beta|m)[.-]?[0-9]*)(?![a-z]))*)"
+    r"(?P<classifier>.*)\.jar",
+    re.IGNORECASE,
+)
+
+
+def listed_files(subject: Subject) -> Iterator[Finding]:
+    """Check that every listed jar is there."""
+    listed = [("jar", jar.path) for jar in subject.descriptor.jars]
+    listed += [("export", path) for path in subject.descriptor.exports]
+    for kind, path in dict.fromkeys(listed):
+        if path not in subject.files:
+            yield error(
+                "jar-missing",
+                f"module.xml lists {quoted(path)}, which isn't in the module",
+                place=element(kind),
+                hint="check the names in module.xml against the archive's content.",
+            )
+
+
+def repeated_jars(subject: Subject) -> Iterator[Finding]:
+    """Warn of a jar that is listed twice for a scope and operating system."""
+    seen: set[tuple[str, str, str]] = set()
+    reported: set[str] = set()
+    for jar in subject.descriptor.jars:
+        keys = {(jar.path, jar.os, letter) for letter in scope_letters(jar.scope)}
+        if keys & seen and jar.path not in reported:
+            reported.add(jar.path)
+            yield warning(
+                "jar-repeated",
+                f"module.xml lists {quoted(jar.path)} more than once for a scope",
+                place=element("jar"),
+                hint="list each jar once, with all letters of its scopes.",
+            )
+        seen |= keys
+
+
+def unlisted_jars(subject: Subject) -> Iterator[Finding]:
+    """Warn of a jar that nothing loads: mostly one that an earlier build left behind."""
+    listed = {jar.path for jar in subject.descriptor.jars} | set(subject.descriptor.exports)
+    for name in subject.files:
+        if name.lower().endswith(".jar") and name not in listed:
+            yield warning(
+                "jar-unlisted",
+                f"{quoted(name)} is in the module, but module.xml doesn't list it",
+                place=name,
+                hint=_CLEAN,
+            )
+
+
+def repeated_libraries(subject: Subject) -> Iterator[Finding]:
+    """Warn of two versions of a library: which classes are loaded depends on chance."""
+    versions: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for path in subject.files:
+        match = _LIBRARY.fullmatch(path.rpartition("/")[2]) if len(path) <= 1000 else None
+        if match is not None:
+            key = (match["name"].lower(), match["classifier"].lower())
+            versions[key].setdefault(match["version"].lower(), path)
+    for paths in versions.values():
+        if len(paths) > 1:
+            first, *others = paths.values()
+            yield warning(
+                "library-twice",
+                f"one library is in the module {len(paths)} times: "
+                f"{', '.join(quoted(path) for path in (first, *others[:3]))}",
+                place=others[0],
+                hint=_CLEAN,
+            )
+
+
+def hook_classes(subject: Subject) -> Iterator[Finding]:
+    """Check that each hook's class is in a jar of every scope of that hook."""
+    if any(jar.path not in subject.jars for jar in subject.descriptor.jars):
+        return  # an unreadable or missing jar is reported already, and may hold the class
+    found: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
+    holders: dict[str, str] = {}
+    for jar, facts in subject.own_jars():
+        for name in facts.hooks:
+            found[name] |= scope_letters(jar.scope)
+            holders.setdefault(name, jar.path)
+    for hook in subject.descriptor.hooks:
+        lacking = scope_letters(hook.scope) - found[hook.class_name]
+        if hook.class_name and hook.class_name not in holders:
+            yield error(
+                "hook-class-missing",
+                f"no listed jar holds the hook class {quoted(hook.class_name)}",
+                place=element("hook"),
+                hint="check the hook's package and class name, and that its jar is listed.",
+            )
+        elif hook.class_name and lacking:
+            yield error(
+                "hook-class-scope",
+                f"the hook class {quoted(hook.class_name)} is in {quoted(holders[hook.class_name])}"
+                f", which isn't loaded in the scope {scope_names(lacking)}",
+                place=element("hook"),
+                hint="add the scope's letter to the jar, or correct the hook's scope.",
+            )
+
+
+def class_formats(subject: Subject) -> Iterator[Finding]:
+    """Warn of classes for a newer Java than the platform's: they fail when they are loaded."""
+    ignition = parsed_version(subject.descriptor.required_ignition_version)
+    if ignition is None:
+        return
+    platform = platform_java(ignition)
+    for path, facts in subject.jars.items():
+        if facts.newest_java > platform:
+            yield warning(
+                "class-too-new",
+                f"{quoted(facts.newest_class)} is compiled for Java {facts.newest_java}, but "
+                f"Ignition {ignition} runs Java {platform}",
+                place=path,
+                hint=f"compile for Java {platform} (options.release = {platform}), "
+                "or require a newer Ignition.",
+            )
+
+
+def bundled_sdk(subject: Subject) -> Iterator[Finding]:
+    """Warn of a second copy of classes that the gateway brings itself."""
+    for path, facts in subject.jars.items():
+        if facts.sdk_class:
+            yield warning(
+                "sdk-bundled",
+                f"the jar brings Ignition's own classes, such as {quoted(facts.sdk_class)}",
+                place=path,
+                hint="declare the Ignition SDK as compileOnly (Gradle) or provided (Maven).",
+            )
+
+
+def manifest_versions(subject: Subject) -> Iterator[Finding]:
+    """Warn of another version in the module's own jars (those with a hook): a stale build."""
+    for path, facts in subject.jars.items():
+        version = facts.implementation_version
+        if facts.hooks and version and not same_version(version, subject.descriptor.version):
+            yield warning(
+                "manifest-version",
+                f"the jar's manifest has Implementation-Version {quoted(version)}, the module is "
+                f"{quoted(subject.descriptor.version)}",
+                place=path,
+                hint=_CLEAN,
+            )
+
+
+JAR_RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+    listed_files,
+    repeated_jars,
+    hook_classes,
+    unlisted_jars,
+    repeated_libraries,
+    class_formats,
+    bundled_sdk,
+    manifest_versions,
+)
