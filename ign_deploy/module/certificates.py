@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 FILE_NAME = "certificates.p7b"
-_MAX_SIZE = 1 << 20
+_MAX_SIZE = 1 << 18
 _MAX_CERTIFICATES = 32
 _CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 _PKCS7_LABELS = ("PKCS7", "CMS", "PKCS #7 SIGNED DATA")
@@ -173,10 +173,11 @@ def _load(der: bytes, number: int) -> x509.Certificate:
 
 def _check_serial(der: bytes) -> None:
     """Refuse what RFC 5280 (4.1.2.2) forbids and cryptography is about to refuse."""
-    fields = children(children(read_element(der), tag=SEQUENCE)[0], tag=SEQUENCE)
-    integers = [each.content for each in fields if each.tag != context(0)][:1]
-    if not integers or int.from_bytes(integers[0], "big", signed=True) <= 0:
-        raise DerError("its serial number is not positive")
+    to_be_signed = children(read_element(der), tag=SEQUENCE)[:1]
+    fields = children(to_be_signed[0], tag=SEQUENCE) if to_be_signed else []
+    serials = [each.content for each in fields if each.tag != context(0)][:1]
+    if not serials or int.from_bytes(serials[0], "big", signed=True) <= 0:
+        raise DerError("it has no positive serial number")
 
 
 def _unreadable(reason: str) -> VerificationError:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
@@ -127,7 +127,8 @@ def _read_source(data: bytes, material: IdentityMaterial) -> KeySource:
 
 def _checked_key(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
     if not isinstance(key, rsa.RSAPrivateKey):
-        kind = type(key).__name__.removesuffix("PrivateKey")
+        is_ec = isinstance(key, ec.EllipticCurvePrivateKey)
+        kind = "EC" if is_ec else type(key).__name__.removesuffix("PrivateKey")
         raise IdentityError(
             f"the signing key is not RSA ({kind}); gateways accept RSA with SHA-256 only",
             hint=f"use an RSA key and a certificate for it; {_GENERATE_HINT}",

@@ -7,6 +7,7 @@ cryptography on its own.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -42,6 +43,7 @@ from ign_deploy.signing.keysource import (
     wrong_key_password,
     wrong_store_password,
 )
+from ign_deploy.signing.pem import is_encrypted_der
 
 _KEY_BAG = "1.2.840.113549.1.12.10.1.1"
 _SHROUDED_KEY_BAG = "1.2.840.113549.1.12.10.1.2"
@@ -87,7 +89,9 @@ def read_pkcs12(
 
 def _open(data: bytes, password: str | None) -> PKCS12KeyAndCertificates:
     try:
-        return load_pkcs12(data, _encoded(password))
+        with warnings.catch_warnings():  # BER stores are read, with a warning for developers only
+            warnings.filterwarnings("ignore", "PKCS#12 bundle could not be parsed as DER")
+            return load_pkcs12(data, _encoded(password))
     except UnsupportedAlgorithm as cause:
         raise _unsupported() from cause
     except (ValueError, TypeError) as cause:
@@ -167,8 +171,7 @@ def _decrypt(
     Checking an RSA-4096 key takes 0.2 s. It is not done twice for the key that is open already.
     """
     failure: Exception | None = None
-    encrypted = children(bag_value)[0].tag == SEQUENCE
-    for each in passwords if encrypted else (None,):
+    for each in passwords if is_encrypted_der(bag_value.raw) else (None,):
         try:
             password = _encoded(each)
             key = load_der_private_key(bag_value.raw, password, unsafe_skip_rsa_key_validation=True)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from ign_deploy.module.der import NULL, OCTET_STRING, SEQUENCE, encode, encode_object_identifier
 
 VECTORS = Path(__file__).parent.parent / "data" / "vectors"
+KEYSTORES = Path(__file__).parent.parent / "data" / "keystores"
 SALT = bytes(range(20))
 
 
