@@ -1,0 +1,47 @@
+# The commands of a developer's day; each does the set-up it needs. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+
+.PHONY: help
+help: ## list these commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: setup
+setup: ## virtual environment from the lock, Java and Gradle
+	@tools/setup.sh
+
+.PHONY: demo
+demo: setup ## release the example module: build, sign, verify, upload, download
+	@tools/demo.sh
+
+.PHONY: test
+test: setup ## run all tests
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: lint
+lint: setup ## style, types, import contract, YAML, workflows, Dockerfile
+	@tools/lint.sh
+
+.PHONY: format
+format: setup ## rewrite the code in the project's style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup ## measure speed and memory as ratios
+	@$(BIN)/python -m benchmarks
+
+.PHONY: container
+container: ## build both images and run them as CI hosts do
+	@tools/container-check.sh
+
+.PHONY: lock
+lock: setup ## write both lock files anew (UPGRADE=1: newest versions)
+	@tools/lock.sh $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: ## remove what the commands above made
+	rm -rf .venv demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf examples/*/build examples/*/.gradle examples/*/*/build
+	find ign_deploy tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Make the virtual environment from the hash-locked lock, and install Java and Gradle if missing.
+#
+# Debian 12, Ubuntu or anything with these programs in place. A second run takes no time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+find_python() {
+  local candidate
+  for candidate in python3.11 python3.12 python3.13 python3; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "$candidate"
+      return
+    fi
+  done
+}
+
+# Debian packages of the programs that are not there.
+missing_packages() {
+  if ! "$1" -c 'import ensurepip, venv' 2>/dev/null; then echo "python3-venv"; fi
+  if ! command -v javac >/dev/null; then echo "openjdk-17-jdk-headless"; fi
+  local program
+  for program in gradle openssl unzip; do
+    if ! command -v "$program" >/dev/null; then echo "$program"; fi
+  done
+}
+
+install_packages() {
+  local packages=("$@")
+  echo "setup: missing: ${packages[*]}"
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    fail "install these first (or run as root on Debian or Ubuntu): apt-get install ${packages[*]}"
+  fi
+  local log
+  log=$(mktemp)
+  export DEBIAN_FRONTEND=noninteractive
+  # A JDK wants to write manual pages, whose folder minimal images lack.
+  mkdir -p /usr/share/man/man1
+  if ! { apt-get update -q && apt-get install -y -q --no-install-recommends "${packages[@]}"; } \
+    >"$log" 2>&1 </dev/null; then
+    tail -n 30 "$log" >&2
+    fail "apt-get could not install ${packages[*]}"
+  fi
+  rm -f "$log"
+}
+
+# What the environment was made from: another Python, lock, folder or project makes a new one.
+fingerprint() {
+  { "$1" --version; pwd; cat requirements-dev.lock pyproject.toml; } | sha256sum | cut -d ' ' -f 1
+}
+
+make_environment() {
+  local python=$1 stamp=.venv/setup.stamp wanted
+  wanted=$(fingerprint "$python")
+  if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+    return
+  fi
+  echo "setup: virtual environment .venv from requirements-dev.lock"
+  rm -f "$stamp"
+  .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
+  local pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet install)
+  "${pip[@]}" --require-hashes --requirement requirements-dev.lock
+  # The project itself, built by the locked hatchling, importing from this folder.
+  "${pip[@]}" --no-deps --no-build-isolation --editable .
+  echo "$wanted" >"$stamp"
+}
+
+python=$(find_python)
+[ -n "$python" ] || fail "Python 3.11 or newer is missing; install it: apt-get install python3"
+mapfile -t packages < <(missing_packages "$python")
+[ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
+make_environment "$python"
