@@ -166,7 +166,7 @@ def _load(der: bytes, number: int) -> x509.Certificate:
         _check_serial(der)
         certificate = x509.load_der_x509_certificate(der)
         describe(certificate)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as cause:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as cause:
         raise _unreadable(f"certificate {number} can't be decoded ({cause})") from cause
     return certificate
 

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
+from contextlib import suppress
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import load_der_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import (
     PKCS12Certificate,
     PKCS12KeyAndCertificates,
     load_pkcs12,
 )
 
-from ign_deploy.errors import IdentityError
+from ign_deploy.errors import IdentityError, VerificationError
+from ign_deploy.module.certificates import read_certificates
 from ign_deploy.module.der import (
     BMP_STRING,
     INTEGER,
@@ -84,7 +87,7 @@ def read_pkcs12(
     entry = choose_entry(entries, alias)
     key = _decrypt(entry.content, dict.fromkeys((own, store)), opened.key)
     certificates = _certificates(opened, entry.alias)
-    return KeySource(key, tuple(each.certificate for each in certificates), may_hold_others=True)
+    return KeySource(key, certificates, may_hold_others=True)
 
 
 def _open(data: bytes, password: str | None) -> PKCS12KeyAndCertificates:
@@ -103,16 +106,23 @@ def _open(data: bytes, password: str | None) -> PKCS12KeyAndCertificates:
         raise wrong_store_password() from cause
 
 
-def _certificates(opened: PKCS12KeyAndCertificates, alias: str) -> list[PKCS12Certificate]:
-    """Return all certificates; those named like the key come first, the rest keep their order."""
+def _certificates(opened: PKCS12KeyAndCertificates, alias: str) -> tuple[x509.Certificate, ...]:
+    """Return the certificates; those named like the key come first, the rest keep their order.
+
+    Others than the key's own chain may stand in a keystore, so one that can't be read is left out:
+    if it was needed, then the chain lacks it, and that is reported.
+    """
+
+    def named_otherwise(certificate: PKCS12Certificate) -> bool:
+        name = (certificate.friendly_name or b"").decode("utf-8", "replace")
+        return name.casefold() != alias.casefold()
+
     own = [opened.cert] if opened.cert is not None else []
-    name = alias.casefold().encode()
-    return sorted(
-        [*own, *opened.additional_certs],
-        key=lambda each: (
-            (each.friendly_name or b"").decode("utf-8", "replace").casefold().encode() != name
-        ),
-    )
+    certificates: list[x509.Certificate] = []
+    for each in sorted([*own, *opened.additional_certs], key=named_otherwise):
+        with suppress(VerificationError):
+            certificates += read_certificates(each.certificate.public_bytes(Encoding.DER))
+    return tuple(certificates)
 
 
 def _key_entries(data: bytes) -> list[KeyEntry[Element]]:

@@ -199,6 +199,13 @@ def test_a_negative_serial_number_is_refused_without_a_warning() -> None:
         read_certificates(data[:serial] + b"\x80" + data[serial + 1 :])
 
 
+def test_an_unknown_version_of_x509_is_refused() -> None:
+    data = der(self_signed()[1])
+    version = data.index(bytes.fromhex("a003020102"))
+    with pytest.raises(VerificationError, match="version"):
+        read_certificates(data[: version + 4] + b"\x06" + data[version + 5 :])
+
+
 def test_a_certificate_is_described() -> None:
     _, certificate = self_signed("Test Vendor")
     info = describe(certificate)
