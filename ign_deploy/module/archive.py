@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -210,13 +211,19 @@ def _inflate(entry: Entry, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _open_file(path: Path) -> int:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # Without O_NONBLOCK a named pipe would keep us waiting for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as cause:
-        problem = error(
-            "file-unreadable", f"cannot open {path}: {cause.strerror}", hint="check the path."
-        )
-        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,)) from cause
+        raise _unreadable(path, cause.strerror or "unknown reason") from cause
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _unreadable(path, "it is not a regular file")
     return descriptor
+
+
+def _unreadable(path: Path, reason: str) -> VerificationError:
+    problem = error("file-unreadable", f"cannot open {path}: {reason}", hint="check the path.")
+    return VerificationError(problem.message, hint=problem.hint, findings=(problem,))
 
 
 def _refuse_errors(findings: list[Finding]) -> None:

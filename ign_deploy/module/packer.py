@@ -76,12 +76,22 @@ class Member:
         if isinstance(self.source, bytes):
             yield self.source
         elif isinstance(self.source, Path):
-            with self.source.open("rb") as stream:
-                while block := stream.read(BLOCK):
-                    yield block
+            yield from _file_blocks(self.source)
         else:
             archive, entry = self.source
             yield from archive.chunks(entry)
+
+
+def _file_blocks(path: Path) -> Iterator[bytes]:
+    """Yield a file's content; an error is said to be the file's, not the output's."""
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(BLOCK):
+                yield block
+    except OSError as cause:
+        raise ConfigurationError(
+            f"cannot read {path}: {cause.strerror or cause}", hint="check the file's rights."
+        ) from cause
 
 
 def pack(members: Iterable[Member], output: Path, *, timestamp: DosTime | None = None) -> None:
@@ -107,7 +117,7 @@ def _write_member(
     stream: BinaryIO, member: Member, offset: int, timestamp: DosTime
 ) -> tuple[Placed, int]:
     """Deflate one member behind ``offset``; its header follows when the sizes are known."""
-    name = member.name.encode()
+    name = _raw_name(member.name)
     descriptor = stream.fileno()
     data_offset = end = offset + len(_entry(name, timestamp).place(offset).local)
     deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
@@ -126,6 +136,16 @@ def _write_member(
         )
     write_at(descriptor, place.local, offset)
     return place, end
+
+
+def _raw_name(name: str) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError as cause:
+        raise ConfigurationError(
+            f"the file name {name!a} isn't UTF-8; Java couldn't open the archive",
+            hint="rename the file, or run with a UTF-8 locale.",
+        ) from cause
 
 
 def _entry(

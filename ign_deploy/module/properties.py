@@ -55,19 +55,25 @@ def _utf16_escapes(character: str) -> Iterator[str]:
 
 def _logical_lines(text: str) -> Iterator[str]:
     """Yield lines without comments and blanks, continuation lines joined, escapes untouched."""
-    natural = iter(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
-    for line in natural:
-        joined = line.lstrip(_WHITE_SPACE)
-        if not joined or joined[0] in "#!":
+    joined: list[str] = []
+    is_open = False
+    if text.endswith(("\n", "\r")) and not text.endswith("\r\n"):
+        text = text[:-1]  # a backslash before it then ends the file, as it does in Java
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+        part = line.lstrip(_WHITE_SPACE)
+        # Java takes what follows a lone backslash for a new line, which may be a comment.
+        if not joined and part[:1] in ("", "#", "!"):
+            is_open = False
             continue
-        while _ends_in_odd_backslashes(joined):
-            continuation = next(natural, None)
-            joined = joined[:-1]
-            if continuation is None:
-                break
-            joined += continuation.lstrip(_WHITE_SPACE)
-        if joined:
-            yield joined
+        is_open = _ends_in_odd_backslashes(part)
+        content = part[:-1] if is_open else part
+        if content:
+            joined.append(content)
+        if not is_open:
+            yield "".join(joined)
+            joined = []
+    if is_open:
+        yield "".join(joined)
 
 
 def _ends_in_odd_backslashes(line: str) -> bool:

@@ -79,7 +79,7 @@ def _locate(descriptor: int, entry: Entry, limit: int) -> Entry:
         raise _Mismatch("the local header has another CRC or size")
     data_offset = entry.header_offset + LOCAL.size + name_length + extra_length
     end = data_offset + entry.compressed_size
-    if has_descriptor:
+    if has_descriptor and end <= limit:
         end += _descriptor_length(descriptor, end, entry)
     if end > limit:
         raise _Mismatch("the data runs into the central directory")
