@@ -33,7 +33,7 @@ bench: setup ## measure speed and memory as ratios
 	@$(BIN)/python -m benchmarks
 
 .PHONY: container
-container: ## build both images and run them as CI hosts do
+container: setup ## build both images and run them as CI hosts do
 	@tools/container-check.sh
 
 .PHONY: lock

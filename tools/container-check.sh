@@ -12,6 +12,7 @@ base=localhost/ign-deploy-base:bookworm
 authorities=/etc/ssl/certs/ca-certificates.crt
 work=$(mktemp -d)
 storage=$cache/containers
+password=a-password-that-must-stay-hidden
 
 cleanup() {
   rm -rf "$work"
@@ -106,31 +107,68 @@ has_no_writable_layer_needs() {
   run --read-only --cap-drop all -u 1000:1000 "localhost/ign-deploy:slim" --version >/dev/null
 }
 
-# As the GitHub runner does: hyphenated variables, empty inputs, the /github mounts, no terminal.
-runs_as_an_action() {
-  local github=$work/github
-  mkdir -p "$github/workspace" "$github/home" "$github/workflow" "$github/file_commands" "$github/temp"
+# Run a step as the GitHub runner does: hyphenated variables, empty inputs, the /github mounts, no
+# terminal. Its log, outputs and summary are left in $work/github; returns its exit code.
+action_step() { # <target> <INPUT_NAME=value…>
+  local target=$1 github=$work/github input inputs=()
+  shift
+  for input in "$@"; do inputs+=(-e "$input"); done
+  mkdir -p "$github"/{workspace,home,workflow,file_commands,runner_temp}
   : >"$github/file_commands/output"
   : >"$github/file_commands/summary"
-  local code=0
-  run -w /github/workspace \
-    -e INPUT_COMMAND=inspect -e INPUT_PATH=missing.modl -e "INPUT_OUTPUT-DIR=" -e "INPUT_DRY-RUN=" \
+  run -w /github/workspace "${inputs[@]}" -e "INPUT_MODULE-ID=" -e "INPUT_SKIP-UPLOAD=" \
     -e CI=true -e GITHUB_ACTIONS=true -e HOME=/github/home -e RUNNER_TEMP=/github/runner_temp \
     -e GITHUB_WORKSPACE=/github/workspace \
     -e GITHUB_OUTPUT=/github/file_commands/output -e GITHUB_STEP_SUMMARY=/github/file_commands/summary \
     -v "$github/workspace:/github/workspace" -v "$github/home:/github/home" \
     -v "$github/workflow:/github/workflow" -v "$github/file_commands:/github/file_commands" \
-    -v "$github/temp:/github/runner_temp" \
-    localhost/ign-deploy:slim >"$work/action.log" 2>&1 || code=$?
-  # A missing file is a usage error (2) or a broken module (5), never a traceback (1).
+    -v "$github/runner_temp:/github/runner_temp" \
+    "localhost/ign-deploy:$target" >"$github/log" 2>&1
+}
+
+# The step's log and outputs, before the check ends.
+explain() {
+  tail -n 60 "$work/github/log" "$work/github/file_commands/output" >&2
+  fail "$*"
+}
+
+explains_a_missing_file() {
+  local code=0
+  action_step slim INPUT_COMMAND=module INPUT_PATH=missing.modl || code=$?
+  # A missing file is a usage error or a packaging error, never a traceback (1).
   case $code in
-    2 | 5) ;;
-    *) cat "$work/action.log" >&2; fail "the action ended with $code for a missing file" ;;
+    2 | 3) ;;
+    *) explain "the action ended with $code for a missing file" ;;
   esac
-  if grep -q Traceback "$work/action.log"; then
-    cat "$work/action.log" >&2
-    fail "the action printed a traceback"
-  fi
+  if grep -q Traceback "$work/github/log"; then explain "the action printed a traceback"; fi
+}
+
+# A prebuilt module: signed, verified and published into a folder of the workspace, then again.
+releases_a_module() {
+  local inputs=(
+    INPUT_COMMAND=module INPUT_PATH=pumps.unsigned.modl
+    "INPUT_CERT-PATH=identity/signing.cert.pem" "INPUT_KEY-PATH=identity/signing.key.pem"
+    "INPUT_SIGNING-PASSWORD=$password" "INPUT_REPOSITORY-URL=repository" "INPUT_OUTPUT-DIR=dist"
+  )
+  local password_forms result
+  mkdir -p "$work/github/workspace"
+  .venv/bin/python - "$work/github/workspace/pumps.unsigned.modl" <<'PYTHON'
+import sys
+from pathlib import Path
+
+from tests.support.modules import build_module
+
+build_module(Path(sys.argv[1]))
+PYTHON
+  run -w /ws -v "$work/github/workspace:/ws" -e "MODULE_SIGNING_PASSWORD=$password" \
+    localhost/ign-deploy:slim generate-certificate --common-name check -o identity >/dev/null
+  for result in uploaded unchanged; do
+    action_step slim "${inputs[@]}" || explain "the action failed"
+    grep -qx "$result" "$work/github/file_commands/output" || explain "the result was not '$result'"
+    [ -s "$work/github/file_commands/summary" ] || explain "the action wrote no summary"
+    password_forms=$(grep -v '^::add-mask::' "$work/github/log" | grep -c "$password" || true)
+    [ "$password_forms" = 0 ] || explain "the password is in the log"
+  done
 }
 
 runs_as_jenkins_does() {
@@ -158,7 +196,8 @@ step "slim: --version" prints_its_version slim
 step "jdk: --version" prints_its_version jdk
 step "slim: no pip" has_no_pip slim
 step "slim: read-only, no capabilities, any user" has_no_writable_layer_needs
-step "slim: as the GitHub runner runs it" runs_as_an_action
+step "slim: a missing file as the GitHub runner gives it" explains_a_missing_file
+step "slim: a release as the GitHub runner runs it" releases_a_module
 step "jdk: as Jenkins runs it" runs_as_jenkins_does
 step "jdk: javac, jar and java" compiles_java
 echo "container-check: base $(size_mb "$base") MB, slim $(size_mb localhost/ign-deploy:slim) MB," \

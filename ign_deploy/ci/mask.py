@@ -9,6 +9,8 @@ import re
 from urllib.parse import quote
 
 HIDDEN = "***"
+_WRAPPED = (76, 64)
+"""Characters of a line, as base64 and OpenSSL write them."""
 _SHORTEST_LINE = 4
 """Shorter lines of a secret of several lines (``{``, ``==``) would hide ordinary text."""
 
@@ -37,26 +39,21 @@ class Masker:
 def secret_forms(secret: str) -> set[str]:
     """Return the forms in which ``secret`` may turn up; empty for a blank one.
 
-    The value, trimmed, each of its lines, and each of these in Base64 (with and without padding,
-    URL-safe, followed by a newline), percent-encoded and as JSON. A Base64 value that holds a PEM
-    block brings the block's forms along.
+    The value as it is and trimmed, and of each of these: every line, the percent-encoded and the
+    JSON form, and Base64 (with and without padding, URL-safe, followed by a newline, in lines of 64
+    or 76 characters). A Base64 value that holds a PEM block brings the block's forms along.
     """
+    wholes = {secret, secret.strip(), _pem_inside(secret), _pem_inside(secret).strip()} - {""}
     forms: set[str] = set()
-    if not secret.strip():
-        return forms
-    for plain in _plain_forms(secret):
-        forms |= {plain, quote(plain, safe=""), json.dumps(plain)[1:-1]}
-        forms |= _base64_forms(plain)
-    return forms
-
-
-def _plain_forms(secret: str) -> set[str]:
-    """Return the value, trimmed and line by line, and the PEM text within a Base64 value."""
-    forms: set[str] = set()
-    for text in (secret, _pem_inside(secret)):
-        if text.strip():
-            forms |= {text, text.strip()}
-            forms |= {line.strip() for line in text.splitlines() if _worth_hiding(line)}
+    for whole in wholes:
+        if whole.strip():
+            forms |= {
+                whole,
+                quote(whole, safe="", errors="backslashreplace"),
+                json.dumps(whole)[1:-1],
+            }
+            forms |= {line.strip() for line in whole.splitlines() if _worth_hiding(line)}
+            forms |= _base64_forms(whole)
     return forms
 
 
@@ -65,13 +62,23 @@ def _worth_hiding(line: str) -> bool:
     return len(line.strip()) >= _SHORTEST_LINE and not line.startswith("-----")
 
 
-def _base64_forms(plain: str) -> set[str]:
-    """Return Base64 of ``plain``, alone and followed by a newline, as tools write it."""
-    data = plain.encode("utf-8", "surrogateescape")
-    whole = {base64.b64encode(data), base64.b64encode(data + b"\n")}
-    whole |= {base64.urlsafe_b64encode(data)}
-    forms = {form.decode("ascii") for form in whole}
-    return {form for form in forms | {form.rstrip("=") for form in forms} if len(form) >= 4}
+def _base64_forms(whole: str) -> set[str]:
+    """Return Base64 of ``whole``, alone and followed by a newline, as tools write it."""
+    data = whole.encode("utf-8", "surrogateescape")
+    encoded = {
+        base64.b64encode(data),
+        base64.b64encode(data + b"\n"),
+        base64.urlsafe_b64encode(data),
+    }
+    forms = {form.decode("ascii") for form in encoded}
+    wrapped = {
+        form[start : start + width]
+        for form in forms
+        for width in _WRAPPED
+        for start in range(0, len(form), width)
+    }
+    forms |= wrapped
+    return {form for form in forms | {form.rstrip("=") for form in forms} if _worth_hiding(form)}
 
 
 def _pem_inside(secret: str) -> str:

@@ -43,6 +43,22 @@ def test_each_line_of_a_secret_is_hidden() -> None:
     assert hidden(PEM.replace("\n", "\r\n"), "hkiG9w0BAQEFAASC") == "***"
 
 
+@pytest.mark.parametrize("width", [64, 76])
+def test_base64_in_lines_is_hidden(width: int) -> None:
+    key = PEM.replace("hkiG9w0BAQEFAASC", "hkiG9w0BAQEFAASC" * 20)
+    encoded = base64.b64encode(key.encode()).decode()
+    masker = Masker()
+    masker.add(key)
+    for start in range(0, len(encoded), width):
+        assert masker.hide(encoded[start : start + width]) == "***"
+
+
+def test_a_private_key_has_few_enough_forms_for_a_runner() -> None:
+    lines = "\n".join(f"{number:064d}" for number in range(50))
+    key = f"-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n"
+    assert len(secret_forms(key)) < 400
+
+
 def test_the_frame_of_a_pem_block_stays_readable() -> None:
     assert hidden(PEM, "-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
 
