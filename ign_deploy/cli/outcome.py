@@ -1,0 +1,202 @@
+"""The end of a run: outputs and summary for the CI host, the result file, and the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ign_deploy.ci.outputs import write_outputs, write_summary
+from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
+from ign_deploy.cli.failure import failure_document, problem_findings
+from ign_deploy.cli.render import descriptor_document
+from ign_deploy.cli.session import Session
+from ign_deploy.errors import IgnDeployError
+from ign_deploy.files import write_atomically
+from ign_deploy.pipeline.story import ModuleRecord, Story
+
+RESULT_FILE = "ign-deploy-result.json"
+_HEADLINES = {
+    "uploaded": "Released {modules}",
+    "unchanged": "{modules} was published before, with the same bytes",
+    "verified": "Built, signed and verified {modules}; not uploaded",
+    "packaged": "Built {modules}",
+    "dry-run": "Dry run: nothing was changed",
+    "failed": "Not released{modules}",
+}
+
+
+def report_outcome(
+    session: Session, story: Story, *, result: str, problem: IgnDeployError | None = None
+) -> None:
+    """Write everything that outlives the run; a failing run writes it as well."""
+    document = run_document(story, result=result, problem=problem)
+    result_file = None
+    if not session.settings.dry_run:
+        result_file = _write_result_file(session, document)
+    outputs = run_outputs(session, story, result=result, result_file=result_file)
+    write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
+    summary = run_summary(story, result=result, problem=problem)
+    page = render_summary(summary, masker=session.masker)
+    write_summary(page, host=session.host, env=session.env, masker=session.masker)
+    if problem is None:
+        session.answer(document, _text(story, result))
+
+
+def run_document(
+    story: Story, *, result: str, problem: IgnDeployError | None = None
+) -> dict[str, Any]:
+    """Return the whole story as JSON values."""
+    document: dict[str, Any] = {
+        "result": result,
+        "modules": [_module_document(module) for module in story.modules.values()],
+        "stages": [stage.as_dict() for stage in story.stages],
+        "findings": [{**item.finding.as_dict(), "file": item.file} for item in story.findings],
+    }
+    if problem is not None:
+        document |= failure_document(problem)
+    return document
+
+
+def _module_document(module: ModuleRecord) -> dict[str, Any]:
+    verified = module.verified
+    return {
+        **descriptor_document(module.descriptor),
+        "result": module.result,
+        "file": str(module.file),
+        "bundle": str(module.bundle) if module.bundle else None,
+        "release_url": module.release_url,
+        "sha256": verified.sha256 if verified else None,
+        "size": verified.size if verified else None,
+        "certificate": verified.certificate.as_dict() if verified else None,
+        "licence_crc": verified.licence_crc if verified else None,
+    }
+
+
+def run_outputs(
+    session: Session, story: Story, *, result: str, result_file: Path | None
+) -> Mapping[str, str]:
+    """Return the action's outputs; several modules give one line each, in the same order."""
+    modules = list(story.modules.values())
+
+    def lines(value: Callable[[ModuleRecord], str]) -> str:
+        return "\n".join(value(module) for module in modules)
+
+    return {
+        "result": result,
+        "result-file": _workspace_path(session.env, result_file),
+        "module-id": lines(lambda module: module.descriptor.id),
+        "module-name": lines(lambda module: module.descriptor.name),
+        "module-version": lines(lambda module: module.descriptor.version),
+        "module-file": lines(lambda module: _workspace_path(session.env, module.file)),
+        "bundle-file": lines(lambda module: _workspace_path(session.env, module.bundle)),
+        "sha256": lines(lambda module: module.verified.sha256 if module.verified else ""),
+        "certificate-fingerprint": lines(
+            lambda module: module.verified.certificate.sha256 if module.verified else ""
+        ),
+        "certificate-sha1": lines(
+            lambda module: module.verified.certificate.sha1 if module.verified else ""
+        ),
+        "release-url": lines(lambda module: module.release_url),
+    }
+
+
+def run_summary(story: Story, *, result: str, problem: IgnDeployError | None = None) -> Summary:
+    """Return what a release manager wants to see."""
+    findings = [Located(item.finding, item.file) for item in story.findings]
+    if problem is not None:
+        known = {item.finding for item in story.findings}
+        findings += [Located(item) for item in problem_findings(problem) if item not in known]
+    return Summary(
+        headline=_headline(story, result),
+        succeeded=problem is None,
+        error=problem.message if problem else "",
+        hint=problem.hint if problem else "",
+        modules=[_module_row(module) for module in story.modules.values()],
+        findings=findings,
+        stages=[
+            Stage(stage.name, stage.seconds, stage.result, stage.reason) for stage in story.stages
+        ],
+        next_steps=_next_steps(story, result),
+    )
+
+
+def _headline(story: Story, result: str) -> str:
+    names = ", ".join(
+        f"{module.descriptor.name or module.descriptor.id} {module.descriptor.version}"
+        for module in list(story.modules.values())[:5]
+    )
+    if result == "failed" and names:
+        names = f": {names}"
+    return _HEADLINES[result].format(modules=names)
+
+
+def _module_row(module: ModuleRecord) -> ModuleRow:
+    verified = module.verified
+    return ModuleRow(
+        id=module.descriptor.id,
+        version=module.descriptor.version,
+        name=module.descriptor.name,
+        ignition_version=module.descriptor.required_ignition_version,
+        file=module.file.name,
+        size=verified.size if verified else 0,
+        sha256=verified.sha256 if verified else "",
+        signer=verified.certificate.subject if verified else "",
+        certificate_sha1=verified.certificate.sha1 if verified else "",
+        certificate_sha256=verified.certificate.sha256 if verified else "",
+        result=module.result,
+        url=module.release_url,
+    )
+
+
+def _next_steps(story: Story, result: str) -> list[str]:
+    if result not in ("uploaded", "unchanged"):
+        return []
+    steps: list[str] = []
+    for module in story.modules.values():
+        if module.verified is None:
+            continue
+        steps.append(
+            f"Install {module.file.name} on the gateway; accept the certificate only if it shows "
+            f"{module.verified.certificate.sha1}."
+        )
+    return steps
+
+
+def _text(story: Story, result: str) -> str:
+    lines = [f"result: {result}"]
+    for module in story.modules.values():
+        lines.append(f"  {module.descriptor.id} {module.descriptor.version}: {module.result}")
+        lines.append(f"    file:     {module.file}")
+        if module.bundle:
+            lines.append(f"    bundle:   {module.bundle}")
+        if module.verified:
+            lines.append(f"    SHA-256:  {module.verified.sha256}")
+            lines.append(f"    signer:   {module.verified.certificate.subject}")
+            lines.append(f"    the gateway will show SHA-1 {module.verified.certificate.sha1}")
+        if module.release_url:
+            lines.append(f"    release:  {module.release_url}")
+    return "\n".join(lines)
+
+
+def _write_result_file(session: Session, document: Mapping[str, Any]) -> Path | None:
+    path = session.settings.output_dir / RESULT_FILE
+    data = session.masker.hide(json.dumps(document, indent=2)) + "\n"
+    try:
+        write_atomically(path, data.encode())
+    except IgnDeployError as problem:
+        session.reporter.warning(f"the result file could not be written: {problem.message}")
+        return None
+    return path
+
+
+def _workspace_path(env: Mapping[str, str], path: Path | None) -> str:
+    """Return a path relative to the workspace: later steps see it under another root."""
+    if path is None:
+        return ""
+    workspace = env.get("GITHUB_WORKSPACE", "")
+    absolute = path.absolute()
+    if workspace and absolute.is_relative_to(workspace):
+        return str(absolute.relative_to(workspace))
+    return str(path)

@@ -1,0 +1,91 @@
+"""The commands module and package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ign_deploy.cli.options import (
+    PACKAGING,
+    PUBLISHING,
+    SIGNING,
+    common_options,
+    settings_options,
+)
+from ign_deploy.cli.outcome import report_outcome
+from ign_deploy.cli.session import Session
+from ign_deploy.errors import ConfigurationError, IgnDeployError
+from ign_deploy.pipeline import Run, package, release
+from ign_deploy.pipeline.story import Story
+
+_PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
+
+
+@click.command("module")
+@_PATH
+@settings_options(
+    *PACKAGING,
+    *SIGNING,
+    "trust_anchor",
+    *PUBLISHING,
+    "dry_run",
+    "skip_packaging",
+    "skip_signing",
+    "skip_upload",
+)
+@common_options
+def module_command(session: Session, path: Path) -> None:
+    """Release a module: package → sign → verify → upload.
+
+    PATH is a Gradle or Maven project, a folder with module.xml and jars, or a built .modl
+    (default: the current folder). Passwords come from MODULE_SIGNING_PASSWORD and
+    IGN_DEPLOY_KEY_PASSWORD.
+    """
+    _run(session, lambda run: release(path, run))
+
+
+@click.command("package")
+@_PATH
+@settings_options(*PACKAGING, "dry_run", "skip_packaging")
+@common_options
+def package_command(session: Session, path: Path) -> None:
+    """Build and validate a module, unsigned.
+
+    The distribution bundle (--format zip) holds the signed module, so here it can only be made of
+    a signed .modl given as PATH.
+    """
+
+    def build(run: Run) -> str:
+        if run.settings.format != "modl":
+            return _bundle_only(path, run)
+        return "packaged" if package(path, run) else "dry-run"
+
+    _run(session, build)
+
+
+def _bundle_only(path: Path, run: Run) -> str:
+    from ign_deploy.pipeline.bundling import bundle_signed_file
+
+    if not path.is_file():
+        raise ConfigurationError(
+            f"the distribution bundle holds the signed module, but {path} is still to be built",
+            hint="use `ign-deploy module --format both`, or give a signed .modl as PATH.",
+        )
+    if run.settings.dry_run:
+        return "dry-run"
+    bundle_signed_file(path, run)
+    return "packaged"
+
+
+def _run(session: Session, job: Callable[[Run], str]) -> None:
+    """Run the job, and tell how it ended to people, machines and the CI host, also on failure."""
+    story = Story(session.reporter)
+    run = Run(session.settings, session.env, session.now, story)
+    try:
+        result = job(run)
+    except IgnDeployError as problem:
+        report_outcome(session, story, result="failed", problem=problem)
+        raise
+    report_outcome(session, story, result=result)

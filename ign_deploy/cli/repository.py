@@ -1,0 +1,189 @@
+"""The commands upload, download and list-modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ign_deploy.cli.options import common_options, settings_options
+from ign_deploy.cli.render import certificate_lines, findings_document, plain
+from ign_deploy.cli.session import Session
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.pipeline.identity import load_trust_anchors
+from ign_deploy.pipeline.publishing import (
+    build_of,
+    commit_of,
+    open_configured_repository,
+    read_notes,
+)
+from ign_deploy.pipeline.verifying import verify_file
+
+if TYPE_CHECKING:
+    from ign_deploy.repositories import CatalogueEntry, Publication
+
+
+@click.command("upload")
+@click.argument("file", type=click.Path(path_type=Path))
+@settings_options(
+    "version",
+    "module_id",
+    "description",
+    "repository_url",
+    "notes",
+    "tags",
+    "environment",
+    "trust_anchor",
+    "dry_run",
+)
+@common_options
+def upload_command(session: Session, file: Path) -> None:
+    """Publish a signed module, exactly once.
+
+    FILE is verified first. The same bytes again are a success; other bytes for a published
+    version are refused (exit code 6), and nothing changes.
+    """
+    from ign_deploy.repositories.publish import describe_release, upload
+
+    settings = session.settings
+    repository = open_configured_repository(settings, reporter=session.reporter)
+    module = verify_file(file, settings=settings, now=session.now, is_release=True)
+    for finding in module.findings:
+        session.reporter.finding(finding, file=str(file))
+    facts: dict[str, Any] = {
+        "published_at": session.now,
+        "notes": read_notes(settings),
+        "description": settings.description,
+        "tags": settings.tags,
+        "commit": commit_of(session.env),
+        "build": build_of(session.env, settings),
+    }
+    if settings.dry_run:
+        release = describe_release(module, **facts)
+        repository.check()
+        text = f"would publish {release.id} {release.version} ({module.sha256})"
+        session.answer({"result": "dry-run", "release": release.model_dump(mode="json")}, text)
+        return
+    publication = upload(module, repository, **facts, reporter=session.reporter)
+    session.answer(_publication_document(publication), _describe_publication(publication))
+
+
+@click.command("download")
+@click.argument("name")
+@click.option("-v", "--version", "wanted", metavar="TEXT", help="The version.  [default: newest]")
+@settings_options("output_dir", "repository_url", "trust_anchor")
+@common_options
+def download_command(session: Session, name: str, wanted: str | None) -> None:
+    """Fetch a module by its id or name, and verify it before handing it over.
+
+    Nothing appears in --output-dir unless digest, signature and record agree.
+    """
+    from ign_deploy.repositories.download import download
+
+    settings = session.settings
+    repository = open_configured_repository(settings, reporter=session.reporter)
+    load_trust_anchors(settings.trust_anchor)  # before anything is transferred
+
+    def verify(path: Path) -> VerifiedModule:
+        return verify_file(path, settings=settings, now=session.now, expect_asked=False)
+
+    module = download(
+        repository,
+        name,
+        version=wanted or settings.version or None,
+        output_dir=settings.output_dir,
+        verify=verify,
+        reporter=session.reporter,
+    )
+    for finding in module.findings:
+        session.reporter.finding(finding, file=str(module.path))
+    document = {
+        "result": "downloaded",
+        "file": str(module.path),
+        "id": module.descriptor.id,
+        "version": module.descriptor.version,
+        "sha256": module.sha256,
+        "size": module.size,
+        "certificate": module.certificate.as_dict(),
+        "licence_crc": module.licence_crc,
+        "findings": findings_document(module.findings),
+    }
+    lines = [f"downloaded {module.path}", f"{'file SHA-256:':<16}{module.sha256}"]
+    session.answer(document, "\n".join(lines + certificate_lines(module.certificate)))
+
+
+@click.command("list-modules")
+@click.option("-s", "--search", default="", help="Only modules with this text in id, name, ….")
+@settings_options("repository_url")
+@common_options
+def list_modules_command(session: Session, search: str) -> None:
+    """List the published modules, each with its newest version."""
+    from ign_deploy.repositories.listing import list_modules
+
+    repository = open_configured_repository(session.settings, reporter=session.reporter)
+    location = repository.check().location
+    entries = list_modules(repository, search=search)
+    document = {
+        "repository": location,
+        "modules": [
+            {
+                "id": entry.id,
+                "name": entry.name,
+                "version": entry.version,
+                "versions": entry.versions,
+                "description": entry.description,
+                "tags": list(entry.tags),
+                "required_ignition_version": entry.requires_ignition,
+                "published_at": entry.published_at,
+                "yanked": entry.yanked,
+            }
+            for entry in entries
+        ],
+    }
+    session.answer(document, _table(entries) if entries else _nothing(location, search))
+
+
+def _nothing(location: str, search: str) -> str:
+    found = f"no module matches {plain(search)!r}" if search else "no modules are published"
+    return f"{found} in {plain(location)}"
+
+
+def _table(entries: tuple[CatalogueEntry, ...]) -> str:
+    """Return aligned columns; foreign text is made harmless for the terminal."""
+    rows = [("MODULE", "VERSION", "IGNITION", "PUBLISHED", "NAME")]
+    rows += [
+        (
+            plain(entry.id),
+            plain(entry.version) + (" (yanked)" if entry.yanked is not None else ""),
+            plain(entry.requires_ignition),
+            plain(entry.published_at[:10]),
+            plain(entry.name),
+        )
+        for entry in entries
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def _publication_document(publication: Publication) -> dict[str, Any]:
+    from ign_deploy.repositories import Outcome
+
+    is_new = publication.outcome is Outcome.PUBLISHED
+    return {
+        "result": "uploaded" if is_new else "unchanged",
+        "location": publication.location,
+        "release": publication.release.model_dump(mode="json"),
+    }
+
+
+def _describe_publication(publication: Publication) -> str:
+    release = publication.release
+    return (
+        f"{publication.outcome.value}: {release.id} {release.version}\n"
+        f"{'at:':<16}{publication.location}\n"
+        f"{'file SHA-256:':<16}{release.module_file.sha256}"
+    )

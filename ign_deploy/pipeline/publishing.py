@@ -1,0 +1,86 @@
+"""Settings → repository; what a release record says beside the module itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.report import Reporter
+from ign_deploy.settings import Settings
+
+if TYPE_CHECKING:
+    from ign_deploy.repositories import Repository
+
+# In the working directory, not beside whatever PATH was given: every command finds the same one,
+# and in a CI job it lies inside the workspace, where it can be kept.
+DEFAULT_REPOSITORY = "module-repository"
+_MAX_NOTES = 512 << 10
+
+
+def repository_url(settings: Settings) -> str:
+    """Return the repository's URL or folder."""
+    return settings.repository_url or DEFAULT_REPOSITORY
+
+
+def open_configured_repository(settings: Settings, *, reporter: Reporter) -> Repository:
+    """Open the repository that the settings name."""
+    from ign_deploy.repositories import open_repository
+
+    return open_repository(repository_url(settings), reporter=reporter)
+
+
+def read_notes(settings: Settings) -> str:
+    """Return the release notes: the text itself, or the content of the file it names."""
+    text = settings.notes
+    if not text or "\n" in text or len(text) > 4096:
+        return _bounded(text)
+    path = Path(text)
+    try:
+        if not path.is_file():
+            return text
+        return _bounded(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValueError) as cause:
+        raise ConfigurationError(
+            f"cannot read the release notes {path}: {cause}", hint="give a UTF-8 text file."
+        ) from cause
+
+
+def _bounded(text: str) -> str:
+    if len(text) > _MAX_NOTES:
+        raise ConfigurationError(
+            f"the release notes have {len(text)} characters, at most {_MAX_NOTES} are published",
+            hint="shorten --notes.",
+        )
+    return text
+
+
+# What each host calls commit, run and who started it.
+_COMMIT = ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
+_BUILD = {
+    "ref": ("GITHUB_REF", "CI_COMMIT_REF_NAME", "GIT_BRANCH"),
+    "run": ("GITHUB_RUN_ID", "CI_JOB_ID", "BUILD_NUMBER"),
+    "url": ("CI_JOB_URL", "BUILD_URL"),
+    "actor": ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID"),
+    "source": ("GITHUB_REPOSITORY", "CI_PROJECT_PATH", "JOB_NAME"),
+}
+
+
+def commit_of(env: Mapping[str, str]) -> str:
+    """Return the commit that the CI host builds, or nothing."""
+    return _first(env, _COMMIT)
+
+
+def build_of(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Return what is known about the build; all of it public in the host's own pages."""
+    facts = {name: _first(env, variables) for name, variables in _BUILD.items()}
+    server, run = env.get("GITHUB_SERVER_URL", ""), env.get("GITHUB_RUN_ID", "")
+    if server and run and facts["source"]:
+        facts["url"] = f"{server}/{facts['source']}/actions/runs/{run}"
+    facts["environment"] = settings.environment
+    return {name: value for name, value in facts.items() if value}
+
+
+def _first(env: Mapping[str, str], variables: tuple[str, ...]) -> str:
+    return next((env[name] for name in variables if env.get(name)), "")

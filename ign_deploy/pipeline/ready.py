@@ -1,0 +1,149 @@
+"""What must be in order before a release, a build or a signing starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ign_deploy.errors import ConfigurationError, PackagingError, SigningError
+from ign_deploy.module.findings import Finding, errors_among
+from ign_deploy.module.packer import DosTime
+from ign_deploy.module.version import ModuleVersion
+from ign_deploy.pipeline.identity import load_signing_identity, load_trust_anchors
+from ign_deploy.pipeline.preflight import (
+    Check,
+    PreflightFailed,
+    as_problem,
+    check_output_folder,
+    check_repository,
+    run_checks,
+)
+from ign_deploy.pipeline.publishing import read_notes, repository_url
+from ign_deploy.report import Reporter
+from ign_deploy.settings import Settings
+
+if TYPE_CHECKING:
+    from ign_deploy.packaging.project import Project
+    from ign_deploy.signing.identity import SigningIdentity
+
+# A build needs its outputs, the rewritten module, the signed one and perhaps a bundle.
+_COPIES = 4
+
+PROJECT = "build files and tools"
+IDENTITY = "signing key and certificates"
+REPOSITORY = "repository"
+OUTPUT = "output folder"
+VERSION = "version and settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What the checks found; ``identity`` is None when nothing is to be signed."""
+
+    project: Project
+    identity: SigningIdentity | None = None
+
+
+def check_release(
+    path: Path, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
+) -> Ready:
+    """Check everything that the whole job needs; raises PreflightFailed with all problems."""
+    checks = packaging_checks(path, settings=settings, env=env, reporter=reporter)
+    if not settings.skip_signing:
+        checks.append(signing_check(settings, reporter=reporter))
+        checks.append(
+            Check("input and output differ", lambda: check_not_over_input(path, settings))
+        )
+    if not settings.skip_upload:
+        checks.append(repository_check(settings, reporter=reporter))
+    found = run_checks(checks, reporter=reporter)
+    return Ready(found[PROJECT], found.get(IDENTITY))
+
+
+def check_packaging(
+    path: Path, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
+) -> Ready:
+    """Check what a build needs; raises PreflightFailed with all problems."""
+    checks = packaging_checks(path, settings=settings, env=env, reporter=reporter)
+    return Ready(run_checks(checks, reporter=reporter)[PROJECT])
+
+
+def packaging_checks(
+    path: Path, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
+) -> list[Check]:
+    """Return the checks of a build."""
+    return [
+        Check(VERSION, lambda: check_values(settings, env)),
+        Check(PROJECT, lambda: check_project(path, settings=settings, env=env, reporter=reporter)),
+        Check(
+            OUTPUT, lambda: check_output_folder(settings.output_dir, needed=_expected_size(path))
+        ),
+    ]
+
+
+def signing_check(settings: Settings, *, reporter: Reporter) -> Check:
+    """Return the check of keystore, passwords and alias."""
+    return Check(IDENTITY, lambda: check_identity(settings, reporter=reporter))
+
+
+def repository_check(settings: Settings, *, reporter: Reporter) -> Check:
+    """Return the check that the repository is there and writable."""
+    url = repository_url(settings)
+    return Check(REPOSITORY, lambda: check_repository(url, reporter=reporter))
+
+
+def check_values(settings: Settings, env: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for a version, time stamp or file that can't be used."""
+    if settings.version:
+        ModuleVersion.parse(settings.version)
+    DosTime.from_environment(env)
+    read_notes(settings)
+    load_trust_anchors(settings.trust_anchor)
+
+
+def check_identity(settings: Settings, *, reporter: Reporter) -> SigningIdentity:
+    """Load the identity and tell who will sign."""
+    identity = load_signing_identity(settings)
+    reporter.info(f"signing as {identity.leaf.subject.rfc4514_string()}")
+    return identity
+
+
+def check_project(
+    path: Path, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
+) -> Project:
+    """Find out how the project is built, and all that would keep it from building."""
+    from ign_deploy.packaging.project import detect, problems
+
+    project = detect(path, env=env, skip_build=settings.skip_packaging)
+    reporter.info(f"{path}: {project.reason}")
+    found: tuple[Finding, ...] = tuple(problems(project, env=env))
+    for finding in found:
+        if finding not in errors_among(found):
+            reporter.finding(finding, file=str(path))
+    errors = errors_among(found)
+    if errors:
+        raise PreflightFailed(tuple(as_problem(finding, PackagingError) for finding in errors))
+    return project
+
+
+def check_not_over_input(path: Path, settings: Settings) -> None:
+    """Raise SigningError when the signed module would replace the file that was given."""
+    from ign_deploy.signing.signer import signed_name
+
+    if not path.is_file():
+        return
+    output = settings.output_dir / signed_name(path.name)
+    if output.exists() and output.samefile(path):
+        raise SigningError(
+            f"signing would write over its input {path}",
+            hint="choose another folder with --output-dir.",
+        )
+
+
+def _expected_size(path: Path) -> int:
+    try:
+        return path.stat().st_size * _COPIES if path.is_file() else 0
+    except OSError as cause:
+        raise ConfigurationError(f"cannot read {path}: {cause.strerror}") from cause

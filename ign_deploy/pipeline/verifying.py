@@ -1,0 +1,70 @@
+"""From a file on disk to a verified module: signature, content, and what was asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.archive import Archive
+from ign_deploy.module.artifacts import SignedModule, VerifiedModule
+from ign_deploy.module.descriptor import read_descriptor
+from ign_deploy.module.findings import Finding, errors_among, worst_first
+from ign_deploy.pipeline.identity import load_trust_anchors
+from ign_deploy.settings import Settings
+
+
+def verify_file(
+    path: Path,
+    *,
+    settings: Settings,
+    now: datetime,
+    is_release: bool = False,
+    expect_asked: bool = True,
+) -> VerifiedModule:
+    """Validate and verify a signed file; raises VerificationError with every finding.
+
+    ``is_release`` also flags versions that aren't meant for one; ``expect_asked`` compares id and
+    version with the settings.
+    """
+    from ign_deploy.signing.verifier import verify
+
+    checked, descriptor_module = validate(
+        path,
+        expected_version=settings.version if expect_asked else "",
+        expected_id=settings.module_id if expect_asked else "",
+        is_release=is_release,
+    )
+    require_no_errors(path, checked)
+    anchors = load_trust_anchors(settings.trust_anchor)
+    return verify(descriptor_module, now=now, trust_anchors=anchors)
+
+
+def validate(
+    path: Path, *, expected_version: str = "", expected_id: str = "", is_release: bool = False
+) -> tuple[tuple[Finding, ...], SignedModule]:
+    """Check a module's content; return the findings, and the module with them attached."""
+    from ign_deploy.module.checks import check_module
+
+    with Archive.open(path) as archive:
+        descriptor = read_descriptor(archive)
+        findings = check_module(
+            archive,
+            expected_version=expected_version or None,
+            expected_id=expected_id or None,
+            is_release=is_release,
+        )
+    return findings, SignedModule(path, descriptor, findings)
+
+
+def require_no_errors(path: Path, findings: tuple[Finding, ...]) -> None:
+    """Raise VerificationError when there are errors among the findings; it holds all of them."""
+    problems = errors_among(findings)
+    if not problems:
+        return
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    raise VerificationError(
+        f"{path.name}: {problems[0].message}{more}",
+        hint=problems[0].hint,
+        findings=worst_first(findings),
+    )

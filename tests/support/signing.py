@@ -1,0 +1,71 @@
+"""Signed modules for tests: sound ones, and modules that somebody tampered with."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ign_deploy.module.artifacts import SignedModule
+from ign_deploy.report import Reporter, SilentReporter
+from ign_deploy.signing.identity import IdentityMaterial, SigningIdentity, load_identity
+from ign_deploy.signing.signer import read_unsigned, sign
+from tests.support.identities import chain, pem_certificates, pem_key, self_signed
+
+NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+VECTORS = Path(__file__).parents[1] / "data" / "vectors"
+Content = dict[str, bytes]
+
+
+def vendor() -> SigningIdentity:
+    """Return the identity of a vendor with a self-signed certificate."""
+    key, certificate = self_signed()
+    return load_identity(
+        IdentityMaterial(
+            key=pem_key(key).decode(), certificates=pem_certificates(certificate).decode()
+        )
+    )
+
+
+def chained_vendor() -> SigningIdentity:
+    """Return an identity whose chain is leaf, intermediate, root."""
+    key, certificates = chain()
+    return load_identity(
+        IdentityMaterial(
+            key=pem_key(key).decode(), certificates=pem_certificates(*certificates).decode()
+        )
+    )
+
+
+def signed_module(
+    unsigned: Path,
+    *,
+    output_dir: Path,
+    identity: SigningIdentity | None = None,
+    reporter: Reporter | None = None,
+) -> SignedModule:
+    """Sign a module with the test vendor's key."""
+    return sign(
+        read_unsigned(unsigned),
+        identity=identity or vendor(),
+        output_dir=output_dir,
+        now=NOW,
+        reporter=reporter or SilentReporter(),
+    )
+
+
+def content(path: Path) -> Content:
+    """Return every file of an archive by name."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def rewritten(path: Path, change: Callable[[Content], Mapping[str, bytes]]) -> Path:
+    """Write the archive again with changed content, as a ZIP tool would; return its new path."""
+    changed = change(content(path))
+    target = path.with_name(f"changed-{path.name}")
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in changed.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return target

@@ -1,0 +1,226 @@
+"""Verifying: every way in which a signature can fall short, named."""
+
+from __future__ import annotations
+
+import datetime as dt
+import zlib
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.certificates import write_certificates
+from ign_deploy.module.findings import errors_among
+from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
+from ign_deploy.signing.verifier import Examination, SignatureStatus, examine, verify
+from tests.support.identities import chain, pem_key, rsa_key, self_signed
+from tests.support.modules import build_module
+from tests.support.signing import NOW, Content, chained_vendor, content, rewritten, signed_module
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> Path:
+    module = build_module(tmp_path / "pump.unsigned.modl")
+    return signed_module(module, output_dir=tmp_path, identity=chained_vendor()).path
+
+
+def problems(path: Path, *, now: dt.datetime = NOW) -> list[tuple[str, str]]:
+    examination = examine(path, now=now)
+    found = errors_among(examination.findings)
+    assert (examination.status is SignatureStatus.INVALID) == bool(found)
+    return [(finding.code, finding.place) for finding in found]
+
+
+def without(data: bytes, part: bytes) -> bytes:
+    return b"".join(line for line in data.splitlines(keepends=True) if part not in line)
+
+
+def test_an_unsigned_module_is_recognised(tmp_path: Path) -> None:
+    module = build_module(tmp_path / "pump.modl")
+    assert examine(module, now=NOW).status is SignatureStatus.UNSIGNED
+
+
+def test_a_signed_module_tells_its_fingerprints(signed: Path) -> None:
+    examination = examine(signed, now=NOW)
+    leaf = chained_vendor().leaf
+    from cryptography.hazmat.primitives import hashes
+
+    assert examination.certificates[0].sha1 == leaf.fingerprint(hashes.SHA1()).hex()
+    assert examination.certificates[0].sha256 == leaf.fingerprint(hashes.SHA256()).hex()
+    assert examination.licence_crc == zlib.crc32(content(signed)["license.html"])
+
+
+def test_a_changed_file_is_named(signed: Path) -> None:
+    changed = rewritten(signed, lambda files: {**files, "pump.jar": files["pump.jar"] + b"x"})
+    assert problems(changed) == [("signature-bad", "pump.jar")]
+
+
+def test_an_added_file_is_named(signed: Path) -> None:
+    added = rewritten(signed, lambda files: {**files, "evil.jar": b"x"})
+    assert problems(added) == [("signature-line-missing", "evil.jar")]
+
+
+def test_a_removed_file_is_named(signed: Path) -> None:
+    removed = rewritten(
+        signed, lambda files: {name: files[name] for name in files if name != "license.html"}
+    )
+    assert problems(removed) == [("signature-line-orphan", "license.html")]
+
+
+def test_a_missing_line_is_named(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        return {**files, SIGNATURES_NAME: without(files[SIGNATURES_NAME], b"/pump.jar=")}
+
+    assert problems(rewritten(signed, change)) == [("signature-line-missing", "pump.jar")]
+
+
+def test_stale_lines_of_an_earlier_signing_are_named(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        stale = b"/signatures.properties=AAAA\n/certificates.p7b=AAAA\n"
+        return {**files, SIGNATURES_NAME: files[SIGNATURES_NAME] + stale}
+
+    assert problems(rewritten(signed, change)) == [
+        ("signature-self-line", SIGNATURES_NAME),
+        ("signature-self-line", CERTIFICATES_NAME),
+    ]
+
+
+def test_swapped_names_are_noticed(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        return {
+            **files,
+            "license.html": files["doc/index.html"],
+            "doc/index.html": files["license.html"],
+        }
+
+    assert problems(rewritten(signed, change)) == [
+        ("signature-bad", "doc/index.html"),
+        ("signature-bad", "license.html"),
+    ]
+
+
+@pytest.mark.parametrize("missing", [SIGNATURES_NAME, CERTIFICATES_NAME])
+def test_half_a_signature_is_named(signed: Path, missing: str) -> None:
+    half = rewritten(signed, lambda files: {n: files[n] for n in files if n != missing})
+    assert problems(half) == [("signature-incomplete", missing)]
+
+
+def test_a_line_that_is_not_base64_is_named(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        lines = files[SIGNATURES_NAME].replace(b"/pump.jar=", b"/pump.jar=!")
+        return {**files, SIGNATURES_NAME: lines}
+
+    assert problems(rewritten(signed, change)) == [("signature-base64", "pump.jar")]
+
+
+def test_a_repeated_line_is_named(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        return {**files, SIGNATURES_NAME: files[SIGNATURES_NAME] + b"/pump.jar=AAAA\n"}
+
+    assert problems(rewritten(signed, change)) == [("signature-line-repeated", "pump.jar")]
+
+
+def test_a_malformed_escape_is_an_error_not_a_crash(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        return {**files, SIGNATURES_NAME: b"\\u12 = x\n" + files[SIGNATURES_NAME]}
+
+    assert ("signature-syntax", SIGNATURES_NAME) in problems(rewritten(signed, change))
+
+
+def test_a_chain_with_the_root_first_is_named(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        reverse = write_certificates(tuple(reversed(chained_vendor().chain)))
+        return {**files, CERTIFICATES_NAME: reverse}
+
+    codes = [code for code, _ in problems(rewritten(signed, change))]
+    assert codes[0] == "leaf-not-signer"
+    assert "chain-order" in codes
+
+
+def test_a_foreign_certificate_is_named(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        return {**files, CERTIFICATES_NAME: write_certificates((self_signed("Other")[1],))}
+
+    assert problems(rewritten(signed, change)) == [("leaf-not-signer", CERTIFICATES_NAME)]
+
+
+def test_an_incomplete_chain_is_reported(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        return {**files, CERTIFICATES_NAME: write_certificates(chain()[1][:1])}
+
+    examination = examine(rewritten(signed, change), now=NOW)
+    assert "chain-incomplete" in [finding.code for finding in examination.findings]
+
+
+def test_a_shipped_private_key_is_named(signed: Path) -> None:
+    def change(files: Content) -> Content:
+        key, (leaf, *_) = chain()
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        return {**files, CERTIFICATES_NAME: leaf.public_bytes(Encoding.PEM) + pem_key(key)}
+
+    assert ("private-key-shipped", CERTIFICATES_NAME) in problems(rewritten(signed, change))
+
+
+def test_certificates_that_are_no_certificates_are_named(signed: Path) -> None:
+    changed = rewritten(signed, lambda files: {**files, CERTIFICATES_NAME: b"nothing"})
+    assert [place for _, place in problems(changed)] == [CERTIFICATES_NAME]
+
+
+@pytest.mark.parametrize(("year", "code"), [(1999, "not-yet-valid"), (2299, "expired")])
+def test_a_certificate_outside_its_time_is_a_finding(signed: Path, year: int, code: str) -> None:
+    """No error: nobody has published that a gateway refuses it, and installed modules grow old."""
+    examination = examine(signed, now=NOW.replace(year=year))
+    assert {finding.code for finding in examination.findings} == {code}
+    assert examination.status is SignatureStatus.SIGNED
+
+
+class TestTrustAnchor:
+    def examine(self, signed: Path, *anchors: int) -> Examination:
+        certificates = chain()[1]
+        return examine(signed, now=NOW, trust_anchors=[certificates[i] for i in anchors])
+
+    @pytest.mark.parametrize("anchor", [0, 1, 2])
+    def test_every_certificate_of_the_chain_may_be_the_anchor(
+        self, signed: Path, anchor: int
+    ) -> None:
+        assert self.examine(signed, anchor).status is SignatureStatus.SIGNED
+
+    def test_another_root_of_the_same_name_is_not_reached(self, signed: Path) -> None:
+        _, impostor = self_signed("Test Root", key=rsa_key("impostor"))
+        examination = examine(signed, now=NOW, trust_anchors=[impostor])
+        assert [finding.code for finding in errors_among(examination.findings)] == ["trust-anchor"]
+
+    def test_an_anchor_that_the_module_does_not_ship_is_reached(self, signed: Path) -> None:
+        certificates = chain()[1]
+        shortened = rewritten(
+            signed,
+            lambda files: {**files, CERTIFICATES_NAME: write_certificates(certificates[:2])},
+        )
+        examination = examine(shortened, now=NOW, trust_anchors=[certificates[2]])
+        assert "trust-anchor" not in [finding.code for finding in examination.findings]
+
+
+def test_only_a_sound_signature_makes_a_verified_module(signed: Path, tmp_path: Path) -> None:
+    import hashlib
+
+    from ign_deploy.signing.signer import read_unsigned
+
+    unsigned = read_unsigned(signed)
+    from ign_deploy.module.artifacts import SignedModule
+
+    verified = verify(SignedModule(signed, unsigned.descriptor), now=NOW)
+    assert verified.sha256 == hashlib.sha256(signed.read_bytes()).hexdigest()
+    assert verified.size == signed.stat().st_size
+    changed = rewritten(signed, lambda files: {**files, "evil.jar": b"x"})
+    with pytest.raises(VerificationError, match=r"evil\.jar isn't covered"):
+        verify(SignedModule(changed, unsigned.descriptor), now=NOW)
+
+
+def test_an_unsigned_module_is_never_verified(tmp_path: Path) -> None:
+    from ign_deploy.module.artifacts import SignedModule
+    from ign_deploy.signing.signer import read_unsigned
+
+    module = build_module(tmp_path / "pump.modl")
+    with pytest.raises(VerificationError, match="is not signed"):
+        verify(SignedModule(module, read_unsigned(module).descriptor), now=NOW)
