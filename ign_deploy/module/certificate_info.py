@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -54,8 +57,8 @@ def describe(certificate: x509.Certificate) -> CertificateInfo:
     """Return what the certificate says. Raises ValueError when a field can't be decoded."""
     kind, bits = _key_kind(certificate)
     return CertificateInfo(
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
+        subject=subject_text(certificate),
+        issuer=issuer_text(certificate),
         serial=f"{certificate.serial_number:x}",
         # SHA-1 names the certificate here (the gateway's own choice), it protects nothing.
         sha1=certificate.fingerprint(hashes.SHA1()).hex(),  # noqa: S303 - see the line above
@@ -66,6 +69,18 @@ def describe(certificate: x509.Certificate) -> CertificateInfo:
         key_type=kind,
         key_bits=bits,
     )
+
+
+def subject_text(certificate: x509.Certificate) -> str:
+    """Return the subject as RFC 4514 text; it may be empty."""
+    with _unusual_names():
+        return certificate.subject.rfc4514_string()
+
+
+def issuer_text(certificate: x509.Certificate) -> str:
+    """Return the issuer as RFC 4514 text."""
+    with _unusual_names():
+        return certificate.issuer.rfc4514_string()
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
@@ -105,6 +120,14 @@ def public_key_der(key: PublicKeyTypes) -> bytes:
     return key.public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+
+
+@contextmanager
+def _unusual_names() -> Iterator[None]:
+    """Keep quiet about names such as ``C=USA``, which keytool makes and X.520 forbids."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Attribute's length must be")
+        yield
 
 
 def _key_kind(certificate: x509.Certificate) -> tuple[str, int]:

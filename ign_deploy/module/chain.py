@@ -15,7 +15,9 @@ from ign_deploy.module.certificate_info import (
     is_authority,
     is_issued_by,
     is_self_signed,
+    issuer_text,
     same_public_key,
+    subject_text,
 )
 from ign_deploy.module.findings import Finding
 
@@ -103,8 +105,7 @@ def validity_findings(
 
 def subject_of(certificate: x509.Certificate) -> str:
     """Return the subject as text; the serial number where the subject is empty."""
-    subject = certificate.subject.rfc4514_string()
-    return subject or f"the certificate with serial {certificate.serial_number:x}"
+    return subject_text(certificate) or f"the certificate with serial {certificate.serial_number:x}"
 
 
 def _issuers(certificates: Chain) -> dict[x509.Certificate, x509.Certificate]:
@@ -164,7 +165,7 @@ def _issuer_problems(chain: Chain) -> list[Finding]:
             findings.warning(
                 "chain-incomplete",
                 f"the chain ends at {subject_of(chain[-1])}, which is not self-signed; its"
-                f" issuer {chain[-1].issuer.rfc4514_string()} is missing",
+                f" issuer {issuer_text(chain[-1])} is missing",
                 place=_PLACE,
                 hint="add the issuer's certificates up to the root, and sign again.",
             )

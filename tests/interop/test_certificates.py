@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import IdentityError
-from ign_deploy.module.certificates import describe, read_certificates, write_certificates
+from ign_deploy.module.certificates import (
+    chain_problems,
+    describe,
+    read_certificates,
+    write_certificates,
+)
 from ign_deploy.signing.generate import GeneratedCertificate, generate_certificate
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
 from tests.support.identities import chain, pem_certificates, pem_files, self_signed
@@ -43,9 +48,10 @@ def run(*command: object) -> str:
     return result.stdout
 
 
-def genkeypair(store: Path, *options: str, alias: str = "signer") -> None:
+def genkeypair(store: Path, *options: str, alias: str = "signer", dname: str = "") -> None:
     run(
-        *("keytool", "-genkeypair", "-keystore", store, "-alias", alias, "-dname", f"CN={alias}"),
+        *("keytool", "-genkeypair", "-keystore", store, "-alias", alias),
+        *("-dname", dname or f"CN={alias}"),
         *("-storepass", "changeit", *(options or ("-keyalg", "RSA", "-keysize", "2048"))),
     )
 
@@ -134,6 +140,15 @@ def test_a_pkcs12_of_keytool_with_several_keys(tmp_path: Path) -> None:
         identity = load_identity(IdentityMaterial(**opened, alias=alias))
         assert describe(identity.leaf).subject == f"CN={alias}"
     assert "2 keys and no alias" in refused(**opened).message
+
+
+def test_a_country_of_three_letters_is_no_trouble(tmp_path: Path) -> None:
+    genkeypair(tmp_path / "store.p12", dname="CN=Vendor, C=USA")
+    store = str(tmp_path / "store.p12")
+    identity = load_identity(IdentityMaterial(keystore=store, store_password="changeit"))
+    assert describe(identity.leaf).subject == "CN=Vendor,C=USA"
+    assert chain_problems(identity.chain) == []
+    assert chain_problems((identity.leaf, *chain()[1]))
 
 
 def test_an_ec_key_and_a_jceks_of_keytool_are_refused(tmp_path: Path) -> None:
