@@ -89,15 +89,15 @@ _DAMAGED = "the file is damaged; build or download it again."
 def _find_end(descriptor: int, file_size: int) -> _End:
     tail_size = min(file_size, END.size + MAX_COMMENT)
     tail = os.pread(descriptor, tail_size, file_size - tail_size)
-    position = tail.rfind(END_SIGNATURE)
-    if position < 0 or position + END.size > len(tail):
-        raise _explain_missing_end(descriptor, file_size)
+    # A whole end record begins here at the latest; later signatures are part of a comment.
+    position = last = tail.rfind(END_SIGNATURE, 0, max(len(tail) - END.size + 4, 0))
     while position >= 0:
-        if position + END.size <= len(tail):
-            fields = END.unpack_from(tail, position)
-            if position + END.size + fields[7] == len(tail):
-                return _with_zip64(descriptor, fields, file_size - tail_size + position)
+        fields = END.unpack_from(tail, position)
+        if position + END.size + fields[7] == len(tail):
+            return _with_zip64(descriptor, fields, file_size - tail_size + position)
         position = tail.rfind(END_SIGNATURE, 0, position)
+    if last < 0:
+        raise _explain_missing_end(descriptor, file_size)
     raise refusal(
         "archive-trailing",
         "the archive is followed by bytes that don't belong to it, or is cut off",

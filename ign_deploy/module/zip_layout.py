@@ -19,6 +19,8 @@ from ign_deploy.module.zip_records import (
     zip64_values,
 )
 
+_BLOCK = 1 << 20
+
 
 def locate_members(
     descriptor: int, directory: Directory
@@ -122,10 +124,23 @@ def _explain_gap(descriptor: int, start: int, end: int) -> Finding:
     hint = "build the module again; don't edit a module with a ZIP tool."
     if start == 0:
         return error("archive-prefix", f"{end} bytes stand before the first entry", hint=hint)
-    if os.pread(descriptor, 4, start) == LOCAL_SIGNATURE:
+    orphan = _find_local_header(descriptor, start, end)
+    if orphan is not None:
         return error(
             "entry-orphan",
-            f"an entry at byte {start} is missing from the central directory",
+            f"an entry at byte {orphan} is missing from the central directory",
             hint=hint,
         )
     return warning("archive-gap", f"{end - start} bytes at {start} belong to no entry", hint=hint)
+
+
+def _find_local_header(descriptor: int, start: int, end: int) -> int | None:
+    """Return where a local header stands between two offsets, also behind padding."""
+    while start < end:
+        # Blocks overlap by three bytes: the signature may lie across their border.
+        block = os.pread(descriptor, min(_BLOCK + 3, end - start), start)
+        position = block.find(LOCAL_SIGNATURE)
+        if position >= 0:
+            return start + position
+        start += _BLOCK
+    return None
