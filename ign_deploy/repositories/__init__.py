@@ -99,10 +99,10 @@ class Repository(Protocol):
         """
 
     def catalogue(self, module_id: str | None = None) -> tuple[CatalogueEntry, ...]:
-        """Return the newest version of every module, or all versions of one, newest first.
+        """Return the newest version of each module by id, or all of one module, highest first.
 
-        The newest is a final release where there is one. Modules are ordered by id. An unknown
-        module has no entries. Raises RepositoryError.
+        The newest version is a final release where there is one, else the highest prerelease. An
+        unknown module has no entries. Raises RepositoryError.
         """
 
     def fetch(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import RepositoryError, VerificationError
 from ign_deploy.module.findings import error
 from ign_deploy.report import Progress
-from ign_deploy.repositories.filesystem import explained, open_regular
+from ign_deploy.repositories.filesystem import READING, SOURCE, explained, open_regular
 from ign_deploy.repositories.records import ReleaseFile
 
 _BLOCK = 1 << 20
@@ -24,7 +25,7 @@ def copy_in(source: Path, target: Path, *, expected: ReleaseFile, progress: Prog
     """
     digest = hashlib.sha256()
     size = 0
-    with explained("read", source):
+    with explained("read", source, hints=SOURCE):
         reader = source.open("rb", buffering=0)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with (
@@ -32,7 +33,7 @@ def copy_in(source: Path, target: Path, *, expected: ReleaseFile, progress: Prog
         explained("write", target),
         os.fdopen(os.open(target, flags, 0o644), "wb") as writer,
     ):
-        while block := _read(reader, source):
+        while block := _read(reader, source, hints=SOURCE):
             writer.write(block)
             digest.update(block)
             size += len(block)
@@ -56,10 +57,10 @@ def copy_out(source: Path, target: BinaryIO, *, expected: ReleaseFile, progress:
     """
     digest = hashlib.sha256()
     size = 0
-    with explained("read", source):
+    with explained("read", source, hints=READING):
         reader = os.fdopen(open_regular(source), "rb", buffering=0)
     with reader:
-        while size <= expected.size and (block := _read(reader, source)):
+        while size <= expected.size and (block := _read(reader, source, hints=READING)):
             target.write(block)
             digest.update(block)
             size += len(block)
@@ -75,6 +76,6 @@ def copy_out(source: Path, target: BinaryIO, *, expected: ReleaseFile, progress:
         raise VerificationError(problem.message, hint=problem.hint, findings=(problem,))
 
 
-def _read(reader: BinaryIO, source: Path) -> bytes:
-    with explained("read", source):
+def _read(reader: BinaryIO, source: Path, *, hints: Mapping[int, str]) -> bytes:
+    with explained("read", source, hints=hints):
         return reader.read(_BLOCK)

@@ -35,11 +35,11 @@ from ign_deploy.repositories.directory_index import (
     LOCK_NAME,
     MODULES_NAME,
     DirectoryIndex,
-    component_names,
     newest_change,
     read_release,
 )
 from ign_deploy.repositories.filesystem import (
+    READING,
     explained,
     folder_lock,
     is_real_folder,
@@ -182,7 +182,9 @@ class DirectoryRepository:
         # On every file system, so that the repository can be copied to one that ignores case.
         if os.path.lexists(folder) and is_real_folder(folder):
             lowered = name.lower()
-            for other in component_names(folder):
+            with explained("list", folder, hints=READING):
+                names = os.listdir(folder)
+            for other in names:
                 if other.lower() == lowered and other != name:
                     raise RepositoryError(
                         f"{folder} has {other}, which differs from {name} only in letter case",

@@ -11,6 +11,7 @@ from pathlib import Path
 from ign_deploy.errors import RepositoryError
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.filesystem import (
+    READING,
     explained,
     folder_lock,
     is_real_folder,
@@ -152,7 +153,7 @@ class DirectoryIndex:
 
 def component_names(folder: Path) -> list[str]:
     """Return the names in the folder that can be ids or versions; none when it is missing."""
-    with explained("list", folder):
+    with explained("list", folder, hints=READING):
         try:
             names = os.listdir(folder)
         except FileNotFoundError:
@@ -170,7 +171,7 @@ def read_release(modules: Path, module_id: str, version: str) -> Release | None:
     if not is_real_folder(folder.parent) or not is_real_folder(folder):
         return None
     path = folder / RECORD_NAME
-    with explained("read", path):
+    with explained("read", path, hints=READING):
         try:
             data = read_bounded(path, limit=MAX_RECORD_SIZE)
         except FileNotFoundError:

@@ -7,39 +7,55 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
 
-_HINTS = {
-    errno.ENOSPC: "free disk space there; nothing half-written was left behind.",
+_ACCESS = "give this user write access to the folder, or choose another repository."
+_SPACE = "free disk space there; nothing half-written was left behind."
+WRITING: Mapping[int, str] = {
+    errno.ENOSPC: _SPACE,
     errno.EDQUOT: "free disk space or raise the quota; nothing half-written was left behind.",
     errno.EFBIG: "raise the file size limit; nothing half-written was left behind.",
     errno.EROFS: "the file system is read-only: mount it writable, or choose another repository.",
-    errno.EACCES: "give this user write access to the folder, or choose another repository.",
-    errno.EPERM: "give this user write access to the folder, or choose another repository.",
-    errno.ENOENT: "create the folder that is to hold the repository, or mend --repository-url.",
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
+    errno.ENOENT: "mend --repository-url, or create the folder that is to hold the repository.",
     errno.ENOTDIR: "a file stands where a folder is due: mend --repository-url.",
     errno.ENAMETOOLONG: "shorten the path of the repository.",
-    errno.EIO: "the storage fails: check the disk or the network share.",
-    errno.ESTALE: "the network share was remounted: run again.",
+}
+READING: Mapping[int, str] = {
+    errno.EACCES: "give this user read access to the repository.",
+    errno.ENOENT: "restore the file from a backup: what is published must stay.",
+    errno.ELOOP: "replace the symbolic link by what it stands for: links aren't followed.",
+    errno.ENOTDIR: "a file stands where a folder is due: mend --repository-url.",
+}
+SOURCE: Mapping[int, str] = {
+    errno.EACCES: "give this user read access to the file.",
+    errno.ENOENT: "make the file again, then upload it.",
+    errno.EISDIR: "give the path of a file, not of a folder.",
 }
 
 
 @contextmanager
-def explained(action: str, path: Path) -> Iterator[None]:
-    """Turn an OSError inside into a RepositoryError: ``cannot <action> <path>: <why>``."""
+def explained(action: str, path: Path, *, hints: Mapping[int, str] = WRITING) -> Iterator[None]:
+    """Turn an OSError inside into a RepositoryError: ``cannot <action> <path>: <why>``.
+
+    ``hints`` says what to do by error number: WRITING, READING, or SOURCE for what is uploaded.
+    """
     try:
         yield
     except OSError as cause:
-        raise store_error(action, path, cause) from cause
+        raise store_error(action, path, cause, hints=hints) from cause
 
 
-def store_error(action: str, path: Path, cause: OSError) -> RepositoryError:
+def store_error(
+    action: str, path: Path, cause: OSError, *, hints: Mapping[int, str] = WRITING
+) -> RepositoryError:
     """Explain why something couldn't be done in the repository's folder."""
-    hint = _HINTS.get(cause.errno or 0, "check the repository's folder and run again.")
+    hint = hints.get(cause.errno or 0, "check the disk or the network share, and run again.")
     return RepositoryError(f"cannot {action} {path}: {cause.strerror or cause}", hint=hint)
 
 
@@ -65,7 +81,7 @@ def is_real_folder(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as cause:
-        raise store_error("read", path, cause) from cause
+        raise store_error("read", path, cause, hints=READING) from cause
     if not stat.S_ISDIR(mode):
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a folder"
         raise RepositoryError(

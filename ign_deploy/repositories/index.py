@@ -10,8 +10,9 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 # pydantic reads the standard library's TypedDict only from Python 3.12 on.
@@ -26,6 +27,8 @@ MAX_INDEX_SIZE = 256 << 20
 # Up to so many additions are inserted in place; for more, sorting anew is cheaper.
 _FEW = 50
 
+# False, or the reason; in this order, since pydantic's search for the best fit costs time.
+Yanked = Annotated[bool | str, Field(union_mode="left_to_right")]
 Meta = TypedDict("Meta", {"api-version": str})
 
 
@@ -45,7 +48,7 @@ VersionEntry = TypedDict(
         "size": int,
         "upload-time": str,
         "version": str,
-        "yanked": bool | str,
+        "yanked": Yanked,
     },
 )
 
@@ -74,7 +77,7 @@ ModuleEntry = TypedDict(
         "requires-ignition": str,
         "tags": list[str],
         "upload-time": str,
-        "yanked": bool | str,
+        "yanked": Yanked,
     },
 )
 

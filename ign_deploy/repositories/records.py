@@ -13,10 +13,10 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    JsonValue,
     ValidationError,
     model_validator,
 )
+from pydantic_core import from_json
 
 from ign_deploy.errors import RepositoryError
 
@@ -25,7 +25,8 @@ INDEX_NAME = "index.json"
 MAX_RECORD_SIZE = 1 << 20
 SCHEMA_VERSION = 1
 
-_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*", re.ASCII)
+# No '..' and no '.' at the end: each dot is followed by something else.
+_COMPONENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-]))*")
 _MAX_COMPONENT = 200
 _MAX_FILE_NAME = 255
 _RESERVED = frozenset({RECORD_NAME, INDEX_NAME})
@@ -37,8 +38,6 @@ def is_safe_component(text: str, *, limit: int = _MAX_COMPONENT) -> bool:
     return (
         len(text) <= limit
         and _COMPONENT.fullmatch(text) is not None
-        and ".." not in text
-        and not text.endswith(".")
         and text.lower() not in _RESERVED
     )
 
@@ -139,7 +138,7 @@ class Release(_Part):
     tags: tuple[str, ...] = Field(default=(), strict=False)
     published_at: UtcTime
     commit: str = ""
-    build: dict[str, JsonValue] = Field(default_factory=dict)
+    build: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_module_and_no_name_twice(self) -> Self:
@@ -184,7 +183,11 @@ def parse_release(data: bytes, *, place: str) -> Release:
     if len(data) > MAX_RECORD_SIZE:
         raise _unreadable(place, f"it has more than {MAX_RECORD_SIZE} bytes")
     try:
-        return Release.model_validate_json(data)
+        document = from_json(data, allow_inf_nan=False)
+    except ValueError as cause:
+        raise _unreadable(place, f"it is not JSON: {cause}") from None
+    try:
+        return Release.model_validate(document)
     except ValidationError as cause:
         # Not chained: pydantic's own error prints the record's values.
         raise _unreadable(place, explain(cause)) from None

@@ -1,0 +1,94 @@
+"""Credentials: they go to their own origin only, and never readable over the network."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from ign_deploy.errors import ConfigurationError
+
+_PORTS = {"http": 80, "https": 443}
+_LOCAL_NAMES = frozenset({"localhost"})
+
+
+class HostAuth(AuthBase):
+    """Sends an ``Authorization`` header to one origin only.
+
+    ``header`` is its whole value, such as ``Bearer …``. The origin is scheme, host and port of
+    ``url``. Raises ConfigurationError for plain http to any host but this machine.
+    """
+
+    def __init__(self, header: str, *, url: str) -> None:
+        if not header.isprintable():
+            raise ConfigurationError(
+                "the token or password has a line break or a control character",
+                hint="store the secret without a newline at its end.",
+            )
+        require_safe_for_credentials(url)
+        self._header = header
+        self._origin = origin(url)
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header, if the request goes to the origin."""
+        if request.url is not None and origin(request.url) == self._origin:
+            request.headers["Authorization"] = self._header
+        return request
+
+    def __repr__(self) -> str:
+        return f"HostAuth({self._origin[1]})"
+
+
+class NoAuth(AuthBase):
+    """No credentials; its being there keeps requests from reading the machine's netrc."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Leave the request as it is."""
+        return request
+
+
+def basic_auth(username: str, password: str, *, url: str) -> HostAuth:
+    """Return HTTP basic authentication (RFC 7617, UTF-8) for the URL's origin."""
+    from base64 import b64encode
+
+    pair = f"{username}:{password}".encode()
+    return HostAuth(f"Basic {b64encode(pair).decode()}", url=url)
+
+
+def token_auth(token: str, *, url: str) -> HostAuth:
+    """Return a bearer token (RFC 6750) for the URL's origin."""
+    return HostAuth(f"Bearer {token}", url=url)
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL; raises ConfigurationError if it has none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or parts.scheme not in _PORTS:
+        raise ConfigurationError(
+            "a URL is neither http://host/… nor https://host/…", hint="mend the URL."
+        )
+    return parts.scheme, host, _PORTS[parts.scheme] if port is None else port
+
+
+def require_safe_for_credentials(url: str) -> None:
+    """Raise ConfigurationError if credentials for this URL would be readable on the way."""
+    scheme, host, _ = origin(url)
+    if scheme == "https" or host in _LOCAL_NAMES or _is_loopback(host):
+        return
+    raise ConfigurationError(
+        f"credentials are set for http://{host}, where anyone on the way can read them",
+        hint="use https://, or remove the credentials.",
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,183 @@
+"""What can go wrong on the network, explained, and told apart by whether it may pass."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ign_deploy.errors import NetworkError
+
+if TYPE_CHECKING:
+    import requests
+
+RETRY_AFTER_CAP = 60.0
+_TRANSIENT = frozenset({408, 429})
+_RATE_LIMIT_TEXT = "rate limit"
+
+
+class TransientAnswer(NetworkError):
+    """The server answered that a later attempt may succeed; ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class TransientFailure(NetworkError):
+    """The connection failed in a way that may pass: a time-out, a reset, a refusal."""
+
+
+def raise_for_transient(
+    response: requests.Response, *, now: datetime, streamed: bool = False
+) -> None:
+    """Raise TransientAnswer for an answer after which trying again makes sense.
+
+    GitHub limits with 403 too; its text is looked at unless the body is ``streamed``, which is
+    the caller's to read.
+    """
+    status = response.status_code
+    if status not in _TRANSIENT and status < 500:
+        text = "" if streamed or status != 403 else response.text[:4096].lower()
+        limited = status == 403 and (
+            "Retry-After" in response.headers
+            or response.headers.get("X-RateLimit-Remaining") == "0"
+            or _RATE_LIMIT_TEXT in text
+        )
+        if not limited:
+            return
+    response.close()
+    raise TransientAnswer(
+        f"{_host(response.url)} answered {status}",
+        hint="try again later; if it stays, look at the server's status page or log.",
+        retry_after=parse_retry_after(response.headers.get("Retry-After"), now=now),
+    )
+
+
+def parse_retry_after(text: str | None, *, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110 10.2.3), None without one.
+
+    It may hold seconds or a date; what is neither counts as absent.
+    """
+    if text is None:
+        return None
+    text = text.strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def explain_failure(url: str, cause: Exception) -> NetworkError:
+    """Map what requests raised to an error that says what to do; names only the host.
+
+    TransientFailure is what may pass by itself; anything else stays until somebody acts.
+    """
+    host = _host(url)
+    chain = tuple(_chain(cause))
+    return (
+        _lasting_failure(host, chain)
+        or _transient_failure(host, chain)
+        or NetworkError(
+            f"the request to {host} failed: {type(cause).__name__}", hint="check the URL."
+        )
+    )
+
+
+def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkError | None:
+    from requests.exceptions import SSLError
+
+    if _is_any(chain, SSLError, ssl.SSLCertVerificationError):
+        return NetworkError(
+            f"the TLS certificate of {host} can't be trusted, or TLS failed: {_reason(chain)}",
+            hint="for a private authority, give its certificate (PEM) as the CA file.",
+        )
+    names = [each for each in chain if isinstance(each, socket.gaierror)]
+    if names and names[0].errno != socket.EAI_AGAIN:
+        return NetworkError(
+            f"the name {host} can't be resolved",
+            hint="mend the URL, or check the name server of this machine.",
+        )
+    return None
+
+
+def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> TransientFailure | None:
+    from requests.exceptions import ChunkedEncodingError, ProxyError, Timeout
+    from requests.exceptions import ConnectionError as BrokenConnection
+
+    rules = (
+        (
+            (socket.gaierror,),
+            f"the name {host} can't be resolved at the moment",
+            "check the name server of this machine, or try again later.",
+        ),
+        (
+            (ProxyError,),
+            f"the proxy for {host} can't be used: {_reason(chain)}",
+            "check the proxy's URL, and that it is running.",
+        ),
+        (
+            (Timeout, TimeoutError),
+            f"{host} didn't answer in time",
+            "check the network, or try again later.",
+        ),
+        (
+            (ConnectionRefusedError,),
+            f"{host} refused the connection",
+            "check the port in the URL, and that the server is running.",
+        ),
+        (
+            (BrokenConnection, ChunkedEncodingError, ConnectionError),
+            f"the connection to {host} broke",
+            "check the network, or try again later.",
+        ),
+    )
+    for kinds, message, hint in rules:
+        if _is_any(chain, *kinds):
+            return TransientFailure(message, hint=hint)
+    return None
+
+
+def _chain(cause: BaseException) -> Iterator[BaseException]:
+    """Yield the error and those it was made from; urllib3 keeps them in ``reason`` and args."""
+    pending, seen = [cause], set[int]()
+    while pending:
+        current = pending.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        nested = (
+            current.__cause__, current.__context__, getattr(current, "reason", None), *current.args
+        )  # fmt: skip
+        pending += [each for each in nested if isinstance(each, BaseException)]
+
+
+def _is_any(chain: Iterable[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(each, kinds) for each in chain)
+
+
+def _reason(chain: Iterable[BaseException]) -> str:
+    """Return OpenSSL's or the system's own words; requests' would repeat the whole URL."""
+    for each in chain:
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return each.verify_message
+        if isinstance(each, OSError) and each.strerror:
+            return each.strerror
+    return "no reason given"
+
+
+def _host(url: str | None) -> str:
+    try:
+        return urlsplit(url or "").hostname or "the server"
+    except ValueError:
+        return "the server"

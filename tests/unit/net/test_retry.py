@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+
+from ign_deploy.net.failures import (
+    TransientAnswer,
+    parse_retry_after,
+)
+from ign_deploy.net.retry import RetryPolicy, retrying
+from ign_deploy.net.session import open_session
+from ign_deploy.report import SilentReporter
+from tests.support.http_server import Answer, ScriptedServer, scripted_server
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class FakeTime:
+    """A clock that only sleeping moves."""
+
+    now: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+    def policy(self, **changes: float) -> RetryPolicy:
+        return RetryPolicy(
+            sleep=self.sleep,
+            clock=lambda: self.now,
+            random=lambda: 1.0,
+            attempts=int(changes.pop("attempts", 5)),
+            **changes,
+        )
+
+
+class Warnings(SilentReporter):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.fixture
+def time() -> FakeTime:
+    return FakeTime()
+
+
+@pytest.fixture
+def told() -> Warnings:
+    return Warnings()
+
+
+def get(
+    server: ScriptedServer, time: FakeTime, told: Warnings, policy: RetryPolicy | None = None
+) -> requests.Response:
+    with open_session() as session:
+        return retrying(
+            lambda: session.request("GET", f"{server.url}/x", timeout=(5, 0.3)),
+            title="asking",
+            reporter=told,
+            policy=policy or time.policy(),
+        )
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_transient_status_is_tried_again_and_reported(
+    status: int, time: FakeTime, told: Warnings
+) -> None:
+    with scripted_server(Answer(status), Answer(status), Answer(200, body=b"ok")) as server:
+        assert get(server, time, told).content == b"ok"
+    assert time.slept == [0.5, 1.0]
+    assert told.warnings == [
+        f"asking: 127.0.0.1 answered {status}; attempt 2 of 5 in 0.5 s",
+        f"asking: 127.0.0.1 answered {status}; attempt 3 of 5 in 1.0 s",
+    ]
+
+
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 412, 422])
+def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told: Warnings) -> None:
+    with scripted_server(Answer(status, headers={"Location": "/y"}), Answer(200)) as server:
+        assert get(server, time, told).status_code == status
+        assert len(server.requests) == 1
+    assert told.warnings == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(403, headers={"Retry-After": "1"}),
+        Answer(403, body=b'{"message": "You have exceeded a secondary rate limit"}'),
+        Answer(403, headers={"X-RateLimit-Remaining": "0"}),
+    ],
+)
+def test_a_403_that_limits_the_rate_is_tried_again(
+    answer: Answer, time: FakeTime, told: Warnings
+) -> None:
+    with scripted_server(answer, Answer(200)) as server:
+        assert get(server, time, told).status_code == 200
+
+
+def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, told: Warnings) -> None:
+    with scripted_server(
+        Answer(429, headers={"Retry-After": "7"}),
+        Answer(503, headers={"Retry-After": "21600"}),
+        Answer(200),
+    ) as server:
+        get(server, time, told)
+    assert time.slept == [7.0, 60.0]
+
+
+def test_retry_after_as_a_date_is_kept(time: FakeTime, told: Warnings) -> None:
+    with scripted_server(
+        Answer(503, headers={"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}),
+        Answer(503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        Answer(200),
+    ) as server:
+        get(server, time, told)
+    assert time.slept == [60.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (None, None),
+        ("5", 5.0),
+        (" 0 ", 0.0),
+        ("Sat, 31 Jan 2026 12:00:30 GMT", 30.0),
+        ("Sat, 31 Jan 2026 11:00:00 GMT", 0.0),
+        ("Sat, 31 Jan 2026 12:00:30", 30.0),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+        ("1" * 400, None),
+        ("Sat, 99 Jan 2026 12:00:30 GMT", None),
+    ],
+)
+def test_retry_after_is_read_in_all_its_forms(text: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(text, now=NOW) == seconds
+
+
+def test_a_reset_connection_is_tried_again(time: FakeTime, told: Warnings) -> None:
+    with scripted_server(Answer(reset=True), Answer(200)) as server:
+        assert get(server, time, told).status_code == 200
+    assert "the connection to 127.0.0.1 broke" in told.warnings[0]
+
+
+def test_a_server_that_is_silent_is_tried_again(time: FakeTime, told: Warnings) -> None:
+    with scripted_server(Answer(delay=1.0), Answer(200)) as server:
+        assert get(server, time, told).status_code == 200
+    assert "127.0.0.1 didn't answer in time" in told.warnings[0]
+
+
+def test_each_attempt_sends_the_whole_body(time: FakeTime, told: Warnings, tmp_path: Path) -> None:
+    path = tmp_path / "body"
+    path.write_bytes(b"content" * 1000)
+
+    def put() -> requests.Response:
+        with path.open("rb") as body:
+            return session.request("PUT", f"{server.url}/x", data=body)
+
+    with scripted_server(Answer(503), Answer(201)) as server, open_session() as session:
+        retrying(put, title="uploading", reporter=told, policy=time.policy())
+        assert [request.body for request in server.requests] == [b"content" * 1000] * 2
+
+
+def test_after_five_attempts_the_last_failure_is_raised(time: FakeTime, told: Warnings) -> None:
+    with scripted_server(Answer(503)) as server:
+        with pytest.raises(TransientAnswer, match="answered 503") as failure:
+            get(server, time, told)
+        assert len(server.requests) == 5
+    assert failure.value.exit_code == 9
+    assert time.slept == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_no_attempt_starts_beyond_the_deadline(time: FakeTime, told: Warnings) -> None:
+    with (
+        scripted_server(Answer(503, headers={"Retry-After": "40"})) as server,
+        pytest.raises(TransientAnswer),
+    ):
+        get(server, time, told, time.policy(deadline=100.0))
+    assert time.slept == [40.0, 40.0]
+
+
+def test_waits_are_spread_and_bounded() -> None:
+    least, most = RetryPolicy(random=lambda: 0.0), RetryPolicy(random=lambda: 1.0)
+    assert [least.wait_before(attempt) for attempt in (2, 3, 30)] == [0.25, 0.5, 15.0]
+    assert [most.wait_before(attempt) for attempt in (2, 3, 30)] == [0.5, 1.0, 30.0]

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.net.credentials import basic_auth, token_auth
+from ign_deploy.net.failures import (
+    TransientFailure,
+    explain_failure,
+)
+from ign_deploy.net.session import open_session
+from tests.support.http_server import Answer, ScriptedServer, scripted_server, unused_port
+from tests.support.identities import pem_files, self_signed
+
+
+def failure_of(url: str, ca: Path | None = None) -> NetworkError:
+    with open_session(ca=ca) as session, pytest.raises(NetworkError) as failure:
+        session.request("GET", url, timeout=5)
+    return failure.value
+
+
+def test_a_refused_connection_says_so() -> None:
+    failure = failure_of(f"http://127.0.0.1:{unused_port()}/")
+    assert isinstance(failure, TransientFailure)
+    assert "127.0.0.1 refused the connection" in failure.message
+    assert "the server is running" in failure.hint
+
+
+def test_an_unknown_host_says_so_and_is_not_tried_again() -> None:
+    failure = failure_of("http://no-such-host.invalid/path?token=s3cret")
+    assert not isinstance(failure, TransientFailure)
+    assert failure.message == "the name no-such-host.invalid can't be resolved"
+    assert "s3cret" not in failure.message + failure.hint
+
+
+def test_a_name_server_that_fails_for_now_may_be_tried_again() -> None:
+    cause = requests.ConnectionError(OSError())
+    cause.__cause__ = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    assert isinstance(explain_failure("http://host/", cause), TransientFailure)
+
+
+def test_a_broken_url_says_so() -> None:
+    assert "failed" in failure_of("http://[::1/").message
+
+
+def tls_server(folder: Path) -> tuple[Callable[[ScriptedServer], None], Path]:
+    key, certificate = self_signed("localhost")
+    key_path, certificate_path = pem_files(folder, key, (certificate,))
+
+    def wrap(server: ScriptedServer) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate_path, key_path)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+
+    return wrap, certificate_path
+
+
+def test_an_untrusted_certificate_says_how_to_trust_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrap, certificate = tls_server(tmp_path)
+    # What the machine's environment says must not override what we were told.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(certificate))
+    with scripted_server(Answer(200)) as server:
+        wrap(server)
+        failure = failure_of(server.url.replace("http:", "https:"))
+    assert not isinstance(failure, TransientFailure)
+    assert "can't be trusted" in failure.message
+    assert "self-signed" in failure.message.replace("self signed", "self-signed")
+    assert "CA file" in failure.hint
+
+
+def test_a_missing_ca_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="not a file"):
+        open_session(ca=tmp_path / "none.pem")
+
+
+def test_credentials_go_to_their_own_origin_only() -> None:
+    with scripted_server(Answer(200)) as own, scripted_server(Answer(200)) as other:
+        with open_session(auth=token_auth("t0ken", url=own.url)) as session:
+            session.request("GET", f"{own.url}/a")
+            session.request("GET", f"{other.url}/b")
+        assert own.requests[0].headers["Authorization"] == "Bearer t0ken"
+        assert "Authorization" not in other.requests[0].headers
+
+
+def test_a_redirect_is_returned_and_carries_no_credentials_if_followed() -> None:
+    with scripted_server(Answer(200)) as other:
+        moved = Answer(302, headers={"Location": f"{other.url}/there"})
+        with (
+            scripted_server(moved) as own,
+            open_session(auth=token_auth("t0ken", url=own.url)) as session,
+        ):
+            assert session.request("GET", own.url).status_code == 302
+            assert other.requests == []
+            session.request("GET", own.url, allow_redirects=True)
+        assert "Authorization" not in other.requests[0].headers
+
+
+def test_the_machines_netrc_and_proxies_are_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_port()}")
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_port()}")
+    with scripted_server(Answer(200)) as server:
+        with open_session() as session:
+            session.request("GET", server.url)
+        with open_session(auth=basic_auth("us", "pässword", url=server.url)) as session:
+            session.request("GET", server.url)
+        assert "Authorization" not in server.requests[0].headers
+        assert server.requests[1].headers["Authorization"] == "Basic dXM6cMOkc3N3b3Jk"
+
+
+def test_a_given_proxy_is_used() -> None:
+    with scripted_server(Answer(200, body=b"by proxy")) as proxy:
+        with open_session(proxies={"http": proxy.url}) as session:
+            answer = session.request("GET", "http://store.example/x")
+        assert answer.content == b"by proxy"
+        assert proxy.requests[0].path == "http://store.example/x"
+    with (
+        open_session(proxies={"http": f"http://127.0.0.1:{unused_port()}"}) as session,
+        pytest.raises(TransientFailure, match=r"the proxy for store\.example"),
+    ):
+        session.request("GET", "http://store.example/x")

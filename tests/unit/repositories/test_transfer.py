@@ -1,0 +1,244 @@
+"""Upload and download together, over a real directory repository."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import (
+    ConfigurationError,
+    NotInRepository,
+    RepositoryError,
+    VerificationError,
+)
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.repositories import Outcome, Repository, open_repository
+from ign_deploy.repositories.download import download
+from ign_deploy.repositories.publish import upload
+from tests.support.releases import CERTIFICATE, PUBLISHED_AT, tree, verified_module
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return open_repository(str(tmp_path / "repository"))
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> VerifiedModule:
+    path = tmp_path / "in" / "Thing.modl"
+    path.parent.mkdir()
+    path.write_bytes(b"signed module")
+    return verified_module(path)
+
+
+def record_path(tmp_path: Path, version: str = "1.0.0") -> Path:
+    return tmp_path / "repository" / "modules" / "com.acme.thing" / version / "release.json"
+
+
+def test_the_record_tells_all_that_is_known(
+    module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle.zip"
+    bundle.write_bytes(b"bundle")
+    publication = upload(
+        module,
+        repository,
+        published_at=datetime(2026, 1, 31, 14, 0, tzinfo=timezone(timedelta(hours=2))),
+        notes="New: all",
+        tags=["prod", " plant ", "", "prod"],
+        commit="abc123",
+        build={"run": "17"},
+        bundle=bundle,
+    )
+    assert publication.outcome is Outcome.PUBLISHED
+    record = json.loads(record_path(tmp_path).read_bytes())
+    assert record == {
+        "schema_version": 1,
+        "id": "com.acme.thing",
+        "name": "The Thing",
+        "version": "1.0.0",
+        "description": "Does things",
+        "required_ignition_version": "8.1.0",
+        "required_framework_version": "",
+        "scopes": ["G", "D", "C"],
+        "dependencies": [{"id": "com.acme.base", "scope": "G", "required": True}],
+        "free": False,
+        "certificate": {"subject": "CN=Test Vendor", "sha1": "a" * 40, "sha256": "b" * 64},
+        "licence_crc": 7,
+        "files": [
+            {
+                "name": "com.acme.thing-1.0.0.modl",
+                "role": "module",
+                "sha256": module.sha256,
+                "size": 13,
+            },
+            {
+                "name": "com.acme.thing-1.0.0.zip",
+                "role": "bundle",
+                "sha256": hashlib.sha256(b"bundle").hexdigest(),
+                "size": 6,
+            },
+        ],
+        "notes": "New: all",
+        "tags": ["prod", "plant"],
+        "published_at": "2026-01-31T12:00:00Z",
+        "commit": "abc123",
+        "build": {"run": "17"},
+    }
+
+
+def test_an_own_description_wins_over_the_modules(
+    module: VerifiedModule, repository: Repository
+) -> None:
+    publication = upload(module, repository, published_at=PUBLISHED_AT, description="Mine")
+    assert publication.release.description == "Mine"
+
+
+def test_a_missing_bundle_is_refused(
+    module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    with pytest.raises(RepositoryError, match="cannot read the bundle"):
+        upload(module, repository, published_at=PUBLISHED_AT, bundle=tmp_path / "none.zip")
+
+
+def test_an_id_that_is_no_folder_name_is_refused(
+    module: VerifiedModule, repository: Repository
+) -> None:
+    hostile = dataclasses.replace(
+        module, descriptor=dataclasses.replace(module.descriptor, id="../../x")
+    )
+    with pytest.raises(RepositoryError, match="can't be published"):
+        upload(hostile, repository, published_at=PUBLISHED_AT)
+
+
+@pytest.mark.parametrize("name", ["com.acme.thing", "the thing"])
+def test_a_download_gives_the_newest_final_release(
+    name: str, module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    for version in ("1.9.0", "1.10.0", "2.0.0-rc1"):
+        module.path.write_bytes(f"module {version}".encode())
+        upload(verified_module(module.path, version=version), repository, published_at=PUBLISHED_AT)
+    seen: list[Path] = []
+
+    def verify(path: Path) -> VerifiedModule:
+        seen.append(path)
+        return verified_module(path, version="1.10.0")
+
+    out = tmp_path / "new" / "out"
+    got = download(repository, name, output_dir=out, verify=verify)
+    assert got.path == out / "com.acme.thing-1.10.0.modl"
+    assert got.path.read_bytes() == b"module 1.10.0"
+    assert list(out.iterdir()) == [got.path]
+    # Verified before it has its place, but under its proper name.
+    assert seen[0].name == got.path.name
+    assert seen[0].parent.name.endswith(".partial")
+    assert seen[0].parent.name.startswith(".")
+
+
+def test_a_download_by_version_takes_that_one(
+    module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    upload(verified_module(module.path, version="2.0.0-rc1"), repository, published_at=PUBLISHED_AT)
+    got = download(
+        repository,
+        "com.acme.thing",
+        version="2.0.0-rc1",
+        output_dir=tmp_path,
+        verify=lambda path: verified_module(path, version="2.0.0-rc1"),
+    )
+    assert got.descriptor.version == "2.0.0-rc1"
+    with pytest.raises(NotInRepository, match="no version '9'"):
+        download(
+            repository, "com.acme.thing", version="9", output_dir=tmp_path, verify=verified_module
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"sha256": "0" * 64}, "digest-mismatch"),
+        ({"size": 12}, "digest-mismatch"),
+        ({"size": 14}, "digest-mismatch"),
+    ],
+)
+def test_a_record_that_lies_about_its_file_is_noticed(
+    change: dict[str, object],
+    code: str,
+    module: VerifiedModule,
+    repository: Repository,
+    tmp_path: Path,
+) -> None:
+    upload(module, repository, published_at=PUBLISHED_AT)
+    record = json.loads(record_path(tmp_path).read_bytes())
+    record["files"][0] |= change
+    record_path(tmp_path).write_text(json.dumps(record))
+    require_refusal(repository, tmp_path, code)
+
+
+@pytest.mark.parametrize("fingerprint", ["sha1", "sha256"])
+def test_a_record_that_lies_about_its_signer_is_noticed(
+    fingerprint: str, module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    upload(module, repository, published_at=PUBLISHED_AT)
+    record = json.loads(record_path(tmp_path).read_bytes())
+    record["certificate"][fingerprint] = "c" * len(getattr(CERTIFICATE, fingerprint))
+    record_path(tmp_path).write_text(json.dumps(record))
+    require_refusal(repository, tmp_path, "record-signer")
+
+
+@pytest.mark.parametrize(
+    ("inside", "code"),
+    [({"module_id": "com.evil"}, "record-id"), ({"version": "1.0.1"}, "record-version")],
+)
+def test_another_module_than_the_record_says_is_noticed(
+    inside: dict[str, str],
+    code: str,
+    module: VerifiedModule,
+    repository: Repository,
+    tmp_path: Path,
+) -> None:
+    upload(module, repository, published_at=PUBLISHED_AT)
+    require_refusal(repository, tmp_path, code, **inside)
+
+
+def require_refusal(repository: Repository, folder: Path, code: str, **inside: str) -> None:
+    out = folder / "out"
+    out.mkdir()
+    (out / "com.acme.thing-1.0.0.modl").write_bytes(b"an earlier download")
+    before = tree(out)
+    with pytest.raises(VerificationError) as refusal:
+        download(
+            repository,
+            "com.acme.thing",
+            output_dir=out,
+            verify=lambda path: verified_module(path, **inside),  # type: ignore[arg-type]  # names
+        )
+    assert [finding.code for finding in refusal.value.findings] == [code]
+    assert tree(out) == before
+
+
+def test_a_module_that_fails_verification_is_not_handed_over(
+    module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    upload(module, repository, published_at=PUBLISHED_AT)
+
+    def verify(path: Path) -> VerifiedModule:
+        raise VerificationError(f"{path.name} is not signed")
+
+    with pytest.raises(VerificationError, match=r"^com\.acme\.thing-1\.0\.0\.modl is not"):
+        download(repository, "the thing", output_dir=tmp_path / "out", verify=verify)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_an_output_folder_that_is_a_file_is_explained(
+    module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    upload(module, repository, published_at=PUBLISHED_AT)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ConfigurationError, match=r"Not a directory|File exists"):
+        download(repository, "the thing", output_dir=tmp_path / "out", verify=verified_module)
