@@ -1,0 +1,203 @@
+"""From a project to its unsigned modules: run the build, find what it made, rewrite it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ign_deploy.errors import PackagingError
+from ign_deploy.module.artifacts import UnsignedModule
+from ign_deploy.module.packer import DosTime, pack
+from ign_deploy.packaging.arguments import shown
+from ign_deploy.packaging.artifacts import find_artifacts, take_snapshot
+from ign_deploy.packaging.detect import Kind, Project
+from ign_deploy.packaging.explain import FailureWatch
+from ign_deploy.packaging.folder import (
+    folder_members,
+    folder_module_name,
+    read_folder_descriptor,
+)
+from ign_deploy.packaging.gradle import (
+    gradle_build_command,
+    gradle_user_home,
+    write_init_script,
+)
+from ign_deploy.packaging.java import is_java_home, java_command
+from ign_deploy.packaging.maven import maven_build_command, maven_variables
+from ign_deploy.packaging.ownership import give_back
+from ign_deploy.packaging.rewrite import (
+    Candidate,
+    read_candidate,
+    require_distinct,
+    require_expected,
+    rewrite,
+)
+from ign_deploy.process import ProcessTimeout, build_environment, run
+from ign_deploy.report import Reporter, SilentReporter
+
+# Lines are handed on in batches: on a CI host, each batch is wrapped in commands of its own.
+_BATCH = 50
+_BATCH_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PackageOptions:
+    """How to build.
+
+    ``arguments`` stand in place of ``clean zipModule``, or before it when they name no task.
+    ``timeout`` and ``grace`` (from TERM to KILL) are in seconds. Empty ``expected_…`` fit all.
+    """
+
+    output_dir: Path = Path("dist")
+    arguments: tuple[str, ...] = ()
+    expected_version: str = ""
+    expected_id: str = ""
+    timeout: float = 1800
+    grace: float = 5
+
+
+def package(
+    project: Project,
+    *,
+    options: PackageOptions,
+    env: Mapping[str, str],
+    reporter: Reporter | None = None,
+) -> tuple[UnsignedModule, ...]:
+    """Build the project and return its modules, ordered by file name.
+
+    They are written into ``options.output_dir`` as ``X.unsigned.modl``; a prebuilt module stays
+    where and as it is. Equal sources give equal bytes. Nothing is written when the build fails,
+    makes nothing, or makes something else than expected. Raises PackagingError, and
+    VerificationError for what is no module, for the wrong version or id, and for modules that
+    can't be told apart.
+    """
+    reporter = reporter or SilentReporter()
+    if project.kind is Kind.FOLDER:
+        return (_pack_folder(project, options, env),)
+    made = project.files or _run_build(project, options=options, env=env, reporter=reporter)
+    candidates = sorted(map(read_candidate, made), key=lambda candidate: candidate.output_name)
+    require_distinct(candidates)
+    require_expected(candidates, version=options.expected_version, module_id=options.expected_id)
+    if project.kind is Kind.PREBUILT:
+        return tuple(UnsignedModule(each.path, each.descriptor) for each in candidates)
+    timestamp = DosTime.from_environment(env)
+    return tuple(
+        rewrite(candidate, output_dir=options.output_dir, timestamp=timestamp)
+        for candidate in candidates
+    )
+
+
+def _pack_folder(
+    project: Project, options: PackageOptions, env: Mapping[str, str]
+) -> UnsignedModule:
+    descriptor = read_folder_descriptor(project.root)
+    output = options.output_dir / folder_module_name(descriptor)
+    require_expected(
+        [Candidate(output, descriptor, has_signature=False)],
+        version=options.expected_version,
+        module_id=options.expected_id,
+    )
+    members = folder_members(project.root, descriptor)
+    pack(members, output, timestamp=DosTime.from_environment(env))
+    return UnsignedModule(output, descriptor)
+
+
+def _run_build(
+    project: Project, *, options: PackageOptions, env: Mapping[str, str], reporter: Reporter
+) -> Sequence[Path]:
+    before = take_snapshot(project.root)
+    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as private:
+        module_list = Path(private, "modules.json")
+        if project.kind.is_gradle:
+            command = gradle_build_command(
+                project,
+                arguments=options.arguments,
+                init_script=write_init_script(Path(private)),
+                module_list=module_list,
+            )
+        else:
+            command = maven_build_command(project, arguments=options.arguments, env=env)
+        try:
+            _run_command(project, command, options=options, env=env, reporter=reporter)
+        finally:
+            give_back(project.root)
+        return find_artifacts(project.root, before=before, module_list=module_list)
+
+
+def _run_command(
+    project: Project,
+    command: Sequence[str],
+    *,
+    options: PackageOptions,
+    env: Mapping[str, str],
+    reporter: Reporter,
+) -> None:
+    """Run the build tool; raises PackagingError that explains why it failed."""
+    name = project.kind.value
+    reporter.info(f"running {shown(command)}")
+    watch = FailureWatch()
+    output = _Batches(reporter.foreign)
+
+    def on_line(line: str) -> None:
+        watch.see(line)
+        output.add(line)
+
+    try:
+        completed = run(
+            command,
+            cwd=project.root,
+            env=_environment(project, env, reporter),
+            timeout=options.timeout,
+            grace=options.grace,
+            on_line=on_line,
+        )
+    except ProcessTimeout as cause:
+        raise PackagingError(
+            f"{name} was not done after {options.timeout:g} s and was stopped, with all it started",
+            hint="look at its last lines above, or allow more time with --build-timeout.",
+        ) from cause
+    finally:
+        output.flush()
+    if completed.returncode != 0:
+        why = f": {watch.meaning}" if watch.meaning else ""
+        raise PackagingError(
+            f"{name} failed (exit code {completed.returncode}){why}", hint=watch.hint
+        )
+
+
+def _environment(project: Project, env: Mapping[str, str], reporter: Reporter) -> dict[str, str]:
+    """Return what the build sees, without a dead JAVA_HOME when there is another Java."""
+    extra: dict[str, str] = {}
+    if project.kind.is_gradle:
+        extra["GRADLE_USER_HOME"] = str(gradle_user_home(env))
+    else:
+        extra.update(maven_variables(env))
+    built = build_environment(env, extra=extra)
+    home = built.get("JAVA_HOME", "")
+    if home and not is_java_home(home) and java_command(env) is not None:
+        reporter.warning(f"JAVA_HOME is {home!a}, where no Java is; using {java_command(env)}")
+        del built["JAVA_HOME"]
+    return built
+
+
+@dataclass(slots=True)
+class _Batches:
+    """Collects lines and hands them on together, often enough for a person who watches."""
+
+    emit: Callable[[Sequence[str]], None]
+    _lines: list[str] = field(default_factory=list)
+    _last: float = field(default_factory=time.monotonic)
+
+    def add(self, line: str) -> None:
+        self._lines.append(line)
+        if len(self._lines) >= _BATCH or time.monotonic() - self._last > _BATCH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._lines:
+            self.emit(tuple(self._lines))
+            self._lines.clear()
+        self._last = time.monotonic()

@@ -1,0 +1,84 @@
+"""A bare folder with a module.xml: what it lists is packed, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from ign_deploy.errors import PackagingError
+from ign_deploy.module.descriptor import (
+    DESCRIPTOR_NAME,
+    MAX_DESCRIPTOR_SIZE,
+    ModuleDescriptor,
+    parse_descriptors,
+)
+from ign_deploy.module.packer import Member
+
+_DOCUMENTS = "doc"
+_NOTICES = re.compile(r"(licen[sc]e|notice|copying)[^/]*", re.IGNORECASE)
+_UNSAFE = re.compile(r"[^\w.+-]+")
+
+
+def read_folder_descriptor(root: Path) -> ModuleDescriptor:
+    """Return what the folder's module.xml says; raises our errors when it says nothing sound."""
+    path = root / DESCRIPTOR_NAME
+    with path.open("rb") as stream:
+        descriptors = parse_descriptors(stream.read(MAX_DESCRIPTOR_SIZE + 1))
+    if len(descriptors) != 1:
+        raise PackagingError(
+            f"{path} describes {len(descriptors)} modules, expected one",
+            hint="make one folder per module.",
+        )
+    return descriptors[0]
+
+
+def folder_members(root: Path, descriptor: ModuleDescriptor) -> tuple[Member, ...]:
+    """Return what goes into the module: module.xml and what it lists, licences, ``doc``.
+
+    Whatever else lies in the folder, a key perhaps, stays out. Raises PackagingError that names
+    every listed file that is missing, and for symbolic links and paths out of the folder.
+    """
+    names = dict.fromkeys(
+        [
+            DESCRIPTOR_NAME,
+            *(jar.path for jar in descriptor.jars),
+            *descriptor.exports,
+            *([descriptor.license] if descriptor.license else []),
+            *(path.name for path in sorted(root.iterdir()) if _NOTICES.fullmatch(path.name)),
+            *_documents(root),
+        ]
+    )
+    missing = [name for name in names if not (root / name).is_file()]
+    if missing:
+        raise PackagingError(
+            f"{root.name} lacks what its {DESCRIPTOR_NAME} lists: {', '.join(missing)}",
+            hint="put the files into the folder, or mend the list.",
+        )
+    for name in names:
+        _require_inside(root, name)
+    return tuple(Member(name, root / name) for name in names)
+
+
+def folder_module_name(descriptor: ModuleDescriptor) -> str:
+    """Return the file name for a folder's module: its name without spaces, else its id."""
+    stem = _UNSAFE.sub("-", descriptor.name).strip("-.") or _UNSAFE.sub("-", descriptor.id)
+    return f"{stem or 'module'}.unsigned.modl"
+
+
+def _documents(root: Path) -> Iterator[str]:
+    folder = root / _DOCUMENTS
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if not path.is_dir() and not any(part.startswith(".") for part in name.split("/")):
+            yield name
+
+
+def _require_inside(root: Path, name: str) -> None:
+    path = Path(name)
+    folders = [root.joinpath(*path.parts[:count]) for count in range(1, len(path.parts) + 1)]
+    if path.is_absolute() or ".." in path.parts or any(part.is_symlink() for part in folders):
+        raise PackagingError(
+            f"{name!a} leaves the folder {root.name}, or is a symbolic link",
+            hint="put the file itself into the folder.",
+        )

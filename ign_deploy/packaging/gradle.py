@@ -1,0 +1,80 @@
+"""How Gradle is called: its command line, and the surroundings it needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+from ign_deploy.packaging.arguments import GRADLE_VALUE_OPTIONS, with_tasks
+from ign_deploy.packaging.detect import Project
+from ign_deploy.packaging.java import Version
+
+DEFAULT_TASKS = ("clean", "zipModule")
+WRAPPER_PROPERTIES = Path("gradle", "wrapper", "gradle-wrapper.properties")
+WRAPPER_JAR = Path("gradle", "wrapper", "gradle-wrapper.jar")
+_DISTRIBUTION = re.compile(r"^\s*distributionUrl\s*[=:].*?gradle-(\d+(?:\.\d+)+)", re.MULTILINE)
+_OWN_VERSION = re.compile(r"^Gradle (\d+(?:\.\d+)+)", re.MULTILINE)
+# Only what Gradle 4.4 knows, too; a system property that it doesn't know is ignored. From a cached
+# configuration, the init script wouldn't be run.
+_FIXED = (
+    "--no-daemon",
+    "--console=plain",
+    "--stacktrace",
+    "-Dorg.gradle.configuration-cache=false",
+)
+
+
+def gradle_build_command(
+    project: Project, *, arguments: Sequence[str], init_script: Path, module_list: Path
+) -> tuple[str, ...]:
+    """Return Gradle's command line; ``module_list`` is the file that the init script writes."""
+    chosen = with_tasks(arguments, defaults=DEFAULT_TASKS, value_options=GRADLE_VALUE_OPTIONS)
+    listing = f"-Dign.deploy.modules={module_list}"
+    return (*project.tool, *_FIXED, "-I", str(init_script), listing, *chosen)
+
+
+def write_init_script(folder: Path) -> Path:
+    """Put the init script into ``folder`` as a file of its own and return its path."""
+    script = folder / "ign-deploy.init.gradle"
+    source = resources.files("ign_deploy.packaging").joinpath("init.gradle")
+    script.write_bytes(source.read_bytes())
+    return script
+
+
+def gradle_user_home(env: Mapping[str, str]) -> Path:
+    """Return the folder for Gradle's caches, which must always be named.
+
+    Left alone, the JVM asks the account data base, not HOME: in a container, that is a folder that
+    nobody mounts, and for an unknown user a folder called ``?``.
+    """
+    if env.get("GRADLE_USER_HOME"):
+        return Path(env["GRADLE_USER_HOME"])
+    home = env.get("HOME", "")
+    if home and os.access(home, os.W_OK | os.X_OK):
+        return Path(home, ".gradle")
+    return Path(env.get("RUNNER_TEMP") or env.get("TMPDIR") or tempfile.gettempdir(), ".gradle")
+
+
+def wrapper_version(root: Path) -> Version | None:
+    """Return the Gradle version that the project's wrapper fetches, None when it can't be told."""
+    try:
+        text = (root / WRAPPER_PROPERTIES).read_text(encoding="latin-1")
+    except OSError:
+        return None
+    match = _DISTRIBUTION.search(text)
+    return parse_version(match[1]) if match else None
+
+
+def reported_version(text: str) -> Version | None:
+    """Return the version in what ``gradle --version`` printed."""
+    match = _OWN_VERSION.search(text)
+    return parse_version(match[1]) if match else None
+
+
+def parse_version(text: str) -> Version:
+    """Read dotted numbers."""
+    return tuple(int(part) for part in text.split("."))

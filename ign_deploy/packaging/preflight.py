@@ -1,0 +1,173 @@
+"""Everything about project, Java and tools that would keep a build from working, found early."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ign_deploy.errors import IgnDeployError, VerificationError
+from ign_deploy.module.findings import Finding, error, warning
+from ign_deploy.packaging.artifacts import refuse_lfs_pointer
+from ign_deploy.packaging.detect import GRADLE_FILES, MAVEN_FILE, Kind, Project
+from ign_deploy.packaging.folder import folder_members, read_folder_descriptor
+from ign_deploy.packaging.gradle import (
+    WRAPPER_JAR,
+    WRAPPER_PROPERTIES,
+    gradle_user_home,
+    reported_version,
+    wrapper_version,
+)
+from ign_deploy.packaging.java import (
+    Java,
+    Version,
+    find_java,
+    is_java_home,
+    newest_java_for,
+    oldest_gradle_for,
+    oldest_java_for,
+    probe,
+)
+
+# With Debian's Gradle of this age, a Kotlin build script is overlooked.
+_FIRST_WITH_KOTLIN: Version = (5, 0)
+
+
+def problems(project: Project, *, env: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Return all that would make the project's build fail; errors, and warnings that don't stop it.
+
+    Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``, ``gradle-unusable``,
+    ``gradle-kotlin-unsupported``, ``wrapper-jar-missing``, ``wrapper-properties-missing``,
+    ``build-file-missing``, ``folder-incomplete``, ``module-unreadable``, and those of a module.xml.
+    """
+    if project.kind is Kind.PREBUILT:
+        return tuple(_prebuilt_problems(project))
+    if project.kind is Kind.FOLDER:
+        return tuple(_folder_problems(project))
+    java = find_java(env)
+    found = [*_structure_problems(project), *_java_problems(java, env)]
+    if java is not None and project.kind.is_gradle:
+        found += _gradle_problems(project, java, env)
+    return tuple(found)
+
+
+def _prebuilt_problems(project: Project) -> Iterator[Finding]:
+    for path in project.files:
+        try:
+            refuse_lfs_pointer(path)
+        except IgnDeployError as problem:
+            yield error("module-unreadable", problem.message, place=path.name, hint=problem.hint)
+        except OSError as problem:
+            yield error("module-unreadable", f"cannot read {path}: {problem.strerror}")
+
+
+def _folder_problems(project: Project) -> Iterator[Finding]:
+    try:
+        descriptor = read_folder_descriptor(project.root)
+        folder_members(project.root, descriptor)
+    except VerificationError as problem:
+        yield from problem.findings
+    except IgnDeployError as problem:
+        yield error("folder-incomplete", problem.message, hint=problem.hint)
+    else:
+        if not descriptor.jars:
+            yield error(
+                "folder-incomplete",
+                f"the module.xml of {project.root.name} lists no jar",
+                hint="build the jars first, and list them.",
+            )
+
+
+def _structure_problems(project: Project) -> Iterator[Finding]:
+    """Look for build files, and for what a wrapper needs."""
+    names = GRADLE_FILES if project.kind.is_gradle else (MAVEN_FILE,)
+    if not any((project.root / name).is_file() for name in names):
+        yield error(
+            "build-file-missing",
+            f"{project.root} has neither of {', '.join(names)}",
+            hint="give the folder that holds the build files.",
+        )
+    if project.kind is not Kind.GRADLE_WRAPPER:
+        return
+    if not (project.root / WRAPPER_JAR).is_file():
+        yield error(
+            "wrapper-jar-missing",
+            f"there is a gradlew, but no {WRAPPER_JAR}",
+            hint="commit it (a .gitignore for *.jar often hides it), or run `gradle wrapper`.",
+        )
+    if not (project.root / WRAPPER_PROPERTIES).is_file():
+        yield error(
+            "wrapper-properties-missing",
+            f"there is a gradlew, but no {WRAPPER_PROPERTIES}",
+            hint="run `gradle wrapper` and commit what it makes.",
+        )
+
+
+def _java_problems(java: Java | None, env: Mapping[str, str]) -> Iterator[Finding]:
+    home = env.get("JAVA_HOME", "")
+    if java is None:
+        where = f"JAVA_HOME is {home!a}, and " if home else "JAVA_HOME is not set, and "
+        yield error(
+            "java-missing",
+            f"no Java was found: {where}PATH has no java",
+            hint="set up a JDK (actions/setup-java), or use the image with a JDK.",
+        )
+    elif home and not is_java_home(home):
+        yield warning(
+            "java-home-invalid",
+            f"JAVA_HOME is {home!a}, where no Java is; {java.command} is used",
+            hint="mend or unset JAVA_HOME.",
+        )
+
+
+def _gradle_problems(project: Project, java: Java, env: Mapping[str, str]) -> Iterator[Finding]:
+    if project.kind is Kind.GRADLE_WRAPPER:
+        version = wrapper_version(project.root)
+        if version is not None:
+            yield from _mismatch(version, java)
+        return
+    # An installed Gradle may be patched for newer Java, as Debian's is: ask it.
+    version = reported_version(probe((*project.tool, "--version"), _for_probe(env)))
+    if version is None:
+        yield error(
+            "gradle-unusable",
+            f"{project.tool[0]} can't even tell its version on Java {java.release}",
+            hint="run `gradle --version` and see; set up a JDK that fits, or use a wrapper.",
+        )
+    elif version < _FIRST_WITH_KOTLIN and not any(
+        (project.root / name).is_file() for name in GRADLE_FILES if not name.endswith(".kts")
+    ):
+        yield error(
+            "gradle-kotlin-unsupported",
+            f"Gradle {_dotted(version)} doesn't read the project's Kotlin build files",
+            hint="add a wrapper with a newer Gradle (`gradle wrapper --gradle-version …`).",
+        )
+
+
+def _mismatch(gradle: Version, java: Java) -> Iterator[Finding]:
+    newest, oldest = newest_java_for(gradle), oldest_java_for(gradle)
+    if not java.release or oldest <= java.release <= newest:
+        return
+    if java.release > newest:
+        needed = oldest_gradle_for(java.release)
+        raise_it = (
+            f"raise the wrapper to Gradle {needed} or later" if needed else "raise the wrapper"
+        )
+        hint = f"set up a JDK {newest} or older, or {raise_it}."
+    else:
+        hint = f"set up a JDK {oldest} or later."
+    yield error(
+        "java-gradle-mismatch",
+        f"Gradle {_dotted(gradle)} runs on Java {oldest} to {newest}, but {java.command} is Java "
+        f"{java.release}",
+        hint=hint,
+    )
+
+
+def _for_probe(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Leave JAVA_HOME out when it would stop the tool's start script; name the caches' folder."""
+    is_alive = is_java_home(env.get("JAVA_HOME", ""))
+    kept = {name: value for name, value in env.items() if is_alive or name != "JAVA_HOME"}
+    return {**kept, "GRADLE_USER_HOME": str(gradle_user_home(env))}
+
+
+def _dotted(version: Version) -> str:
+    return ".".join(map(str, version))
