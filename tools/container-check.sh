@@ -58,6 +58,13 @@ CONF
   export TMPDIR=$work
 }
 
+# Layers of earlier builds make the next one fast, up to a point.
+forget_old_layers() {
+  if [ "$(du -sm "$storage/root" | cut -f 1)" -gt 5000 ]; then
+    podman rmi --all --force >/dev/null
+  fi
+}
+
 make_base() {
   if [ ! -s "$base_tar" ]; then
     mkdir -p "$cache"
@@ -189,6 +196,7 @@ compiles_java() {
 
 step "tools" install_tools
 configure
+forget_old_layers
 step "base image" make_base
 step "build slim" build slim
 step "build jdk" build jdk

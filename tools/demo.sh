@@ -18,7 +18,7 @@ title() {
 }
 
 deploy() {
-  printf '$ ign-deploy %s\n' "$(printf '%s ' "$@" | sed "s|$PWD/||g")"
+  printf '$ ign-deploy%s\n' "$(printf ' %q' "$@" | sed "s|$PWD/||g")"
   .venv/bin/ign-deploy "$@"
 }
 
