@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class IgnDeployError(Exception):
-    """Base of every error that ign-deploy raises on purpose."""
+    """Base of every error that ign-deploy raises on purpose.
+
+    ``causes`` holds the errors that this one sums up, where it is a collection of several.
+    """
 
     code: str = "internal"
     exit_code: int = 1
@@ -34,6 +37,7 @@ class IgnDeployError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.causes: tuple[IgnDeployError, ...] = ()
 
 
 class ConfigurationError(IgnDeployError):

@@ -9,7 +9,6 @@ from typing import Any
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.module.findings import Finding, Severity
-from ign_deploy.pipeline.preflight import PreflightFailed
 
 
 def failure_document(problem: IgnDeployError) -> dict[str, Any]:
@@ -40,8 +39,8 @@ def problem_findings(problem: IgnDeployError) -> tuple[Finding, ...]:
     """Return the error as findings: its own, or itself as one."""
     if isinstance(problem, VerificationError) and problem.findings:
         return problem.findings
-    if isinstance(problem, PreflightFailed):
-        return tuple(one for inner in problem.problems for one in problem_findings(inner))
+    if problem.causes:
+        return tuple(one for inner in problem.causes for one in problem_findings(inner))
     return (Finding(problem.code, Severity.ERROR, problem.message, "", problem.hint),)
 
 

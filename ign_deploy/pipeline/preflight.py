@@ -17,7 +17,7 @@ _MIN_FREE_BYTES = 256 << 20
 
 
 class PreflightFailed(ConfigurationError):
-    """One or more things would make the run fail; ``problems`` holds them all.
+    """One or more things would make the run fail; ``causes`` holds them all.
 
     The exit code is theirs when they agree on one, else that of a wrong configuration.
     """
@@ -31,7 +31,7 @@ class PreflightFailed(ConfigurationError):
             f"{count} {noun} found before the start; nothing was built, signed or uploaded",
             hint="mend what is listed and run again.",
         )
-        self.problems = problems
+        self.causes = problems
         codes = {problem.exit_code for problem in problems}
         if len(codes) == 1:
             self.exit_code = codes.pop()
@@ -54,7 +54,7 @@ def run_checks(checks: list[Check], *, reporter: Reporter) -> dict[str, Any]:
             found[check.title] = check.run()
             reporter.info(f"ok: {check.title}")
         except PreflightFailed as several:
-            problems += several.problems
+            problems += several.causes
         except IgnDeployError as problem:
             problems.append(problem)
     if problems:

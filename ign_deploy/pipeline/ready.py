@@ -106,7 +106,9 @@ def check_values(settings: Settings, env: Mapping[str, str]) -> None:
 def check_identity(settings: Settings, *, reporter: Reporter) -> SigningIdentity:
     """Load the identity and tell who will sign."""
     identity = load_signing_identity(settings)
-    reporter.info(f"signing as {identity.leaf.subject.rfc4514_string()}")
+    from ign_deploy.module.certificates import subject_text
+
+    reporter.info(f"signing as {subject_text(identity.leaf)}")
     return identity
 
 

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ign_deploy.module.certificates import chain_problems, is_issued_by, validity_findings
+from ign_deploy.module.certificates import (
+    chain_problems,
+    is_authority,
+    is_issued_by,
+    validity_findings,
+)
 from ign_deploy.module.findings import Finding, error
 from ign_deploy.module.signature import CERTIFICATES_NAME
 
@@ -37,12 +42,19 @@ def check_chain(
 def _reaches_anchor(
     certificates: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
 ) -> bool:
-    """Follow verified issuers from the leaf until an anchor is met, or issued the one at hand."""
+    """Follow verified issuers from the leaf until an anchor is met, or issued the one at hand.
+
+    Only authorities count as issuers: else whoever holds a leaf under the anchor could issue more.
+    """
     current = certificates[0]
     for following in (*certificates[1:], None):
-        if current in anchors or any(is_issued_by(current, anchor) for anchor in anchors):
+        if current in anchors or any(_issued(current, by=anchor) for anchor in anchors):
             return True
-        if following is None or not is_issued_by(current, following):
+        if following is None or not _issued(current, by=following):
             return False
         current = following
     return False
+
+
+def _issued(certificate: x509.Certificate, *, by: x509.Certificate) -> bool:
+    return is_authority(by) and is_issued_by(certificate, by)

@@ -1,0 +1,36 @@
+"""`python -m benchmarks`: every figure as a ratio, or against a limit, measured in one run."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.measure import Row, print_table
+from benchmarks.publishing import measure_uploads
+from benchmarks.signing import measure_memory, measure_signing, measure_start
+from benchmarks.workshop import Workshop
+
+
+def main() -> int:
+    """Measure everything, print the table, and say with the exit code whether all limits hold."""
+    folder = Path(tempfile.mkdtemp(prefix="ign-deploy-bench-"))
+    try:
+        workshop = Workshop.open(folder)
+        rows: list[Row] = []
+        for title, measure in (
+            ("start-up and small modules", measure_start),
+            ("300 MB against unzip -t", measure_signing),
+            ("memory", measure_memory),
+            ("uploads", measure_uploads),
+        ):
+            print(f"measuring {title} …", file=sys.stderr, flush=True)
+            rows += measure(workshop)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print_table(rows)
+    return 0 if all(row.holds for row in rows) else 1
+
+
+sys.exit(main())
