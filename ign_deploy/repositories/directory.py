@@ -101,7 +101,7 @@ class DirectoryRepository:
             with staging(self._root) as area:
                 area.fill(release, files=files, progress=progress)
                 publication = self._show(release, area)
-        self._update_indexes(release.id)
+        self._update_indexes(release.id, outcome=publication.outcome)
         return publication
 
     def catalogue(self, module_id: str | None = None) -> tuple[CatalogueEntry, ...]:
@@ -244,9 +244,11 @@ class DirectoryRepository:
             f"{target} held files but no {RECORD_NAME} for a day; it was moved to {place}"
         )
 
-    def _update_indexes(self, module_id: str) -> None:
+    def _update_indexes(self, module_id: str, *, outcome: Outcome) -> None:
         try:
-            self._index.update(module_id)
+            # What is there already may stem from a run that was killed before it got here.
+            if outcome is Outcome.PUBLISHED or not self._index.is_current(module_id):
+                self._index.update(module_id)
         except IgnDeployError as problem:
             # The records are the truth: readers find the version without its line in an index.
             self._reporter.warning(

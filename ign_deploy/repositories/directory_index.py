@@ -62,8 +62,16 @@ class DirectoryIndex:
         """Return the root index as the folders have it now."""
         stored = self._stored_root()
         known = {} if stored is None else {entry["id"]: entry for entry in stored["modules"]}
-        entries = [self._entry(name, known.get(name)) for name in self._module_names()]
-        return make_root(entry for entry in entries if entry is not None)
+        names = component_names(self._modules)
+        entries = [self._entry(name, known.get(name)) for name in names]
+        return make_root((), added=[entry for entry in entries if entry is not None])
+
+    def is_current(self, module_id: str) -> bool:
+        """Tell whether both stored indexes say of the module what its folder says."""
+        stored, root = self._stored(module_id), self._stored_root()
+        if stored is None or root is None or stored != self._merged(module_id, stored):
+            return False
+        return module_entry(stored) in root["modules"]
 
     def update(self, module_id: str) -> None:
         """Write both indexes anew after the module changed.
@@ -82,13 +90,15 @@ class DirectoryIndex:
 
     def _update_root(self, module_id: str, module: ModuleIndex | None) -> None:
         stored = self._stored_root()
-        names = self._module_names()
         known = {} if stored is None else {entry["id"]: entry for entry in stored["modules"]}
-        entries = [
-            known.get(name) or self._entry(name, None) for name in names if name != module_id
-        ]
-        entries.append(None if module is None else module_entry(module))
-        root = make_root(entry for entry in entries if entry is not None)
+        known.pop(module_id, None)
+        names = set(component_names(self._modules)) - {module_id}
+        added = [self._entry(name, None) for name in names - known.keys()]
+        added.append(None if module is None else module_entry(module))
+        root = make_root(
+            (entry for name, entry in known.items() if name in names),
+            added=[entry for entry in added if entry is not None],
+        )
         self._write(self._root / INDEX_NAME, root, stored)
 
     def _write(
@@ -142,9 +152,6 @@ class DirectoryIndex:
         with suppress(OSError):
             return parse_root_index(read_bounded(self._root / INDEX_NAME, limit=MAX_INDEX_SIZE))
         return None
-
-    def _module_names(self) -> list[str]:
-        return component_names(self._modules)
 
     def _version_names(self, module_id: str) -> list[str]:
         folder = self._modules / module_id

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -213,9 +214,9 @@ def module_entry(index: ModuleIndex) -> ModuleEntry:
     }
 
 
-def make_root(entries: Iterable[ModuleEntry]) -> RootIndex:
-    """Return the root index of these modules."""
-    return {
-        "meta": {"api-version": API_VERSION},
-        "modules": sorted(entries, key=lambda entry: entry["id"]),
-    }
+def make_root(kept: Iterable[ModuleEntry], *, added: Sequence[ModuleEntry]) -> RootIndex:
+    """Return the root index; ``kept`` are an earlier one's lines in their order."""
+    modules = [*kept, *added]
+    # Nearly sorted already, which makes this cheap.
+    modules.sort(key=itemgetter("id"))
+    return {"meta": {"api-version": API_VERSION}, "modules": modules}

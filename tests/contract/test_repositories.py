@@ -365,7 +365,7 @@ def test_a_folder_without_write_access_is_refused_and_unchanged(
     assert outcomes[0].startswith("repository: cannot write to the repository")
     assert "Permission denied" in outcomes[0]
     assert "give this user write access" in outcomes[0]
-    assert same[0] == "already-published"
+    assert same == ["already-published"]
     assert store.snapshot() == before
 
 
