@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 DESCRIPTOR_NAME = "module.xml"
 # Real ones have a few kilobytes; ten megabytes of text are an attack or a mistake.
 MAX_DESCRIPTOR_SIZE = 1 << 20
+
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)""")
+# Python would take any codec of its own, such as unicode_escape, which no Java knows.
+_ENCODINGS = re.compile(
+    rb"utf-?8|utf-?16(?:-?[lb]e)?|(?:us-)?ascii|iso-8859-[0-9]{1,2}|(?:windows-|cp)125[0-8]",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,13 @@ def parse_descriptors(data: bytes) -> tuple[ModuleDescriptor, ...]:
             "descriptor-too-large",
             f"module.xml has {len(data)} bytes, at most {MAX_DESCRIPTOR_SIZE} are read",
             "put only the module's description into it.",
+        )
+    declared = _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf"))
+    if declared is not None and not _ENCODINGS.fullmatch(declared[1]):
+        raise _refusal(
+            "descriptor-xml",
+            f"module.xml has the encoding {ascii(declared[1][:40])[1:]}, which may not be readable",
+            "write it in UTF-8.",
         )
     try:
         root = fromstring(data, forbid_dtd=True)
