@@ -97,7 +97,10 @@ def _provenance(
                 "resolvedDependencies": source,
             },
             "runDetails": {
-                "builder": {"id": "urn:ign-deploy:builder:v1", "version": {"ign-deploy": __version__}},
+                "builder": {
+                    "id": "urn:ign-deploy:builder:v1",
+                    "version": {"ign-deploy": __version__},
+                },
                 "metadata": {"invocationId": build.get("url", build.get("run", ""))},
             },
         },

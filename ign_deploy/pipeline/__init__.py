@@ -80,7 +80,9 @@ def _package(ready: Ready, run: Run) -> Sequence[UnsignedModule]:
     from ign_deploy.pipeline.building import build_modules
 
     with run.story.stage("package"):
-        modules = build_modules(ready.project, settings=run.settings, env=run.env, story=run.story)
+        modules = build_modules(
+            ready.project, settings=run.settings, env=run.env, reporter=run.reporter
+        )
         for module in modules:
             run.story.note(ModuleRecord(module.path, module.descriptor, "packaged"))
             run.story.report(module.findings, file=module.path)

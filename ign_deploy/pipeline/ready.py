@@ -95,7 +95,10 @@ def repository_check(settings: Settings, *, reporter: Reporter) -> Check:
 
 
 def check_values(settings: Settings, env: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for a version, time stamp or file that can't be used."""
+    """Raise ConfigurationError for a version, time stamp, argument or file that can't be used."""
+    from ign_deploy.packaging.arguments import split_arguments
+
+    split_arguments(settings.gradle_args)
     if settings.version:
         ModuleVersion.parse(settings.version)
     DosTime.from_environment(env)
@@ -106,7 +109,7 @@ def check_values(settings: Settings, env: Mapping[str, str]) -> None:
 def check_identity(settings: Settings, *, reporter: Reporter) -> SigningIdentity:
     """Load the identity and tell who will sign."""
     identity = load_signing_identity(settings)
-    from ign_deploy.module.certificates import subject_text
+    from ign_deploy.module.certificate_info import subject_text
 
     reporter.info(f"signing as {subject_text(identity.leaf)}")
     return identity
@@ -118,7 +121,12 @@ def check_project(
     """Find out how the project is built, and all that would keep it from building."""
     from ign_deploy.packaging.project import detect, problems
 
-    project = detect(path, env=env, skip_build=settings.skip_packaging)
+    project = detect(
+        path,
+        env=env,
+        skip_build=settings.skip_packaging,
+        prefer_signed=settings.skip_signing,
+    )
     reporter.info(f"{path}: {project.reason}")
     found: tuple[Finding, ...] = tuple(problems(project, env=env))
     for finding in found:
