@@ -68,13 +68,14 @@ def end_descendants(grace: float) -> None:
     """Send TERM to everything below this process, KILL after ``grace`` seconds; reap it all."""
     asked: set[int] = set()
     deadline = time.monotonic() + grace
-    while (alive := _reap_and_list()) and time.monotonic() < deadline:
+    while _has_children() and time.monotonic() < deadline:
+        alive = descendants(os.getpid())
         _send(signal.SIGTERM, [process for process in alive if process not in asked])
         asked.update(alive)
         time.sleep(0.02)
     deadline = time.monotonic() + _PATIENCE
-    while (alive := _reap_and_list()) and time.monotonic() < deadline:
-        _send(signal.SIGKILL, alive)
+    while _has_children() and time.monotonic() < deadline:
+        _send(signal.SIGKILL, descendants(os.getpid()))
         time.sleep(0.02)
 
 
@@ -117,13 +118,18 @@ def _living_parent(process: int) -> int | None:
     return None if state in (b"Z", b"X") else int(parent)
 
 
-def _reap_and_list() -> list[int]:
+def _has_children() -> bool:
+    """Reap what is dead; tell whether anything is left.
+
+    Every orphan below a subreaper becomes its child, so no child means no descendant, not even one
+    whose threads are still ending, which /proc shows as a zombie already.
+    """
     try:
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass
     except ChildProcessError:
-        return []
-    return descendants(os.getpid())
+        return False
+    return True
 
 
 def _send(number: signal.Signals, processes: list[int]) -> None:
