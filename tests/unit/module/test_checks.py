@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -364,6 +365,21 @@ class TestJars:
     def test_a_jar_too_large_for_memory_is_read_through_a_file(self, tmp_path: Path) -> None:
         ballast = {"noise.bin": os.urandom(9 << 20)}
         assert found_in(tmp_path, files={"pump.jar": jar(HOOK, files=ballast)}) == []
+
+    def test_a_large_jar_is_not_held_in_memory(self, tmp_path: Path) -> None:
+        noise = os.urandom(1 << 20) * 40
+        data = raw_zip([RawEntry("noise", noise, 0), RawEntry("a/B.class", b"", 0)])
+        entries = [RawEntry(name, content) for name, content in module_files().items()]
+        entries[0] = RawEntry("module.xml", module_xml(jars=(("G", "pump.jar"), ("G", "big.jar"))))
+        path = write_zip(tmp_path / "pump.modl", [*entries, RawEntry("big.jar", data, 0)])
+        del noise, data, entries
+        tracemalloc.start()
+        try:
+            assert found(path) == []
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 24 << 20
 
     def test_a_jar_that_is_not_listed_is_a_warning(self, tmp_path: Path) -> None:
         assert found_in(tmp_path, files={"stale.jar": jar("com.example.Old")}) == [

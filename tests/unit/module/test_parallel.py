@@ -1,0 +1,54 @@
+"""map_parallel: results in order, one exception, nothing begun after it."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from ign_deploy.module.parallel import map_parallel, usable_processors
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_results_come_in_the_items_order(workers: int) -> None:
+    def work(number: int) -> int:
+        time.sleep(0.001 * (number % 3))
+        return number * number
+
+    items = list(range(50))
+    assert map_parallel(work, items, workers=workers) == [number**2 for number in items]
+
+
+def test_no_items_give_no_results() -> None:
+    assert map_parallel(str, [], workers=4) == []
+
+
+def test_items_are_worked_on_at_the_same_time() -> None:
+    barrier = threading.Barrier(3, timeout=10)
+    assert len(map_parallel(lambda _: barrier.wait(), [1, 2, 3], workers=3)) == 3
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_the_first_exception_is_raised_and_stops_the_rest(workers: int) -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 3:
+            raise ValueError(number)
+        time.sleep(0.001)
+
+    with pytest.raises(ValueError, match="3"):
+        map_parallel(work, range(10_000), workers=workers)
+    assert len(begun) < 5000
+
+
+def test_no_thread_is_left_behind() -> None:
+    before = threading.active_count()
+    map_parallel(str, range(100), workers=8)
+    assert threading.active_count() == before
+
+
+def test_there_is_a_processor() -> None:
+    assert usable_processors() >= 1
