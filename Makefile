@@ -17,6 +17,7 @@ demo: setup ## release the example module: build, sign, verify, upload, download
 
 .PHONY: test
 test: setup ## run all tests
+	@tools/setup.sh tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 .PHONY: lint

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make the virtual environment from the hash-locked lock, and install Java and Gradle if missing.
 #
+# With the word `tests`, also Maven and the plugins that the tests build with.
 # Debian 12, Ubuntu or anything with these programs in place. A second run takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,6 +28,17 @@ missing_packages() {
   local program
   for program in gradle openssl unzip; do
     if ! command -v "$program" >/dev/null; then echo "$program"; fi
+  done
+  if [ "$2" = tests ]; then missing_maven_packages; fi
+}
+
+missing_maven_packages() {
+  if ! command -v mvn >/dev/null; then echo "maven"; fi
+  local plugin
+  for plugin in antrun clean jar; do
+    if [ ! -d "/usr/share/maven-repo/org/apache/maven/plugins/maven-$plugin-plugin" ]; then
+      echo "libmaven-$plugin-plugin-java"
+    fi
   done
 }
 
@@ -72,6 +84,6 @@ make_environment() {
 
 python=$(find_python)
 [ -n "$python" ] || fail "Python 3.11 or newer is missing; install it: apt-get install python3"
-mapfile -t packages < <(missing_packages "$python")
+mapfile -t packages < <(missing_packages "$python" "${1:-}")
 [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
 make_environment "$python"
