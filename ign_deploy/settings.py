@@ -43,7 +43,15 @@ def _split_lines(value: object) -> object:
     return value
 
 
+def _split_tags(value: object) -> object:
+    """Do as for lines, also inside each item: `--tags a,b` is two tags, no tag has a comma."""
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return _split_lines("\n".join(value))
+    return _split_lines(value)
+
+
 Lines = Annotated[tuple[str, ...], BeforeValidator(_split_lines)]
+Tags = Annotated[tuple[str, ...], BeforeValidator(_split_tags)]
 
 
 class Settings(BaseModel):
@@ -60,7 +68,7 @@ class Settings(BaseModel):
     ] = ""
     description: Annotated[str, Source("One sentence about this release.")] = ""
     notes: Annotated[str, Source("Release notes: the text, or the path of a file.")] = ""
-    tags: Annotated[Lines, Source("Tags for this release, separated by commas.")] = ()
+    tags: Annotated[Tags, Source("Tags for this release, separated by commas.")] = ()
     dry_run: Annotated[bool, Source("Check everything, change nothing.")] = False
     skip_packaging: Annotated[bool, Source("Take the module that is built already.")] = False
     skip_signing: Annotated[bool, Source("Take the module as it is, signed or not.")] = False
@@ -74,7 +82,11 @@ class Settings(BaseModel):
         Source("What to make: the module, the distribution bundle, or both."),
     ] = "modl"
     gradle_args: Annotated[
-        str, Source("Arguments for the build, in place of 'clean zipModule'; split like a shell.")
+        str,
+        Source(
+            "Arguments for the build; without a task among them, the usual tasks are added. "
+            "Split as a shell does."
+        ),
     ] = ""
     build_timeout: Annotated[int, Source("Seconds until a build is stopped.")] = 1800
 
@@ -132,7 +144,7 @@ class Settings(BaseModel):
     repository_url: Annotated[
         str,
         Source(
-            "The repository: a folder or file: URL. Default: module-repository beside the project.",
+            "The repository: a folder or file: URL. Default: ./module-repository.",
             env="MODULE_REPOSITORY_URL",
         ),
     ] = ""

@@ -15,8 +15,20 @@ from ign_deploy.cli.session import Session
 @click.command("generate-certificate")
 @click.option("--common-name", required=True, help="The name on the certificate: your company.")
 @click.option("--organization", default="", help="The organization on the certificate.")
-@click.option("--days", default=3650, show_default=True, type=click.IntRange(1, 36500))
-@click.option("--key-size", default="3072", show_default=True, type=click.Choice(["3072", "4096"]))
+@click.option(
+    "--days",
+    default=3650,
+    show_default=True,
+    type=click.IntRange(1, 36500),
+    help="How long the certificate is valid.",
+)
+@click.option(
+    "--key-size",
+    default="3072",
+    show_default=True,
+    type=click.Choice(["3072", "4096"]),
+    help="Bits of the RSA key.",
+)
 @click.option(
     "--format",
     "kind",
@@ -26,7 +38,13 @@ from ign_deploy.cli.session import Session
     help="Two PEM files, or one PKCS#12 keystore (needs MODULE_SIGNING_PASSWORD).",
 )
 @click.option(
-    "-o", "--output-dir", "folder", default=".", type=click.Path(path_type=Path, file_okay=False)
+    "-o",
+    "--output-dir",
+    "folder",
+    default=".",
+    show_default="the current folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder for the files.",
 )
 @common_options
 def generate_certificate_command(

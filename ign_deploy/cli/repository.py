@@ -114,7 +114,12 @@ def download_command(session: Session, name: str, wanted: str | None) -> None:
 
 
 @click.command("list-modules")
-@click.option("-s", "--search", default="", help="Only modules with this text in id, name, ….")
+@click.option(
+    "-s",
+    "--search",
+    default="",
+    help="Only modules with this text in id, name, description or tags.",
+)
 @settings_options("repository_url")
 @common_options
 def list_modules_command(session: Session, search: str) -> None:
