@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from ign_deploy.module.class_file import HEADER_SIZE, class_java
+from ign_deploy.module.zip_records import DEFLATED, FLAG_ENCRYPTED, STORED
 
 _MANIFEST = "META-INF/MANIFEST.MF"
 _VERSIONED = "META-INF/versions/"
@@ -61,7 +62,9 @@ class JarFacts:
 def inspect_jar(stream: IO[bytes], *, wanted: Iterable[str]) -> JarFacts:
     """Read a jar; ``wanted`` are dotted class names. Raises UnreadableJarError."""
     try:
-        with zipfile.ZipFile(_Bounded(stream)) as jar:
+        # Names are UTF-8 to Java whatever their flag says.
+        with zipfile.ZipFile(_Bounded(stream), metadata_encoding="utf-8") as jar:
+            _refuse_unsupported(jar)
             return _facts(jar, wanted)
     except _ZIP_ERRORS as cause:
         raise UnreadableJarError(str(cause) or type(cause).__name__) from cause
@@ -89,6 +92,17 @@ class _Bounded:
         if size > _MAX_DIRECTORY:
             raise zipfile.BadZipFile(f"its directory has {size} bytes")
         return self._stream.read(size)
+
+
+def _refuse_unsupported(jar: zipfile.ZipFile) -> None:
+    """Refuse what makes Java refuse the whole jar, wherever in it that is."""
+    for entry in jar.infolist():
+        if entry.flag_bits & FLAG_ENCRYPTED:
+            raise zipfile.BadZipFile(f"{entry.filename!a} is encrypted")
+        if entry.compress_type not in (STORED, DEFLATED):
+            raise zipfile.BadZipFile(
+                f"{entry.filename!a} has compression method {entry.compress_type}"
+            )
 
 
 def _facts(jar: zipfile.ZipFile, wanted: Iterable[str]) -> JarFacts:
