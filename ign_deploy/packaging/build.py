@@ -27,7 +27,7 @@ from ign_deploy.packaging.gradle import (
 )
 from ign_deploy.packaging.java import is_java_home, java_command
 from ign_deploy.packaging.maven import maven_build_command, maven_variables
-from ign_deploy.packaging.ownership import give_back
+from ign_deploy.packaging.ownership import git_variables, give_back
 from ign_deploy.packaging.rewrite import (
     Candidate,
     read_candidate,
@@ -77,13 +77,13 @@ def package(
     reporter = reporter or SilentReporter()
     if project.kind is Kind.FOLDER:
         return (_pack_folder(project, options, env),)
+    timestamp = DosTime.from_environment(env)
     made = project.files or _run_build(project, options=options, env=env, reporter=reporter)
     candidates = sorted(map(read_candidate, made), key=lambda candidate: candidate.output_name)
     require_distinct(candidates)
     require_expected(candidates, version=options.expected_version, module_id=options.expected_id)
     if project.kind is Kind.PREBUILT:
         return tuple(UnsignedModule(each.path, each.descriptor) for each in candidates)
-    timestamp = DosTime.from_environment(env)
     return tuple(
         rewrite(candidate, output_dir=options.output_dir, timestamp=timestamp)
         for candidate in candidates
@@ -175,6 +175,7 @@ def _environment(project: Project, env: Mapping[str, str], reporter: Reporter) -
         extra["GRADLE_USER_HOME"] = str(gradle_user_home(env))
     else:
         extra.update(maven_variables(env))
+    extra.update(git_variables(project.root))
     built = build_environment(env, extra=extra)
     home = built.get("JAVA_HOME", "")
     if home and not is_java_home(home) and java_command(env) is not None:

@@ -16,8 +16,9 @@ from ign_deploy.packaging.java import Version
 DEFAULT_TASKS = ("clean", "zipModule")
 WRAPPER_PROPERTIES = Path("gradle", "wrapper", "gradle-wrapper.properties")
 WRAPPER_JAR = Path("gradle", "wrapper", "gradle-wrapper.jar")
-_DISTRIBUTION = re.compile(r"^\s*distributionUrl\s*[=:].*?gradle-(\d+(?:\.\d+)+)", re.MULTILINE)
-_OWN_VERSION = re.compile(r"^Gradle (\d+(?:\.\d+)+)", re.MULTILINE)
+_DOTTED = r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,3}"
+_DISTRIBUTION = re.compile(rf"^\s*distributionUrl\s*[=:].*?gradle-({_DOTTED})", re.MULTILINE)
+_OWN_VERSION = re.compile(rf"^Gradle ({_DOTTED})", re.MULTILINE)
 # Only what Gradle 4.4 knows, too; a system property that it doesn't know is ignored. From a cached
 # configuration, the init script wouldn't be run.
 _FIXED = (

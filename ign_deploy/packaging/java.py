@@ -12,7 +12,7 @@ from ign_deploy.process import ProcessTimeout, build_environment, run
 
 Version = tuple[int, ...]
 
-_JAVA = re.compile(r'version "(?:1\.)?(\d+)')
+_JAVA = re.compile(r'version "(?:1\.)?([0-9]{1,4})')
 _PROBE_TIMEOUT = 60.0
 
 # The newest Java that each Gradle can run on, by the Gradle that brought it; from Gradle's

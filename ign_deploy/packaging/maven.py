@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from ign_deploy.packaging.arguments import MAVEN_VALUE_OPTIONS, with_tasks
@@ -12,6 +13,7 @@ _FIXED = ("-B", "-ntp")
 _TIMESTAMP = "project.build.outputTimestamp"
 # The first moment that a ZIP can hold and that Maven takes for its archives.
 _EARLIEST = 315_532_802
+_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 def maven_build_command(
@@ -22,7 +24,7 @@ def maven_build_command(
     timestamp: tuple[str, ...] = ()
     if not _sets_timestamp(project):
         epoch = env.get("SOURCE_DATE_EPOCH", "").strip()
-        moment = max(int(epoch), _EARLIEST) if epoch.isascii() and epoch.isdigit() else _EARLIEST
+        moment = max(int(epoch), _EARLIEST) if _SECONDS.fullmatch(epoch) else _EARLIEST
         timestamp = (f"-D{_TIMESTAMP}={moment}",)
     return (*project.tool, *_FIXED, *timestamp, *chosen)
 

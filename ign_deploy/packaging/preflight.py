@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.module.findings import Finding, error, warning
@@ -34,9 +35,10 @@ _FIRST_WITH_KOTLIN: Version = (5, 0)
 def problems(project: Project, *, env: Mapping[str, str]) -> tuple[Finding, ...]:
     """Return all that would make the project's build fail; errors, and warnings that don't stop it.
 
-    Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``, ``gradle-unusable``,
-    ``gradle-kotlin-unsupported``, ``wrapper-jar-missing``, ``wrapper-properties-missing``,
-    ``build-file-missing``, ``folder-incomplete``, ``module-unreadable``, and those of a module.xml.
+    Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``,
+    ``gradle-home-invalid``, ``gradle-unusable``, ``gradle-kotlin-unsupported``,
+    ``wrapper-jar-missing``, ``wrapper-properties-missing``, ``build-file-missing``,
+    ``folder-incomplete``, ``module-unreadable``, and those of a module.xml.
     """
     if project.kind is Kind.PREBUILT:
         return tuple(_prebuilt_problems(project))
@@ -124,6 +126,13 @@ def _gradle_problems(project: Project, java: Java, env: Mapping[str, str]) -> It
         if version is not None:
             yield from _mismatch(version, java)
         return
+    home = env.get("GRADLE_HOME", "")
+    if home and not Path(home, "bin", "gradle").is_file():
+        yield warning(
+            "gradle-home-invalid",
+            f"GRADLE_HOME is {home!a}, where no Gradle is; {project.tool[0]} is used",
+            hint="mend or unset GRADLE_HOME.",
+        )
     # An installed Gradle may be patched for newer Java, as Debian's is: ask it.
     version = reported_version(probe((*project.tool, "--version"), _for_probe(env)))
     if version is None:

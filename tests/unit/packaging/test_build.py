@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import PackagingError, VerificationError
+from ign_deploy.errors import ConfigurationError, PackagingError, VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.packaging.build import PackageOptions, package
@@ -73,6 +73,13 @@ def test_the_source_s_date_is_the_entries_date(tmp_path: Path) -> None:
     (module,) = build(root, tmp_path / "dist", env=env)
     with Archive.open(module.path) as archive:
         assert {entry.dos_date >> 9 for entry in archive.entries} == {2023 - 1980}
+
+
+def test_a_source_date_that_is_none_is_refused_before_the_build(tmp_path: Path) -> None:
+    root = gradle_wrapper(tmp_path / "p", "touch started")
+    with pytest.raises(ConfigurationError, match="SOURCE_DATE_EPOCH"):
+        build(root, tmp_path / "dist", env={**ENV, "SOURCE_DATE_EPOCH": "yesterday"})
+    assert not (root / "started").exists()
 
 
 def test_a_signature_made_by_the_build_is_dropped_and_said(tmp_path: Path) -> None:

@@ -94,6 +94,16 @@ def test_an_installed_gradle_that_can_not_start_is_a_problem(tmp_path: Path) -> 
     assert codes(tmp_path / "p", env) == ["gradle-unusable"]
 
 
+def test_a_dead_gradle_home_is_a_warning_when_path_has_one(tmp_path: Path) -> None:
+    script(tmp_path / "bin" / "gradle", "echo 'Gradle 8.5'")
+    root = tmp_path / "p"
+    root.mkdir()
+    (root / "build.gradle").touch()
+    env = with_java(tmp_path, "17")
+    env |= {"PATH": f"{tmp_path}/bin:{PATH}", "GRADLE_HOME": "/nowhere"}
+    assert codes(root, env) == ["gradle-home-invalid"]
+
+
 def test_kotlin_build_files_need_a_gradle_that_reads_them(tmp_path: Path) -> None:
     home = tmp_path / "gradle"
     script(home / "bin" / "gradle", "echo 'Gradle 4.4.1'")
