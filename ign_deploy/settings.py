@@ -74,6 +74,21 @@ class Settings(BaseModel):
     skip_signing: Annotated[bool, Source("Take the module as it is, signed or not.")] = False
     skip_upload: Annotated[bool, Source("Stop after verifying.")] = False
 
+    tag: Annotated[str, Source("The git tag that is released. Default: the CI host's.")] = ""
+    tag_pattern: Annotated[
+        str,
+        Source("What the tag must look like; its {version} is the one to be built: v{version}."),
+    ] = ""
+    protected_branch: Annotated[
+        Lines, Source("The commit must be on one of these branches; may be repeated.")
+    ] = ()
+    require_unpublished: Annotated[
+        bool, Source("Refuse a version that is published already, even with the same bytes.")
+    ] = False
+    rehearsal: Annotated[
+        bool, Source("Do everything, into a throw-away repository, and clean up.")
+    ] = False
+
     output_dir: Annotated[
         Path, Source("The folder for what is made.", env="DEPLOYMENT_OUTPUT_DIR")
     ] = Path("dist")

@@ -11,6 +11,7 @@ OUTPUT_NAMES = (
     "module-id",
     "module-name",
     "module-version",
+    "prerelease",
     "module-file",
     "bundle-file",
     "sha256",

@@ -84,8 +84,9 @@ def run_cli(argv: Sequence[str], env: Mapping[str, str]) -> int:
             arguments, prog_name="ign-deploy", obj=dict(env), standalone_mode=False
         )
     except click.ClickException as problem:
-        problem.show()
-        return problem.exit_code
+        from ign_deploy.cli.failure import report_usage
+
+        return report_usage(problem)
     except click.Abort:
         sys.stderr.write("stopped by the user\n")
         return 130

@@ -6,6 +6,8 @@ import sys
 import traceback
 from typing import Any
 
+import click
+
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.module.findings import Finding, Severity
@@ -30,8 +32,7 @@ def report_failure(session: Session, problem: IgnDeployError) -> int:
     """Tell the reader why the run failed; return the exit code."""
     for finding in problem_findings(problem):
         session.reporter.finding(finding)
-    if session.as_json:
-        session.answer(failure_document(problem), "")
+    session.answer(failure_document(problem), "")
     return problem.exit_code
 
 
@@ -46,10 +47,30 @@ def problem_findings(problem: IgnDeployError) -> tuple[Finding, ...]:
 
 def report_early_failure(problem: IgnDeployError) -> int:
     """Tell of an error in the settings themselves, before there is a reporter."""
-    sys.stderr.write(f"error: {problem.message}\n")
-    if problem.hint:
-        sys.stderr.write(f"  what to do: {problem.hint}\n")
+    say(
+        "\n".join(
+            [f"error: {problem.message}", *([f"  hint: {problem.hint}"] * bool(problem.hint))]
+        )
+    )
     return problem.exit_code
+
+
+def report_usage(problem: click.ClickException) -> int:
+    """Tell of a wrong command line: it may come from an action's inputs, so it is foreign text."""
+    context = problem.ctx if isinstance(problem, click.UsageError) else None
+    if context is not None:
+        say(context.get_usage())
+        say(f"Try '{context.command_path} --help' for help.\n")
+    say(f"error: {problem.format_message()}")
+    return problem.exit_code
+
+
+def say(text: str) -> None:
+    """Write to stderr what no terminal and no CI host takes for a command."""
+    from ign_deploy.ci.text import neutral_lines
+
+    sys.stderr.write("".join(f"{line}\n" for line in neutral_lines(text)))
+    sys.stderr.flush()
 
 
 def report_bug(session: Session, problem: Exception) -> int:
@@ -65,6 +86,7 @@ def report_bug(session: Session, problem: Exception) -> int:
             "run again with --verbose, and report it with the lines it prints.",
         )
     )
+    session.answer({"result": "failed"}, "")
     if session.verbose:
         session.reporter.foreign("".join(traceback.format_exception(problem)).splitlines())
     return IgnDeployError.exit_code

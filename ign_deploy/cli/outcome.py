@@ -14,6 +14,7 @@ from ign_deploy.cli.render import descriptor_document
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.files import write_atomically
+from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
 from ign_deploy.pipeline.story import ModuleRecord, Story
 
 RESULT_FILE = "ign-deploy-result.json"
@@ -22,6 +23,7 @@ _HEADLINES = {
     "unchanged": "{modules} was published before, with the same bytes",
     "verified": "Built, signed and verified {modules}; not uploaded",
     "packaged": "Built {modules}",
+    "rehearsed": "Rehearsed the release of {modules}: it works; nothing was published",
     "dry-run": "Dry run: nothing was changed",
     "failed": "Not released{modules}",
 }
@@ -36,12 +38,13 @@ def report_outcome(
     if not session.settings.dry_run:
         result_file = _write_result_file(session, document)
     outputs = run_outputs(session, story, result=result, result_file=result_file)
-    write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
     summary = run_summary(story, result=result, problem=problem)
     page = render_summary(summary, masker=session.masker)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)
     if problem is None:
-        session.answer(document, _text(story, result))
+        session.answer(document, _text(story, result), outputs=outputs)
+    else:
+        write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
 
 
 def run_document(
@@ -63,6 +66,7 @@ def _module_document(module: ModuleRecord) -> dict[str, Any]:
     verified = module.verified
     return {
         **descriptor_document(module.descriptor),
+        "prerelease": _prerelease(module.descriptor.version) == "true",
         "result": module.result,
         "file": str(module.file),
         "bundle": str(module.bundle) if module.bundle else None,
@@ -89,6 +93,7 @@ def run_outputs(
         "module-id": lines(lambda module: module.descriptor.id),
         "module-name": lines(lambda module: module.descriptor.name),
         "module-version": lines(lambda module: module.descriptor.version),
+        "prerelease": lines(lambda module: _prerelease(module.descriptor.version)),
         "module-file": lines(lambda module: _workspace_path(session.env, module.file)),
         "bundle-file": lines(lambda module: _workspace_path(session.env, module.bundle)),
         "sha256": lines(lambda module: module.verified.sha256 if module.verified else ""),
@@ -178,6 +183,14 @@ def _text(story: Story, result: str) -> str:
         if module.release_url:
             lines.append(f"    release:  {module.release_url}")
     return "\n".join(lines)
+
+
+def _prerelease(version: str) -> str:
+    """Tell hosts whether a release takes their "latest": not for -rc1, -beta1, -SNAPSHOT, dev."""
+    try:
+        return "true" if ModuleVersion.parse(version).is_prerelease else "false"
+    except VersionSyntaxError:
+        return "true"
 
 
 def _write_result_file(session: Session, document: Mapping[str, Any]) -> Path | None:

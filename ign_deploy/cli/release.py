@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ign_deploy.cli.options import (
+    GUARDS,
     PACKAGING,
     PUBLISHING,
     SIGNING,
@@ -18,6 +20,8 @@ from ign_deploy.cli.outcome import report_outcome
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.pipeline import Run, package, release
+from ign_deploy.pipeline.guards import with_tag_version
+from ign_deploy.pipeline.rehearsal import rehearse
 from ign_deploy.pipeline.story import Story
 
 _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
@@ -30,6 +34,7 @@ _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
     *SIGNING,
     "trust_anchor",
     *PUBLISHING,
+    *GUARDS,
     "dry_run",
     "skip_packaging",
     "skip_signing",
@@ -43,7 +48,17 @@ def module_command(session: Session, path: Path) -> None:
     (default: the current folder). Passwords come from MODULE_SIGNING_PASSWORD and
     IGN_DEPLOY_KEY_PASSWORD.
     """
-    _run(session, lambda run: release(path, run))
+
+    def job(run: Run) -> str:
+        run = replace(run, settings=with_tag_version(run.settings, run.env))
+        if not run.settings.rehearsal:
+            return release(path, run)
+        with rehearse(run) as rehearsed:
+            release(path, rehearsed)
+        run.story.forget_files()
+        return "rehearsed"
+
+    _run(session, job)
 
 
 @click.command("package")
@@ -87,5 +102,9 @@ def _run(session: Session, job: Callable[[Run], str]) -> None:
         result = job(run)
     except IgnDeployError as problem:
         report_outcome(session, story, result="failed", problem=problem)
+        raise
+    except Exception:
+        bug = IgnDeployError("ign-deploy met an internal error", hint="see the log.")
+        report_outcome(session, story, result="failed", problem=bug)
         raise
     report_outcome(session, story, result=result)

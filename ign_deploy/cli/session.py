@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from ign_deploy.ci.host import Host, detect_host
 from ign_deploy.ci.mask import Masker
+from ign_deploy.ci.outputs import write_outputs
 from ign_deploy.ci.reporters import reporter_for
 from ign_deploy.cli.door import is_action
 from ign_deploy.report import Reporter
@@ -37,10 +38,21 @@ class Session:
         """The settings of this run."""
         return self.resolved.settings
 
-    def answer(self, document: Mapping[str, Any], text: str) -> None:
-        """Print the result: one JSON document with ``--json``, else ``text`` for people."""
+    def answer(
+        self, document: Mapping[str, Any], text: str, *, outputs: Mapping[str, str] | None = None
+    ) -> None:
+        """Print the result: one JSON document with ``--json``, else ``text`` for people.
+
+        On a CI host, ``outputs`` and the document's ``result`` are handed to later steps.
+        """
+        results = {"result": str(document["result"])} if "result" in document else {}
+        write_outputs(
+            {**results, **(outputs or {})}, host=self.host, env=self.env, masker=self.masker
+        )
         if self.as_json:
-            self.out.write(self.masker.hide(json.dumps(document, indent=2)) + "\n")
+            # A runner executes ##[…] anywhere in a line; inside JSON it can be written otherwise.
+            text = self.masker.hide(json.dumps(document, indent=2)).replace("##[", "#\\u0023[")
+            self.out.write(text + "\n")
         elif text:
             self.out.write(self.masker.hide(text.rstrip("\n")) + "\n")
         self.out.flush()

@@ -48,6 +48,7 @@ def write_sbom(module: VerifiedModule, archive: Archive) -> bytes:
     for entry in sorted(archive.entries, key=lambda entry: entry.name):
         if entry.name.lower().endswith(".jar"):
             bom.components.add(_jar_component(archive, entry))
+    bom.register_dependency(bom.metadata.component, bom.components)
     document: str = JsonV1Dot5(_without_timestamp(bom)).output_as_string(indent=2)
     return document.encode() + b"\n"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule, VerifiedModule
+from ign_deploy.pipeline.guards import check_unpublished, identities
 from ign_deploy.pipeline.identity import load_trust_anchors
 from ign_deploy.pipeline.publishing import (
     build_of,
@@ -34,6 +35,8 @@ class Run:
     env: Mapping[str, str]
     now: datetime
     story: Story
+    published: Settings | None = None
+    """What names the repository to compare with, where a rehearsal publishes elsewhere."""
 
     @property
     def reporter(self) -> Reporter:
@@ -54,6 +57,10 @@ def release(path: Path, run: Run) -> str:
         run.reporter.info("dry run: nothing is built, signed or uploaded")
         return "dry-run"
     unsigned = _package(ready, run)
+    if run.settings.require_unpublished:
+        # Where the id was known before the build, this has been checked once already.
+        real = run.published or run.settings
+        check_unpublished(identities(unsigned), settings=real, reporter=run.reporter)
     if run.settings.skip_signing and run.settings.skip_upload:
         run.story.skip("sign", "asked to skip signing")
         run.story.skip("upload", "asked to skip the upload")

@@ -11,6 +11,7 @@ from ign_deploy.errors import ConfigurationError, PackagingError, SigningError
 from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.module.packer import DosTime
 from ign_deploy.module.version import ModuleVersion
+from ign_deploy.pipeline.guards import check_branch, check_tag, check_unpublished
 from ign_deploy.pipeline.identity import load_signing_identity, load_trust_anchors
 from ign_deploy.pipeline.preflight import (
     Check,
@@ -58,6 +59,7 @@ def check_release(
         )
     if not settings.skip_upload:
         checks.append(repository_check(settings, reporter=reporter))
+    checks += guard_checks(path, settings=settings, env=env, reporter=reporter)
     found = run_checks(checks, reporter=reporter)
     return Ready(found[PROJECT], found.get(IDENTITY))
 
@@ -81,6 +83,28 @@ def packaging_checks(
             OUTPUT, lambda: check_output_folder(settings.output_dir, needed=_expected_size(path))
         ),
     ]
+
+
+def guard_checks(
+    path: Path, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
+) -> list[Check]:
+    """Return the release guards that were asked for."""
+    checks: list[Check] = []
+    if settings.tag_pattern:
+        checks.append(Check("tag", lambda: check_tag(settings, env)))
+    if settings.protected_branch:
+        checks.append(
+            Check("protected branch", lambda: check_branch(settings, folder=path, env=env))
+        )
+    known = [(settings.module_id, settings.version)]
+    if settings.require_unpublished and all(known[0]):
+        checks.append(
+            Check(
+                "version is unpublished",
+                lambda: check_unpublished(known, settings=settings, reporter=reporter),
+            )
+        )
+    return checks
 
 
 def signing_check(settings: Settings, *, reporter: Reporter) -> Check:

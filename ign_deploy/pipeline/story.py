@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,17 @@ class Story:
     def note(self, module: ModuleRecord) -> None:
         """Remember how far a module has come."""
         self.modules[module.descriptor.id] = module
+
+    def forget_files(self) -> None:
+        """Keep only the names of files that are gone now: nobody shall look for them."""
+        for module_id, module in self.modules.items():
+            self.modules[module_id] = replace(
+                module,
+                file=Path(module.file.name),
+                bundle=None,
+                release_url="",
+                result="rehearsed",
+            )
 
     def report(self, findings: Sequence[Finding], *, file: Path) -> None:
         """Report findings that haven't been reported for this file yet."""

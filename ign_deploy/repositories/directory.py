@@ -149,7 +149,15 @@ class DirectoryRepository:
 
     def _require_folder(self, folder: Path) -> None:
         with explained("use the repository", self._root):
-            os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            try:
+                os.close(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            except FileNotFoundError as cause:
+                if folder != self._root:
+                    raise
+                raise NotInRepository(
+                    f"there is no repository at {folder}",
+                    hint="publish a module first, or check --repository-url.",
+                ) from cause
 
     def _make_root(self) -> None:
         with explained("write to the repository", self._root):

@@ -101,9 +101,9 @@ def test_a_repository_that_is_a_file_or_has_no_parent_is_refused(
 
 
 def test_reading_a_repository_that_is_not_there_says_so(world: World) -> None:
-    with pytest.raises(RepositoryError, match="No such file"):
+    with pytest.raises(RepositoryError, match="there is no repository at"):
         world.repository.catalogue()
-    with pytest.raises(RepositoryError, match="No such file"):
+    with pytest.raises(RepositoryError, match="there is no repository at"):
         world.repository.fetch("com.acme.thing", version="1.0.0")
 
 

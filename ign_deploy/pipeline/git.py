@@ -1,0 +1,77 @@
+"""Questions to git about the checkout; names of branches and tags are data, never options."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.process import build_environment
+
+_TIMEOUT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """The git checkout that holds ``folder``."""
+
+    folder: Path
+    env: Mapping[str, str]
+
+    @classmethod
+    def at(cls, folder: Path, env: Mapping[str, str]) -> Self | None:
+        """Return the checkout around a file or folder, None where there is none."""
+        where = folder.absolute()
+        git = cls(where if where.is_dir() else where.parent, build_environment(env))
+        return git if git._ask("rev-parse", "--is-inside-work-tree") == "true" else None
+
+    def head(self) -> str:
+        """Return the checked-out commit."""
+        return self._ask("rev-parse", "--verify", "HEAD^{commit}") or ""
+
+    def is_shallow(self) -> bool:
+        """Tell whether the history is cut off."""
+        return self._ask("rev-parse", "--is-shallow-repository") == "true"
+
+    def branches(self, name: str) -> list[str]:
+        """Return the refs of a branch: what the remote has, or the local one without a remote."""
+        remote = self._ask("for-each-ref", "--format=%(refname)", f"refs/remotes/*/{name}")
+        local = self._ask("for-each-ref", "--format=%(refname)", f"refs/heads/{name}")
+        return (remote or local or "").split()
+
+    def contains(self, branch: str) -> bool:
+        """Tell whether the checked-out commit is on the branch (a full ref)."""
+        return self._ask("merge-base", "--is-ancestor", "HEAD", branch) is not None
+
+    def _ask(self, *arguments: str) -> str | None:
+        """Return what git prints, None when it says no."""
+        command = [
+            "git",
+            # In a container the checkout belongs to another user, which git distrusts.
+            *("-c", "safe.directory=*"),
+            # A repository's own configuration must not start programs.
+            *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
+            *arguments,
+        ]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=self.folder,
+                env=dict(self.env),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIMEOUT,
+                check=False,
+            )
+        except FileNotFoundError as cause:
+            raise ConfigurationError(
+                "git is not installed", hint="install git, or drop the setting that needs it."
+            ) from cause
+        except subprocess.TimeoutExpired as cause:
+            raise ConfigurationError(
+                f"git {arguments[0]} took longer than {_TIMEOUT} s", hint="check the checkout."
+            ) from cause
+        return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None

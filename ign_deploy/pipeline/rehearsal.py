@@ -1,0 +1,35 @@
+"""A rehearsal: the whole job for real, into a throw-away repository, and nothing left behind."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ign_deploy.pipeline.preflight import check_repository
+from ign_deploy.pipeline.publishing import repository_url
+
+if TYPE_CHECKING:
+    from ign_deploy.pipeline import Run
+
+
+@contextmanager
+def rehearse(run: Run) -> Iterator[Run]:
+    """Lend a run whose outputs and repository are in a private folder, removed at the end.
+
+    The real repository is only asked: whether it could be written, and what it has published.
+    """
+    if not run.settings.skip_upload:
+        check_repository(repository_url(run.settings), reporter=run.reporter)
+    with tempfile.TemporaryDirectory(prefix="ign-deploy-rehearsal-") as private:
+        settings = run.settings.model_copy(
+            update={
+                "output_dir": Path(private, "dist"),
+                "repository_url": str(Path(private, "module-repository")),
+            }
+        )
+        run.reporter.info("rehearsal: everything goes into a folder that is removed at the end")
+        yield replace(run, settings=settings, published=run.settings)
