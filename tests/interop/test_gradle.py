@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -14,10 +15,39 @@ from ign_deploy.errors import PackagingError, VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.module.checks import check_module
+from ign_deploy.packaging.artifacts import find_artifacts
 from ign_deploy.packaging.build import PackageOptions, package
+from ign_deploy.packaging.gradle import (
+    gradle_build_command,
+    gradle_user_home,
+    write_init_script,
+)
 from ign_deploy.packaging.project import Kind, detect, problems
+from ign_deploy.process import build_environment, run
 from tests.support.builds import EXAMPLE, Recorder
 
+# A module without jars, and a block that holds its values as the vendor's plugin does.
+SECOND_MODULE = """
+apply from: '../gradle/ignition-module.gradle'
+ignitionModule {
+    name = 'A'
+    fileName = 'A.modl'
+    id = 'com.example.a'
+    moduleVersion = '2.0.0'
+}
+"""
+PROVIDERS = """
+class Settings {
+    final Property<String> id
+    final Property<String> moduleVersion
+    Settings(ObjectFactory objects) {
+        id = objects.property(String)
+        id.set('com.example.b')
+        moduleVersion = objects.property(String)
+    }
+}
+extensions.add('ignitionModule', new Settings(objects))
+"""
 HOSTILE = "::set-output name=module-id::evil"
 
 
@@ -33,6 +63,10 @@ def copy_example(root: Path, *, head: str = "", tail: str = "") -> Path:
 def make_env(home: Path, **more: str) -> dict[str, str]:
     java = {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
     return {"PATH": os.environ["PATH"], "HOME": str(home), **java, **more}
+
+
+def ignore(line: str) -> None:
+    """Throw a line away."""
 
 
 def build(
@@ -131,6 +165,47 @@ def test_what_a_build_prints_goes_through_the_foreign_door(
     recorder = noisy[0]
     assert HOSTILE in recorder.lines
     assert HOSTILE not in recorder.infos + recorder.warnings
+
+
+def test_the_init_script_lists_every_module_whatever_its_properties_are(
+    tmp_path: Path, home: Path
+) -> None:
+    root = tmp_path / "example"
+    copy_example(root)
+    (root / "settings.gradle").write_text("include 'a', 'b', 'common'")
+    (root / "build.gradle").write_text("allprojects { buildDir = 'out' }")
+    for name, block in (("a", SECOND_MODULE), ("b", PROVIDERS)):
+        (root / name).mkdir()
+        (root / name / "build.gradle").write_text(block)
+    env = make_env(home)
+    command = gradle_build_command(
+        detect(root, env=env),
+        arguments=(":a:zipModule",),
+        init_script=write_init_script(tmp_path),
+        module_list=tmp_path / "list.json",
+    )
+    caches = {"GRADLE_USER_HOME": str(gradle_user_home(env))}
+    environment = build_environment(env, extra=caches)
+    assert run(command, cwd=root, env=environment, timeout=120, on_line=ignore).returncode == 0
+    listed = json.loads((tmp_path / "list.json").read_text())
+    assert listed == [
+        {
+            "path": ":a",
+            "buildDir": str(root / "a" / "out"),
+            "id": "com.example.a",
+            "fileName": "A.modl",
+            "version": "2.0.0",
+        },
+        {
+            "path": ":b",
+            "buildDir": str(root / "b" / "out"),
+            "id": "com.example.b",
+            "fileName": None,
+            "version": None,
+        },
+    ]
+    (found,) = find_artifacts(root, before={}, module_list=tmp_path / "list.json")
+    assert found == root / "a" / "out" / "A.unsigned.modl"
 
 
 def test_sources_that_do_not_compile_are_explained(tmp_path: Path, home: Path) -> None:
