@@ -73,6 +73,7 @@ def run(
     env: Mapping[str, str],
     timeout: float,
     on_line: Callable[[str], None],
+    on_silence: Callable[[], None] | None = None,
     grace: float = 5.0,
     tail_lines: int = 200,
 ) -> Completed:
@@ -80,6 +81,7 @@ def run(
 
     Standard input is empty; standard error is merged into the output. Lines come without their
     ending, decoded as UTF-8 with replacements, cut at 8 KiB; control sequences are still in them.
+    ``on_silence`` is called after each second without output.
     When the command has ended, when ``timeout`` (seconds) is over (ProcessTimeout), or when
     ``on_line`` raises, every process it started, daemons included, gets TERM and, ``grace``
     seconds later, KILL. A command that can't be started ends with code 127 and a line saying why.
@@ -88,7 +90,7 @@ def run(
     deadline = time.monotonic() + timeout
     supervisor = _start(command, cwd=cwd, env=env, grace=grace)
     try:
-        for line in _lines(_output(supervisor, deadline)):
+        for line in _lines(_output(supervisor, deadline, on_silence)):
             tail.append(line)
             on_line(line)
         returncode = supervisor.wait(timeout=max(deadline - time.monotonic(), _SUPERVISOR_PATIENCE))
@@ -124,7 +126,9 @@ def _start(
     )
 
 
-def _output(supervisor: subprocess.Popen[bytes], deadline: float) -> Iterator[bytes]:
+def _output(
+    supervisor: subprocess.Popen[bytes], deadline: float, on_silence: Callable[[], None] | None
+) -> Iterator[bytes]:
     """Yield the output in blocks until its end; raises TimeoutError at the deadline."""
     import selectors
 
@@ -141,6 +145,8 @@ def _output(supervisor: subprocess.Popen[bytes], deadline: float) -> Iterator[by
                 yield block
             elif supervisor.poll() is not None:
                 return  # something holds the pipe that even the supervisor couldn't end
+            elif on_silence is not None:
+                on_silence()
     raise TimeoutError
 
 

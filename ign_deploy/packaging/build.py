@@ -153,6 +153,7 @@ def _run_command(
             timeout=options.timeout,
             grace=options.grace,
             on_line=on_line,
+            on_silence=output.flush,
         )
     except ProcessTimeout as cause:
         raise PackagingError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -171,6 +171,19 @@ def test_hostile_lines_go_through_the_foreign_door_only(tmp_path: Path) -> None:
         build(root, tmp_path / "dist", reporter=recorder)
     assert recorder.lines == [hostile]
     assert hostile not in caught.value.message + caught.value.hint + "".join(recorder.infos)
+
+
+def test_lines_are_shown_before_a_silent_build_goes_on(tmp_path: Path) -> None:
+    class Answering(Recorder):
+        def foreign(self, lines: Sequence[str]) -> None:
+            super().foreign(lines)
+            (root / "seen").touch()
+
+    root = gradle_wrapper(
+        tmp_path / "p", "echo waiting", "while [ ! -e seen ]; do sleep 0.05; done", "exit 4"
+    )
+    with pytest.raises(PackagingError, match="exit code 4"):
+        build(root, tmp_path / "dist", reporter=Answering(), timeout=20)
 
 
 def test_many_lines_all_arrive_in_order(tmp_path: Path) -> None:
