@@ -19,12 +19,8 @@ class LineWriter:
         self.lock = threading.RLock()
 
     def clean(self, text: str) -> list[str]:
-        """Return the lines of ``text`` without secrets and without anything a reader obeys.
-
-        Masked before and after: neutralising may change a secret, or join its parts.
-        """
-        hide = self._masker.hide
-        return [shorten(hide(line)) for line in neutral_lines(hide(text))]
+        """Return the lines of ``text``; see ``clean_lines``."""
+        return clean_lines(text, masker=self._masker)
 
     def write(self, lines: Iterable[str]) -> None:
         """Write ``lines`` as they are (already cleaned, or ours), together, and flush."""
@@ -36,3 +32,11 @@ class LineWriter:
                 encoding = self._stream.encoding or "ascii"
                 self._stream.write(block.encode(encoding, "backslashreplace").decode(encoding))
             self._stream.flush()
+
+
+def clean_lines(text: str, *, masker: Masker) -> list[str]:
+    """Return the lines of ``text`` without secrets and without anything a reader obeys.
+
+    Masked before and after: neutralising may change a secret, or join its parts.
+    """
+    return [shorten(masker.hide(line)) for line in neutral_lines(masker.hide(text))]

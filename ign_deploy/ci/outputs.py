@@ -29,10 +29,10 @@ OUTPUT_NAMES = (
 def write_outputs(
     outputs: Mapping[str, str], *, host: Host, env: Mapping[str, str], masker: Masker
 ) -> None:
-    """Write ``outputs`` where ``host`` looks for them; only GitHub has such a place so far.
+    """Write ``outputs`` where ``host`` looks for them; only GitHub has a place for every step.
 
-    Paths must be relative to the workspace. Raises ConfigurationError when the host's file can't
-    be written.
+    What GitLab and Jenkins read from the output folder is written by ``host_files``. Paths must be
+    relative to the workspace. Raises ConfigurationError when the host's file can't be written.
     """
     if host is Host.GITHUB:
         from ign_deploy.ci import github

@@ -21,12 +21,16 @@ def reporter_for(
     """Return the reporter that writes to ``stream`` in the way ``host`` reads.
 
     ``masker`` is shared with what writes outputs and the summary, so that a secret told to the
-    reporter is hidden there too. GitLab and Jenkins read plain lines.
+    reporter is hidden there too. Jenkins and unknown hosts read plain lines.
     """
     if host is Host.GITHUB:
         from ign_deploy.ci.github import GitHubReporter
 
         return GitHubReporter(stream, masker=masker)
+    if host is Host.GITLAB:
+        from ign_deploy.ci.gitlab import GitLabReporter
+
+        return GitLabReporter(stream, env=env, color=color, masker=masker)
     from ign_deploy.ci.terminal import TerminalReporter
 
     watched = env if host is Host.TERMINAL else None

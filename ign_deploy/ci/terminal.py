@@ -49,7 +49,7 @@ class TerminalReporter:
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
         """Write the title, and the stage's lines indented."""
-        self._write([self._paint(line, _BOLD) for line in self._out.clean(title)])
+        self._write([self._heading(line) for line in self._out.clean(title)])
         self._depth += 1
         try:
             yield
@@ -87,6 +87,10 @@ class TerminalReporter:
             self._bars = self._bars or Bars(self._stream, color=self._color)
         with self._bars.bar(self._out.clean(title)[0], total=total) as advance:
             yield advance
+
+    def _heading(self, title: str) -> str:
+        """Return a stage's title, bold where colours are wanted."""
+        return self._paint(title, _BOLD)
 
     def _write_headline(self, word: str, rest: str, colour: str) -> None:
         """Write ``word`` in colour and ``rest`` after it."""

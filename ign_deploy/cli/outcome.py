@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ign_deploy.ci.host_files import workspace_of, write_host_files
 from ign_deploy.ci.outputs import write_outputs, write_summary
 from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
 from ign_deploy.cli.failure import failure_document, problem_findings
@@ -39,6 +40,7 @@ def report_outcome(
         result_file = _write_result_file(session, document)
     outputs = run_outputs(session, story, result=result, result_file=result_file)
     summary = run_summary(story, result=result, problem=problem)
+    _write_host_files(session, outputs, summary)
     page = render_summary(summary, masker=session.masker)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)
     if problem is None:
@@ -89,13 +91,13 @@ def run_outputs(
 
     return {
         "result": result,
-        "result-file": _workspace_path(session.env, result_file),
+        "result-file": _workspace_path(session, result_file),
         "module-id": lines(lambda module: module.descriptor.id),
         "module-name": lines(lambda module: module.descriptor.name),
         "module-version": lines(lambda module: module.descriptor.version),
         "prerelease": lines(lambda module: _prerelease(module.descriptor.version)),
-        "module-file": lines(lambda module: _workspace_path(session.env, module.file)),
-        "bundle-file": lines(lambda module: _workspace_path(session.env, module.bundle)),
+        "module-file": lines(lambda module: _workspace_path(session, module.file)),
+        "bundle-file": lines(lambda module: _workspace_path(session, module.bundle)),
         "sha256": lines(lambda module: module.verified.sha256 if module.verified else ""),
         "certificate-fingerprint": lines(
             lambda module: module.verified.certificate.sha256 if module.verified else ""
@@ -204,11 +206,30 @@ def _write_result_file(session: Session, document: Mapping[str, Any]) -> Path | 
     return path
 
 
-def _workspace_path(env: Mapping[str, str], path: Path | None) -> str:
+def _write_host_files(session: Session, outputs: Mapping[str, str], summary: Summary) -> None:
+    """Write the reports of GitLab or Jenkins; a run that released is no failure without them."""
+    try:
+        omitted = write_host_files(
+            outputs,
+            summary,
+            host=session.host,
+            env=session.env,
+            folder=session.settings.output_dir,
+            masker=session.masker,
+            now=session.now,
+        )
+    except IgnDeployError as problem:
+        session.reporter.warning(f"the reports could not be written: {problem.message}")
+        return
+    for sentence in omitted:
+        session.reporter.warning(sentence)
+
+
+def _workspace_path(session: Session, path: Path | None) -> str:
     """Return a path relative to the workspace: later steps see it under another root."""
     if path is None:
         return ""
-    workspace = env.get("GITHUB_WORKSPACE", "")
+    workspace = workspace_of(session.host, session.env)
     absolute = path.absolute()
     if workspace and absolute.is_relative_to(workspace):
         return str(absolute.relative_to(workspace))

@@ -230,7 +230,7 @@ def test_the_summary_is_appended_and_never_too_large(tmp_path: Path) -> None:
     assert "was cut here" in data.decode()
 
 
-def test_other_hosts_get_no_outputs_yet() -> None:
+def test_other_hosts_have_no_place_for_outputs_of_every_command() -> None:
     for host in set(Host) - {Host.GITHUB}:
         write_outputs({"result": "x"}, host=host, env={}, masker=Masker())
         write_summary("x", host=host, env={}, masker=Masker())

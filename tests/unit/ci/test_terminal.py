@@ -115,7 +115,7 @@ def test_a_stream_that_cannot_encode_shows_escapes() -> None:
 
 
 def test_each_host_gets_its_reporter() -> None:
-    for host in (Host.TERMINAL, Host.PLAIN, Host.GITLAB, Host.JENKINS):
+    for host in (Host.TERMINAL, Host.PLAIN, Host.JENKINS):
         stream = io.StringIO()
         reporter = reporter_for(host, stream, env={}, masker=Masker())
         with reporter.group("sign"):

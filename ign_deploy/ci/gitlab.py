@@ -1,0 +1,145 @@
+"""GitLab: log sections, the dotenv report that later jobs read, and the code quality report.
+
+Only GitLab's runner writes artifacts, so that files are all we make; the pipeline names them under
+``artifacts: reports:``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any, TextIO
+
+from ign_deploy.ci.lines import clean_lines
+from ign_deploy.ci.mask import Masker
+from ign_deploy.ci.summary import Located
+from ign_deploy.ci.terminal import TerminalReporter
+from ign_deploy.module.findings import Severity
+
+DOTENV_VARIABLES = 20
+"""GitLab refuses a dotenv report with more variables (the default of the smallest plan)."""
+DOTENV_SIZE = 5 * 1024
+"""Bytes; GitLab refuses a larger report."""
+
+_SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "minor", Severity.INFO: "info"}
+_OUTSIDE_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+_ERASE_LINE = "\x1b[0K"
+
+
+class GitLabReporter(TerminalReporter):
+    """The terminal's wording, with each stage as a section that GitLab folds and times.
+
+    Colours are shown by GitLab's log although it is no terminal; ``NO_COLOR`` and ``color=False``
+    keep them out. ``clock`` gives Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        env: Mapping[str, str] | None = None,
+        color: bool = True,
+        masker: Masker | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(stream, env=None, masker=masker)
+        self._color = color and not (env or {}).get("NO_COLOR")
+        self._clock = clock
+        self._numbers = count(1)
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """Enclose the stage's lines in a section; a section may hold others."""
+        started = int(self._clock())
+        # Two runs in one job must not share a name: the time tells them apart.
+        name = f"{_section_name(title)}-{started}-{next(self._numbers)}"
+        heading = self._heading(" ".join(self._out.clean(title)))
+        opening = f"section_start:{started}:{name}[collapsed=true]"
+        self._out.write([f"{_ERASE_LINE}{opening}\r{_ERASE_LINE}{heading}"])
+        try:
+            yield
+        finally:
+            closing = f"section_end:{int(self._clock())}:{name}"
+            self._out.write([f"{_ERASE_LINE}{closing}\r{_ERASE_LINE}"])
+
+
+def dotenv_report(outputs: Mapping[str, str], *, masker: Masker) -> tuple[bytes, tuple[str, ...]]:
+    """Return the dotenv report, and a sentence for each output that it can't hold.
+
+    Left out are values of several lines, with ``$`` (GitLab expands it later) or with a secret, and
+    what comes after GitLab's limits are reached. Empty values leave no trace: unset reads the same.
+    """
+    lines: list[str] = []
+    omitted: list[str] = []
+    size = 0
+    for name, value in outputs.items():
+        if not value:
+            continue
+        line = f"{variable_name(name)}={value}\n"
+        length = len(line.encode("utf-8", "backslashreplace"))
+        reason = _unfit(value, masker)
+        if not reason and len(lines) >= DOTENV_VARIABLES:
+            reason = f"a dotenv report holds at most {DOTENV_VARIABLES} variables"
+        if not reason and size + length >= DOTENV_SIZE:
+            reason = f"a dotenv report is smaller than {DOTENV_SIZE} bytes"
+        if reason:
+            omitted.append(f"{name} is not in the dotenv report: {reason}")
+            continue
+        lines.append(line)
+        size += length
+    return "".join(lines).encode("utf-8"), tuple(omitted)
+
+
+def variable_name(output: str) -> str:
+    """Return an output's name as a variable: ``module-version`` is ``MODULE_VERSION``."""
+    return re.sub(r"[^A-Z0-9_]", "_", output.upper())
+
+
+def code_quality_report(findings: Sequence[Located], *, masker: Masker) -> bytes:
+    """Return the findings in GitLab's code quality format (JSON), fingerprints all different."""
+    seen: dict[str, int] = {}
+    issues = [_issue(located, seen, masker) for located in findings]
+    return (json.dumps(issues, indent=2) + "\n").encode("ascii")
+
+
+def _issue(located: Located, seen: dict[str, int], masker: Masker) -> dict[str, Any]:
+    finding = located.finding
+
+    def clean(text: str) -> str:
+        return " ".join(clean_lines(text, masker=masker))
+
+    about = [part for part in (finding.place, finding.message) if part]
+    description = clean(": ".join(about))
+    if finding.hint:
+        description += f" ({clean(finding.hint)})"
+    # GitLab wants a path inside the repository; the whole repository, where no file is to blame.
+    path = clean(located.file) or "."
+    identity = "\n".join((finding.code, path, clean(finding.place), clean(finding.message)))
+    seen[identity] = repeated = seen.get(identity, 0) + 1
+    return {
+        "description": description,
+        "check_name": finding.code,
+        "fingerprint": hashlib.sha256(f"{identity}\n{repeated}".encode()).hexdigest(),
+        "severity": _SEVERITIES[finding.severity],
+        "location": {"path": path, "lines": {"begin": 1}},
+    }
+
+
+def _unfit(value: str, masker: Masker) -> str:
+    """Say why a value can't be in a dotenv report, or nothing."""
+    if masker.hide(value) != value:
+        return "it would show a secret"
+    if "$" in value:
+        return "it has a '$', which later jobs would expand"
+    if not value.isprintable():
+        return "it has several lines, or characters that can't be printed"
+    return ""
+
+
+def _section_name(title: str) -> str:
+    return _OUTSIDE_NAME.sub("-", title).strip("-")[:60] or "section"

@@ -1,0 +1,108 @@
+"""The run as a JUnit report: stages and findings as test cases, as GitLab and Jenkins show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from xml.etree import ElementTree as ET  # written only, nothing foreign is parsed
+
+from ign_deploy.ci.lines import clean_lines
+from ign_deploy.ci.mask import Masker
+from ign_deploy.ci.summary import Located, Stage, Summary
+from ign_deploy.module.findings import Severity
+
+_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+# What XML 1.0 has no way to write and the cleaning leaves in.
+_NOT_XML = re.compile("[\ufffe\uffff]")
+
+
+def junit_report(summary: Summary, *, masker: Masker, now: datetime) -> bytes:
+    """Return the report as XML (UTF-8): one suite of stages, one of findings.
+
+    A failed stage fails, a skipped one is skipped; an error finding fails, other findings pass and
+    say what they are. A run that failed outside of every stage has a failed case of its own.
+    ``now`` (aware) is the time of the report.
+    """
+    root = ET.Element("testsuites", name="ign-deploy")
+    clean = _Cleaner(masker)
+    stages = [_stage_case(stage, summary, clean) for stage in summary.stages]
+    if not summary.succeeded and all(stage.result != "failed" for stage in summary.stages):
+        stages.append(_stage_case(Stage("run", result="failed"), summary, clean))
+    findings = list(_finding_cases(summary.findings, clean))
+    for name, cases in (("ign-deploy stages", stages), ("ign-deploy findings", findings)):
+        if cases:
+            root.append(_suite(name, cases, now))
+    ET.indent(root)
+    return f"{_DECLARATION}{ET.tostring(root, encoding='unicode')}\n".encode()
+
+
+class _Cleaner:
+    """Makes text fit for a report: without secrets, control characters and what XML can't hold."""
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+
+    def lines(self, text: str) -> str:
+        return _NOT_XML.sub("\ufffd", "\n".join(clean_lines(text, masker=self._masker)))
+
+    def line(self, text: str) -> str:
+        return " ".join(self.lines(text).split("\n"))
+
+
+def _suite(name: str, cases: Sequence[ET.Element], now: datetime) -> ET.Element:
+    def having(kind: str) -> str:
+        return str(sum(case.find(kind) is not None for case in cases))
+
+    seconds = sum(float(case.get("time", "0")) for case in cases)
+    suite = ET.Element(
+        "testsuite",
+        name=name,
+        tests=str(len(cases)),
+        failures=having("failure"),
+        errors="0",
+        skipped=having("skipped"),
+        time=f"{seconds:.3f}",
+        timestamp=now.isoformat(timespec="seconds"),
+    )
+    suite.extend(cases)
+    return suite
+
+
+def _stage_case(stage: Stage, summary: Summary, clean: _Cleaner) -> ET.Element:
+    case = ET.Element(
+        "testcase",
+        classname="ign-deploy",
+        name=clean.line(stage.name),
+        time=f"{stage.seconds:.3f}",
+    )
+    if stage.result == "skipped":
+        ET.SubElement(case, "skipped", message=clean.line(stage.reason))
+    elif stage.result == "failed":
+        failure = ET.SubElement(case, "failure", message=clean.line(summary.error))
+        failure.text = clean.lines(f"{summary.error}\nhint: {summary.hint}")
+    return case
+
+
+def _finding_cases(findings: Sequence[Located], clean: _Cleaner) -> Iterator[ET.Element]:
+    """Yield a case for each finding; JUnit wants their names to differ."""
+    used: dict[str, int] = {}
+    for located in findings:
+        finding = located.finding
+        about = " ".join(part for part in (finding.code, located.file, finding.place) if part)
+        name = clean.line(about)
+        used[name] = repeated = used.get(name, 0) + 1
+        case = ET.Element(
+            "testcase",
+            classname="ign-deploy.findings",
+            name=name if repeated == 1 else f"{name} ({repeated})",
+            time="0.000",
+        )
+        text = clean.lines(f"{finding.message}\nhint: {finding.hint}".removesuffix("\nhint: "))
+        if finding.severity is Severity.ERROR:
+            failure = ET.SubElement(case, "failure", message=clean.line(finding.message))
+            failure.set("type", finding.code)
+            failure.text = text
+        else:
+            ET.SubElement(case, "system-out").text = f"{finding.severity.label}: {text}"
+        yield case
