@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from types import FrameType
 
 from ign_deploy import __version__
 
@@ -17,7 +20,18 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
         return 0
     from ign_deploy.cli import run_cli
 
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)
     return run_cli(argv, env)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End in order: builds are stopped, partial files and private folders are removed.
+
+    As process 1 of a container, a program without a handler isn't even told.
+    """
+    del frame
+    raise SystemExit(128 + number)
 
 
 def run() -> None:

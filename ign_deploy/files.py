@@ -36,6 +36,8 @@ def atomic_output(path: Path, *, mode: int = 0o644, durable: bool = False) -> It
         os.replace(temporary, path)
         if durable:
             sync_folder(path.parent)
+    except BrokenPipeError:
+        raise  # it isn't about the file: nobody reads our log any more
     except OSError as cause:
         raise output_error(path, cause) from cause
     finally:

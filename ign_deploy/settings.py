@@ -6,19 +6,23 @@ Precedence: command line flag > action input > environment > env file > config f
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from ign_deploy.errors import ConfigurationError
 
 CONFIG_FILE = "ign-deploy.toml"
 _MAX_CONFIG_SIZE = 1 << 20
+_LONGEST_PATH = 4095
+_LONGEST_MISSING_PATH = 255
+_MAYBE_KEY = re.compile(r"[A-Za-z0-9+/_ -]{60,}={0,2}|.*-----.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class Settings(BaseModel):
             "Split as a shell does."
         ),
     ] = ""
-    build_timeout: Annotated[int, Source("Seconds until a build is stopped.")] = 1800
+    build_timeout: Annotated[int, Field(gt=0), Source("Seconds until a build is stopped.")] = 1800
 
     cert_path: Annotated[
         str,
@@ -254,8 +258,28 @@ def default_variable(name: str) -> str:
     return "IGN_DEPLOY_" + name.upper()
 
 
+def given_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every secret that ``env`` holds for us, for a run whose settings can't be used."""
+    found: list[str] = []
+    for name, _, source in Settings.names():
+        for variable in (default_variable(name), source.env, input_variable(name)):
+            value = env.get(variable, "") if variable else ""
+            is_secret = source.secret or (source.material and not _looks_like_path(value))
+            if value.strip() and is_secret:
+                found.append(value)
+    return tuple(found)
+
+
 def _looks_like_path(value: str) -> bool:
-    return len(value) < 4096 and "\n" not in value and os.path.exists(value)
+    """Tell a path, also of a file that is missing, from key material, which is longer.
+
+    The shortest key in Base64 has 64 characters. A message must be able to name a missing file.
+    """
+    if len(value) > _LONGEST_PATH or "\n" in value:
+        return False
+    if os.path.exists(value):
+        return True
+    return len(value) <= _LONGEST_MISSING_PATH and not _MAYBE_KEY.fullmatch(value.strip())
 
 
 def _environment_layer(env: Mapping[str, str], where: str) -> dict[str, tuple[object, str]]:
@@ -264,17 +288,22 @@ def _environment_layer(env: Mapping[str, str], where: str) -> dict[str, tuple[ob
         for variable in (default_variable(name), source.env):
             value = env.get(variable, "") if variable else ""
             if value.strip():
-                layer[name] = (value, f"{variable}{where}")
+                layer[name] = (_trimmed(value, source), f"{variable}{where}")
     return layer
 
 
 def _action_layer(env: Mapping[str, str]) -> dict[str, tuple[object, str]]:
     """Read INPUT_*; an input without a value arrives as an empty text, which means unset."""
     return {
-        name: (env[variable], f"input {name.replace('_', '-')}")
-        for name, _, _ in Settings.names()
+        name: (_trimmed(env[variable], source), f"input {name.replace('_', '-')}")
+        for name, _, source in Settings.names()
         if env.get(variable := input_variable(name), "").strip()
     }
+
+
+def _trimmed(value: str, source: Source) -> str:
+    """Drop the line feed that a YAML block leaves; a password is taken as it is."""
+    return value if source.secret else value.strip()
 
 
 def _config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, str]]:
@@ -325,8 +354,13 @@ def _config_table(path: Path) -> Mapping[str, Any]:
         raise ConfigurationError(f"{path} isn't valid TOML: {cause}", hint="mend it.") from cause
     if path.name != "pyproject.toml":
         return document
-    table = document.get("tool", {}).get("ign-deploy", {})
-    return table if isinstance(table, dict) else {}
+    tools = document.get("tool", {})
+    table = tools.get("ign-deploy", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise ConfigurationError(
+            f"ign-deploy in the [tool] table of {path} is no table", hint="write [tool.ign-deploy]."
+        )
+    return table
 
 
 def _read_env_file(path: Path) -> Mapping[str, str]:
@@ -349,4 +383,4 @@ def _explain(problem: ValidationError, origins: Mapping[str, str]) -> Configurat
     )
 
 
-__all__ = ["CONFIG_FILE", "Inputs", "Resolved", "Settings", "Source"]
+__all__ = ["CONFIG_FILE", "Inputs", "Resolved", "Settings", "Source", "given_secrets"]

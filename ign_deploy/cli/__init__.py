@@ -69,13 +69,17 @@ def deployment_cli(ctx: click.Context) -> None:
 
     package → sign → verify → upload, in one command: `module`.
     """
-    # Mounted into another program, nobody has handed us the environment: this is the edge then.
-    if not isinstance(ctx.obj, Mapping):
+    # Mounted into another program, the object is its own, and nobody has handed us the
+    # environment: this is the edge then.
+    if ctx.parent is not None or not isinstance(ctx.obj, Mapping):
         ctx.obj = dict(os.environ)
 
 
 def run_cli(argv: Sequence[str], env: Mapping[str, str]) -> int:
-    """Run the command line and return its exit code; never raises, never calls ``sys.exit``."""
+    """Run the command line and return its exit code; never raises, never calls ``sys.exit``.
+
+    Without arguments, an action's inputs are the command line; see ``door``.
+    """
     arguments = list(argv[1:])
     if not arguments:
         arguments = action_arguments(env)
@@ -86,12 +90,11 @@ def run_cli(argv: Sequence[str], env: Mapping[str, str]) -> int:
     except click.ClickException as problem:
         from ign_deploy.cli.failure import report_usage
 
-        return report_usage(problem)
+        return report_usage(problem, arguments=arguments, env=env)
     except click.Abort:
         sys.stderr.write("stopped by the user\n")
         return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing is left to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as end:
+        # How click ends when the reader of the help text has left.
+        return end.code if isinstance(end.code, int) else 1
     return code if isinstance(code, int) else 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
-from ign_deploy.cli.session import Session
-from ign_deploy.errors import IgnDeployError, VerificationError
+from ign_deploy.cli.door import is_action
+from ign_deploy.cli.session import Session, open_bare_session
+from ign_deploy.errors import ConfigurationError, IgnDeployError, VerificationError
 from ign_deploy.module.findings import Finding, Severity
 
 
@@ -30,10 +32,21 @@ def failure_document(problem: IgnDeployError) -> dict[str, Any]:
 
 def report_failure(session: Session, problem: IgnDeployError) -> int:
     """Tell the reader why the run failed; return the exit code."""
-    for finding in problem_findings(problem):
-        session.reporter.finding(finding)
-    session.answer(failure_document(problem), "")
+    for finding in dict.fromkeys(problem_findings(problem)):
+        if finding not in session.told:
+            session.reporter.finding(finding)
+    if problem.causes:
+        session.reporter.info(problem.message)
+    answer_failure(session, problem)
     return problem.exit_code
+
+
+def answer_failure(session: Session, problem: IgnDeployError) -> None:
+    """Hand the failure to programs; what else goes wrong then must not hide it."""
+    try:
+        session.answer(failure_document(problem), "")
+    except IgnDeployError as second:
+        session.reporter.warning(second.message)
 
 
 def problem_findings(problem: IgnDeployError) -> tuple[Finding, ...]:
@@ -45,23 +58,26 @@ def problem_findings(problem: IgnDeployError) -> tuple[Finding, ...]:
     return (Finding(problem.code, Severity.ERROR, problem.message, "", problem.hint),)
 
 
-def report_early_failure(problem: IgnDeployError) -> int:
-    """Tell of an error in the settings themselves, before there is a reporter."""
-    say(
-        "\n".join(
-            [f"error: {problem.message}", *([f"  hint: {problem.hint}"] * bool(problem.hint))]
-        )
-    )
-    return problem.exit_code
+def report_early_failure(problem: IgnDeployError, *, env: Mapping[str, str], as_json: bool) -> int:
+    """Tell of an error in the settings themselves, before there is a session."""
+    session = open_bare_session(env, as_json=as_json)
+    write_failure(session, problem)
+    return report_failure(session, problem)
 
 
-def report_usage(problem: click.ClickException) -> int:
+def report_usage(
+    problem: click.ClickException, *, arguments: Sequence[str], env: Mapping[str, str]
+) -> int:
     """Tell of a wrong command line: it may come from an action's inputs, so it is foreign text."""
     context = problem.ctx if isinstance(problem, click.UsageError) else None
+    command = context.command_path if context else "ign-deploy"
+    hint = f"see `{command} --help`."
+    if is_action(env) or "--json" in arguments:
+        error = ConfigurationError(problem.format_message(), hint=hint)
+        return report_early_failure(error, env=env, as_json="--json" in arguments)
     if context is not None:
         say(context.get_usage())
-        say(f"Try '{context.command_path} --help' for help.\n")
-    say(f"error: {problem.format_message()}")
+    say(f"error: {problem.format_message()}\n  hint: {hint}")
     return problem.exit_code
 
 
@@ -86,7 +102,23 @@ def report_bug(session: Session, problem: Exception) -> int:
             "run again with --verbose, and report it with the lines it prints.",
         )
     )
-    session.answer({"result": "failed"}, "")
     if session.verbose:
         session.reporter.foreign("".join(traceback.format_exception(problem)).splitlines())
+    answer_failure(session, IgnDeployError("internal error in ign-deploy"))
     return IgnDeployError.exit_code
+
+
+def write_failure(session: Session, problem: IgnDeployError) -> None:
+    """Put the failure on the run's page, where no stage came far enough to do so."""
+    from ign_deploy.ci.outputs import write_summary
+    from ign_deploy.ci.summary import Located, Summary, render_summary
+
+    summary = Summary(
+        headline="Not released",
+        succeeded=False,
+        error=problem.message,
+        hint=problem.hint,
+        findings=[Located(finding) for finding in problem_findings(problem)],
+    )
+    page = render_summary(summary, masker=session.masker)
+    write_summary(page, host=session.host, env=session.env, masker=session.masker)

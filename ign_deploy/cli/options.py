@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any, Literal, get_args, get_origin
 import click
 
 from ign_deploy.cli.failure import report_bug, report_early_failure, report_failure
-from ign_deploy.cli.session import open_session
+from ign_deploy.cli.session import discard, open_session
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.settings import Settings, option_name
 
 Command = Callable[..., Any]
+_SIGPIPE = 128 + 13
 
 _SHORT = {
     "version": "-v",
@@ -103,12 +105,18 @@ def _run(
     try:
         session = open_session(ctx.obj, flags=flags, **session_options)
     except IgnDeployError as problem:
-        return ctx.exit(report_early_failure(problem))
+        as_json = bool(session_options["as_json"])
+        return ctx.exit(report_early_failure(problem, env=ctx.obj, as_json=as_json))
     try:
         return command(session, **arguments)
     except IgnDeployError as problem:
         ctx.exit(report_failure(session, problem))
-    except (click.exceptions.Exit, click.ClickException, click.Abort, BrokenPipeError):
+    except (click.exceptions.Exit, click.ClickException, click.Abort):
         raise
+    except BrokenPipeError:
+        # Whoever read our log has left (`2>&1 | head`): end as a pipe's writer does, quietly.
+        discard(sys.stdout)
+        discard(sys.stderr)
+        ctx.exit(_SIGPIPE)
     except Exception as problem:  # noqa: BLE001 - the last door: a bug still gets a clear end
         ctx.exit(report_bug(session, problem))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from ign_deploy.ci.host_files import workspace_of, write_host_files
 from ign_deploy.ci.outputs import write_outputs, write_summary
 from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
 from ign_deploy.cli.failure import failure_document, problem_findings
-from ign_deploy.cli.render import descriptor_document
+from ign_deploy.cli.render import descriptor_document, json_text
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.files import write_atomically
@@ -197,7 +196,7 @@ def _prerelease(version: str) -> str:
 
 def _write_result_file(session: Session, document: Mapping[str, Any]) -> Path | None:
     path = session.settings.output_dir / RESULT_FILE
-    data = session.masker.hide(json.dumps(document, indent=2)) + "\n"
+    data = json_text(document, masker=session.masker) + "\n"
     try:
         write_atomically(path, data.encode())
     except IgnDeployError as problem:

@@ -101,10 +101,19 @@ def _run(session: Session, job: Callable[[Run], str]) -> None:
     try:
         result = job(run)
     except IgnDeployError as problem:
-        report_outcome(session, story, result="failed", problem=problem)
+        _tell_failure(session, story, problem)
         raise
     except Exception:
         bug = IgnDeployError("ign-deploy met an internal error", hint="see the log.")
-        report_outcome(session, story, result="failed", problem=bug)
+        _tell_failure(session, story, bug)
         raise
     report_outcome(session, story, result=result)
+
+
+def _tell_failure(session: Session, story: Story, problem: IgnDeployError) -> None:
+    """Write down how far the run came; what goes wrong with that must not hide the problem."""
+    session.told.update(item.finding for item in story.findings)
+    try:
+        report_outcome(session, story, result="failed", problem=problem)
+    except IgnDeployError as second:
+        session.reporter.warning(second.message)

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ign_deploy.module.findings import Finding
 
 if TYPE_CHECKING:
+    from ign_deploy.ci.mask import Masker
     from ign_deploy.module.certificates import CertificateInfo
     from ign_deploy.module.descriptor import ModuleDescriptor
     from ign_deploy.signing.verifier import Examination
+
+
+def json_text(document: Mapping[str, Any], *, masker: Masker) -> str:
+    """Return the document as JSON without secrets, fit for a CI host's log.
+
+    Secrets are hidden in the texts alone: ``true`` as a password must not break the JSON. A runner
+    executes ``##[command]`` anywhere in a line; written otherwise, it is the same JSON.
+    """
+    return json.dumps(_hidden(document, masker), indent=2).replace("##", "\\u0023\\u0023")
+
+
+def _hidden(value: Any, masker: Masker) -> Any:
+    if isinstance(value, str):
+        return masker.hide(value)
+    if isinstance(value, Mapping):
+        return {name: _hidden(inner, masker) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden(inner, masker) for inner in value]
+    return value
 
 
 def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from ign_deploy.ci.host import Host, detect_host
+from ign_deploy.ci.lines import LineWriter
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.outputs import write_outputs
 from ign_deploy.ci.reporters import reporter_for
 from ign_deploy.cli.door import is_action
+from ign_deploy.cli.render import json_text
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.module.findings import Finding
 from ign_deploy.report import Reporter
-from ign_deploy.settings import Inputs, Resolved, Settings
+from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class Session:
     out: TextIO
     as_json: bool
     verbose: bool
+    told: set[Finding] = field(default_factory=set)
+    """What the reporter was told before the run failed, so that nobody reads it twice."""
 
     @property
     def settings(self) -> Settings:
@@ -43,19 +49,34 @@ class Session:
     ) -> None:
         """Print the result: one JSON document with ``--json``, else ``text`` for people.
 
-        On a CI host, ``outputs`` and the document's ``result`` are handed to later steps.
+        On a CI host, ``outputs`` and the document's ``result`` are handed to later steps. A reader
+        who has left (``| head``) is no error: the work is done, and its exit code stands. Raises
+        ConfigurationError when standard output can't be written.
         """
         results = {"result": str(document["result"])} if "result" in document else {}
         write_outputs(
             {**results, **(outputs or {})}, host=self.host, env=self.env, masker=self.masker
         )
+        writer = LineWriter(self.out, self.masker)
+        lines = writer.clean(text.rstrip("\n")) if text else []
         if self.as_json:
-            # A runner executes ##[…] anywhere in a line; inside JSON it can be written otherwise.
-            text = self.masker.hide(json.dumps(document, indent=2)).replace("##[", "#\\u0023[")
-            self.out.write(text + "\n")
-        elif text:
-            self.out.write(self.masker.hide(text.rstrip("\n")) + "\n")
-        self.out.flush()
+            lines = [json_text(document, masker=self.masker)]
+        try:
+            writer.write(lines)
+        except BrokenPipeError:
+            discard(self.out)
+        except OSError as cause:
+            discard(self.out)
+            raise ConfigurationError(
+                f"the result can't be written to standard output: {cause.strerror or cause}",
+                hint="check where standard output goes; everything else was done.",
+            ) from cause
+
+
+def discard(stream: TextIO) -> None:
+    """Send what is still to be written to ``stream`` nowhere, or Python complains at its end."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def open_session(
@@ -77,13 +98,39 @@ def open_session(
         config_file=config_file,
         env_file=env_file,
     ).resolve()
+    return _session(
+        env,
+        resolved,
+        secrets=resolved.secrets(),
+        as_json=as_json,
+        verbose=verbose,
+        color=not no_color,
+    )
+
+
+def open_bare_session(env: Mapping[str, str], *, as_json: bool) -> Session:
+    """Open a session without any setting, to tell why the settings can't be used."""
+    nothing = Resolved(Settings(), {})
+    secrets = given_secrets(env)
+    return _session(env, nothing, secrets=secrets, as_json=as_json, verbose=False, color=True)
+
+
+def _session(
+    env: Mapping[str, str],
+    resolved: Resolved,
+    *,
+    secrets: Iterable[str],
+    as_json: bool,
+    verbose: bool,
+    color: bool,
+) -> Session:
     # The runner reads one log: there, results and log lines must keep their order. With --json,
     # stdout holds the document and nothing else.
     stream = sys.stdout if is_action(env) and not as_json else sys.stderr
     host = detect_host(env, is_terminal=stream.isatty())
     masker = Masker()
-    reporter = reporter_for(host, stream, env=env, masker=masker, color=not no_color)
-    for secret in resolved.secrets():
+    reporter = reporter_for(host, stream, env=env, masker=masker, color=color)
+    for secret in secrets:
         reporter.mask(secret)
     return Session(
         env=env,

@@ -129,7 +129,9 @@ def _install_text(module: VerifiedModule, file: str) -> str:
         if module.licence_crc is None
         else f"Its licence has the CRC-32 {module.licence_crc}."
     )
-    return f"""{descriptor.name} {descriptor.version}
+    # A name with line breaks must not write instructions of its own.
+    name = " ".join(descriptor.name.split())
+    return f"""{name} {descriptor.version}
 
 1. Check that the files are what was published:   sha256sum -c SHA256SUMS
 2. Open the gateway's page Config > Modules and install {file}.

@@ -8,6 +8,7 @@ import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ign_deploy.module.archive import Archive
@@ -73,14 +74,14 @@ def _jar_component(archive: Archive, entry: Entry) -> Component:
         if entry.size <= _MAX_JAR:
             data += piece
     pom = _maven_coordinates(bytes(data))
-    name, group, version = (
-        (pom["artifactId"], pom["groupId"], pom["version"]) if pom else (entry.name, None, None)
-    )
-    purl = PackageURL("maven", group, name, version) if pom else None
+    purl = None
+    if pom:
+        with suppress(ValueError):  # such as an artifactId of nothing but slashes
+            purl = PackageURL("maven", pom["groupId"], pom["artifactId"], pom["version"])
     return Component(
-        name=name,
-        group=group,
-        version=version,
+        name=purl.name if purl else entry.name,
+        group=purl.namespace if purl else None,
+        version=purl.version if purl else None,
         bom_ref=entry.name,
         purl=purl,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest.hexdigest())],
@@ -106,7 +107,9 @@ def _pom_properties(archive: zipfile.ZipFile) -> Iterator[Mapping[str, str]]:
         is_pom = item.filename.startswith("META-INF/maven/") and item.filename.endswith(
             "/pom.properties"
         )
-        if is_pom and item.file_size <= _MAX_POM_PROPERTIES:
+        # Java reads these two methods only; the other decoders of zipfile raise whatever they like.
+        is_readable = item.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        if is_pom and is_readable and item.file_size <= _MAX_POM_PROPERTIES:
             try:
                 yield dict(parse_properties(archive.read(item)))
             except PropertiesSyntaxError:

@@ -61,7 +61,8 @@ def release(path: Path, run: Run) -> str:
         # Where the id was known before the build, this has been checked once already.
         real = run.published or run.settings
         check_unpublished(identities(unsigned), settings=real, reporter=run.reporter)
-    if run.settings.skip_signing and run.settings.skip_upload:
+    is_bundled = run.settings.format != "modl"  # then the module must be signed, and is verified
+    if run.settings.skip_signing and run.settings.skip_upload and not is_bundled:
         run.story.skip("sign", "asked to skip signing")
         run.story.skip("upload", "asked to skip the upload")
         return "packaged"

@@ -107,7 +107,8 @@ def check_repository(url: str, *, reporter: Reporter) -> str:
 
 def nearest_existing(path: Path) -> Path:
     """Return the path itself, or its nearest parent that exists."""
-    return next(candidate for candidate in _upwards(path.absolute()) if candidate.exists())
+    # Not Path.exists(), which raises where a folder on the way can't be entered.
+    return next(candidate for candidate in _upwards(path.absolute()) if os.path.exists(candidate))
 
 
 def _upwards(path: Path) -> Iterator[Path]:

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ign_deploy.errors import ConfigurationError, PackagingError, SigningError
+from ign_deploy.errors import (
+    ConfigurationError,
+    IgnDeployError,
+    PackagingError,
+    SigningError,
+)
 from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.module.packer import DosTime
 from ign_deploy.module.version import ModuleVersion
@@ -36,7 +41,7 @@ PROJECT = "build files and tools"
 IDENTITY = "signing key and certificates"
 REPOSITORY = "repository"
 OUTPUT = "output folder"
-VERSION = "version and settings"
+VERSION = "version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,8 @@ def packaging_checks(
 ) -> list[Check]:
     """Return the checks of a build."""
     return [
-        Check(VERSION, lambda: check_values(settings, env)),
+        Check(VERSION, lambda: check_version(settings)),
+        Check("settings", lambda: check_values(settings, env)),
         Check(PROJECT, lambda: check_project(path, settings=settings, env=env, reporter=reporter)),
         Check(
             OUTPUT, lambda: check_output_folder(settings.output_dir, needed=_expected_size(path))
@@ -118,16 +124,29 @@ def repository_check(settings: Settings, *, reporter: Reporter) -> Check:
     return Check(REPOSITORY, lambda: check_repository(url, reporter=reporter))
 
 
-def check_values(settings: Settings, env: Mapping[str, str]) -> None:
-    """Raise ConfigurationError for a version, time stamp, argument or file that can't be used."""
-    from ign_deploy.packaging.arguments import split_arguments
-
-    split_arguments(settings.gradle_args)
+def check_version(settings: Settings) -> None:
+    """Raise ConfigurationError for a version that a gateway can't install."""
     if settings.version:
         ModuleVersion.parse(settings.version)
-    DosTime.from_environment(env)
-    read_notes(settings)
-    load_trust_anchors(settings.trust_anchor)
+
+
+def check_values(settings: Settings, env: Mapping[str, str]) -> None:
+    """Raise PreflightFailed for every argument, time stamp and file that can't be used."""
+    from ign_deploy.packaging.arguments import split_arguments
+
+    problems: list[IgnDeployError] = []
+    for attempt in (
+        lambda: split_arguments(settings.gradle_args),
+        lambda: DosTime.from_environment(env),
+        lambda: read_notes(settings),
+        lambda: load_trust_anchors(settings.trust_anchor),
+    ):
+        try:
+            attempt()
+        except IgnDeployError as problem:
+            problems.append(problem)
+    if problems:
+        raise PreflightFailed(tuple(problems))
 
 
 def check_identity(settings: Settings, *, reporter: Reporter) -> SigningIdentity:

@@ -103,7 +103,17 @@ class Story:
     def report(self, findings: Sequence[Finding], *, file: Path) -> None:
         """Report findings that haven't been reported for this file yet."""
         for finding in findings:
-            located = LocatedFinding(finding, str(file))
+            located = LocatedFinding(finding, shown_path(file))
             if located not in self.findings:
                 self.findings.append(located)
-                self.reporter.finding(finding, file=str(file))
+                self.reporter.finding(finding, file=located.file)
+
+
+def shown_path(path: Path) -> str:
+    """Return the path relative to the current folder (in a job, the workspace) where it is below.
+
+    A CI host finds the file of an annotation only so.
+    """
+    absolute = path.absolute()
+    here = Path.cwd()
+    return str(absolute.relative_to(here) if absolute.is_relative_to(here) else path)
