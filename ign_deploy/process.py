@@ -33,6 +33,7 @@ _PROJECT_PROPERTY = "ORG_GRADLE_PROJECT_"
 _SECRET = re.compile(r"token|secret|passw|passphrase|credential|_auth|encryption_?key", re.I)
 _SIGNING_SECRET = re.compile(r"sign.*(pass|key|cert|alias|pin|secret|token)|key_?store", re.I)
 _LOCALE = "C.UTF-8"
+_PR_SET_DUMPABLE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def run(
     ``on_line`` raises, every process it started, daemons included, gets TERM and, ``grace``
     seconds later, KILL. A command that can't be started ends with code 127 and a line saying why.
     """
+    _close_proc_to_others()
     tail: deque[str] = deque(maxlen=tail_lines)
     deadline = time.monotonic() + timeout
     supervisor = _start(command, cwd=cwd, env=env, grace=grace)
@@ -99,6 +101,17 @@ def run(
     finally:
         _stop(supervisor, grace)
     return Completed(returncode, tuple(tail))
+
+
+def _close_proc_to_others() -> None:
+    """Keep our environment, which holds secrets, from a command that runs as the same user.
+
+    A process that isn't dumpable (prctl(2)) has a /proc folder that only a process with
+    CAP_SYS_PTRACE, CAP_PERFMON or CAP_SYS_ADMIN can look into; containers have none of them.
+    """
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _is_allowed(name: str) -> bool:

@@ -248,3 +248,30 @@ def test_a_build_never_sees(name: str) -> None:
 def test_the_locale_is_utf_8_whatever_the_caller_s() -> None:
     built = build_environment({"LANG": "C", "LC_ALL": "C", "LC_TIME": "de_DE"}, extra={"X": "y"})
     assert built == {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "X": "y"}
+
+
+def test_a_command_cannot_read_our_environment(tmp_path: Path) -> None:
+    """As in a container: root, or the same user, but without the powers to look into others."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import os, pathlib, sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
+        "from ign_deploy.process import run\n"
+        "lines = []\n"
+        "command = ['cat', f'/proc/{os.getpid()}/environ']\n"
+        "done = run(command, cwd=pathlib.Path('/'), env={'PATH': os.environ['PATH']},\n"
+        "           timeout=30, on_line=lines.append)\n"
+        "print(done.returncode, *lines)\n"
+    )
+    powers = "-sys_ptrace,-perfmon,-sys_admin"
+    without_ptrace = ["setpriv", "--bounding-set", powers, "--inh-caps", powers]
+    done = subprocess.run(
+        [*(without_ptrace if os.getuid() == 0 else []), sys.executable, str(script)],
+        env={"PATH": os.environ["PATH"], "MODULE_SIGNING_PASSWORD": "test-secret"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "test-secret" not in done.stdout
+    assert "ermission denied" in done.stdout
