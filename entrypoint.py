@@ -3,7 +3,7 @@
 import os
 import sys
 
-from ign_deploy.__main__ import main
+from ign_deploy.__main__ import container_main as main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv, os.environ))

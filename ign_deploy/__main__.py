@@ -19,10 +19,19 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
         sys.stdout.write(f"ign-deploy, version {__version__}\n")
         return 0
     from ign_deploy.cli import run_cli
+    from ign_deploy.container import with_home
 
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _stop)
-    return run_cli(argv, env)
+    return run_cli(argv, with_home(env))
+
+
+def container_main(argv: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run as the image's entrypoint: our command line, or a program such as ``cat`` or ``sh``."""
+    from ign_deploy.container import become, foreign_command, with_home
+
+    program = foreign_command(argv, env)
+    return main(argv, env) if program is None else become(program, argv[1:], with_home(env))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

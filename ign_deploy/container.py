@@ -1,0 +1,84 @@
+"""What a process in a container meets: commands that aren't ours, and users nobody knows.
+
+Jenkins starts an image with ``cat`` to keep it alive, GitLab with a shell: the entrypoint hands
+over to them. And Jenkins runs as its own user, for whom the image has neither name nor home.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_CANNOT_EXECUTE = 126
+"""The exit code of shells for a program that is there but doesn't start."""
+
+
+def foreign_command(argv: Sequence[str], env: Mapping[str, str]) -> str | None:
+    """Return the path of the program that ``argv`` asks for, None when it asks for us.
+
+    Our commands and options come first: ``install`` is one of ours, whatever is on PATH.
+    """
+    if len(argv) < 2 or not argv[1] or argv[1].startswith("-"):
+        return None
+    import shutil
+
+    program = shutil.which(argv[1], path=env.get("PATH", os.defpath))
+    if program is None:
+        return None
+    import click
+
+    from ign_deploy.cli import deployment_cli
+
+    ours = deployment_cli.list_commands(click.Context(deployment_cli))
+    return None if argv[1] in ours else program
+
+
+def become(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> int:
+    """Replace this process by ``program``; returns an exit code only when that fails."""
+    try:
+        os.execve(program, list(arguments), dict(env))  # noqa: S606 - no shell, on purpose
+    except OSError as cause:
+        sys.stderr.write(f"error: cannot run {program!a}: {cause.strerror or cause}\n")
+        return _CANNOT_EXECUTE
+
+
+def with_home(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Return ``env`` with a HOME, and a GRADLE_USER_HOME, that children can write to.
+
+    Unchanged when HOME is writable already, or when no folder is.
+    """
+    home = env.get("HOME", "")
+    if home and os.path.isdir(home) and os.access(home, os.W_OK | os.X_OK):
+        return env
+    own = _own_folder(env)
+    if own is None:
+        return env
+    return {"GRADLE_USER_HOME": str(own / ".gradle"), **env, "HOME": str(own)}
+
+
+def _own_folder(env: Mapping[str, str]) -> Path | None:
+    """Return a folder of ours among the temporary files, the same in every step of a job."""
+    import tempfile
+
+    parents = [env.get("RUNNER_TEMP", ""), env.get("TMPDIR", "")]
+    with suppress(OSError):  # no folder of the machine can be written
+        parents.append(tempfile.gettempdir())
+    for parent in filter(None, parents):
+        folder = Path(parent, f"ign-deploy-home-{os.geteuid()}")
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            about = folder.lstat()
+        except OSError:
+            continue
+        # Others can write to /tmp, too: a folder, or a link, that they made is not taken.
+        if about.st_uid == os.geteuid() and _is_private_folder(about.st_mode):
+            return folder
+    return None
+
+
+def _is_private_folder(mode: int) -> bool:
+    return stat.S_ISDIR(mode) and not mode & 0o077
