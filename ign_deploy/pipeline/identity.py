@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from ign_deploy.signing.identity import SigningIdentity
 
 
+_PASSWORDS = (
+    "Passwords come from MODULE_SIGNING_PASSWORD (keystore or PEM key) and IGN_DEPLOY_KEY_PASSWORD "
+    "(the key inside a keystore, where it differs)."
+)
+
+
 def load_signing_identity(settings: Settings) -> SigningIdentity:
     """Load the key and its certificates; raises IdentityError with the reason and what to do."""
     from ign_deploy.signing.identity import IdentityMaterial, load_identity
@@ -31,16 +37,20 @@ def load_signing_identity(settings: Settings) -> SigningIdentity:
             "there is both a keystore and a key", hint="give --keystore or --key-path, not both."
         )
     password = settings.signing_password.get_secret_value() or None
-    return load_identity(
-        IdentityMaterial(
-            key=settings.key_path or None,
-            certificates=settings.cert_path or None,
-            keystore=settings.keystore or None,
-            store_password=password,
-            key_password=settings.key_password.get_secret_value() or password,
-            alias=settings.alias or None,
-        )
+    material = IdentityMaterial(
+        key=settings.key_path or None,
+        certificates=settings.cert_path or None,
+        keystore=settings.keystore or None,
+        store_password=password,
+        key_password=settings.key_password.get_secret_value() or password,
+        alias=settings.alias or None,
     )
+    try:
+        return load_identity(material)
+    except IdentityError as problem:
+        if "password" not in problem.message:
+            raise
+        raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
 
 
 def load_trust_anchors(paths: Sequence[str]) -> tuple[x509.Certificate, ...]:
