@@ -1,0 +1,169 @@
+"""The documentation agrees with the code: commands, settings, codes and links."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+import ign_deploy
+from ign_deploy.errors import IgnDeployError
+from ign_deploy.settings import Settings, Source, default_variable, option_name
+from tests.support.pages import (
+    LINK,
+    PAGE_NAMES,
+    PAGES,
+    README,
+    ROOT,
+    code_words,
+    commands,
+    page_text,
+    prose,
+    section,
+)
+
+RESERVED_EXIT_CODES = {0, 7, 8}  # success, and what deployments will end with
+COMMANDS = commands()
+# Paths of one machine, its tools, and hosts that a reader has no use for.
+FORBIDDEN = re.compile(
+    r"/wor[k]/[a-z.]|\.\./share[d]|/roo[t]/|localhost/|py[p]i\.org|proxy\.golan[g]|"
+    r"registry\.np[m]js|files\.python[h]osted|DESIG[N]\.md|\bTODO\b|\bFIXME\b|\bissue \d",
+)
+
+
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    for item in command.get_params(click.Context(command)):
+        if isinstance(item, click.Option):
+            yield item
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_all_its_options_are_documented(name: str) -> None:
+    text = page_text("commands.md")
+    known = code_words(section(text, name)) | code_words(section(text, "Options of every command"))
+    assert f"](#{name})" in text
+    for option in options_of(COMMANDS[name]):
+        assert {*option.opts} <= known, f"{name} {option.opts}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_option_is_documented_that_a_command_lacks(name: str) -> None:
+    rows = re.findall(r"^\| (`-.*?) \|", section(page_text("commands.md"), name), re.M)
+    documented = {word for row in rows for word in code_words(row) if word.startswith("-")}
+    real = {flag for option in options_of(COMMANDS[name]) for flag in option.opts}
+    assert {word for word in documented if " " not in word} <= real
+
+
+def test_no_command_is_documented_that_does_not_exist() -> None:
+    documented = re.findall(r"^\| \[`([a-z-]+)`\]\(#", page_text("commands.md"), re.M)
+    assert documented == list(COMMANDS)
+
+
+def setting_rows() -> dict[str, str]:
+    rows = re.findall(r"^\| `([a-z-]+)` (\|.*)$", page_text("settings.md"), re.M)
+    return dict(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"), [(name, source) for name, _, source in Settings.names()]
+)
+def test_every_setting_is_documented_with_its_option_and_variables(
+    name: str, source: Source
+) -> None:
+    row = setting_rows()[name.replace("_", "-")]
+    option, environment = row.split("|")[1:3]
+    assert default_variable(name) in code_words(environment)
+    assert not source.env or source.env in code_words(environment)
+    assert source.secret != (option_name(name) in code_words(option))
+    assert source.secret == ("**Secret.**" in row)
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    assert set(setting_rows()) == {name.replace("_", "-") for name, _, _ in Settings.names()}
+
+
+def test_defaults_are_documented_as_they_are() -> None:
+    rows = setting_rows()
+    for name, field, _ in Settings.names():
+        documented = rows[name.replace("_", "-")].split("|")[3].strip()
+        if isinstance(field.default, bool):
+            assert documented == f"`{field.default}`".lower()
+        elif isinstance(field.default, int | Path) or (field.default and name == "format"):
+            assert documented == f"`{field.default}`"
+
+
+def error_classes() -> set[type[IgnDeployError]]:
+    for module in pkgutil.walk_packages(ign_deploy.__path__, "ign_deploy."):
+        if not module.name.endswith("__main__") and "supervisor" not in module.name:
+            importlib.import_module(module.name)
+    found: set[type[IgnDeployError]] = {IgnDeployError}
+    pending = [IgnDeployError]
+    while pending:
+        children = [one for one in pending.pop().__subclasses__() if one not in found]
+        ours = [one for one in children if one.__module__.startswith("ign_deploy.")]
+        found.update(ours)
+        pending += ours
+    return found
+
+
+def table_rows(text: str) -> dict[str, str]:
+    """Return a table's rows by their first cell, without code marks."""
+    rows = re.findall(r"^\| `?([a-z0-9-]+)`? (\|.*)$", text, re.M)
+    return dict(rows)
+
+
+def test_every_error_code_is_documented_with_its_exit_code() -> None:
+    rows = table_rows(section(page_text("troubleshooting.md"), "Error codes"))
+    for kind in error_classes():
+        assert str(kind.exit_code) in rows[kind.code].split("|")[1], kind
+    assert set(rows) == {kind.code for kind in error_classes()}
+
+
+def test_every_exit_code_is_documented() -> None:
+    rows = table_rows(section(page_text("troubleshooting.md"), "Exit codes"))
+    ours = {kind.exit_code for kind in error_classes()} | RESERVED_EXIT_CODES
+    assert {int(code) for code in rows if int(code) < 128} == ours
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", prose(page.read_text("utf-8")), re.M)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_every_relative_link_leads_somewhere(name: str) -> None:
+    page = ROOT / name
+    for link in LINK.findall(prose(page.read_text("utf-8"))):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_relative_to(ROOT), link
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    pending = [README]
+    while pending:
+        page = pending.pop()
+        if page not in reached and page.is_file():
+            reached.add(page)
+            links = LINK.findall(prose(page.read_text("utf-8")))
+            paths = [link.partition("#")[0] for link in links if "://" not in link]
+            pending += [(page.parent / path).resolve() for path in paths if path.endswith(".md")]
+    assert set(PAGES) <= reached
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_no_page_names_what_only_one_machine_has(name: str) -> None:
+    assert FORBIDDEN.findall((ROOT / name).read_text("utf-8")) == []
