@@ -167,3 +167,32 @@ def test_every_page_is_reached_from_the_readme() -> None:
 @pytest.mark.parametrize("name", PAGE_NAMES)
 def test_no_page_names_what_only_one_machine_has(name: str) -> None:
     assert FORBIDDEN.findall((ROOT / name).read_text("utf-8")) == []
+
+
+def source_texts() -> str:
+    """Return the code with the strings that go over several lines joined."""
+    code = "\n".join(
+        path.read_text("utf-8") for path in sorted((ROOT / "ign_deploy").rglob("*.py"))
+    )
+    return re.sub(r"[\"']\s*\n\s*f?[\"']", "", code)
+
+
+def quoted_messages() -> list[str]:
+    first_cells = re.findall(r"^\| (.*?) \|", page_text("troubleshooting.md"), re.M)
+    return [text for cell in first_cells for text in re.findall(r"\"([^\"]+)\"", cell)]
+
+
+# What stands between the words of a message: what differs from case to case, or is put in.
+BETWEEN = re.compile(
+    r"…|\S*[0-9]\S*|\.modl|zipModule|https:|JCEKS|release\.json|cannot |: No such file or directory"
+)
+
+
+@pytest.mark.parametrize("message", quoted_messages())
+def test_messages_that_are_quoted_exist(message: str) -> None:
+    code = source_texts()
+    assert [part for part in BETWEEN.split(message) if part.strip() not in code] == []
+
+
+def test_there_are_quoted_messages() -> None:
+    assert len(quoted_messages()) > 15
