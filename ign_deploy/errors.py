@@ -70,7 +70,8 @@ class IdentityError(SigningError):
 class VerificationError(IgnDeployError):
     """A module is not what it should be.
 
-    ``findings`` holds every reason, worst first; the message sums them up.
+    ``findings`` holds every reason, worst first; the message sums them up. ``file`` is the module
+    it is about, as its path was given; an open archive fills it in.
     """
 
     code = "verification"
@@ -79,6 +80,7 @@ class VerificationError(IgnDeployError):
     def __init__(self, message: str, *, hint: str = "", findings: Sequence[Finding] = ()) -> None:
         super().__init__(message, hint=hint)
         self.findings: tuple[Finding, ...] = tuple(findings)
+        self.file = ""
 
 
 class RepositoryError(IgnDeployError):

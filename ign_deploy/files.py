@@ -51,6 +51,14 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, durable: boo
         stream.write(data)
 
 
+def is_same_file(first: Path, second: Path) -> bool:
+    """Tell whether both names are one existing file; what can't be reached is none."""
+    try:
+        return first.samefile(second)
+    except OSError:
+        return False
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` survive a power cut, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -82,6 +82,10 @@ def run_cli(argv: Sequence[str], env: Mapping[str, str]) -> int:
     """
     arguments = list(argv[1:])
     if not arguments:
+        from ign_deploy.cli.workspace import enter_workspace, with_local_paths
+
+        enter_workspace(env)
+        env = with_local_paths(env)
         arguments = action_arguments(env)
     try:
         code = deployment_cli.main(

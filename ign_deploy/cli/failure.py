@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,11 +14,12 @@ from ign_deploy.cli.door import is_action
 from ign_deploy.cli.session import Session, open_bare_session
 from ign_deploy.errors import ConfigurationError, IgnDeployError, VerificationError
 from ign_deploy.module.findings import Finding, Severity
+from ign_deploy.pipeline.story import shown_path
 
 
 def failure_document(problem: IgnDeployError) -> dict[str, Any]:
     """Return the error as JSON values."""
-    findings = problem_findings(problem)
+    findings = [{**finding.as_dict(), "file": file} for finding, file in problem_findings(problem)]
     return {
         "result": "failed",
         "error": {
@@ -25,16 +27,16 @@ def failure_document(problem: IgnDeployError) -> dict[str, Any]:
             "message": problem.message,
             "hint": problem.hint,
             "exit_code": problem.exit_code,
-            "findings": [finding.as_dict() for finding in findings],
+            "findings": findings,
         },
     }
 
 
 def report_failure(session: Session, problem: IgnDeployError) -> int:
     """Tell the reader why the run failed; return the exit code."""
-    for finding in dict.fromkeys(problem_findings(problem)):
+    for finding, file in dict.fromkeys(problem_findings(problem)):
         if finding not in session.told:
-            session.reporter.finding(finding)
+            session.reporter.finding(finding, file=file)
     if problem.causes:
         session.reporter.info(problem.message)
     answer_failure(session, problem)
@@ -49,13 +51,14 @@ def answer_failure(session: Session, problem: IgnDeployError) -> None:
         session.reporter.warning(second.message)
 
 
-def problem_findings(problem: IgnDeployError) -> tuple[Finding, ...]:
-    """Return the error as findings: its own, or itself as one."""
+def problem_findings(problem: IgnDeployError) -> tuple[tuple[Finding, str], ...]:
+    """Return the error as findings, each with its file: its own, or itself as one."""
     if isinstance(problem, VerificationError) and problem.findings:
-        return problem.findings
+        file = shown_path(Path(problem.file)) if problem.file else ""
+        return tuple((finding, file) for finding in problem.findings)
     if problem.causes:
         return tuple(one for inner in problem.causes for one in problem_findings(inner))
-    return (Finding(problem.code, Severity.ERROR, problem.message, "", problem.hint),)
+    return ((Finding(problem.code, Severity.ERROR, problem.message, "", problem.hint), ""),)
 
 
 def report_early_failure(problem: IgnDeployError, *, env: Mapping[str, str], as_json: bool) -> int:
@@ -89,6 +92,15 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def system_error(cause: OSError) -> ConfigurationError:
+    """Return what the operating system refused: the surroundings are wrong, not the program."""
+    what = f": {cause.filename}" if isinstance(cause.filename, str) else ""
+    return ConfigurationError(
+        f"the operating system refused to go on: {cause.strerror or cause}{what}",
+        hint="check permissions, free space and limits (--verbose shows where it happened).",
+    )
+
+
 def report_bug(session: Session, problem: Exception) -> int:
     """End a run that met a bug of ours, without showing values that may be secret."""
     frame = traceback.extract_tb(problem.__traceback__)[-1]
@@ -118,7 +130,7 @@ def write_failure(session: Session, problem: IgnDeployError) -> None:
         succeeded=False,
         error=problem.message,
         hint=problem.hint,
-        findings=[Located(finding) for finding in problem_findings(problem)],
+        findings=[Located(*item) for item in problem_findings(problem)],
     )
     page = render_summary(summary, masker=session.masker)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,8 +11,14 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from ign_deploy.cli.failure import report_bug, report_early_failure, report_failure
+from ign_deploy.cli.failure import (
+    report_bug,
+    report_early_failure,
+    report_failure,
+    system_error,
+)
 from ign_deploy.cli.session import discard, open_session
+from ign_deploy.cli.workspace import files_given_back
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.settings import Settings, option_name
 
@@ -88,7 +95,10 @@ def common_options(command: Command) -> Command:
             for name in ("as_json", "verbose", "no_color", "config_file", "env_file")
         }
         flags = {name: options.pop(name) for name in list(options) if name in Settings.model_fields}
-        return _run(ctx, command, flags=flags, session_options=session_options, arguments=options)
+        with files_given_back(ctx.obj):
+            return _run(
+                ctx, command, flags=flags, session_options=session_options, arguments=options
+            )
 
     return with_session
 
@@ -118,5 +128,9 @@ def _run(
         discard(sys.stdout)
         discard(sys.stderr)
         ctx.exit(_SIGPIPE)
+    except OSError as problem:
+        if session.verbose:
+            session.reporter.foreign(traceback.format_exception(problem))
+        ctx.exit(report_failure(session, system_error(problem)))
     except Exception as problem:  # noqa: BLE001 - the last door: a bug still gets a clear end
         ctx.exit(report_bug(session, problem))

@@ -113,7 +113,11 @@ def run_summary(story: Story, *, result: str, problem: IgnDeployError | None = N
     findings = [Located(item.finding, item.file) for item in story.findings]
     if problem is not None:
         known = {item.finding for item in story.findings}
-        findings += [Located(item) for item in problem_findings(problem) if item not in known]
+        findings += [
+            Located(finding, file)
+            for finding, file in problem_findings(problem)
+            if finding not in known
+        ]
     return Summary(
         headline=_headline(story, result),
         succeeded=problem is None,

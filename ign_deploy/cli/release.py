@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ign_deploy.cli.failure import system_error
 from ign_deploy.cli.options import (
     GUARDS,
     PACKAGING,
@@ -102,6 +103,11 @@ def _run(session: Session, job: Callable[[Run], str]) -> None:
         result = job(run)
     except IgnDeployError as problem:
         _tell_failure(session, story, problem)
+        raise
+    except BrokenPipeError:
+        raise  # nobody reads our log any more
+    except OSError as cause:
+        _tell_failure(session, story, system_error(cause))
         raise
     except Exception:
         bug = IgnDeployError("ign-deploy met an internal error", hint="see the log.")

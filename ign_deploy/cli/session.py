@@ -115,6 +115,12 @@ def open_bare_session(env: Mapping[str, str], *, as_json: bool) -> Session:
     return _session(env, nothing, secrets=secrets, as_json=as_json, verbose=False, color=True)
 
 
+def _tell_origins(resolved: Resolved, reporter: Reporter) -> None:
+    """Say where each setting came from; values stay out, as key material is among them."""
+    for name, origin in sorted(resolved.origins.items()):
+        reporter.info(f"setting {name.replace('_', '-')}: from {origin}")
+
+
 def _session(
     env: Mapping[str, str],
     resolved: Resolved,
@@ -132,6 +138,10 @@ def _session(
     reporter = reporter_for(host, stream, env=env, masker=masker, color=color)
     for secret in secrets:
         reporter.mask(secret)
+    # "Re-run with debug logging" on GitHub.
+    verbose = verbose or env.get("RUNNER_DEBUG") == "1"
+    if verbose:
+        _tell_origins(resolved, reporter)
     return Session(
         env=env,
         resolved=resolved,

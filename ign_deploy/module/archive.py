@@ -94,6 +94,8 @@ class Archive(AbstractContextManager["Archive"]):
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(value, VerificationError):
+            value.file = value.file or str(self.path)
         self.close()
 
     def entry(self, name: str) -> Entry | None:
@@ -235,9 +237,11 @@ def _refuse_errors(findings: list[Finding]) -> None:
 def _named(path: Path, problem: VerificationError) -> VerificationError:
     more = len(problem.findings) - 1
     suffix = f" (and {more} more)" if more > 0 else ""
-    return VerificationError(
+    named = VerificationError(
         f"{path.name}: {problem.message}{suffix}", hint=problem.hint, findings=problem.findings
     )
+    named.file = str(path)
+    return named
 
 
 def _damaged(entry: Entry, what: str) -> VerificationError:

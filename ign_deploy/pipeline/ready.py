@@ -13,6 +13,7 @@ from ign_deploy.errors import (
     PackagingError,
     SigningError,
 )
+from ign_deploy.files import is_same_file
 from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.module.packer import DosTime
 from ign_deploy.module.version import ModuleVersion
@@ -188,7 +189,7 @@ def check_not_over_input(path: Path, settings: Settings) -> None:
     if not path.is_file():
         return
     output = settings.output_dir / signed_name(path.name)
-    if output.exists() and output.samefile(path):
+    if is_same_file(output, path):
         raise SigningError(
             f"signing would write over its input {path}",
             hint="choose another folder with --output-dir.",

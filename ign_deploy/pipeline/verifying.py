@@ -63,8 +63,10 @@ def require_no_errors(path: Path, findings: tuple[Finding, ...]) -> None:
     if not problems:
         return
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    raise VerificationError(
+    problem = VerificationError(
         f"{path.name}: {problems[0].message}{more}",
         hint=problems[0].hint,
         findings=worst_first(findings),
     )
+    problem.file = str(path)
+    raise problem

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ign_deploy.errors import SigningError, VerificationError
-from ign_deploy.files import atomic_output
+from ign_deploy.files import atomic_output, is_same_file
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule
 from ign_deploy.module.certificates import validity_findings, write_certificates
@@ -70,7 +70,7 @@ def sign(
     when the output can't be written; the output is then absent, or what it was before.
     """
     output = output_dir / signed_name(module.path.name)
-    if output.exists() and output.samefile(module.path):
+    if is_same_file(output, module.path):
         raise SigningError(
             f"signing would write over its input {module.path}",
             hint="choose another folder with --output-dir.",
