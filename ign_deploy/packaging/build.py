@@ -23,11 +23,12 @@ from ign_deploy.packaging.folder import (
 from ign_deploy.packaging.gradle import (
     gradle_build_command,
     gradle_user_home,
+    runner_temp,
     write_init_script,
 )
 from ign_deploy.packaging.java import is_java_home, java_command
 from ign_deploy.packaging.maven import maven_build_command, maven_variables
-from ign_deploy.packaging.ownership import git_variables, give_back
+from ign_deploy.packaging.ownership import git_variables
 from ign_deploy.packaging.rewrite import (
     Candidate,
     read_candidate,
@@ -109,7 +110,7 @@ def _run_build(
     project: Project, *, options: PackageOptions, env: Mapping[str, str], reporter: Reporter
 ) -> Sequence[Path]:
     before = take_snapshot(project.root)
-    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as private:
+    with tempfile.TemporaryDirectory(prefix="ign-deploy-", dir=runner_temp(env)) as private:
         module_list = Path(private, "modules.json")
         if project.kind.is_gradle:
             command = gradle_build_command(
@@ -120,10 +121,7 @@ def _run_build(
             )
         else:
             command = maven_build_command(project, arguments=options.arguments, env=env)
-        try:
-            _run_command(project, command, options=options, env=env, reporter=reporter)
-        finally:
-            give_back(project.root)
+        _run_command(project, command, options=options, env=env, reporter=reporter)
         return find_artifacts(project.root, before=before, module_list=module_list)
 
 
@@ -173,7 +171,12 @@ def _environment(project: Project, env: Mapping[str, str], reporter: Reporter) -
     """Return what the build sees, without a dead JAVA_HOME when there is another Java."""
     extra: dict[str, str] = {}
     if project.kind.is_gradle:
-        extra["GRADLE_USER_HOME"] = str(gradle_user_home(env))
+        extra["GRADLE_USER_HOME"] = user_home = str(gradle_user_home(env))
+        named = env.get("GRADLE_USER_HOME", "")
+        if named and named != user_home:
+            reporter.warning(
+                f"GRADLE_USER_HOME is {named!a}, which can't be made here; using {user_home}"
+            )
     else:
         extra.update(maven_variables(env))
     extra.update(git_variables(project.root))

@@ -52,12 +52,24 @@ def gradle_user_home(env: Mapping[str, str]) -> Path:
     Left alone, the JVM asks the account data base, not HOME: in a container, that is a folder that
     nobody mounts, and for an unknown user a folder called ``?``.
     """
-    if env.get("GRADLE_USER_HOME"):
-        return Path(env["GRADLE_USER_HOME"])
+    named = Path(env.get("GRADLE_USER_HOME", ""))
+    # Earlier steps may have left a path of the runner's machine, which doesn't lead anywhere here.
+    if env.get("GRADLE_USER_HOME") and (named.is_dir() or named.parent.is_dir()):
+        return named
     home = env.get("HOME", "")
     if home and os.access(home, os.W_OK | os.X_OK):
         return Path(home, ".gradle")
-    return Path(env.get("RUNNER_TEMP") or env.get("TMPDIR") or tempfile.gettempdir(), ".gradle")
+    return Path(runner_temp(env) or env.get("TMPDIR") or tempfile.gettempdir(), ".gradle")
+
+
+def runner_temp(env: Mapping[str, str]) -> str | None:
+    """Return the CI runner's folder for temporary files; None where it isn't there or read-only.
+
+    Older runners name it without mounting it.
+    """
+    folder = env.get("RUNNER_TEMP", "")
+    is_usable = os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
+    return folder if is_usable else None
 
 
 def wrapper_version(root: Path) -> Version | None:

@@ -1,32 +1,65 @@
-"""A container works as root in somebody's workspace: what that needs before and after a build."""
+"""A container works as root in somebody's workspace: what that needs before and after a run."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
+
+_ROOT = 0
 
 
-def give_back(folder: Path) -> int:
-    """Give everything of root's below ``folder`` to the folder's owner; return how many.
+class _Entry(NamedTuple):
+    """A name in an open folder; ``folder`` is its descriptor, valid until the next entry."""
+
+    path: str
+    folder: int
+    name: str
+    status: os.stat_result
+
+    @property
+    def identity(self) -> tuple[str, int]:
+        """What tells a file from one that took its place."""
+        return self.path, self.status.st_ino
+
+
+@contextmanager
+def giving_back(folders: Iterable[Path]) -> Iterator[None]:
+    """Run the block; then give what it made below ``folders`` to each folder's owner.
 
     A container action runs as root on a workspace that belongs to the runner's user, who couldn't
-    even delete what root leaves there. Does nothing for other users, or in root's own folders.
-    Links are changed themselves, never followed.
+    even delete what root leaves there. What was root's before stays so. Does nothing for other
+    users, in root's own folders, and in folders that are missing. Links are changed themselves,
+    never followed.
     """
-    if os.geteuid() != 0 or not folder.is_dir():
-        return 0
+    before = {folder: _identities(folder) for folder in _of_others(folders)}
+    try:
+        yield
+    finally:
+        for folder, known in before.items():
+            give_back(folder, known=known)
+
+
+def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) -> int:
+    """Give everything of root's below ``folder``, ``known`` aside, to its owner; return how many.
+
+    ``known`` holds paths with their inode numbers. A file with several names is left alone: one of
+    them may be outside, and who owns the folder may delete it anyway.
+    """
     owner = folder.stat()
-    if owner.st_uid == 0:
-        return 0
     changed = 0
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.join(parent, name)
-            with suppress(OSError):  # gone meanwhile, or a file system without owners
-                if os.lstat(path).st_uid == 0:
-                    os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
-                    changed += 1
+    for entry in _entries_of_root(str(folder), device=owner.st_dev):
+        is_shared = entry.status.st_nlink > 1 and not stat.S_ISDIR(entry.status.st_mode)
+        if is_shared or entry.identity in known:
+            continue
+        with suppress(OSError):  # gone meanwhile, or a file system without owners
+            os.chown(
+                entry.name, owner.st_uid, owner.st_gid, dir_fd=entry.folder, follow_symlinks=False
+            )
+            changed += 1
     return changed
 
 
@@ -37,10 +70,70 @@ def git_variables(folder: Path) -> dict[str, str]:
     that tree's configuration adds nothing to running its build.
     """
     tree = next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
-    if tree is None or tree.stat().st_uid == os.geteuid():
+    if tree is None:
+        return {}
+    if {tree.stat().st_uid, (tree / ".git").stat().st_uid} == {os.geteuid()}:
         return {}
     return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": "safe.directory",
         "GIT_CONFIG_VALUE_0": str(tree.resolve()),
     }
+
+
+def _of_others(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield the folders that belong to other users than root, each once, links resolved."""
+    if os.geteuid() != _ROOT:
+        return
+    seen: set[Path] = set()
+    for folder in folders:
+        try:
+            real = folder.resolve(strict=True)
+            is_others = real.is_dir() and real.stat().st_uid != _ROOT
+        except OSError:
+            continue
+        if is_others and real not in seen:
+            seen.add(real)
+            yield real
+
+
+def _identities(folder: Path) -> frozenset[tuple[str, int]]:
+    device = folder.stat().st_dev
+    return frozenset(entry.identity for entry in _entries_of_root(str(folder), device=device))
+
+
+def _entries_of_root(top: str, *, device: int) -> Iterator[_Entry]:
+    """Yield what belongs to root below ``top``, on this file system only, however deep."""
+    waiting = [top]
+    while waiting:
+        path = waiting.pop()
+        descriptor = _open_folder(path)
+        if descriptor is None:
+            continue
+        try:
+            with os.scandir(descriptor) as names:
+                for item in names:
+                    with suppress(OSError):
+                        status = item.stat(follow_symlinks=False)
+                        entry = _Entry(os.path.join(path, item.name), descriptor, item.name, status)
+                        if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
+                            waiting.append(entry.path)
+                        if status.st_uid == _ROOT:
+                            yield entry
+        except OSError:
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def _open_folder(path: str) -> int | None:
+    """Open a folder, unless its owner has put a link in the place of a part of its path."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with suppress(OSError):
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()) == path:
+            return descriptor
+    os.close(descriptor)
+    return None

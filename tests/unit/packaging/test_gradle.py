@@ -51,9 +51,18 @@ def test_home_is_named_because_the_jvm_does_not_ask_it(tmp_path: Path) -> None:
 
 
 def test_without_a_usable_home_the_runner_s_folder_is_taken(tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path / "nowhere"), "RUNNER_TEMP": "/runner", "TMPDIR": "/t"}
-    assert gradle_user_home(env) == Path("/runner/.gradle")
-    assert gradle_user_home({"TMPDIR": "/t"}) == Path("/t/.gradle")
+    runner = tmp_path / "runner"
+    env = {"HOME": str(tmp_path / "nowhere"), "RUNNER_TEMP": str(runner), "TMPDIR": "/t"}
+    assert gradle_user_home(env) == Path("/t/.gradle"), "an old runner names it without mounting it"
+    runner.mkdir()
+    assert gradle_user_home(env) == runner / ".gradle"
+
+
+def test_a_user_home_on_the_runner_s_machine_is_not_used_in_the_container(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "GRADLE_USER_HOME": "/home/runner-of-another-machine/.gradle"}
+    assert gradle_user_home(env) == tmp_path / ".gradle"
+    env["GRADLE_USER_HOME"] = str(tmp_path / "caches")
+    assert gradle_user_home(env) == tmp_path / "caches"
 
 
 @pytest.mark.parametrize("version", ["7.4", "8.10.2", "9.0.0"])

@@ -5,30 +5,88 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ign_deploy.packaging.ownership import git_variables, give_back
+import pytest
+
+from ign_deploy.packaging.ownership import git_variables, giving_back
 from ign_deploy.process import build_environment, run
 
 SOMEBODY = 12345
+is_root = os.geteuid() == 0
 
 
-def test_files_of_root_in_somebody_s_folder_are_given_to_somebody(tmp_path: Path) -> None:
-    (tmp_path / "build").mkdir()
-    (tmp_path / "build" / "made").touch()
-    (tmp_path / "outside").symlink_to("/etc/hostname")
-    if os.geteuid() != 0:  # another user can neither make such a folder nor leave such files
-        assert give_back(tmp_path) == 0
-        return
-    os.chown(tmp_path, SOMEBODY, SOMEBODY)
-    assert give_back(tmp_path) == 3
-    owners = {path: path.lstat().st_uid for path in tmp_path.rglob("*")}
-    assert set(owners.values()) == {SOMEBODY}
-    assert Path("/etc/hostname").stat().st_uid == 0
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A folder of somebody's with a file of theirs; of our own for those who can't give away."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    (folder / "source").touch()
+    if is_root:
+        for path in (folder, folder / "source"):
+            os.chown(path, SOMEBODY, SOMEBODY)
+    return folder
 
 
-def test_root_s_own_folder_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "made").touch()
-    assert give_back(tmp_path) == 0
-    assert give_back(tmp_path / "missing") == 0
+def owners(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.lstat().st_uid for path in folder.rglob("*")}
+
+
+def test_what_a_run_makes_in_somebody_s_folder_is_somebody_s(workspace: Path) -> None:
+    with giving_back([workspace, workspace]):
+        (workspace / "build" / "deep").mkdir(parents=True)
+        (workspace / "build" / "deep" / "made").touch()
+    expected = SOMEBODY if is_root else os.geteuid()
+    assert set(owners(workspace).values()) == {expected}
+
+
+def test_also_when_the_run_fails(workspace: Path) -> None:
+    def failing_run() -> None:
+        with giving_back([workspace]):
+            (workspace / "made").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        failing_run()
+    assert owners(workspace)["made"] == (SOMEBODY if is_root else os.geteuid())
+
+
+def test_what_was_root_s_before_stays_so(workspace: Path) -> None:
+    (workspace / "old").write_text("before")
+    (workspace / "replaced").touch()
+    with giving_back([workspace]):
+        with (workspace / "old").open("a") as stream:
+            stream.write(" and after")
+        (workspace / "new").touch()
+        (workspace / "new").replace(workspace / "replaced")
+    found = owners(workspace)
+    assert found["old"] == os.geteuid()
+    assert found["replaced"] == (SOMEBODY if is_root else os.geteuid())
+
+
+def test_links_are_not_followed(workspace: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (outside / "folder").mkdir(parents=True)
+    (outside / "file").touch()
+    with giving_back([workspace]):
+        (workspace / "to-file").symlink_to(outside / "file")
+        (workspace / "to-folder").symlink_to(outside / "folder")
+        (workspace / "second-name").hardlink_to(outside / "file")
+    assert {*owners(outside).values(), outside.stat().st_uid} == {os.geteuid()}
+    assert owners(workspace)["to-folder"] == (SOMEBODY if is_root else os.geteuid())
+
+
+def test_a_tree_deeper_than_any_stack_is_given_back(workspace: Path) -> None:
+    with giving_back([workspace]):
+        folder = workspace
+        for _ in range(1500):
+            folder = folder / "d"
+            folder.mkdir()
+    assert folder.stat().st_uid == (SOMEBODY if is_root else os.geteuid())
+
+
+def test_root_s_own_folder_and_missing_ones_are_left_alone(tmp_path: Path) -> None:
+    with giving_back([tmp_path, tmp_path / "missing", tmp_path / "made"]):
+        (tmp_path / "made").touch()
+    assert (tmp_path / "made").stat().st_uid == os.geteuid()
 
 
 def test_git_reads_a_working_tree_of_somebody_else(tmp_path: Path) -> None:
@@ -46,7 +104,14 @@ def test_git_reads_a_working_tree_of_somebody_else(tmp_path: Path) -> None:
     assert git_variables(folder) == {}
     assert git("init", "--quiet", "--initial-branch=main", str(tmp_path / "tree"))[0] == 0
     assert git_variables(folder) == {}  # our own
-    if os.geteuid() == 0:
+    if is_root:
         for path in (tmp_path / "tree", tmp_path / "tree" / ".git"):
             os.chown(path, SOMEBODY, SOMEBODY)
         assert git("rev-parse", "--show-prefix") == (0, ("project/",))
+
+
+def test_git_reads_a_tree_of_ours_whose_git_folder_is_somebody_else_s(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    if is_root:
+        os.chown(tmp_path / ".git", SOMEBODY, SOMEBODY)
+    assert bool(git_variables(tmp_path)) == is_root
