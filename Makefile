@@ -22,6 +22,7 @@ test: setup ## run all tests
 
 .PHONY: lint
 lint: setup ## style, types, import contract, YAML, workflows, Dockerfile
+	@tools/setup.sh lint
 	@tools/lint.sh
 
 .PHONY: format
@@ -44,5 +45,6 @@ lock: setup ## write both lock files anew (UPGRADE=1: newest versions)
 .PHONY: clean
 clean: ## remove what the commands above made
 	rm -rf .venv demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf tools/node_modules
 	rm -rf examples/*/build examples/*/.gradle examples/*/*/build
 	find ign_deploy tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

