@@ -132,11 +132,11 @@ def test_a_bad_module_is_explained_and_nothing_is_made_of_it(workshop: Workshop,
     content, words, exit_code = ROWS[row]
     (workshop.folder / "bad.modl").write_bytes(content())
     before = workshop.tree()
-    explained(workshop.release(path="bad.modl").must(exit_code), *words)
+    explained(workshop.call("module", "bad.modl", *KEY).must(exit_code), *words)
     lost_nothing(workshop, before)
     # A version is no reason not to sign, and a pointer is told by `package` only.
     if row not in ("version of no gateway", "Git LFS pointer"):
-        explained(workshop.run("sign", "bad.modl", *KEY).must(5), *words)
+        explained(workshop.call("sign", "bad.modl", *KEY).must(5), *words)
     lost_nothing(workshop, before)
 
 
@@ -148,7 +148,7 @@ def test_every_command_that_reads_a_module_explains_it(
     content, words, exit_code = ROWS[row]
     (workshop.folder / "bad.modl").write_bytes(content())
     before = workshop.tree()
-    explained(workshop.run(command, "bad.modl").must(exit_code), *words)
+    explained(workshop.call(command, "bad.modl").must(exit_code), *words)
     lost_nothing(workshop, before)
 
 
@@ -157,7 +157,7 @@ def test_a_missing_file_and_a_folder_are_no_modules(workshop: Workshop, command:
     (workshop.folder / "empty").mkdir()
     key = KEY if command in ("sign", "module") else ()
     for path in ("nowhere.modl", "empty"):
-        result = workshop.run(command, path, *key)
+        result = workshop.call(command, path, *key)
         assert result.exit_code in (3, 5)
         explained(result.must(result.exit_code), path)
 
@@ -165,7 +165,7 @@ def test_a_missing_file_and_a_folder_are_no_modules(workshop: Workshop, command:
 def test_an_unsigned_module_is_neither_verified_nor_published(workshop: Workshop) -> None:
     before = workshop.tree()
     for command in (("verify",), ("upload",), ("module", "--skip-signing")):
-        result = workshop.run(command[0], MODULE, *command[1:]).must(5)
+        result = workshop.call(command[0], MODULE, *command[1:]).must(5)
         explained(result, MODULE, "not signed")
         lost_nothing(workshop, before)
 

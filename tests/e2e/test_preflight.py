@@ -34,7 +34,7 @@ def no_java(workshop: Workshop) -> dict[str, str]:
 
 
 def codes(workshop: Workshop, *arguments: str, **env: str) -> tuple[int, list[str]]:
-    result = workshop.run(*arguments, "--json", env=env)
+    result = workshop.call(*arguments, "--json", env=env)
     findings = result.document["error"]["findings"]
     assert all(finding["hint"] for finding in findings)
     return result.exit_code, [finding["code"] for finding in findings]
@@ -155,11 +155,11 @@ def test_an_environment_that_is_ready_says_what_was_checked(
 def test_only_what_was_chosen_is_validated(workshop: Workshop, project: Path) -> None:
     bad = ("--repository-url", "missing/parent/shelf", "--version", "x")
     env = no_java(workshop)
-    workshop.run("validate-env", project, "--signing", *KEY, *bad, env=env).must(0)
-    workshop.run("validate-env", project, "--repository", env=env).must(0)
-    workshop.run("validate-env", project, "--repository", *bad, env=env).must(6)
-    workshop.run("validate-env", project, "--signing", env=env).must(4)
-    workshop.run("validate-env", project, "--packaging", env=env).must(3)
+    workshop.call("validate-env", project, "--signing", *KEY, *bad, env=env).must(0)
+    workshop.call("validate-env", project, "--repository", env=env).must(0)
+    workshop.call("validate-env", project, "--repository", *bad, env=env).must(6)
+    workshop.call("validate-env", project, "--signing", env=env).must(4)
+    workshop.call("validate-env", project, "--packaging", env=env).must(3)
 
 
 def test_everything_is_validated_without_a_choice(workshop: Workshop, project: Path) -> None:

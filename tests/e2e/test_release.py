@@ -132,7 +132,7 @@ def test_the_asked_version_passes_however_it_is_written(workshop: Workshop) -> N
 def test_json_is_one_document_on_stdout_also_after_a_failure(
     workshop: Workshop, arguments: tuple[str, ...]
 ) -> None:
-    result = workshop.run(*arguments, "--json")
+    result = workshop.call(*arguments, "--json")
     document = result.document
     if result.exit_code and "error" in document:
         assert document["result"] == "failed"
@@ -156,7 +156,7 @@ def test_a_dry_run_changes_nothing_on_disk(workshop: Workshop, arguments: tuple[
     if "signed.modl" in arguments:
         workshop.signed().rename(workshop.folder / "signed.modl")
     before = workshop.tree()
-    result = workshop.run(*arguments, "--dry-run", "--json").must(0)
+    result = workshop.call(*arguments, "--dry-run", "--json").must(0)
     assert result.document["result"] == "dry-run"
     assert workshop.tree() == before
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ign_deploy.cli import run_cli as run_in_this_process
 from tests.support.identities import pem_files, self_signed
 from tests.support.modules import build_module
 from tests.support.releases import tree
@@ -84,6 +87,20 @@ class Workshop:
     ) -> Result:
         """Run a command here."""
         return run_cli(*arguments, cwd=self.folder, env=env, conditions=conditions)
+
+    def call(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
+        """Run a command in this very process: ten times as fast, for tables with many rows."""
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(self.folder),
+            contextlib.redirect_stdout(stdout),
+            contextlib.redirect_stderr(stderr),
+        ):
+            exit_code = run_in_this_process(
+                ["ign-deploy", *map(str, arguments)],
+                {**clean_environment(self.folder), **(env or {})},
+            )
+        return Result(exit_code, stdout.getvalue(), stderr.getvalue())
 
     def release(
         self, *arguments: str | Path, path: str | Path = MODULE, **more: Mapping[str, Any]

@@ -51,10 +51,12 @@ def _start_again_without_power(conditions: dict[str, Any]) -> None:
 
 def _kill_at(step: int, below: str) -> None:
     left = step
+    below = str(Path(below).absolute())
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal left
-        if event in _EVENTS and str(arguments[0]).startswith(below):
+        name = arguments[0] if event in _EVENTS else None
+        if isinstance(name, str) and str(Path(name).absolute()).startswith(below):
             left -= 1
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
