@@ -12,7 +12,9 @@ from ign_deploy.cli.render import certificate_lines
 from ign_deploy.cli.session import Session
 
 
-@click.command("generate-certificate")
+@click.command(
+    "generate-certificate", short_help="Make a signing key and a self-signed certificate."
+)
 @click.option("--common-name", required=True, help="The name on the certificate: your company.")
 @click.option("--organization", default="", help="The organization on the certificate.")
 @click.option(

@@ -12,7 +12,7 @@ from ign_deploy.pipeline.preflight import Check, run_checks
 from ign_deploy.pipeline.ready import packaging_checks, repository_check, signing_check
 
 
-@click.command("validate-env")
+@click.command("validate-env", short_help="Check that a release could start.")
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("--packaging", is_flag=True, help="Check build files, Java, Gradle or Maven.")
 @click.option("--signing", is_flag=True, help="Check key, certificates, passwords and alias.")

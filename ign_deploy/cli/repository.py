@@ -69,7 +69,7 @@ def upload_command(session: Session, file: Path) -> None:
     session.answer(_publication_document(publication), _describe_publication(publication))
 
 
-@click.command("download")
+@click.command("download", short_help="Fetch a module by id or name, verified.")
 @click.argument("name")
 @click.option("-v", "--version", "wanted", metavar="TEXT", help="The version.  [default: newest]")
 @settings_options("output_dir", "repository_url", "trust_anchor")
@@ -113,7 +113,7 @@ def download_command(session: Session, name: str, wanted: str | None) -> None:
     session.answer(document, "\n".join(lines + certificate_lines(module.certificate)))
 
 
-@click.command("list-modules")
+@click.command("list-modules", short_help="List the published modules.")
 @click.option(
     "-s",
     "--search",

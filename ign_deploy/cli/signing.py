@@ -67,7 +67,7 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
     session.answer({"result": result, "modules": documents}, "\n".join(lines))
 
 
-@click.command("verify")
+@click.command("verify", short_help="Check that a signature covers every file.")
 @_FILES
 @settings_options("trust_anchor")
 @common_options
@@ -112,7 +112,7 @@ def verify_command(session: Session, files: tuple[Path, ...]) -> None:
         click.get_current_context().exit(VerificationError.exit_code)
 
 
-@click.command("inspect")
+@click.command("inspect", short_help="Show what is in a module and who signed it.")
 @click.argument("file", type=click.Path(path_type=Path))
 @common_options
 def inspect_command(session: Session, file: Path) -> None:
