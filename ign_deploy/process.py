@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SUPERVISOR = Path(__file__).with_name("process_supervisor.py")
-MAX_LINE = 8 * 1024
+# More than a log shows of a line (8 KiB): a secret that stands where a log cuts is still whole when
+# secrets are looked for.
+MAX_LINE = 32 * 1024
 CUT_MARK = " [line cut]"
 _READ_SIZE = 64 * 1024
 # The supervisor gives up after 10 s; then its parent gives up on it.
@@ -81,7 +83,7 @@ def run(
     """Run ``command`` to its end, hand each line of its output to ``on_line``; leave nothing alive.
 
     Standard input is empty; standard error is merged into the output. Lines come without their
-    ending, decoded as UTF-8 with replacements, cut at 8 KiB; control sequences are still in them.
+    ending, decoded as UTF-8 with replacements, cut at 32 KiB; control sequences are still in them.
     ``on_silence`` is called after each second without output.
     When the command has ended, when ``timeout`` (seconds) is over (ProcessTimeout), or when
     ``on_line`` raises, every process it started, daemons included, gets TERM and, ``grace``

@@ -70,6 +70,8 @@ class Runner:
     command: Sequence[str] = (sys.executable, "-I", str(ROOT / "entrypoint.py"))
     timeout: float = 300.0
     """Seconds."""
+    started_in: Path | None = None
+    """The container's working folder, the workspace by default."""
 
     @property
     def workspace(self) -> Path:
@@ -82,7 +84,7 @@ class Runner:
         child = subprocess.run(
             list(self.command),
             env=environment,
-            cwd=self.workspace,
+            cwd=self.started_in or self.workspace,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
