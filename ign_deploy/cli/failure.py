@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
+from ign_deploy.ci.host import Host
 from ign_deploy.cli.door import is_action
 from ign_deploy.cli.session import Session, open_bare_session
-from ign_deploy.errors import ConfigurationError, IgnDeployError, VerificationError
+from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.module.findings import Finding, Severity
-from ign_deploy.pipeline.story import shown_path
+from ign_deploy.pipeline.story import problem_findings
 
 
 def failure_document(problem: IgnDeployError) -> dict[str, Any]:
@@ -46,26 +46,16 @@ def report_failure(session: Session, problem: IgnDeployError) -> int:
 def answer_failure(session: Session, problem: IgnDeployError) -> None:
     """Hand the failure to programs; what else goes wrong then must not hide it."""
     try:
+        if not session.pages:
+            write_failure(session, problem)
         session.answer(failure_document(problem), "")
     except IgnDeployError as second:
         session.reporter.warning(second.message)
 
 
-def problem_findings(problem: IgnDeployError) -> tuple[tuple[Finding, str], ...]:
-    """Return the error as findings, each with its file: its own, or itself as one."""
-    if isinstance(problem, VerificationError) and problem.findings:
-        file = shown_path(Path(problem.file)) if problem.file else ""
-        return tuple((finding, file) for finding in problem.findings)
-    if problem.causes:
-        return tuple(one for inner in problem.causes for one in problem_findings(inner))
-    return ((Finding(problem.code, Severity.ERROR, problem.message, "", problem.hint), ""),)
-
-
 def report_early_failure(problem: IgnDeployError, *, env: Mapping[str, str], as_json: bool) -> int:
     """Tell of an error in the settings themselves, before there is a session."""
-    session = open_bare_session(env, as_json=as_json)
-    write_failure(session, problem)
-    return report_failure(session, problem)
+    return report_failure(open_bare_session(env, as_json=as_json), problem)
 
 
 def report_usage(
@@ -121,12 +111,14 @@ def report_bug(session: Session, problem: Exception) -> int:
 
 
 def write_failure(session: Session, problem: IgnDeployError) -> None:
-    """Put the failure on the run's page, where no stage came far enough to do so."""
+    """Put the failure on the run's page, where no stage has done so."""
+    if session.host is not Host.GITHUB:
+        return
     from ign_deploy.ci.outputs import write_summary
     from ign_deploy.ci.summary import Located, Summary, render_summary
 
     summary = Summary(
-        headline="Not released",
+        headline="The run failed",
         succeeded=False,
         error=problem.message,
         hint=problem.hint,

@@ -9,13 +9,13 @@ from typing import Any
 from ign_deploy.ci.host_files import workspace_of, write_host_files
 from ign_deploy.ci.outputs import write_outputs, write_summary
 from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
-from ign_deploy.cli.failure import failure_document, problem_findings
+from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.render import descriptor_document, json_text
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.files import write_atomically
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
-from ign_deploy.pipeline.story import ModuleRecord, Story
+from ign_deploy.pipeline.story import ModuleRecord, Story, problem_findings
 
 RESULT_FILE = "ign-deploy-result.json"
 _HEADLINES = {
@@ -41,6 +41,7 @@ def report_outcome(
     summary = run_summary(story, result=result, problem=problem)
     _write_host_files(session, outputs, summary)
     page = render_summary(summary, masker=session.masker)
+    session.pages.append(page)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)
     if problem is None:
         session.answer(document, _text(story, result), outputs=outputs)

@@ -38,6 +38,8 @@ class Session:
     verbose: bool
     told: set[Finding] = field(default_factory=set)
     """What the reporter was told before the run failed, so that nobody reads it twice."""
+    pages: list[str] = field(default_factory=list)
+    """The summaries that were written for the run's page."""
 
     @property
     def settings(self) -> Settings:
