@@ -101,4 +101,9 @@ def run_cli(argv: Sequence[str], env: Mapping[str, str]) -> int:
     except SystemExit as end:
         # How click ends when the reader of the help text has left.
         return end.code if isinstance(end.code, int) else 1
+    except Exception as bug:  # noqa: BLE001 - a bug outside of any command still gets a clear end
+        from ign_deploy.cli.failure import report_bug
+        from ign_deploy.cli.session import open_bare_session
+
+        return report_bug(open_bare_session(env, as_json="--json" in arguments), bug)
     return code if isinstance(code, int) else 0

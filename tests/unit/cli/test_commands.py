@@ -1,0 +1,280 @@
+"""The command line as such: help, mistakes, mounting, pipes, signals, colours and progress."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from ign_deploy import __version__
+from ign_deploy.cli import deployment_cli, run_cli
+from ign_deploy.cli import repository as repository_commands
+from tests.support.cli import KEY, MODULE, Workshop, clean_environment, make_workshop
+from tests.support.modules import build_module
+
+COMMANDS = tuple(deployment_cli.list_commands(click.Context(deployment_cli)))
+PROGRAM = (sys.executable, "-I", "-m", "ign_deploy")
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Workshop:
+    """A working folder with a key and a module."""
+    return make_workshop(tmp_path)
+
+
+@click.group()
+@click.pass_context
+def ign(ctx: click.Context) -> None:
+    """Another program, with an object of its own."""
+    ctx.obj = {"PATH": 7, "own": object()}
+
+
+ign.add_command(deployment_cli)
+
+
+def mounted(workshop: Workshop, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the other program as a process of its own."""
+    code = "import click; from ign_deploy.cli import deployment_cli as c\n"
+    code += "g = click.Group('ign', commands=[c]); g.main(obj={'debug': True}, prog_name='ign')"
+    return subprocess.run(
+        [sys.executable, "-I", "-c", code, *arguments],
+        cwd=workshop.folder,
+        env={**clean_environment(workshop.folder), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def on_terminal(workshop: Workshop, *arguments: str, **env: str) -> tuple[int, str]:
+    """Run a command whose stderr is a terminal; return its exit code and what that shows."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=workshop.folder,
+        env={**clean_environment(workshop.folder), "TERM": "xterm-256color", **env},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while block := os.read(ours, 65536):
+            shown += block
+    except OSError:
+        pass  # how a terminal ends on Linux
+    os.close(ours)
+    return child.wait(timeout=60), shown.decode()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(deployment_cli, [command, "--help"], obj={})
+    assert result.exit_code == 0
+    assert f"deploy {command}" in result.stdout
+    for option in ("--json", "--verbose", "--no-color", "--config", "--env-file"):
+        assert option in result.stdout
+
+
+def test_the_help_lists_every_command(workshop: Workshop) -> None:
+    for arguments in (("--help",), ("-h",), ()):
+        shown = workshop.call(*arguments).must(0).stdout
+        assert all(f"\n  {command} " in shown for command in COMMANDS)
+
+
+def test_the_version_is_told_by_both_doors(workshop: Workshop) -> None:
+    assert workshop.run("--version").must(0).stdout == f"ign-deploy, version {__version__}\n"
+    assert workshop.call("--version").must(0).stdout == f"ign-deploy, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("modul", "module"), ("list", "list-modules"), ("verfy", "verify"), ("downlaod", "download")],
+)
+def test_a_misspelt_command_gets_a_suggestion(workshop: Workshop, typed: str, meant: str) -> None:
+    result = workshop.call(typed).must(2)
+    assert f"No such command '{typed}'" in result.stderr
+    assert (f"Did you mean '{meant}'?" in result.stderr) == (typed != "list")
+
+
+def test_a_misspelt_option_gets_a_suggestion(workshop: Workshop) -> None:
+    result = workshop.call("module", "--repositry-url", "x").must(2)
+    assert "--repository-url" in result.stderr
+
+
+def test_secrets_are_no_options() -> None:
+    for name in COMMANDS:
+        command = deployment_cli.get_command(click.Context(deployment_cli), name)
+        assert command is not None
+        assert not [each.name for each in command.params if "password" in str(each.name)]
+
+
+def test_it_mounts_into_another_program() -> None:
+    result = CliRunner().invoke(ign, ["deploy", "module", "--help"])
+    assert result.exit_code == 0
+    assert "ign deploy module" in result.stdout
+
+
+def test_mounted_it_takes_the_environment_of_the_process(workshop: Workshop) -> None:
+    env = {"DEPLOYMENT_OUTPUT_DIR": "from-env", "SOURCE_DATE_EPOCH": "0"}
+    assert mounted(workshop, "deploy", "sign", MODULE, *KEY, **env).returncode == 0
+    assert (workshop.folder / "from-env" / "pump.modl").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (("verify", MODULE), 5),
+        (("verify",), 2),
+        (("sign", MODULE), 4),
+        (("download", "x"), 6),
+        (("inspect", MODULE), 0),
+    ],
+)
+def test_mounted_it_ends_with_its_own_exit_codes(
+    workshop: Workshop, arguments: tuple[str, ...], exit_code: int
+) -> None:
+    result = mounted(workshop, "deploy", *arguments)
+    assert result.returncode == exit_code
+    assert "Traceback" not in result.stderr
+
+
+def break_the_listing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError("the value s3cret")
+
+    monkeypatch.setattr(repository_commands, "open_configured_repository", broken)
+
+
+def test_a_bug_ends_with_1_and_without_a_traceback(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_the_listing(monkeypatch)
+    result = workshop.call("list-modules", "--json").must(1)
+    assert "internal error in ign-deploy (ZeroDivisionError at test_commands.py:" in result.stderr
+    assert "--verbose" in result.stderr
+    assert "s3cret" not in result.stderr
+    assert result.document["error"]["exit_code"] == 1
+
+
+def test_a_bug_is_shown_whole_on_request_but_for_secrets(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_the_listing(monkeypatch)
+    env = {"MODULE_SIGNING_PASSWORD": "s3cret"}
+    result = workshop.call("list-modules", "--verbose", env=env)
+    assert result.exit_code == 1
+    assert "| Traceback (most recent call last):" in result.stderr
+    assert "ZeroDivisionError: the value ***" in result.stderr
+
+
+def test_a_password_such_as_true_does_not_break_the_json(workshop: Workshop) -> None:
+    for password in ("true", "2", '"', "result", "["):
+        result = workshop.call(
+            "inspect", MODULE, "--json", env={"MODULE_SIGNING_PASSWORD": password}
+        )
+        assert result.must(0).document["status"]
+
+
+def test_json_holds_nothing_that_a_runner_executes(workshop: Workshop) -> None:
+    name = "##[add-path]/evil ##[set-env name=a]b"
+    build_module(workshop.folder / MODULE, texts={"name": name})
+    result = workshop.call("inspect", MODULE, "--json").must(0)
+    assert "##[" not in result.stdout
+    assert result.document["module"]["name"] == name
+
+
+def test_text_of_a_module_is_harmless_on_a_terminal(workshop: Workshop) -> None:
+    build_module(workshop.folder / MODULE, texts={"name": "a\n::set-output name=x::y ##[x]"})
+    shown = workshop.call("inspect", MODULE).must(0).stdout
+    assert "\n::" not in shown
+    assert "##[" not in shown
+
+
+def test_what_no_encoding_can_say_is_escaped(workshop: Workshop) -> None:
+    build_module(workshop.folder / MODULE, texts={"name": "Pümpe"})
+    result = workshop.run("inspect", MODULE, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert "P" in result.must(0).stdout
+    os.rename(workshop.folder / MODULE, os.fsencode(workshop.folder) + b"/\xff.modl")
+    result = workshop.run("inspect", os.fsdecode(b"\xff.modl")).must(0)
+    assert "\\udcff.modl" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["inspect", "--help"])
+def test_a_reader_who_leaves_is_no_error(workshop: Workshop, command: str) -> None:
+    arguments = [command, MODULE] if command == "inspect" else [command]
+    reader, writer = os.pipe()
+    os.close(reader)
+    child = subprocess.run(
+        [*PROGRAM, *arguments],
+        cwd=workshop.folder,
+        env=clean_environment(workshop.folder),
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert child.stderr == b""
+    assert child.returncode == (0 if command == "inspect" else 1)
+
+
+def test_without_a_reader_of_the_log_it_stops_quietly_and_leaves_nothing(
+    workshop: Workshop,
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    child = subprocess.run(
+        [*PROGRAM, "module", MODULE, *KEY],
+        cwd=workshop.folder,
+        env=clean_environment(workshop.folder),
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        check=False,
+    )
+    os.close(writer)
+    assert child.returncode == 128 + signal.SIGPIPE
+    assert child.stdout == b""
+    assert not workshop.repository.exists()
+
+
+def test_ctrl_c_is_said_in_one_line(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(repository_commands, "open_configured_repository", interrupted)
+    result = workshop.call("list-modules").must(130)
+    assert result.stderr.strip() == "stopped by the user"
+
+
+def test_a_terminal_gets_a_progress_bar_and_colours(workshop: Workshop) -> None:
+    build_module(workshop.folder / MODULE, files={"doc/big.png": os.urandom(1 << 20)})
+    exit_code, shown = on_terminal(workshop, "sign", MODULE, *KEY)
+    assert exit_code == 0
+    assert "signing pump.unsigned.modl" in shown
+    assert "100%" in shown
+    piped = workshop.run("sign", MODULE, *KEY).must(0)
+    assert "signing" not in piped.stderr
+    assert "\x1b" not in piped.stderr
+
+
+def test_colours_can_be_refused(workshop: Workshop) -> None:
+    red = "\x1b[1;31m"
+    assert red in on_terminal(workshop, "verify", MODULE)[1]
+    assert red not in on_terminal(workshop, "verify", MODULE, "--no-color")[1]
+    assert red not in on_terminal(workshop, "verify", MODULE, NO_COLOR="1")[1]
+    assert red not in on_terminal(workshop, "verify", MODULE, TERM="dumb")[1]
+    assert red not in on_terminal(workshop, "verify", MODULE, CI="true")[1]
+
+
+def test_the_program_never_raises(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workshop.folder)
+    for arguments in ([""], ["--"], ["--json"], ["\0"], ["module", "\0"], ["sign", ""]):
+        assert run_cli(["ign-deploy", *arguments], {"PATH": "/usr/bin"}) != 0
