@@ -1,0 +1,250 @@
+"""Settings: where each value comes from, and that no secret is ever shown."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
+from tests.support.identities import pem_key, rsa_key
+
+SECRET = "hunter2-hunter2"
+
+
+def resolve(
+    folder: Path,
+    env: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+    **more: bool | Path,
+) -> Resolved:
+    """Resolve the settings as a command in the folder would."""
+    return Inputs(
+        env=env or {},
+        flags=flags or {},
+        folder=folder,
+        use_action_inputs=bool(more.get("action", False)),
+        config_file=path_or_none(more.get("config_file")),
+        env_file=path_or_none(more.get("env_file")),
+    ).resolve()
+
+
+def path_or_none(value: object) -> Path | None:
+    return value if isinstance(value, Path) else None
+
+
+def config(folder: Path, text: str, name: str = "ign-deploy.toml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_every_layer_wins_over_the_one_below_and_says_where_it_is(tmp_path: Path) -> None:
+    env_file = tmp_path / "my.env"
+    env_file.write_text("MODULE_REPOSITORY_URL=from-env-file\n")
+    path = config(tmp_path, 'repository-url = "from-config"\n')
+    env = {"MODULE_REPOSITORY_URL": "from-env"}
+    inputs = {**env, "INPUT_REPOSITORY-URL": "from-input"}
+    flags = {"repository_url": "from-flag"}
+    cases = [
+        (resolve(tmp_path / "elsewhere"), "", "the default"),
+        (resolve(tmp_path), "from-config", f"repository-url in {path}"),
+        (
+            resolve(tmp_path, env_file=env_file),
+            "from-env-file",
+            f"MODULE_REPOSITORY_URL in {env_file}",
+        ),
+        (resolve(tmp_path, env, env_file=env_file), "from-env", "MODULE_REPOSITORY_URL"),
+        (resolve(tmp_path, inputs), "from-env", "MODULE_REPOSITORY_URL"),
+        (resolve(tmp_path, inputs, action=True), "from-input", "input repository-url"),
+        (resolve(tmp_path, inputs, flags, action=True), "from-flag", "--repository-url"),
+    ]
+    for resolved, value, origin in cases:
+        assert resolved.settings.repository_url == value
+        assert resolved.origin("repository_url") == origin
+
+
+def test_the_name_that_users_know_wins_over_ours(tmp_path: Path) -> None:
+    env = {"IGN_DEPLOY_CERT_PATH": "ours", "MODULE_SIGNING_CERT_PATH": "known"}
+    assert resolve(tmp_path, env).settings.cert_path == "known"
+    assert resolve(tmp_path, {"IGN_DEPLOY_CERT_PATH": "ours"}).settings.cert_path == "ours"
+
+
+def test_every_setting_can_come_from_the_environment_and_an_input(tmp_path: Path) -> None:
+    for name, field, _ in Settings.names():
+        value = {bool: "true", int: "7"}.get(field.annotation or str, "modl")
+        from_env = resolve(tmp_path, {f"IGN_DEPLOY_{name.upper()}": value})
+        assert from_env.origin(name) == f"IGN_DEPLOY_{name.upper()}"
+        variable = f"INPUT_{name.replace('_', '-').upper()}"
+        from_input = resolve(tmp_path, {variable: value}, action=True)
+        assert from_input.origin(name) == f"input {name.replace('_', '-')}"
+        assert getattr(from_env.settings, name) == getattr(from_input.settings, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("1", True), ("True", True), (" yes\n", True), ("false", False), ("0", False)],
+)
+def test_switches_are_read_from_text(tmp_path: Path, text: str, value: bool) -> None:
+    assert resolve(tmp_path, {"IGN_DEPLOY_DRY_RUN": text}).settings.dry_run is value
+    assert resolve(tmp_path, {"INPUT_DRY-RUN": text}, action=True).settings.dry_run is value
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n"])
+def test_an_empty_text_is_unset(tmp_path: Path, text: str) -> None:
+    config(tmp_path, 'dry-run = true\nversion = "1.2.3"\n')
+    env = {"IGN_DEPLOY_DRY_RUN": text, "INPUT_DRY-RUN": text, "INPUT_VERSION": text}
+    settings = resolve(tmp_path, env, action=True).settings
+    assert settings.dry_run is True
+    assert settings.version == "1.2.3"
+
+
+def test_a_switch_that_is_off_wins_over_a_weaker_one_that_is_on(tmp_path: Path) -> None:
+    env = {"IGN_DEPLOY_DRY_RUN": "true", "INPUT_DRY-RUN": "false"}
+    assert resolve(tmp_path, env, action=True).settings.dry_run is False
+
+
+def test_lists_stand_one_a_line_or_with_commas(tmp_path: Path) -> None:
+    tags = ("a", "b c", "d")
+    assert resolve(tmp_path, {"IGN_DEPLOY_TAGS": "a, b c,\n\nd"}).settings.tags == tags
+    assert resolve(tmp_path, flags={"tags": ("a,b c", "d")}).settings.tags == tags
+    config(tmp_path, 'tags = ["a", "b c", "d"]\ntrust-anchor = ["x,y.pem"]\n')
+    assert resolve(tmp_path).settings.tags == tags
+    assert resolve(tmp_path).settings.trust_anchor == ("x,y.pem",)
+
+
+def test_a_line_feed_at_the_end_is_no_part_of_a_value_but_of_a_password(tmp_path: Path) -> None:
+    env = {"INPUT_VERSION": "1.2.3\n", "MODULE_SIGNING_PASSWORD": " blank \n"}
+    settings = resolve(tmp_path, env, action=True).settings
+    assert settings.version == "1.2.3"
+    assert settings.signing_password.get_secret_value() == " blank \n"
+
+
+@pytest.mark.parametrize(
+    ("env", "origin"),
+    [
+        ({"IGN_DEPLOY_DRY_RUN": SECRET}, "IGN_DEPLOY_DRY_RUN"),
+        ({"IGN_DEPLOY_BUILD_TIMEOUT": SECRET}, "IGN_DEPLOY_BUILD_TIMEOUT"),
+        ({"IGN_DEPLOY_BUILD_TIMEOUT": "-5"}, "IGN_DEPLOY_BUILD_TIMEOUT"),
+        ({"IGN_DEPLOY_BUILD_TIMEOUT": "0"}, "IGN_DEPLOY_BUILD_TIMEOUT"),
+        ({"IGN_DEPLOY_FORMAT": SECRET}, "IGN_DEPLOY_FORMAT"),
+    ],
+)
+def test_a_wrong_value_is_named_by_its_place_and_not_repeated(
+    tmp_path: Path, env: dict[str, str], origin: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(tmp_path, env)
+    assert origin in caught.value.message
+    assert caught.value.hint
+    assert SECRET not in caught.value.message + caught.value.hint
+    assert caught.value.__cause__ is None
+
+
+def test_all_wrong_values_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(tmp_path, {"IGN_DEPLOY_FORMAT": "tar", "IGN_DEPLOY_DRY_RUN": "perhaps"})
+    assert "IGN_DEPLOY_FORMAT" in caught.value.message
+    assert "IGN_DEPLOY_DRY_RUN" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("signing-password = 'x'", "holds the secret setting 'signing-password'"),
+        ("key_password = 'x'", "holds the secret setting 'key_password'"),
+        ("repositry-url = 'x'", "unknown setting 'repositry-url'"),
+        ("version = 1.2", "version in "),
+        ("version = ", "isn't valid TOML"),
+        ("output-dir = 'a\\u0000b'", "isn't valid TOML"),
+        ('output-dir = "a\\u0000b"', "NUL"),
+        ("dry-run = 'perhaps'", "dry-run in "),
+        ("tags = [1]", "tags in "),
+    ],
+)
+def test_a_wrong_config_file_is_explained(tmp_path: Path, text: str, message: str) -> None:
+    if text.startswith("output-dir = 'a"):
+        text = "output-dir = 'a"
+    config(tmp_path, text)
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(tmp_path)
+    assert message in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["missing.toml", ".", "huge.toml", "latin.toml"])
+def test_a_config_file_that_can_not_be_read_is_explained(tmp_path: Path, name: str) -> None:
+    (tmp_path / "huge.toml").write_bytes(b"#" * ((1 << 20) + 1))
+    (tmp_path / "latin.toml").write_bytes(b"notes = '\xff'")
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(tmp_path, config_file=tmp_path / name)
+    assert str(tmp_path / name) in caught.value.message
+
+
+def test_the_own_file_wins_over_pyproject(tmp_path: Path) -> None:
+    config(tmp_path, "[tool.ign-deploy]\nversion = '1.0.0'\n", "pyproject.toml")
+    assert resolve(tmp_path).settings.version == "1.0.0"
+    config(tmp_path, "version = '2.0.0'\n")
+    assert resolve(tmp_path).settings.version == "2.0.0"
+
+
+@pytest.mark.parametrize("text", ["", "tool = 3\n", "[tool.other]\nx = 1\n", "[project]\n"])
+def test_somebody_else_s_pyproject_says_nothing(tmp_path: Path, text: str) -> None:
+    config(tmp_path, text, "pyproject.toml")
+    assert resolve(tmp_path).settings == Settings()
+
+
+def test_a_pyproject_that_means_us_but_is_no_table_is_refused(tmp_path: Path) -> None:
+    config(tmp_path, "[tool]\nign-deploy = 'x'\n", "pyproject.toml")
+    with pytest.raises(ConfigurationError, match="no table"):
+        resolve(tmp_path)
+
+
+def test_an_env_file_is_taken_literally(tmp_path: Path) -> None:
+    path = tmp_path / "my.env"
+    path.write_text("export IGN_DEPLOY_NOTES='$HOME ${X}'\nMODULE_SIGNING_PASSWORD=a#b\n")
+    settings = resolve(tmp_path, {"X": "y"}, env_file=path).settings
+    assert settings.notes == "$HOME ${X}"
+    assert settings.signing_password.get_secret_value() == "a#b"
+    with pytest.raises(ConfigurationError, match=r"no file .*missing"):
+        resolve(tmp_path, env_file=tmp_path / "missing")
+
+
+def test_no_env_file_is_read_unless_asked_for(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("IGN_DEPLOY_VERSION=1.2.3\n")
+    assert resolve(tmp_path).settings.version == ""
+
+
+def test_a_secret_is_in_no_representation(tmp_path: Path) -> None:
+    env = {"MODULE_SIGNING_PASSWORD": SECRET, "IGN_DEPLOY_KEY_PASSWORD": SECRET + "2"}
+    resolved = resolve(tmp_path, env)
+    assert (
+        SECRET not in repr(resolved) + str(resolved.settings) + resolved.settings.model_dump_json()
+    )
+    assert set(resolved.secrets()) == {SECRET, SECRET + "2"}
+
+
+def test_key_material_is_secret_but_a_path_is_not(tmp_path: Path) -> None:
+    key = pem_key(rsa_key())
+    encoded = base64.b64encode(key).decode()
+    there = tmp_path / "key"
+    there.write_bytes(key)
+    secret = [key.decode(), encoded, "\n".join([encoded[:76], encoded[76:]]), encoded[:100]]
+    for value in secret:
+        assert resolve(tmp_path, {"MODULE_SIGNING_KEY_PATH": value}).secrets() == (value.strip(),)
+    for value in (str(there), "keys/missing.pem", "/run/secrets/key", "~/signing.p12", "key"):
+        assert resolve(tmp_path, {"MODULE_SIGNING_KEY_PATH": value}).secrets() == ()
+
+
+def test_secrets_are_found_before_the_settings_are_understood() -> None:
+    env = {
+        "MODULE_SIGNING_PASSWORD": SECRET,
+        "INPUT_KEY-PASSWORD": "other",
+        "IGN_DEPLOY_KEYSTORE": "A" * 100,
+        "MODULE_SIGNING_CERT_PATH": "signing.cert.pem",
+        "INPUT_VERSION": "1.2.3",
+    }
+    assert set(given_secrets(env)) == {SECRET, "other", "A" * 100}
