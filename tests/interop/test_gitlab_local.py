@@ -10,9 +10,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from defusedxml.ElementTree import fromstring
 
-from tests.support.identities import pem_files, self_signed
+from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.modules import module_files
 from tests.support.node import BIN, ROOT, TOOLS, run_node
 
@@ -53,7 +54,20 @@ def project(tmp_path: Path) -> Path:
     (folder / "templates").mkdir()
     shutil.copy(COMPONENT, folder / "templates")
     key, certificate = self_signed()
-    pem_files(tmp_path, key, (certificate,))
+    file_variables = {
+        "MODULE_SIGNING_KEY_PATH": pem_key(key, password=PASSWORD),
+        "MODULE_SIGNING_CERT_PATH": pem_certificates(certificate),
+    }
+    # As in a project's CI/CD settings: of type File, handed to the job as a path.
+    (folder / ".gitlab-ci-local-variables.yml").write_text(
+        yaml.safe_dump(
+            {
+                name: {"type": "file", "values": {"*": content.decode()}}
+                for name, content in file_variables.items()
+            }
+        )
+    )
+    (folder / ".gitignore").write_text(".gitlab-ci-local*\n")
     git(folder, "init", "--quiet", "--initial-branch=main")
     git(folder, "remote", "add", "origin", "https://gitlab.example.com/group/pump.git")
     commit(folder)
@@ -72,12 +86,7 @@ def commit(folder: Path) -> None:
 
 def run_pipeline(project: Path, *, tag: str) -> tuple[int, str]:
     """Run the pipeline of a tag with the variables of the project; return exit code and log."""
-    variables = {
-        "CI_COMMIT_TAG": tag,
-        "MODULE_SIGNING_KEY_PATH": str(project.parent / "signing.key.pem"),
-        "MODULE_SIGNING_CERT_PATH": str(project.parent / "signing.cert.pem"),
-        "MODULE_SIGNING_PASSWORD": PASSWORD,
-    }
+    variables = {"CI_COMMIT_TAG": tag, "MODULE_SIGNING_PASSWORD": PASSWORD}
     given = [word for name in variables for word in ("--variable", f"{name}={variables[name]}")]
     child = run_node(
         str(TOOLS / ".bin" / "gitlab-ci-local"),
