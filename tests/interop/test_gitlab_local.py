@@ -5,21 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
 from defusedxml.ElementTree import fromstring
 
-from tests.support.identities import pem_certificates, pem_key, self_signed
-from tests.support.modules import module_files
-from tests.support.node import BIN, ROOT, TOOLS, run_node
+from tests.support.gitlab import PASSWORD, commit, make_project
+from tests.support.node import BIN, TOOLS, run_node
 
-EXAMPLE = ROOT / "examples" / "gitlab" / ".gitlab-ci.yml"
-COMPONENT = ROOT / "templates" / "release.yml"
-PASSWORD = "a-password-nobody-shall-see"
 INCLUDING = """
 stages: [build, announce]
 include:
@@ -44,55 +37,17 @@ announce:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Make a module as a folder, in a Git repository with the remote that the tool wants."""
-    folder = tmp_path / "pump"
-    for name, data in module_files().items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    shutil.copy(EXAMPLE, folder)
-    (folder / "templates").mkdir()
-    shutil.copy(COMPONENT, folder / "templates")
-    key, certificate = self_signed()
-    file_variables = {
-        "MODULE_SIGNING_KEY_PATH": pem_key(key, password=PASSWORD),
-        "MODULE_SIGNING_CERT_PATH": pem_certificates(certificate),
-    }
-    # As in a project's CI/CD settings: of type File, handed to the job as a path.
-    (folder / ".gitlab-ci-local-variables.yml").write_text(
-        yaml.safe_dump(
-            {
-                name: {"type": "file", "values": {"*": content.decode()}}
-                for name, content in file_variables.items()
-            }
-        )
-    )
-    (folder / ".gitignore").write_text(".gitlab-ci-local*\n")
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    git(folder, "remote", "add", "origin", "https://gitlab.example.com/group/pump.git")
-    commit(folder)
-    return folder
-
-
-def git(folder: Path, *arguments: str) -> None:
-    identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, timeout=60)
-
-
-def commit(folder: Path) -> None:
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--message=module")
+    return make_project(tmp_path / "pump")
 
 
 def run_pipeline(project: Path, *, tag: str) -> tuple[int, str]:
-    """Run the pipeline of a tag with the variables of the project; return exit code and log."""
-    variables = {"CI_COMMIT_TAG": tag, "MODULE_SIGNING_PASSWORD": PASSWORD}
-    given = [word for name in variables for word in ("--variable", f"{name}={variables[name]}")]
+    """Run the pipeline of a tag; return exit code and log."""
     child = run_node(
         str(TOOLS / ".bin" / "gitlab-ci-local"),
         # The image is another test's matter: here, the command line of this environment is used.
         "--force-shell-executor",
-        *given,
+        "--variable",
+        f"CI_COMMIT_TAG={tag}",
         cwd=project,
         env={
             "PATH": os.pathsep.join((str(BIN), os.environ.get("PATH", os.defpath))),
