@@ -12,9 +12,20 @@ root=$PWD
 helper=localhost/ign-deploy-gitlab-helper:1
 work=$(mktemp -d)
 
+volumes() {
+  podman volume ls --quiet --filter name=gcl- | sort
+}
+
+# gitlab-ci-local leaves containers of Podman, and their volumes, behind.
 cleanup() {
+  local volume
+  for volume in $(volumes | comm -13 "$work/volumes" -); do
+    podman ps --all --quiet --filter "volume=$volume" | xargs --no-run-if-empty podman rm --force
+    podman volume rm --force "$volume"
+  done >/dev/null 2>&1
   rm -rf "$work"
 }
+volumes >"$work/volumes"
 trap cleanup EXIT
 
 fail() {
