@@ -8,7 +8,6 @@ import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ign_deploy.module.archive import Archive
@@ -18,6 +17,7 @@ from ign_deploy.module.zip_entry import Entry
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
+    from packageurl import PackageURL
 
 # Larger jars are listed without their Maven coordinates rather than held in memory.
 _MAX_JAR = 32 << 20
@@ -65,7 +65,6 @@ def _without_timestamp(bom: Bom) -> Bom:
 def _jar_component(archive: Archive, entry: Entry) -> Component:
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.component import Component
-    from packageurl import PackageURL
 
     digest = hashlib.sha256()
     data = bytearray()
@@ -73,11 +72,7 @@ def _jar_component(archive: Archive, entry: Entry) -> Component:
         digest.update(piece)
         if entry.size <= _MAX_JAR:
             data += piece
-    pom = _maven_coordinates(bytes(data))
-    purl = None
-    if pom:
-        with suppress(ValueError):  # such as an artifactId of nothing but slashes
-            purl = PackageURL("maven", pom["groupId"], pom["artifactId"], pom["version"])
+    purl = _package_url(_maven_coordinates(bytes(data)))
     return Component(
         name=purl.name if purl else entry.name,
         group=purl.namespace if purl else None,
@@ -86,6 +81,19 @@ def _jar_component(archive: Archive, entry: Entry) -> Component:
         purl=purl,
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest.hexdigest())],
     )
+
+
+def _package_url(pom: Mapping[str, str] | None) -> PackageURL | None:
+    """Return the package's URL; None when its parts don't make one (nothing but slashes)."""
+    from packageurl import PackageURL
+
+    if pom is None:
+        return None
+    try:
+        purl = PackageURL("maven", pom["groupId"], pom["artifactId"], pom["version"])
+    except ValueError:
+        return None
+    return purl if purl.name else None
 
 
 def _maven_coordinates(jar: bytes) -> Mapping[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,12 +37,14 @@ def read_notes(settings: Settings) -> str:
     text = settings.notes
     if not text or "\n" in text or len(text) > 4096:
         return _bounded(text)
+    # Not Path.is_file(), which raises for a sentence that is too long for a file name.
+    if not os.path.isfile(text):
+        return text
     path = Path(text)
     try:
-        if not path.is_file():
-            return text
-        return _bounded(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as cause:
+        with path.open(encoding="utf-8") as stream:
+            return _bounded(stream.read(_MAX_NOTES + 1))
+    except (OSError, UnicodeDecodeError) as cause:
         raise ConfigurationError(
             f"cannot read the release notes {path}: {cause}", hint="give a UTF-8 text file."
         ) from cause
@@ -50,7 +53,7 @@ def read_notes(settings: Settings) -> str:
 def _bounded(text: str) -> str:
     if len(text) > _MAX_NOTES:
         raise ConfigurationError(
-            f"the release notes have {len(text)} characters, at most {_MAX_NOTES} are published",
+            f"the release notes have more than {_MAX_NOTES} characters",
             hint="shorten --notes.",
         )
     return text

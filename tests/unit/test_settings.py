@@ -75,7 +75,8 @@ def test_the_name_that_users_know_wins_over_ours(tmp_path: Path) -> None:
 
 def test_every_setting_can_come_from_the_environment_and_an_input(tmp_path: Path) -> None:
     for name, field, _ in Settings.names():
-        value = {bool: "true", int: "7"}.get(field.annotation or str, "modl")
+        kinds = ((bool, "true"), (int, "7"))
+        value = next((text for kind, text in kinds if field.annotation is kind), "modl")
         from_env = resolve(tmp_path, {f"IGN_DEPLOY_{name.upper()}": value})
         assert from_env.origin(name) == f"IGN_DEPLOY_{name.upper()}"
         variable = f"INPUT_{name.replace('_', '-').upper()}"

@@ -1,0 +1,112 @@
+"""Output files: absent or whole, private from the first byte, and clear errors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import atomic_output, is_same_file, sync_folder, write_atomically
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_a_file_appears_whole_in_a_folder_that_is_made(tmp_path: Path, durable: bool) -> None:
+    path = tmp_path / "a" / "b" / "made"
+    with atomic_output(path, durable=durable) as stream:
+        stream.write(b"half ")
+        stream.flush()
+        assert not path.exists()
+        assert all(name.startswith(".made.") for name in names(path.parent))
+        stream.write(b"and half")
+    assert path.read_bytes() == b"half and half"
+    assert names(path.parent) == ["made"]
+
+
+def test_what_was_there_stays_when_the_block_fails(tmp_path: Path) -> None:
+    path = tmp_path / "made"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), atomic_output(path) as stream:
+        stream.writelines([b"new", None])  # type: ignore[list-item]  # fails half-way
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["made"]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, BrokenPipeError])
+def test_a_stopped_run_leaves_nothing(tmp_path: Path, kind: type[BaseException]) -> None:
+    with pytest.raises(kind), atomic_output(tmp_path / "made"):
+        raise kind
+    assert names(tmp_path) == []
+
+
+def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.touch(mode=0o644)
+    before = os.umask(0)
+    try:
+        with atomic_output(path, mode=0o600) as stream:
+            assert os.fstat(stream.fileno()).st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_mode_holds_under_a_strict_umask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "made", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / "made").symlink_to("precious")
+    write_atomically(tmp_path / "made", b"new")
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+    assert not (tmp_path / "made").is_symlink()
+
+
+@pytest.mark.parametrize("place", ["file/made", "folder", f"{'n' * 250}"])
+def test_a_place_that_can_not_be_written_is_named(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder" / "full").mkdir(parents=True)
+    before = names(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        write_atomically(tmp_path / place, b"x")
+    assert place in caught.value.message
+    assert caught.value.hint
+    assert names(tmp_path) == before
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigurationError, match="No space left on device"),
+        open("/dev/full", "wb", buffering=0) as full,
+        atomic_output(tmp_path / "made"),
+    ):
+        full.write(b"x")
+    assert names(tmp_path) == []
+
+
+def test_one_file_under_two_names_is_known(tmp_path: Path) -> None:
+    (tmp_path / "one").touch()
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    (tmp_path / "other").touch()
+    assert is_same_file(tmp_path / "one", tmp_path / "two")
+    assert is_same_file(tmp_path / "x" / ".." / "one", tmp_path / "one") is False
+    assert not is_same_file(tmp_path / "one", tmp_path / "other")
+    assert not is_same_file(tmp_path / "missing", tmp_path / "missing")
+
+
+def test_a_folder_is_synced(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    sync_folder(tmp_path)
+    with pytest.raises(NotADirectoryError):
+        sync_folder(tmp_path / "file")
