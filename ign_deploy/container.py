@@ -2,6 +2,7 @@
 
 Jenkins starts an image with ``cat`` to keep it alive, GitLab with a shell: the entrypoint hands
 over to them. And Jenkins runs as its own user, for whom the image has neither name nor home.
+Every start passes through here, so nothing is imported that takes time.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import os
 import stat
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path
 
 _CANNOT_EXECUTE = 126
 """The exit code of shells for a program that is there but doesn't start."""
@@ -57,28 +56,34 @@ def with_home(env: Mapping[str, str]) -> Mapping[str, str]:
     own = _own_folder(env)
     if own is None:
         return env
-    return {"GRADLE_USER_HOME": str(own / ".gradle"), **env, "HOME": str(own)}
+    return {"GRADLE_USER_HOME": os.path.join(own, ".gradle"), **env, "HOME": own}
 
 
-def _own_folder(env: Mapping[str, str]) -> Path | None:
+def _own_folder(env: Mapping[str, str]) -> str | None:
     """Return a folder of ours among the temporary files, the same in every step of a job."""
-    import tempfile
-
-    parents = [env.get("RUNNER_TEMP", ""), env.get("TMPDIR", "")]
-    with suppress(OSError):  # no folder of the machine can be written
-        parents.append(tempfile.gettempdir())
-    for parent in filter(None, parents):
-        folder = Path(parent, f"ign-deploy-home-{os.geteuid()}")
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            about = folder.lstat()
-        except OSError:
-            continue
-        # Others can write to /tmp, too: a folder, or a link, that they made is not taken.
-        if about.st_uid == os.geteuid() and _is_private_folder(about.st_mode):
+    name = f"ign-deploy-home-{os.geteuid()}"
+    # The names that everything falls back to; what stands there already is looked at first.
+    shared = ("/tmp", "/var/tmp")  # noqa: S108 - see _is_made_ours
+    for parent in (env.get("RUNNER_TEMP"), env.get("TMPDIR"), *shared):
+        if parent and _is_made_ours(folder := os.path.join(parent, name)):
             return folder
     return None
 
 
-def _is_private_folder(mode: int) -> bool:
-    return stat.S_ISDIR(mode) and not mode & 0o077
+def _is_made_ours(folder: str) -> bool:
+    """Make a private folder; False when it can't be made or used.
+
+    Others can write to /tmp, too: a folder, or a link, that they made is not taken.
+    """
+    try:
+        os.mkdir(folder, 0o700)  # noqa: PTH102 - pathlib takes 4 ms to import
+    except FileExistsError:
+        pass
+    except OSError:
+        return False
+    try:
+        about = os.lstat(folder)
+    except OSError:
+        return False
+    is_private = stat.S_ISDIR(about.st_mode) and not about.st_mode & 0o077
+    return is_private and about.st_uid == os.geteuid() and os.access(folder, os.W_OK | os.X_OK)
