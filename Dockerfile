@@ -32,16 +32,15 @@ RUN cp -R /build/source/ign_deploy /opt/ign-deploy/lib/python3*/site-packages/ \
 
 # ---- slim ---------------------------------------------------------------------------------------
 FROM ${BASE} AS slim
-ARG VERSION=0
-ARG REVISION=unknown
-LABEL org.opencontainers.image.title="ign-deploy" \
-      org.opencontainers.image.description="Takes Ignition modules from source to gateways" \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
 # procps: Jenkins looks at its containers with `ps`. git: the project's history and tags.
+# Nobody reads manuals or another language in here: dpkg leaves them out, as Debian's own slim
+# images do (licences stay). It spares 18 MB.
 # hadolint ignore=DL3008
-RUN apt-get update \
+RUN printf 'path-exclude %s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' \
+      '/usr/share/locale/*' '/usr/share/gitweb/*' '/usr/share/lintian/*' \
+      >/etc/dpkg/dpkg.cfg.d/ign-deploy \
+ && echo 'path-include /usr/share/doc/*/copyright' >>/etc/dpkg/dpkg.cfg.d/ign-deploy \
+ && apt-get update \
  && apt-get install -y --no-install-recommends git procps \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/log/* \
  && rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/* \
@@ -54,6 +53,16 @@ ENV PATH=/opt/ign-deploy/bin:/opt/java/bin:/usr/local/sbin:/usr/local/bin:/usr/s
 # No USER and no WORKDIR: GitHub runs the image as root and mounts what it needs.
 # hadolint ignore=DL3002
 ENTRYPOINT ["/opt/ign-deploy/bin/python", "-I", "/opt/ign-deploy/app/entrypoint.py"]
+# What changes with every commit comes last: the layers before it are shared by all versions.
+ARG VERSION=0
+ARG REVISION=unknown
+ARG SOURCE=https://github.com/org/ign-deploy
+LABEL org.opencontainers.image.title="ign-deploy" \
+      org.opencontainers.image.description="Takes Ignition modules from source to gateways" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 
 # ---- a Java run time that can compile, a quarter of the full JDK's size --------------------------
 FROM ${BASE} AS java

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Build both images and run them as CI hosts do, without a Docker service (buildah and podman).
+# How they are run stands in container-runs.sh.
 #
 # The base is a plain Debian made by mmdebstrap, cached in ~/.cache/ign-deploy. Missing packages
 # are a failure, not a skip: as root they are installed through apt-get.
@@ -14,7 +15,11 @@ work=$(mktemp -d)
 storage=$cache/containers
 password=a-password-that-must-stay-hidden
 
+slim_limit_mb=120 # on top of the base
+jenkins=ign-deploy-check-$$
+
 cleanup() {
+  podman rm --force --time 0 "$jenkins" >/dev/null 2>&1 || true
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -75,17 +80,55 @@ make_base() {
   podman image exists "$base" || podman import --quiet "$base_tar" "$base" >/dev/null
 }
 
-build() { # <target>
+# The marker stands for a secret in the build's arguments and surroundings, which no layer may hold.
+build() { # <target> [<tag> <buildah options…>]
+  local target=$1 tag=${2:-$1}
   local options=(--isolation chroot --network host --timestamp 0 --layers --quiet)
+  options+=(--build-arg "MODULE_SIGNING_PASSWORD=$password" "${@:3}")
   if [ -r "$authorities" ]; then
     options+=(-v "$authorities:$authorities:ro" --build-arg "SSL_CERT_FILE=$authorities")
   fi
-  buildah bud "${options[@]}" --build-arg "BASE=$base" --target "$1" --tag "localhost/ign-deploy:$1" . \
-    >"$work/build.log" 2>&1 || { tail -n 50 "$work/build.log" >&2; fail "the image $1 did not build"; }
+  MODULE_SIGNING_PASSWORD=$password buildah bud "${options[@]}" --build-arg "BASE=$base" \
+    --target "$target" --tag "localhost/ign-deploy:$tag" . >"$work/build.log" 2>&1 \
+    || { tail -n 50 "$work/build.log" >&2; fail "the image $target did not build"; }
 }
 
-run() { # <podman arguments…>
-  podman run --rm --passwd=false --network none "$@"
+digest() { # <tag>
+  podman image inspect --format '{{.Digest}}' "localhost/ign-deploy:$1"
+}
+
+# All steps again, none taken from earlier builds.
+is_reproducible() {
+  build slim again --no-cache
+  [ "$(digest slim)" = "$(digest again)" ] \
+    || fail "two builds gave $(digest slim) and $(digest again)"
+  podman rmi --no-prune localhost/ign-deploy:again >/dev/null 2>&1 || true
+}
+
+holds_no_secrets() { # <target>
+  podman save --quiet --format docker-archive --output "$work/image.tar" "localhost/ign-deploy:$1"
+  mkdir "$work/layers"
+  tar -C "$work/layers" -xf "$work/image.tar"
+  if grep -qrF "$password" "$work/layers"; then fail "a build argument is in the image $1"; fi
+  find "$work/layers" -name '*.tar' -exec tar -tf {} \; >"$work/names"
+  if grep -E '(^|/)(\.env|\.git|\.netrc|\.pypirc|pip\.conf|id_[a-z0-9]+)(/|$)' "$work/names" >&2; then
+    fail "the image $1 holds files that may hold secrets"
+  fi
+  rm -rf "$work/layers" "$work/image.tar"
+}
+
+is_small() {
+  local above=$(($(size_mb localhost/ign-deploy:slim) - $(size_mb "$base")))
+  echo "container-check: slim is $above MB on top of its base (limit: $slim_limit_mb MB)"
+  [ "$above" -le "$slim_limit_mb" ] || fail "the slim image grew too large"
+}
+
+has_labels() {
+  local label
+  for label in title description licenses source version revision; do
+    podman image inspect --format '{{json .Labels}}' "localhost/ign-deploy:$1" \
+      | grep -q "org.opencontainers.image.$label\":\"[^\"]" || fail "no label $label on the image $1"
+  done
 }
 
 size_mb() { # <image>
@@ -99,100 +142,8 @@ step() { # <title> <command…>
   printf 'container-check: %-52s ok, %d s\n' "$title" $((SECONDS - started))
 }
 
-prints_its_version() {
-  run "localhost/ign-deploy:$1" --version | grep -q "[0-9]" || fail "--version printed nothing"
-}
-
-has_no_pip() {
-  if run --entrypoint /opt/ign-deploy/bin/python "localhost/ign-deploy:$1" -c 'import pip' 2>/dev/null; then
-    fail "pip is in the image $1"
-  fi
-}
-
-has_no_writable_layer_needs() {
-  run --read-only --cap-drop all "localhost/ign-deploy:slim" --version >/dev/null
-  run --read-only --cap-drop all -u 1000:1000 "localhost/ign-deploy:slim" --version >/dev/null
-}
-
-# Run a step as the GitHub runner does: hyphenated variables, empty inputs, the /github mounts, no
-# terminal. Its log, outputs and summary are left in $work/github; returns its exit code.
-action_step() { # <target> <INPUT_NAME=value…>
-  local target=$1 github=$work/github input inputs=()
-  shift
-  for input in "$@"; do inputs+=(-e "$input"); done
-  mkdir -p "$github"/{workspace,home,workflow,file_commands,runner_temp}
-  : >"$github/file_commands/output"
-  : >"$github/file_commands/summary"
-  run -w /github/workspace "${inputs[@]}" -e "INPUT_MODULE-ID=" -e "INPUT_SKIP-UPLOAD=" \
-    -e CI=true -e GITHUB_ACTIONS=true -e HOME=/github/home -e RUNNER_TEMP=/github/runner_temp \
-    -e GITHUB_WORKSPACE=/github/workspace \
-    -e GITHUB_OUTPUT=/github/file_commands/output -e GITHUB_STEP_SUMMARY=/github/file_commands/summary \
-    -v "$github/workspace:/github/workspace" -v "$github/home:/github/home" \
-    -v "$github/workflow:/github/workflow" -v "$github/file_commands:/github/file_commands" \
-    -v "$github/runner_temp:/github/runner_temp" \
-    "localhost/ign-deploy:$target" >"$github/log" 2>&1
-}
-
-# The step's log and outputs, before the check ends.
-explain() {
-  tail -n 60 "$work/github/log" "$work/github/file_commands/output" >&2
-  fail "$*"
-}
-
-explains_a_missing_file() {
-  local code=0
-  action_step slim INPUT_COMMAND=module INPUT_PATH=missing.modl || code=$?
-  # A missing file is a usage error or a packaging error, never a traceback (1).
-  case $code in
-    2 | 3) ;;
-    *) explain "the action ended with $code for a missing file" ;;
-  esac
-  if grep -q Traceback "$work/github/log"; then explain "the action printed a traceback"; fi
-}
-
-# A prebuilt module: signed, verified and published into a folder of the workspace, then again.
-releases_a_module() {
-  local inputs=(
-    INPUT_COMMAND=module INPUT_PATH=pumps.unsigned.modl
-    "INPUT_CERT-PATH=identity/signing.cert.pem" "INPUT_KEY-PATH=identity/signing.key.pem"
-    "INPUT_SIGNING-PASSWORD=$password" "INPUT_REPOSITORY-URL=repository" "INPUT_OUTPUT-DIR=dist"
-  )
-  local password_forms result
-  mkdir -p "$work/github/workspace"
-  .venv/bin/python - "$work/github/workspace/pumps.unsigned.modl" <<'PYTHON'
-import sys
-from pathlib import Path
-
-from tests.support.modules import build_module
-
-build_module(Path(sys.argv[1]))
-PYTHON
-  run -w /ws -v "$work/github/workspace:/ws" -e "MODULE_SIGNING_PASSWORD=$password" \
-    localhost/ign-deploy:slim generate-certificate --common-name check -o identity >/dev/null
-  for result in uploaded unchanged; do
-    action_step slim "${inputs[@]}" || explain "the action failed"
-    grep -qx "$result" "$work/github/file_commands/output" || explain "the result was not '$result'"
-    [ -s "$work/github/file_commands/summary" ] || explain "the action wrote no summary"
-    password_forms=$(grep -v '^::add-mask::' "$work/github/log" | grep -c "$password" || true)
-    [ "$password_forms" = 0 ] || explain "the password is in the log"
-  done
-}
-
-runs_as_jenkins_does() {
-  # Jenkins starts the image with its own command as any user, then executes steps in it.
-  run -u 1000:1000 -e HOME=/tmp --entrypoint "" "localhost/ign-deploy:jdk" ign-deploy --version >/dev/null
-}
-
-compiles_java() {
-  mkdir -p "$work/java"
-  printf 'public class Hello { public static void main(String[] a) { System.out.print("hello"); } }\n' \
-    >"$work/java/Hello.java"
-  chmod -R a+rwX "$work/java"
-  local said
-  said=$(run -v "$work/java:/src" -w /src -u 1000:1000 --entrypoint sh localhost/ign-deploy:jdk -c \
-    'javac Hello.java && jar cf hello.jar Hello.class && java -cp hello.jar Hello')
-  [ "$said" = hello ] || fail "the JDK of the image said '$said'"
-}
+# shellcheck source=tools/container-runs.sh
+. tools/container-runs.sh
 
 step "tools" install_tools
 configure
@@ -200,13 +151,21 @@ forget_old_layers
 step "base image" make_base
 step "build slim" build slim
 step "build jdk" build jdk
-step "slim: --version" prints_its_version slim
-step "jdk: --version" prints_its_version jdk
-step "slim: no pip" has_no_pip slim
-step "slim: read-only, no capabilities, any user" has_no_writable_layer_needs
+step "slim: size" is_small
+step "slim: the same digest from another build" is_reproducible
+for target in slim jdk; do
+  step "$target: labels" has_labels "$target"
+  step "$target: --version" prints_its_version "$target"
+  step "$target: no pip" has_no_pip "$target"
+done
+step "jdk: no build argument, no private file in any layer" holds_no_secrets jdk
 step "slim: a missing file as the GitHub runner gives it" explains_a_missing_file
 step "slim: a release as the GitHub runner runs it" releases_a_module
-step "jdk: as Jenkins runs it" runs_as_jenkins_does
+step "slim: the same read-only, without capabilities" releases_without_rights
+step "jdk: a build in the GitHub runner's user's workspace" builds_in_somebodys_workspace
+step "jdk: as Jenkins runs it, an unknown user" runs_as_jenkins_does
 step "jdk: javac, jar and java" compiles_java
+step "jdk: GitLab's example by gitlab-ci-local" tools/gitlab-check.sh localhost/ign-deploy:jdk "$base"
+step "slim: start-up" .venv/bin/python -m benchmarks.container localhost/ign-deploy:slim
 echo "container-check: base $(size_mb "$base") MB, slim $(size_mb localhost/ign-deploy:slim) MB," \
   "jdk $(size_mb localhost/ign-deploy:jdk) MB"
