@@ -65,6 +65,9 @@ def report_usage(
     context = problem.ctx if isinstance(problem, click.UsageError) else None
     command = context.command_path if context else "ign-deploy"
     hint = f"see `{command} --help`."
+    if is_action(env) and "unexpected extra argument" in problem.format_message():
+        name = command.rpartition(" ")[2]
+        hint = f"{name} takes one path: give one line in the input `path`."
     if is_action(env) or "--json" in arguments:
         error = ConfigurationError(problem.format_message(), hint=hint)
         return report_early_failure(error, env=env, as_json="--json" in arguments)

@@ -159,7 +159,7 @@ def test_an_error_in_the_settings_still_has_a_result_and_a_summary(runner: Runne
         ({"command": "modul"}, "Did you mean 'module'?"),
         ({"command": "module --verbose"}, "module --verbose"),
         ({"command": "::add-path::/x\n::set-env name=a::b"}, "add-path"),
-        ({"path": "one\ntwo"}, "unexpected extra argument"),
+        ({"path": "one\ntwo"}, "module takes one path"),
     ],
     ids=["misspelt", "options", "hostile", "two-paths"],
 )
