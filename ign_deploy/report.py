@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Protocol
 
 from ign_deploy.module.findings import Finding
@@ -72,3 +73,89 @@ class SilentReporter:
     def progress(self, title: str, total: int) -> Iterator[Progress]:
         """Show nothing."""
         yield _no_progress
+
+
+class BufferedReporter:
+    """Keeps what it is told and tells it to another reporter later, in one piece.
+
+    For work that runs beside other work: their lines don't mix. Secrets are masked at once. Of a
+    build's output, ``room`` characters and the last lines are kept.
+    """
+
+    def __init__(self, target: Reporter, *, room: int = 16 << 20) -> None:
+        self._target = target
+        self._room = room
+        self._kept: list[Callable[[Reporter, list[ExitStack]], None]] = []
+        self._last: deque[str] = deque(maxlen=200)
+        self._dropped = 0
+
+    def mask(self, secret: str) -> None:
+        """Hide ``secret``, also in what was told before."""
+        self._target.mask(secret)
+
+    @contextmanager
+    def group(self, title: str) -> Iterator[None]:
+        """Keep where a group begins and ends."""
+
+        def begin(reporter: Reporter, groups: list[ExitStack]) -> None:
+            groups.append(ExitStack())
+            groups[-1].enter_context(reporter.group(title))
+
+        self._keep(begin)
+        try:
+            yield
+        finally:
+            self._keep(lambda _, groups: groups.pop().close())
+
+    def info(self, message: str) -> None:
+        """Keep the message."""
+        self._keep(lambda reporter, _: reporter.info(message))
+
+    def warning(self, message: str) -> None:
+        """Keep the warning."""
+        self._keep(lambda reporter, _: reporter.warning(message))
+
+    def finding(self, finding: Finding, *, file: str = "") -> None:
+        """Keep the finding."""
+        self._keep(lambda reporter, _: reporter.finding(finding, file=file))
+
+    def foreign(self, lines: Sequence[str]) -> None:
+        """Keep the lines while there is room, then only the last ones."""
+        if self._room <= 0:
+            self._dropped += len(lines)
+            self._last.extend(lines)
+            return
+        self._room -= sum(map(len, lines))
+        kept = tuple(lines)
+        self._keep(lambda reporter, _: reporter.foreign(kept))
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Progress]:
+        """Show nothing: what is told later makes no progress."""
+        yield _no_progress
+
+    def play_back(self) -> None:
+        """Tell everything, in its order, and forget it."""
+        self._settle()
+        kept, self._kept = self._kept, []
+        groups: list[ExitStack] = []
+        try:
+            for tell in kept:
+                tell(self._target, groups)
+        finally:
+            while groups:
+                groups.pop().close()
+
+    def _keep(self, tell: Callable[[Reporter, list[ExitStack]], None]) -> None:
+        self._settle()
+        self._kept.append(tell)
+
+    def _settle(self) -> None:
+        """Put the last lines of a long output where they belong."""
+        if not self._dropped:
+            return
+        last, left_out = tuple(self._last), self._dropped - len(self._last)
+        self._last.clear()
+        self._dropped = 0
+        self._kept.append(lambda reporter, _: reporter.info(f"… {left_out} lines left out …"))
+        self._kept.append(lambda reporter, _: reporter.foreign(last))

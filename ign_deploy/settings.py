@@ -78,6 +78,14 @@ class Settings(BaseModel):
     skip_signing: Annotated[bool, Source("Take the module as it is, signed or not.")] = False
     skip_upload: Annotated[bool, Source("Stop after verifying.")] = False
 
+    continue_on_error: Annotated[
+        bool, Source("In a batch, go on with what doesn't depend on a module that failed.")
+    ] = False
+    max_parallel: Annotated[
+        int, Field(ge=0), Source("Modules worked on at once; 0: as many as usable processors.")
+    ] = 0
+    all: Annotated[bool, Source("Plan every module, also those that haven't changed.")] = False
+
     tag: Annotated[str, Source("The git tag that is released. Default: the CI host's.")] = ""
     tag_pattern: Annotated[
         str,
@@ -221,6 +229,10 @@ class Inputs:
         origins: dict[str, str] = {}
         for layer in self._layers():
             for name, (value, origin) in layer.items():
+                if "\0" in str(value):
+                    raise ConfigurationError(
+                        f"{origin} holds a NUL character", hint="give it as plain text."
+                    )
                 values[name] = value
                 origins[name] = origin
         try:

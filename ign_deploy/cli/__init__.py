@@ -15,6 +15,7 @@ from ign_deploy.cli.door import action_arguments
 
 _COMMANDS = {
     "module": "ign_deploy.cli.release",
+    "batch": "ign_deploy.cli.batch",
     "package": "ign_deploy.cli.release",
     "sign": "ign_deploy.cli.signing",
     "verify": "ign_deploy.cli.signing",

@@ -48,21 +48,23 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
             if name in _SHORT:
                 declarations.insert(0, _SHORT[name])
             command = click.option(
-                *declarations, help=source.help, **_option_kind(field.annotation)
+                *declarations, help=source.help, **_option_kind(name, field.annotation)
             )(command)
         return command
 
     return decorate
 
 
-def _option_kind(annotation: Any) -> dict[str, Any]:
+def _option_kind(name: str, annotation: Any) -> dict[str, Any]:
     """Translate a setting's type into click's terms; the default None means "not given"."""
     if annotation is bool:
         return {"is_flag": True, "default": None}
     if get_origin(annotation) is Literal:
         return {"type": click.Choice(get_args(annotation)), "default": None}
     if annotation is int:
-        return {"type": click.IntRange(min=1), "default": None, "metavar": "SECONDS"}
+        is_time = name.endswith("timeout")
+        least, unit = (1, "SECONDS") if is_time else (0, "N")
+        return {"type": click.IntRange(min=least), "default": None, "metavar": unit}
     if annotation is Path:
         return {"type": click.Path(path_type=Path), "default": None, "metavar": "FOLDER"}
     if get_origin(annotation) is tuple:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from ign_deploy.ci.host_files import workspace_of, write_host_files
 from ign_deploy.ci.outputs import write_outputs, write_summary
 from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
 from ign_deploy.cli.failure import failure_document
-from ign_deploy.cli.render import descriptor_document, json_text
+from ign_deploy.cli.render import batch_table, descriptor_document, json_text
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.files import write_atomically
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
-from ign_deploy.pipeline.story import ModuleRecord, Story, problem_findings
+from ign_deploy.pipeline.story import ModuleRecord, PathRecord, Story, problem_findings
 
 RESULT_FILE = "ign-deploy-result.json"
 _HEADLINES = {
@@ -27,6 +28,12 @@ _HEADLINES = {
     "dry-run": "Dry run: nothing was changed",
     "failed": "Not released{modules}",
 }
+
+
+# In a batch; later steps mustn't take such a file for one that may be used.
+_NOT_RELEASED = ("failed", "skipped")
+_NAMED = 5
+"""So many modules are named in a headline, the others are counted."""
 
 
 def report_outcome(
@@ -43,7 +50,8 @@ def report_outcome(
     page = render_summary(summary, masker=session.masker)
     session.pages.append(page)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)
-    if problem is None:
+    if problem is None or story.paths:
+        # A batch that failed has released something, perhaps.
         session.answer(document, _text(story, result), outputs=outputs)
     else:
         write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
@@ -56,6 +64,7 @@ def run_document(
     document: dict[str, Any] = {
         "result": result,
         "modules": [_module_document(module) for module in story.modules.values()],
+        **({"paths": [each.as_dict() for each in story.paths]} if story.paths else {}),
         "stages": [stage.as_dict() for stage in story.stages],
         "findings": [{**item.finding.as_dict(), "file": item.file} for item in story.findings],
     }
@@ -70,6 +79,7 @@ def _module_document(module: ModuleRecord) -> dict[str, Any]:
         **descriptor_document(module.descriptor),
         "prerelease": _prerelease(module.descriptor.version) == "true",
         "result": module.result,
+        "reason": module.reason,
         "file": str(module.file),
         "bundle": str(module.bundle) if module.bundle else None,
         "release_url": module.release_url,
@@ -84,7 +94,7 @@ def run_outputs(
     session: Session, story: Story, *, result: str, result_file: Path | None
 ) -> Mapping[str, str]:
     """Return the action's outputs; several modules give one line each, in the same order."""
-    modules = list(story.modules.values())
+    modules = [each for each in story.modules.values() if each.result not in _NOT_RELEASED]
 
     def lines(value: Callable[[ModuleRecord], str]) -> str:
         return "\n".join(value(module) for module in modules)
@@ -124,7 +134,10 @@ def run_summary(story: Story, *, result: str, problem: IgnDeployError | None = N
         succeeded=problem is None,
         error=problem.message if problem else "",
         hint=problem.hint if problem else "",
-        modules=[_module_row(module) for module in story.modules.values()],
+        modules=[
+            *(_module_row(module) for module in story.modules.values()),
+            *(_path_row(each) for each in story.paths if not each.modules),
+        ],
         findings=findings,
         stages=[
             Stage(stage.name, stage.seconds, stage.result, stage.reason) for stage in story.stages
@@ -134,13 +147,28 @@ def run_summary(story: Story, *, result: str, problem: IgnDeployError | None = N
 
 
 def _headline(story: Story, result: str) -> str:
+    if result == "failed" and story.paths:
+        count = Counter(each.result for each in story.paths)
+        return "Batch: " + ", ".join(f"{count[each]} {each}" for each in sorted(count))
+    modules = list(story.modules.values())
     names = ", ".join(
         f"{module.descriptor.name or module.descriptor.id} {module.descriptor.version}"
-        for module in list(story.modules.values())[:5]
+        for module in modules[:_NAMED]
     )
+    if len(modules) > _NAMED:
+        names += f" and {len(modules) - _NAMED} more"
     if result == "failed" and names:
         names = f": {names}"
     return _HEADLINES[result].format(modules=names)
+
+
+def _path_row(record: PathRecord) -> ModuleRow:
+    """Return the row of a path that made no module."""
+    return ModuleRow(id=str(record.path), version="", result=_explained(record))
+
+
+def _explained(record: ModuleRecord | PathRecord) -> str:
+    return f"{record.result}: {record.reason}" if record.reason else record.result
 
 
 def _module_row(module: ModuleRecord) -> ModuleRow:
@@ -156,7 +184,7 @@ def _module_row(module: ModuleRecord) -> ModuleRow:
         signer=verified.certificate.subject if verified else "",
         certificate_sha1=verified.certificate.sha1 if verified else "",
         certificate_sha256=verified.certificate.sha256 if verified else "",
-        result=module.result,
+        result=_explained(module),
         url=module.release_url,
     )
 
@@ -177,6 +205,8 @@ def _next_steps(story: Story, result: str) -> list[str]:
 
 def _text(story: Story, result: str) -> str:
     lines = [f"result: {result}"]
+    if story.paths:
+        return "\n".join([*lines, *batch_table(story)])
     for module in story.modules.values():
         lines.append(f"  {module.descriptor.id} {module.descriptor.version}: {module.result}")
         lines.append(f"    file:     {module.file}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -21,16 +21,14 @@ from ign_deploy.cli.outcome import report_outcome
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.pipeline import Run, package, release
-from ign_deploy.pipeline.guards import with_tag_version
-from ign_deploy.pipeline.rehearsal import rehearse
+from ign_deploy.pipeline.rehearsal import run_or_rehearse
 from ign_deploy.pipeline.story import Story
 
 _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
 
 
-@click.command("module")
-@_PATH
-@settings_options(
+# What a release takes, of one module or of many.
+RELEASE = (
     *PACKAGING,
     *SIGNING,
     "trust_anchor",
@@ -41,6 +39,11 @@ _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
     "skip_signing",
     "skip_upload",
 )
+
+
+@click.command("module")
+@_PATH
+@settings_options(*RELEASE)
 @common_options
 def module_command(session: Session, path: Path) -> None:
     """Release a module: package → sign → verify → upload.
@@ -49,17 +52,7 @@ def module_command(session: Session, path: Path) -> None:
     (default: the current folder). Passwords come from MODULE_SIGNING_PASSWORD and
     IGN_DEPLOY_KEY_PASSWORD.
     """
-
-    def job(run: Run) -> str:
-        run = replace(run, settings=with_tag_version(run.settings, run.env))
-        if not run.settings.rehearsal:
-            return release(path, run)
-        with rehearse(run) as rehearsed:
-            release(path, rehearsed)
-        run.story.forget_files()
-        return "rehearsed"
-
-    _run(session, job)
+    run_job(session, lambda run: run_or_rehearse(partial(release, path), run))
 
 
 @click.command("package")
@@ -78,7 +71,7 @@ def package_command(session: Session, path: Path) -> None:
             return _bundle_only(path, run)
         return "packaged" if package(path, run) else "dry-run"
 
-    _run(session, build)
+    run_job(session, build)
 
 
 def _bundle_only(path: Path, run: Run) -> str:
@@ -95,7 +88,7 @@ def _bundle_only(path: Path, run: Run) -> str:
     return "packaged"
 
 
-def _run(session: Session, job: Callable[[Run], str]) -> None:
+def run_job(session: Session, job: Callable[[Run], str]) -> None:
     """Run the job, and tell how it ended to people, machines and the CI host, also on failure."""
     story = Story(session.reporter)
     run = Run(session.settings, session.env, session.now, story)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ign_deploy.ci.mask import Masker
     from ign_deploy.module.certificates import CertificateInfo
     from ign_deploy.module.descriptor import ModuleDescriptor
+    from ign_deploy.pipeline.story import Story
     from ign_deploy.signing.verifier import Examination
 
 
@@ -32,6 +33,23 @@ def _hidden(value: Any, masker: Masker) -> Any:
     if isinstance(value, list | tuple):
         return [_hidden(inner, masker) for inner in value]
     return value
+
+
+def batch_table(story: Story) -> list[str]:
+    """Return a line for each module of a batch: id, version, result, and its file or the reason."""
+    rows = [
+        (each.descriptor.id, each.descriptor.version, each.result, each.reason or str(each.file))
+        for each in story.modules.values()
+    ]
+    rows += [
+        (str(each.path), "", each.result, each.reason) for each in story.paths if not each.modules
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines: list[str] = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
+        lines.append("  ".join(["", *cells, row[3]]))
+    return lines
 
 
 def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:

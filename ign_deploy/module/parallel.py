@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -12,9 +14,22 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+_sharers: ContextVar[int] = ContextVar("sharers", default=1)
+
+
 def usable_processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return how many processors the calling thread may use: the process's, or its share."""
+    return max(1, len(os.sched_getaffinity(0)) // _sharers.get())
+
+
+@contextmanager
+def sharing_processors(sharers: int) -> Iterator[None]:
+    """Let this thread use one of so many equal shares: work in threads may start threads itself."""
+    token = _sharers.set(sharers)
+    try:
+        yield
+    finally:
+        _sharers.reset(token)
 
 
 def map_parallel(

@@ -38,6 +38,14 @@ def gradle_build_command(
     return (*project.tool, *_FIXED, "-I", str(init_script), listing, *chosen)
 
 
+def gradle_list_command(
+    project: Project, *, init_script: Path, module_list: Path
+) -> tuple[str, ...]:
+    """Return the command line that configures the project and builds nothing."""
+    listing = f"-Dign.deploy.modules={module_list}"
+    return (*project.tool, *_FIXED, "-I", str(init_script), listing, "-q", "help")
+
+
 def write_init_script(folder: Path) -> Path:
     """Put the init script into ``folder`` as a file of its own and return its path."""
     script = folder / "ign-deploy.init.gradle"

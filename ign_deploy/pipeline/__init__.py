@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +44,14 @@ class Run:
         return self.story.reporter
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Modules that may be published, and their bundles by id; none if only a build was wanted."""
+
+    modules: Sequence[VerifiedModule] = ()
+    bundles: Mapping[str, Path] = field(default_factory=dict)
+
+
 def release(path: Path, run: Run) -> str:
     """Take the project (or module file) at ``path`` as far as the settings say.
 
@@ -56,6 +64,11 @@ def release(path: Path, run: Run) -> str:
     if run.settings.dry_run:
         run.reporter.info("dry run: nothing is built, signed or uploaded")
         return "dry-run"
+    return publish(prepare(ready, run), run)
+
+
+def prepare(ready: Ready, run: Run) -> Prepared:
+    """Build, sign and verify the project's modules, as far as the settings say."""
     unsigned = _package(ready, run)
     if run.settings.require_unpublished:
         # Where the id was known before the build, this has been checked once already.
@@ -64,12 +77,20 @@ def release(path: Path, run: Run) -> str:
     is_bundled = run.settings.format != "modl"  # then the module must be signed, and is verified
     if run.settings.skip_signing and run.settings.skip_upload and not is_bundled:
         run.story.skip("sign", "asked to skip signing")
-        run.story.skip("upload", "asked to skip the upload")
-        return "packaged"
+        return Prepared()
     signed = _sign(unsigned, ready.identity, run)
     verified = _verify(signed, run)
-    bundles = _bundle(verified, run)
-    return _upload(verified, bundles, run)
+    return Prepared(verified, _bundle(verified, run))
+
+
+def publish(prepared: Prepared, run: Run) -> str:
+    """Publish what was prepared, unless the settings say not to; see ``release`` for the result."""
+    if run.settings.skip_upload:
+        run.story.skip("upload", "asked to skip the upload")
+        return "verified" if prepared.modules else "packaged"
+    with run.story.stage("upload"):
+        outcomes = {upload_module(module, prepared, run) for module in prepared.modules}
+    return "uploaded" if "uploaded" in outcomes else "unchanged"
 
 
 def package(path: Path, run: Run) -> Sequence[UnsignedModule]:
@@ -166,36 +187,26 @@ def _bundle(modules: Sequence[VerifiedModule], run: Run) -> Mapping[str, Path]:
     return bundles
 
 
-def _upload(modules: Sequence[VerifiedModule], bundles: Mapping[str, Path], run: Run) -> str:
-    if run.settings.skip_upload:
-        run.story.skip("upload", "asked to skip the upload")
-        return "verified"
+def upload_module(module: VerifiedModule, prepared: Prepared, run: Run) -> str:
+    """Publish one module; returns ``uploaded``, or ``unchanged`` when it was published before."""
     from ign_deploy.repositories import Outcome
     from ign_deploy.repositories.publish import upload
 
-    outcomes: set[Outcome] = set()
-    with run.story.stage("upload"):
-        repository = open_configured_repository(run.settings, reporter=run.reporter)
-        for module in modules:
-            bundle = bundles.get(module.descriptor.id)
-            publication = upload(
-                module,
-                repository,
-                published_at=run.now,
-                notes=read_notes(run.settings),
-                description=run.settings.description,
-                tags=run.settings.tags,
-                commit=commit_of(run.env),
-                build=build_of(run.env, run.settings),
-                bundle=bundle,
-                reporter=run.reporter,
-            )
-            outcomes.add(publication.outcome)
-            is_new = publication.outcome is Outcome.PUBLISHED
-            result = "uploaded" if is_new else "unchanged"
-            run.story.note(
-                ModuleRecord(
-                    module.path, module.descriptor, result, module, bundle, publication.location
-                )
-            )
-    return "uploaded" if Outcome.PUBLISHED in outcomes else "unchanged"
+    bundle = prepared.bundles.get(module.descriptor.id)
+    publication = upload(
+        module,
+        open_configured_repository(run.settings, reporter=run.reporter),
+        published_at=run.now,
+        notes=read_notes(run.settings),
+        description=run.settings.description,
+        tags=run.settings.tags,
+        commit=commit_of(run.env),
+        build=build_of(run.env, run.settings),
+        bundle=bundle,
+        reporter=run.reporter,
+    )
+    result = "uploaded" if publication.outcome is Outcome.PUBLISHED else "unchanged"
+    run.story.note(
+        ModuleRecord(module.path, module.descriptor, result, module, bundle, publication.location)
+    )
+    return result

@@ -65,7 +65,8 @@ def check_release(
         )
     if not settings.skip_upload:
         checks.append(repository_check(settings, reporter=reporter))
-    checks += guard_checks(path, settings=settings, env=env, reporter=reporter)
+    checks += guard_checks(settings, env=env, reporter=reporter)
+    checks += branch_checks(path, settings=settings, env=env)
     found = run_checks(checks, reporter=reporter)
     return Ready(found[PROJECT], found.get(IDENTITY))
 
@@ -86,23 +87,15 @@ def packaging_checks(
         Check(VERSION, lambda: check_version(settings)),
         Check("settings", lambda: check_values(settings, env)),
         Check(PROJECT, lambda: check_project(path, settings=settings, env=env, reporter=reporter)),
-        Check(
-            OUTPUT, lambda: check_output_folder(settings.output_dir, needed=_expected_size(path))
-        ),
+        Check(OUTPUT, lambda: check_output_folder(settings.output_dir, needed=expected_size(path))),
     ]
 
 
-def guard_checks(
-    path: Path, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
-) -> list[Check]:
-    """Return the release guards that were asked for."""
+def guard_checks(settings: Settings, *, env: Mapping[str, str], reporter: Reporter) -> list[Check]:
+    """Return the release guards that were asked for and look at no project."""
     checks: list[Check] = []
     if settings.tag_pattern:
         checks.append(Check("tag", lambda: check_tag(settings, env)))
-    if settings.protected_branch:
-        checks.append(
-            Check("protected branch", lambda: check_branch(settings, folder=path, env=env))
-        )
     known = [(settings.module_id, settings.version)]
     if settings.require_unpublished and all(known[0]):
         checks.append(
@@ -112,6 +105,13 @@ def guard_checks(
             )
         )
     return checks
+
+
+def branch_checks(path: Path, *, settings: Settings, env: Mapping[str, str]) -> list[Check]:
+    """Return the guard that looks at the project's checkout, if it was asked for."""
+    if not settings.protected_branch:
+        return []
+    return [Check("protected branch", lambda: check_branch(settings, folder=path, env=env))]
 
 
 def signing_check(settings: Settings, *, reporter: Reporter) -> Check:
@@ -196,7 +196,8 @@ def check_not_over_input(path: Path, settings: Settings) -> None:
         )
 
 
-def _expected_size(path: Path) -> int:
+def expected_size(path: Path) -> int:
+    """Return the bytes that all files made of a module file take; 0 for what is still built."""
     try:
         return path.stat().st_size * _COPIES if path.is_file() else 0
     except OSError as cause:

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ign_deploy.pipeline.guards import with_tag_version
 from ign_deploy.pipeline.preflight import check_repository
 from ign_deploy.pipeline.publishing import repository_url
 
 if TYPE_CHECKING:
     from ign_deploy.pipeline import Run
+
+
+def run_or_rehearse(work: Callable[[Run], str], run: Run) -> str:
+    """Do the work for real, or rehearse it if that was asked for; returns the result's name.
+
+    The tag's version, where tags have one, is the version that is asked for.
+    """
+    run = replace(run, settings=with_tag_version(run.settings, run.env))
+    if not run.settings.rehearsal:
+        return work(run)
+    try:
+        with rehearse(run) as rehearsed:
+            result = work(rehearsed)
+    finally:
+        run.story.forget_files()
+    return result if result == "dry-run" else "rehearsed"
 
 
 @contextmanager

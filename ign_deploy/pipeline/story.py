@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
-from ign_deploy.module.findings import Finding
+from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.report import Reporter
 
 
@@ -39,7 +40,7 @@ class ModuleRecord:
     """What became of one module; ``result`` is the last thing that was done with it.
 
     ``packaged``, ``signed``, ``verified``, ``uploaded``, or ``unchanged`` when the very same bytes
-    were published before.
+    were published before; in a batch also ``failed`` or ``skipped``, with the ``reason``.
     """
 
     file: Path
@@ -48,6 +49,31 @@ class ModuleRecord:
     verified: VerifiedModule | None = None
     bundle: Path | None = None
     release_url: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PathRecord:
+    """What became of one path of a batch: its ``result``, as of a module, and its own stages.
+
+    ``modules`` are ids; there are none where the path failed, or was left, before they were known.
+    """
+
+    path: Path
+    result: str
+    reason: str = ""
+    modules: tuple[str, ...] = ()
+    stages: tuple[StageRecord, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as JSON values."""
+        return {
+            "path": str(self.path),
+            "result": self.result,
+            "reason": self.reason,
+            "modules": list(self.modules),
+            "stages": [stage.as_dict() for stage in self.stages],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +93,22 @@ class Story:
     stages: list[StageRecord] = field(default_factory=list)
     modules: dict[str, ModuleRecord] = field(default_factory=dict)
     findings: list[LocatedFinding] = field(default_factory=list)
+    paths: list[PathRecord] = field(default_factory=list)
+    """Of a batch that came to its end: its paths, in the given order."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Enclose a stage: a log group, its time, and whether it failed."""
+        with self.timed(name), self.reporter.group(name):
+            yield
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Enclose a stage without a log group, for one that holds groups itself."""
         begin = self.clock()
         result = "failed"
         try:
-            with self.reporter.group(name):
-                yield
+            yield
             result = "ok"
         finally:
             self.stages.append(StageRecord(name, result, self.clock() - begin))
@@ -90,15 +123,16 @@ class Story:
         self.modules[module.descriptor.id] = module
 
     def forget_files(self) -> None:
-        """Keep only the names of files that are gone now: nobody shall look for them."""
+        """After a rehearsal, keep only the names of files that are gone now, and no URLs."""
         for module_id, module in self.modules.items():
             self.modules[module_id] = replace(
                 module,
                 file=Path(module.file.name),
                 bundle=None,
                 release_url="",
-                result="rehearsed",
+                result=_rehearsed(module.result),
             )
+        self.paths = [replace(each, result=_rehearsed(each.result)) for each in self.paths]
 
     def report(self, findings: Sequence[Finding], *, file: Path) -> None:
         """Report findings that haven't been reported for this file yet."""
@@ -107,6 +141,20 @@ class Story:
             if located not in self.findings:
                 self.findings.append(located)
                 self.reporter.finding(finding, file=located.file)
+
+
+def problem_findings(problem: IgnDeployError) -> tuple[tuple[Finding, str], ...]:
+    """Return the error as findings, each with its file: its own, or itself as one."""
+    if isinstance(problem, VerificationError) and problem.findings:
+        file = shown_path(Path(problem.file)) if problem.file else ""
+        return tuple((finding, file) for finding in problem.findings)
+    if problem.causes:
+        return tuple(one for inner in problem.causes for one in problem_findings(inner))
+    return ((Finding(problem.code, Severity.ERROR, problem.message, "", problem.hint), ""),)
+
+
+def _rehearsed(result: str) -> str:
+    return "rehearsed" if result in ("uploaded", "unchanged") else result
 
 
 def shown_path(path: Path) -> str:

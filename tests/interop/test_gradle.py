@@ -34,6 +34,7 @@ ignitionModule {
     fileName = 'A.modl'
     id = 'com.example.a'
     moduleVersion = '2.0.0'
+    moduleDependencies = ['com.example.b': 'G']
 }
 """
 PROVIDERS = """
@@ -195,6 +196,8 @@ def test_the_init_script_lists_every_module_whatever_its_properties_are(
             "id": "com.example.a",
             "fileName": "A.modl",
             "version": "2.0.0",
+            "name": "A",
+            "depends": ["com.example.b"],
         },
         {
             "path": ":b",
@@ -202,6 +205,8 @@ def test_the_init_script_lists_every_module_whatever_its_properties_are(
             "id": "com.example.b",
             "fileName": None,
             "version": None,
+            "name": None,
+            "depends": [],
         },
     ]
     (found,) = find_artifacts(root, before={}, module_list=tmp_path / "list.json")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ign_deploy.module.parallel import map_parallel, usable_processors
+from ign_deploy.module.parallel import map_parallel, sharing_processors, usable_processors
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
@@ -52,3 +52,14 @@ def test_no_thread_is_left_behind() -> None:
 
 def test_there_is_a_processor() -> None:
     assert usable_processors() >= 1
+
+
+def test_threads_that_share_processors_get_equal_parts_and_at_least_one() -> None:
+    everything = usable_processors()
+    with sharing_processors(1):
+        assert usable_processors() == everything
+    with sharing_processors(everything):
+        assert usable_processors() == 1
+    with sharing_processors(1000):
+        assert usable_processors() == 1
+    assert usable_processors() == everything

@@ -1,0 +1,140 @@
+"""What a project's modules are called, found out without building them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ign_deploy.errors import IgnDeployError, PackagingError
+from ign_deploy.module.archive import Archive
+from ign_deploy.module.dependencies import Needs
+from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
+from ign_deploy.packaging.artifacts import built_modules, refuse_lfs_pointer, without_twins
+from ign_deploy.packaging.detect import Kind, Project
+from ign_deploy.packaging.explain import FailureWatch
+from ign_deploy.packaging.folder import folder_module_name, read_folder_descriptor
+from ign_deploy.packaging.gradle import gradle_list_command, gradle_user_home, write_init_script
+from ign_deploy.process import ProcessTimeout, build_environment, run
+
+_MAX_LIST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModule:
+    """A module before its build; what isn't known is empty.
+
+    ``file_name`` is what the unsigned module will be called, where that is known.
+    """
+
+    id: str
+    version: str = ""
+    name: str = ""
+    needs: Needs = field(default_factory=Needs)
+    file_name: str = ""
+
+
+def known_modules(project: Project) -> tuple[KnownModule, ...]:
+    """Return the modules of a prebuilt project or a folder; none where a build must tell.
+
+    Raises our errors, and OSError, for what can't be read.
+    """
+    if project.kind is Kind.PREBUILT:
+        return tuple(_of_file(path) for path in project.files)
+    if project.kind is Kind.FOLDER:
+        descriptor = read_folder_descriptor(project.root)
+        return (_of_descriptor(descriptor, folder_module_name(descriptor)),)
+    return ()
+
+
+def identify(
+    project: Project, *, env: Mapping[str, str], timeout: float
+) -> tuple[KnownModule, ...]:
+    """Return the project's modules; none where they can't be told before a build.
+
+    Gradle is asked to configure the project, which runs its build scripts but no task of theirs;
+    ``timeout`` is in seconds. Of Maven, only an earlier build tells the ids. Raises our errors, and
+    PackagingError when Gradle can't tell.
+    """
+    if project.kind.is_gradle:
+        return _of_gradle(project, env=env, timeout=timeout)
+    if project.kind.is_maven:
+        return tuple(_built_by_maven(project))
+    return known_modules(project)
+
+
+def _of_file(path: Path) -> KnownModule:
+    refuse_lfs_pointer(path)
+    with Archive.open(path) as archive:
+        return _of_descriptor(read_descriptor(archive), path.name)
+
+
+def _of_descriptor(descriptor: ModuleDescriptor, file_name: str = "") -> KnownModule:
+    needs = Needs.of(descriptor)
+    return KnownModule(descriptor.id, descriptor.version, descriptor.name, needs, file_name)
+
+
+def _built_by_maven(project: Project) -> Iterator[KnownModule]:
+    """Yield what an earlier build left; its versions may be outdated, so they count for nothing."""
+    found: dict[str, KnownModule] = {}
+    for path in without_twins(built_modules(project.root)):
+        try:
+            known = _of_file(path)
+        except (IgnDeployError, OSError):
+            continue  # a half-written file of a build that failed says nothing
+        found.setdefault(known.id, KnownModule(known.id, name=known.name, needs=known.needs))
+    yield from found.values()
+
+
+def _of_gradle(
+    project: Project, *, env: Mapping[str, str], timeout: float
+) -> tuple[KnownModule, ...]:
+    watch = FailureWatch()
+    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as private:
+        module_list = Path(private, "modules.json")
+        command = gradle_list_command(
+            project, init_script=write_init_script(Path(private)), module_list=module_list
+        )
+        caches = {"GRADLE_USER_HOME": str(gradle_user_home(env))}
+        try:
+            done = run(
+                command,
+                cwd=project.root,
+                env=build_environment(env, extra=caches),
+                timeout=timeout,
+                on_line=watch.see,
+            )
+        except ProcessTimeout as cause:
+            raise PackagingError(
+                f"Gradle had not told its modules after {timeout:g} s and was stopped",
+                hint="allow more time with --build-timeout.",
+            ) from cause
+        if done.returncode != 0:
+            why = f": {watch.meaning}" if watch.meaning else ""
+            raise PackagingError(
+                f"Gradle can't tell its modules (exit code {done.returncode}){why}", hint=watch.hint
+            )
+        return tuple(_listed(module_list))
+
+
+def _listed(module_list: Path) -> Iterator[KnownModule]:
+    """Read what the init script wrote; a build may have written it, too."""
+    try:
+        with module_list.open("rb") as stream:
+            content = json.loads(stream.read(_MAX_LIST))
+    except (OSError, ValueError, RecursionError):
+        return
+    for item in content if isinstance(content, list) else []:
+        if isinstance(item, dict) and _text(item, "id"):
+            depends = item.get("depends")
+            ids = [each for each in depends if isinstance(each, str)] if depends else []
+            needs = Needs(required=frozenset(ids) - {_text(item, "id")})
+            yield KnownModule(_text(item, "id"), _text(item, "version"), _text(item, "name"), needs)
+
+
+def _text(item: Mapping[str, Any], key: str) -> str:
+    value = item.get(key)
+    return value.strip() if isinstance(value, str) else ""
