@@ -42,9 +42,11 @@ SIGNED_SUFFIX = ".modl"
 
 def signed_name(name: str) -> str:
     """Return the file name of the signed module: the input's without ``.unsigned``."""
-    stem = name.removesuffix(SIGNED_SUFFIX)
+    # Whatever the case: X.UNSIGNED.MODL comes from a file system that doesn't tell it apart.
+    stem = name[: -len(SIGNED_SUFFIX)] if name.lower().endswith(SIGNED_SUFFIX) else name
     for marker in (".unsigned", "-unsigned"):
-        stem = stem.removesuffix(marker)
+        if stem.lower().endswith(marker):
+            stem = stem[: -len(marker)]
     return stem + SIGNED_SUFFIX
 
 

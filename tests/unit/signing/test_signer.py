@@ -32,6 +32,8 @@ def unsigned(tmp_path: Path) -> Path:
         ("pump-unsigned.modl", "pump.modl"),
         ("pump.modl", "pump.modl"),
         ("pump", "pump.modl"),
+        ("PUMP.MODL", "PUMP.modl"),
+        ("Pump.Unsigned.Modl", "Pump.modl"),
     ],
 )
 def test_the_signed_file_has_the_name_of_the_input_without_unsigned(
