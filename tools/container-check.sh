@@ -157,6 +157,7 @@ for target in slim jdk; do
   step "$target: labels" has_labels "$target"
   step "$target: --version" prints_its_version "$target"
   step "$target: no pip" has_no_pip "$target"
+  step "$target: byte code" has_byte_code "$target"
 done
 step "jdk: no build argument, no private file in any layer" holds_no_secrets jdk
 step "slim: a missing file as the GitHub runner gives it" explains_a_missing_file

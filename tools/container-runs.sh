@@ -8,6 +8,24 @@ prints_its_version() {
   run "localhost/ign-deploy:$1" --version | grep -q "[0-9]" || fail "--version printed nothing"
 }
 
+# Byte code of everything of ours, never compared with a date; and of what Python brings.
+has_byte_code() {
+  run -i --entrypoint /opt/ign-deploy/bin/python "localhost/ign-deploy:$1" -I - <<'PYTHON' || fail "no byte code in $1"
+import argparse
+import sys
+from importlib.util import cache_from_source
+from pathlib import Path
+
+UNCHECKED_HASH = b"\1\0\0\0"
+for source in Path("/opt/ign-deploy").rglob("*.py"):
+    code = Path(cache_from_source(str(source)))
+    if not code.exists() or code.read_bytes()[4:8] != UNCHECKED_HASH:
+        sys.exit(f"{source} has no byte code, or one with a date")
+if not Path(argparse.__cached__).exists():
+    sys.exit("the standard library has no byte code")
+PYTHON
+}
+
 has_no_pip() {
   if run --entrypoint /opt/ign-deploy/bin/python "localhost/ign-deploy:$1" -c 'import pip' 2>/dev/null; then
     fail "pip is in the image $1"
@@ -88,7 +106,7 @@ releases_without_rights() {
 
 # A build by root, of a checkout that is another user's: it asks git, and leaves files behind.
 builds_in_somebodys_workspace() {
-  local workspace=$work/github/workspace strangers version
+  local workspace=$work/github/workspace strangers arguments code
   rm -rf "$work/github" && mkdir -p "$workspace/project/gradle/wrapper"
   make_module "$workspace/made.modl"
   : >"$workspace/project/settings.gradle"
@@ -105,18 +123,20 @@ for argument; do [ "$argument" != --fail ] || exit 1; done
 cp ../made.modl build/Pump.modl
 GRADLEW
   git init --quiet "$workspace"
+  as=(-e JAVA_HOME=/opt/hostedtoolcache/Java_Temurin-Hotspot_jdk/17/x64) # left by setup-java
   for arguments in zipModule --fail; do
     action_step jdk INPUT_COMMAND=package INPUT_PATH=project "INPUT_GRADLE-ARGS=$arguments" \
-      && version=0 || version=$?
-    case $arguments$version in
+      && code=0 || code=$?
+    case $arguments$code in
       zipModule0 | --fail3) ;;
-      *) explain "the build with $arguments ended with $version" ;;
+      *) explain "the build with $arguments ended with $code" ;;
     esac
     grep -q "the tree is /github/workspace" "$work/github/log" || explain "git refused the checkout"
     strangers=$(find "$workspace" "$work/github/home" ! -user "${runner_user%:*}")
     [ -z "$strangers" ] || explain "not given back: $strangers"
     [ -e "$work/github/home/.gradle/caches/file" ] || explain "Gradle's caches are not under a mount"
   done
+  as=()
 }
 
 # The image is started with `cat` as a user that it doesn't know; the job's steps run inside.

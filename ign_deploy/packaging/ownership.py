@@ -40,7 +40,8 @@ def giving_back(folders: Iterable[Path]) -> Iterator[None]:
         yield
     finally:
         for folder, known in before.items():
-            give_back(folder, known=known)
+            with suppress(OSError):  # the folder itself is gone
+                give_back(folder, known=known)
 
 
 def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) -> int:

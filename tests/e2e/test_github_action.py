@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.builds import gradle_wrapper
 from tests.support.identities import pem_certificates, pem_key, self_signed
@@ -235,6 +236,27 @@ def test_a_build_can_ask_git_in_a_workspace_of_somebody_else(job: Job) -> None:
     assert str(job.workspace) in result.log
 
 
+def test_the_release_guards_ask_git_in_a_workspace_of_somebody_else(job: Job) -> None:
+    git = ["git", "-C", str(job.workspace), "-c", "user.name=x", "-c", "user.email=x@example.com"]
+    subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=x"], check=True)
+    give_to_somebody(job.workspace)
+    assert_released(job.run(protected_branch="main"))
+    assert job.run(protected_branch="release").exit_code != 0
+
+
+def test_no_secret_is_ever_written_to_a_file(job: Job) -> None:
+    assert_released(job.run({"RUNNER_DEBUG": "1"}))
+    files = [path for path in job.runner.folder.rglob("*") if path.is_file()]
+    assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+    assert list((job.runner.folder / "runner_temp").iterdir()) == []
+
+
+def test_no_input_has_a_name_that_the_runner_keeps_for_itself(job: Job) -> None:
+    inputs = yaml.safe_load(job.runner.action.read_text())["inputs"]
+    assert not {"entrypoint", "args"} & set(inputs)
+
+
 def test_findings_beyond_the_cap_are_in_the_summary(job: Job) -> None:
     jars = {f"jar{number}.jar": b"no jar" for number in range(15)}
     listed = tuple(("G", name) for name in jars)
@@ -244,3 +266,5 @@ def test_findings_beyond_the_cap_are_in_the_summary(job: Job) -> None:
     assert result.exit_code == 5
     assert result.dropped_annotations == {}
     assert all(name in result.summary for name in jars)
+    files = {annotation.properties["file"] for annotation in result.annotations}
+    assert files == {"pump.unsigned.modl"}
