@@ -249,3 +249,30 @@ def test_secrets_are_found_before_the_settings_are_understood() -> None:
         "INPUT_VERSION": "1.2.3",
     }
     assert set(given_secrets(env)) == {SECRET, "other", "A" * 100}
+
+
+def test_a_password_may_be_the_path_of_a_file(tmp_path: Path) -> None:
+    """As a File variable of GitLab, or a mounted secret, has it."""
+    file = tmp_path / "password"
+    file.write_text("pass word\n")
+    resolved = Inputs(
+        env={"MODULE_SIGNING_PASSWORD": str(file)}, flags={}, folder=tmp_path
+    ).resolve()
+    assert resolved.settings.signing_password.get_secret_value() == "pass word"
+    assert "pass word" in resolved.secrets()
+
+
+def test_a_password_that_only_looks_like_a_path_is_a_password(tmp_path: Path) -> None:
+    resolved = Inputs(
+        env={"MODULE_SIGNING_PASSWORD": "/no/such/file"}, flags={}, folder=tmp_path
+    ).resolve()
+    assert resolved.settings.signing_password.get_secret_value() == "/no/such/file"
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5000, b"\xff\xfe"])
+def test_a_file_that_holds_no_password_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    inputs = Inputs(env={"MODULE_SIGNING_PASSWORD": str(file)}, flags={}, folder=tmp_path)
+    with pytest.raises(ConfigurationError, match="MODULE_SIGNING_PASSWORD names a file"):
+        inputs.resolve()

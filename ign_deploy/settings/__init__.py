@@ -1,0 +1,26 @@
+"""All settings: one model, filled from layers; each value knows where it came from.
+
+Precedence: command line flag > action input > environment > env file > config file > default.
+"""
+
+from ign_deploy.settings.config_file import CONFIG_FILE
+from ign_deploy.settings.layers import Inputs, Resolved, given_secrets
+from ign_deploy.settings.model import (
+    Settings,
+    Source,
+    default_variable,
+    input_variable,
+    option_name,
+)
+
+__all__ = [
+    "CONFIG_FILE",
+    "Inputs",
+    "Resolved",
+    "Settings",
+    "Source",
+    "default_variable",
+    "given_secrets",
+    "input_variable",
+    "option_name",
+]

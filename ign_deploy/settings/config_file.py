@@ -1,0 +1,76 @@
+"""The config file: ign-deploy.toml, or the table [tool.ign-deploy] of pyproject.toml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.settings.model import Settings, Source, default_variable
+
+CONFIG_FILE = "ign-deploy.toml"
+_MAX_CONFIG_SIZE = 1 << 20
+
+
+def config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, str]]:
+    """Return the file's settings, by name: the value and where it stands.
+
+    ``chosen`` is the user's ``--config``; otherwise ``folder`` is searched. Raises
+    ConfigurationError for a file that can't be read, an unknown setting, or a secret.
+    """
+    path, table = _read_config(chosen, folder)
+    layer: dict[str, tuple[object, str]] = {}
+    known = {name.replace("_", "-"): (name, source) for name, _, source in Settings.names()}
+    for key, value in table.items():
+        name, source = known.get(key.replace("_", "-"), ("", Source("")))
+        if not name:
+            near = get_close_matches(key, known, n=1)
+            raise ConfigurationError(
+                f"{path} has the unknown setting {key!a}",
+                hint=f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}.",
+            )
+        if source.secret:
+            raise ConfigurationError(
+                f"{path} holds the secret setting {key!r}; a config file gets committed",
+                hint=f"give it as the environment variable {source.env or default_variable(name)}.",
+            )
+        layer[name] = (value, f"{key} in {path}")
+    return layer
+
+
+def _read_config(chosen: Path | None, folder: Path) -> tuple[Path, Mapping[str, Any]]:
+    if chosen is not None:
+        return chosen, _config_table(chosen)
+    own = folder / CONFIG_FILE
+    if own.is_file():
+        return own, _config_table(own)
+    project = folder / "pyproject.toml"
+    return project, _config_table(project) if project.is_file() else {}
+
+
+def _config_table(path: Path) -> Mapping[str, Any]:
+    import tomllib
+
+    try:
+        if path.stat().st_size > _MAX_CONFIG_SIZE:
+            raise ConfigurationError(
+                f"{path} is too large for a config file", hint="check --config."
+            )
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise ConfigurationError(
+            f"cannot read {path}: {cause.strerror}", hint="check --config."
+        ) from cause
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise ConfigurationError(f"{path} isn't valid TOML: {cause}", hint="mend it.") from cause
+    if path.name != "pyproject.toml":
+        return document
+    tools = document.get("tool", {})
+    table = tools.get("ign-deploy", {}) if isinstance(tools, dict) else {}
+    if not isinstance(table, dict):
+        raise ConfigurationError(
+            f"ign-deploy in the [tool] table of {path} is no table", hint="write [tool.ign-deploy]."
+        )
+    return table

@@ -1,0 +1,187 @@
+"""Where settings come from: layers of values, merged so that each knows its origin."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.settings.config_file import config_layer
+from ign_deploy.settings.model import (
+    Settings,
+    Source,
+    default_variable,
+    input_variable,
+    option_name,
+)
+
+_LONGEST_PATH = 4095
+_LONGEST_MISSING_PATH = 255
+_MAYBE_KEY = re.compile(r"[A-Za-z0-9+/_ -]{60,}={0,2}|.*-----.*")
+_LONGEST_PASSWORD_FILE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The settings and, by name, where each value that isn't a default came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+    def origin(self, name: str) -> str:
+        """Say where a setting came from, as people know it: ``--version``, ``input version``, …."""
+        return self.origins.get(name, "the default")
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every value that must never appear in any output."""
+        found: list[str] = []
+        for name, _, source in Settings.names():
+            value = getattr(self.settings, name)
+            if isinstance(value, SecretStr):
+                found.append(value.get_secret_value())
+            elif source.material and value and not _looks_like_path(value):
+                found.append(value)
+        return tuple(secret for secret in found if secret)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything settings can come from, beside the defaults; ``folder`` holds the config file."""
+
+    env: Mapping[str, str]
+    flags: Mapping[str, object]
+    folder: Path
+    use_action_inputs: bool = False
+    config_file: Path | None = None
+    env_file: Path | None = None
+
+    def resolve(self) -> Resolved:
+        """Merge all layers; raises ConfigurationError that names the layer of each wrong value."""
+        values: dict[str, object] = {}
+        origins: dict[str, str] = {}
+        for layer in self._layers():
+            for name, (value, origin) in layer.items():
+                if "\0" in str(value):
+                    raise ConfigurationError(
+                        f"{origin} holds a NUL character", hint="give it as plain text."
+                    )
+                values[name] = _read_secret_file(name, value, origin)
+                origins[name] = origin
+        try:
+            return Resolved(Settings.model_validate(values), origins)
+        except ValidationError as cause:
+            raise _explain(cause, origins) from None
+
+    def _layers(self) -> Iterator[Mapping[str, tuple[object, str]]]:
+        """Yield the layers, the weakest first."""
+        yield config_layer(self.config_file, self.folder)
+        if self.env_file is not None:
+            yield _environment_layer(_read_env_file(self.env_file), f" in {self.env_file}")
+        yield _environment_layer(self.env, "")
+        if self.use_action_inputs:
+            yield _action_layer(self.env)
+        yield {
+            name: (value, option_name(name))
+            for name, value in self.flags.items()
+            if value is not None and value != ()
+        }
+
+
+def given_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every secret that ``env`` holds for us, for a run whose settings can't be used."""
+    found: list[str] = []
+    for name, _, source in Settings.names():
+        for variable in (default_variable(name), source.env, input_variable(name)):
+            value = env.get(variable, "") if variable else ""
+            is_secret = source.secret or (source.material and not _looks_like_path(value))
+            if value.strip() and is_secret:
+                found.append(value)
+    return tuple(found)
+
+
+def _read_secret_file(name: str, value: object, origin: str) -> object:
+    """Return the password inside the file that a secret names: GitLab's File variables, mounts.
+
+    Only an absolute path of a file that exists is taken for one; its last line feed doesn't count.
+    """
+    source = next(source for known, _, source in Settings.names() if known == name)
+    if not (source.secret and isinstance(value, str) and value.startswith("/")):
+        return value
+    path = Path(value.strip())
+    try:
+        if not path.is_file():
+            return value
+        with path.open("rb") as stream:
+            data = stream.read(_LONGEST_PASSWORD_FILE + 1)
+        text = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+    except (OSError, ValueError) as cause:
+        raise ConfigurationError(
+            f"{origin} names a file that can't be read as a password", hint="check the file."
+        ) from cause
+    if len(data) > _LONGEST_PASSWORD_FILE or not text:
+        raise ConfigurationError(
+            f"{origin} names a file of {len(data) or 'no'} bytes, which is no password",
+            hint="put only the password into it.",
+        )
+    return text
+
+
+def _looks_like_path(value: str) -> bool:
+    """Tell a path, also of a file that is missing, from key material, which is longer.
+
+    The shortest key in Base64 has 64 characters. A message must be able to name a missing file.
+    """
+    if len(value) > _LONGEST_PATH or "\n" in value:
+        return False
+    if os.path.exists(value):
+        return True
+    return len(value) <= _LONGEST_MISSING_PATH and not _MAYBE_KEY.fullmatch(value.strip())
+
+
+def _environment_layer(env: Mapping[str, str], where: str) -> dict[str, tuple[object, str]]:
+    layer: dict[str, tuple[object, str]] = {}
+    for name, _, source in Settings.names():
+        for variable in (default_variable(name), source.env):
+            value = env.get(variable, "") if variable else ""
+            if value.strip():
+                layer[name] = (_trimmed(value, source), f"{variable}{where}")
+    return layer
+
+
+def _action_layer(env: Mapping[str, str]) -> dict[str, tuple[object, str]]:
+    """Read INPUT_*; an input without a value arrives as an empty text, which means unset."""
+    return {
+        name: (_trimmed(env[variable], source), f"input {name.replace('_', '-')}")
+        for name, _, source in Settings.names()
+        if env.get(variable := input_variable(name), "").strip()
+    }
+
+
+def _trimmed(value: str, source: Source) -> str:
+    """Drop the line feed that a YAML block leaves; a password is taken as it is."""
+    return value if source.secret else value.strip()
+
+
+def _read_env_file(path: Path) -> Mapping[str, str]:
+    from dotenv import dotenv_values
+
+    if not path.is_file():
+        raise ConfigurationError(f"there is no file {path}", hint="check --env-file.")
+    values = dotenv_values(path, interpolate=False)
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _explain(problem: ValidationError, origins: Mapping[str, str]) -> ConfigurationError:
+    """Rebuild pydantic's error without the values: they may be secrets."""
+    parts: list[str] = []
+    for item in problem.errors(include_input=False, include_url=False, include_context=False):
+        name = str(item["loc"][0]) if item["loc"] else ""
+        parts.append(f"{origins.get(name, name)}: {item['msg']}")
+    return ConfigurationError(
+        "a setting can't be used: " + "; ".join(parts), hint="see `ign-deploy COMMAND --help`."
+    )

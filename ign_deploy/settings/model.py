@@ -1,0 +1,190 @@
+"""The one model of all settings, and what each is called at every door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How a setting can be given, beside its flag, its action input and its config key.
+
+    ``env`` is its environment variable. A ``secret`` has no flag (command lines can be read by
+    other users) and no config key (files get committed); its value is masked wherever it appears.
+    ``material`` may be a path, Base64 or the value itself: only the latter two are secrets.
+    """
+
+    help: str
+    env: str = ""
+    secret: bool = False
+    material: bool = False
+
+
+def _split_lines(value: object) -> object:
+    """Accept one value a line (action inputs), or separated by commas."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.replace(",", "\n").splitlines() if part.strip())
+    return value
+
+
+def _split_tags(value: object) -> object:
+    """Do as for lines, also inside each item: `--tags a,b` is two tags, no tag has a comma."""
+    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+        return _split_lines("\n".join(value))
+    return _split_lines(value)
+
+
+Lines = Annotated[tuple[str, ...], BeforeValidator(_split_lines)]
+Tags = Annotated[tuple[str, ...], BeforeValidator(_split_tags)]
+
+
+class Settings(BaseModel):
+    """What a run was asked to do. Empty texts mean "not set"."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    version: Annotated[
+        str, Source("The version the module must have; nothing is released otherwise.")
+    ] = ""
+    module_id: Annotated[str, Source("The module id that the build must give.")] = ""
+    environment: Annotated[
+        str, Source("The environment this release is meant for.", env="DEPLOYMENT_ENVIRONMENT")
+    ] = ""
+    description: Annotated[str, Source("One sentence about this release.")] = ""
+    notes: Annotated[str, Source("Release notes: the text, or the path of a file.")] = ""
+    tags: Annotated[Tags, Source("Tags for this release, separated by commas.")] = ()
+    dry_run: Annotated[bool, Source("Check everything, change nothing.")] = False
+    skip_packaging: Annotated[bool, Source("Take the module that is built already.")] = False
+    skip_signing: Annotated[bool, Source("Take the module as it is, signed or not.")] = False
+    skip_upload: Annotated[bool, Source("Stop after verifying.")] = False
+
+    continue_on_error: Annotated[
+        bool, Source("In a batch, go on with what doesn't depend on a module that failed.")
+    ] = False
+    max_parallel: Annotated[
+        int, Field(ge=0), Source("Modules worked on at once; 0: as many as usable processors.")
+    ] = 0
+    all: Annotated[bool, Source("Plan every module, also those that haven't changed.")] = False
+
+    tag: Annotated[str, Source("The git tag that is released. Default: the CI host's.")] = ""
+    tag_pattern: Annotated[
+        str,
+        Source("What the tag must look like; its {version} is the one to be built: v{version}."),
+    ] = ""
+    protected_branch: Annotated[
+        Lines, Source("The commit must be on one of these branches; may be repeated.")
+    ] = ()
+    require_unpublished: Annotated[
+        bool, Source("Refuse a version that is published already, even with the same bytes.")
+    ] = False
+    rehearsal: Annotated[
+        bool, Source("Do everything, into a throw-away repository, and clean up.")
+    ] = False
+
+    output_dir: Annotated[
+        Path, Source("The folder for what is made.", env="DEPLOYMENT_OUTPUT_DIR")
+    ] = Path("dist")
+    format: Annotated[
+        Literal["modl", "zip", "both"],
+        Source("What to make: the module, the distribution bundle, or both."),
+    ] = "modl"
+    gradle_args: Annotated[
+        str,
+        Source(
+            "Arguments for the build; without a task among them, the usual tasks are added. "
+            "Split as a shell does."
+        ),
+    ] = ""
+    build_timeout: Annotated[int, Field(gt=0), Source("Seconds until a build is stopped.")] = 1800
+
+    cert_path: Annotated[
+        str,
+        Source(
+            "The signing certificate and its chain: path, Base64 or PEM text.",
+            env="MODULE_SIGNING_CERT_PATH",
+            material=True,
+        ),
+    ] = ""
+    key_path: Annotated[
+        str,
+        Source(
+            "The private key of the certificate: path, Base64 or PEM text.",
+            env="MODULE_SIGNING_KEY_PATH",
+            material=True,
+        ),
+    ] = ""
+    keystore: Annotated[
+        str,
+        Source(
+            "A PKCS#12 or JKS keystore with key and certificates: path or Base64.",
+            env="IGN_DEPLOY_KEYSTORE",
+            material=True,
+        ),
+    ] = ""
+    alias: Annotated[
+        str, Source("Which key of the keystore to sign with.", env="IGN_DEPLOY_ALIAS")
+    ] = ""
+    signing_password: Annotated[
+        SecretStr,
+        Source(
+            "The password of the keystore, or of an encrypted PEM key.",
+            env="MODULE_SIGNING_PASSWORD",
+            secret=True,
+        ),
+    ] = SecretStr("")
+    key_password: Annotated[
+        SecretStr,
+        Source(
+            "The password of the key inside the keystore, where it differs.",
+            env="IGN_DEPLOY_KEY_PASSWORD",
+            secret=True,
+        ),
+    ] = SecretStr("")
+    trust_anchor: Annotated[
+        Lines,
+        Source(
+            "A certificate (file) that signatures must lead to; may be repeated.",
+            env="MODULE_CA_CERT_PATH",
+        ),
+    ] = ()
+
+    repository_url: Annotated[
+        str,
+        Source(
+            "The repository: a folder or file: URL. Default: ./module-repository.",
+            env="MODULE_REPOSITORY_URL",
+        ),
+    ] = ""
+
+    @classmethod
+    def names(cls) -> Iterator[tuple[str, FieldInfo, Source]]:
+        """Yield each setting's name, its field and how it can be given."""
+        for name, field in cls.model_fields.items():
+            source = next(item for item in field.metadata if isinstance(item, Source))
+            yield name, field, source
+
+    @property
+    def is_signing_configured(self) -> bool:
+        """Whether any key material was given."""
+        return bool(self.keystore or self.key_path or self.cert_path)
+
+
+def option_name(name: str) -> str:
+    """Return a setting's command line option: ``--cert-path``."""
+    return "--" + name.replace("_", "-")
+
+
+def input_variable(name: str) -> str:
+    """Return the variable that holds an action input: upper case, only spaces become ``_``."""
+    return "INPUT_" + name.replace("_", "-").upper()
+
+
+def default_variable(name: str) -> str:
+    """Return the environment variable of a setting that has no older name of its own."""
+    return "IGN_DEPLOY_" + name.upper()
