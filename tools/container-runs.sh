@@ -1,4 +1,6 @@
+#!/usr/bin/env bash
 # Run the images as CI hosts do; sourced by container-check.sh.
+set -euo pipefail
 
 run() { # <podman arguments…>
   podman run --rm --passwd=false --network none "$@"
