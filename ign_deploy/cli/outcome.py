@@ -115,7 +115,7 @@ def run_outputs(
         "certificate-sha1": lines(
             lambda module: module.verified.certificate.sha1 if module.verified else ""
         ),
-        "release-url": lines(lambda module: module.release_url),
+        "release-url": lines(lambda module: _location(session, module.release_url)),
     }
 
 
@@ -257,6 +257,11 @@ def _write_host_files(session: Session, outputs: Mapping[str, str], summary: Sum
         return
     for sentence in omitted:
         session.reporter.warning(sentence)
+
+
+def _location(session: Session, url: str) -> str:
+    """Return where a release is; a folder in the workspace as a path that later steps can use."""
+    return _workspace_path(session, Path(url)) if url.startswith("/") else url
 
 
 def _workspace_path(session: Session, path: Path | None) -> str:

@@ -88,7 +88,7 @@ class Inputs:
         yield {
             name: (value, option_name(name))
             for name, value in self.flags.items()
-            if value is not None and value != ()
+            if value not in (None, (), "")  # --version "$EMPTY" means: not given
         }
 
 

@@ -83,6 +83,8 @@ def test_a_release_gives_outputs_groups_and_a_summary(runner: Runner) -> None:
     assert (outputs["module-id"], outputs["module-name"]) == (ID, "Pump")
     assert outputs["module-version"] == "1.2.3"
     assert workspace_file(runner, outputs["module-file"]).name == "pump.modl"
+    assert outputs["release-url"].startswith("module-repository/")
+    assert (runner.workspace / outputs["release-url"]).is_dir()
     assert workspace_file(runner, outputs["bundle-file"]).suffix == ".zip"
     assert len(outputs["sha256"]) == len(outputs["certificate-fingerprint"]) == 64
     assert len(outputs["certificate-sha1"]) == 40

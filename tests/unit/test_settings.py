@@ -276,3 +276,11 @@ def test_a_file_that_holds_no_password_is_refused(tmp_path: Path, content: bytes
     inputs = Inputs(env={"MODULE_SIGNING_PASSWORD": str(file)}, flags={}, folder=tmp_path)
     with pytest.raises(ConfigurationError, match="MODULE_SIGNING_PASSWORD names a file"):
         inputs.resolve()
+
+
+def test_an_empty_option_is_not_given(tmp_path: Path) -> None:
+    """A script's `--version "$VERSION"` with nothing in the variable."""
+    resolved = Inputs(
+        env={"IGN_DEPLOY_VERSION": "1.2.3"}, flags={"version": ""}, folder=tmp_path
+    ).resolve()
+    assert resolved.settings.version == "1.2.3"
