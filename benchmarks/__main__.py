@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from benchmarks.batch import measure_batch
 from benchmarks.measure import Row, print_table
 from benchmarks.publishing import measure_uploads
 from benchmarks.signing import measure_memory, measure_signing, measure_start
@@ -24,6 +25,7 @@ def main() -> int:
             ("300 MB against unzip -t", measure_signing),
             ("memory", measure_memory),
             ("uploads", measure_uploads),
+            ("a batch of 20 modules", measure_batch),
         ):
             print(f"measuring {title} …", file=sys.stderr, flush=True)
             rows += measure(workshop)

@@ -16,6 +16,7 @@ from ign_deploy.cli.door import action_arguments
 _COMMANDS = {
     "module": "ign_deploy.cli.release",
     "batch": "ign_deploy.cli.batch",
+    "plan": "ign_deploy.cli.plan",
     "package": "ign_deploy.cli.release",
     "sign": "ign_deploy.cli.signing",
     "verify": "ign_deploy.cli.signing",

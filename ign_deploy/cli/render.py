@@ -22,7 +22,16 @@ def json_text(document: Mapping[str, Any], *, masker: Masker) -> str:
     Secrets are hidden in the texts alone: ``true`` as a password must not break the JSON. A runner
     executes ``##[command]`` anywhere in a line; written otherwise, it is the same JSON.
     """
-    return json.dumps(_hidden(document, masker), indent=2).replace("##", "\\u0023\\u0023")
+    return _harmless(json.dumps(_hidden(document, masker), indent=2))
+
+
+def json_line(value: Any, *, masker: Masker) -> str:
+    """Do as ``json_text`` for any JSON value, on one line."""
+    return _harmless(json.dumps(_hidden(value, masker), separators=(",", ":")))
+
+
+def _harmless(text: str) -> str:
+    return text.replace("##", "\\u0023\\u0023")
 
 
 def _hidden(value: Any, masker: Masker) -> Any:

@@ -47,10 +47,16 @@ class Session:
         return self.resolved.settings
 
     def answer(
-        self, document: Mapping[str, Any], text: str, *, outputs: Mapping[str, str] | None = None
+        self,
+        document: Mapping[str, Any],
+        text: str,
+        *,
+        outputs: Mapping[str, str] | None = None,
+        is_clean: bool = False,
     ) -> None:
         """Print the result: one JSON document with ``--json``, else ``text`` for people.
 
+        Text that ``is_clean`` is for programs: it is written as it is.
         On a CI host, ``outputs`` and the document's ``result`` are handed to later steps. A reader
         who has left (``| head``) is no error: the work is done, and its exit code stands. Raises
         ConfigurationError when standard output can't be written.
@@ -60,7 +66,7 @@ class Session:
             {**results, **(outputs or {})}, host=self.host, env=self.env, masker=self.masker
         )
         writer = LineWriter(self.out, self.masker)
-        lines = writer.clean(text.rstrip("\n")) if text else []
+        lines = [text] if is_clean else writer.clean(text.rstrip("\n")) if text else []
         if self.as_json:
             lines = [json_text(document, masker=self.masker)]
         try:

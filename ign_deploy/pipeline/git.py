@@ -25,7 +25,9 @@ class Git:
     def at(cls, folder: Path, env: Mapping[str, str]) -> Self | None:
         """Return the checkout around a file or folder, None where there is none."""
         where = folder.absolute()
-        git = cls(where if where.is_dir() else where.parent, build_environment(env))
+        # A file may well be called "*".
+        variables = build_environment(env, extra={"GIT_LITERAL_PATHSPECS": "1"})
+        git = cls(where if where.is_dir() else where.parent, variables)
         return git if git._ask("rev-parse", "--is-inside-work-tree") == "true" else None
 
     def head(self) -> str:
@@ -45,6 +47,23 @@ class Git:
     def contains(self, branch: str) -> bool:
         """Tell whether the checked-out commit is on the branch (a full ref)."""
         return self._ask("merge-base", "--is-ancestor", "HEAD", branch) is not None
+
+    def knows(self, commit: str) -> bool:
+        """Tell whether the commit (a full hash) is in this checkout."""
+        return self._ask("cat-file", "-e", f"{commit}^{{commit}}") is not None
+
+    def descends_from(self, commit: str) -> bool:
+        """Tell whether the checked-out commit is that one, or one made after it."""
+        return self._ask("merge-base", "--is-ancestor", commit, "HEAD") is not None
+
+    def is_unchanged_since(self, commit: str, name: str) -> bool:
+        """Tell whether ``name``, relative to the folder, is now as it was in the commit."""
+        question = ("diff", "--no-ext-diff", "--no-textconv", "--quiet")
+        return self._ask(*question, commit, "HEAD", "--", name) is not None
+
+    def tracks(self, name: str) -> bool:
+        """Tell whether anything under ``name``, relative to the folder, is in a commit."""
+        return bool(self._ask("ls-tree", "--name-only", "HEAD", "--", name))
 
     def _ask(self, *arguments: str) -> str | None:
         """Return what git prints, None when it says no."""

@@ -1,0 +1,66 @@
+"""The command plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ign_deploy.ci.host import Host
+from ign_deploy.cli.options import common_options, settings_options
+from ign_deploy.cli.render import json_line
+from ign_deploy.cli.session import Session
+from ign_deploy.plan import Planning, make_plan
+from ign_deploy.plan.decision import Decision
+from ign_deploy.plan.matrix import LIMITS, matrix
+
+_HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
+
+
+@click.command("plan")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
+@click.option(
+    "--for",
+    "form",
+    type=click.Choice([host.value for host in _HOSTS]),
+    help="The CI host that reads the matrix.  [default: the one this runs on, else github]",
+)
+@settings_options("all", "repository_url", "skip_packaging", "build_timeout", "max_parallel")
+@common_options
+def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) -> None:
+    """Print the matrix of what needs a release, in dependency order.
+
+    Each PATH is what `module` takes; nothing is built. A path is left out when its files are as
+    they were in the commit of the newest published version. The reasons go to standard error.
+    """
+    host = Host(form) if form else session.host if session.host in _HOSTS else Host.GITHUB
+    planning = Planning(session.settings, session.env, session.reporter)
+    with session.reporter.group("plan"):
+        decisions = make_plan(paths, planning)
+    wanted = sum(each.is_wanted for each in decisions)
+    if wanted > LIMITS.get(host, wanted):
+        session.reporter.warning(
+            f"{wanted} paths are to be released, but {host} makes at most {LIMITS[host]} jobs of a "
+            "matrix: split the plan, or use `ign-deploy batch`"
+        )
+    value = matrix(decisions, host=host)
+    line = json_line(value, masker=session.masker)
+    document = {"result": "planned", "matrix": value, "decisions": _documents(decisions)}
+    session.answer(document, line, outputs={"matrix": line}, is_clean=True)
+
+
+def _documents(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": str(each.path),
+            "release": each.is_wanted,
+            "reason": each.reason,
+            "modules": [
+                {"id": module.id, "version": module.version, "name": module.name}
+                for module in each.modules
+            ],
+        }
+        for each in decisions
+    ]

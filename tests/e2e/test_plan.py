@@ -1,0 +1,279 @@
+"""Plans through the command line, in real git checkouts beside a real repository."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.builds import EXAMPLE, gradle_wrapper
+from tests.support.cli import KEY, Result, Workshop
+from tests.support.modules import build_module, module_files
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"},
+    )
+    return done.stdout.strip()
+
+
+def bare_folder(root: Path, name: str, *needs: str, version: str = "1.2.3") -> Path:
+    """Make a project without build files."""
+    extra = "".join(f'<depends scope="G">com.example.{need}</depends>' for need in needs)
+    texts = {"id": f"com.example.{name}", "name": name.title(), "version": version}
+    for file, data in module_files(texts=texts, extra=extra).items():
+        path = root / name / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root / name
+
+
+def commit(workshop: Workshop) -> str:
+    git(workshop.folder, "add", "--", "modules")
+    git(workshop.folder, "commit", "-q", "-m", "a change")
+    return git(workshop.folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def checkout(workshop: Workshop) -> Workshop:
+    """A checkout with three modules, of which ``a`` needs ``b``, and ``b`` needs ``c``."""
+    git(workshop.folder, "init", "-q", "-b", "main")
+    for name, needs in (("a", ["b"]), ("b", ["c"]), ("c", [])):
+        bare_folder(workshop.folder / "modules", name, *needs)
+    commit(workshop)
+    return workshop
+
+
+PATHS = ("modules/a", "modules/b", "modules/c")
+
+
+def plan(workshop: Workshop, *arguments: str | Path, **more: dict[str, str]) -> Result:
+    return workshop.run("plan", *arguments, **more).must(0)
+
+
+def wanted(result: Result) -> list[str]:
+    """Return the last parts of the paths in GitHub's matrix, in its order."""
+    matrix = json.loads(result.stdout)
+    return [Path(each["path"]).name for each in matrix["include"]]
+
+
+def publish(workshop: Workshop, *paths: str) -> None:
+    head = git(workshop.folder, "rev-parse", "HEAD")
+    workshop.run("batch", *paths, *KEY, env={"GITHUB_SHA": head}).must(0)
+
+
+def test_what_was_never_published_is_planned_in_dependency_order(checkout: Workshop) -> None:
+    result = plan(checkout, *PATHS)
+    assert json.loads(result.stdout) == {
+        "include": [
+            {
+                "path": f"modules/{name}",
+                "id": f"com.example.{name}",
+                "version": "1.2.3",
+                "name": name.upper(),
+            }
+            for name in "cba"
+        ]
+    }
+    assert result.stdout.count("\n") == 1
+    assert "release modules/c: no version of com.example.c is published" in result.stderr
+    assert not checkout.repository.exists()
+
+
+def test_what_is_published_and_unchanged_is_left_out(checkout: Workshop) -> None:
+    publish(checkout, *PATHS)
+    result = plan(checkout, *PATHS)
+    assert result.stdout == '{"include":[]}\n'
+    assert result.stderr.count("unchanged since its commit") == 3
+
+
+def test_only_what_changed_is_planned(checkout: Workshop) -> None:
+    publish(checkout, *PATHS)
+    bare_folder(checkout.folder / "modules", "b", "c", version="1.3.0")
+    (checkout.folder / "modules/c/doc/index.html").write_text("new")
+    commit(checkout)
+    result = plan(checkout, *PATHS)
+    assert wanted(result) == ["c", "b"]
+    assert "com.example.b 1.3.0 isn't published; the newest is 1.2.3" in result.stderr
+    assert "but 1.2.3 is published already: raise the version" in result.stderr
+
+
+def test_a_file_that_is_taken_back_has_not_changed(checkout: Workshop) -> None:
+    publish(checkout, *PATHS)
+    page = checkout.folder / "modules/c/doc/index.html"
+    before = page.read_bytes()
+    for content in (b"new", before):
+        page.write_bytes(content)
+        commit(checkout)
+    assert wanted(plan(checkout, *PATHS)) == []
+
+
+def test_all_can_be_asked_for(checkout: Workshop) -> None:
+    publish(checkout, *PATHS)
+    assert wanted(plan(checkout, *PATHS, "--all")) == ["c", "b", "a"]
+
+
+def test_a_shallow_clone_plans_what_it_cannot_compare_and_says_why(checkout: Workshop) -> None:
+    publish(checkout, *PATHS)
+    (checkout.folder / "modules/readme").write_text("of no module")
+    commit(checkout)
+    clone = checkout.folder / "clone"
+    url = f"file://{checkout.folder}"
+    git(checkout.folder, "clone", "-q", "--depth", "1", url, str(clone))
+    repository = ("--repository-url", str(checkout.repository))
+    shallow = plan(Workshop(clone), *PATHS, *repository)
+    assert wanted(shallow) == ["c", "b", "a"]
+    assert "the history is cut off" in shallow.stderr
+    assert "fetch-depth: 0" in shallow.stderr
+    git(clone, "fetch", "-q", "--unshallow")
+    assert wanted(plan(Workshop(clone), *PATHS, *repository)) == []
+
+
+def test_a_release_from_another_branch_is_no_base(checkout: Workshop) -> None:
+    git(checkout.folder, "checkout", "-q", "-b", "side")
+    (checkout.folder / "modules/readme").write_text("of no module")
+    commit(checkout)
+    publish(checkout, *PATHS)
+    git(checkout.folder, "checkout", "-q", "main")
+    result = plan(checkout, *PATHS)
+    assert wanted(result) == ["c", "b", "a"]
+    assert "isn't an ancestor of the one checked out" in result.stderr
+
+
+@pytest.mark.parametrize("recorded", ["", "--output=pwned", "HEAD", "0" * 40])
+def test_a_record_without_a_usable_commit_is_planned(checkout: Workshop, recorded: str) -> None:
+    checkout.run("batch", *PATHS, *KEY, env={"GITHUB_SHA": recorded}).must(0)
+    assert wanted(plan(checkout, *PATHS)) == ["c", "b", "a"]
+    assert not (checkout.folder / "pwned").exists()
+    assert not list(checkout.folder.rglob("pwned"))
+
+
+def test_built_files_that_git_does_not_know_are_planned_by_version(workshop: Workshop) -> None:
+    build_module(workshop.folder / "built.modl", texts={"id": "com.example.built"})
+    assert wanted(plan(workshop, "built.modl")) == ["built.modl"]
+    workshop.release(path="built.modl").must(0)
+    assert wanted(plan(workshop, "built.modl")) == []
+    build_module(
+        workshop.folder / "built.modl", texts={"id": "com.example.built", "version": "2.0.0"}
+    )
+    assert wanted(plan(workshop, "built.modl")) == ["built.modl"]
+
+
+def test_names_that_git_or_a_shell_would_obey_are_names(workshop: Workshop) -> None:
+    """Each folder is published; then one of them changes, and only that one counts."""
+    names = ["--help", "*", ":(top)x", "$(touch pwned)", "a b"]
+    git(workshop.folder, "init", "-q")
+    for number, name in enumerate(names):
+        made = bare_folder(workshop.folder / "modules", f"m{number}")
+        made.rename(workshop.folder / "modules" / name)
+    commit(workshop)
+    folder = Workshop(workshop.folder / "modules")
+    key = [f"../{word}" if word.endswith(".pem") else word for word in KEY]
+    # Made at once, so that the folder with built modules isn't below a path.
+    store = ("--repository-url", "../store", "-o", "../dist")
+    head = git(workshop.folder, "rev-parse", "HEAD")
+    for name in names:
+        command = ("module", *key, *store, "--", name)
+        folder.run(*command, env={"GITHUB_SHA": head}).must(0)
+    (workshop.folder / "modules" / "*" / "doc" / "index.html").write_text("new")
+    commit(workshop)
+    result = plan(folder, *store[:2], "--", *names)
+    assert wanted(result) == ["*"]
+    assert not list(workshop.folder.rglob("pwned"))
+
+
+def test_each_host_gets_its_own_form(checkout: Workshop) -> None:
+    gitlab = json.loads(plan(checkout, "modules/c", "--for", "gitlab").stdout)
+    assert gitlab == [
+        {"MODULE_PATH": "modules/c", "MODULE_ID": "com.example.c", "MODULE_VERSION": "1.2.3"}
+    ]
+    jenkins = json.loads(plan(checkout, "modules/c", "--for", "jenkins").stdout)
+    assert jenkins == json.loads(plan(checkout, "modules/c").stdout)["include"]
+    for env, form in (({"GITLAB_CI": "true"}, gitlab), ({"JENKINS_URL": "http://x"}, jenkins)):
+        assert json.loads(plan(checkout, "modules/c", env=env).stdout) == form
+
+
+def test_a_dollar_is_no_variable_on_gitlab(workshop: Workshop) -> None:
+    bare_folder(workshop.folder, "x").rename(workshop.folder / "$HOME")
+    (entry,) = json.loads(plan(workshop, "$HOME", "--for", "gitlab").stdout)
+    assert entry["MODULE_PATH"] == "$$HOME"
+
+
+def test_github_gets_the_matrix_as_an_output(checkout: Workshop) -> None:
+    files = {name: str(checkout.folder / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+    result = plan(checkout, *PATHS, env={"GITHUB_ACTIONS": "true", **files})
+    output = (checkout.folder / "GITHUB_OUTPUT").read_text()
+    lines = output.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("matrix"))
+    assert lines[start + 1] == result.stdout.strip()
+
+
+def test_the_decisions_are_in_the_json(checkout: Workshop) -> None:
+    publish(checkout, "modules/c")
+    document: dict[str, Any] = plan(checkout, *PATHS, "--json").document
+    assert document["result"] == "planned"
+    assert [(each["path"], each["release"]) for each in document["decisions"]] == [
+        ("modules/c", False),
+        ("modules/b", True),
+        ("modules/a", True),
+    ]
+    assert all(each["reason"] for each in document["decisions"])
+    assert len(document["matrix"]["include"]) == 2
+
+
+def test_every_path_that_is_no_project_is_named(checkout: Workshop) -> None:
+    result = checkout.run("plan", "gone", "modules/a", "dist", "--json").must(3)
+    messages = [each["message"] for each in result.document["error"]["findings"]]
+    assert len(messages) == 2
+    assert "gone" in messages[0]
+
+
+def test_one_id_on_two_paths_is_refused(checkout: Workshop) -> None:
+    bare_folder(checkout.folder / "again", "c")
+    refused = checkout.run("plan", "modules/c", "again/c").must(5)
+    assert "modules/c and again/c have one id" in refused.stderr
+
+
+def test_a_circle_is_refused(checkout: Workshop) -> None:
+    bare_folder(checkout.folder / "modules", "c", "a")
+    assert "in a circle" in checkout.run("plan", *PATHS).must(5).stderr
+
+
+def test_gradle_tells_its_modules_without_building_them(workshop: Workshop) -> None:
+    project = workshop.folder / "project"
+    shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("build", ".gradle", "dist"))
+    bare_folder(workshop.folder, "zebra", "none")
+    (entry,) = json.loads(plan(workshop, "project").stdout)["include"]
+    assert entry == {
+        "path": "project",
+        "id": "com.example.shiftclock",
+        "version": "1.0.0",
+        "name": "Shift Clock",
+    }
+    assert not (project / "build").exists()
+
+
+def test_a_build_that_tells_nothing_is_planned_with_the_reason(workshop: Workshop) -> None:
+    project = gradle_wrapper(workshop.folder / "project", "exit 3")
+    result = plan(workshop, project)
+    assert wanted(result) == ["project"]
+    assert "nobody can tell its modules: Gradle can't tell its modules (exit code 3)" in (
+        result.stderr
+    )
+    maven = workshop.folder / "maven"
+    maven.mkdir()
+    (maven / "pom.xml").write_text("<project/>")
+    (maven / "mvnw").write_text("exit 1")
+    assert "before they are built" in plan(workshop, maven).stderr
+    build_module(maven / "target" / "x.modl", texts={"id": "com.example.maven"})
+    assert json.loads(plan(workshop, maven).stdout)["include"][0]["id"] == "com.example.maven"
