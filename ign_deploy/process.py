@@ -35,6 +35,8 @@ _PROJECT_PROPERTY = "ORG_GRADLE_PROJECT_"
 _SECRET = re.compile(r"token|secret|passw|passphrase|credential|_auth|encryption_?key", re.I)
 _SIGNING_SECRET = re.compile(r"sign.*(pass|key|cert|alias|pin|secret|token)|key_?store", re.I)
 _LOCALE = "C.UTF-8"
+# A signal reaches the main thread only, which must end what the others have started.
+_running: set[subprocess.Popen[bytes]] = set()
 _PR_SET_DUMPABLE = 4
 
 
@@ -93,6 +95,7 @@ def run(
     tail: deque[str] = deque(maxlen=tail_lines)
     deadline = time.monotonic() + timeout
     supervisor = _start(command, cwd=cwd, env=env, grace=grace)
+    _running.add(supervisor)
     try:
         for line in _lines(_output(supervisor, deadline, on_silence)):
             tail.append(line)
@@ -102,7 +105,14 @@ def run(
         raise ProcessTimeout(command, timeout, tuple(tail)) from cause
     finally:
         _stop(supervisor, grace)
+        _running.discard(supervisor)
     return Completed(returncode, tuple(tail))
+
+
+def stop_running() -> None:
+    """End every command that any thread of this process runs; each ends with code 143."""
+    for supervisor in tuple(_running):
+        supervisor.terminate()
 
 
 def _close_proc_to_others() -> None:

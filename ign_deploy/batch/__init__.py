@@ -18,6 +18,7 @@ from ign_deploy.pipeline import Run, prepare
 from ign_deploy.pipeline.ready import Ready
 from ign_deploy.pipeline.ready_many import check_releases, name_path
 from ign_deploy.pipeline.story import Story
+from ign_deploy.process import stop_running
 from ign_deploy.report import BufferedReporter
 
 
@@ -71,7 +72,7 @@ def _prepare_all(jobs: Sequence[Job], run: Run) -> None:
         with speaking:
             _play_back(job, run)
 
-    map_parallel(work, jobs, workers=workers)
+    map_parallel(work, jobs, workers=workers, interrupt=stop_running)
 
 
 def _prepare(job: Job) -> None:

@@ -13,6 +13,9 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_PAUSE = 0.2
+"""Seconds."""
+
 
 _sharers: ContextVar[int] = ContextVar("sharers", default=1)
 
@@ -33,12 +36,17 @@ def sharing_processors(sharers: int) -> Iterator[None]:
 
 
 def map_parallel(
-    work: Callable[[Item], Result], items: Sequence[Item], *, workers: int
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    workers: int,
+    interrupt: Callable[[], None] | None = None,
 ) -> list[Result]:
     """Return ``work(item)`` for every item, in the items' order.
 
     Items are begun in their order; after the first exception none is begun any more, and that
-    exception is raised when all threads have ended.
+    exception is raised when all threads have ended. When a signal wants the end (KeyboardInterrupt,
+    SystemExit), ``interrupt`` is called again and again until they have: it makes ``work`` return.
     """
     queue = _filled_queue(range(len(items)))
     results: dict[int, Result] = {}
@@ -61,11 +69,29 @@ def map_parallel(
     for thread in threads:
         thread.start()
     run()
-    for thread in threads:
-        thread.join()
+    _join(threads, failures, interrupt)
     if failures:
-        raise failures[0]
+        raise next((each for each in failures if not isinstance(each, Exception)), failures[0])
     return [results[index] for index in range(len(items))]
+
+
+def _join(
+    threads: Sequence[threading.Thread],
+    failures: list[BaseException],
+    interrupt: Callable[[], None] | None,
+) -> None:
+    """Wait for the threads, but end their work when a signal came, before or while waiting."""
+    try:
+        if all(isinstance(each, Exception) for each in failures):
+            for thread in threads:
+                thread.join()
+    except (KeyboardInterrupt, SystemExit) as signal:
+        failures.append(signal)
+    while alive := [thread for thread in threads if thread.is_alive()]:
+        # Again and again: a thread may just have been about to start something.
+        if interrupt is not None:
+            interrupt()
+        alive[0].join(_PAUSE)
 
 
 def _filled_queue(numbers: Iterable[int]) -> SimpleQueue[int]:

@@ -16,6 +16,7 @@ from ign_deploy.pipeline.preflight import Check, PreflightFailed, run_checks
 from ign_deploy.pipeline.publishing import open_configured_repository
 from ign_deploy.pipeline.ready_many import check_distinct, name_path
 from ign_deploy.plan.decision import Decision, decide
+from ign_deploy.process import stop_running
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Settings
 
@@ -40,7 +41,7 @@ def make_plan(paths: Sequence[Path], planning: Planning) -> tuple[Decision, ...]
     workers = planning.settings.max_parallel or usable_processors()
     look = partial(_decide, planning=planning)
     jobs = list(zip(paths, projects, strict=True))
-    decisions = _in_order(map_parallel(look, jobs, workers=workers))
+    decisions = _in_order(map_parallel(look, jobs, workers=workers, interrupt=stop_running))
     for each in decisions:
         verdict = "release" if each.is_wanted else "leave"
         planning.reporter.info(f"{verdict} {each.path}: {each.reason}")

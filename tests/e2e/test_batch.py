@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.builds import gradle_wrapper
-from tests.support.cli import KEY, Result, Workshop
+from tests.support.cli import KEY, Result, Workshop, clean_environment
 from tests.support.modules import build_module
 from tests.support.releases import tree
 
@@ -291,3 +296,48 @@ def test_without_upload_everything_ends_verified(workshop: Workshop) -> None:
     assert results(document) == {"a": "verified", "b": "verified"}
     report = json.loads((workshop.folder / "dist/ign-deploy-result.json").read_text())
     assert report == document
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+)
+def test_stopped_by_a_signal_it_ends_all_builds_and_leaves_nothing(
+    workshop: Workshop, number: signal.Signals, exit_code: int
+) -> None:
+    private = workshop.folder / "tmp"
+    private.mkdir()
+    names = ("a", "b", "c")
+    projects = [
+        gradle_wrapper(
+            workshop.folder / name,
+            f"echo $$ > ../{name}.new",
+            f"mv ../{name}.new ../{name}.pid",
+            "sleep 60",
+        )
+        for name in names
+    ]
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-m", "ign_deploy", "batch", *projects, *KEY, "--max-parallel", "2"],
+        cwd=workshop.folder,
+        env={**clean_environment(workshop.folder), "TMPDIR": str(private)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    pids = [workshop.folder / f"{name}.pid" for name in names]
+    try:
+        deadline = time.monotonic() + 60
+        while not all(path.exists() for path in pids[:2]):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        child.send_signal(number)
+        stdout, stderr = child.communicate(timeout=40)
+    finally:
+        child.kill()
+    assert child.returncode == exit_code
+    assert stdout == b""
+    assert b"Traceback" not in stderr
+    assert list(private.iterdir()) == []
+    assert not pids[2].exists(), "nothing new is begun"
+    for path in pids[:2]:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.read_text()), 0)

@@ -63,3 +63,19 @@ def test_threads_that_share_processors_get_equal_parts_and_at_least_one() -> Non
     with sharing_processors(1000):
         assert usable_processors() == 1
     assert usable_processors() == everything
+
+
+def test_a_stop_ends_work_that_is_under_way_and_wins_over_other_failures() -> None:
+    stopped = threading.Event()
+    begun = threading.Barrier(2, timeout=60)
+
+    def work(item: str) -> None:
+        begun.wait()
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        assert stopped.wait(timeout=60)
+        raise ValueError(item)
+
+    with pytest.raises(KeyboardInterrupt):
+        map_parallel(work, ["a", "b", "c"], workers=2, interrupt=stopped.set)
+    assert stopped.is_set()
