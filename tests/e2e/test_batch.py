@@ -14,8 +14,10 @@ import pytest
 
 from tests.support.builds import gradle_wrapper
 from tests.support.cli import KEY, Result, Workshop, clean_environment
+from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.modules import build_module
 from tests.support.releases import tree
+from tests.support.runner import Runner
 
 
 def module_id(name: str) -> str:
@@ -341,3 +343,38 @@ def test_stopped_by_a_signal_it_ends_all_builds_and_leaves_nothing(
     for path in pids[:2]:
         with pytest.raises(ProcessLookupError):
             os.kill(int(path.read_text()), 0)
+
+
+def test_the_action_takes_several_paths_and_folds_each_ones_log(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "runner", secrets=("hunter22-hunter22",))
+    runner.workspace.mkdir(parents=True)
+    key, certificate = self_signed()
+    (runner.workspace / "signing.cert.pem").write_bytes(pem_certificates(certificate))
+    (runner.workspace / "signing.key.pem").write_bytes(pem_key(key, password="hunter22-hunter22"))
+    hostile = "::set-output name=module-id::evil"
+    for name in ("a", "b"):
+        made = build_module(runner.folder / f"{name}.modl", texts={"id": module_id(name)})
+        lines = [f"echo '{hostile}'", "mkdir -p build", f"cp {made} build/{name}.unsigned.modl"]
+        gradle_wrapper(runner.workspace / name, *lines)
+    result = runner.run(
+        {
+            "command": "batch",
+            "path": "a\nb\n",
+            "max-parallel": "2",
+            "continue-on-error": "true",
+            "key-path": "signing.key.pem",
+            "cert-path": "signing.cert.pem",
+            "signing-password": "hunter22-hunter22",
+        }
+    )
+    assert result.succeeded, (result.problems, result.log)
+    assert result.leaked == ()
+    assert result.outputs["module-id"].split() == [module_id("a"), module_id("b")]
+    assert result.outputs["module-file"].split() == ["dist/a.modl", "dist/b.modl"]
+    assert result.groups[0] == "preflight"
+    assert sorted(result.groups[1:3]) == [
+        f"{name}: {module_id(name)} 1.2.3, verified" for name in ("a", "b")
+    ]
+    assert result.groups[3:] == ("upload",)
+    assert not [command for command in result.commands if command.name == "set-output"]
+    assert result.summary.count("uploaded") >= 2

@@ -13,6 +13,7 @@ import pytest
 from tests.support.builds import EXAMPLE, gradle_wrapper
 from tests.support.cli import KEY, Result, Workshop
 from tests.support.modules import build_module, module_files
+from tests.support.runner import Runner
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -277,3 +278,16 @@ def test_a_build_that_tells_nothing_is_planned_with_the_reason(workshop: Worksho
     assert "before they are built" in plan(workshop, maven).stderr
     build_module(maven / "target" / "x.modl", texts={"id": "com.example.maven"})
     assert json.loads(plan(workshop, maven).stdout)["include"][0]["id"] == "com.example.maven"
+
+
+def test_the_action_hands_the_matrix_to_later_jobs(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "runner")
+    for name, needs in (("##[add-path]x", ["b"]), ("b", [])):
+        made = bare_folder(runner.workspace, f"m{len(needs)}")
+        made.rename(runner.workspace / name)
+    result = runner.run({"command": "plan", "path": "##[add-path]x\nb", "all": "true"})
+    assert result.succeeded, (result.problems, result.log)
+    matrix = json.loads(result.outputs["matrix"])
+    assert [each["path"] for each in matrix["include"]] == ["##[add-path]x", "b"]
+    assert result.outputs["result"] == "planned"
+    assert not [command for command in result.commands if "add-path" in command.name]
