@@ -43,10 +43,12 @@ def known_modules(project: Project) -> tuple[KnownModule, ...]:
     Raises our errors, and OSError, for what can't be read.
     """
     if project.kind is Kind.PREBUILT:
-        return tuple(_of_file(path) for path in project.files)
+        found = map(_of_file, project.files)
+        return tuple(module for module in found if module.id)
     if project.kind is Kind.FOLDER:
         descriptor = read_folder_descriptor(project.root)
-        return (_of_descriptor(descriptor, folder_module_name(descriptor)),)
+        known = _of_descriptor(descriptor, folder_module_name(descriptor))
+        return (known,) if known.id else ()
     return ()
 
 
@@ -130,7 +132,8 @@ def _listed(module_list: Path) -> Iterator[KnownModule]:
     for item in content if isinstance(content, list) else []:
         if isinstance(item, dict) and _text(item, "id"):
             depends = item.get("depends")
-            ids = [each for each in depends if isinstance(each, str)] if depends else []
+            named = depends if isinstance(depends, list) else []
+            ids = [each for each in named if isinstance(each, str)]
             needs = Needs(required=frozenset(ids) - {_text(item, "id")})
             yield KnownModule(_text(item, "id"), _text(item, "version"), _text(item, "name"), needs)
 
