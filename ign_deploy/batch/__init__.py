@@ -14,9 +14,9 @@ from ign_deploy.batch.uploads import upload_in_order
 from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.module.parallel import map_parallel, sharing_processors, usable_processors
 from ign_deploy.packaging.identify import known_modules
-from ign_deploy.pipeline import Run, prepare
 from ign_deploy.pipeline.ready import Ready
 from ign_deploy.pipeline.ready_many import check_releases, name_path
+from ign_deploy.pipeline.stages import Run, prepare
 from ign_deploy.pipeline.story import Story
 from ign_deploy.process import stop_running
 from ign_deploy.report import BufferedReporter

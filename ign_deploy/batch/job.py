@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.packaging.identify import KnownModule
-from ign_deploy.pipeline import Prepared, Run
 from ign_deploy.pipeline.ready import Ready
+from ign_deploy.pipeline.stages import Prepared, Run
 from ign_deploy.pipeline.story import PathRecord, problem_findings, shown_path
 
 FAILED = "failed"

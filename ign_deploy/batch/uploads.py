@@ -9,8 +9,8 @@ from ign_deploy.batch.job import FAILED, SKIPPED, Job
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order
-from ign_deploy.pipeline import Prepared, Run, upload_module
 from ign_deploy.pipeline.ready_many import name_path
+from ign_deploy.pipeline.stages import Prepared, Run, upload_module
 
 
 def upload_in_order(jobs: Sequence[Job], run: Run) -> None:

@@ -20,8 +20,8 @@ from ign_deploy.cli.options import (
 from ign_deploy.cli.outcome import report_outcome
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError, IgnDeployError
-from ign_deploy.pipeline import Run, package, release
 from ign_deploy.pipeline.rehearsal import run_or_rehearse
+from ign_deploy.pipeline.stages import Run, package, release
 from ign_deploy.pipeline.story import Story
 
 _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))

@@ -14,7 +14,7 @@ from ign_deploy.pipeline.verifying import verify_file
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline import Run
+    from ign_deploy.pipeline.stages import Run
 
 
 def make_bundle(module: VerifiedModule, *, settings: Settings, env: Mapping[str, str]) -> Path:

@@ -14,7 +14,7 @@ from ign_deploy.pipeline.preflight import check_repository
 from ign_deploy.pipeline.publishing import repository_url
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline import Run
+    from ign_deploy.pipeline.stages import Run
 
 
 def run_or_rehearse(work: Callable[[Run], str], run: Run) -> str:

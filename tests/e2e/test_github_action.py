@@ -266,5 +266,5 @@ def test_findings_beyond_the_cap_are_in_the_summary(job: Job) -> None:
     assert result.exit_code == 5
     assert result.dropped_annotations == {}
     assert all(name in result.summary for name in jars)
-    files = {annotation.properties["file"] for annotation in result.annotations}
-    assert files == {"pump.unsigned.modl"}
+    named = {annotation.properties["file"] for annotation in result.annotations}
+    assert named == {"pump.unsigned.modl"}

@@ -14,9 +14,9 @@ import pytest
 from ign_deploy.batch import BatchFailed, release_all
 from ign_deploy.batch.failure import BatchFailed as Failure
 from ign_deploy.errors import ConfigurationError, PackagingError, SigningError, VerificationError
-from ign_deploy.pipeline import Run
 from ign_deploy.pipeline.preflight import PreflightFailed
 from ign_deploy.pipeline.ready_many import check_distinct, name_path
+from ign_deploy.pipeline.stages import Run
 from ign_deploy.pipeline.story import ModuleRecord, Story
 from ign_deploy.report import SilentReporter
 from ign_deploy.settings import Settings
