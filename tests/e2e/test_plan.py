@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,9 @@ import pytest
 
 from tests.support.builds import EXAMPLE, gradle_wrapper
 from tests.support.cli import KEY, Result, Workshop
+from tests.support.git import git
 from tests.support.modules import build_module, module_files
 from tests.support.runner import Runner
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"},
-    )
-    return done.stdout.strip()
 
 
 def bare_folder(root: Path, name: str, *needs: str, version: str = "1.2.3") -> Path:

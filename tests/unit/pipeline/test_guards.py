@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,21 +18,10 @@ from ign_deploy.pipeline.guards import (
 from ign_deploy.pipeline.publishing import open_configured_repository
 from ign_deploy.report import SilentReporter
 from ign_deploy.settings import Settings
+from tests.support.git import git
 from tests.support.releases import release_of
 
 HOSTILE = ["$(touch x)", "`touch x`", "v1.0.0;touch x", "v1.0.0\nv2.0.0", "v1.0.0' \"", "--help"]
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-c", "user.name=T", "-c", "user.email=t@example.com", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "GIT_CONFIG_NOSYSTEM": "1"},
-    )
-    return done.stdout.strip()
 
 
 ENV = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
