@@ -32,7 +32,13 @@ def test_a_refused_connection_says_so() -> None:
     assert "the server is running" in failure.hint
 
 
-def test_an_unknown_host_says_so_and_is_not_tried_again() -> None:
+def test_an_unknown_host_says_so_and_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer of a name server is made here: without a network there is none to ask."""
+
+    def unknown(*_: object, **__: object) -> object:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     failure = failure_of("http://no-such-host.invalid/path?token=s3cret")
     assert not isinstance(failure, TransientFailure)
     assert failure.message == "the name no-such-host.invalid can't be resolved"
