@@ -35,7 +35,7 @@ SAMPLES = {
     "noise": bytes(range(256)) * 20,
     "truncated": GOOD[:-30],
     "bytes behind": GOOD + b"\0" * 10,
-    "wrong count": raw_zip([RawEntry("a")], count=3),
+    # Not here: a wrong count of entries. Java 17.0.15 opens such a jar, later releases don't.
     "wrong directory size": raw_zip([RawEntry("a")], directory_size=1 << 20),
 }
 
