@@ -12,9 +12,11 @@ from urllib.parse import unquote, urlsplit
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.report import Progress, Reporter, SilentReporter
+from ign_deploy.repositories.access import Access
 
 if TYPE_CHECKING:
     from ign_deploy.repositories.records import FileRole, Release
+    from ign_deploy.repositories.stores import Documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class Capabilities:
     ``location`` is fit to be shown (no credentials). ``obstacle`` says why it isn't ``writable``.
     ``create_once``: of concurrent writers of one version exactly one wins; ``compare_and_swap``:
     indexes are updated without losing updates; ``server_digest``: the store states the digest of
-    what it holds; ``resume``: a download can go on where it broke off.
+    what it holds; ``resume``: a download can go on where it broke off. ``remarks`` say, in whole
+    sentences, what a user has to know about the store, such as why ``create_once`` isn't promised.
     """
 
     location: str
@@ -34,6 +37,7 @@ class Capabilities:
     compare_and_swap: bool
     server_digest: bool
     resume: bool
+    remarks: tuple[str, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -75,8 +79,42 @@ class CatalogueEntry:
     versions: int
 
 
+@dataclass(frozen=True, slots=True)
+class Reindexed:
+    """What deriving the indexes anew found: how many modules and versions."""
+
+    modules: int
+    versions: int
+
+
 def no_progress(advance: int) -> None:
     """Ignore progress."""
+
+
+class Upkeep(Protocol):
+    """What the care of a repository needs, beside publishing and reading."""
+
+    @property
+    def documents(self) -> Documents:
+        """The repository's small files: marks, deployments."""
+
+    def refresh(self, module_id: str) -> None:
+        """Bring the indexes and the page up to date with the marks of a module.
+
+        Raises RepositoryError.
+        """
+
+    def reindex(self) -> Reindexed:
+        """Derive all indexes and the page anew, from the records and marks. Raises RepositoryError.
+
+        A version whose record can't be read is left out, with a warning.
+        """
+
+    def discard(self, release: Release) -> None:
+        """Delete a version's files; its record stays, as the tombstone. Raises RepositoryError.
+
+        Files that are gone already are no error.
+        """
 
 
 class Repository(Protocol):
@@ -121,24 +159,35 @@ class Repository(Protocol):
         the file isn't what the record says; an OSError of ``to`` is passed on.
         """
 
+    @property
+    def upkeep(self) -> Upkeep:
+        """What the care of this repository needs."""
 
-Opener = Callable[[str, Reporter], Repository]
+
+Opener = Callable[[str, Access, Reporter], Repository]
 
 
-def _open_directory(url: str, reporter: Reporter) -> Repository:
+def _open_directory(url: str, _: Access, reporter: Reporter) -> Repository:
     from ign_deploy.repositories.directory import DirectoryRepository
 
     return DirectoryRepository(_local_path(url), reporter=reporter)
 
 
-BACKENDS: Mapping[str, Opener] = {"file": _open_directory}
+BACKENDS: Mapping[str, Opener] = {
+    "file": _open_directory,
+}
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_SUPPORTED = "this version supports a folder: a path or a file: URL"
+_SUPPORTED = (
+    "known are a folder (path or file:), https:, nexus+https:, artifactory+https:, github:, "
+    "gitlab:, oci: and s3:"
+)
 
 
-def open_repository(url: str, *, reporter: Reporter | None = None) -> Repository:
-    """Return the repository at ``url``: a path or a ``file:`` URL for a folder.
+def open_repository(
+    url: str, *, access: Access | None = None, reporter: Reporter | None = None
+) -> Repository:
+    """Return the repository at ``url``: a path, or a URL whose scheme chooses the kind of store.
 
     Nothing is read or made yet. Raises ConfigurationError for a URL that no backend is for; the
     message shows only the scheme, since URLs can hold credentials.
@@ -149,9 +198,13 @@ def open_repository(url: str, *, reporter: Reporter | None = None) -> Repository
     if opener is None:
         raise ConfigurationError(
             f"no repository of the kind {scheme}: is known; {_SUPPORTED}",
-            hint="set --repository-url to a folder; write ./ before a path that has a colon.",
+            hint="mend --repository-url; write ./ before a path that has a colon.",
         )
-    return opener(url, SilentReporter() if reporter is None else reporter)
+    return opener(
+        url,
+        Access() if access is None else access,
+        SilentReporter() if reporter is None else reporter,
+    )
 
 
 def _local_path(url: str) -> Path:

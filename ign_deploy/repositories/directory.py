@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError, VersionConflict
+from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
 from ign_deploy.files import sync_folder
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import (
@@ -28,11 +28,12 @@ from ign_deploy.repositories import (
     CatalogueEntry,
     Outcome,
     Publication,
+    Reindexed,
     no_progress,
 )
 from ign_deploy.repositories.copying import copy_out
+from ign_deploy.repositories.directory_documents import LOCK_NAME, DirectoryDocuments
 from ign_deploy.repositories.directory_index import (
-    LOCK_NAME,
     MODULES_NAME,
     DirectoryIndex,
     newest_change,
@@ -53,6 +54,7 @@ from ign_deploy.repositories.records import (
     is_safe_component,
 )
 from ign_deploy.repositories.rows import module_row, version_rows
+from ign_deploy.repositories.settling import refuse_removed, require_same
 from ign_deploy.repositories.staging import LEFTOVER_AGE, Staging, staging
 
 SET_ASIDE_NAME = ".set-aside"
@@ -67,6 +69,7 @@ class DirectoryRepository:
         self._root = root
         self._modules = root / MODULES_NAME
         self._reporter = reporter
+        self._documents = DirectoryDocuments(root)
         self._index = DirectoryIndex(root, reporter=reporter)
 
     def check(self) -> Capabilities:
@@ -141,8 +144,35 @@ class DirectoryRepository:
                     f"{module_id} {version} was published without a {wanted}",
                     hint="publish it with the next version.",
                 )
+            refuse_removed(release, documents=self._documents, reporter=self._reporter)
             copy_out(self._folder(release) / file.name, to, expected=file, progress=progress)
         return release
+
+    @property
+    def upkeep(self) -> DirectoryRepository:
+        """See ``Repository.upkeep``; a folder takes care of itself."""
+        return self
+
+    @property
+    def documents(self) -> DirectoryDocuments:
+        """See ``Upkeep.documents``."""
+        return self._documents
+
+    def refresh(self, module_id: str) -> None:
+        """See ``Upkeep.refresh``."""
+        self._index.update(module_id)
+
+    def reindex(self) -> Reindexed:
+        """See ``Upkeep.reindex``."""
+        self._require_folder(self._root)
+        return self._index.rebuild()
+
+    def discard(self, release: Release) -> None:
+        """See ``Upkeep.discard``."""
+        folder = self._folder(release)
+        for file in release.files:
+            with explained("remove", folder / file.name), suppress(FileNotFoundError):
+                (folder / file.name).unlink()
 
     def _folder(self, release: Release) -> Path:
         return self._modules / release.id / release.version
@@ -174,14 +204,8 @@ class DirectoryRepository:
         present = read_release(self._modules, release.id, release.version)
         if present is None:
             return None
-        theirs, ours = present.module_file.sha256, release.module_file.sha256
-        if theirs == ours:
-            return self._publication(Outcome.ALREADY_PUBLISHED, present)
-        raise VersionConflict(
-            f"{release.id} {release.version} is already published with other bytes: there SHA-256 "
-            f"{theirs}, here {ours}; nothing was changed",
-            hint="raise the module's version and publish that: a published version never changes.",
-        )
+        require_same(present, release, documents=self._documents, reporter=self._reporter)
+        return self._publication(Outcome.ALREADY_PUBLISHED, present)
 
     def _publication(self, outcome: Outcome, release: Release) -> Publication:
         return Publication(outcome, release, str(self._folder(release).absolute()))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.report import Reporter
+from ign_deploy.repositories import Reindexed
+from ign_deploy.repositories.directory_documents import LOCK_NAME, DirectoryDocuments
 from ign_deploy.repositories.filesystem import (
     READING,
     explained,
@@ -30,6 +32,7 @@ from ign_deploy.repositories.index import (
     parse_module_index,
     parse_root_index,
 )
+from ign_deploy.repositories.marks import mark_names, read_marked
 from ign_deploy.repositories.records import (
     INDEX_NAME,
     MAX_RECORD_SIZE,
@@ -40,7 +43,6 @@ from ign_deploy.repositories.records import (
 )
 
 MODULES_NAME = "modules"
-LOCK_NAME = ".lock"
 
 
 class DirectoryIndex:
@@ -50,6 +52,7 @@ class DirectoryIndex:
         self._root = root
         self._modules = root / MODULES_NAME
         self._reporter = reporter
+        self._documents = DirectoryDocuments(root)
 
     def module(self, module_id: str) -> ModuleIndex | None:
         """Return the module's index as the folders have it now; None when nothing is published.
@@ -88,6 +91,21 @@ class DirectoryIndex:
                 self._write(self._modules / module_id / INDEX_NAME, module, stored)
             self._update_root(module_id, module)
 
+    def rebuild(self) -> Reindexed:
+        """Write all indexes anew from the records alone. Raises RepositoryError."""
+        with (
+            explained("update the indexes of", self._root),
+            folder_lock(self._root / LOCK_NAME),
+        ):
+            entries: list[ModuleEntry] = []
+            for name in component_names(self._modules):
+                module = self._merged(name, None)
+                if module is not None:
+                    self._write(self._modules / name / INDEX_NAME, module, None)
+                    entries.append(module_entry(module))
+            self._write(self._root / INDEX_NAME, make_root((), added=entries), None)
+        return Reindexed(len(entries), sum(entry["count"] for entry in entries))
+
     def _update_root(self, module_id: str, module: ModuleIndex | None) -> None:
         stored = self._stored_root()
         known = {} if stored is None else {entry["id"]: entry for entry in stored["modules"]}
@@ -116,7 +134,9 @@ class DirectoryIndex:
         try:
             if known is not None:
                 names = self._version_names(module_id)
-                if len(names) == known["count"] and known["latest"] in names:
+                listed = known["count"] + known["removed"]
+                marks = mark_names(self._documents, module_id)
+                if len(names) == listed and known["latest"] in names and marks == known["marks"]:
                     return known
             index = self.module(module_id)
         except RepositoryError as problem:
@@ -130,6 +150,7 @@ class DirectoryIndex:
             module_id=module_id,
             present=self._version_names(module_id),
             read=self._reader(module_id),
+            marked=read_marked(self._documents, module_id, reporter=self._reporter),
         )
 
     def _reader(self, module_id: str) -> Callable[[str], Release | None]:

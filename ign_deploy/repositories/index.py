@@ -19,6 +19,7 @@ from pydantic_core import to_json
 # pydantic reads the standard library's TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
 
+from ign_deploy.repositories.marks import UNMARKED, Marked
 from ign_deploy.repositories.ordering import VersionKey, newest_of_sorted, version_key
 from ign_deploy.repositories.records import Release
 
@@ -55,14 +56,20 @@ VersionEntry = TypedDict(
 
 
 class ModuleIndex(TypedDict):
-    """A module's versions, oldest first; the texts are those of ``latest``."""
+    """A module's versions, oldest first; the texts are those of ``latest``.
+
+    ``marks`` names the marks that ``files`` accounts for; ``removed`` counts the removed versions,
+    which aren't listed.
+    """
 
     description: str
     files: list[VersionEntry]
     id: str
     latest: str
+    marks: list[str]
     meta: Meta
     name: str
+    removed: int
     tags: list[str]
     versions: list[str]
 
@@ -74,7 +81,9 @@ ModuleEntry = TypedDict(
         "description": str,
         "id": str,
         "latest": str,
+        "marks": list[str],
         "name": str,
+        "removed": int,
         "requires-ignition": str,
         "tags": list[str],
         "upload-time": str,
@@ -139,20 +148,28 @@ def version_entry(release: Release) -> VersionEntry:
 
 
 def merge_module(
-    index: ModuleIndex | None, *, module_id: str, present: Collection[str], read: RecordReader
+    index: ModuleIndex | None,
+    *,
+    module_id: str,
+    present: Collection[str],
+    read: RecordReader,
+    marked: Marked = UNMARKED,
 ) -> ModuleIndex | None:
-    """Bring a module's index up to date with the version folders that are ``present``.
+    """Bring a module's index up to date with the versions that are ``present`` and their marks.
 
-    Only the records that the index lacks are read: they never change. Lines whose folder is gone
-    are dropped; folders for which ``read`` has no record don't count. None when nothing is
-    published.
+    Only the records that the index lacks are read: they never change. Lines whose version is gone
+    or removed are dropped; versions for which ``read`` has no record don't count. None when nothing
+    is published.
     """
-    files = _known_files(index, present)
+    kept = [version for version in present if not marked.is_removed(version)]
+    files = _known_files(index, kept)
     known = {file["version"] for file in files}
-    added = [release for name in present if name not in known and (release := read(name))]
+    added = [release for name in kept if name not in known and (release := read(name))]
     _insert(files, [version_entry(release) for release in added])
-    versions = [file["version"] for file in files]
-    latest = newest_of_sorted(versions)
+    files = [_marked_line(file, marked) for file in files]
+    latest = newest_of_sorted(
+        [file["version"] for file in files if file["yanked"] is False]
+    ) or newest_of_sorted([file["version"] for file in files])
     if latest is None:
         return None
     if index is not None and index["latest"] == latest and index["id"] == module_id:
@@ -161,18 +178,28 @@ def merge_module(
         record = next((each for each in added if each.version == latest), None) or read(latest)
         if record is None:  # removed at this very moment: without it, the next one is the latest
             remaining = [each for each in present if each != latest]
-            return merge_module(index, module_id=module_id, present=remaining, read=read)
+            return merge_module(
+                index, module_id=module_id, present=remaining, read=read, marked=marked
+            )
         name, description, tags = record.name, record.description, list(record.tags)
     return {
         "description": description,
         "files": files,
         "id": module_id,
         "latest": latest,
+        "marks": list(marked.names),
         "meta": {"api-version": API_VERSION},
         "name": name,
+        "removed": len(present) - len(kept),
         "tags": tags,
-        "versions": versions,
+        "versions": [file["version"] for file in files],
     }
+
+
+def _marked_line(file: VersionEntry, marked: Marked) -> VersionEntry:
+    reason = marked.yanked(file["version"])
+    yanked = False if reason is None else reason or True
+    return file if file["yanked"] == yanked else {**file, "yanked": yanked}
 
 
 def _known_files(index: ModuleIndex | None, present: Collection[str]) -> list[VersionEntry]:
@@ -198,6 +225,22 @@ def _file_key(file: VersionEntry) -> VersionKey:
     return version_key(file["version"])
 
 
+def nothing_published(module_id: str) -> ModuleIndex:
+    """Return the index of a module of which no version is left: it has no line in the root."""
+    return {
+        "description": "",
+        "files": [],
+        "id": module_id,
+        "latest": "",
+        "marks": [],
+        "meta": {"api-version": API_VERSION},
+        "name": "",
+        "removed": 0,
+        "tags": [],
+        "versions": [],
+    }
+
+
 def module_entry(index: ModuleIndex) -> ModuleEntry:
     """Return a module's line of the root index."""
     latest = next(file for file in index["files"] if file["version"] == index["latest"])
@@ -206,7 +249,9 @@ def module_entry(index: ModuleIndex) -> ModuleEntry:
         "description": index["description"],
         "id": index["id"],
         "latest": index["latest"],
+        "marks": index["marks"],
         "name": index["name"],
+        "removed": index["removed"],
         "requires-ignition": latest["requires-ignition"],
         "tags": index["tags"],
         "upload-time": latest["upload-time"],

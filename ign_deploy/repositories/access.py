@@ -1,0 +1,88 @@
+"""Access to a store: credentials, certificates and proxies, as settings and environment give it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from ign_deploy.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a backend may use to reach its store; empty texts mean "not given".
+
+    ``ca`` is a PEM file that replaces the well-known authorities; ``env`` is where the CI host's
+    own token, proxies and cloud credentials are looked for; ``cache`` is the folder that keeps
+    downloads by digest, None for none. Never shown: its ``repr`` has no secret.
+    """
+
+    token: str = field(default="", repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cache: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreUrl:
+    """A repository URL in its parts. ``host`` has the port, where one is given."""
+
+    scheme: str
+    host: str
+    path: str
+    options: Mapping[str, str]
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be shown: it never holds credentials."""
+        return f"{self.scheme}://{self.host}/{self.path}".rstrip("/")
+
+
+def split_store_url(url: str, *, options: frozenset[str] = frozenset()) -> StoreUrl:
+    """Split ``scheme://host[:port]/path?option=value``; ``options`` are those the backend knows.
+
+    Raises ConfigurationError for credentials in the URL, an unknown option, or a malformed URL;
+    the message never repeats the URL.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise _malformed() from None
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(
+            "the repository URL holds credentials, which end up in logs and records",
+            hint="take them out; set REPOSITORY_API_TOKEN, or REPOSITORY_USERNAME and "
+            "REPOSITORY_PASSWORD.",
+        )
+    if not host or parts.fragment or not url.isprintable():
+        raise _malformed()
+    shown_host = f"[{host}]" if ":" in host else host
+    return StoreUrl(
+        scheme=parts.scheme.lower(),
+        host=shown_host if port is None else f"{shown_host}:{port}",
+        path=parts.path.strip("/"),
+        options=_options(parts, options),
+    )
+
+
+def _options(parts: SplitResult, known: frozenset[str]) -> dict[str, str]:
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    for name, _ in pairs:
+        if name not in known:
+            raise ConfigurationError(
+                f"the repository URL has the unknown option {name[:40]!a}",
+                hint=f"known are: {', '.join(sorted(known)) or 'none'}.",
+            )
+    return dict(pairs)
+
+
+def _malformed() -> ConfigurationError:
+    return ConfigurationError(
+        "the repository URL can't be read",
+        hint="write it like https://host/path, s3://bucket/prefix or oci://registry/name.",
+    )
