@@ -25,6 +25,12 @@ _COMMANDS = {
     "upload": "ign_deploy.cli.repository",
     "download": "ign_deploy.cli.repository",
     "list-modules": "ign_deploy.cli.repository",
+    "yank": "ign_deploy.cli.care",
+    "unyank": "ign_deploy.cli.care",
+    "remove": "ign_deploy.cli.care",
+    "prune": "ign_deploy.cli.care",
+    "reindex": "ign_deploy.cli.care",
+    "mirror": "ign_deploy.cli.mirror",
     "validate-env": "ign_deploy.cli.environment",
 }
 

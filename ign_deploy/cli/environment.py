@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ign_deploy.cli.options import SIGNING, common_options, settings_options
+from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.pipeline.preflight import Check, run_checks
 from ign_deploy.pipeline.ready import packaging_checks, repository_check, signing_check
@@ -17,7 +17,7 @@ from ign_deploy.pipeline.ready import packaging_checks, repository_check, signin
 @click.option("--packaging", is_flag=True, help="Check build files, Java, Gradle or Maven.")
 @click.option("--signing", is_flag=True, help="Check key, certificates, passwords and alias.")
 @click.option("--repository", is_flag=True, help="Check that the repository can be written.")
-@settings_options(*SIGNING, "version", "output_dir", "repository_url")
+@settings_options(*SIGNING, "version", "output_dir", *REPOSITORY)
 @common_options
 def validate_env_command(
     session: Session, *, path: Path, packaging: bool, signing: bool, repository: bool
@@ -34,7 +34,7 @@ def validate_env_command(
     if signing or everything:
         checks.append(signing_check(settings, reporter=reporter))
     if repository or everything:
-        checks.append(repository_check(settings, reporter=reporter))
+        checks.append(repository_check(settings, env=session.env, reporter=reporter))
     with reporter.group("validate-env"):
         run_checks(checks, reporter=reporter)
     titles = [check.title for check in checks]

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ign_deploy.ci.host import Host
-from ign_deploy.cli.options import common_options, settings_options
+from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.render import json_line
 from ign_deploy.cli.session import Session
 from ign_deploy.plan import Planning, make_plan
@@ -27,7 +27,7 @@ _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
     type=click.Choice([host.value for host in _HOSTS]),
     help="The CI host that reads the matrix.  [default: the one this runs on, else github]",
 )
-@settings_options("all", "repository_url", "skip_packaging", "build_timeout", "max_parallel")
+@settings_options("all", *REPOSITORY, "skip_packaging", "build_timeout", "max_parallel")
 @common_options
 def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) -> None:
     """Print the matrix of what needs a release, in dependency order.

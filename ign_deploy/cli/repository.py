@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.cli.options import common_options, settings_options
+from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.render import certificate_lines, findings_document, plain
 from ign_deploy.cli.session import Session
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.identity import load_trust_anchors
+from ign_deploy.pipeline.preflight import check_repository
 from ign_deploy.pipeline.publishing import (
     build_of,
     commit_of,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     "version",
     "module_id",
     "description",
-    "repository_url",
+    *REPOSITORY,
     "notes",
     "tags",
     "environment",
@@ -47,7 +48,7 @@ def upload_command(session: Session, file: Path) -> None:
     from ign_deploy.repositories.publish import describe_release, upload
 
     settings = session.settings
-    repository = open_configured_repository(settings, reporter=session.reporter)
+    repository = open_configured_repository(settings, env=session.env, reporter=session.reporter)
     module = verify_file(file, settings=settings, now=session.now, is_release=True)
     for finding in module.findings:
         session.reporter.finding(finding, file=str(file))
@@ -59,9 +60,10 @@ def upload_command(session: Session, file: Path) -> None:
         "commit": commit_of(session.env),
         "build": build_of(session.env, settings),
     }
+    # Before any byte is sent: a wrong token would otherwise cost the whole upload.
+    check_repository(repository, reporter=session.reporter)
     if settings.dry_run:
         release = describe_release(module, **facts)
-        repository.check()
         text = f"would publish {release.id} {release.version} ({module.sha256})"
         session.answer({"result": "dry-run", "release": release.model_dump(mode="json")}, text)
         return
@@ -71,18 +73,26 @@ def upload_command(session: Session, file: Path) -> None:
 
 @click.command("download", short_help="Fetch a module by id or name, verified.")
 @click.argument("name")
-@click.option("-v", "--version", "wanted", metavar="TEXT", help="The version.  [default: newest]")
-@settings_options("output_dir", "repository_url", "trust_anchor")
+@click.option(
+    "-v",
+    "--version",
+    "wanted",
+    metavar="TEXT",
+    help="The version, or a range such as '>=1.2,<2'.  [default: newest]",
+)
+@click.option("--sha256", default="", metavar="HEX", help="What the file's SHA-256 must be.")
+@settings_options("output_dir", *REPOSITORY, "trust_anchor")
 @common_options
-def download_command(session: Session, name: str, wanted: str | None) -> None:
+def download_command(session: Session, name: str, wanted: str | None, sha256: str) -> None:
     """Fetch a module by its id or name, and verify it before handing it over.
 
-    Nothing appears in --output-dir unless digest, signature and record agree.
+    Nothing appears in --output-dir unless digest, signature and record agree. A yanked version is
+    only taken when asked for by its number.
     """
     from ign_deploy.repositories.download import download
 
     settings = session.settings
-    repository = open_configured_repository(settings, reporter=session.reporter)
+    repository = open_configured_repository(settings, env=session.env, reporter=session.reporter)
     load_trust_anchors(settings.trust_anchor)  # before anything is transferred
 
     def verify(path: Path) -> VerifiedModule:
@@ -92,6 +102,7 @@ def download_command(session: Session, name: str, wanted: str | None) -> None:
         repository,
         name,
         version=wanted or settings.version or None,
+        sha256=sha256,
         output_dir=settings.output_dir,
         verify=verify,
         reporter=session.reporter,
@@ -118,17 +129,34 @@ def download_command(session: Session, name: str, wanted: str | None) -> None:
     "-s",
     "--search",
     default="",
+    metavar="TEXT",
     help="Only modules with this text in id, name, description or tags.",
 )
-@settings_options("repository_url")
+@click.option(
+    "--ignition",
+    default="",
+    metavar="VERSION",
+    help="Only what a gateway of this version takes: 8.3, or 8.3.4.",
+)
+@click.option("--all-versions", is_flag=True, help="Every version, not only the newest.")
+@click.option("--include-yanked", is_flag=True, help="Also versions that were yanked.")
+@settings_options(*REPOSITORY)
 @common_options
-def list_modules_command(session: Session, search: str) -> None:
+def list_modules_command(session: Session, **choice: Any) -> None:
     """List the published modules, each with its newest version."""
-    from ign_deploy.repositories.listing import list_modules
+    from ign_deploy.repositories.listing import Wanted, list_modules
 
-    repository = open_configured_repository(session.settings, reporter=session.reporter)
+    wanted = Wanted(
+        search=choice["search"],
+        ignition=choice["ignition"],
+        every_version=choice["all_versions"],
+        include_yanked=choice["include_yanked"],
+    )
+    repository = open_configured_repository(
+        session.settings, env=session.env, reporter=session.reporter
+    )
     location = repository.check().location
-    entries = list_modules(repository, search=search)
+    entries = list_modules(repository, wanted)
     document = {
         "repository": location,
         "modules": [
@@ -146,7 +174,7 @@ def list_modules_command(session: Session, search: str) -> None:
             for entry in entries
         ],
     }
-    session.answer(document, _table(entries) if entries else _nothing(location, search))
+    session.answer(document, _table(entries) if entries else _nothing(location, wanted.search))
 
 
 def _nothing(location: str, search: str) -> str:

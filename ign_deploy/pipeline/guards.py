@@ -111,25 +111,28 @@ def check_branch(settings: Settings, *, folder: Path, env: Mapping[str, str]) ->
 
 
 def check_unpublished(
-    modules: Iterable[tuple[str, str]], *, settings: Settings, reporter: Reporter
+    modules: Iterable[tuple[str, str]],
+    *,
+    settings: Settings,
+    env: Mapping[str, str],
+    reporter: Reporter,
 ) -> None:
     """Raise VersionConflict when one of the (id, version) is published already."""
-    repository = open_configured_repository(settings, reporter=reporter)
+    repository = open_configured_repository(settings, env=env, reporter=reporter)
     for module_id, version in modules:
         try:
-            published = {entry.version for entry in repository.catalogue(module_id)}
+            repository.fetch(module_id, version=version)
         except NotInRepository:
-            return  # there is no repository yet: the first publication makes it
+            continue  # or there is no repository yet: the first publication makes it
         except RepositoryError as problem:
             raise RepositoryError(
                 f"cannot tell whether {module_id} is published: {problem.message}",
                 hint=problem.hint,
             ) from problem
-        if version in published:
-            raise VersionConflict(
-                f"{module_id} {version} is published already",
-                hint="raise the version; or drop --require-unpublished to accept the same bytes.",
-            )
+        raise VersionConflict(
+            f"{module_id} {version} is published already",
+            hint="raise the version; or drop --require-unpublished to accept the same bytes.",
+        )
 
 
 def identities(modules: Iterable[UnsignedModule]) -> list[tuple[str, str]]:

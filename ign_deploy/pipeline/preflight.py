@@ -7,11 +7,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ign_deploy.errors import ConfigurationError, IgnDeployError, RepositoryError
 from ign_deploy.module.findings import Finding
 from ign_deploy.report import Reporter
+
+if TYPE_CHECKING:
+    from ign_deploy.repositories import Repository
 
 _MIN_FREE_BYTES = 256 << 20
 
@@ -92,16 +95,20 @@ def check_output_folder(folder: Path, *, needed: int = 0) -> None:
         )
 
 
-def check_repository(url: str, *, reporter: Reporter) -> str:
-    """Return the repository's location; raises RepositoryError unless it is there and writable."""
-    from ign_deploy.repositories import open_repository
+def check_repository(repository: Repository, *, reporter: Reporter) -> str:
+    """Return the repository's location; raises RepositoryError unless it is there and writable.
 
-    capabilities = open_repository(url, reporter=reporter).check()
+    What its store can't promise is told.
+    """
+    capabilities = repository.check()
     if not capabilities.writable:
         raise RepositoryError(
             f"the repository {capabilities.location} can't be written: {capabilities.obstacle}",
             hint="mend its permissions, or choose another --repository-url.",
         )
+    for remark in capabilities.remarks:
+        tell = reporter.info if capabilities.create_once else reporter.warning
+        tell(f"repository: {remark}")
     return capabilities.location
 
 

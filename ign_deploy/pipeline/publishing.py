@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
     from ign_deploy.repositories import Repository
+    from ign_deploy.repositories.access import Access
 
 # In the working directory, not beside whatever PATH was given: every command finds the same one,
 # and in a CI job it lies inside the workspace, where it can be kept.
@@ -25,11 +27,43 @@ def repository_url(settings: Settings) -> str:
     return settings.repository_url or DEFAULT_REPOSITORY
 
 
-def open_configured_repository(settings: Settings, *, reporter: Reporter) -> Repository:
+def open_configured_repository(
+    settings: Settings, *, env: Mapping[str, str], reporter: Reporter
+) -> Repository:
     """Open the repository that the settings name."""
     from ign_deploy.repositories import open_repository
 
-    return open_repository(repository_url(settings), reporter=reporter)
+    url = repository_url(settings)
+    return open_repository(url, access=repository_access(settings, env), reporter=reporter)
+
+
+def repository_access(settings: Settings, env: Mapping[str, str]) -> Access:
+    """Return what the repository may be reached with."""
+    from ign_deploy.repositories.access import Access
+
+    return Access(
+        token=settings.repository_token.get_secret_value().strip(),
+        username=settings.repository_username,
+        password=settings.repository_password.get_secret_value(),
+        ca=Path(settings.repository_ca) if settings.repository_ca else None,
+        env=env,
+        cache=Path(settings.cache_dir) if settings.cache_dir else None,
+    )
+
+
+def open_mirrored_repository(
+    url: str, settings: Settings, *, env: Mapping[str, str], reporter: Reporter
+) -> Repository:
+    """Open the repository that is mirrored; it has credentials of its own."""
+    from ign_deploy.repositories import open_repository
+
+    access = replace(
+        repository_access(settings, env),
+        token=settings.source_token.get_secret_value().strip(),
+        username=settings.source_username,
+        password=settings.source_password.get_secret_value(),
+    )
+    return open_repository(url, access=access, reporter=reporter)
 
 
 def read_notes(settings: Settings) -> str:
@@ -83,6 +117,11 @@ def build_of(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
         facts["url"] = f"{server}/{facts['source']}/actions/runs/{run}"
     facts["environment"] = settings.environment
     return {name: value for name, value in facts.items() if value}
+
+
+def actor_of(env: Mapping[str, str]) -> str:
+    """Return who acts: the person that the CI host names, else the user of this machine."""
+    return _first(env, (*_BUILD["actor"], "LOGNAME", "USER")) or "unknown"
 
 
 def _first(env: Mapping[str, str], variables: tuple[str, ...]) -> str:

@@ -27,7 +27,7 @@ from ign_deploy.pipeline.preflight import (
     check_repository,
     run_checks,
 )
-from ign_deploy.pipeline.publishing import read_notes, repository_url
+from ign_deploy.pipeline.publishing import open_configured_repository, read_notes
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Settings
 
@@ -64,7 +64,7 @@ def check_release(
             Check("input and output differ", lambda: check_not_over_input(path, settings))
         )
     if not settings.skip_upload:
-        checks.append(repository_check(settings, reporter=reporter))
+        checks.append(repository_check(settings, env=env, reporter=reporter))
     checks += guard_checks(settings, env=env, reporter=reporter)
     checks += branch_checks(path, settings=settings, env=env)
     found = run_checks(checks, reporter=reporter)
@@ -101,7 +101,7 @@ def guard_checks(settings: Settings, *, env: Mapping[str, str], reporter: Report
         checks.append(
             Check(
                 "version is unpublished",
-                lambda: check_unpublished(known, settings=settings, reporter=reporter),
+                lambda: check_unpublished(known, settings=settings, env=env, reporter=reporter),
             )
         )
     return checks
@@ -119,10 +119,15 @@ def signing_check(settings: Settings, *, reporter: Reporter) -> Check:
     return Check(IDENTITY, lambda: check_identity(settings, reporter=reporter))
 
 
-def repository_check(settings: Settings, *, reporter: Reporter) -> Check:
+def repository_check(settings: Settings, *, env: Mapping[str, str], reporter: Reporter) -> Check:
     """Return the check that the repository is there and writable."""
-    url = repository_url(settings)
-    return Check(REPOSITORY, lambda: check_repository(url, reporter=reporter))
+
+    def run() -> str:
+        # Opened in the check: a URL that can't be used is a problem among the others.
+        repository = open_configured_repository(settings, env=env, reporter=reporter)
+        return check_repository(repository, reporter=reporter)
+
+    return Check(REPOSITORY, run)
 
 
 def check_version(settings: Settings) -> None:

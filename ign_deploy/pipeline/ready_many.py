@@ -49,7 +49,7 @@ def check_releases(
     if not settings.skip_signing:
         checks.append(signing_check(settings, reporter=reporter))
     if not settings.skip_upload:
-        checks.append(repository_check(settings, reporter=reporter))
+        checks.append(repository_check(settings, env=env, reporter=reporter))
     checks += guard_checks(settings, env=env, reporter=reporter)
     titles = [f"{path}: {PROJECT}" for path in paths]
     for title, path in zip(titles, paths, strict=True):

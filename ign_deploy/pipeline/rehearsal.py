@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ign_deploy.pipeline.guards import with_tag_version
 from ign_deploy.pipeline.preflight import check_repository
-from ign_deploy.pipeline.publishing import repository_url
+from ign_deploy.pipeline.publishing import open_configured_repository
 
 if TYPE_CHECKING:
     from ign_deploy.pipeline.stages import Run
@@ -40,7 +40,8 @@ def rehearse(run: Run) -> Iterator[Run]:
     The real repository is only asked: whether it could be written, and what it has published.
     """
     if not run.settings.skip_upload:
-        check_repository(repository_url(run.settings), reporter=run.reporter)
+        repository = open_configured_repository(run.settings, env=run.env, reporter=run.reporter)
+        check_repository(repository, reporter=run.reporter)
     with tempfile.TemporaryDirectory(prefix="ign-deploy-rehearsal-") as private:
         settings = run.settings.model_copy(
             update={

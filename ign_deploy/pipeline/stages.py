@@ -73,7 +73,7 @@ def prepare(ready: Ready, run: Run) -> Prepared:
     if run.settings.require_unpublished:
         # Where the id was known before the build, this has been checked once already.
         real = run.published or run.settings
-        check_unpublished(identities(unsigned), settings=real, reporter=run.reporter)
+        check_unpublished(identities(unsigned), settings=real, env=run.env, reporter=run.reporter)
     is_bundled = run.settings.format != "modl"  # then the module must be signed, and is verified
     if run.settings.skip_signing and run.settings.skip_upload and not is_bundled:
         run.story.skip("sign", "asked to skip signing")
@@ -195,7 +195,7 @@ def upload_module(module: VerifiedModule, prepared: Prepared, run: Run) -> str:
     bundle = prepared.bundles.get(module.descriptor.id)
     publication = upload(
         module,
-        open_configured_repository(run.settings, reporter=run.reporter),
+        open_configured_repository(run.settings, env=run.env, reporter=run.reporter),
         published_at=run.now,
         notes=read_notes(run.settings),
         description=run.settings.description,

@@ -79,7 +79,9 @@ def _decide(job: tuple[Path, Project], planning: Planning) -> Decision:
         return Decision(path, (), is_wanted=True, reason=reason)
     if planning.settings.all:
         return Decision(path, modules, is_wanted=True, reason="all were asked for")
-    repository = open_configured_repository(planning.settings, reporter=planning.reporter)
+    repository = open_configured_repository(
+        planning.settings, env=planning.env, reporter=planning.reporter
+    )
     return decide(path, modules, repository=repository, env=planning.env)
 
 

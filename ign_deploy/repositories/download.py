@@ -6,17 +6,18 @@ import dataclasses
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ign_deploy.errors import VerificationError
+from ign_deploy.errors import NotInRepository, VerificationError
 from ign_deploy.files import output_error
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.findings import error
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Repository
-from ign_deploy.repositories.listing import find_module, newest_version, require_version
-from ign_deploy.repositories.records import Release
+from ign_deploy.repositories.listing import choose_version, find_module
+from ign_deploy.repositories.ranges import is_range
+from ign_deploy.repositories.records import Release, is_safe_component
 
 
 def download(
@@ -26,24 +27,21 @@ def download(
     output_dir: Path,
     verify: Callable[[Path], VerifiedModule],
     version: str | None = None,
+    sha256: str = "",
     reporter: Reporter | None = None,
 ) -> VerifiedModule:
     """Fetch a module by id or name into ``output_dir``, under the file name of its record.
 
-    Without ``version`` the newest final release is taken, else the newest prerelease. The file
-    gets its name only after size, digest, ``verify`` and the record's id, version and signer
+    ``version`` is a version, or a range such as ``>=1.2,<2``; without it, the newest final release
+    is taken, else the newest prerelease. ``sha256`` is what the file must have. The file gets its
+    name only after size, digest, ``verify`` and the record's id, version and signer
     agree; until then it is in a hidden ``.partial`` folder, which is removed whatever happens.
     Raises NotInRepository, RepositoryError, VerificationError, or ConfigurationError for the
     output folder.
     """
     tell = SilentReporter() if reporter is None else reporter
-    module_id = find_module(repository, name=name).id
-    if version is None:
-        wanted = newest_version(repository, module_id=module_id)
-    else:
-        wanted = version
-        require_version(repository, module_id=module_id, version=version)
-    release = repository.fetch(module_id, version=wanted)
+    release = find_release(repository, name, version=version)
+    _require_digest(release, sha256)
     final = output_dir / release.module_file.name
     with _partial_folder(final) as folder:
         partial = folder / final.name
@@ -53,6 +51,29 @@ def download(
         partial.replace(final)
     tell.info(f"{release.id} {release.version} is verified: {final}")
     return dataclasses.replace(module, path=final)
+
+
+def find_release(repository: Repository, name: str, *, version: str | None = None) -> Release:
+    """Return the record of a module's version, by id or name; see ``choose_version``.
+
+    An exact version of an exact id is found without any index. Raises NotInRepository,
+    RepositoryError, or ConfigurationError when several modules have the name.
+    """
+    if version is not None and not is_range(version) and is_safe_component(name):
+        with suppress(NotInRepository):
+            return repository.fetch(name, version=version)
+    module_id = find_module(repository, name=name).id
+    chosen = choose_version(repository, module_id=module_id, wanted=version)
+    return repository.fetch(module_id, version=chosen)
+
+
+def _require_digest(release: Release, wanted: str) -> None:
+    found = release.module_file.sha256
+    if wanted and wanted.strip().lower() != found:
+        raise VerificationError(
+            f"{release.id} {release.version} has the SHA-256 {found}, expected {wanted[:100]!a}",
+            hint="don't install it; find out which of the two is right.",
+        )
 
 
 @contextmanager

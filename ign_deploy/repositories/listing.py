@@ -1,21 +1,90 @@
-"""Finding modules in a repository: search by text, and by the name that a person types."""
+"""Finding modules in a repository: by search, by name, by version, by what a gateway can run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from ign_deploy.errors import ConfigurationError, NotInRepository
+from ign_deploy.module.parallel import map_parallel
+from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
 from ign_deploy.repositories import CatalogueEntry, Repository
 from ign_deploy.repositories.ordering import newest
+from ign_deploy.repositories.ranges import VersionRange, is_range
 
 _SEE_ALL = "see what there is with `ign-deploy list-modules`."
+_WORKERS = 8
 
 
-def list_modules(repository: Repository, *, search: str = "") -> tuple[CatalogueEntry, ...]:
-    """Return the newest version of each module, by id; with ``search``, of those that have it.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which modules and versions to list.
 
-    The text is looked for in id, name, description and tags, whatever its case.
+    ``search`` is text in id, name, description or tags, whatever its case; ``ignition`` a gateway's
+    version (``8.3`` or ``8.3.4``) that must be able to run it; without ``every_version`` it is the
+    newest of each module.
     """
-    wanted = search.strip().casefold()
-    return tuple(entry for entry in repository.catalogue() if _matches(entry, wanted))
+
+    search: str = ""
+    ignition: str = ""
+    every_version: bool = False
+    include_yanked: bool = False
+
+
+def list_modules(
+    repository: Repository, wanted: Wanted | None = None
+) -> tuple[CatalogueEntry, ...]:
+    """Return what is wanted, by id, each module's versions newest first.
+
+    Raises ConfigurationError for an Ignition version that is none.
+    """
+    what = Wanted() if wanted is None else wanted
+    gateway = _gateway_version(what.ignition) if what.ignition else None
+    text = what.search.strip().casefold()
+    modules = [entry for entry in repository.catalogue() if _matches(entry, text)]
+    if gateway is None and not what.every_version:
+        shown = [entry for entry in modules if what.include_yanked or entry.yanked is None]
+        return tuple(shown)
+    histories = map_parallel(
+        lambda entry: repository.catalogue(entry.id), modules, workers=_WORKERS
+    )
+    found: list[CatalogueEntry] = []
+    for history in histories:
+        versions = [
+            entry
+            for entry in history
+            if (what.include_yanked or entry.yanked is None)
+            and (gateway is None or runs_on(entry.requires_ignition, gateway))
+        ]
+        found += versions if what.every_version else _newest_alone(versions)
+    return tuple(found)
+
+
+def runs_on(required: str, gateway: ModuleVersion) -> bool:
+    """Tell whether a gateway of that version takes a module that requires ``required``.
+
+    It must be of the same minor line (8.3 refuses modules for 8.1), and not older.
+    """
+    try:
+        wanted = ModuleVersion.parse(required)
+    except VersionSyntaxError:
+        return False
+    return wanted.minor_line == gateway.minor_line and wanted.numbers <= gateway.numbers
+
+
+def _gateway_version(text: str) -> ModuleVersion:
+    """Read a gateway's version; ``8.3`` means any of that line."""
+    try:
+        return ModuleVersion.parse(f"{text}.2147483647" if text.count(".") == 1 else text)
+    except VersionSyntaxError as cause:
+        raise ConfigurationError(
+            f"{text[:40]!a} is no version of Ignition", hint="write it like 8.3 or 8.3.4."
+        ) from cause
+
+
+def _newest_alone(entries: Sequence[CatalogueEntry]) -> list[CatalogueEntry]:
+    version = newest(entry.version for entry in entries)
+    return [entry for entry in entries if entry.version == version]
 
 
 def _matches(entry: CatalogueEntry, wanted: str) -> bool:
@@ -47,31 +116,38 @@ def find_module(repository: Repository, *, name: str) -> CatalogueEntry:
     return found[0]
 
 
-def newest_version(repository: Repository, *, module_id: str) -> str:
-    """Return the version to take when none is asked for: the newest final release, not yanked.
+def choose_version(repository: Repository, *, module_id: str, wanted: str | None) -> str:
+    """Return the version to take: the one asked for, the newest of a range, or the newest.
 
-    Without any final release it is the newest prerelease. Raises NotInRepository.
+    A final release is preferred to a prerelease; a yanked version is taken only when asked for by
+    its number. Raises NotInRepository, naming the newest versions there are.
     """
     entries = repository.catalogue(module_id)
-    found = newest(entry.version for entry in entries if entry.yanked is None)
-    if found is None:
+    if wanted is not None and not is_range(wanted):
+        if all(entry.version != wanted for entry in entries):
+            raise NotInRepository(
+                f"{module_id} has no version {wanted!r}; the newest are {_newest_few(entries)}",
+                hint="ask for one of these, or publish the version first.",
+            )
+        return wanted
+    candidates = [entry.version for entry in entries if entry.yanked is None]
+    found = newest(candidates) if wanted is None else VersionRange.parse(wanted).pick(candidates)
+    if found is not None:
+        return found
+    if candidates and wanted is not None:
         raise NotInRepository(
-            f"{module_id!r} has no version to take; {len(entries)} are published, all yanked",
-            hint="ask for a version by its number.",
+            f"{module_id} has no version in the range {wanted!r}; the newest are "
+            f"{_newest_few(entries)}",
+            hint="widen the range, or publish such a version first.",
         )
-    return found
-
-
-def require_version(repository: Repository, *, module_id: str, version: str) -> None:
-    """Raise NotInRepository, naming the newest versions there are, unless this one is there."""
-    entries = repository.catalogue(module_id)
-    if any(entry.version == version for entry in entries):
-        return
-    shown = ", ".join(entry.version for entry in entries[:5])
     raise NotInRepository(
-        f"{module_id} has no version {version!r}; the newest are {shown}",
-        hint="ask for one of these, or publish the version first.",
+        f"{module_id!r} has no version to take; {len(entries)} are published, all yanked",
+        hint="ask for a version by its number.",
     )
+
+
+def _newest_few(entries: Sequence[CatalogueEntry]) -> str:
+    return ", ".join(entry.version for entry in entries[:5]) or "none"
 
 
 def _near(wanted: str, entries: tuple[CatalogueEntry, ...]) -> str:

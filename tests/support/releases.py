@@ -77,6 +77,7 @@ def verified_module(
     version: str = "1.0.0",
     name: str = "The Thing",
     certificate: CertificateInfo = CERTIFICATE,
+    licence_crc: int | None = 7,
 ) -> VerifiedModule:
     """Return what ``verify`` would say of the file, whatever it holds."""
     content = path.read_bytes()
@@ -94,7 +95,7 @@ def verified_module(
         sha256=hashlib.sha256(content).hexdigest(),
         size=len(content),
         certificate=certificate,
-        licence_crc=7,
+        licence_crc=licence_crc,
     )
 
 

@@ -166,13 +166,15 @@ class TestUnpublished:
     def test_a_published_version_is_refused(self, tmp_path: Path) -> None:
         settings = Settings(repository_url=str(tmp_path / "repository"))
         release, files = release_of(tmp_path / "files", module_id="a.b", version="1.0.0")
-        repository = open_configured_repository(settings, reporter=SilentReporter())
+        repository = open_configured_repository(settings, env={}, reporter=SilentReporter())
         repository.publish(release, files=files)
-        check_unpublished([("a.b", "1.0.1")], settings=settings, reporter=SilentReporter())
+        check_unpublished([("a.b", "1.0.1")], settings=settings, env={}, reporter=SilentReporter())
         with pytest.raises(VersionConflict, match=r"a\.b 1\.0\.0 is published already"):
-            check_unpublished([("a.b", "1.0.0")], settings=settings, reporter=SilentReporter())
+            check_unpublished(
+                [("a.b", "1.0.0")], settings=settings, env={}, reporter=SilentReporter()
+            )
 
     def test_a_repository_that_is_not_there_yet_has_published_nothing(self, tmp_path: Path) -> None:
         settings = Settings(repository_url=str(tmp_path / "repository"))
-        check_unpublished([("a.b", "1.0.0")], settings=settings, reporter=SilentReporter())
+        check_unpublished([("a.b", "1.0.0")], settings=settings, env={}, reporter=SilentReporter())
         assert not (tmp_path / "repository").exists()

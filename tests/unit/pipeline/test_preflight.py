@@ -19,6 +19,7 @@ from ign_deploy.pipeline.preflight import (
 )
 from ign_deploy.pipeline.ready import check_values
 from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import open_repository
 from ign_deploy.settings import Settings
 from tests.support.builds import Recorder
 
@@ -97,8 +98,8 @@ def test_the_nearest_folder_is_found(tmp_path: Path) -> None:
 
 
 def test_a_repository_is_looked_at_without_being_made(tmp_path: Path) -> None:
-    url = str(tmp_path / "shelf")
-    assert check_repository(url, reporter=SilentReporter()).endswith("shelf")
+    repository = open_repository(str(tmp_path / "shelf"))
+    assert check_repository(repository, reporter=SilentReporter()).endswith("shelf")
     assert list(tmp_path.iterdir()) == []
 
 

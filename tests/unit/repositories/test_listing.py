@@ -7,10 +7,10 @@ import pytest
 from ign_deploy.errors import ConfigurationError, NotInRepository
 from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.repositories.listing import (
+    Wanted,
+    choose_version,
     find_module,
     list_modules,
-    newest_version,
-    require_version,
 )
 from tests.support.releases import release_of
 
@@ -43,12 +43,13 @@ def repository(tmp_path: Path) -> Repository:
 def test_modules_are_searched_by_all_their_texts(
     search: str, found: list[str], repository: Repository
 ) -> None:
-    assert [entry.id for entry in list_modules(repository, search=search)] == found
+    assert [entry.id for entry in list_modules(repository, Wanted(search=search))] == found
 
 
 def test_the_listed_version_is_the_one_that_a_download_takes(repository: Repository) -> None:
     for entry in list_modules(repository):
-        assert newest_version(repository, module_id=entry.id) == entry.version
+        chosen = choose_version(repository, module_id=entry.id, wanted=None)
+        assert chosen == entry.version
 
 
 @pytest.mark.parametrize(
@@ -80,11 +81,61 @@ def test_a_hostile_name_is_shown_harmless(repository: Repository) -> None:
 
 
 def test_an_unknown_version_is_answered_with_the_newest(repository: Repository) -> None:
-    require_version(repository, module_id="com.acme.alarms", version="1.0.0")
+    wanted = choose_version(repository, module_id="com.acme.alarms", wanted="1.0.0")
+    assert wanted == "1.0.0"
     with pytest.raises(NotInRepository, match=r"the newest are 1\.1\.0-rc1, 1\.0\.0"):
-        require_version(repository, module_id="com.acme.alarms", version="7")
+        choose_version(repository, module_id="com.acme.alarms", wanted="7")
 
 
 def test_a_module_without_versions_has_no_newest(repository: Repository) -> None:
     with pytest.raises(NotInRepository):
-        newest_version(repository, module_id="com.acme.none")
+        choose_version(repository, module_id="com.acme.none", wanted=None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"),
+    [(">=1", "1.0.0"), ("<1.1", "1.0.0"), (">1.0", "1.1.0-rc1"), ("!=1.0.0,>0.9", "1.1.0-rc1")],
+)
+def test_a_range_takes_the_newest_final_release_inside(
+    wanted: str, chosen: str, repository: Repository
+) -> None:
+    assert choose_version(repository, module_id="com.acme.alarms", wanted=wanted) == chosen
+
+
+def test_a_range_without_versions_names_the_newest(repository: Repository) -> None:
+    with pytest.raises(NotInRepository, match=r"in the range '>=2,<3'; the newest are 1\.1\.0-rc1"):
+        choose_version(repository, module_id="com.acme.alarms", wanted=">=2,<3")
+
+
+@pytest.mark.parametrize(
+    ("ignition", "found"),
+    [
+        ("8.1", ["com.acme.alarms", "com.acme.charts", "org.other.charts"]),
+        ("8.1.0", ["com.acme.alarms", "com.acme.charts", "org.other.charts"]),
+        ("8.3", ["org.acme.new"]),
+        ("8.3.3", []),
+        ("8.3.4", ["org.acme.new"]),
+        ("8.0.17", []),
+    ],
+)
+def test_modules_are_chosen_by_what_a_gateway_takes(
+    ignition: str, found: list[str], repository: Repository, tmp_path: Path
+) -> None:
+    release, files = release_of(
+        tmp_path / "in", module_id="org.acme.new", required_ignition_version="8.3.4"
+    )
+    repository.publish(release, files=files)
+    entries = list_modules(repository, Wanted(ignition=ignition))
+    assert [entry.id for entry in entries] == found
+
+
+def test_every_version_is_listed_newest_first(repository: Repository) -> None:
+    wanted = Wanted(search="alarm", every_version=True)
+    assert [entry.version for entry in list_modules(repository, wanted)] == ["1.1.0-rc1", "1.0.0"]
+
+
+@pytest.mark.parametrize("text", ["", "8", "eight", "8.3.x", "8.3.4; rm"])
+def test_what_is_no_ignition_version_is_refused(text: str, repository: Repository) -> None:
+    if text:
+        with pytest.raises(ConfigurationError, match="no version of Ignition"):
+            list_modules(repository, Wanted(ignition=text))

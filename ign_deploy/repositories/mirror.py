@@ -1,0 +1,119 @@
+"""Mirror: copy published versions, and what is said of them, from one repository to another."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.report import Reporter
+from ign_deploy.repositories import CatalogueEntry, Outcome, Repository
+from ign_deploy.repositories.download import require_agreement
+from ign_deploy.repositories.marks import mark_names, marks_folder
+from ign_deploy.repositories.records import FileRole, Release, ReleaseFile
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """A version that is in the target now; ``outcome`` tells whether it was before."""
+
+    release: Release
+    outcome: Outcome
+
+
+def mirror(
+    source: Repository,
+    target: Repository,
+    entries: Sequence[CatalogueEntry],
+    *,
+    verify: Callable[[Path], VerifiedModule],
+    reporter: Reporter,
+) -> list[Mirrored]:
+    """Copy the versions, each verified as at a download, then the marks of their modules.
+
+    The records stay byte for byte what they were. Done again, it copies what is missing. Raises
+    RepositoryError, VersionConflict when the target has other bytes, or VerificationError.
+    """
+    done: list[Mirrored] = []
+    for entry in entries:
+        release = source.fetch(entry.id, version=entry.version)
+        with reporter.group(f"{release.id} {release.version}"):
+            outcome = _copy(source, target, release, verify=verify, reporter=reporter)
+        done.append(Mirrored(release, outcome))
+    for module_id in sorted({each.release.id for each in done}):
+        _copy_marks(source, target, module_id)
+    return done
+
+
+def _copy(
+    source: Repository,
+    target: Repository,
+    release: Release,
+    *,
+    verify: Callable[[Path], VerifiedModule],
+    reporter: Reporter,
+) -> Outcome:
+    with tempfile.TemporaryDirectory(prefix="ign-deploy-mirror-") as folder:
+        files = {
+            file.name: _fetch(source, release, file, folder=Path(folder), reporter=reporter)
+            for file in release.files
+        }
+        module = verify(files[release.module_file.name])
+        require_agreement(module, release=release)
+        total = sum(file.size for file in release.files)
+        with reporter.progress(f"uploading {release.id} {release.version}", total) as progress:
+            publication = target.publish(release, files=files, progress=progress)
+    reporter.info(f"{release.id} {release.version}: {publication.outcome.value}")
+    return publication.outcome
+
+
+def _fetch(
+    source: Repository,
+    release: Release,
+    file: ReleaseFile,
+    *,
+    folder: Path,
+    reporter: Reporter,
+) -> Path:
+    path = folder / file.name
+    title = f"downloading {file.name}"
+    with path.open("xb") as stream, reporter.progress(title, file.size) as progress:
+        source.fetch(
+            release.id,
+            version=release.version,
+            to=stream,
+            role=_role(release, file),
+            progress=progress,
+        )
+    return path
+
+
+def _role(release: Release, file: ReleaseFile) -> FileRole:
+    """Return the file's role; what can't be asked for by its role can't be copied."""
+    try:
+        role = FileRole(file.role)
+    except ValueError:
+        role = None
+    if role is None or release.file(role) != file:
+        raise RepositoryError(
+            f"{release.id} {release.version} has the file {file.name} of the role {file.role!a}, "
+            "which this version of ign-deploy can't copy",
+            hint="mirror it with a newer ign-deploy.",
+        )
+    return role
+
+
+def _copy_marks(source: Repository, target: Repository, module_id: str) -> None:
+    """Copy the marks that the target lacks; their names are unique."""
+    there, here = target.upkeep.documents, source.upkeep.documents
+    known = set(mark_names(there, module_id))
+    missing = [name for name in mark_names(here, module_id) if name not in known]
+    for name in missing:
+        path = f"{marks_folder(module_id)}/{name}"
+        if (document := here.read(path)) is not None:
+            there.add(path, document.data)
+    if missing:
+        target.upkeep.refresh(module_id)
