@@ -21,7 +21,7 @@ from ign_deploy.pipeline.verifying import verify_file
 @click.argument("source")
 @click.argument("modules", nargs=-1, metavar="[ID[@VERSION]…]")
 @click.option("--all-versions", is_flag=True, help="Every version, not only the newest.")
-@settings_options(*REPOSITORY, "source_username", "trust_anchor", "dry_run")
+@settings_options(*REPOSITORY, "cache_dir", "source_username", "trust_anchor", "dry_run")
 @common_options
 def mirror_command(
     session: Session, source: str, modules: tuple[str, ...], *, all_versions: bool

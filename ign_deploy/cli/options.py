@@ -34,7 +34,7 @@ _SHORT = {
 PACKAGING = ("version", "module_id", "output_dir", "gradle_args", "build_timeout", "format")
 SIGNING = ("cert_path", "key_path", "keystore", "alias")
 GUARDS = ("tag", "tag_pattern", "protected_branch", "require_unpublished", "rehearsal")
-REPOSITORY = ("repository_url", "repository_username", "repository_ca", "cache_dir")
+REPOSITORY = ("repository_url", "repository_username", "repository_ca")
 PUBLISHING = (*REPOSITORY, "description", "notes", "tags", "environment")
 
 

@@ -81,7 +81,7 @@ def upload_command(session: Session, file: Path) -> None:
     help="The version, or a range such as '>=1.2,<2'.  [default: newest]",
 )
 @click.option("--sha256", default="", metavar="HEX", help="What the file's SHA-256 must be.")
-@settings_options("output_dir", *REPOSITORY, "trust_anchor")
+@settings_options("output_dir", *REPOSITORY, "cache_dir", "trust_anchor")
 @common_options
 def download_command(session: Session, name: str, wanted: str | None, sha256: str) -> None:
     """Fetch a module by its id or name, and verify it before handing it over.
