@@ -36,11 +36,8 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file to receive, and what its record says it is: bytes and SHA-256 (lower-case hex).
-
-    ``place`` names it in messages.
-    """
+class _Wanted:
+    """What the record says of a file."""
 
     place: str
     size: int
@@ -52,7 +49,9 @@ def receive(
     url: str,
     *,
     to: BinaryIO,
-    wanted: Wanted,
+    size: int,
+    sha256: str,
+    place: str,
     title: str,
     reporter: Reporter,
     progress: Progress,
@@ -61,13 +60,16 @@ def receive(
 ) -> None:
     """Write a file to ``to`` from its present position, in constant memory.
 
-    After a break the next attempt asks for the rest, if the server says which version of the file
-    it has. If that changed, or the server sends everything, ``to`` is cut back; when it can't
-    seek, what it has already is compared and left out. At most one byte more than wanted is read.
-    Raises VerificationError when the bytes aren't those wanted, RepositoryError when the server
-    refuses, NetworkError when it can't be reached; an OSError of ``to`` is passed on.
+    ``size`` (bytes) and ``sha256`` (lower-case hex) are what its record says, ``place`` names it
+    in messages. After a break the next attempt asks for the rest, if the server says which version
+    of the file it has. If that changed, or the server sends everything, ``to`` is cut back; when
+    it can't seek, what it has already is compared and left out. At most one byte beyond the size
+    is read. Raises VerificationError when the bytes aren't those of the record, RepositoryError
+    when the server refuses, NetworkError when it can't be reached; an OSError of ``to`` is passed
+    on.
     """
-    rules = policy_for(wanted.size, policy)
+    wanted = _Wanted(place, size, sha256)
+    rules = policy_for(size, policy)
     reception = _Reception(
         wanted, to=to, progress=progress, deadline=Deadline(rules, url=url), host=host_of(url)
     )
@@ -78,7 +80,7 @@ def receive(
         asked = {**headers, "Accept-Encoding": "identity", **reception.range_headers()}
         response = follow(session, "GET", url, headers=asked)
         try:
-            refuse_encoded(response, place=wanted.place)
+            refuse_encoded(response, place=place)
             reception.begin(response)
             reception.take(response)
         finally:
@@ -97,7 +99,7 @@ class _Reception:
     """
 
     def __init__(
-        self, wanted: Wanted, *, to: BinaryIO, progress: Progress, deadline: Deadline, host: str
+        self, wanted: _Wanted, *, to: BinaryIO, progress: Progress, deadline: Deadline, host: str
     ) -> None:
         self._wanted = wanted
         self._to = to

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.credentials import is_this_machine, origin
 
-# HTTP_PROXY is missing on purpose, as in curl: in a CGI process a client's ``Proxy:`` header sets it.
+# No HTTP_PROXY, on purpose and as in curl: in a CGI process a client's ``Proxy`` header sets it.
 _NAMES = {
     "http": ("http_proxy", "all_proxy", "ALL_PROXY"),
     "https": ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"),

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import requests
-from requests.adapters import HTTPAdapter
 
 from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.net.connections import BoundedAdapter
 from ign_deploy.net.credentials import HostAuth, NoAuth
 from ign_deploy.net.failures import explain_failure, raise_for_transient
 
@@ -103,8 +103,8 @@ def open_session(
     session.auth = auth if auth is not None else NoAuth()
     session.headers["User-Agent"] = f"ign-deploy/{__version__}"
     session.headers.update(headers or {})
-    size = max(_POOL_SIZE, workers)
-    adapter = HTTPAdapter(pool_connections=_POOL_SIZE, pool_maxsize=size, max_retries=0)
+    # The head of an answer may begin late, but then it has to come.
+    adapter = BoundedAdapter(pool_size=max(_POOL_SIZE, workers), head=2 * stall)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     rule: Callable[[str], Mapping[str, str]] | None = None
