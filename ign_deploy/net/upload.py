@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ign_deploy.errors import RepositoryError
@@ -101,8 +101,8 @@ def send_file(
     deadline = Deadline(rules, url=url)
 
     def attempt() -> Sent:
-        with _opened(source) as reader:
-            body = _FileBody(reader, source=source, progress=progress, deadline=deadline)
+        with _opened(source) as descriptor:
+            body = _FileBody(descriptor, source=source, progress=progress, deadline=deadline)
             sent: Sent | None = None
             try:
                 # requests would send an empty iterable in chunks.
@@ -158,10 +158,10 @@ class _FileBody:
     """
 
     def __init__(
-        self, reader: BinaryIO, *, source: Source, progress: Progress, deadline: Deadline
+        self, descriptor: int, *, source: Source, progress: Progress, deadline: Deadline
     ) -> None:
         self.sent = 0
-        self._reader = reader
+        self._descriptor = descriptor
         self._source = source
         self._progress = progress
         self._deadline = deadline
@@ -181,9 +181,7 @@ class _FileBody:
             self._compare(0, digest.hexdigest())
         while size < self._source.size:
             with _explained(self._source.path):
-                count = os.readv(
-                    self._reader.fileno(), [view[: min(_BLOCK, self._source.size - size)]]
-                )
+                count = os.readv(self._descriptor, [view[: min(_BLOCK, self._source.size - size)]])
             digest.update(view[:count])
             size += count
             if size == self._source.size or not count:
@@ -197,26 +195,26 @@ class _FileBody:
 
     def _compare(self, size: int, digest: str) -> None:
         with _explained(self._source.path):
-            actual = max(size, os.fstat(self._reader.fileno()).st_size)
+            actual = max(size, os.fstat(self._descriptor).st_size)
         if (actual, digest) != (self._source.size, self._source.sha256):
             raise _changed(self._source, f"read {actual} bytes with {digest}")
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[BinaryIO]:
-    """Open the file unbuffered, if it has the right size; a pipe in its place doesn't hang us."""
+def _opened(source: Source) -> Iterator[int]:
+    """Open a file that has the right size, by descriptor; a pipe in its place doesn't hang us."""
     with _explained(source.path):
         descriptor = os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb", buffering=0) as reader:
+    try:
         with _explained(source.path):
             status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise RepositoryError(
-                f"cannot read {source.path}: not a regular file", hint=_HINTS[errno.EISDIR]
-            )
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EISDIR, "not a regular file")
         if status.st_size != source.size:
             raise _changed(source, f"found {status.st_size} bytes")
-        yield reader
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
