@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
@@ -25,9 +25,9 @@ class Session:
     """HTTP requests with our settings and nothing of the machine's.
 
     netrc, REQUESTS_CA_BUNDLE and the proxy variables aren't looked at; what is to hold is given
-    to ``open_session``. Redirects are not followed unless asked for, and then only without
-    credentials for other hosts; no answer waits longer than the time-outs. Cookies aren't kept,
-    so nothing changes between requests: several threads may share a session. ``stall`` is the
+    to ``open_session``. Redirects are answers: ``redirects.follow`` is for those that may be
+    followed. No answer waits longer than the time-outs. Cookies aren't kept, so nothing changes
+    between requests: several threads may share a session. ``stall`` is the
     longest silence in a transfer, in seconds.
     """
 
@@ -47,11 +47,12 @@ class Session:
     def request(self, method: str, url: str, **options: Any) -> requests.Response:
         """Make one attempt; returns the answer whatever its status, unless it is transient.
 
-        ``options`` are those of ``requests.Session.request``. Raises TransientAnswer (408, 429,
-        5xx, GitHub's rate-limit 403), TransientFailure, or NetworkError for what won't pass.
+        ``options`` are those of ``requests.Session.request``, but redirects are never followed.
+        Raises TransientAnswer (408, 429, 5xx, GitHub's rate-limit 403), TransientFailure, or
+        NetworkError for what won't pass.
         """
         options.setdefault("timeout", (TIMEOUT[0], self.stall))
-        options.setdefault("allow_redirects", False)
+        options["allow_redirects"] = False
         options["verify"] = self._verify
         if self._proxies is not None:
             options["proxies"] = dict(self._proxies(url))
@@ -76,6 +77,18 @@ class Session:
         self.close()
 
 
+class _PlainSession(requests.Session):
+    """Doesn't look at redirects.
+
+    requests prepares the next request even if it isn't to follow: it reads the whole body for it,
+    and fails at a broken ``Location``.
+    """
+
+    def resolve_redirects(self, *_: Any, **__: Any) -> Iterator[Any]:
+        """Find none."""
+        return iter(())
+
+
 def open_session(
     *,
     ca: Path | None = None,
@@ -97,7 +110,7 @@ def open_session(
         raise ConfigurationError(
             f"the CA certificates {ca} are not a file", hint="mend the path, or leave it out."
         )
-    session = requests.Session()
+    session = _PlainSession()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
     session.auth = auth if auth is not None else NoAuth()
