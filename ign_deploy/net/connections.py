@@ -59,20 +59,27 @@ def _pools(head: float) -> dict[str, type[HTTPConnectionPool]]:
 
 @contextmanager
 def _cut_off(connected: socket.socket | None, *, after: float) -> Iterator[None]:
-    """Break the connection after so many seconds, unless the block has ended by then."""
+    """Break the connection after so many seconds, unless the block has ended by then.
+
+    Raises TimeoutError then: to http.client, half a head looks like a whole one.
+    """
     if connected is None:  # closed by now: http.client says so
         yield
         return
-    timer = threading.Timer(after, _break, args=(connected,))
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        # Not the method of an SSLSocket: it takes TLS off, and the reader would see raw bytes.
+        with suppress(OSError):
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    timer = threading.Timer(after, cut)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-
-
-def _break(connected: socket.socket) -> None:
-    # Not the method of an SSLSocket: that one takes TLS off, and the reader would see raw bytes.
-    with suppress(OSError):
-        socket.socket.shutdown(connected, socket.SHUT_RDWR)
+        if late.is_set():
+            raise TimeoutError("the head of the answer took too long")

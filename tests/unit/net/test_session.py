@@ -188,7 +188,7 @@ def test_a_proxy_that_drips_headers_is_given_up() -> None:
         proxy.faults = [Fault(status=200, drip_head=0.05)]
         with (
             open_session(proxies={"http": proxy.url}, stall=0.2) as session,
-            pytest.raises(TransientFailure, match=r"the connection to store\.example broke"),
+            pytest.raises(TransientFailure, match=r"store\.example didn't answer in time"),
         ):
             session.request("GET", "http://store.example/x")
 
@@ -223,22 +223,17 @@ def test_threads_share_a_session_and_its_connections() -> None:
         assert server.connections <= 20
 
 
-def test_a_tls_connection_that_is_hung_up_may_be_tried_again(tmp_path: Path) -> None:
-    context, authority = server_context(tmp_path)
+def test_a_server_that_hangs_up_on_tls_may_be_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def hang_up() -> None:
             accepted, _ = listener.accept()
-            wrapped = context.wrap_socket(accepted, server_side=True)
-            wrapped.recv(1 << 16)
-            # Without TLS's own goodbye.
-            wrapped.shutdown(socket.SHUT_RDWR)
-            wrapped.close()
+            accepted.recv(1 << 16)
+            accepted.close()
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        url = f"https://localhost:{listener.getsockname()[1]}/"
-        with open_session(ca=authority) as session, pytest.raises(TransientFailure) as failure:
-            session.request("GET", url)
+        failure = failure_of(f"https://127.0.0.1:{listener.getsockname()[1]}/")
         thread.join()
-    assert failure.value.message == "the connection to localhost broke"
+    assert isinstance(failure, TransientFailure)
+    assert failure.message == "the connection to 127.0.0.1 broke"
