@@ -15,26 +15,28 @@ _LOCAL_NAMES = frozenset({"localhost"})
 
 
 class HostAuth(AuthBase):
-    """Sends an ``Authorization`` header to one origin only.
+    """Sends a header with credentials to one origin only.
 
-    ``header`` is its whole value, such as ``Bearer …``. The origin is scheme, host and port of
-    ``url``. Raises ConfigurationError for plain http to any host but this machine.
+    ``header`` is its whole value, such as ``Bearer …``; ``name`` is that of the header, where it
+    isn't ``Authorization`` (``JOB-TOKEN``). The origin is scheme, host and port of ``url``. Raises
+    ConfigurationError for plain http to any host but this machine.
     """
 
-    def __init__(self, header: str, *, url: str) -> None:
+    def __init__(self, header: str, *, url: str, name: str = "Authorization") -> None:
         if not header.isprintable():
             raise ConfigurationError(
                 "the token or password has a line break or a control character",
                 hint="store the secret without a newline at its end.",
             )
         require_safe_for_credentials(url)
+        self._name = name
         self._header = header
         self._origin = origin(url)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header, if the request goes to the origin."""
         if request.url is not None and origin(request.url) == self._origin:
-            request.headers["Authorization"] = self._header
+            request.headers[self._name] = self._header
         return request
 
     def __repr__(self) -> str:
@@ -79,7 +81,7 @@ def origin(url: str) -> tuple[str, str, int]:
 def require_safe_for_credentials(url: str) -> None:
     """Raise ConfigurationError if credentials for this URL would be readable on the way."""
     scheme, host, _ = origin(url)
-    if scheme == "https" or host in _LOCAL_NAMES or _is_loopback(host):
+    if scheme == "https" or is_this_machine(host):
         return
     raise ConfigurationError(
         f"credentials are set for http://{host}, where anyone on the way can read them",
@@ -87,7 +89,10 @@ def require_safe_for_credentials(url: str) -> None:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Tell whether a host name or address means this machine: nobody else is on the way."""
+    if host in _LOCAL_NAMES:
+        return True
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -32,27 +32,23 @@ class TransientFailure(NetworkError):
     """The connection failed in a way that may pass: a time-out, a reset, a refusal."""
 
 
-def raise_for_transient(
-    response: requests.Response, *, now: datetime, streamed: bool = False
-) -> None:
+def raise_for_transient(response: requests.Response, *, now: datetime, text: str = "") -> None:
     """Raise TransientAnswer for an answer after which trying again makes sense.
 
-    GitHub limits with 403 too; its text is looked at unless the body is ``streamed``, which is
-    the caller's to read.
+    GitHub limits with 403 too, and may say so only in the body: give its beginning as ``text``.
     """
     status = response.status_code
     if status not in _TRANSIENT and status < 500:
-        text = "" if streamed or status != 403 else response.text[:4096].lower()
         limited = status == 403 and (
             "Retry-After" in response.headers
             or response.headers.get("X-RateLimit-Remaining") == "0"
-            or _RATE_LIMIT_TEXT in text
+            or _RATE_LIMIT_TEXT in text.lower()
         )
         if not limited:
             return
     response.close()
     raise TransientAnswer(
-        f"{_host(response.url)} answered {status}",
+        f"{host_of(response.url)} answered {status}",
         hint="try again later; if it stays, look at the server's status page or log.",
         retry_after=parse_retry_after(response.headers.get("Retry-After"), now=now),
     )
@@ -82,7 +78,7 @@ def explain_failure(url: str, cause: Exception) -> NetworkError:
 
     TransientFailure is what may pass by itself; anything else stays until somebody acts.
     """
-    host = _host(url)
+    host = host_of(url)
     chain = tuple(_chain(cause))
     return (
         _lasting_failure(host, chain)
@@ -96,7 +92,9 @@ def explain_failure(url: str, cause: Exception) -> NetworkError:
 def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkError | None:
     from requests.exceptions import SSLError
 
-    if _is_any(chain, SSLError, ssl.SSLCertVerificationError):
+    # The other end hung up (SSLEOFError): that is a broken connection, with TLS or without.
+    hung_up = _is_any(chain, ssl.SSLEOFError)
+    if _is_any(chain, SSLError, ssl.SSLCertVerificationError) and not hung_up:
         return NetworkError(
             f"the TLS certificate of {host} can't be trusted, or TLS failed: {_reason(chain)}",
             hint="for a private authority, give its certificate (PEM) as the CA file.",
@@ -113,6 +111,8 @@ def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkErro
 def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> TransientFailure | None:
     from requests.exceptions import ChunkedEncodingError, ProxyError, Timeout
     from requests.exceptions import ConnectionError as BrokenConnection
+    from urllib3.exceptions import ProtocolError
+    from urllib3.exceptions import SSLError as BrokenTLS
 
     rules = (
         (
@@ -136,7 +136,7 @@ def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> Transient
             "check the port in the URL, and that the server is running.",
         ),
         (
-            (BrokenConnection, ChunkedEncodingError, ConnectionError),
+            (BrokenConnection, ChunkedEncodingError, ConnectionError, ProtocolError, BrokenTLS),
             f"the connection to {host} broke",
             "check the network, or try again later.",
         ),
@@ -176,7 +176,8 @@ def _reason(chain: Iterable[BaseException]) -> str:
     return "no reason given"
 
 
-def _host(url: str | None) -> str:
+def host_of(url: str | None) -> str:
+    """Return the host of a URL: all of it that a message may show."""
     try:
         return urlsplit(url or "").hostname or "the server"
     except ValueError:

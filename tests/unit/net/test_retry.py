@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,39 +12,10 @@ from ign_deploy.net.failures import (
 )
 from ign_deploy.net.retry import RetryPolicy, retrying
 from ign_deploy.net.session import open_session
-from ign_deploy.report import SilentReporter
 from tests.support.http_server import Answer, ScriptedServer, scripted_server
+from tests.support.transfers import FakeTime, Warnings
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
-
-
-@dataclass
-class FakeTime:
-    """A clock that only sleeping moves."""
-
-    now: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-    def policy(self, **changes: float) -> RetryPolicy:
-        return RetryPolicy(
-            sleep=self.sleep,
-            clock=lambda: self.now,
-            random=lambda: 1.0,
-            attempts=int(changes.pop("attempts", 5)),
-            **changes,
-        )
-
-
-class Warnings(SilentReporter):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture

@@ -1,0 +1,238 @@
+"""Downloads: streamed, resumed where they broke, and compared with their record on the way."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
+from ign_deploy.errors import RepositoryError, VerificationError
+from ign_deploy.module.findings import error
+from ign_deploy.net.failures import TransientFailure, host_of
+from ign_deploy.net.patience import Deadline, policy_for
+from ign_deploy.net.redirects import follow
+from ign_deploy.net.retry import RetryPolicy, retrying
+from ign_deploy.net.streams import read_piece, refuse_encoded
+from ign_deploy.report import Progress, Reporter
+
+if TYPE_CHECKING:
+    import requests
+
+    from ign_deploy.net.session import Session
+
+_BLOCK = 1 << 20
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
+_ACCESS = "check the credentials, and that they may read the repository."
+_HINTS = {
+    401: _ACCESS,
+    403: _ACCESS,
+    404: "restore the file from a backup: what is published must stay.",
+    410: "restore the file from a backup: what is published must stay.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the record says of a file."""
+
+    place: str
+    size: int
+    sha256: str
+
+
+def receive(
+    session: Session,
+    url: str,
+    *,
+    to: BinaryIO,
+    size: int,
+    sha256: str,
+    place: str,
+    title: str,
+    reporter: Reporter,
+    progress: Progress,
+    headers: Mapping[str, str] = _NO_HEADERS,
+    policy: RetryPolicy | None = None,
+) -> None:
+    """Write a file to ``to`` from its present position, in constant memory.
+
+    ``size`` (bytes) and ``sha256`` (lower-case hex) are what its record says, ``place`` names it
+    in messages. After a break the next attempt asks for the rest, if the server says which version
+    of the file it has. If that changed, or the server sends everything, ``to`` is cut back; when
+    it can't seek, what it has already is compared and left out. At most one byte beyond the size
+    is read. Raises VerificationError when the bytes aren't those of the record, RepositoryError
+    when the server refuses, NetworkError when it can't be reached; an OSError of ``to`` is passed
+    on.
+    """
+    wanted = _Wanted(place, size, sha256)
+    rules = policy_for(size, policy)
+    reception = _Reception(
+        wanted, to=to, progress=progress, deadline=Deadline(rules, url=url), host=host_of(url)
+    )
+
+    def attempt() -> None:
+        if reception.complete:
+            return
+        asked = {**headers, "Accept-Encoding": "identity", **reception.range_headers()}
+        response = follow(session, "GET", url, headers=asked)
+        try:
+            refuse_encoded(response, place=place)
+            reception.begin(response)
+            reception.take(response)
+        finally:
+            response.close()
+
+    retrying(attempt, title=title, reporter=reporter, policy=rules)
+    reception.compare()
+
+
+class _Reception:
+    """What has been received, over all attempts.
+
+    ``offset`` counts the bytes that the server's present version is known to begin with, and the
+    digest is theirs. ``written`` bytes are in the target; it is ahead of the offset only when a
+    target that can't seek has to see the same bytes again.
+    """
+
+    def __init__(
+        self, wanted: _Wanted, *, to: BinaryIO, progress: Progress, deadline: Deadline, host: str
+    ) -> None:
+        self._wanted = wanted
+        self._to = to
+        self._progress = progress
+        self._deadline = deadline
+        self._host = host
+        self._start = to.tell() if to.seekable() else None
+        self._offset = 0
+        self._digest = hashlib.sha256()
+        self._written = 0
+        self._written_digest = ""
+        self._validator = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes are there: only the end of the answer got lost."""
+        return 0 < self._wanted.size <= self._offset
+
+    def range_headers(self) -> dict[str, str]:
+        """Return the headers that ask for the rest, of this version only (RFC 9110 13.1.5)."""
+        if not self._offset or not self._validator:
+            return {}
+        return {"Range": f"bytes={self._offset}-", "If-Range": self._validator}
+
+    def begin(self, response: requests.Response) -> None:
+        """Prepare for the body of an answer, which is the rest or everything."""
+        status = response.status_code
+        asked = bool(self._offset and self._validator)
+        if status == 200:
+            self._start_over()
+            self._validator = _validator(response)
+        elif asked and status in {206, 416}:
+            if status == 416 or not self._continues(response):
+                # The file is another one by now: the next attempt asks for all of it.
+                self._validator = ""
+                raise TransientFailure(
+                    f"{self._host} can't resume {self._wanted.place} at byte {self._offset}",
+                    hint="try again when nothing else writes the file on the server.",
+                )
+        else:
+            raise RepositoryError(
+                f"{self._host} answered {status} for {self._wanted.place}",
+                hint=_HINTS.get(status, "look at the server's log."),
+            )
+
+    def take(self, response: requests.Response) -> None:
+        """Take the body until its end, or one byte beyond the size."""
+        while self._offset <= self._wanted.size:
+            room = self._wanted.size + 1 - self._offset
+            piece = read_piece(response, limit=min(_BLOCK, room), deadline=self._deadline)
+            if not piece:
+                break
+            self._keep(piece)
+        if self._offset < self._wanted.size and _open_ended(response):
+            raise TransientFailure(
+                f"the connection to {self._host} ended after {self._offset} of "
+                f"{self._wanted.size} bytes",
+                hint="check the network, or try again later.",
+            )
+
+    def compare(self) -> None:
+        """Raise VerificationError if it isn't what was wanted."""
+        digest = self._digest.hexdigest()
+        if (self._offset, digest) != (self._wanted.size, self._wanted.sha256):
+            self._refuse(f"read {self._offset} bytes with {digest}")
+
+    def _keep(self, piece: bytes) -> None:
+        """Hash a piece, and write what the target doesn't have yet."""
+        again = piece[: max(0, self._written - self._offset)]
+        fresh = piece[len(again) :]
+        if again:
+            self._advance(again)
+            if self._offset == self._written and self._digest.hexdigest() != self._written_digest:
+                self._refuse("two attempts got different bytes")
+        if fresh:
+            self._write(fresh)
+            self._advance(fresh)
+            self._written = self._offset
+
+    def _write(self, piece: bytes) -> None:
+        view = memoryview(piece)
+        while view:
+            # An unbuffered target may take less than it is given.
+            view = view[self._to.write(view) :]
+
+    def _advance(self, piece: bytes) -> None:
+        self._digest.update(piece)
+        self._offset += len(piece)
+        self._progress(len(piece))
+
+    def _start_over(self) -> None:
+        if not self._offset:
+            return
+        if self._start is not None:
+            self._to.seek(self._start)
+            self._to.truncate()
+            self._written = 0
+        elif self._offset == self._written:
+            self._written_digest = self._digest.hexdigest()
+        self._progress(-self._offset)
+        self._offset = 0
+        self._digest = hashlib.sha256()
+
+    def _continues(self, response: requests.Response) -> bool:
+        """Tell whether an answer is the rest of the version of which we have the beginning."""
+        given = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
+        return (
+            given is not None
+            and int(given[1]) == self._offset
+            and _validator(response) in {"", self._validator}
+        )
+
+    def _refuse(self, observed: str) -> NoReturn:
+        wanted = self._wanted
+        problem = error(
+            "digest-mismatch",
+            f"{wanted.place} isn't what its record says: expected {wanted.size} bytes with "
+            f"SHA-256 {wanted.sha256}, {observed}",
+            place=wanted.place,
+            hint="don't install it; restore the file from a backup, and find out who changed it.",
+        )
+        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,))
+
+
+def _validator(response: requests.Response) -> str:
+    """Return what names the file's version; a weak ETag doesn't promise the same bytes."""
+    etag: str = response.headers.get("ETag", "").strip()
+    if etag:
+        return etag if etag.startswith('"') else ""
+    modified: str = response.headers.get("Last-Modified", "").strip()
+    return modified
+
+
+def _open_ended(response: requests.Response) -> bool:
+    """Tell whether only the connection's end marks that of the body."""
+    return "Content-Length" not in response.headers and not response.raw.chunked

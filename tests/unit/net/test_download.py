@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytest
+
+from ign_deploy.errors import NetworkError, RepositoryError, VerificationError
+from ign_deploy.net.download import receive
+from ign_deploy.net.failures import TransientAnswer, TransientFailure
+from ign_deploy.net.session import open_session
+from tests.support.file_server import Fault, FileServer, file_server
+from tests.support.transfers import Counter, FakeTime, Warnings
+
+CONTENT = bytes(range(256)) * 12_345
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+OTHER = CONTENT[:-1] + b"x"
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with file_server() as store:
+        store.files["/a.modl"] = CONTENT
+        yield store
+
+
+class Pipe(io.RawIOBase):
+    """A target that can't seek, and takes less than it is given."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        part = bytes(data[:1000])
+        self.data += part
+        return len(part)
+
+
+class Download:
+    """One download with everything that can be looked at afterwards."""
+
+    def __init__(self) -> None:
+        self.time = FakeTime()
+        self.told = Warnings()
+        self.counter = Counter()
+        self.to = io.BytesIO()
+
+    def __call__(self, server: FileServer, **options: Any) -> bytes:
+        to: BinaryIO = options.pop("to", self.to)
+        with open_session(stall=options.pop("stall", 5.0)) as session:
+            receive(
+                session,
+                f"{server.url}/a.modl",
+                **{
+                    "to": to,
+                    "size": len(CONTENT),
+                    "sha256": DIGEST,
+                    "place": "a.modl",
+                    "title": "downloading",
+                    "reporter": self.told,
+                    "progress": self.counter,
+                    "policy": self.time.policy(),
+                    **options,
+                },
+            )
+        return self.to.getvalue()
+
+
+@pytest.fixture
+def download() -> Download:
+    return Download()
+
+
+def ranges(server: FileServer) -> list[str | None]:
+    return [each.headers.get("Range") for each in server.seen]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("declared", [False, True])
+def test_a_file_arrives_whole(
+    chunked: bool, declared: bool, server: FileServer, download: Download
+) -> None:
+    server.chunked, server.declared = chunked, declared
+    assert download(server, headers={"X": "1"}) == CONTENT
+    assert download.counter.done == len(CONTENT)
+    assert server.seen[0].headers["Accept-Encoding"] == "identity"
+    assert server.seen[0].headers["X"] == "1"
+    assert download.told.warnings == []
+
+
+def test_an_empty_file_arrives(server: FileServer, download: Download) -> None:
+    server.files["/a.modl"] = b""
+    assert download(server, size=0, sha256=hashlib.sha256().hexdigest()) == b""
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("validator", ["strong", "date"])
+def test_a_broken_download_is_resumed(
+    chunked: bool, validator: str, server: FileServer, download: Download
+) -> None:
+    server.chunked, server.validator = chunked, validator
+    server.faults = [Fault(cut=1_000_000), Fault(status=503), Fault(cut=1_000_000)]
+    assert download(server) == CONTENT
+    assert ranges(server) == [None, "bytes=1000000-", "bytes=1000000-", "bytes=2000000-"]
+    assert server.seen[1].headers["If-Range"]
+    assert download.counter.done == len(CONTENT)
+    assert download.counter.least == 0
+    assert len(download.told.warnings) == 3
+
+
+def test_a_connection_that_ends_early_without_a_length_is_resumed(
+    server: FileServer, download: Download
+) -> None:
+    server.declared = False
+    server.files["/a.modl"] = CONTENT[:1000]
+    server.validator = "none"
+
+    def mend() -> None:
+        server.files["/a.modl"] = CONTENT
+
+    server.faults = [Fault(), Fault(act=mend)]
+    assert download(server) == CONTENT
+    assert "ended after 1000 of 3160320 bytes" in download.told.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("ranged", "validator"), [(False, "strong"), (True, "weak"), (True, "none")]
+)
+def test_without_ranges_it_starts_over(
+    ranged: bool, validator: str, server: FileServer, download: Download
+) -> None:
+    server.ranges, server.validator = ranged, validator
+    server.faults = [Fault(cut=1_000_000)]
+    download.to.write(b"before")
+    assert download(server) == b"before" + CONTENT
+    assert download.counter.done == len(CONTENT)
+    assert ranges(server) == [None, "bytes=1000000-" if validator == "strong" else None]
+
+
+def test_a_target_that_cannot_seek_gets_each_byte_once(
+    server: FileServer, download: Download
+) -> None:
+    server.validator = "none"
+    server.faults = [Fault(cut=1_000_000), Fault(cut=300_000), Fault(cut=2_000_000)]
+    pipe = Pipe()
+    download(server, to=pipe)
+    assert pipe.data == CONTENT
+    assert download.counter.done == len(CONTENT)
+
+
+@pytest.mark.parametrize("validator", ["strong", "none"])
+def test_a_target_that_cannot_seek_gets_no_mixture(
+    validator: str, server: FileServer, download: Download
+) -> None:
+    server.validator = validator
+    server.files["/a.modl"] = b"x" + CONTENT[1:]
+
+    def change() -> None:
+        server.files["/a.modl"] = CONTENT
+
+    server.faults = [Fault(cut=1_000_000), Fault(act=change)]
+    pipe = Pipe()
+    with pytest.raises(VerificationError, match="two attempts got different bytes"):
+        download(server, to=pipe)
+    assert len(pipe.data) == 1_000_000
+
+
+@pytest.mark.parametrize("shorter", [False, True])
+def test_a_file_that_changed_meanwhile_is_received_from_its_start(
+    shorter: bool, server: FileServer, download: Download
+) -> None:
+    server.files["/a.modl"] = OTHER
+
+    def change() -> None:
+        server.files["/a.modl"] = CONTENT[:1000] if shorter else CONTENT
+
+    server.faults = [Fault(cut=1_000_000), Fault(act=change)]
+    size = 1000 if shorter else len(CONTENT)
+    if shorter:
+        # More than is wanted has come by then, so no second attempt is made.
+        with pytest.raises(VerificationError, match="read 1001 bytes"):
+            download(server, size=size, sha256=hashlib.sha256(CONTENT[:1000]).hexdigest())
+        return
+    assert download(server) == CONTENT
+    assert ranges(server) == [None, "bytes=1000000-"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=416),
+        Fault(status=206, body=b"x" * 10),
+        Fault(status=206, headers={"Content-Range": "bytes 0-9/10"}, body=b"x" * 10),
+        Fault(status=206, headers={"Content-Range": "bytes 999999-3160319/3160320"}, body=b"x"),
+        Fault(status=206, headers={"Content-Range": "items 1000000-2/3"}, body=b"x"),
+        Fault(
+            status=206,
+            headers={"Content-Range": "bytes 1000000-3160319/3160320", "ETag": '"other"'},
+            body=b"x",
+        ),
+    ],
+)
+def test_a_wrong_answer_to_a_range_leads_to_a_new_start(
+    fault: Fault, server: FileServer, download: Download
+) -> None:
+    server.faults = [Fault(cut=1_000_000), fault]
+    assert download(server) == CONTENT
+    assert ranges(server) == [None, "bytes=1000000-", None]
+    assert "can't resume a.modl at byte 1000000" in download.told.warnings[1]
+
+
+@pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 403, 404, 410, 416])
+def test_a_refusal_says_its_status_at_once(
+    status: int, server: FileServer, download: Download
+) -> None:
+    server.faults = [Fault(status=status)]
+    with pytest.raises(RepositoryError, match=rf"127\.0\.0\.1 answered {status} for a\.modl"):
+        download(server)
+    assert len(server.seen) == 1
+    assert download.to.getvalue() == b""
+
+
+def test_a_server_that_stays_down_is_a_network_failure(
+    server: FileServer, download: Download
+) -> None:
+    server.faults = [Fault(status=503)] * 5
+    with pytest.raises(TransientAnswer):
+        download(server)
+    assert len(server.seen) == 5
+
+
+@pytest.mark.parametrize(
+    ("content", "observed"),
+    [
+        (OTHER, f"read {len(OTHER)} bytes with {hashlib.sha256(OTHER).hexdigest()}"),
+        (CONTENT[:-1], f"read {len(CONTENT) - 1} bytes"),
+        (CONTENT + b"x" * (2 << 20), f"read {len(CONTENT) + 1} bytes"),
+        (b"", "read 0 bytes"),
+    ],
+)
+def test_other_bytes_than_recorded_are_refused(
+    content: bytes, observed: str, server: FileServer, download: Download
+) -> None:
+    server.files["/a.modl"] = content
+    with pytest.raises(VerificationError) as refusal:
+        download(server)
+    assert "a.modl isn't what its record says: expected 3160320 bytes" in refusal.value.message
+    assert observed in refusal.value.message
+    (finding,) = refusal.value.findings
+    assert (finding.code, finding.place) == ("digest-mismatch", "a.modl")
+    assert len(server.seen) == 1
+
+
+def test_a_compressed_answer_is_refused(server: FileServer, download: Download) -> None:
+    server.faults = [Fault(status=200, headers={"Content-Encoding": "gzip"}, body=b"\x1f\x8b")]
+    with pytest.raises(RepositoryError, match="with the encoding gzip, expected plain bytes"):
+        download(server)
+    server.faults = [Fault(status=200, headers={"Content-Encoding": "identity"}, body=CONTENT)]
+    assert download(server) == CONTENT
+
+
+def test_an_error_of_the_target_is_no_network_failure(
+    server: FileServer, download: Download
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: Any) -> int:
+            raise BrokenPipeError(32, "nobody reads")
+
+    with pytest.raises(BrokenPipeError):
+        download(server, to=Full())
+    assert len(server.seen) == 1
+    assert download.told.warnings == []
+
+
+def test_a_silent_server_is_tried_again(server: FileServer, download: Download) -> None:
+    server.faults = [Fault(drip=1.0)]
+    assert download(server, stall=0.3) == CONTENT
+    assert "127.0.0.1 didn't answer in time" in download.told.warnings[0]
+    assert ranges(server) == [None, "bytes=1-"]
+
+
+def test_a_server_that_drips_is_cut_off_at_the_deadline(
+    server: FileServer, download: Download
+) -> None:
+    server.faults = [Fault(drip=0.02)]
+
+    def pass_time(advance: int) -> None:
+        download.time.now += advance
+
+    with pytest.raises(NetworkError, match="took longer than 10 s") as failure:
+        download(server, progress=pass_time, policy=download.time.policy(deadline=10))
+    assert not isinstance(failure.value, TransientFailure)
+    assert len(server.seen) == 1
+
+
+def test_a_server_that_drips_headers_is_cut_off(server: FileServer, download: Download) -> None:
+    server.faults = [Fault(drip_head=0.05)]
+    assert download(server, stall=0.2) == CONTENT
+    assert len(server.seen) == 2
+    assert "127.0.0.1 didn't answer in time" in download.told.warnings[0]
+
+
+CHILD = """
+import re, sys
+from pathlib import Path
+from ign_deploy.net.session import open_session
+from ign_deploy.net.download import receive
+from ign_deploy.report import SilentReporter
+url, size, sha256 = sys.argv[1:]
+with open_session() as session, open("/dev/null", "wb", buffering=0) as to:
+    receive(session, url, to=to, size=int(size), sha256=sha256, place="s", title="downloading",
+            reporter=SilentReporter(), progress=lambda advance: None)
+# Not getrusage: a child begins with the peak of its parent there.
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+print(peak)
+"""
+
+
+def test_memory_stays_small(server: FileServer) -> None:
+    content = bytes(200 << 20)
+    server.files["/s"] = content
+    digest = hashlib.sha256(content).hexdigest()
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, f"{server.url}/s", str(len(content)), digest],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=Path(__file__).resolve().parents[3],
+    )
+    assert child.returncode == 0, child.stderr
+    assert int(child.stdout) < 80
