@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
@@ -11,12 +12,27 @@ from ign_deploy.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """How long others are waited for, in seconds.
+
+    ``grace``: until a claim with our own bytes, or one that stays unfinished, counts as left
+    behind. ``poll``: between two looks.
+    """
+
+    grace: float = 15.0
+    poll: float = 0.5
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """What a backend may use to reach its store; empty texts mean "not given".
 
     ``ca`` is a PEM file that replaces the well-known authorities; ``env`` is where the CI host's
     own token, proxies and cloud credentials are looked for; ``cache`` is the folder that keeps
-    downloads by digest, None for none. Never shown: its ``repr`` has no secret.
+    downloads by digest, None for none; ``patience`` says how long other runs are waited for. Its
+    ``repr`` has no secret.
     """
 
     token: str = field(default="", repr=False)
@@ -25,6 +41,7 @@ class Access:
     ca: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cache: Path | None = None
+    patience: Patience = field(default_factory=Patience)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ write over its successor.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,23 +20,10 @@ from pathlib import Path
 from ign_deploy.errors import RepositoryError
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Outcome
+from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.claims import lease
 from ign_deploy.repositories.records import Release, parse_release
 from ign_deploy.repositories.stores import Claim, Key, Store
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long others are waited for, in seconds.
-
-    ``grace``: until a claim with our own bytes, or one that stays unfinished, counts as left
-    behind. ``poll``: between two looks.
-    """
-
-    grace: float = 15.0
-    poll: float = 0.5
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass

@@ -17,8 +17,9 @@ from ign_deploy.repositories import (
     Reindexed,
     no_progress,
 )
+from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.cache import DownloadCache
-from ign_deploy.repositories.exactly_once import Attempt, Patience, read_record
+from ign_deploy.repositories.exactly_once import Attempt, read_record
 from ign_deploy.repositories.records import FileRole, Release, is_safe_component
 from ign_deploy.repositories.rows import module_row, version_rows
 from ign_deploy.repositories.settling import refuse_removed, require_same
@@ -27,20 +28,13 @@ from ign_deploy.repositories.stores import Documents, Key, Store
 
 
 class StoredRepository:
-    """See ``Repository``; ``store`` is where everything is kept."""
+    """See ``Repository``; ``store`` is where everything is kept, ``access`` how it is reached."""
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        reporter: Reporter,
-        cache: Path | None = None,
-        patience: Patience | None = None,
-    ) -> None:
+    def __init__(self, store: Store, *, reporter: Reporter, access: Access) -> None:
         self._store = store
         self._reporter = reporter
-        self._cache = DownloadCache(cache)
-        self._patience = Patience() if patience is None else patience
+        self._cache = DownloadCache(access.cache)
+        self._patience = access.patience
         self._index = StoredIndex(store, reporter=reporter)
 
     @cached_property

@@ -12,6 +12,7 @@ import pytest
 from ign_deploy.errors import ConfigurationError, NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Repository, open_repository
+from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.care import Statement, remove, to_prune, unyank, yank
 from ign_deploy.repositories.listing import Wanted, choose_version, list_modules
 from ign_deploy.repositories.mirror import mirror
@@ -33,7 +34,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
         return lambda: open_repository(str(tmp_path / "repository"))
     memory = Memory()
     return lambda: StoredRepository(
-        PathStore(MemoryObjects(memory), reporter=QUIET), reporter=QUIET
+        PathStore(MemoryObjects(memory), reporter=QUIET), reporter=QUIET, access=Access()
     )
 
 

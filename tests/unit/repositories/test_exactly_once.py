@@ -13,7 +13,7 @@ import pytest
 from ign_deploy.errors import IgnDeployError, RepositoryError, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Publication
-from ign_deploy.repositories.exactly_once import Patience
+from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.path_store import PathStore
 from ign_deploy.repositories.stored import StoredRepository
 from tests.support.memory_objects import Killed, Memory, MemoryObjects
@@ -40,7 +40,7 @@ def repository(
 ) -> StoredRepository:
     reporter = told or Told()
     return StoredRepository(
-        PathStore(objects, reporter=reporter), reporter=reporter, patience=patience
+        PathStore(objects, reporter=reporter), reporter=reporter, access=Access(patience=patience)
     )
 
 
