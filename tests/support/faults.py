@@ -143,7 +143,8 @@ class Rules:
         """Give a fault to requests of this method whose path matches (``re.search``).
 
         It begins with the ``nth`` of them (from 1, counted from now) and hits ``times`` requests,
-        all with None. Of several rules for a request the first added holds.
+        all with None. Of several rules for a request the first added holds; the others don't
+        count it.
         """
         rule = Rule(fault=fault, method=method, path=path, nth=nth, times=times)
         with self._lock:
@@ -180,8 +181,8 @@ class Rules:
         """Count the request, and return what is to happen to it."""
         with self._lock:
             self._requests.append(request)
-            claims = [rule.fault for rule in self._rules if rule.claims(request)]
-        return claims[0] if claims else None
+            rule = next((rule for rule in self._rules if rule.claims(request)), None)
+        return rule.fault if rule else None
 
     def count_connection(self) -> None:
         """Count a connection of a client."""
