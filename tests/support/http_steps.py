@@ -22,10 +22,8 @@ class HttpSteps:
     """
 
     def __init__(self, at: int, action: Callable[[], None]) -> None:
-        from urllib3.connectionpool import HTTPConnectionPool
-
-        self._pool: Any = HTTPConnectionPool
-        self._original = HTTPConnectionPool.urlopen
+        self._pool = _pool_class()
+        self._original = self._pool.urlopen
         self._lock = threading.Lock()
         self._count = 0
         steps = self
@@ -67,6 +65,12 @@ class HttpSteps:
         with self._lock:
             self._count += 1
             return self._count
+
+
+def _pool_class() -> Any:
+    from urllib3.connectionpool import HTTPConnectionPool
+
+    return HTTPConnectionPool
 
 
 def count_requests() -> HttpSteps:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -150,9 +149,10 @@ def test_a_round_trip_takes_as_long_as_told(
 ) -> None:
     url = f"{proxy.url}/missing"
     client.get(url)
-    plain = statistics.median(elapsed(client, url) for _ in range(15))
+    # The quickest of many: whatever else the machine does only ever adds to it.
+    plain = min(elapsed(client, url) for _ in range(20))
     proxy.rules.set_round_trip(seconds)
-    delayed = statistics.median(elapsed(client, url) for _ in range(15))
+    delayed = min(elapsed(client, url) for _ in range(20))
     assert seconds - 0.001 <= delayed - plain <= seconds + 0.003
 
 
@@ -176,14 +176,14 @@ def test_the_bandwidth_is_shared_by_all_connections(
     start = time.monotonic()
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: client.get(f"{proxy.url}/content").content, range(4)))
-    assert 0.5 <= time.monotonic() - start < 2
+    assert 0.5 <= time.monotonic() - start < 10
 
 
 def test_an_upload_obeys_its_own_bandwidth(proxy: FaultProxy, client: requests.Session) -> None:
     proxy.rules.to_server.bandwidth = 5 * len(CONTENT)
     start = time.monotonic()
     client.put(f"{proxy.url}/slow", data=CONTENT)
-    assert 0.2 <= time.monotonic() - start < 2
+    assert 0.2 <= time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("after", [0, 1, 65_537, len(CONTENT)])
@@ -205,13 +205,17 @@ def test_a_download_is_cut_after_exactly_so_many_bytes(
     proxy: FaultProxy, client: requests.Session, after: int, reset: bool
 ) -> None:
     proxy.rules.add(CutAnswer(after=after, reset=reset))
-    received = b""
-    # Byte by byte: what came together with the failure would be dropped.
+    received = bytearray()
+
+    def read_all() -> None:
+        # Byte by byte: what came together with the failure would be dropped.
+        while data := answer.raw.read(1):
+            received.extend(data)
+
     with client.get(f"{proxy.url}/content", stream=True) as answer:
         assert answer.status_code == 200
         with pytest.raises(ProtocolError, match="ConnectionReset" if reset else "IncompleteRead"):
-            while data := answer.raw.read(1):
-                received += data
+            read_all()
     assert received == CONTENT[:after]
 
 
@@ -302,18 +306,19 @@ def test_of_two_faults_the_first_holds_and_the_second_waits(
 
 
 def test_a_server_that_is_gone_resets_the_client(client: requests.Session) -> None:
-    with fault_proxy(f"http://127.0.0.1:{unused_port()}") as proxy:
-        with pytest.raises(requests.ConnectionError):
-            client.get(proxy.url)
-
-
-def test_a_stopped_proxy_leaves_no_thread_and_no_connection(server: NginxServer) -> None:
-    before = threading.active_count()
-    with fault_proxy(server.url) as proxy, requests.Session() as client:
-        client.trust_env = False
+    with (
+        fault_proxy(f"http://127.0.0.1:{unused_port()}") as proxy,
+        pytest.raises(requests.ConnectionError),
+    ):
         client.get(proxy.url)
-        url = proxy.url
+
+
+def test_a_stopped_proxy_leaves_no_thread_and_no_connection(
+    server: NginxServer, client: requests.Session
+) -> None:
+    before = threading.active_count()
+    with fault_proxy(server.url) as proxy:
+        client.get(proxy.url)
     assert threading.active_count() == before
-    with requests.Session() as client, pytest.raises(requests.ConnectionError):
-        client.trust_env = False
-        client.get(url)
+    with pytest.raises(requests.ConnectionError):
+        client.get(proxy.url)
