@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests.support.fault_proxy import fault_proxy
 from tests.support.servers import S3Server, moto, s3_client, swift
 
 
@@ -129,3 +131,16 @@ def test_swift_checks_digests_of_md5_only(swift_server: S3Server) -> None:
     assert refused == (400, "BadDigest")
     nothing = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
     client.put_object(**wrong, ChecksumSHA256=nothing)
+
+
+def test_both_are_reached_through_a_fault_proxy(s3_server: S3Server) -> None:
+    # botocore waits for the go-ahead before it sends a body; its signature holds for the host.
+    with fault_proxy(s3_server.url) as proxy:
+        client = s3_client(replace(s3_server, url=proxy.url))
+        content = os.urandom(300_000)
+        client.put_object(Bucket="bucket", Key="through", Body=content)
+        assert client.get_object(Bucket="bucket", Key="through")["Body"].read() == content
+        keys = client.list_objects_v2(Bucket="bucket", Prefix="through")["Contents"]
+        assert [each["Key"] for each in keys] == ["through"]
+        (put,) = (each for each in proxy.rules.requests if each.method == "PUT")
+        assert ("Expect", "100-continue") in put.headers
