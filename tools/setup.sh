@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Make the virtual environment from the hash-locked lock, and install Java and Gradle if missing.
 #
-# With the word `tests`, also Maven and the plugins that the tests build with, and tools from npm;
-# with the word `lint`, only the latter. PYTHON names the Python to use.
+# With the word `tests`, also Maven and the plugins that the tests build with, the servers and the
+# browser that they use, and tools from npm; with the word `lint`, only the latter. PYTHON names
+# the Python to use.
 # Debian 12, Ubuntu or anything with these programs in place. A second run takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,7 +33,9 @@ missing_packages() {
   done
   if [ "$2" = tests ]; then
     missing_maven_packages
+    missing_server_packages
     if ! command -v rsync >/dev/null; then echo "rsync"; fi
+    if ! command -v chromium >/dev/null; then echo "chromium"; fi
   fi
 }
 
@@ -46,6 +49,30 @@ missing_maven_packages() {
   done
 }
 
+# The servers of tests/support/servers, some of which are not on everybody's PATH.
+missing_server_packages() {
+  local PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+  if ! command -v nginx >/dev/null; then echo "nginx-light"; fi
+  if [ ! -e /usr/lib/nginx/modules/ngx_http_dav_ext_module.so ]; then echo "libnginx-mod-http-dav-ext"; fi
+  # Without its service, which is in the package apache2.
+  if ! command -v apache2 >/dev/null; then echo "apache2-bin"; fi
+  if ! command -v htpasswd >/dev/null; then echo "apache2-utils"; fi
+  if ! command -v docker-registry >/dev/null; then echo "docker-registry"; fi
+  if ! command -v memcached >/dev/null; then echo "memcached"; fi
+  local part
+  for part in account container object proxy; do
+    if ! command -v "swift-$part-server" >/dev/null; then echo "swift-$part"; fi
+  done
+}
+
+# Packages of servers start them where they can; the tests start their own.
+forbid_services() {
+  if [ -e /usr/sbin/policy-rc.d ]; then return; fi
+  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+  chmod 755 /usr/sbin/policy-rc.d
+}
+
 install_packages() {
   local packages=("$@")
   echo "setup: missing: ${packages[*]}"
@@ -57,6 +84,7 @@ install_packages() {
   export DEBIAN_FRONTEND=noninteractive
   # A JDK wants to write manual pages, whose folder minimal images lack.
   mkdir -p /usr/share/man/man1
+  forbid_services
   if ! { apt-get update -q && apt-get install -y -q --no-install-recommends "${packages[@]}"; } \
     >"$log" 2>&1 </dev/null; then
     tail -n 30 "$log" >&2
