@@ -4,105 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
-from ign_deploy.repositories import BACKENDS, Outcome, Repository, open_repository
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import BACKENDS, Outcome, open_repository
+from ign_deploy.repositories.care import Statement, remove, yank
+from ign_deploy.repositories.listing import Wanted, choose_version, list_modules
+from ign_deploy.repositories.mirror import mirror
 from ign_deploy.repositories.records import FileRole
-from tests.support.releases import release_of, tree
-
-PUBLISHER = Path(__file__).parents[1] / "support" / "publisher.py"
-
-
-@dataclass(frozen=True)
-class Store:
-    """An empty store of some kind.
-
-    ``url`` opens it, ``snapshot`` returns all it holds, ``indexed`` the (id, version) pairs that
-    its stored indexes list, without looking at the records.
-    """
-
-    url: str
-    snapshot: Callable[[], Mapping[str, bytes | None]]
-    indexed: Callable[[], set[tuple[str, str]]]
-
-    def open(self) -> Repository:
-        return open_repository(self.url)
-
-
-def directory_store(folder: Path) -> Store:
-    root = folder / "repository"
-
-    def indexed() -> set[tuple[str, str]]:
-        pairs = set()
-        for module in json.loads((root / "index.json").read_bytes())["modules"]:
-            data = (root / "modules" / module["id"] / "index.json").read_bytes()
-            versions = json.loads(data)["versions"]
-            assert len(versions) == module["count"]
-            pairs |= {(module["id"], version) for version in versions}
-        return pairs
-
-    return Store(root.as_uri(), lambda: tree(root), indexed)
-
-
-STORES: Mapping[str, Callable[[Path], Store]] = {"file": directory_store}
-
-
-@pytest.fixture(params=sorted(STORES))
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return STORES[request.param](tmp_path / "store")
-
-
-@pytest.fixture(autouse=True)
-def _store_folder(tmp_path: Path) -> None:
-    (tmp_path / "store").mkdir()
-
-
-def run_publishers(*orders: dict[str, Any]) -> list[list[list[str]]]:
-    """Let other processes publish; see tests/support/publisher.py."""
-    done = subprocess.run(
-        [sys.executable, str(PUBLISHER)],
-        input=json.dumps(orders),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    answer: list[list[list[str]]] = json.loads(done.stdout)
-    return answer
-
-
-def content_of(repository: Repository, module_id: str, version: str) -> bytes:
-    stream = io.BytesIO()
-    repository.fetch(module_id, version=version, to=stream)
-    return stream.getvalue()
-
-
-def require_whole(repository: Repository) -> None:
-    """Everything that can be seen can be fetched; fetching compares with the record."""
-    for module in repository.catalogue():
-        versions = repository.catalogue(module.id)
-        assert len(versions) == module.versions
-        for entry in versions:
-            content_of(repository, entry.id, entry.version)
+from tests.contract.kinds import KINDS, Kind
+from tests.contract.opened import Opened
+from tests.contract.publishing import content_of, run_publishers, visible
+from tests.support.releases import release_of, verified_module
 
 
 def test_no_kind_of_repository_is_left_out() -> None:
-    assert set(STORES) == set(BACKENDS)
+    covered = [scheme for kind in KINDS.values() for scheme in kind.schemes]
+    assert sorted(set(covered)) == sorted(BACKENDS)
 
 
-def test_a_published_module_is_read_back_byte_identical(store: Store, tmp_path: Path) -> None:
+def test_a_published_module_is_read_back_byte_identical(store: Opened, tmp_path: Path) -> None:
     content = bytes(range(256)) * 9000
     release, files = release_of(tmp_path / "in", content=content, notes="Größe ✓", future_field=[1])
     done = 0
@@ -121,7 +47,7 @@ def test_a_published_module_is_read_back_byte_identical(store: Store, tmp_path: 
     assert read.to_json() == release.to_json()
 
 
-def test_every_role_is_read_back(store: Store, tmp_path: Path) -> None:
+def test_every_role_is_read_back(store: Opened, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle.zip"
     bundle.write_bytes(b"zip")
     release, files = release_of(tmp_path / "in")
@@ -148,21 +74,21 @@ def test_every_role_is_read_back(store: Store, tmp_path: Path) -> None:
         store.open().fetch(release.id, version=release.version, to=stream, role=FileRole.SBOM)
 
 
-def test_the_same_bytes_again_are_already_published(store: Store, tmp_path: Path) -> None:
+def test_the_same_bytes_again_are_already_published(store: Opened, tmp_path: Path) -> None:
     release, files = release_of(tmp_path / "in", notes="first")
     store.open().publish(release, files=files)
-    before = store.snapshot()
+    before = visible(store.open())
     again, files = release_of(tmp_path / "in", notes="second")
     publication = store.open().publish(again, files=files)
     assert publication.outcome is Outcome.ALREADY_PUBLISHED
     assert publication.release.notes == "first"
-    assert store.snapshot() == before
+    assert visible(store.open()) == before
 
 
-def test_other_bytes_for_a_published_version_are_refused(store: Store, tmp_path: Path) -> None:
+def test_other_bytes_for_a_published_version_are_refused(store: Opened, tmp_path: Path) -> None:
     first, files = release_of(tmp_path / "in", content=b"one")
     store.open().publish(first, files=files)
-    before = store.snapshot()
+    before = visible(store.open())
     second, files = release_of(tmp_path / "in", content=b"two")
     with pytest.raises(VersionConflict) as refusal:
         store.open().publish(second, files=files)
@@ -170,11 +96,11 @@ def test_other_bytes_for_a_published_version_are_refused(store: Store, tmp_path:
     assert second.module_file.sha256 in refusal.value.message
     assert "raise the module's version" in refusal.value.hint
     assert refusal.value.exit_code == 6
-    assert store.snapshot() == before
+    assert visible(store.open()) == before
 
 
 def test_a_file_that_changed_since_its_record_was_made_is_not_published(
-    store: Store, tmp_path: Path
+    store: Opened, tmp_path: Path
 ) -> None:
     release, files = release_of(tmp_path / "in", content=b"one")
     files[release.module_file.name].write_bytes(b"two")
@@ -183,7 +109,7 @@ def test_a_file_that_changed_since_its_record_was_made_is_not_published(
     assert store.open().catalogue() == ()
 
 
-def test_a_file_that_is_gone_is_not_published(store: Store, tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_not_published(store: Opened, tmp_path: Path) -> None:
     release, files = release_of(tmp_path / "in")
     files[release.module_file.name].unlink()
     with pytest.raises(RepositoryError, match="cannot read"):
@@ -193,7 +119,7 @@ def test_a_file_that_is_gone_is_not_published(store: Store, tmp_path: Path) -> N
     assert store.open().catalogue() == ()
 
 
-def test_what_was_never_published_is_not_found(store: Store, tmp_path: Path) -> None:
+def test_what_was_never_published_is_not_found(store: Opened, tmp_path: Path) -> None:
     release, files = release_of(tmp_path / "in")
     store.open().publish(release, files=files)
     repository = store.open()
@@ -209,7 +135,7 @@ def test_what_was_never_published_is_not_found(store: Store, tmp_path: Path) -> 
 
 
 def test_the_catalogue_has_the_newest_of_each_module_and_all_versions_of_one(
-    store: Store, tmp_path: Path
+    store: Opened, tmp_path: Path
 ) -> None:
     for version in ("1.9.0", "2.0.0-rc1", "1.10.0", "1.2.0"):
         release, files = release_of(tmp_path / "in", version=version, description=f"of {version}")
@@ -226,11 +152,11 @@ def test_the_catalogue_has_the_newest_of_each_module_and_all_versions_of_one(
     assert versions == ["2.0.0-rc1", "1.10.0", "1.9.0", "1.2.0"]
 
 
-def test_of_twelve_concurrent_writers_of_one_version_exactly_one_wins(store: Store) -> None:
-    rounds = 5
+def test_of_twelve_concurrent_writers_of_one_version_exactly_one_wins(store: Opened) -> None:
+    rounds = 3
     orders: list[dict[str, Any]] = [
         {
-            "url": store.url,
+            "store": store.order(),
             "jobs": [
                 [["com.acme.thing", f"1.{number}.0", f"bytes {number} of {writer} " * 5000]]
                 for writer in range(12)
@@ -248,130 +174,108 @@ def test_of_twelve_concurrent_writers_of_one_version_exactly_one_wins(store: Sto
     assert store.open().catalogue()[0].versions == rounds
 
 
-def test_concurrent_writers_of_the_same_bytes_all_succeed(store: Store) -> None:
+def test_concurrent_writers_of_the_same_bytes_all_succeed(store: Opened) -> None:
     answers = run_publishers(
-        {"url": store.url, "jobs": [[["com.acme.thing", "1.0.0", "same"]] for _ in range(12)]}
+        {"store": store.order(), "jobs": [[["com.acme.thing", "1.0.0", "same"]] for _ in range(12)]}
     )
     outcomes = [outcomes[0] for outcomes in answers[0]]
     assert outcomes.count("published") == 1
     assert outcomes.count("already-published") == 11
 
 
-def test_two_hundred_concurrent_uploads_lose_nothing(store: Store) -> None:
+def test_fifty_writers_of_different_versions_lose_none_of_them(store: Opened) -> None:
     jobs = [
         [
-            [f"com.acme.m{(number + process) % 7}", f"1.{process}.{number}", f"{process}/{number}"]
-            for number in range(25)
+            [f"com.acme.m{number % 3}", f"1.{process}.{number}", f"{process}/{number}"]
+            for number in range(10)
         ]
-        for process in range(8)
+        for process in range(5)
     ]
-    (answer,) = run_publishers({"url": store.url, "jobs": jobs})
-    assert answer == [["published"] * 25] * 8  # so there was no warning about an index either
+    (answer,) = run_publishers({"store": store.order(), "jobs": jobs})
+    outcomes = [[each for each in job if not each.startswith("warning:")] for job in answer]
+    assert outcomes == [["published"] * 10] * 5
+    found = store.open().upkeep.reindex()
+    assert (found.modules, found.versions) == (3, 50)
     repository = store.open()
     for process, job in enumerate(jobs):
         for number, (module_id, version, _) in enumerate(job):
             assert content_of(repository, module_id, version) == f"{process}/{number}".encode()
-    published = {(module_id, version) for job in jobs for module_id, version, _ in job}
     modules = repository.catalogue()
     listed = {(each.id, each.version) for m in modules for each in repository.catalogue(m.id)}
-    assert listed == published
-    assert store.indexed() == published
-    assert sum(module.versions for module in modules) == 200
+    assert listed == {(module_id, version) for job in jobs for module_id, version, _ in job}
 
 
-def test_killed_at_every_step_it_shows_all_or_nothing_and_converges(tmp_path: Path) -> None:
-    """A run is killed before each step that touches a file, then run again."""
-    job = [[["com.acme.thing", "1.1.0", "new content"]]]
-    last = 80
-    stores = [directory_store(tmp_path / str(step)) for step in range(1, last + 1)]
-    for step, each in enumerate(stores, start=1):
-        (tmp_path / str(step)).mkdir()
-        if step % 2:  # half of them into a repository that exists, half into none
-            release, files = release_of(tmp_path / "in", content=b"old content")
-            each.open().publish(release, files=files)
-    answers = run_publishers(
-        *({"url": each.url, "jobs": job, "kill_at": step} for step, each in enumerate(stores, 1))
-    )
-    killed = [step for step, answer in enumerate(answers, start=1) if answer == [["killed"]]]
-    assert len(killed) > 25
-    assert answers[-2:] == [[["published"]], [["published"]]], "raise `last`"
-    seen_before_rename = 0
-    for step in killed:
-        repository = stores[step - 1].open()
-        root = tmp_path / str(step) / "repository"
-        if root.exists():
-            require_whole(repository)
-            seen = [each.version for each in repository.catalogue("com.acme.thing")]
-            seen_before_rename += "1.1.0" not in seen
-        release, files = release_of(tmp_path / "in", content=b"new content", version="1.1.0")
-        repository.publish(release, files=files)
-        assert content_of(repository, "com.acme.thing", "1.1.0") == b"new content"
-        assert repository.catalogue()[0].versions == (2 if step % 2 else 1)
-        require_whole(repository)
-        assert ("com.acme.thing", "1.1.0") in stores[step - 1].indexed()
-    assert 0 < seen_before_rename < len(killed)
-    # The same module by another writer is still a conflict: nothing was loosened by the repair.
-    other, files = release_of(tmp_path / "in", content=b"other", version="1.1.0")
-    with pytest.raises(VersionConflict):
-        stores[0].open().publish(other, files=files)
+def test_what_is_said_of_a_version_is_kept(store: Opened, tmp_path: Path) -> None:
+    for version in ("1.0.0", "1.1.0"):
+        release, files = release_of(tmp_path / "in", version=version, content=version.encode())
+        store.open().publish(release, files=files)
+    said = Statement("ann", datetime(2026, 2, 1, tzinfo=UTC), "bad")
+    assert yank(store.open(), release, said=said, reporter=SilentReporter())
+    assert choose_version(store.open(), module_id=release.id, wanted=None) == "1.0.0"
+    assert content_of(store.open(), release.id, "1.1.0") == b"1.1.0"
+    assert {each.version: each.yanked for each in store.open().catalogue(release.id)} == {
+        "1.0.0": None,
+        "1.1.0": "bad",
+    }
 
 
-def test_a_disk_that_gets_full_publishes_nothing(store: Store) -> None:
-    ((outcomes,), ((good,))) = run_publishers(
-        {
-            "url": store.url,
-            "jobs": [[["com.acme.thing", "1.0.0", "x" * 300_000]]],
-            "file_size_limit": 100_000,
-        },
-        {"url": store.url, "jobs": [[["com.acme.thing", "1.0.0", "y"]]]},
-    )
-    assert outcomes[0].startswith("repository: cannot write")
-    assert "File too large" in outcomes[0]
-    assert "raise the file size limit" in outcomes[0]
-    assert good == ["published"]
-    assert content_of(store.open(), "com.acme.thing", "1.0.0") == b"y"
-
-
-@pytest.fixture
-def public_folder() -> Iterator[Path]:
-    """A folder that other users can reach, unlike pytest's own."""
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
-
-
-def test_a_folder_without_write_access_is_refused_and_unchanged(
-    public_folder: Path, tmp_path: Path
-) -> None:
-    store = directory_store(public_folder)
-    release, files = release_of(tmp_path / "in")
+def test_a_removed_version_never_comes_back(store: Opened, tmp_path: Path) -> None:
+    release, files = release_of(tmp_path / "in", content=b"one")
     store.open().publish(release, files=files)
-    before = store.snapshot()
-    # Root may write everywhere, so as root the writer becomes somebody else.
-    uid = {"uid": 65534} if os.geteuid() == 0 else {}
-    folders = [path for path in (public_folder, *public_folder.rglob("*")) if path.is_dir()]
-    for path in folders:
-        path.chmod(0o555)
-    try:
-        ((outcomes,), (same,)) = run_publishers(
-            *(
-                {"url": store.url, "jobs": [[["com.acme.thing", *what]]], **uid}
-                for what in (("1.1.0", "x"), ("1.0.0", "module"))
-            )
+    said = Statement("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
+    for _ in range(2):  # again, it finishes what was interrupted
+        remove(store.open(), release, said=said, reporter=SilentReporter())
+    assert store.open().catalogue() == ()
+    with pytest.raises(NotInRepository, match="removed on 2026-02-01 by ann: leaked"):
+        content_of(store.open(), release.id, release.version)
+    for content in (b"one", b"two"):
+        again, files = release_of(tmp_path / "in", content=content)
+        with pytest.raises(VersionConflict, match="nothing was changed"):
+            store.open().publish(again, files=files)
+
+
+def test_small_documents_are_added_listed_and_read(store: Opened) -> None:
+    documents = store.open().upkeep.documents
+    assert documents.names("ledger/deployments/line-3") == []
+    assert documents.read("ledger/deployments/line-3/a.json") is None
+    for number in range(12):
+        documents.add(f"ledger/deployments/line-3/d-{number}.json", b"%d" % number)
+    documents.add("ledger/deployments/line-3/d-0.json", b"0")  # a lost acknowledgement
+    again = store.open().upkeep.documents
+    names = again.names("ledger/deployments/line-3")
+    assert sorted(names) == sorted(f"d-{number}.json" for number in range(12))
+    found = again.read("ledger/deployments/line-3/d-7.json")
+    assert found is not None
+    assert found.data == b"7"
+    assert again.names("ledger/deployments/other") == []
+
+
+def test_a_mirror_gives_the_same_repository(store: Opened, tmp_path: Path) -> None:
+    """From a folder into the store, and from the store into another folder."""
+    first = open_repository(str(tmp_path / "first"))
+    for version in ("1.0.0", "1.1.0"):
+        release, files = release_of(tmp_path / "in", version=version, content=version.encode())
+        first.publish(release, files=files)
+    last = open_repository(str(tmp_path / "last"))
+    for source, target in ((first, store.open()), (store.open(), last)):
+        entries = list_modules(source, Wanted(every_version=True))
+        mirror(
+            source,
+            target,
+            entries,
+            verify=lambda path: verified_module(
+                path, version=path.stem.rpartition("-")[2], licence_crc=None
+            ),
+            reporter=SilentReporter(),
         )
-    finally:
-        for path in folders:
-            path.chmod(0o755)
-    assert outcomes[0].startswith("repository: cannot write to the repository")
-    assert "Permission denied" in outcomes[0]
-    assert "give this user write access" in outcomes[0]
-    assert same == ["already-published"]
-    assert store.snapshot() == before
+    assert visible(last) == visible(first)
 
 
-def test_what_the_store_can_do_is_stated(store: Store) -> None:
+def test_what_the_store_can_do_is_stated(store: Opened, kind: Kind) -> None:
     found = store.open().check()
     assert found.writable
     assert found.obstacle == ""
-    assert found.create_once
+    assert found.create_once == kind.creates_once
+    assert found.create_once or found.remarks
     assert found.location
+    assert "@" not in found.location

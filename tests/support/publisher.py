@@ -1,9 +1,10 @@
 """A program that publishes from forked processes, at once or killed at a given step.
 
 Started as its own process, so that the tests' own process, which may have threads, never forks.
-Reads one JSON document from stdin: ``url``, ``jobs`` (each a list of [id, version, content,
-source folder]), and optionally ``kill_at`` (a step's number) or ``file_size_limit`` (bytes) or
-``uid``. Prints one JSON list: for each process, the outcomes of its job.
+Reads one JSON document from stdin: ``store`` (``url``, and what ``tests.contract.opened.Opened``
+has beside it), ``jobs`` (each a list of [id, version, content]), and optionally ``kill_at`` (a file
+operation's number), ``kill_at_request`` (an HTTP request's number; negative: after its answer),
+``file_size_limit`` (bytes) or ``uid``. Prints one JSON list: for each process, the outcomes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import ign_deploy.repositories.directory  # noqa: F401 - loaded before the forks
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import open_repository
+from tests.contract.opened import Opened
+from tests.support.http_steps import kill_self_at_request
 from tests.support.releases import release_of
 
 # Steps that change or open something; each is announced before it is done.
@@ -58,10 +60,10 @@ def kill_self_at(step: int) -> None:
     sys.addaudithook(hook)
 
 
-def publish_all(url: str, job: list[list[str]], folder: Path) -> list[str]:
+def publish_all(store: dict[str, Any], job: list[list[str]], folder: Path) -> list[str]:
     """Publish a job's versions one after another; return ``outcome`` or ``code: message``."""
     reporter = CollectingReporter()
-    repository = open_repository(url, reporter=reporter)
+    repository = Opened(**store).open(reporter=reporter)
     outcomes = []
     for module_id, version, content in job:
         release, files = release_of(
@@ -88,7 +90,9 @@ def child(order: dict[str, Any], number: int, start: int, answer: int) -> None:
     os.read(start, 1)
     if step := order.get("kill_at"):
         kill_self_at(step)
-    os.write(answer, json.dumps(publish_all(order["url"], job, folder)).encode())
+    if number_of_request := order.get("kill_at_request"):
+        kill_self_at_request(number_of_request)
+    os.write(answer, json.dumps(publish_all(order["store"], job, folder)).encode())
 
 
 def run(order: dict[str, Any]) -> list[list[str]]:

@@ -1,0 +1,37 @@
+"""Every kind of store that the contract suite runs against; a new one gets all tests for free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.contract.opened import Opened
+
+Open = Callable[[Path], AbstractContextManager[Opened]]
+
+
+@contextmanager
+def folder_store(folder: Path) -> Iterator[Opened]:
+    """Return a folder, which needs no server."""
+    yield Opened((folder / "repository").as_uri())
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of store: ``schemes`` are those of ``BACKENDS`` that it stands for.
+
+    ``creates_once``: the store itself lets one of several writers win; without it, only our own
+    runs are kept apart. ``open`` makes an empty store of it in a folder.
+    """
+
+    schemes: tuple[str, ...]
+    open: Open
+    creates_once: bool = True
+    is_http: bool = True
+
+
+KINDS: Mapping[str, Kind] = {
+    "folder": Kind(("file",), folder_store, is_http=False),
+}

@@ -1,0 +1,51 @@
+"""An empty store of some kind, as the contract suite uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from ign_deploy.report import Reporter
+from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories.access import Access, Patience
+
+QUICK = Patience(grace=0.5, poll=0.02)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """How to reach the store, also from another process.
+
+    ``server`` is the http URL that requests go to (empty for a folder), ``version`` the program's.
+    """
+
+    url: str
+    server: str = ""
+    version: str = ""
+    token: str = ""
+    username: str = ""
+    password: str = ""
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def open(self, *, reporter: Reporter | None = None, patience: Patience = QUICK) -> Repository:
+        """Open the repository anew, as another run would."""
+        access = Access(
+            token=self.token,
+            username=self.username,
+            password=self.password,
+            env=self.env,
+            patience=patience,
+        )
+        return open_repository(self.url, access=access, reporter=reporter)
+
+    def through(self, proxy: str) -> Opened:
+        """Return the same store behind a proxy at the URL ``proxy``."""
+        before, after = urlsplit(self.server).netloc, urlsplit(proxy).netloc
+        env = {name: value.replace(before, after) for name, value in self.env.items()}
+        return replace(self, url=self.url.replace(before, after), server=proxy, env=env)
+
+    def order(self) -> dict[str, Any]:
+        """Return it as JSON values, for a process that publishes."""
+        return {**asdict(self), "env": dict(self.env)}
