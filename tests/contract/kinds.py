@@ -30,6 +30,7 @@ class Kind:
     open: Open
     creates_once: bool = True
     is_http: bool = True
+    checks_credentials: bool = True
 
 
 KINDS: Mapping[str, Kind] = {
