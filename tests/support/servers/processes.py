@@ -21,7 +21,8 @@ from pathlib import Path
 # Below the range from which Linux takes ports for outgoing connections (32768 and up), so that
 # no client of another test can take a port between its choice and the server's start.
 _PORTS = range(15000, 32000)
-_START_SECONDS = 60.0
+# How long a server may take until it answers, on a busy machine.
+START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 # Daemons live in sbin, which isn't on everybody's PATH.
 _SEARCH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
@@ -152,7 +153,7 @@ def accepts(port: int) -> bool:
 def _wait_until_ready(
     process: subprocess.Popen[bytes], *, ready: Callable[[], bool], log: Path
 ) -> None:
-    end = time.monotonic() + _START_SECONDS
+    end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
         if ready():
             return

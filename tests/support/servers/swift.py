@@ -6,11 +6,13 @@ import json
 import os
 import pwd
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.support.servers.processes import (
+    START_SECONDS,
     ServerProblem,
     accepts,
     answers,
@@ -117,29 +119,40 @@ def swift(folder: Path) -> Iterator[S3Server]:
     )
     _write_configuration(folder, ports=ports, user=user, server=server)
     _build_rings(folder, ports=ports)
-    listen = ("-l", "127.0.0.1", "-p", str(ports["memcached"]), "-U", "0")
     with ExitStack() as stack:
         # All are started before the first is waited for: each takes a second to import.
-        stack.enter_context(
-            running(
-                (memcached, "-u", user, *listen),
-                name="memcached",
-                folder=folder,
-                ready=lambda: True,
+        started = {
+            name: stack.enter_context(
+                running(command, name=name, folder=folder, ready=lambda: True)
             )
-        )
-        for name in (*_STORES, "proxy"):
-            command = (str(_PYTHON), "-I", str(_LAUNCHER), "serve", str(folder), name)
-            is_last = name == "proxy"
-            stack.enter_context(
-                running(
-                    command,
-                    name=name,
-                    folder=folder,
-                    ready=(lambda: _all_ready(ports)) if is_last else lambda: True,
-                )
-            )
+            for name, command in _commands(folder, memcached=memcached, user=user, ports=ports)
+        }
+        _wait_until_ready(started, folder=folder, ports=ports)
         yield server
+
+
+def _commands(
+    folder: Path, *, memcached: str, user: str, ports: Mapping[str, int]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the names of the servers and how each is started."""
+    port = str(ports["memcached"])
+    yield "memcached", (memcached, "-u", user, "-l", "127.0.0.1", "-p", port, "-U", "0")
+    for name in (*_STORES, "proxy"):
+        yield name, (str(_PYTHON), "-I", str(_LAUNCHER), "serve", str(folder), name)
+
+
+def _wait_until_ready(
+    started: Mapping[str, subprocess.Popen[bytes]], *, folder: Path, ports: Mapping[str, int]
+) -> None:
+    end = time.monotonic() + START_SECONDS
+    while not _all_ready(ports):
+        faulty = [name for name, process in started.items() if process.poll() is not None]
+        if time.monotonic() > end:
+            faulty += [name for name in started if not accepts(ports[name])] or ["proxy"]
+        if faulty:
+            said = (folder / f"{faulty[0]}.log").read_text("utf-8", "replace")[-3000:]
+            raise ServerProblem(f"Swift's {faulty[0]} ended or did not answer; it said:\n{said}")
+        time.sleep(0.05)
 
 
 def _all_ready(ports: Mapping[str, int]) -> bool:
