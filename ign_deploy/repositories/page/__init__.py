@@ -1,0 +1,28 @@
+"""The page of a repository: one HTML file for people, beside the indexes for programs.
+
+Nothing here reads or writes files or asks a network: stores hand in records and take bytes.
+"""
+
+from __future__ import annotations
+
+from ign_deploy.repositories.page.data import (
+    PageModule,
+    PageVersion,
+    no_versions,
+    page_module,
+    page_version,
+)
+from ign_deploy.repositories.page.read import merge, read_page
+from ign_deploy.repositories.page.render import PAGE_NAME, render_page
+
+__all__ = [
+    "PAGE_NAME",
+    "PageModule",
+    "PageVersion",
+    "merge",
+    "no_versions",
+    "page_module",
+    "page_version",
+    "read_page",
+    "render_page",
+]
