@@ -1,0 +1,84 @@
+// Visits pages in a real Chromium as a test asks as JSON on the command line; answers in JSON.
+import { readFileSync } from "node:fs";
+import { chromium } from "../../tools/node_modules/playwright-core/index.mjs";
+
+const AXE = new URL("../../tools/node_modules/axe-core/axe.min.js", import.meta.url);
+const { executable, home, visits } = JSON.parse(readFileSync(0, "utf8"));
+
+// Each step is [what, argument]; `evaluate` and `axe` add their value to the visit's answer.
+const steps = {
+  press: (page, keys) => page.keyboard.press(keys),
+  type: (page, text) => page.keyboard.type(text),
+  // Not Playwright's waitForFunction: it polls in the page, where the policy forbids its eval.
+  wait: async (page, expression) => {
+    const deadline = Date.now() + 20000;
+    while (!(await page.evaluate(expression))) {
+      if (Date.now() > deadline) throw new Error(`never true: ${expression}`);
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  },
+  do: (page, expression) => page.evaluate(expression),
+  evaluate: (page, expression) => page.evaluate(expression),
+  media: (page, media) => page.emulateMedia({ media }),
+  axe: async (page) => {
+    await page.evaluate(readFileSync(AXE, "utf8"));
+    const { violations, passes } = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })");
+    const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`);
+    return { violations: found, passes: passes.length };
+  },
+};
+
+async function visit(browser, { url, width = 1280, dark = false, javascript = true, motion = false, script = [] }) {
+  const context = await browser.newContext({
+    viewport: { width, height: 800 },
+    colorScheme: dark ? "dark" : "light",
+    reducedMotion: motion ? "no-preference" : "reduce",
+    javaScriptEnabled: javascript,
+    locale: "en-GB",
+    timezoneId: "UTC",
+  });
+  const answer = { requests: [], dialogs: [], errors: [], violations: [], values: [] };
+  await context.exposeFunction("_violated", (directive) => answer.violations.push(directive));
+  await context.addInitScript(() =>
+    addEventListener("securitypolicyviolation", (event) => globalThis._violated(event.violatedDirective)),
+  );
+  const page = await context.newPage();
+  page.on("request", (request) => answer.requests.push(request.url()));
+  page.on("dialog", (dialog) => {
+    answer.dialogs.push(dialog.message());
+    return dialog.dismiss();
+  });
+  page.on("pageerror", (error) => answer.errors.push(String(error)));
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) answer.errors.push(message.text());
+  });
+  await page.goto(url);
+  for (const [what, argument] of script) {
+    const value = await steps[what](page, argument);
+    if (["evaluate", "axe"].includes(what)) answer.values.push(value);
+  }
+  await context.close();
+  return answer;
+}
+
+const browser = await chromium.launch({
+  executablePath: executable,
+  headless: true,
+  env: { HOME: home, PATH: process.env.PATH },
+  args: [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+try {
+  const answers = [];
+  for (const one of visits) answers.push(await visit(browser, one));
+  process.stdout.write(`${JSON.stringify(answers)}\n`);
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,107 @@
+"""Debian's Chromium, driven by Playwright: pages visited as a person with a keyboard would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from tests.support.node import BIN, TOOLS
+
+SCRIPT = Path(__file__).with_name("browser.mjs")
+CHROMIUM = "/usr/bin/chromium"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What to do with a page: steps as ``browser.mjs`` knows them, in a window of that width."""
+
+    url: str
+    steps: Sequence[tuple[str, str | None]] = ()
+    width: int = 1280
+    dark: bool = False
+    javascript: bool = True
+    motion: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What happened: requested URLs, dialogs, errors and warnings of the console, directives of
+    the policy that were violated, and the value of each ``evaluate`` and ``axe`` step."""
+
+    requests: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was executed, refused or complained about."""
+        return not (self.dialogs or self.errors or self.violations)
+
+
+def browse(folder: Path, *visits: Visit) -> list[Answer]:
+    """Make the visits one after another, each with a profile of its own; a missing Chromium fails.
+
+    ``folder`` is the browser's home.
+    """
+    chromium = shutil.which(CHROMIUM)
+    assert chromium, f"{CHROMIUM} is missing; install it: apt-get install chromium"
+    assert TOOLS.is_dir(), "tools/node_modules is missing; run: tools/setup.sh tests"
+    request = {
+        "executable": chromium,
+        "home": str(folder),
+        "visits": [
+            {
+                "url": visit.url,
+                "width": visit.width,
+                "dark": visit.dark,
+                "javascript": visit.javascript,
+                "motion": visit.motion,
+                "script": list(visit.steps),
+            }
+            for visit in visits
+        ],
+    }
+    child = subprocess.run(
+        [str(BIN / "node"), str(SCRIPT)],
+        input=json.dumps(request).encode(),
+        cwd=folder,
+        env={"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(folder)},
+        capture_output=True,
+        timeout=180,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr.decode(errors="replace")
+    return [Answer(**answer) for answer in json.loads(child.stdout)]
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's name
+        """Write no log."""
+
+
+@contextmanager
+def static_site(folder: Path) -> Iterator[str]:
+    """Serve the folder on loopback; yields the address, with a slash at the end."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
