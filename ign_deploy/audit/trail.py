@@ -1,0 +1,129 @@
+"""Appending to the trail: one line per action, on the disk before it is said to be there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ign_deploy.audit.entry import (
+    FIRST_PREVIOUS,
+    MAX_LINE,
+    Entry,
+    Hide,
+    line_digest,
+    make_line,
+    read_line,
+)
+from ign_deploy.audit.lock import held_trail
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import write_atomically
+
+RECOVERED = "audit.recovered"
+_BEGIN = b'{"action":"'
+PATIENCE = 60.0
+"""Seconds to wait for other writers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where an entry stands: its number, and the trail's ``head``, the SHA-256 of its line."""
+
+    seq: int
+    head: str
+
+
+def append(
+    path: Path,
+    entry: Entry,
+    *,
+    time: datetime,
+    hide: Hide,
+    patience: float = PATIENCE,
+) -> Appended:
+    """Add a line to the trail at ``path``, made if missing; any number of processes may.
+
+    ``time`` is aware; ``hide`` replaces secrets in every text. A last line that a killed writer
+    left unfinished is kept in a file beside the trail, and a line ``audit.recovered`` says so.
+    Raises ConfigurationError when the line can't be written, or the file is no trail.
+    """
+    with held_trail(path, patience=patience) as descriptor:
+        try:
+            return _append(path, descriptor, entry, time=time, hide=hide)
+        except OSError as cause:
+            raise ConfigurationError(
+                f"the audit trail {path} can't be written: {cause.strerror or cause}",
+                hint="free disk space, or choose another file.",
+            ) from cause
+
+
+def _append(path: Path, descriptor: int, entry: Entry, *, time: datetime, hide: Hide) -> Appended:
+    last, torn = _tail(path, descriptor)
+    if last and read_line(last) is None:
+        raise _no_trail(path)
+    if torn:
+        kept = _set_aside(path, descriptor, torn)
+        details = {"file": kept, "bytes": str(len(torn))}
+        recovered = Entry(
+            RECOVERED, "set-aside", entry.actor, entry.host, digests={"sha256": line_digest(torn)},
+            details=details,
+        )  # fmt: skip
+        _, last = _write(descriptor, recovered, last, time=time, hide=hide)
+    seq, data = _write(descriptor, entry, last, time=time, hide=hide)
+    return Appended(seq, line_digest(data))
+
+
+def _write(
+    descriptor: int, entry: Entry, last: bytes, *, time: datetime, hide: Hide
+) -> tuple[int, bytes]:
+    """Write the line after ``last`` whole or not at all; returns its number and bytes."""
+    line = read_line(last)
+    seq, previous = (1, FIRST_PREVIOUS) if line is None else (line.seq + 1, line_digest(last))
+    data = make_line(entry, seq=seq, previous=previous, time=time, hide=hide)
+    size = os.fstat(descriptor).st_size
+    try:
+        written = os.write(descriptor, data)
+        if written != len(data):
+            raise OSError(0, "the disk is full")
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise
+    return seq, data
+
+
+def _tail(path: Path, descriptor: int) -> tuple[bytes, bytes]:
+    """Return the last whole line and what stands after it without a line feed."""
+    size = os.fstat(descriptor).st_size
+    # Room for an unfinished line and a whole one, and the line feed before that.
+    begin = max(0, size - 2 * MAX_LINE - 1)
+    data = os.pread(descriptor, size - begin, begin)
+    whole, feed, torn = data.rpartition(b"\n")
+    if len(torn) > MAX_LINE or (not feed and begin) or not _may_be_ours(torn):
+        raise _no_trail(path)
+    return (whole.rpartition(b"\n")[2] + feed if feed else b""), torn
+
+
+def _may_be_ours(torn: bytes) -> bool:
+    """Tell whether an unfinished line was begun by us; after a power cut, it may be zero bytes."""
+    text = torn.rstrip(b"\0")
+    return text.startswith(_BEGIN) or _BEGIN.startswith(text)
+
+
+def _set_aside(path: Path, descriptor: int, torn: bytes) -> str:
+    """Keep the unfinished line in a file of its own, then take it off; returns the file's name."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    kept = path.with_name(f"{path.name}.torn-{moment}-{secrets.token_hex(4)}")
+    write_atomically(kept, torn, durable=True)
+    os.ftruncate(descriptor, os.fstat(descriptor).st_size - len(torn))
+    os.fsync(descriptor)
+    return kept.name
+
+
+def _no_trail(path: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"the last line of {path} is no line of an audit trail; nothing was added",
+        hint="look at it with `ign-deploy audit verify`; move the file away to begin a new trail.",
+    )

@@ -1,0 +1,146 @@
+"""Verifying the trail, line by line in constant memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ign_deploy.audit.chain import ChainCheck
+from ign_deploy.audit.entry import MAX_LINE, is_digest, line_digest, read_line
+from ign_deploy.audit.lock import open_regular
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.module.findings import Finding, error, errors_among, warning
+
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One line of the trail: its number in the chain and its time."""
+
+    seq: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What was found: ``count`` readable entries, the ``head`` (SHA-256 of the last whole line).
+
+    ``since_anchor`` counts the lines after the expected head, None where none was given or found.
+    ``findings`` are in the order of the file.
+    """
+
+    count: int
+    first: Mark | None
+    last: Mark | None
+    head: str
+    since_anchor: int | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether nothing was changed; an unfinished last line alone is no change."""
+        return not errors_among(self.findings)
+
+
+def verify(path: Path, *, expect_head: str = "", expect_count: int = 0) -> AuditReport:
+    """Check the whole trail and report every finding.
+
+    ``expect_head`` is a head that was noted earlier: it must be somewhere in the chain, so that
+    nothing before it was rewritten or cut off. ``expect_count`` is how many entries there were at
+    least. Raises ConfigurationError when the file isn't there, can't be read, or the expected head
+    is no SHA-256.
+    """
+    if expect_head and not is_digest(expect_head):
+        raise ConfigurationError(
+            "the expected head is no SHA-256 in lower-case hex",
+            hint="give the 64 digits that were noted, such as the output `audit-head`.",
+        )
+    check = ChainCheck()
+    reading = _Reading(expect_head)
+    try:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb", buffering=_PIECE) as stream:
+            for number, data in _lines(stream):
+                reading.take(check, number, data)
+    except FileNotFoundError as cause:
+        raise ConfigurationError(
+            f"there is no audit trail {path}", hint="check the path."
+        ) from cause
+    except OSError as cause:
+        raise ConfigurationError(
+            f"the audit trail {path} can't be read: {cause.strerror or cause}",
+            hint="check its permissions and the disk.",
+        ) from cause
+    return reading.report(check, expect_count)
+
+
+class _Reading:
+    """What is remembered while reading."""
+
+    def __init__(self, expect_head: str) -> None:
+        self._expected = expect_head
+        self._count = self._since = 0
+        self._first: Mark | None = None
+        self._last: Mark | None = None
+        self._head = ""
+        self._anchored = False
+        self._torn = False
+
+    def take(self, check: ChainCheck, number: int, data: bytes | None) -> None:
+        """Take the next line; None stands for one that is too long to be kept."""
+        if data is not None and not data.endswith(b"\n"):
+            self._torn = True
+            return
+        line = read_line(data) if data is not None else None
+        digest = line_digest(data) if data is not None else ""
+        check.take(number, line, digest)
+        self._head = digest or self._head
+        self._since += 1
+        if digest and digest == self._expected:
+            self._anchored, self._since = True, 0
+        if line is not None:
+            self._count += 1
+            self._last = Mark(line.seq, line.time)
+            self._first = self._first or self._last
+
+    def report(self, check: ChainCheck, expect_count: int) -> AuditReport:
+        """Sum up."""
+        findings = [*check.findings(), *self._end_findings(expect_count)]
+        since = self._since if self._anchored else None
+        return AuditReport(self._count, self._first, self._last, self._head, since, tuple(findings))
+
+    def _end_findings(self, expect_count: int) -> Iterator[Finding]:
+        if self._torn:
+            yield warning(
+                "audit-torn",
+                "the last line is unfinished: its writer was killed, or is writing just now",
+                hint="nothing needs to be done: the next action sets it aside and says so.",
+            )
+        if self._expected and not self._anchored:
+            yield error(
+                "audit-anchor",
+                "the expected head is nowhere in the chain: lines were cut off, or all rewritten",
+                hint="restore the trail from a backup; treat what it says now as untrue.",
+            )
+        if self._count < expect_count:
+            yield error(
+                "audit-truncated",
+                f"there are {self._count} entries, at least {expect_count} were expected",
+                hint="lines were cut off: restore the trail from a backup.",
+            )
+
+
+def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """Yield each line with its number; None for one that is too long, which isn't kept."""
+    number = 0
+    while data := stream.readline(MAX_LINE + 1):
+        number += 1
+        if len(data) <= MAX_LINE:
+            yield number, data
+            continue
+        while data and not data.endswith(b"\n"):
+            data = stream.readline(_PIECE)
+        yield number, None

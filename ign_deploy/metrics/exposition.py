@@ -1,0 +1,137 @@
+"""The run as Prometheus reads it: families of gauges, as a text file or pushed.
+
+Gauges only: what is known is how the last run went. So the OpenMetrics text is valid in the older
+text format too, which is what node_exporter's textfile collector reads.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ign_deploy.files import write_atomically
+from ign_deploy.metrics.measured import Measured, label
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import Metric
+
+_PREFIX = "ign_deploy_"
+_Rows = Iterable[tuple[Mapping[str, str], float]]
+
+
+def openmetrics(measured: Measured) -> bytes:
+    """Return the run as OpenMetrics 1.0 text, ended by ``# EOF``."""
+    from prometheus_client.openmetrics.exposition import generate_latest
+
+    text: bytes = generate_latest(_registry(measured))  # type: ignore[no-untyped-call]
+    return text
+
+
+def prometheus_text(measured: Measured) -> bytes:
+    """Return the run in the text format 0.0.4, which a Pushgateway takes."""
+    from prometheus_client.exposition import generate_latest
+
+    text: bytes = generate_latest(_registry(measured))
+    return text
+
+
+def write_metrics(path: Path, measured: Measured) -> None:
+    """Write the OpenMetrics text to ``path`` whole or not at all: it may be read at any moment.
+
+    Raises ConfigurationError when it can't be written.
+    """
+    write_atomically(path, openmetrics(measured))
+
+
+def grouping_path(labels: Mapping[str, str]) -> str:
+    """Return the path of a group of metrics at a Pushgateway: ``/metrics/job/…/name/value``.
+
+    A value with a slash, or an empty one, is in Base64, as its documentation asks.
+    """
+    parts: list[str] = []
+    for name, value in labels.items():
+        if value and "/" not in value and value not in (".", ".."):
+            parts.append(f"/{name}/{quote(value, safe='')}")
+        else:
+            encoded = urlsafe_b64encode(value.encode()).decode() or "="
+            parts.append(f"/{name}@base64/{encoded}")
+    return "/metrics" + "".join(parts)
+
+
+class _Run:
+    """Gives the registry its families.
+
+    Ready-made families rather than prometheus-client's gauges: those keep their values in files
+    when the environment names a folder for them.
+    """
+
+    def __init__(self, measured: Measured) -> None:
+        self._measured = measured
+        self._common = {
+            "event": label(measured.event),
+            "environment": label(measured.environment),
+        }
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family of the run."""
+        measured = self._measured
+        yield self._family(
+            "last_run_timestamp_seconds",
+            "When the last run began, in seconds since 1970.",
+            [({}, measured.started_at.timestamp())],
+        )
+        yield self._family(
+            "last_run_success",
+            "Whether the last run did what was wanted (1) or not (0).",
+            [({"result": label(measured.result)}, float(measured.is_success))],
+        )
+        yield self._family(
+            "last_run_duration_seconds", "What the last run took.", [({}, measured.seconds)]
+        )
+        yield self._family("stage_duration_seconds", "What each stage took.", self._stages())
+        yield self._family("module_size_bytes", "The size of each module.", self._modules())
+        outcomes = [
+            ({"outcome": label(outcome)}, float(count))
+            for outcome, count in sorted(measured.gateways.items())
+        ]
+        yield self._family("gateways", "Gateways by what became of them.", outcomes)
+
+    def _stages(self) -> _Rows:
+        """Sum stages of one name up: a batch has several, and a sample may be there once only."""
+        sums: dict[tuple[str, str], float] = {}
+        for stage in self._measured.stages:
+            key = (label(stage.name), label(stage.result))
+            sums[key] = sums.get(key, 0.0) + stage.seconds
+        return [
+            ({"stage": name, "result": result}, total) for (name, result), total in sums.items()
+        ]
+
+    def _modules(self) -> _Rows:
+        sizes = {
+            (label(module.id), label(module.version)): float(module.size)
+            for module in self._measured.modules
+        }
+        return [
+            ({"module": name, "version": number}, size) for (name, number), size in sizes.items()
+        ]
+
+    def _family(self, name: str, about: str, rows: _Rows) -> Metric:
+        from prometheus_client.metrics_core import Metric
+
+        family = Metric(_PREFIX + name, about, "gauge")
+        for own, value in rows:
+            family.add_sample(_PREFIX + name, {**self._common, **own}, value)
+        return family
+
+
+def _registry(measured: Measured) -> CollectorRegistry:
+    """Return a registry of our own: the library's global one holds figures of this process."""
+    from prometheus_client import CollectorRegistry
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Run(measured))
+    return registry

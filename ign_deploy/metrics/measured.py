@@ -1,0 +1,58 @@
+"""What was measured: one frozen record of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+# No metric system and no terminal has a use for them; lone surrogates can't be encoded at all.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_MOST_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage: ``result`` is ``ok``, ``failed`` or ``skipped``; times in seconds.
+
+    ``begin`` counts from the run's start; None: it began when the stage before it ended.
+    """
+
+    name: str
+    seconds: float
+    result: str = "ok"
+    begin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredModule:
+    """A module; ``size`` in bytes, 0 where it isn't known."""
+
+    id: str
+    version: str
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A run: ``event`` is ``deployment``, ``rollback``, ``release``, ….
+
+    ``started_at`` is an aware time, ``seconds`` what all took. ``gateways`` counts them by outcome.
+    """
+
+    event: str
+    result: str
+    is_success: bool
+    started_at: datetime
+    seconds: float
+    environment: str = ""
+    stages: tuple[Stage, ...] = ()
+    modules: tuple[MeasuredModule, ...] = ()
+    gateways: Mapping[str, int] = field(default_factory=dict)
+    deployment_id: str = ""
+
+
+def label(text: str) -> str:
+    """Return ``text`` as a label's value: one line of bounded length that can be encoded."""
+    return _UNSAFE.sub(" ", text)[:_MOST_TEXT]

@@ -1,0 +1,278 @@
+"""The run as OpenTelemetry spans: one root, a child per stage, sent by OTLP over HTTP.
+
+The protocol's own messages are filled rather than the SDK used: the SDK takes its endpoint,
+headers, limits, resource and even whether it works at all from the environment, and writes to the
+global log. Nothing here depends on more than what was passed.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from ign_deploy import __version__
+from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.metrics.measured import Measured, Stage, label
+from ign_deploy.net.address import require_web_address
+from ign_deploy.net.calling import POLICY, Proxies, call
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.session import open_session
+
+if TYPE_CHECKING:
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?",
+    re.ASCII,
+)
+_PATH = "/v1/traces"
+_SERVICE = "ign-deploy"
+_HINTS = {
+    401: "check the headers: they must hold what lets us in.",
+    403: "check the headers: they must hold what lets us in.",
+    404: "check the URL: spans go to its /v1/traces.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where spans go; made by ``otlp_endpoint``. ``headers`` hold secrets."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must be masked."""
+        return tuple(value for value in self.headers.values() if value)
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The span that this run belongs to (W3C Trace Context)."""
+
+    trace_id: bytes
+    span_id: bytes
+    is_sampled: bool
+
+
+def otlp_endpoint(url: str, *, headers: str = "") -> Endpoint:
+    """Return the endpoint; ``/v1/traces`` is added to a URL without it.
+
+    ``headers`` are ``name=value,…`` with values percent-encoded, as OpenTelemetry defines them.
+    Raises ConfigurationError for what can't be used, or when the extra isn't installed.
+    """
+    require_web_address(url, what="the OpenTelemetry endpoint", is_private=bool(headers))
+    _require_extra()
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    full = path if path.endswith(_PATH) else path + _PATH
+    return Endpoint(parts._replace(path=full, fragment="").geturl(), parse_headers(headers))
+
+
+def parse_headers(text: str) -> dict[str, str]:
+    """Return the headers of ``name=value,…``; raises ConfigurationError, which shows no value."""
+    found: dict[str, str] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        name, equals, value = (each.strip() for each in part.partition("="))
+        decoded = unquote(value)
+        sound = re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) and decoded.isprintable()
+        if not (equals and sound and decoded.isascii()):
+            raise ConfigurationError(
+                "the headers for OpenTelemetry are not name=value,name=value",
+                hint="percent-encode commas and other special characters in values.",
+            )
+        found[name] = decoded
+    return found
+
+
+def parse_traceparent(text: str) -> Parent | None:
+    """Read a ``traceparent``; None for what isn't one, which means to begin a new trace."""
+    match = _TRACEPARENT.fullmatch(text.strip())
+    if match is None or (text.strip().startswith("00-") and len(text.strip()) != 55):
+        return None
+    sampled = bool(int(match[3], 16) & 1)
+    return Parent(bytes.fromhex(match[1]), bytes.fromhex(match[2]), sampled)
+
+
+def export_spans(
+    endpoint: Endpoint,
+    measured: Measured,
+    *,
+    env: Mapping[str, str],
+    ca: Path | None = None,
+    proxies: Proxies | None = None,
+    policy: RetryPolicy = POLICY,
+) -> None:
+    """Send the run's spans, below the span that TRACEPARENT in ``env`` names, if any.
+
+    Nothing is sent when that span says that its trace isn't recorded. Raises NetworkError when
+    they aren't taken, ConfigurationError when the extra isn't installed.
+    """
+    parent = parse_traceparent(env.get("TRACEPARENT", ""))
+    if parent is not None and not parent.is_sampled:
+        return
+    _require_extra()
+    host = urlsplit(endpoint.url).hostname or "the collector"
+    headers = {**endpoint.headers, "Content-Type": "application/x-protobuf"}
+    body = spans_request(measured, parent=parent).SerializeToString()
+    with open_session(ca=ca, proxies=proxies) as session:
+        answer = call(
+            session,
+            "POST",
+            endpoint.url,
+            host=host,
+            body=body,
+            headers=lambda: headers,
+            hints=_HINTS,
+            policy=policy,
+        )
+    rejected = _rejected(answer)
+    if rejected:
+        raise NetworkError(
+            f"{host} rejected {rejected} spans",
+            hint="look at the collector's log.",
+        )
+
+
+def spans_request(measured: Measured, *, parent: Parent | None) -> ExportTraceServiceRequest:
+    """Return the request's message; new ids each time."""
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+    from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+    from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+    from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
+
+    resource = {"service.name": _SERVICE, "service.version": __version__}
+    if measured.environment:
+        resource["deployment.environment.name"] = label(measured.environment)
+    spans = ScopeSpans(
+        scope=InstrumentationScope(name=_SERVICE, version=__version__),
+        spans=_spans(measured, parent),
+    )
+    of_resource = ResourceSpans(
+        resource=Resource(attributes=_attributes(resource)), scope_spans=[spans]
+    )
+    return ExportTraceServiceRequest(resource_spans=[of_resource])
+
+
+def _spans(measured: Measured, parent: Parent | None) -> list[Span]:
+    trace_id = parent.trace_id if parent is not None else _new_id(16)
+    start = round(measured.started_at.timestamp() * 1e9)
+    root_attributes: dict[str, str | float] = {
+        "ign_deploy.event": label(measured.event),
+        "ign_deploy.result": label(measured.result),
+        "ign_deploy.deployment.id": label(measured.deployment_id),
+        "ign_deploy.modules": ", ".join(
+            f"{label(each.id)} {label(each.version)}" for each in measured.modules[:50]
+        ),
+    }
+    root_attributes |= {
+        f"ign_deploy.gateways.{label(outcome)}": count
+        for outcome, count in measured.gateways.items()
+    }
+    root = _span(
+        label(measured.event),
+        trace_id=trace_id,
+        parent_id=parent.span_id if parent is not None else b"",
+        times=(start, start + _nanoseconds(measured.seconds)),
+        attributes=root_attributes,
+        failed=not measured.is_success,
+    )
+    spans, end = [root], 0.0
+    for stage in measured.stages:
+        begin = end if stage.begin is None else stage.begin
+        end = begin + stage.seconds
+        times = (start + _nanoseconds(begin), start + _nanoseconds(end))
+        spans.append(_stage_span(stage, trace_id=trace_id, parent_id=root.span_id, times=times))
+    return spans
+
+
+def _stage_span(stage: Stage, *, trace_id: bytes, parent_id: bytes, times: tuple[int, int]) -> Span:
+    return _span(
+        label(stage.name),
+        trace_id=trace_id,
+        parent_id=parent_id,
+        times=times,
+        attributes={"ign_deploy.result": label(stage.result)},
+        failed=stage.result == "failed",
+    )
+
+
+def _span(
+    name: str,
+    *,
+    trace_id: bytes,
+    parent_id: bytes,
+    times: tuple[int, int],
+    attributes: Mapping[str, str | float],
+    failed: bool,
+) -> Span:
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+    code = Status.STATUS_CODE_ERROR if failed else Status.STATUS_CODE_OK
+    return Span(
+        trace_id=trace_id,
+        span_id=_new_id(8),
+        parent_span_id=parent_id,
+        name=name,
+        kind=Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=times[0],
+        end_time_unix_nano=times[1],
+        attributes=_attributes({key: value for key, value in attributes.items() if value != ""}),
+        status=Status(code=code),
+        flags=1,  # sampled (W3C Trace Context 3.2.2.5)
+    )
+
+
+def _attributes(values: Mapping[str, str | float]) -> list[KeyValue]:
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+    found: list[KeyValue] = []
+    for key, value in values.items():
+        if isinstance(value, str):
+            any_value = AnyValue(string_value=value)
+        elif isinstance(value, int):
+            any_value = AnyValue(int_value=value)
+        else:
+            any_value = AnyValue(double_value=value)
+        found.append(KeyValue(key=key, value=any_value))
+    return found
+
+
+def _rejected(answer: bytes) -> int:
+    """Return how many spans the receiver didn't take; an answer that isn't one says nothing."""
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+        ExportTraceServiceResponse,
+    )
+
+    try:
+        return int(ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans)
+    except DecodeError:
+        return 0
+
+
+def _require_extra() -> None:
+    try:
+        import opentelemetry.proto.collector.trace.v1.trace_service_pb2  # noqa: F401
+    except ImportError:
+        raise ConfigurationError(
+            "an OpenTelemetry endpoint is set, but OpenTelemetry isn't installed",
+            hint="install ign-deploy[otel], or unset the endpoint.",
+        ) from None
+
+
+def _new_id(size: int) -> bytes:
+    """Return a random id; zero would be none."""
+    return (secrets.randbits(8 * size) or 1).to_bytes(size, "big")
+
+
+def _nanoseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1e9))

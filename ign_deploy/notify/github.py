@@ -1,0 +1,185 @@
+"""GitHub's deployments: the environment's page and the commit show what happened."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from ign_deploy.errors import NetworkError
+from ign_deploy.net.address import require_web_address
+from ign_deploy.net.calling import POLICY, Proxies, call
+from ign_deploy.net.credentials import token_auth
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.session import Session, open_session
+from ign_deploy.notify.notice import Notice
+from ign_deploy.notify.wording import is_good, is_open, title
+
+_API = "https://api.github.com"
+_KEY = "ign-deploy"
+_MOST_DESCRIPTION = 140
+_PERMISSION = (
+    "give the job `permissions: deployments: write`; the token of a fork's pull request can't "
+    "have it."
+)
+_HINTS = {
+    401: "GITHUB_TOKEN isn't valid any more: pass the token of this very job.",
+    403: _PERMISSION,
+    404: _PERMISSION,
+    409: "the commit can't be deployed: check the repository's rules for the environment.",
+    422: "check that the commit is in the repository, and the environment's name.",
+}
+
+
+class _Deployment(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: int
+    payload: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class GithubStatuses:
+    """Records notices as deployment statuses; made by ``github_statuses``."""
+
+    api: str
+    host: str
+    repository: str
+    commit: str
+    token: str = field(repr=False)
+    ca: Path | None = None
+    proxies: Proxies | None = field(default=None, repr=False)
+    policy: RetryPolicy = POLICY
+    _known: dict[str, int] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"GitHub's deployments at {self.host}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The token."""
+        return (self.token,)
+
+    def send(self, notice: Notice) -> None:
+        """Add a status to the notice's deployment, which is made if there is none yet.
+
+        A release, and what has no environment, is no deployment: nothing is done. Raises
+        NetworkError when GitHub refuses.
+        """
+        if notice.event == "release" or not notice.environment:
+            return
+        auth = token_auth(self.token, url=self.api)
+        with self._lock, open_session(ca=self.ca, proxies=self.proxies, auth=auth) as session:
+            number = self._deployment(session, notice)
+            status: dict[str, Any] = {
+                "state": github_state(notice),
+                "description": title(notice)[:_MOST_DESCRIPTION],
+                "auto_inactive": True,
+            }
+            if notice.run_url:
+                status["log_url"] = notice.run_url
+            self._call(session, "POST", f"deployments/{number}/statuses", status)
+
+    def _deployment(self, session: Session, notice: Notice) -> int:
+        """Return the deployment's number; a job that was killed and runs again finds its own."""
+        key = notice.deployment_id
+        if key and key not in self._known and (found := self._find(session, notice)) is not None:
+            self._known[key] = found
+        if not key or key not in self._known:
+            number = self._create(session, notice)
+            if not key:
+                return number
+            self._known[key] = number
+        return self._known[key]
+
+    def _find(self, session: Session, notice: Notice) -> int | None:
+        query = f"sha={self.commit}&environment={quote(notice.environment, safe='')}&per_page=50"
+        answer = self._call(session, "GET", f"deployments?{query}")
+        wanted = {_KEY: notice.deployment_id}
+        return next((each.id for each in self._read(answer) if each.payload == wanted), None)
+
+    def _create(self, session: Session, notice: Notice) -> int:
+        wanted: dict[str, Any] = {
+            "ref": self.commit,
+            "environment": notice.environment,
+            "task": "deploy:rollback" if notice.event == "rollback" else "deploy",
+            "description": title(notice)[:_MOST_DESCRIPTION],
+            "payload": {_KEY: notice.deployment_id},
+            # The commit is deployed already: nothing is to be merged or waited for.
+            "auto_merge": False,
+            "required_contexts": [],
+        }
+        answer = self._call(session, "POST", "deployments", wanted)
+        return self._read(b"[" + answer + b"]")[0].id
+
+    def _call(
+        self, session: Session, method: str, path: str, document: Mapping[str, Any] | None = None
+    ) -> bytes:
+        return call(
+            session,
+            method,
+            f"{self.api}/repos/{self.repository}/{path}",
+            host=self.host,
+            body=None if document is None else json.dumps(document).encode(),
+            headers=lambda: {
+                "Accept": "application/vnd.github+json",
+                "Content-Type": "application/json",
+                "X-GitHub-Api-Version": "2022-11-28",
+            },
+            hints=_HINTS,
+            policy=self.policy,
+        )
+
+    def _read(self, answer: bytes) -> Sequence[_Deployment]:
+        try:
+            return TypeAdapter(list[_Deployment]).validate_json(answer)
+        except ValidationError:
+            # Not chained: pydantic's own error prints what the server sent.
+            raise NetworkError(
+                f"{self.host} answered with something else than deployments",
+                hint="check GITHUB_API_URL.",
+            ) from None
+
+
+def github_state(notice: Notice) -> str:
+    """Return GitHub's state for a result."""
+    if notice.result == "removed":
+        return "inactive"
+    if is_open(notice):
+        return "in_progress"
+    if notice.result == "rollback-failed":
+        return "error"
+    return "success" if is_good(notice) else "failure"
+
+
+def github_statuses(
+    env: Mapping[str, str],
+    *,
+    token: str = "",
+    ca: Path | None = None,
+    proxies: Proxies | None = None,
+    policy: RetryPolicy = POLICY,
+) -> GithubStatuses | None:
+    """Return the channel to the repository whose job runs, None where ``env`` knows none.
+
+    Needs GITHUB_REPOSITORY, GITHUB_SHA and a token (``token``, else GITHUB_TOKEN). Raises
+    ConfigurationError for a GITHUB_API_URL to which no token may go.
+    """
+    repository, commit = env.get("GITHUB_REPOSITORY", ""), env.get("GITHUB_SHA", "")
+    chosen = token or env.get("GITHUB_TOKEN", "")
+    named = re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", repository, re.ASCII)
+    if not (named and chosen and re.fullmatch(r"[0-9a-f]{40,64}", commit)):
+        return None
+    api = (env.get("GITHUB_API_URL") or _API).rstrip("/")
+    host = require_web_address(api, what="GitHub's API (GITHUB_API_URL)")
+    return GithubStatuses(api, host, repository, commit, chosen, ca, proxies, policy)

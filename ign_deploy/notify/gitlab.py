@@ -1,0 +1,164 @@
+"""GitLab's deployments: the environment's page shows what happened."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.net.address import require_web_address
+from ign_deploy.net.calling import POLICY, Proxies, call
+from ign_deploy.net.credentials import HostAuth
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.session import Session, open_session
+from ign_deploy.notify.notice import Notice
+from ign_deploy.notify.wording import is_good, is_open
+
+_PERMISSION = (
+    "give a project access token with the scope `api` and the role Developer (Maintainer for a "
+    "protected environment)."
+)
+_HINTS = {
+    400: "check the environment's name, and that the commit is in the project.",
+    401: _PERMISSION,
+    403: _PERMISSION,
+    404: _PERMISSION,
+}
+
+
+class _Deployment(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: int
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GitlabStatuses:
+    """Records notices as deployments; made by ``gitlab_statuses``."""
+
+    api: str
+    host: str
+    project: str
+    commit: str
+    ref: str
+    is_tag: bool
+    header: str
+    token: str = field(repr=False)
+    ca: Path | None = None
+    proxies: Proxies | None = field(default=None, repr=False)
+    policy: RetryPolicy = POLICY
+    _known: dict[str, _Deployment] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return f"GitLab's deployments at {self.host}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The token."""
+        return (self.token,)
+
+    def send(self, notice: Notice) -> None:
+        """Make the notice's deployment, or bring the one that was made before up to date.
+
+        A release, and what has no environment, is no deployment: nothing is done. Raises
+        NetworkError when GitLab refuses.
+        """
+        if notice.event == "release" or not notice.environment:
+            return
+        status = gitlab_status(notice)
+        auth = HostAuth(self.token, url=self.api, name=self.header)
+        with self._lock, open_session(ca=self.ca, proxies=self.proxies, auth=auth) as session:
+            known = self._known.get(notice.deployment_id)
+            if known is not None and known.status == status:
+                return  # GitLab refuses a status that isn't another one
+            if known is not None:
+                answer = self._call(session, "PUT", f"deployments/{known.id}", {"status": status})
+            else:
+                answer = self._call(session, "POST", "deployments", self._wanted(notice, status))
+            deployment = self._read(answer).model_copy(update={"status": status})
+            if notice.deployment_id:
+                self._known[notice.deployment_id] = deployment
+
+    def _wanted(self, notice: Notice, status: str) -> dict[str, Any]:
+        return {
+            "environment": notice.environment,
+            "sha": self.commit,
+            "ref": self.ref,
+            "tag": self.is_tag,
+            "status": status,
+        }
+
+    def _call(self, session: Session, method: str, path: str, document: Mapping[str, Any]) -> bytes:
+        return call(
+            session,
+            method,
+            f"{self.api}/projects/{quote(self.project, safe='')}/{path}",
+            host=self.host,
+            body=json.dumps(document).encode(),
+            headers=lambda: {"Content-Type": "application/json"},
+            hints=_HINTS,
+            policy=self.policy,
+        )
+
+    def _read(self, answer: bytes) -> _Deployment:
+        try:
+            return _Deployment.model_validate_json(answer)
+        except ValidationError:
+            # Not chained: pydantic's own error prints what the server sent.
+            raise NetworkError(
+                f"{self.host} answered with something else than a deployment",
+                hint="check CI_API_V4_URL.",
+            ) from None
+
+
+def gitlab_status(notice: Notice) -> str:
+    """Return GitLab's status for a result; it knows no ``inactive``."""
+    if notice.result == "removed":
+        return "canceled"
+    if is_open(notice):
+        return "running"
+    return "success" if is_good(notice) else "failed"
+
+
+def gitlab_statuses(
+    env: Mapping[str, str],
+    *,
+    token: str = "",
+    ca: Path | None = None,
+    proxies: Proxies | None = None,
+    policy: RetryPolicy = POLICY,
+) -> GitlabStatuses | None:
+    """Return the channel to the project whose job runs, None where ``env`` knows none.
+
+    Needs CI_API_V4_URL, CI_PROJECT_ID, CI_COMMIT_SHA, CI_COMMIT_REF_NAME and a token: ``token``,
+    else GITLAB_TOKEN, else the job's own, which must be allowed to make deployments. Raises
+    ConfigurationError for a URL to which no token may go.
+    """
+    api, project = env.get("CI_API_V4_URL", "").rstrip("/"), env.get("CI_PROJECT_ID", "")
+    commit, ref = env.get("CI_COMMIT_SHA", ""), env.get("CI_COMMIT_REF_NAME", "")
+    own = token or env.get("GITLAB_TOKEN", "")
+    chosen, header = (own, "PRIVATE-TOKEN") if own else (env.get("CI_JOB_TOKEN", ""), "JOB-TOKEN")
+    if not (api and project and ref and chosen and re.fullmatch(r"[0-9a-f]{40,64}", commit)):
+        return None
+    host = require_web_address(api, what="GitLab's API (CI_API_V4_URL)")
+    if not chosen.isprintable() or not chosen.isascii():
+        raise ConfigurationError(
+            "the GitLab token has a line break or a control character",
+            hint="store the token without a newline at its end.",
+        )
+    is_tag = bool(env.get("CI_COMMIT_TAG"))
+    return GitlabStatuses(
+        api, host, project, commit, ref, is_tag, header, chosen, ca, proxies, policy
+    )

@@ -1,0 +1,133 @@
+"""What is told: one frozen notice about a deployment, a rollback or a release."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+from urllib.parse import urlsplit
+
+Event = Literal["deployment", "rollback", "release"]
+Hide = Callable[[str], str]
+"""Returns a text with every secret in it replaced."""
+
+MAX_TEXT = 300
+MAX_MESSAGE = 2000
+MAX_MODULES = MAX_GATEWAYS = 500
+
+_CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
+# Control characters, bidirectional and invisible ones, lone surrogates: a chat shows or obeys
+# some of them, and none belongs into a name.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]+"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticedModule:
+    """A module; ``previous_version`` is empty where there was none, ``sha256`` lower-case hex."""
+
+    id: str
+    version: str
+    previous_version: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticedGateway:
+    """A gateway by name or URL, and what became of it: ``deployed``, ``rolled-back``, ….
+
+    ``modules`` that went there, by id, where not all did.
+    """
+
+    name: str
+    outcome: str
+    modules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What happened.
+
+    ``result`` is one of ``in-progress``, ``deployed``, ``restart-pending``, ``rolled-back``,
+    ``failed``, ``rollback-failed``, ``removed``, ``uploaded``, or a later one. ``started_at`` is an
+    aware time, ``seconds`` what it took. ``audit_head`` is the audit trail's head after it: kept
+    elsewhere, it shows later whether the trail was rewritten.
+    """
+
+    event: Event
+    result: str
+    environment: str
+    started_at: datetime
+    seconds: float = 0.0
+    modules: tuple[NoticedModule, ...] = ()
+    gateways: tuple[NoticedGateway, ...] = ()
+    actor: str = ""
+    run_url: str = ""
+    commit: str = ""
+    message: str = ""
+    deployment_id: str = ""
+    audit_head: str = ""
+
+    def cleaned(self, hide: Hide) -> Notice:
+        """Return the notice as it may leave the machine.
+
+        Without secrets, credentials in URLs, control and invisible characters; each text cut to
+        its length. A ``run_url`` that is no web address becomes empty.
+        """
+
+        def text(value: str) -> str:
+            return clean_text(value, hide=hide)
+
+        return replace(
+            self,
+            result=text(self.result),
+            environment=text(self.environment),
+            modules=tuple(
+                NoticedModule(
+                    text(each.id),
+                    text(each.version),
+                    text(each.previous_version),
+                    text(each.sha256),
+                )
+                for each in self.modules[:MAX_MODULES]
+            ),
+            gateways=tuple(
+                NoticedGateway(text(each.name), text(each.outcome), tuple(map(text, each.modules)))
+                for each in self.gateways[:MAX_GATEWAYS]
+            ),
+            actor=text(self.actor),
+            run_url=_web_address(hide(self.run_url)),
+            commit=text(self.commit),
+            message=clean_lines(self.message, hide=hide),
+            deployment_id=text(self.deployment_id),
+            audit_head=text(self.audit_head),
+        )
+
+
+def clean_text(text: str, *, hide: Hide) -> str:
+    """Return ``text`` as one harmless line of at most ``MAX_TEXT`` characters."""
+    return _cut(_UNSAFE.sub(" ", hide(_CREDENTIALS.sub("", text))).strip(), MAX_TEXT)
+
+
+def clean_lines(text: str, *, hide: Hide) -> str:
+    """Return ``text`` with its line breaks, each line harmless; at most ``MAX_MESSAGE`` long."""
+    hidden = hide(_CREDENTIALS.sub("", text))
+    return _cut("\n".join(_UNSAFE.sub(" ", line) for line in hidden.splitlines()), MAX_MESSAGE)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _web_address(url: str) -> str:
+    """Return the URL where it is a plain web address, else nothing: it becomes a link."""
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("https", "http") and bool(parts.hostname) and "@" not in url
+    except ValueError:
+        return ""
+    return url if sound and re.fullmatch(r"[!#-;=?-~]{1,2000}", url) else ""

@@ -1,0 +1,20 @@
+"""A measured run for tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from ign_deploy.metrics.measured import Measured, MeasuredModule, Stage
+
+MEASURED = Measured(
+    "deployment",
+    "deployed",
+    True,
+    datetime(2026, 1, 31, 12, 0, tzinfo=UTC),
+    83.25,
+    environment="production",
+    stages=(Stage("upload", 4.5), Stage("install", 60.0, begin=10.0)),
+    modules=(MeasuredModule("com.example.pump", "1.4.2", 2048),),
+    gateways={"deployed": 2, "failed": 1},
+    deployment_id="d-1",
+)

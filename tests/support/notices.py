@@ -1,0 +1,73 @@
+"""Notices for tests, ordinary and hostile, and a reporter that remembers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.notify.notice import Notice, NoticedGateway, NoticedModule
+from ign_deploy.report import SilentReporter
+
+QUICK = RetryPolicy(attempts=3, deadline=5.0, first_wait=0.01, longest_wait=0.01)
+HOSTILE = (
+    "<!channel> <https://evil.test|click> @channel & \"'</td><script>alert(1)</script>"
+    "\r\nBcc: everybody@evil.test\r\n\r\n[click](https://evil.test) \u202egnp.exe \x1b[31m\ud800"
+)
+
+
+def notice(**fields: Any) -> Notice:
+    """Return a notice about one module on two gateways."""
+    known: dict[str, Any] = {
+        "event": "deployment",
+        "result": "deployed",
+        "environment": "production",
+        "started_at": datetime(2026, 1, 31, 12, 0, tzinfo=UTC),
+        "seconds": 83.25,
+        "modules": (NoticedModule("com.example.pump", "1.4.2", "1.4.1", "ab" * 32),),
+        "gateways": (
+            NoticedGateway("https://gw1:8043", "deployed"),
+            NoticedGateway("https://gw2:8043", "deployed"),
+        ),
+        "actor": "octocat",
+        "run_url": "https://ci.example.com/runs/1",
+        "commit": "0123456789abcdef0123456789abcdef01234567",
+        "message": "",
+        "deployment_id": "d-1",
+    }
+    return Notice(**known | fields)
+
+
+def hostile() -> Notice:
+    """Return a notice in which every foreign text is hostile."""
+    return notice(
+        environment=HOSTILE,
+        modules=(NoticedModule(HOSTILE, HOSTILE, HOSTILE),),
+        gateways=(NoticedGateway(HOSTILE, HOSTILE),),
+        actor=HOSTILE,
+        run_url="https://ci.example.com/a|b",
+        commit=HOSTILE,
+        message=HOSTILE,
+        deployment_id=HOSTILE,
+    )
+
+
+def as_is(text: str) -> str:
+    """Hide nothing."""
+    return text
+
+
+class Listener(SilentReporter):
+    """Remembers warnings and what is to be masked."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.masked: list[str] = []
+
+    def warning(self, message: str) -> None:
+        """Remember the warning."""
+        self.warnings.append(message)
+
+    def mask(self, secret: str) -> None:
+        """Remember the secret."""
+        self.masked.append(secret)
