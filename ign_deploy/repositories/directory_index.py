@@ -33,6 +33,15 @@ from ign_deploy.repositories.index import (
     parse_root_index,
 )
 from ign_deploy.repositories.marks import mark_names, read_marked
+from ign_deploy.repositories.page import (
+    PAGE_NAME,
+    PageModule,
+    merge,
+    read_page,
+    refresh_module,
+    render_page,
+)
+from ign_deploy.repositories.page.read import MAX_PAGE_SIZE
 from ign_deploy.repositories.records import (
     INDEX_NAME,
     MAX_RECORD_SIZE,
@@ -90,6 +99,7 @@ class DirectoryIndex:
             if module is not None:
                 self._write(self._modules / module_id / INDEX_NAME, module, stored)
             self._update_root(module_id, module)
+            self._update_page(module_id, module)
 
     def rebuild(self) -> Reindexed:
         """Write all indexes anew from the records alone. Raises RepositoryError."""
@@ -98,12 +108,15 @@ class DirectoryIndex:
             folder_lock(self._root / LOCK_NAME),
         ):
             entries: list[ModuleEntry] = []
+            pages: list[PageModule] = []
             for name in component_names(self._modules):
                 module = self._merged(name, None)
                 if module is not None:
                     self._write(self._modules / name / INDEX_NAME, module, None)
                     entries.append(module_entry(module))
+                    pages = merge(pages, self._page_module(name, module, None))
             self._write(self._root / INDEX_NAME, make_root((), added=entries), None)
+            replace_whole(self._root / PAGE_NAME, render_page(pages))
         return Reindexed(len(entries), sum(entry["count"] for entry in entries))
 
     def _update_root(self, module_id: str, module: ModuleIndex | None) -> None:
@@ -118,6 +131,29 @@ class DirectoryIndex:
             added=[entry for entry in added if entry is not None],
         )
         self._write(self._root / INDEX_NAME, root, stored)
+
+    def _update_page(self, module_id: str, module: ModuleIndex | None) -> None:
+        stored = self._stored_page()
+        if stored is None:  # none yet, or somebody else's: all modules have to be looked at
+            stored = [
+                self._page_module(name, index, None)
+                for name in component_names(self._modules)
+                if name != module_id and (index := self.module(name)) is not None
+            ]
+        old = next((each for each in stored if each["id"] == module_id), None)
+        changed = merge(stored, self._page_module(module_id, module, old))
+        if changed != stored or not (self._root / PAGE_NAME).exists():
+            replace_whole(self._root / PAGE_NAME, render_page(changed))
+
+    def _page_module(
+        self, module_id: str, index: ModuleIndex | None, old: PageModule | None
+    ) -> PageModule:
+        return refresh_module(index, module_id=module_id, old=old, read=self._reader(module_id))
+
+    def _stored_page(self) -> list[PageModule] | None:
+        with suppress(OSError):
+            return read_page(read_bounded(self._root / PAGE_NAME, limit=MAX_PAGE_SIZE))
+        return None
 
     def _write(
         self,

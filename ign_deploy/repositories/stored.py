@@ -28,14 +28,19 @@ from ign_deploy.repositories.stores import Documents, Key, Store
 
 
 class StoredRepository:
-    """See ``Repository``; ``store`` is where everything is kept, ``access`` how it is reached."""
+    """See ``Repository``; ``store`` is where everything is kept, ``access`` how it is reached.
 
-    def __init__(self, store: Store, *, reporter: Reporter, access: Access) -> None:
+    ``has_page``: people can open the store's files in a browser, so the page is kept there.
+    """
+
+    def __init__(
+        self, store: Store, *, reporter: Reporter, access: Access, has_page: bool = False
+    ) -> None:
         self._store = store
         self._reporter = reporter
         self._cache = DownloadCache(access.cache)
         self._patience = access.patience
-        self._index = StoredIndex(store, reporter=reporter)
+        self._index = StoredIndex(store, reporter=reporter, has_page=has_page)
 
     @cached_property
     def _capabilities(self) -> Capabilities:

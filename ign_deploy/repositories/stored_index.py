@@ -29,21 +29,36 @@ from ign_deploy.repositories.index import (
     parse_root_index,
 )
 from ign_deploy.repositories.marks import read_marked
+from ign_deploy.repositories.page import (
+    PAGE_NAME,
+    PageModule,
+    merge,
+    read_page,
+    refresh_module,
+    render_page,
+)
 from ign_deploy.repositories.records import INDEX_NAME, Release
 from ign_deploy.repositories.stores import Document, Key, Store
 
 Index = TypeVar("Index", ModuleIndex, RootIndex)
+Stored = TypeVar("Stored", ModuleIndex, RootIndex, list[PageModule])
 WORKERS = 8
 _TRIES = 10
 
 
 class StoredIndex:
-    """The indexes in ``store``."""
+    """The indexes in ``store``, and the page, where a store can show one."""
 
     def __init__(
-        self, store: Store, *, reporter: Reporter, sleep: Callable[[float], None] = time.sleep
+        self,
+        store: Store,
+        *,
+        reporter: Reporter,
+        has_page: bool,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
+        self._has_page = has_page
         self._reporter = reporter
         self._sleep = sleep
 
@@ -75,7 +90,7 @@ class StoredIndex:
             known = [] if stored is None else stored["versions"]
             return self._merged(stored, release.id, {*known, release.version}, fresh=release)
 
-        self._write_both(release.id, with_release)
+        self._write_all(release.id, with_release, fresh=release)
 
     def refresh(self, module_id: str) -> None:
         """Bring both indexes up to date with the module's marks; raises RepositoryError."""
@@ -85,7 +100,7 @@ class StoredIndex:
                 return self._derived(module_id) or nothing_published(module_id)
             return self._merged(stored, module_id, stored["versions"])
 
-        self._write_both(module_id, with_marks)
+        self._write_all(module_id, with_marks)
 
     def rebuild(self) -> Reindexed:
         """Write all indexes anew from records and marks alone; raises RepositoryError."""
@@ -94,15 +109,22 @@ class StoredIndex:
         for module_id in sorted(modules):
             index = self._derived(module_id) or nothing_published(module_id)
             versions += len(index["files"])
-            self._write(module_path(module_id), parse_module_index, _always(index))
+            self._write(module_path(module_id), parse_module_index, _always(index), index_bytes)
         root = self._root_of(modules)
-        self._write(INDEX_NAME, parse_root_index, _always(root))
+        self._write(INDEX_NAME, parse_root_index, _always(root), index_bytes)
+        if self._has_page:
+            page = self._derived_page()
+            self._write(PAGE_NAME, read_page, lambda _: page, render_page)
         return Reindexed(len(root["modules"]), versions)
 
-    def _write_both(
-        self, module_id: str, change: Callable[[ModuleIndex | None], ModuleIndex]
+    def _write_all(
+        self,
+        module_id: str,
+        change: Callable[[ModuleIndex | None], ModuleIndex],
+        *,
+        fresh: Release | None = None,
     ) -> None:
-        module = self._write(module_path(module_id), parse_module_index, change)
+        module = self._write(module_path(module_id), parse_module_index, change, index_bytes)
 
         def with_module(stored: RootIndex | None) -> RootIndex:
             if stored is None:
@@ -110,20 +132,49 @@ class StoredIndex:
             kept = [entry for entry in stored["modules"] if entry["id"] != module_id]
             return make_root(kept, added=[module_entry(module)] if module["files"] else [])
 
-        self._write(INDEX_NAME, parse_root_index, with_module)
+        self._write(INDEX_NAME, parse_root_index, with_module, index_bytes)
+        if self._has_page:
+            self._update_page(module_id, module, fresh=fresh)
+
+    def _update_page(self, module_id: str, module: ModuleIndex, *, fresh: Release | None) -> None:
+        def with_module(stored: list[PageModule] | None) -> list[PageModule]:
+            if stored is None:
+                stored = self._derived_page()
+            old = next((each for each in stored if each["id"] == module_id), None)
+            return merge(stored, self._page_module(module, old=old, fresh=fresh))
+
+        self._write(PAGE_NAME, read_page, with_module, render_page)
+
+    def _page_module(
+        self, index: ModuleIndex, *, old: PageModule | None = None, fresh: Release | None = None
+    ) -> PageModule:
+        def read(version: str) -> Release | None:
+            is_fresh = fresh is not None and fresh.version == version
+            return fresh if is_fresh else self._record(index["id"], version)
+
+        return refresh_module(index, module_id=index["id"], old=old, read=read)
+
+    def _derived_page(self) -> list[PageModule]:
+        ids = [entry["id"] for entry in self.root()["modules"]]
+        found = map_parallel(self.module, ids, workers=WORKERS)
+        pages: list[PageModule] = []
+        for index in found:
+            pages = pages if index is None else merge(pages, self._page_module(index))
+        return pages
 
     def _write(
         self,
         path: str,
-        parse: Callable[[bytes], Index | None],
-        change: Callable[[Index | None], Index],
-    ) -> Index:
-        """Change a stored index until the change stands; others may write it meanwhile."""
+        parse: Callable[[bytes], Stored | None],
+        change: Callable[[Stored | None], Stored],
+        dump: Callable[[Stored], bytes],
+    ) -> Stored:
+        """Change a stored document until the change stands; others may write it meanwhile."""
         for attempt in range(_TRIES):
             document = self._store.read(path)
             stored = None if document is None else parse(document.data)
             changed = change(stored)
-            if changed == stored or self._replace(path, index_bytes(changed), document):
+            if changed == stored or self._replace(path, dump(changed), document):
                 return changed
             self._sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))  # noqa: S311 - no secret
         raise RepositoryError(

@@ -9,10 +9,10 @@ from ign_deploy.repositories.page.data import (
     PageModule,
     PageVersion,
     no_versions,
-    page_module,
     page_version,
 )
 from ign_deploy.repositories.page.read import merge, read_page
+from ign_deploy.repositories.page.refresh import page_module, refresh_module
 from ign_deploy.repositories.page.render import PAGE_NAME, render_page
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "page_module",
     "page_version",
     "read_page",
+    "refresh_module",
     "render_page",
 ]

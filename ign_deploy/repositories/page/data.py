@@ -16,7 +16,6 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
-from ign_deploy.repositories.ordering import is_final, version_key
 from ign_deploy.repositories.records import Component, FileName, Release, Sha1, Sha256, UtcTime
 
 SHOWN = 10
@@ -89,6 +88,14 @@ class PageVersion(TypedDict):
     yanked: str | None
 
 
+class ModuleTexts(TypedDict):
+    """What a module says of itself."""
+
+    description: str
+    name: str
+    tags: list[str]
+
+
 class PageModule(TypedDict):
     """A module; the texts are those of the version ``latest``.
 
@@ -145,38 +152,22 @@ def page_version(release: Release, *, folder: str, yanked: str | None) -> PageVe
         "stage": _stage(release.version),
         "tags": _texts(release.tags),
         "version": release.version,
-        "yanked": None if yanked is None else _short(yanked, _DESCRIPTION_LENGTH),
+        "yanked": shortened_reason(yanked),
     }
 
 
-def page_module(versions: Sequence[tuple[Release, str | None]]) -> PageModule:
-    """Return what the page shows of a module, from all its records and why each is yanked.
-
-    Kept in full are the newest versions and, however old, the newest usable one of each line of
-    Ignition, so that the page's filter finds it. Raises ValueError for no version at all.
-    """
-    if not versions:
-        raise ValueError("a module on the page has at least one version; see no_versions")
-    ordered = sorted(versions, key=lambda each: version_key(each[0].version), reverse=True)
-    best = _best(ordered)
-    lines = dict.fromkeys(_line(each) for each in ordered)
-    of_lines = [_best([each for each in ordered if _line(each) == line]) for line in lines]
-    kept = {each[0].version: each for each in (best, *of_lines, *ordered)}
-    shown = {version for version, _ in zip(kept, range(SHOWN), strict=False)}
-    release = best[0]
+def module_texts(name: str, description: str, tags: Sequence[str]) -> ModuleTexts:
+    """Return a module's own texts, cut to what a browser bears."""
     return {
-        "count": len(ordered),
-        "description": _short(release.description, _DESCRIPTION_LENGTH),
-        "id": release.id,
-        "latest": release.version,
-        "name": _short(release.name, _NAME_LENGTH),
-        "tags": _texts(release.tags),
-        "versions": [
-            page_version(each, folder=f"{MODULES_FOLDER}/{each.id}/{each.version}", yanked=reason)
-            for each, reason in ordered
-            if each.version in shown
-        ],
+        "description": _short(description, _DESCRIPTION_LENGTH),
+        "name": _short(name, _NAME_LENGTH),
+        "tags": _texts(tags),
     }
+
+
+def shortened_reason(reason: str | None) -> str | None:
+    """Return why a version was yanked, cut; None when it isn't."""
+    return None if reason is None else _short(reason, _DESCRIPTION_LENGTH)
 
 
 def no_versions(module_id: str) -> PageModule:
@@ -199,16 +190,6 @@ def ignition_line(required: str) -> str:
     """
     match = _LINE.match(required)
     return f"{int(match[1])}.{int(match[2])}" if match and len(match[0]) < 20 else ""
-
-
-def _line(version: tuple[Release, str | None]) -> str:
-    return ignition_line(version[0].required_ignition_version)
-
-
-def _best(ordered: Sequence[tuple[Release, str | None]]) -> tuple[Release, str | None]:
-    """Return the newest final release that isn't yanked, else the newest of all."""
-    usable = (each for each in ordered if each[1] is None and is_final(each[0].version))
-    return next(usable, ordered[0])
 
 
 def _stage(version: str) -> Stage:

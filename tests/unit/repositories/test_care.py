@@ -14,8 +14,10 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Repository, open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.care import Statement, remove, to_prune, unyank, yank
+from ign_deploy.repositories.directory import DirectoryRepository
 from ign_deploy.repositories.listing import Wanted, choose_version, list_modules
 from ign_deploy.repositories.mirror import mirror
+from ign_deploy.repositories.page import PageModule, read_page
 from ign_deploy.repositories.path_store import PathStore
 from ign_deploy.repositories.records import Release
 from ign_deploy.repositories.stored import StoredRepository
@@ -34,7 +36,10 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
         return lambda: open_repository(str(tmp_path / "repository"))
     memory = Memory()
     return lambda: StoredRepository(
-        PathStore(MemoryObjects(memory), reporter=QUIET), reporter=QUIET, access=Access()
+        PathStore(MemoryObjects(memory), reporter=QUIET),
+        reporter=QUIET,
+        access=Access(),
+        has_page=True,
     )
 
 
@@ -45,6 +50,38 @@ def publish(opened: Open, folder: Path, *versions: str) -> list[Release]:
         opened().publish(release, files=files)
         found.append(release)
     return found
+
+
+def page_of(opened: Open) -> list[PageModule] | None:
+    """Return what the repository's page shows."""
+    repository = opened()
+    if isinstance(repository, DirectoryRepository):
+        root = Path(repository.check().location)
+        return read_page((root / "index.html").read_bytes())
+    document = repository.upkeep.documents.read("index.html")
+    assert document is not None
+    return read_page(document.data)
+
+
+def test_the_page_follows_every_change(opened: Open, tmp_path: Path) -> None:
+    def shown() -> list[tuple[str, str | None]]:
+        return [
+            (each["version"], each["yanked"])
+            for module in page_of(opened) or []
+            for each in module["versions"]
+        ]
+
+    old, new = publish(opened, tmp_path, "1.0.0", "1.1.0")
+    assert shown() == [("1.1.0", None), ("1.0.0", None)]
+    yank(opened(), new, said=said("bad"), reporter=QUIET)
+    assert shown() == [("1.1.0", "bad"), ("1.0.0", None)]
+    remove(opened(), old, said=said("", after=1), reporter=QUIET)
+    assert shown() == [("1.1.0", "bad")]
+    before = page_of(opened)
+    opened().upkeep.reindex()
+    assert page_of(opened) == before
+    remove(opened(), new, said=said("", after=2), reporter=QUIET)
+    assert page_of(opened) == []
 
 
 def said(reason: str = "", *, after: int = 0) -> Statement:

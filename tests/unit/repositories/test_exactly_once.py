@@ -40,7 +40,10 @@ def repository(
 ) -> StoredRepository:
     reporter = told or Told()
     return StoredRepository(
-        PathStore(objects, reporter=reporter), reporter=reporter, access=Access(patience=patience)
+        PathStore(objects, reporter=reporter),
+        reporter=reporter,
+        access=Access(patience=patience),
+        has_page=True,
     )
 
 

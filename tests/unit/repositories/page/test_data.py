@@ -119,9 +119,10 @@ def test_the_texts_are_of_the_newest_final_version_that_is_not_yanked() -> None:
     assert module["versions"][1]["yanked"] == "broken"
 
 
-def test_without_a_usable_final_version_the_texts_are_of_the_newest() -> None:
+def test_without_a_usable_final_version_the_texts_are_of_the_newest_usable_one() -> None:
     assert page_module([of("1.0.0", "", name="a"), of("2.0.0-rc1", name="b")])["name"] == "b"
-    assert page_module([of("2.0.0", "", name="a"), of("1.0.0-rc1", name="b")])["name"] == "a"
+    assert page_module([of("2.0.0", "", name="a"), of("1.0.0-rc1", name="b")])["name"] == "b"
+    assert page_module([of("2.0.0", "", name="a"), of("1.0.0-rc1", "", name="b")])["name"] == "a"
 
 
 def test_a_reason_that_is_empty_is_a_reason() -> None:

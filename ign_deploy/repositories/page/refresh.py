@@ -1,0 +1,111 @@
+"""A module's part of the page, brought up to date from its index and few records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ign_deploy.repositories.index import ModuleIndex, VersionEntry, merge_module
+from ign_deploy.repositories.marks import Marked, VersionState
+from ign_deploy.repositories.ordering import is_final
+from ign_deploy.repositories.page.data import (
+    MODULES_FOLDER,
+    SHOWN,
+    PageModule,
+    PageVersion,
+    ignition_line,
+    module_texts,
+    no_versions,
+    page_version,
+    shortened_reason,
+)
+from ign_deploy.repositories.records import Release
+
+
+def refresh_module(
+    index: ModuleIndex | None,
+    *,
+    module_id: str,
+    old: PageModule | None,
+    read: Callable[[str], Release | None],
+) -> PageModule:
+    """Return what the page shows of a module.
+
+    ``old`` is what it showed before: a version's record never changes, so only versions that it
+    lacks are read. ``read`` returns None for a record that can't be had; it is left out.
+    """
+    if index is None or not index["files"]:
+        return no_versions(module_id)
+    known = {} if old is None else {each["version"]: each for each in old["versions"]}
+    shown = [
+        version
+        for line in shown_lines(index["files"])
+        if (version := _shown(line, module_id, known.get(line["version"]), read)) is not None
+    ]
+    if not shown:
+        return no_versions(module_id)
+    return {
+        "count": len(index["files"]),
+        "id": module_id,
+        "latest": index["latest"],
+        "versions": shown,
+        **module_texts(index["name"], index["description"], index["tags"]),
+    }
+
+
+def page_module(versions: Sequence[tuple[Release, str | None]]) -> PageModule:
+    """Return what the page shows of a module, from all its records and why each is yanked.
+
+    Raises ValueError for no version at all.
+    """
+    if not versions:
+        raise ValueError("a module on the page has at least one version; see no_versions")
+    records = {release.version: release for release, _ in versions}
+    states = {release.version: VersionState(yanked=reason) for release, reason in versions}
+    module_id = versions[0][0].id
+    index = merge_module(
+        None,
+        module_id=module_id,
+        present=list(records),
+        read=records.get,
+        marked=Marked(states=states),
+    )
+    return refresh_module(index, module_id=module_id, old=None, read=records.get)
+
+
+def shown_lines(files: Sequence[VersionEntry]) -> list[VersionEntry]:
+    """Return the lines (oldest first) of the versions that are kept in full, newest first.
+
+    The newest ones and, however old, the newest usable one of each line of Ignition, so that the
+    page's filter finds it.
+    """
+    newest_first = list(reversed(files))
+    usable = [
+        line for line in newest_first if line["yanked"] is False and is_final(line["version"])
+    ]
+    of_lines: dict[str, VersionEntry] = {}
+    for line in usable:
+        of_lines.setdefault(ignition_line(line["requires-ignition"]), line)
+    kept = _first([*usable[:1], *of_lines.values(), *newest_first], count=SHOWN)
+    return [line for line in newest_first if line["version"] in kept]
+
+
+def _first(lines: Iterable[VersionEntry], *, count: int) -> set[str]:
+    versions = dict.fromkeys(line["version"] for line in lines)
+    return {version for version, _ in zip(versions, range(count), strict=False)}
+
+
+def _shown(
+    line: VersionEntry,
+    module_id: str,
+    known: PageVersion | None,
+    read: Callable[[str], Release | None],
+) -> PageVersion | None:
+    yanked = line["yanked"]
+    reason = None if yanked is False else yanked if isinstance(yanked, str) else ""
+    if known is not None and known["file"]["sha256"] == line["hashes"]["sha256"]:
+        return {**known, "yanked": shortened_reason(reason)}
+    release = read(line["version"])
+    if release is None:
+        return None
+    folder = f"{MODULES_FOLDER}/{module_id}/{release.version}"
+    return page_version(release, folder=folder, yanked=reason)
