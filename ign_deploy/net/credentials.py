@@ -15,13 +15,14 @@ _LOCAL_NAMES = frozenset({"localhost"})
 
 
 class HostAuth(AuthBase):
-    """Sends an ``Authorization`` header to one origin only.
+    """Sends a header of credentials to one origin only.
 
-    ``header`` is its whole value, such as ``Bearer …``. The origin is scheme, host and port of
-    ``url``. Raises ConfigurationError for plain http to any host but this machine.
+    ``header`` is its whole value, such as ``Bearer …``, and ``name`` the header it belongs to. The
+    origin is scheme, host and port of ``url``. Raises ConfigurationError for plain http to any
+    host but this machine.
     """
 
-    def __init__(self, header: str, *, url: str) -> None:
+    def __init__(self, header: str, *, url: str, name: str = "Authorization") -> None:
         if not header.isprintable():
             raise ConfigurationError(
                 "the token or password has a line break or a control character",
@@ -29,12 +30,13 @@ class HostAuth(AuthBase):
             )
         require_safe_for_credentials(url)
         self._header = header
+        self._name = name
         self._origin = origin(url)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header, if the request goes to the origin."""
         if request.url is not None and origin(request.url) == self._origin:
-            request.headers["Authorization"] = self._header
+            request.headers[self._name] = self._header
         return request
 
     def __repr__(self) -> str:
@@ -78,13 +80,19 @@ def origin(url: str) -> tuple[str, str, int]:
 
 def require_safe_for_credentials(url: str) -> None:
     """Raise ConfigurationError if credentials for this URL would be readable on the way."""
-    scheme, host, _ = origin(url)
-    if scheme == "https" or host in _LOCAL_NAMES or _is_loopback(host):
+    if is_private(url):
         return
+    _, host, _ = origin(url)
     raise ConfigurationError(
         f"credentials are set for http://{host}, where anyone on the way can read them",
         hint="use https://, or remove the credentials.",
     )
+
+
+def is_private(url: str) -> bool:
+    """Tell whether nobody on the way can read along: https, or a URL of this machine."""
+    scheme, host, _ = origin(url)
+    return scheme == "https" or host in _LOCAL_NAMES or _is_loopback(host)
 
 
 def _is_loopback(host: str) -> bool:
