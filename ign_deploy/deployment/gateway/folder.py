@@ -112,9 +112,11 @@ class FolderTarget:
             manifest = self._read_manifest()
             replaced = None
             others = self._other_files(upload.module_id, target, manifest)
-            if target.exists() and not same_content(target, upload.path):
+            if not target.exists():
+                put_file(upload.path, target)
+            elif not same_content(target, upload.path):
                 replaced = keep_copy(target, self._folder / REPLACED)
-            put_file(upload.path, target)
+                put_file(upload.path, target)
             if manifest is not None:
                 self._write_manifest(manifest.with_module(file, file_name=upload.file_name))
             for other in others:

@@ -117,14 +117,16 @@ def _explained(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as cause:
-        reason = cause.strerror or str(cause)
+        raise _failed(action, path, cause) from cause
     except ConfigurationError as cause:
-        # What atomic_output says is about an option that has nothing to do with this folder.
+        # What atomic_output advises is about an option that has nothing to do with this folder.
         nested = cause.__cause__
-        reason = (nested.strerror or str(nested)) if isinstance(nested, OSError) else cause.message
-    else:
-        return
-    raise DeploymentError(
+        raise _failed(action, path, nested if isinstance(nested, OSError) else cause) from cause
+
+
+def _failed(action: str, path: Path, cause: Exception) -> DeploymentError:
+    reason = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
+    return DeploymentError(
         f"cannot {action} {path}: {reason}",
         hint="give this user write access to the folder, and free space on its disk.",
     )
