@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.gateway.clock import VirtualTime
 from tests.support.gateway.faults import Canned, Cut, Faults
 from tests.support.gateway.modl import UNSIGNED, Modl, read_modl
 from tests.support.gateway.options import Fault, Options
@@ -27,6 +29,7 @@ __all__ = [
     "Options",
     "Request",
     "State",
+    "VirtualTime",
     "running_gateway",
 ]
 
@@ -39,11 +42,18 @@ class Gateway:
     """
 
     def __init__(
-        self, folder: Path, options: Options, *, port: int, tls: tuple[Path, Path] | None
+        self,
+        folder: Path,
+        options: Options,
+        *,
+        clock: VirtualTime | None,
+        port: int,
+        tls: tuple[Path, Path] | None,
     ) -> None:
         self.options = options
+        self.clock = clock
         self.faults = Faults()
-        self.state = State(options)
+        self.state = State(options, clock=clock or time.monotonic)
         self._router = Router(self.state, folder)
         self._server = GatewayServer(self._router, self.faults, port=port, tls=tls)
 
@@ -96,11 +106,19 @@ class Gateway:
 
 @contextmanager
 def running_gateway(
-    options: Options | None = None, *, port: int = 0, tls: tuple[Path, Path] | None = None
+    options: Options | None = None,
+    *,
+    clock: VirtualTime | None = None,
+    port: int = 0,
+    tls: tuple[Path, Path] | None = None,
 ) -> Iterator[Gateway]:
-    """Run a gateway on loopback; ``tls`` is (certificate, key), both PEM."""
+    """Run a gateway on loopback; ``tls`` is (certificate, key), both PEM.
+
+    Its time is real, shortened by ``options.scale``, unless a ``clock`` is given: then nothing
+    happens by itself until somebody sleeps on it.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        gateway = Gateway(Path(folder), options or Options(), port=port, tls=tls)
+        gateway = Gateway(Path(folder), options or Options(), clock=clock, port=port, tls=tls)
         thread = threading.Thread(target=gateway.serve)
         thread.start()
         try:

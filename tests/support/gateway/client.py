@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ign_deploy.deployment.gateway import Access, Timing
@@ -15,6 +16,7 @@ from tests.support.modules import build_module
 from tests.support.signing import signed_module
 
 MODULE_ID = "com.example.pump"
+# For gateways in real time, of which each second lasts a millisecond.
 QUICK = Timing(poll=0.002, floor=0.02, settle=0.05, deadline=5.0)
 RETRY = RetryPolicy(attempts=4, first_wait=0.001, longest_wait=0.002)
 
@@ -37,19 +39,33 @@ class Told(SilentReporter):
         self.warnings.append(message)
 
 
+def timing_of(gateway: Gateway) -> Timing:
+    """Return the usual waits on a virtual clock, very short ones in real time."""
+    if gateway.clock is None:
+        return QUICK
+    return Timing(clock=gateway.clock, sleep=gateway.clock.sleep)
+
+
+def retry_of(gateway: Gateway) -> RetryPolicy:
+    """Return a policy of a few attempts on the gateway's clock."""
+    if gateway.clock is None:
+        return RETRY
+    return RetryPolicy(attempts=4, clock=gateway.clock, sleep=gateway.clock.sleep)
+
+
 def client_of(
     gateway: Gateway,
     *,
     access: Access | None = None,
-    timing: Timing = QUICK,
     reporter: SilentReporter | None = None,
+    **waits: float,
 ) -> ApiGateway:
-    """Return a client with the gateway's token, unless told otherwise."""
+    """Return a client with the gateway's token, unless told otherwise, on the gateway's clock."""
     return open_api_gateway(
         gateway.url,
         access=access or Access(token=gateway.options.token),
-        timing=timing,
-        retry=RETRY,
+        timing=replace(timing_of(gateway), **waits),
+        retry=retry_of(gateway),
         reporter=reporter,
     )
 

@@ -56,6 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: GatewayServer
     protocol_version = "HTTP/1.1"
     timeout = 30
+    disable_nagle_algorithm = True
 
     def _serve(self) -> None:
         router = self.server.router
