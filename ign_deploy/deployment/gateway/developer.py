@@ -49,7 +49,9 @@ class DeveloperGateway:
             shown = self._transport.clean(status.details or status.state)
             obstacle = f"it isn't running ({shown}, expected {RUNNING})"
         return GatewayFacts(
-            location=self.location, capabilities=Capabilities(install=True), obstacle=obstacle
+            location=self.location,
+            capabilities=Capabilities(install=True, at_once=True),
+            obstacle=obstacle,
         )
 
     def modules(self) -> tuple[InstalledModule, ...]:

@@ -15,8 +15,9 @@ class Capabilities:
     """What a target can do, as found by asking it.
 
     ``lists_modules``: it says which modules it has. ``reports_state``: it says whether they run.
-    ``uninstall`` and ``restart``: it does so when asked. ``described``: the rest was read from
-    the gateway's own description; otherwise it is assumed from the version.
+    ``uninstall`` and ``restart``: it does so when asked. ``at_once``: what is installed runs
+    without a restart. ``described``: the rest was read from the gateway's own description;
+    otherwise it is assumed from the version.
     """
 
     lists_modules: bool = False
@@ -24,6 +25,7 @@ class Capabilities:
     install: bool = False
     uninstall: bool = False
     restart: bool = False
+    at_once: bool = False
     described: bool = False
 
 
