@@ -9,6 +9,8 @@
     ├── RepositoryError       repository     6   the store refused or failed
     │   ├── VersionConflict   conflict       6   the version is published with other bytes
     │   └── NotInRepository   not-found      6   no such module or version
+    ├── DeploymentError       deployment     7   a gateway refused, or a deployment failed
+    │   └── RollbackError     rollback       8   going back failed too: a person is needed
     └── NetworkError          network        9   no connection, time-out, TLS
 
 A message says what happened, observed against expected; the hint says, in the imperative, what
@@ -100,6 +102,20 @@ class NotInRepository(RepositoryError):
     """The repository has no such module or version."""
 
     code = "not-found"
+
+
+class DeploymentError(IgnDeployError):
+    """A gateway refused a request, or a deployment failed; what ran before runs again or still."""
+
+    code = "deployment"
+    exit_code = 7
+
+
+class RollbackError(DeploymentError):
+    """A deployment failed and so did going back: a person has to look at the gateway."""
+
+    code = "rollback"
+    exit_code = 8
 
 
 class NetworkError(IgnDeployError):

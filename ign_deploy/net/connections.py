@@ -18,21 +18,23 @@ class BoundedAdapter(HTTPAdapter):
     """A transport without retries, where status and headers must come within ``head`` seconds.
 
     A read time-out alone starts anew with each byte. ``pool_size`` connections are kept per host.
+    With a ``pin``, every TLS connection is to the certificate of that SHA-256 fingerprint.
     """
 
-    def __init__(self, *, pool_size: int, head: float) -> None:
+    def __init__(self, *, pool_size: int, head: float, pin: str | None = None) -> None:
         self._pools = _pools(head)
+        self._pool_options = {} if pin is None else {"assert_fingerprint": pin}
         super().__init__(pool_maxsize=pool_size, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         """Make the direct connections bounded."""
-        super().init_poolmanager(*args, **options)
+        super().init_poolmanager(*args, **(options | self._pool_options))
         manager: PoolManager = self.poolmanager
         manager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> ProxyManager:
         """Make those through a proxy bounded as well."""
-        manager: ProxyManager = super().proxy_manager_for(proxy, **options)
+        manager: ProxyManager = super().proxy_manager_for(proxy, **(options | self._pool_options))
         manager.pool_classes_by_scheme = self._pools
         return manager
 

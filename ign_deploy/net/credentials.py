@@ -80,13 +80,19 @@ def origin(url: str) -> tuple[str, str, int]:
 
 def require_safe_for_credentials(url: str) -> None:
     """Raise ConfigurationError if credentials for this URL would be readable on the way."""
-    scheme, host, _ = origin(url)
-    if scheme == "https" or is_this_machine(host):
+    if is_private(url):
         return
+    _, host, _ = origin(url)
     raise ConfigurationError(
         f"credentials are set for http://{host}, where anyone on the way can read them",
         hint="use https://, or remove the credentials.",
     )
+
+
+def is_private(url: str) -> bool:
+    """Tell whether nobody on the way can read along: https, or a URL of this machine."""
+    scheme, host, _ = origin(url)
+    return scheme == "https" or is_this_machine(host)
 
 
 def is_this_machine(host: str) -> bool:

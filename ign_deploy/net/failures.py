@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 RETRY_AFTER_CAP = 60.0
 _TRANSIENT = frozenset({408, 429})
 _RATE_LIMIT_TEXT = "rate limit"
+_PIN_MISMATCH = "Fingerprints did not match"  # urllib3's words
 
 
 class TransientAnswer(NetworkError):
@@ -29,7 +31,14 @@ class TransientAnswer(NetworkError):
 
 
 class TransientFailure(NetworkError):
-    """The connection failed in a way that may pass: a time-out, a reset, a refusal."""
+    """The connection failed in a way that may pass: a time-out, a reset, a refusal.
+
+    ``sent`` tells whether the server may have got the request, and done what it asks for.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", sent: bool = True) -> None:
+        super().__init__(message, hint=hint)
+        self.sent = sent
 
 
 def raise_for_transient(response: requests.Response, *, now: datetime, text: str = "") -> None:
@@ -92,6 +101,12 @@ def explain_failure(url: str, cause: Exception) -> NetworkError:
 def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkError | None:
     from requests.exceptions import SSLError
 
+    mismatch = next((str(each) for each in chain if _PIN_MISMATCH in str(each)), "")
+    if mismatch and _is_any(chain, SSLError):
+        return NetworkError(
+            f"{host} has another TLS certificate than the pinned one: {_fingerprints(mismatch)}",
+            hint="ask who runs the host which is right; pin the new one only if they say so.",
+        )
     # The other end hung up (SSLEOFError): that is a broken connection, with TLS or without.
     hung_up = _is_any(chain, ssl.SSLEOFError)
     if _is_any(chain, SSLError, ssl.SSLCertVerificationError) and not hung_up:
@@ -109,7 +124,7 @@ def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkErro
 
 
 def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> TransientFailure | None:
-    from requests.exceptions import ChunkedEncodingError, ProxyError, Timeout
+    from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError, Timeout
     from requests.exceptions import ConnectionError as BrokenConnection
     from urllib3.exceptions import ProtocolError
     from urllib3.exceptions import SSLError as BrokenTLS
@@ -143,7 +158,8 @@ def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> Transient
     )
     for kinds, message, hint in rules:
         if _is_any(chain, *kinds):
-            return TransientFailure(message, hint=hint)
+            unsent = (socket.gaierror, ProxyError, ConnectTimeout, ConnectionRefusedError)
+            return TransientFailure(message, hint=hint, sent=not _is_any(chain, *unsent))
     return None
 
 
@@ -174,6 +190,12 @@ def _reason(chain: Iterable[BaseException]) -> str:
         if isinstance(each, OSError) and each.strerror:
             return each.strerror
     return "no reason given"
+
+
+def _fingerprints(mismatch: str) -> str:
+    """Return the two fingerprints out of urllib3's message."""
+    found = re.findall(r"\b[0-9a-f]{64}\b", mismatch)[:2]
+    return f"expected {found[0]}, got {found[1]}" if len(found) == 2 else "it doesn't match"
 
 
 def host_of(url: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
@@ -19,6 +20,7 @@ from ign_deploy.net.failures import explain_failure, raise_for_transient
 # Connecting, then silence between two pieces of an answer (a stalled transfer), in seconds.
 TIMEOUT = (10.0, 60.0)
 _POOL_SIZE = 16
+_SHA256 = re.compile(r"[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}")
 
 
 class Session:
@@ -92,6 +94,7 @@ class _PlainSession(requests.Session):
 def open_session(
     *,
     ca: Path | None = None,
+    pin: str | None = None,
     proxies: Mapping[str, str] | Callable[[str], Mapping[str, str]] | None = None,
     auth: HostAuth | None = None,
     headers: Mapping[str, str] | None = None,
@@ -100,16 +103,20 @@ def open_session(
 ) -> Session:
     """Return a session with pooled connections, at least one for each of so many ``workers``.
 
-    ``ca`` is a PEM file that replaces the well-known authorities. ``proxies`` map ``http`` and
+    ``ca`` is a PEM file that replaces the well-known authorities; ``pin`` is the SHA-256
+    fingerprint (hex, colons allowed) of the one server certificate to talk to, whoever issued it.
+    ``proxies`` map ``http`` and
     ``https`` to a proxy's URL, or are asked for each URL (``partial(proxies_from, env)``).
     ``headers`` go with every request to any host, so none may be secret; ``auth`` is for what is.
     ``stall`` is the longest silence in a transfer, in seconds. Raises ConfigurationError when the
-    CA file isn't there.
+    CA file isn't there, the pin is none, or both are given.
     """
     if ca is not None and not ca.is_file():
         raise ConfigurationError(
             f"the CA certificates {ca} are not a file", hint="mend the path, or leave it out."
         )
+    if pin is not None:
+        _require_pin(pin, alone=ca is None)
     session = _PlainSession()
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
@@ -117,7 +124,7 @@ def open_session(
     session.headers["User-Agent"] = f"ign-deploy/{__version__}"
     session.headers.update(headers or {})
     # The head of an answer may begin late, but then it has to come.
-    adapter = BoundedAdapter(pool_size=max(_POOL_SIZE, workers), head=2 * stall)
+    adapter = BoundedAdapter(pool_size=max(_POOL_SIZE, workers), head=2 * stall, pin=pin)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     rule: Callable[[str], Mapping[str, str]] | None = None
@@ -125,4 +132,19 @@ def open_session(
         rule = proxies
     else:
         session.proxies.update(proxies or {})
-    return Session(session, verify=True if ca is None else str(ca), proxies=rule, stall=stall)
+    # A pinned certificate is compared as a whole, in place of its issuer.
+    verify = pin is None if ca is None else str(ca)
+    return Session(session, verify=verify, proxies=rule, stall=stall)
+
+
+def _require_pin(pin: str, *, alone: bool) -> None:
+    if not alone:
+        raise ConfigurationError(
+            "both a CA file and a certificate's fingerprint are given for one host",
+            hint="give one of them.",
+        )
+    if _SHA256.fullmatch(pin) is None:
+        raise ConfigurationError(
+            "the TLS fingerprint isn't one of SHA-256: 64 hexadecimal digits were expected",
+            hint="take it from `openssl x509 -noout -fingerprint -sha256 -in FILE`.",
+        )

@@ -1,0 +1,1 @@
+"""Deployments: getting released modules onto gateways, and knowing what runs where."""

@@ -1,0 +1,78 @@
+"""Opening gateways: the session with its TLS and token, and the target on it."""
+
+from __future__ import annotations
+
+from ign_deploy.deployment.gateway import Access
+from ign_deploy.deployment.gateway.address import parse_gateway_url
+from ign_deploy.deployment.gateway.api import ApiGateway
+from ign_deploy.deployment.gateway.developer import DeveloperGateway
+from ign_deploy.deployment.gateway.timing import Timing
+from ign_deploy.deployment.gateway.transport import Transport
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.net.credentials import HostAuth
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.session import open_session
+from ign_deploy.report import Reporter, SilentReporter
+
+TOKEN_HEADER = "X-Ignition-API-Token"  # noqa: S105 - the name of a header
+
+
+def open_api_gateway(
+    url: str,
+    *,
+    access: Access | None = None,
+    timing: Timing | None = None,
+    retry: RetryPolicy | None = None,
+    reporter: Reporter | None = None,
+) -> ApiGateway:
+    """Return the gateway at ``url`` by its HTTP API; nothing is asked yet.
+
+    Raises ConfigurationError for a URL, token or TLS setting that can't be used safely.
+    """
+    reporter = reporter or SilentReporter()
+    chosen = access or Access()
+    transport = _transport(url, chosen, retry, reporter, token=chosen.token)
+    return ApiGateway(transport, timing=timing or Timing())
+
+
+def open_developer_gateway(
+    url: str,
+    *,
+    access: Access | None = None,
+    timing: Timing | None = None,
+    retry: RetryPolicy | None = None,
+    reporter: Reporter | None = None,
+) -> DeveloperGateway:
+    """Return the developer's gateway at ``url``; it has no use for a token, so none is sent."""
+    reporter = reporter or SilentReporter()
+    transport = _transport(url, access or Access(), retry, reporter, token="")
+    return DeveloperGateway(transport, timing=timing or Timing())
+
+
+def _transport(
+    url: str, access: Access, retry: RetryPolicy | None, reporter: Reporter, *, token: str
+) -> Transport:
+    base = parse_gateway_url(url, allow_insecure_http=access.allow_insecure_http)
+    if access.pin is not None and not base.startswith("https://"):
+        raise ConfigurationError(
+            "a TLS fingerprint is given for a gateway without TLS",
+            hint="use https://, or remove the fingerprint.",
+        )
+    auth = None
+    if token:
+        _require_token(token)
+        reporter.mask(token)
+        auth = HostAuth(token, url=base, name=TOKEN_HEADER)
+    session = open_session(ca=access.ca, pin=access.pin, proxies=access.proxies, auth=auth)
+    return Transport(
+        session, base=base, reporter=reporter, retry=retry or RetryPolicy(), token=token
+    )
+
+
+def _require_token(token: str) -> None:
+    name, colon, key = token.partition(":")
+    if not (name and colon and key) or not token.isascii() or " " in token:
+        raise ConfigurationError(
+            "the gateway's API token isn't of the form NAME:KEY",
+            hint="copy it whole, as the gateway showed it when it was made.",
+        )

@@ -1,0 +1,162 @@
+"""The record of a deployment: what was done where, by whom, and what it replaced.
+
+Two immutable documents for each deployment: one when it begins, before anything is changed, and
+one when it has ended. So concurrent jobs lose nothing, and a job that was killed is seen: its
+deployment has begun and not ended.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ign_deploy.errors import ConfigurationError
+
+MAX_RECORD_SIZE = 1 << 20
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,63}\Z")
+_MAX_TEXT = 4000
+
+
+class Phase(StrEnum):
+    """Which of the two documents of a deployment it is."""
+
+    BEGUN = "begun"
+    ENDED = "ended"
+
+
+class Kind(StrEnum):
+    """Why a deployment was made."""
+
+    DEPLOYMENT = "deployment"
+    ROLLBACK = "rollback"
+    PROMOTION = "promotion"
+
+
+class Outcome(StrEnum):
+    """What became of a gateway, of a module on it, or of a whole deployment.
+
+    ``tracked``: written down without any gateway. ``restart-pending``: installed, but the gateway
+    has to be restarted. ``rolled-back``: it failed, and what ran before runs again.
+    ``rollback-failed``: a person is needed. ``untouched``: nothing was changed there.
+    """
+
+    DEPLOYED = "deployed"
+    UNCHANGED = "unchanged"
+    RESTART_PENDING = "restart-pending"
+    TRACKED = "tracked"
+    ROLLED_BACK = "rolled-back"
+    FAILED = "failed"
+    ROLLBACK_FAILED = "rollback-failed"
+    UNTOUCHED = "untouched"
+
+
+# The version asked for is there, or will be after the restart that somebody else makes.
+STANDING = frozenset(
+    {Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.RESTART_PENDING, Outcome.TRACKED}
+)
+
+
+def check_environment(name: str) -> str:
+    """Return the environment's name; raises ConfigurationError for what can't be a folder's."""
+    if _ENVIRONMENT.fullmatch(name) is None:
+        raise ConfigurationError(
+            f"{name[:100]!a} can't be the name of an environment",
+            hint="use letters, digits and . _ - (first a letter or digit), such as production.",
+        )
+    return name
+
+
+def _environment(name: str) -> str:
+    if _ENVIRONMENT.fullmatch(name) is None:
+        raise ValueError("must be a name of letters, digits and . _ -")
+    return name
+
+
+def _shortened(text: str) -> str:
+    return text[:_MAX_TEXT]
+
+
+Text = Annotated[str, AfterValidator(_shortened)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+
+class ModuleOnGateway(_Part):
+    """One module on one gateway; ``previous`` is the version that stood there, empty for none.
+
+    ``sha256`` is that of the module that was deployed.
+    """
+
+    id: Text
+    version: Text
+    sha256: str = ""
+    previous: Text = ""
+    outcome: Outcome = Field(default=Outcome.UNTOUCHED, strict=False)
+    license_state: Text = ""
+
+
+class GatewayRecord(_Part):
+    """What was done to one gateway; ``gateway`` is its address, without credentials."""
+
+    gateway: Text
+    name: Text = ""
+    outcome: Outcome = Field(default=Outcome.UNTOUCHED, strict=False)
+    message: Text = ""
+    seconds: float = 0.0
+    modules: tuple[ModuleOnGateway, ...] = Field(default=(), strict=False)
+
+
+class DeploymentRecord(_Part):
+    """One of a deployment's documents; times are ISO 8601 (UTC), ``ended_at`` empty in the first.
+
+    Without any gateway, one entry with an empty address holds what is only tracked.
+    """
+
+    schema_version: Annotated[int, Field(ge=1)] = 1
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}\z")]
+    phase: Phase = Field(strict=False)
+    kind: Kind = Field(default=Kind.DEPLOYMENT, strict=False)
+    environment: Annotated[str, AfterValidator(_environment)]
+    outcome: Outcome | None = Field(default=None, strict=False)
+    begun_at: str
+    ended_at: str = ""
+    gateways: tuple[GatewayRecord, ...] = Field(default=(), strict=False)
+    actor: Text = ""
+    commit: Text = ""
+    run_url: Text = ""
+    notes: Text = ""
+    tags: tuple[Text, ...] = Field(default=(), strict=False)
+    source: Text = ""
+
+    def to_json(self) -> bytes:
+        """Return the record's bytes."""
+        document = self.model_dump(mode="json")
+        return json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self | None:
+        """Read a record; None for what is none: it is left out of the history."""
+        if len(data) > MAX_RECORD_SIZE:
+            return None
+        try:
+            return cls.model_validate_json(data)
+        except ValidationError:
+            return None
+
+    @property
+    def file_name(self) -> str:
+        """The name of its document: they sort by the time when the deployment began."""
+        stamp = re.sub(r"[^0-9TZ]", "", self.begun_at)
+        return f"{stamp}-{self.id}-{self.phase.value}.json"
+
+
+def timestamp(moment: datetime) -> str:
+    """Return an aware time as records have it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

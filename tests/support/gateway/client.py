@@ -1,0 +1,100 @@
+"""Our client for simulated gateways, and modules to deploy: everything takes milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ign_deploy.deployment.gateway import Access, Timing
+from ign_deploy.deployment.gateway.api import ApiGateway
+from ign_deploy.deployment.gateway.opening import open_api_gateway
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.report import SilentReporter
+from ign_deploy.signing.identity import SigningIdentity
+from tests.support.gateway import Gateway
+from tests.support.modules import build_module
+from tests.support.signing import signed_module
+
+MODULE_ID = "com.example.pump"
+# For gateways in real time, of which each second lasts a millisecond.
+QUICK = Timing(poll=0.002, floor=0.02, settle=0.05, deadline=5.0)
+RETRY = RetryPolicy(attempts=4, first_wait=0.001, longest_wait=0.002)
+
+
+class Told(SilentReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.infos: list[str] = []
+        self.warnings: list[str] = []
+        self.masked: list[str] = []
+
+    def mask(self, secret: str) -> None:
+        self.masked.append(secret)
+
+    def info(self, message: str) -> None:
+        self.infos.append(message)
+
+    def warning(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def timing_of(gateway: Gateway) -> Timing:
+    """Return the usual waits on a virtual clock, very short ones in real time."""
+    if gateway.clock is None:
+        return QUICK
+    return Timing(clock=gateway.clock, sleep=gateway.clock.sleep)
+
+
+def retry_of(gateway: Gateway) -> RetryPolicy:
+    """Return a policy of a few attempts on the gateway's clock."""
+    if gateway.clock is None:
+        return RETRY
+    return RetryPolicy(attempts=4, clock=gateway.clock, sleep=gateway.clock.sleep)
+
+
+def client_of(
+    gateway: Gateway,
+    *,
+    access: Access | None = None,
+    reporter: SilentReporter | None = None,
+    **waits: float,
+) -> ApiGateway:
+    """Return a client with the gateway's token, unless told otherwise, on the gateway's clock."""
+    return open_api_gateway(
+        gateway.url,
+        access=access or Access(token=gateway.options.token),
+        timing=replace(timing_of(gateway), **waits),
+        retry=retry_of(gateway),
+        reporter=reporter,
+    )
+
+
+def modl(
+    folder: Path,
+    version: str = "1.0.0",
+    *,
+    module_id: str = MODULE_ID,
+    requires: str = "8.3.0",
+    depends: str = "",
+    license_text: bytes | None = b"<html>Do what you like.</html>",
+    identity: SigningIdentity | None = None,
+    signed: bool = True,
+) -> Path:
+    """Write a module; it is signed by the test vendor unless told otherwise."""
+    name = f"{module_id}-{version}"
+    unsigned = build_module(
+        folder / f"{name}.unsigned.modl",
+        texts={
+            "id": module_id,
+            "name": module_id.rpartition(".")[2].capitalize(),
+            "version": version,
+            "requiredIgnitionVersion": requires,
+            "license": None if license_text is None else "license.html",
+        },
+        files={"license.html": license_text},
+        extra=f'<depends scope="G">{depends}</depends>' if depends else "",
+    )
+    if not signed:
+        return unsigned
+    return signed_module(unsigned, output_dir=folder, identity=identity).path

@@ -1,0 +1,85 @@
+"""A module as the simulated gateway reads it out of what was uploaded, with our own reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+
+from ign_deploy.module.archive import Archive
+from ign_deploy.module.certificates import is_self_signed, read_certificates
+from ign_deploy.module.descriptor import read_descriptor
+from ign_deploy.module.subject import parsed_version
+
+UNSIGNED = "unsigned"
+"""Stands in for the certificate of every unsigned module: accepted for one, accepted for all."""
+
+
+@dataclass(frozen=True)
+class Modl:
+    """What a gateway knows of a module file."""
+
+    id: str
+    name: str
+    version: str
+    requires: str = "8.3.0"
+    depends: tuple[str, ...] = ()
+    free: bool = False
+    certificate: x509.Certificate | None = None
+    fingerprint: str = UNSIGNED
+    eula: bytes | None = None
+    eula_crc: int | None = None
+    file_name: str = ""
+
+    @property
+    def is_signed(self) -> bool:
+        return self.certificate is not None
+
+    @property
+    def self_signed(self) -> bool:
+        return self.certificate is not None and is_self_signed(self.certificate)
+
+    @property
+    def shown_version(self) -> str:
+        version = parsed_version(self.version)
+        return version.gateway_display() if version is not None else f"{self.version} (b0)"
+
+
+def read_modl(path: Path, *, file_name: str) -> Modl:
+    """Read a module; raises VerificationError for what is none."""
+    with Archive.open(path) as archive:
+        descriptor = read_descriptor(archive)
+        entry = archive.entry("certificates.p7b")
+        certificate = None
+        fingerprint = UNSIGNED
+        if entry is not None and archive.entry("signatures.properties") is not None:
+            from cryptography.hazmat.primitives import hashes
+
+            certificate = read_certificates(archive.read(entry, limit=1 << 20))[0]
+            fingerprint = certificate.fingerprint(hashes.SHA1()).hex()
+        eula = archive.entry(descriptor.license) if descriptor.license else None
+        return Modl(
+            id=descriptor.id,
+            name=descriptor.name,
+            version=descriptor.version,
+            requires=descriptor.required_ignition_version,
+            depends=tuple(
+                each.module_id for each in descriptor.depends if each.required is not False
+            ),
+            free=descriptor.free_module,
+            certificate=certificate,
+            fingerprint=fingerprint,
+            eula=archive.read(eula, limit=1 << 20) if eula is not None else None,
+            eula_crc=eula.crc32 if eula is not None else None,
+            file_name=file_name,
+        )
+
+
+def stock() -> list[Modl]:
+    """Return modules that every gateway comes with."""
+    names = {"perspective": "Perspective", "vision": "Vision", "sqlbridge": "SQL Bridge"}
+    return [
+        Modl(f"com.inductiveautomation.{key}", names[key], "8.3.8.2026071409", free=False)
+        for key in names
+    ]

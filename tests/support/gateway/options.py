@@ -1,0 +1,66 @@
+"""How a simulated gateway behaves; tests change it while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Fault:
+    """A module that fails when it starts; ``version`` empties to every version."""
+
+    cause: str = "the database is missing"
+    version: str = ""
+
+
+@dataclass
+class Options:
+    """Times are in the gateway's own seconds, of which each lasts ``scale`` real ones.
+
+    ``old_forms`` (None: those of ``version``) is how 8.3.4 was seen to speak: a short answer to
+    an installation, and modules to be removed named in the query.
+    """
+
+    version: str = "8.3.8"
+    build: str = "2026071409"
+    token: str = "ci:s3cret"
+    name: str = "plant-1"
+    edition: str = "standard"
+    redundancy_role: str = "Independent"
+    deployment_mode: str = "production"
+    allow_unsigned: bool = False
+    trial: bool = True
+    can_read: bool = True
+    can_write: bool = True
+    secure_only: bool = False
+    described: bool = True
+    old_forms: bool | None = None
+    developer_upload: bool = False
+    html: bool = False
+    page_cap: int = 1000
+    scale: float = 0.001
+    down_seconds: float = 5.0
+    starting_seconds: float = 10.0
+    going_down_seconds: float = 0.0
+    notice_seconds: float = 1.0
+    restart_cuts: bool = True
+    never_back: str = ""  # "down" or "starting": where a restart gets stuck
+    commissioning: bool = False
+    recommissions_unsigned: bool = False
+    refuse: dict[str, str] = field(default_factory=dict)  # route → reason, inside a 200
+    faults: dict[str, Fault] = field(default_factory=dict)  # module id → what happens at its start
+
+    @property
+    def line(self) -> tuple[int, int]:
+        major, minor = self.version.split(".")[:2]
+        return int(major), int(minor)
+
+    @property
+    def has_api(self) -> bool:
+        return self.line >= (8, 3)
+
+    @property
+    def speaks_old_forms(self) -> bool:
+        if self.old_forms is not None:
+            return self.old_forms
+        return tuple(int(part) for part in self.version.split(".")[:3]) <= (8, 3, 4)

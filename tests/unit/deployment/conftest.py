@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.deploying import Shelf
+from tests.support.gateway import Gateway, VirtualTime, running_gateway
+
+
+@pytest.fixture
+def gateways() -> Iterator[list[Gateway]]:
+    """Three gateways of 8.3.8 on one virtual time."""
+    clock = VirtualTime()
+    with ExitStack() as running:
+        found = [running.enter_context(running_gateway(clock=clock)) for _ in range(3)]
+        yield found
+        assert [each.violations for each in found] == [[], [], []]
+
+
+@pytest.fixture
+def plant(gateways: list[Gateway]) -> Gateway:
+    """The first of them."""
+    return gateways[0]
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    """A repository's modules."""
+    return Shelf(tmp_path)
