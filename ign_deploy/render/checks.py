@@ -1,0 +1,105 @@
+"""What is refused before anything is written: text that could mean something else in the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.render.consent import require_known_consents
+from ign_deploy.render.model import RenderedModule, RenderOptions
+
+_COMPONENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-])){0,199}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_IMAGE = re.compile(
+    r"(?:[A-Za-z0-9.-]+(?::\d+)?/)?[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
+_LABEL = re.compile(r"[a-z](?:[a-z0-9-]{0,50}[a-z0-9])?")  # leaves room for a StatefulSet's suffix
+_RESOURCE = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
+_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_QUANTITY = re.compile(r"[1-9]\d*(?:[KMGTPE]i?)?")
+
+
+def check_request(modules: Sequence[RenderedModule], options: RenderOptions) -> None:
+    """Raise ConfigurationError for the first thing that can't be rendered safely."""
+    if not modules:
+        raise ConfigurationError(
+            "there is no module to render", hint="name at least one, as MODULE or MODULE@VERSION."
+        )
+    seen: set[str] = set()
+    for module in modules:
+        _check_module(module)
+        if module.id.lower() in seen:
+            raise ConfigurationError(
+                f"{module.id} is asked for twice; a gateway runs one version of a module",
+                hint="name each module once.",
+            )
+        seen.add(module.id.lower())
+    _check_names(options)
+    _check_repository(options)
+    require_known_consents(modules, options)
+
+
+def _check_module(module: RenderedModule) -> None:
+    for what, text in (
+        ("module id", module.id),
+        ("version", module.version),
+        ("file name", module.file_name),
+    ):
+        _require(_COMPONENT, text, f"the {what}", "letters, digits and . _ + -, no '..'")
+    _require(_SHA256, module.sha256, f"the SHA-256 of {module.id}", "64 lower-case hex digits")
+
+
+def _check_names(options: RenderOptions) -> None:
+    _require(_IMAGE, options.image, "the gateway's image", "an image reference")
+    _require(_IMAGE, options.ign_deploy_image, "the image of ign-deploy", "an image reference")
+    _require(_LABEL, options.name, "the name", "a letter, then letters, digits and -, at most 52")
+    for what, text in (
+        ("the namespace", options.namespace),
+        ("the repository's volume claim", options.repository_claim),
+        ("the credentials' secret", options.credentials.name),
+        ("the administrator's secret", options.admin_secret),
+    ):
+        if text:
+            _require(_RESOURCE, text, what, "lower-case letters, digits, - and .")
+    for variable, key in options.credentials.keys:
+        _require(_VARIABLE, variable, "a credential's variable", "letters, digits and _")
+        _require(_KEY, key, "a credential's key in its secret", "letters, digits and . _ -")
+    if options.storage_size:
+        _require(_QUANTITY, options.storage_size, "the storage size", "a size such as 3Gi")
+    if not 1 <= options.http_port <= 65535:
+        raise ConfigurationError(
+            f"the HTTP port is {options.http_port}, expected 1 to 65535",
+            hint="name another port.",
+        )
+
+
+def _check_repository(options: RenderOptions) -> None:
+    text = options.repository_url
+    if not text or not text.isprintable() or text.startswith("-"):
+        raise ConfigurationError(
+            "the repository's URL is empty or has characters no URL has",
+            hint="give the URL or the folder of the repository.",
+        )
+    try:
+        # Whoever writes user:password@ without a scheme means a URL, too.
+        has_user = "@" in urlsplit(text if "://" in text else "").netloc
+    except ValueError:
+        raise ConfigurationError(
+            "the repository's URL is not a URL", hint="mend the repository's URL."
+        ) from None
+    if has_user:
+        raise ConfigurationError(
+            "the repository's URL has credentials in it; they would be in the file for all to read",
+            hint="leave them out of the URL, and name the secret that holds them.",
+        )
+
+
+def _require(pattern: re.Pattern[str], text: str, what: str, expected: str) -> None:
+    if pattern.fullmatch(text) is None:
+        raise ConfigurationError(
+            f"{what} is {text[:80]!a}, expected {expected}", hint="correct it, and try again."
+        )

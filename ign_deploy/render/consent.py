@@ -1,0 +1,86 @@
+"""Which modules a gateway may accept unasked: those whose certificate or licence a person did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.render.model import EVERYTHING, RenderedModule, RenderOptions
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Ids for ACCEPT_MODULE_CERTS and ACCEPT_MODULE_LICENSES, and what is missing, as notes."""
+
+    certificates: tuple[str, ...]
+    licences: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def variables(self) -> dict[str, str]:
+        """Return the gateway's environment variables; none that would be empty."""
+        values = {
+            "ACCEPT_MODULE_CERTS": ",".join(self.certificates),
+            "ACCEPT_MODULE_LICENSES": ",".join(self.licences),
+        }
+        return {name: value for name, value in values.items() if value}
+
+
+def consent_of(modules: Sequence[RenderedModule], options: RenderOptions) -> Consent:
+    """Compare what was consented to with the modules; nothing is ever accepted for anybody."""
+    accepted = _fingerprints(options)
+    certificates: list[str] = []
+    licences: list[str] = []
+    notes: list[str] = []
+    for module in modules:
+        if accepted & {EVERYTHING, module.certificate_sha1, module.certificate_sha256}:
+            certificates.append(module.id)
+        else:
+            notes.append(
+                f"{module.id}: its certificate is not accepted, the gateway will wait for a person;"
+                f" to accept it here, render with --accept-certificate {module.certificate_sha256}"
+            )
+        if module.licence_crc is None:
+            continue
+        if {EVERYTHING, str(module.licence_crc)} & {*options.accept_licenses}:
+            licences.append(module.id)
+        else:
+            notes.append(
+                f"{module.id}: its licence is not accepted, the gateway will wait for a person;"
+                f" to accept it here, read it and render with --accept-license {module.licence_crc}"
+            )
+    if options.accepts_by_variable:
+        return Consent(tuple(certificates), tuple(licences), tuple(notes))
+    return Consent((), (), (_BY_HAND,))
+
+
+_BY_HAND = (
+    "Ignition 8.1 knows no ACCEPT_MODULE variables: accept certificates and licences once in the"
+    " gateway's web page; its data volume remembers them"
+)
+
+
+def require_known_consents(modules: Sequence[RenderedModule], options: RenderOptions) -> None:
+    """Raise ConfigurationError for a fingerprint or CRC that is of none of the modules."""
+    fingerprints = {each.certificate_sha1 for each in modules}
+    fingerprints |= {each.certificate_sha256 for each in modules}
+    crcs = {str(each.licence_crc) for each in modules if each.licence_crc is not None}
+    strange = sorted(_fingerprints(options) - fingerprints - {EVERYTHING})
+    if strange:
+        raise ConfigurationError(
+            f"the accepted certificate {strange[0][:80]!a} is of no module asked for; theirs"
+            f" are {', '.join(sorted({each.certificate_sha256 for each in modules}))}",
+            hint="compare the fingerprint with what the publisher says, then give the right one.",
+        )
+    strange = sorted({*options.accept_licenses} - crcs - {EVERYTHING})
+    if strange:
+        raise ConfigurationError(
+            f"the accepted licence {strange[0][:80]!a} is of no module asked for; theirs are"
+            f" {', '.join(sorted(crcs)) or 'none'}",
+            hint="read the licence of the version asked for, then give its CRC.",
+        )
+
+
+def _fingerprints(options: RenderOptions) -> set[str]:
+    # Browsers and keytool show them in capitals, with colons.
+    return {text.replace(":", "").strip().lower() for text in options.accept_certificates}

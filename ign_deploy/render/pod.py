@@ -1,0 +1,126 @@
+"""The parts of a pod that bring modules to a gateway, the same in a StatefulSet and in a chart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.render.fetching import (
+    FOLDER,
+    GATEWAY_UID,
+    PROGRAM,
+    REPOSITORY,
+    fetch_arguments,
+    gateway_path,
+    step_name,
+    volume_path,
+)
+from ign_deploy.render.model import RenderedModule, RenderOptions
+from ign_deploy.render.text import doubled
+
+VOLUME = "ign-deploy-modules"
+_TEMPORARY = "ign-deploy-tmp"
+_REPOSITORY_VOLUME = "ign-deploy-repository"
+_ROOM = 16 << 20  # beside the modules themselves, in bytes
+
+
+def require_reachable_repository(options: RenderOptions) -> None:
+    """Raise ConfigurationError when the repository is a folder that no pod could see."""
+    if options.repository_folder and not options.repository_claim:
+        raise ConfigurationError(
+            "the repository is a folder of this machine, which no pod of a cluster can read",
+            hint="give a URL the cluster reaches, or the volume claim that holds the repository.",
+        )
+    if options.credentials.keys and not options.credentials.name:
+        raise ConfigurationError(
+            "credentials are asked for, but not which secret of the cluster holds them",
+            hint="name the secret.",
+        )
+
+
+def pod_security() -> dict[str, Any]:
+    """Return the pod's security context: never root; volumes belong to the gateway's user."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": GATEWAY_UID,
+        "runAsGroup": GATEWAY_UID,
+        "fsGroup": GATEWAY_UID,
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security(*, read_only: bool) -> dict[str, Any]:
+    """Return a container's security context: no capability, no way to more rights."""
+    return {
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": read_only,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def fetch_containers(
+    modules: tuple[RenderedModule, ...], options: RenderOptions
+) -> list[dict[str, Any]]:
+    """Return an init container for each module; they run in this order, all have to succeed."""
+    mounts: list[dict[str, Any]] = [
+        {"name": VOLUME, "mountPath": FOLDER},
+        {"name": _TEMPORARY, "mountPath": "/tmp"},  # noqa: S108 -- the container's own
+    ]
+    if options.repository_folder:
+        mounts.append({"name": _REPOSITORY_VOLUME, "mountPath": REPOSITORY, "readOnly": True})
+    return [
+        {
+            "name": step_name(number, module),
+            "image": options.ign_deploy_image,
+            "command": [PROGRAM],
+            "args": [doubled(each) for each in fetch_arguments(module, options)],
+            "env": [
+                secret_variable(variable, name=options.credentials.name, key=key)
+                for variable, key in options.credentials.keys
+            ],
+            "resources": {
+                "requests": {"cpu": "100m", "memory": "128Mi"},
+                "limits": {"cpu": "1", "memory": "512Mi"},
+            },
+            "securityContext": container_security(read_only=True),
+            "volumeMounts": mounts,
+        }
+        for number, module in enumerate(modules, start=1)
+    ]
+
+
+def pod_volumes(
+    modules: tuple[RenderedModule, ...], options: RenderOptions
+) -> list[dict[str, Any]]:
+    """Return the volumes: the modules live as long as the pod, so nothing old is ever loaded."""
+    # While a module is fetched there may be two of it: the one of an earlier try, and the new one.
+    room = 2 * sum(module.size for module in modules) + _ROOM
+    volumes: list[dict[str, Any]] = [
+        {"name": VOLUME, "emptyDir": {"sizeLimit": f"{-(-room >> 20)}Mi"}},
+        {"name": _TEMPORARY, "emptyDir": {"sizeLimit": "64Mi"}},
+    ]
+    if options.repository_folder:
+        claim = {"claimName": options.repository_claim, "readOnly": True}
+        volumes.append({"name": _REPOSITORY_VOLUME, "persistentVolumeClaim": claim})
+    return volumes
+
+
+def gateway_mounts(modules: tuple[RenderedModule, ...]) -> list[dict[str, Any]]:
+    """Return a mount for each module: one file among those of the gateway's image."""
+    return [
+        {
+            "name": VOLUME,
+            "mountPath": gateway_path(module),
+            "subPath": volume_path(module),
+            "readOnly": True,
+        }
+        for module in modules
+    ]
+
+
+def secret_variable(variable: str, *, name: str, key: str) -> dict[str, Any]:
+    """Return an environment variable whose value is in a secret, never in the file."""
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
