@@ -16,7 +16,7 @@ from ign_deploy.module.parallel import map_parallel, sharing_processors, usable_
 from ign_deploy.packaging.identify import known_modules
 from ign_deploy.pipeline.ready import Ready
 from ign_deploy.pipeline.ready_many import check_releases, name_path
-from ign_deploy.pipeline.stages import Run, prepare
+from ign_deploy.pipeline.stages import Run, deploy_modules, prepare
 from ign_deploy.pipeline.story import Story
 from ign_deploy.process import stop_running
 from ign_deploy.report import BufferedReporter
@@ -43,7 +43,13 @@ def release_all(paths: Sequence[Path], run: Run) -> str:
     finally:
         _collect(jobs, run.story)
     run.story.paths.extend(job.record() for job in jobs)
-    return _result(jobs, clash)
+    result = _result(jobs, clash)
+    if run.settings.skip_upload:
+        return result
+    published = [
+        module for job in jobs if job.prepared is not None for module in job.prepared.modules
+    ]
+    return deploy_modules(published, run) or result
 
 
 def _job(path: Path, ready: Ready, run: Run) -> Job:

@@ -19,6 +19,7 @@ OUTPUT_NAMES = (
     "certificate-sha1",
     "release-url",
     "deployment-id",
+    "audit-head",
     "result",
     "result-file",
     "matrix",

@@ -17,7 +17,7 @@ from ign_deploy.pipeline.story import problem_findings
 
 @click.command("batch")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
-@settings_options(*RELEASE, "continue_on_error", "max_parallel")
+@settings_options(*RELEASE, "max_parallel")
 @common_options
 def batch_command(session: Session, paths: tuple[Path, ...]) -> None:
     """Release several modules: in parallel, uploads in dependency order.

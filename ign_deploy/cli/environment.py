@@ -8,6 +8,7 @@ import click
 
 from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
+from ign_deploy.pipeline.gateways import check_gateways, chosen_entries
 from ign_deploy.pipeline.preflight import Check, run_checks
 from ign_deploy.pipeline.ready import packaging_checks, repository_check, signing_check
 
@@ -17,16 +18,35 @@ from ign_deploy.pipeline.ready import packaging_checks, repository_check, signin
 @click.option("--packaging", is_flag=True, help="Check build files, Java, Gradle or Maven.")
 @click.option("--signing", is_flag=True, help="Check key, certificates, passwords and alias.")
 @click.option("--repository", is_flag=True, help="Check that the repository can be written.")
-@settings_options(*SIGNING, "version", "output_dir", *REPOSITORY)
+@click.option("--gateways", is_flag=True, help="Check that the gateways can be changed.")
+@settings_options(
+    *SIGNING,
+    "version",
+    "environment",
+    "output_dir",
+    *REPOSITORY,
+    "gateway",
+    "gateway_ca",
+    "gateway_pin",
+    "gateway_manifest",
+    "insecure_http",
+)
 @common_options
 def validate_env_command(
-    session: Session, *, path: Path, packaging: bool, signing: bool, repository: bool
+    session: Session,
+    *,
+    path: Path,
+    packaging: bool,
+    signing: bool,
+    repository: bool,
+    gateways: bool,
 ) -> None:
     """Check that a release could start, and list everything that would stop it.
 
-    PATH is the project (default: the current folder). Without a choice, everything is checked.
+    PATH is the project (default: the current folder). Without a choice, everything is checked:
+    gateways if there are any, by --gateway or in the config file for --environment.
     """
-    everything = not (packaging or signing or repository)
+    everything = not (packaging or signing or repository or gateways)
     settings, reporter = session.settings, session.reporter
     checks: list[Check] = []
     if packaging or everything:
@@ -35,6 +55,10 @@ def validate_env_command(
         checks.append(signing_check(settings, reporter=reporter))
     if repository or everything:
         checks.append(repository_check(settings, env=session.env, reporter=reporter))
+    if gateways or (everything and chosen_entries(settings)):
+        checks.append(
+            Check("gateways", lambda: check_gateways(settings, env=session.env, reporter=reporter))
+        )
     with reporter.group("validate-env"):
         run_checks(checks, reporter=reporter)
     titles = [check.title for check in checks]

@@ -35,6 +35,39 @@ PACKAGING = ("version", "module_id", "output_dir", "gradle_args", "build_timeout
 SIGNING = ("cert_path", "key_path", "keystore", "alias")
 GUARDS = ("tag", "tag_pattern", "protected_branch", "require_unpublished", "rehearsal")
 REPOSITORY = ("repository_url", "repository_username", "repository_ca")
+DEPLOYING = (
+    "gateway",
+    "gateway_ca",
+    "gateway_pin",
+    "gateway_manifest",
+    "insecure_http",
+    "accept_certificate",
+    "accept_license",
+    "restart",
+    "timeout",
+    "allow_downgrade",
+    "health_url",
+    "health_status",
+    "health_text",
+    "health_command",
+    "wave_size",
+    "canary",
+    "all_or_nothing",
+)
+TELLING = (
+    "webhook_form",
+    "notification_email",
+    "smtp_url",
+    "smtp_username",
+    "smtp_sender",
+    "notification_ca",
+    "skip_deployment_statuses",
+    "audit_file",
+    "metrics_file",
+    "pushgateway_url",
+    "metrics_job",
+    "otlp_endpoint",
+)
 PUBLISHING = (*REPOSITORY, "description", "notes", "tags", "environment")
 
 

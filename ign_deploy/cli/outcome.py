@@ -10,6 +10,7 @@ from typing import Any
 from ign_deploy.ci.host_files import workspace_of, write_host_files
 from ign_deploy.ci.outputs import write_outputs, write_summary
 from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
+from ign_deploy.cli.deployed import describe_deployment
 from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.render import batch_table, descriptor_document, json_text
 from ign_deploy.cli.session import Session
@@ -26,6 +27,8 @@ _HEADLINES = {
     "packaged": "Built {modules}",
     "rehearsed": "Rehearsed the release of {modules}: it works; nothing was published",
     "dry-run": "Dry run: nothing was changed",
+    "deployed": "Released and deployed {modules}",
+    "restart-pending": "Released {modules}; installed, to run after the gateways' restart",
     "failed": "Not released{modules}",
 }
 
@@ -68,6 +71,8 @@ def run_document(
         "stages": [stage.as_dict() for stage in story.stages],
         "findings": [{**item.finding.as_dict(), "file": item.file} for item in story.findings],
     }
+    if story.deployment is not None:
+        document["deployment"] = story.deployment.model_dump(mode="json")
     if problem is not None:
         document |= failure_document(problem)
     return document
@@ -116,6 +121,8 @@ def run_outputs(
             lambda module: module.verified.certificate.sha1 if module.verified else ""
         ),
         "release-url": lines(lambda module: _location(session, module.release_url)),
+        "deployment-id": story.deployment.id if story.deployment else "",
+        "audit-head": story.audit_head,
     }
 
 
@@ -190,6 +197,8 @@ def _module_row(module: ModuleRecord) -> ModuleRow:
 
 
 def _next_steps(story: Story, result: str) -> list[str]:
+    if story.deployment is not None and any(each.gateway for each in story.deployment.gateways):
+        return [each.message for each in story.deployment.gateways if each.message]
     if result not in ("uploaded", "unchanged"):
         return []
     steps: list[str] = []
@@ -218,6 +227,8 @@ def _text(story: Story, result: str) -> str:
             lines.append(f"    the gateway will show SHA-1 {module.verified.certificate.sha1}")
         if module.release_url:
             lines.append(f"    release:  {module.release_url}")
+    if story.deployment is not None:
+        lines += describe_deployment(story.deployment, result)
     return "\n".join(lines)
 
 

@@ -10,10 +10,12 @@ import click
 
 from ign_deploy.cli.failure import system_error
 from ign_deploy.cli.options import (
+    DEPLOYING,
     GUARDS,
     PACKAGING,
     PUBLISHING,
     SIGNING,
+    TELLING,
     common_options,
     settings_options,
 )
@@ -33,6 +35,9 @@ RELEASE = (
     *SIGNING,
     "trust_anchor",
     *PUBLISHING,
+    *DEPLOYING,
+    "continue_on_error",
+    *TELLING,
     *GUARDS,
     "dry_run",
     "skip_packaging",
@@ -46,11 +51,11 @@ RELEASE = (
 @settings_options(*RELEASE)
 @common_options
 def module_command(session: Session, path: Path) -> None:
-    """Release a module: package → sign → verify → upload.
+    """Release a module: package → sign → verify → upload → deploy.
 
     PATH is a Gradle or Maven project, a folder with module.xml and jars, or a built .modl
     (default: the current folder). Passwords come from MODULE_SIGNING_PASSWORD and
-    IGN_DEPLOY_KEY_PASSWORD.
+    IGN_DEPLOY_KEY_PASSWORD. With --gateway, it ends on gateways, as with `install`.
     """
     run_job(session, lambda run: run_or_rehearse(partial(release, path), run))
 
@@ -91,7 +96,7 @@ def _bundle_only(path: Path, run: Run) -> str:
 def run_job(session: Session, job: Callable[[Run], str]) -> None:
     """Run the job, and tell how it ended to people, machines and the CI host, also on failure."""
     story = Story(session.reporter)
-    run = Run(session.settings, session.env, session.now, story)
+    run = Run(session.settings, session.env, session.now, story, hide=session.masker.hide)
     try:
         result = job(run)
     except IgnDeployError as problem:

@@ -65,6 +65,7 @@ def check_release(
         )
     if not settings.skip_upload:
         checks.append(repository_check(settings, env=env, reporter=reporter))
+    checks += deployment_checks(settings, env=env, reporter=reporter)
     checks += guard_checks(settings, env=env, reporter=reporter)
     checks += branch_checks(path, settings=settings, env=env)
     found = run_checks(checks, reporter=reporter)
@@ -89,6 +90,24 @@ def packaging_checks(
         Check(PROJECT, lambda: check_project(path, settings=settings, env=env, reporter=reporter)),
         Check(OUTPUT, lambda: check_output_folder(settings.output_dir, needed=expected_size(path))),
     ]
+
+
+def deployment_checks(
+    settings: Settings, *, env: Mapping[str, str], reporter: Reporter
+) -> list[Check]:
+    """Return the checks of who is told, and of the gateways that the release is to end on."""
+    from ign_deploy.pipeline.gateways import check_gateways
+    from ign_deploy.pipeline.telling import open_teller
+
+    def telling() -> None:
+        open_teller(settings, env=env, reporter=reporter, hide=str)
+
+    checks = [Check("notifications, audit trail and metrics", telling)]
+    if settings.gateway:
+        checks.append(
+            Check("gateways", lambda: check_gateways(settings, env=env, reporter=reporter))
+        )
+    return checks
 
 
 def guard_checks(settings: Settings, *, env: Mapping[str, str], reporter: Reporter) -> list[Check]:

@@ -24,6 +24,7 @@ from ign_deploy.pipeline.ready import (
     check_project,
     check_values,
     check_version,
+    deployment_checks,
     expected_size,
     guard_checks,
     repository_check,
@@ -50,6 +51,7 @@ def check_releases(
         checks.append(signing_check(settings, reporter=reporter))
     if not settings.skip_upload:
         checks.append(repository_check(settings, env=env, reporter=reporter))
+    checks += deployment_checks(settings, env=env, reporter=reporter)
     checks += guard_checks(settings, env=env, reporter=reporter)
     titles = [f"{path}: {PROJECT}" for path in paths]
     for title, path in zip(titles, paths, strict=True):

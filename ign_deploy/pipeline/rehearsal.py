@@ -47,7 +47,17 @@ def rehearse(run: Run) -> Iterator[Run]:
             update={
                 "output_dir": Path(private, "dist"),
                 "repository_url": str(Path(private, "module-repository")),
+                "gateway": (),
+                **_telling_nobody(),
             }
         )
         run.reporter.info("rehearsal: everything goes into a folder that is removed at the end")
         yield replace(run, settings=settings, published=run.settings)
+
+
+def _telling_nobody() -> dict[str, object]:
+    """Return the settings of notifications, audit trail and metrics as if none were given."""
+    from ign_deploy.settings.telling import TellingSettings
+
+    nobody = {name: field.default for name, field in TellingSettings.model_fields.items()}
+    return nobody | {"skip_deployment_statuses": True}

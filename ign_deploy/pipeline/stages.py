@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,11 @@ from ign_deploy.report import Reporter
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
+    from ign_deploy.pipeline.telling import Teller
     from ign_deploy.signing.identity import SigningIdentity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """What every stage needs to know of the run."""
 
@@ -37,11 +39,20 @@ class Run:
     story: Story
     published: Settings | None = None
     """What names the repository to compare with, where a rehearsal publishes elsewhere."""
+    hide: Callable[[str], str] = str
+    """Replaces secrets in a text that leaves the machine."""
 
     @property
     def reporter(self) -> Reporter:
         """Where to tell what happens."""
         return self.story.reporter
+
+    @cached_property
+    def teller(self) -> Teller:
+        """Who is told what the run changed."""
+        from ign_deploy.pipeline.telling import open_teller
+
+        return open_teller(self.settings, env=self.env, reporter=self.reporter, hide=self.hide)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,22 @@ def publish(prepared: Prepared, run: Run) -> str:
         return "verified" if prepared.modules else "packaged"
     with run.story.stage("upload"):
         outcomes = {upload_module(module, prepared, run) for module in prepared.modules}
-    return "uploaded" if "uploaded" in outcomes else "unchanged"
+    uploaded = "uploaded" if "uploaded" in outcomes else "unchanged"
+    return deploy_modules(prepared.modules, run) or uploaded
+
+
+def deploy_modules(modules: Sequence[VerifiedModule], run: Run) -> str:
+    """Deploy what was published to the gateways that were asked for; returns the outcome.
+
+    Without a gateway, an environment is tracked; without either, nothing is done and the outcome
+    is empty. Raises DeploymentError or RollbackError; ``run.story`` has the record then, too.
+    """
+    if not (run.settings.gateway or run.settings.environment):
+        return ""
+    from ign_deploy.pipeline.delivering import deliver
+
+    with run.story.stage("deploy"):
+        return deliver(modules, run)
 
 
 def package(path: Path, run: Run) -> Sequence[UnsignedModule]:
@@ -206,6 +232,15 @@ def upload_module(module: VerifiedModule, prepared: Prepared, run: Run) -> str:
         reporter=run.reporter,
     )
     result = "uploaded" if publication.outcome is Outcome.PUBLISHED else "unchanged"
+    run.teller.audit(
+        "upload",
+        result,
+        now=run.now,
+        subject={"module": module.descriptor.id, "version": module.descriptor.version},
+        sha256=module.sha256,
+        details={"location": publication.location},
+    )
+    run.story.audit_head = run.teller.head
     run.story.note(
         ModuleRecord(module.path, module.descriptor, result, module, bundle, publication.location)
     )

@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
 from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.report import Reporter
+
+if TYPE_CHECKING:
+    from ign_deploy.deployment.records import DeploymentRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,10 @@ class Story:
     findings: list[LocatedFinding] = field(default_factory=list)
     paths: list[PathRecord] = field(default_factory=list)
     """Of a batch that came to its end: its paths, in the given order."""
+    deployment: DeploymentRecord | None = None
+    """Where the modules were deployed, or the environment that is tracked."""
+    audit_head: str = ""
+    """The audit trail's head, where there is one."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -92,16 +92,18 @@ def remove_versions(
 def versions_to_prune(
     repository: Repository, *, modules: Sequence[str], keep: int, reporter: Reporter
 ) -> list[Named]:
-    """Return the versions beyond the newest; what deployments need is told and left."""
+    """Return the versions beyond the newest; what deployments need is left."""
+    from ign_deploy.deployment.history import History
     from ign_deploy.repositories.care import to_prune
     from ign_deploy.repositories.listing import find_module
 
+    protected = History(repository.upkeep.documents, reporter=reporter).protected()
     given = [find_module(repository, name=name).id for name in modules]
     ids: list[str | None] = [*given] or [None]
     found = [
         Named(entry.id, entry.version)
         for module_id in ids
-        for entry in to_prune(repository, keep=keep, protected=(), module_id=module_id)
+        for entry in to_prune(repository, keep=keep, protected=protected, module_id=module_id)
     ]
     reporter.info(f"{len(found)} versions are beyond the {keep} newest")
     return found

@@ -4,17 +4,14 @@ Precedence: command line flag > action input > environment > env file > config f
 """
 
 from ign_deploy.settings.config_file import CONFIG_FILE
+from ign_deploy.settings.deployment import GatewayEntry
 from ign_deploy.settings.layers import Inputs, Resolved, given_secrets
-from ign_deploy.settings.model import (
-    Settings,
-    Source,
-    default_variable,
-    input_variable,
-    option_name,
-)
+from ign_deploy.settings.model import Settings
+from ign_deploy.settings.source import Source, default_variable, input_variable, option_name
 
 __all__ = [
     "CONFIG_FILE",
+    "GatewayEntry",
     "Inputs",
     "Resolved",
     "Settings",

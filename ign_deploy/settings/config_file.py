@@ -7,11 +7,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.settings.model import Settings, Source, default_variable
+from ign_deploy.settings.deployment import GatewayEntry
+from ign_deploy.settings.model import Settings
+from ign_deploy.settings.source import Source, default_variable
 
 CONFIG_FILE = "ign-deploy.toml"
 _MAX_CONFIG_SIZE = 1 << 20
+_GATEWAYS = "gateways"
 
 
 def config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, str]]:
@@ -24,6 +29,9 @@ def config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, s
     layer: dict[str, tuple[object, str]] = {}
     known = {name.replace("_", "-"): (name, source) for name, _, source in Settings.names()}
     for key, value in table.items():
+        if key == _GATEWAYS:
+            layer[_GATEWAYS] = (_gateways(value, path), f"[[gateways]] in {path}")
+            continue
         name, source = known.get(key.replace("_", "-"), ("", Source("")))
         if not name:
             near = get_close_matches(key, known, n=1)
@@ -38,6 +46,36 @@ def config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, s
             )
         layer[name] = (value, f"{key} in {path}")
     return layer
+
+
+def _gateways(value: object, path: Path) -> tuple[GatewayEntry, ...]:
+    """Read the tables of gateways; raises ConfigurationError that names the table and the key."""
+    tables = value if isinstance(value, list) else [value]
+    found: list[GatewayEntry] = []
+    for number, table in enumerate(tables, start=1):
+        fields = (
+            {str(key).replace("-", "_"): item for key, item in table.items()}
+            if isinstance(table, dict)
+            else table
+        )
+        try:
+            found.append(GatewayEntry.model_validate(fields))
+        except ValidationError as cause:
+            problems = cause.errors(include_input=False, include_url=False, include_context=False)
+            shown = "; ".join(
+                f"{'.'.join(map(str, each['loc'])) or 'the table'}: {each['msg']}"
+                for each in problems
+            )
+            known = ", ".join(name.replace("_", "-") for name in GatewayEntry.model_fields)
+            raise ConfigurationError(
+                f"gateway {number} in {path} can't be used: {shown}", hint=f"known are: {known}."
+            ) from None
+    names = [each.name for each in found]
+    if again := next((name for name in names if names.count(name) > 1), ""):
+        raise ConfigurationError(
+            f"{path} has two gateways called {again[:100]!a}", hint="give each a name of its own."
+        )
+    return tuple(found)
 
 
 def _read_config(chosen: Path | None, folder: Path) -> tuple[Path, Mapping[str, Any]]:

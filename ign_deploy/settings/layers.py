@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.settings.config_file import config_layer
-from ign_deploy.settings.model import (
-    Settings,
-    Source,
-    default_variable,
-    input_variable,
-    option_name,
-)
+from ign_deploy.settings.model import Settings
+from ign_deploy.settings.source import Source, default_variable, input_variable, option_name
 
 _LONGEST_PATH = 4095
 _LONGEST_MISSING_PATH = 255
@@ -32,6 +27,7 @@ class Resolved:
 
     settings: Settings
     origins: Mapping[str, str]
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def origin(self, name: str) -> str:
         """Say where a setting came from, as people know it: ``--version``, ``input version``, …."""
@@ -46,6 +42,8 @@ class Resolved:
                 found.append(value.get_secret_value())
             elif source.material and value and not _looks_like_path(value):
                 found.append(value)
+        for gateway in self.settings.gateways:
+            found.append(self.env.get(gateway.token_variable, "") if gateway.token_variable else "")
         return tuple(secret for secret in found if secret)
 
 
@@ -73,7 +71,7 @@ class Inputs:
                 values[name] = _read_secret_file(name, value, origin)
                 origins[name] = origin
         try:
-            return Resolved(Settings.model_validate(values), origins)
+            return Resolved(Settings.model_validate(values), origins, self.env)
         except ValidationError as cause:
             raise _explain(cause, origins) from None
 
@@ -109,7 +107,7 @@ def _read_secret_file(name: str, value: object, origin: str) -> object:
 
     Only an absolute path of a file that exists is taken for one; its last line feed doesn't count.
     """
-    source = next(source for known, _, source in Settings.names() if known == name)
+    source = next((source for known, _, source in Settings.names() if known == name), Source(""))
     if not (source.secret and isinstance(value, str) and value.startswith("/")):
         return value
     path = Path(value.strip())

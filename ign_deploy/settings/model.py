@@ -1,50 +1,21 @@
-"""The one model of all settings, and what each is called at every door."""
+"""The one model of all settings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """How a setting can be given, beside its flag, its action input and its config key.
-
-    ``env`` is its environment variable. A ``secret`` has no flag (command lines can be read by
-    other users) and no config key (files get committed); its value is masked wherever it appears.
-    ``material`` may be a path, Base64 or the value itself: only the latter two are secrets.
-    """
-
-    help: str
-    env: str = ""
-    secret: bool = False
-    material: bool = False
+from ign_deploy.settings.deployment import DeploymentSettings
+from ign_deploy.settings.repository import RepositorySettings
+from ign_deploy.settings.source import Lines, Source, Tags
+from ign_deploy.settings.telling import TellingSettings
 
 
-def _split_lines(value: object) -> object:
-    """Accept one value a line (action inputs), or separated by commas."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.replace(",", "\n").splitlines() if part.strip())
-    return value
-
-
-def _split_tags(value: object) -> object:
-    """Do as for lines, also inside each item: `--tags a,b` is two tags, no tag has a comma."""
-    if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return _split_lines("\n".join(value))
-    return _split_lines(value)
-
-
-Lines = Annotated[tuple[str, ...], BeforeValidator(_split_lines)]
-Tags = Annotated[tuple[str, ...], BeforeValidator(_split_tags)]
-
-
-class Settings(BaseModel):
+class Settings(TellingSettings, DeploymentSettings, RepositorySettings):
     """What a run was asked to do. Empty texts mean "not set"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -154,71 +125,15 @@ class Settings(BaseModel):
         ),
     ] = ()
 
-    repository_url: Annotated[
-        str,
-        Source(
-            "The repository: a folder, or the URL of a store. Default: ./module-repository.",
-            env="MODULE_REPOSITORY_URL",
-        ),
-    ] = ""
-    repository_token: Annotated[
-        SecretStr,
-        Source("The token for the repository.", env="REPOSITORY_API_TOKEN", secret=True),
-    ] = SecretStr("")
-    repository_username: Annotated[
-        str,
-        Source("The user name for the repository, where it takes one.", env="REPOSITORY_USERNAME"),
-    ] = ""
-    repository_password: Annotated[
-        SecretStr,
-        Source("The password of that user.", env="REPOSITORY_PASSWORD", secret=True),
-    ] = SecretStr("")
-    repository_ca: Annotated[
-        str, Source("A private authority's certificates (PEM file), for a repository behind it.")
-    ] = ""
-    cache_dir: Annotated[
-        str, Source("Keep downloads in this folder, by digest, and take them from there again.")
-    ] = ""
-    source_token: Annotated[
-        SecretStr, Source("The token for the repository that is mirrored.", secret=True)
-    ] = SecretStr("")
-    source_username: Annotated[
-        str, Source("The user name for the repository that is mirrored.")
-    ] = ""
-    source_password: Annotated[
-        SecretStr, Source("The password for the repository that is mirrored.", secret=True)
-    ] = SecretStr("")
-    reason: Annotated[str, Source("Why a version is yanked, taken back or removed.")] = ""
-    confirm: Annotated[
-        Lines, Source("Confirm a removal by repeating it: ID@VERSION; may be repeated.")
-    ] = ()
-    keep: Annotated[
-        int, Field(ge=0), Source("When pruning, keep so many newest versions; 0: not set.")
-    ] = 0
-
     @classmethod
     def names(cls) -> Iterator[tuple[str, FieldInfo, Source]]:
-        """Yield each setting's name, its field and how it can be given."""
+        """Yield each setting's name, its field and how it can be given; not the file's tables."""
         for name, field in cls.model_fields.items():
-            source = next(item for item in field.metadata if isinstance(item, Source))
-            yield name, field, source
+            for item in field.metadata:
+                if isinstance(item, Source):
+                    yield name, field, item
 
     @property
     def is_signing_configured(self) -> bool:
         """Whether any key material was given."""
         return bool(self.keystore or self.key_path or self.cert_path)
-
-
-def option_name(name: str) -> str:
-    """Return a setting's command line option: ``--cert-path``."""
-    return "--" + name.replace("_", "-")
-
-
-def input_variable(name: str) -> str:
-    """Return the variable that holds an action input: upper case, only spaces become ``_``."""
-    return "INPUT_" + name.replace("_", "-").upper()
-
-
-def default_variable(name: str) -> str:
-    """Return the environment variable of a setting that has no older name of its own."""
-    return "IGN_DEPLOY_" + name.upper()

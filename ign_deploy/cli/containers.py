@@ -1,0 +1,136 @@
+"""The command render."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
+from ign_deploy.cli.session import Session
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import write_atomically
+from ign_deploy.pipeline.containers import modules_to_render
+from ign_deploy.pipeline.publishing import open_configured_repository, repository_url
+
+_IMAGE = "ghcr.io/ign-deploy/ign-deploy:latest"
+
+
+@click.command("render", short_help="Write files for gateways in containers.")
+@click.argument("kind", type=click.Choice(["compose", "kubernetes", "helm-values"]))
+@click.argument("modules", nargs=-1, metavar="[MODULE[@VERSION]…]")
+@click.option("--image", required=True, metavar="IMAGE", help="The gateway's image, with its tag.")
+@click.option(
+    "--ign-deploy-image",
+    default=_IMAGE,
+    show_default=True,
+    metavar="IMAGE",
+    help="The image that fetches and verifies the modules.",
+)
+@click.option(
+    "--name",
+    default="ignition",
+    show_default=True,
+    metavar="TEXT",
+    help="The name of what is made.",
+)
+@click.option("--namespace", default="", metavar="TEXT", help="The Kubernetes namespace.")
+@click.option(
+    "--repository-claim",
+    default="",
+    metavar="NAME",
+    help="The volume claim that holds the repository, where it is a folder.",
+)
+@click.option(
+    "--credentials-secret",
+    default="",
+    metavar="NAME",
+    help="The Kubernetes secret with the repository's credentials.",
+)
+@click.option(
+    "--credentials-key",
+    "credentials_keys",
+    multiple=True,
+    metavar="VARIABLE=KEY",
+    help="Which key of that secret becomes which variable; may be repeated.",
+)
+@click.option(
+    "--admin-secret",
+    default="",
+    metavar="NAME",
+    help="The Kubernetes secret with the gateway's first user.",
+)
+@click.option("--accept-ignition-eula", is_flag=True, help="Accept the licence of Ignition itself.")
+@click.option(
+    "--storage-size",
+    default="3Gi",
+    show_default=True,
+    metavar="SIZE",
+    help="The size of the gateway's data volume.",
+)
+@click.option(
+    "--http-port",
+    default=8088,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    help="The gateway's port.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file.  [default: standard output]",
+)
+@settings_options("accept_certificate", "accept_license", *REPOSITORY)
+@common_options
+def render_command(
+    session: Session, *, kind: Any, modules: tuple[str, ...], output: Path | None, **wishes: Any
+) -> None:
+    """Write a file that starts a gateway with modules, downloaded and verified at its start.
+
+    Without MODULE, the newest version of every module. What isn't known for sure, and what has to
+    be accepted by hand, is told on standard error and in the file's own comments.
+    """
+    from ign_deploy.deployment.wishes import normal_fingerprint
+    from ign_deploy.render import RenderOptions, Secret, render
+
+    settings, reporter = session.settings, session.reporter
+    repository = open_configured_repository(settings, env=session.env, reporter=reporter)
+    chosen = modules_to_render(repository, modules)
+    keys = tuple(_pair(text) for text in wishes.pop("credentials_keys"))
+    secret = Secret(wishes.pop("credentials_secret"), keys)
+    url = repository_url(settings)
+    options = RenderOptions(
+        repository_url=url if "://" in url else str(Path(url).absolute()),
+        credentials=secret,
+        accept_certificates=tuple(map(normal_fingerprint, settings.accept_certificate)),
+        accept_licenses=settings.accept_license,
+        **wishes,
+    )
+    rendered = render(kind, chosen, options)
+    for note in rendered.notes:
+        reporter.warning(note)
+    if output is not None:
+        write_atomically(output, rendered.text.encode())
+    document = {
+        "result": "rendered",
+        "text": rendered.text,
+        "notes": list(rendered.notes),
+        "modules": [{"id": each.id, "version": each.version} for each in chosen],
+        **({"file": str(output)} if output else {}),
+    }
+    text = f"wrote {output}" if output else rendered.text
+    session.answer(document, text, is_clean=output is None)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    variable, sign, key = text.partition("=")
+    if not (variable and sign and key):
+        raise ConfigurationError(
+            f"{text[:100]!a} doesn't say which key becomes which variable",
+            hint="write it like REPOSITORY_API_TOKEN=token.",
+        )
+    return variable, key

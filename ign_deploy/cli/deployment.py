@@ -1,0 +1,125 @@
+"""The commands install, rollback and promote: modules onto gateways, and back."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ign_deploy.cli.deployed import answer_deployment, answer_failed_deployment
+from ign_deploy.cli.options import (
+    DEPLOYING,
+    REPOSITORY,
+    TELLING,
+    common_options,
+    settings_options,
+)
+from ign_deploy.cli.session import Session
+from ign_deploy.errors import IgnDeployError
+
+if TYPE_CHECKING:
+    from ign_deploy.pipeline.deploying import Deployer, Order
+
+_USUAL = (*DEPLOYING, "continue_on_error", "notes", "tags", *REPOSITORY, "cache_dir",
+          "trust_anchor", *TELLING, "dry_run")  # fmt: skip
+
+
+@click.command("install", short_help="Install modules on gateways.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME|FILE…")
+@settings_options("version", "environment", *_USUAL)
+@common_options
+def install_command(session: Session, names: tuple[str, ...]) -> None:
+    """Install published modules, or signed files, on gateways, and see that they run.
+
+    NAME is a module's id or name, with @VERSION or @RANGE if need be. What ran before is secured
+    first, and comes back when the new version doesn't run. Without --gateway, it goes to the
+    gateways that the config file has for the environment; without any, the environment is only
+    tracked. Gateways are restarted only with --restart.
+    """
+
+    def order(deployer: Deployer) -> Order:
+        from ign_deploy.pipeline.ordering import installation
+
+        return installation(names, deployer)
+
+    _run(session, order)
+
+
+@click.command("rollback", short_help="Go back to what ran before.")
+@click.argument("modules", nargs=-1, metavar="[MODULE…]")
+@settings_options("environment", "to", *_USUAL)
+@common_options
+def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
+    """Bring back what ran in an environment before, on every gateway it was deployed to.
+
+    The version is the one before the last deployment, or --to. A module that wasn't there before
+    is uninstalled.
+    """
+
+    def order(deployer: Deployer) -> Order:
+        from ign_deploy.pipeline.ordering import rollback
+
+        return rollback(modules, deployer)
+
+    _run(session, order)
+
+
+@click.command("promote", short_help="Deploy what runs in one environment to another.")
+@click.argument("modules", nargs=-1, metavar="[MODULE…]")
+@settings_options("environment", "to", *_USUAL)
+@common_options
+def promote_command(session: Session, modules: tuple[str, ...]) -> None:
+    """Deploy the versions that --environment has to the environment --to, the very same files.
+
+    Nothing is built again. Without --gateway, it goes to the gateways that the config file has for
+    --to.
+    """
+
+    def order(deployer: Deployer) -> Order:
+        from ign_deploy.pipeline.ordering import promotion
+
+        return promotion(modules, deployer)
+
+    _run(session, order)
+
+
+def _run(session: Session, order: Callable[[Deployer], Order]) -> None:
+    """Carry an order out, and tell how it ended, also when it failed."""
+    from ign_deploy.deployment.rollout import require_success
+
+    with open_deployer(session) as deployer:
+        record = deployer.deploy(order(deployer))
+        if session.settings.dry_run:
+            answer_deployment(session, record, head=deployer.teller.head)
+            return
+        try:
+            require_success(record.gateways)
+        except IgnDeployError as problem:
+            answer_failed_deployment(session, record, problem, head=deployer.teller.head)
+            raise click.exceptions.Exit(problem.exit_code) from problem
+        answer_deployment(session, record, head=deployer.teller.head)
+
+
+@contextmanager
+def open_deployer(session: Session) -> Iterator[Deployer]:
+    """Lend what a deployment needs; the files that it fetches are removed at the end."""
+    from ign_deploy.pipeline.deploying import Deployer
+    from ign_deploy.pipeline.publishing import open_configured_repository
+    from ign_deploy.pipeline.telling import open_teller
+
+    settings, reporter = session.settings, session.reporter
+    teller = open_teller(settings, env=session.env, reporter=reporter, hide=session.masker.hide)
+    repository = open_configured_repository(settings, env=session.env, reporter=reporter)
+    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as folder:
+        yield Deployer(
+            settings=settings,
+            env=session.env,
+            repository=repository,
+            reporter=reporter,
+            teller=teller,
+            folder=Path(folder),
+        )

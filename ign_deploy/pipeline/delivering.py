@@ -1,0 +1,44 @@
+"""The last stage of a release: what was published goes onto gateways, or is tracked."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ign_deploy.deployment.records import check_environment
+from ign_deploy.deployment.rollout import require_success
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.pipeline.deploying import Deployer, Order, Part, environment_of
+from ign_deploy.pipeline.gateways import open_gateways
+from ign_deploy.pipeline.publishing import open_configured_repository
+
+if TYPE_CHECKING:
+    from ign_deploy.pipeline.stages import Run
+
+
+def deliver(modules: Sequence[VerifiedModule], run: Run) -> str:
+    """Deploy the modules to the gateways of --gateway; without any, only track the environment.
+
+    Returns the outcome's name. Raises DeploymentError or RollbackError when it failed.
+    """
+    settings = run.settings
+    gateways = (
+        open_gateways(settings, env=run.env, reporter=run.reporter) if settings.gateway else []
+    )
+    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as folder:
+        deployer = Deployer(
+            settings=settings,
+            env=run.env,
+            repository=open_configured_repository(settings, env=run.env, reporter=run.reporter),
+            reporter=run.reporter,
+            teller=run.teller,
+            folder=Path(folder),
+        )
+        environment = check_environment(environment_of(settings))
+        record = deployer.deploy(Order(environment, (Part(modules, gateways),)))
+    run.story.deployment = record
+    run.story.audit_head = run.teller.head
+    require_success(record.gateways)
+    return "uploaded" if not gateways else record.outcome.value if record.outcome else ""
