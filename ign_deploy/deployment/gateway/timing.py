@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+# A rest too short to move a clock of floating point would be waited for without end.
+_LEAST = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -30,6 +33,6 @@ class Timing:
             passed = self.clock() - start
             yield passed
             left = seconds - (self.clock() - start)
-            if left <= 0:
+            if left < _LEAST:
                 return
             self.sleep(min(self.poll, left))

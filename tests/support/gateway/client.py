@@ -85,6 +85,7 @@ def modl(
     requires: str = "8.3.0",
     depends: str = "",
     license_text: bytes | None = b"<html>Do what you like.</html>",
+    large: bytes | None = None,
     identity: SigningIdentity | None = None,
     signed: bool = True,
 ) -> Path:
@@ -99,7 +100,7 @@ def modl(
             "requiredIgnitionVersion": requires,
             "license": None if license_text is None else "license.html",
         },
-        files={"license.html": license_text},
+        files={"license.html": license_text, "large.bin": large},
         extra=f'<depends scope="G">{depends}</depends>' if depends else "",
     )
     if not signed:
