@@ -15,7 +15,7 @@ class Timing:
     """Waits, in seconds.
 
     ``poll`` lies between two looks at the gateway; before ``floor`` has passed after a restart was
-    asked for, a gateway that never seemed down isn't believed to be up again; ``settle`` is how
+    asked for, no gateway is believed to be up again; ``settle`` is how
     long a listing may take to show what a request did; ``deadline`` bounds a whole restart.
     """
 
