@@ -76,7 +76,9 @@ class ModuleVersion:
         if self.stage == _DEVELOPMENT:
             return self.text
         major, minor, revision, build = self.numbers
-        suffix = f"-{self.stage}{self.count or ''}" if self.stage else ""
+        # Only a snapshot may go without its count.
+        count = "" if self.stage == "SNAPSHOT" and not self.count else str(self.count)
+        suffix = f"-{self.stage}{count}" if self.stage else ""
         return f"{major}.{minor}.{revision}{suffix} (b{build})"
 
     def _key(self) -> tuple[tuple[int, int, int, int], int, int]:

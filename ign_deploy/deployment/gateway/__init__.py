@@ -188,7 +188,13 @@ def open_target(
 def _local_path(url: str) -> Path:
     text = url
     if _SCHEME.match(url):
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise ConfigurationError(
+                "the file: URL of the modules' folder can't be read",
+                hint="write file:///absolute/path.",
+            ) from None
         if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
             raise ConfigurationError(
                 "the file: URL of the modules' folder names a host, a query or a fragment",

@@ -52,9 +52,10 @@ def read_status(transport: Transport) -> Status:
 def wait_until_running(transport: Transport, timing: Timing) -> Startup:
     """Poll until the gateway runs; call it right after a restart was asked for.
 
-    A gateway that still says RUNNING hasn't gone down yet: until it was seen otherwise, it isn't
-    believed before the floor. Raises CommissioningError for one that waits for its commissioning
-    beyond the floor, RestartTimeout at the deadline, and NetworkError for what won't pass.
+    A gateway that still says RUNNING may not have gone down yet, and one lost answer is no proof
+    that it has: it isn't believed before the floor. Raises CommissioningError for one that waits
+    for its commissioning beyond the floor, RestartTimeout at the deadline, and NetworkError for
+    what won't pass.
     """
     states: list[str] = []
     passed = 0.0
@@ -64,8 +65,8 @@ def wait_until_running(transport: Transport, timing: Timing) -> Startup:
         if states[-1:] != [word]:
             states.append(word)
             transport.reporter.info(f"{transport.host}: {word} after {passed:.0f} s")
-        went_down = any(each != RUNNING for each in states)
-        if status.is_running and (went_down or passed >= timing.floor):
+        if status.is_running and passed >= timing.floor:
+            went_down = any(each != RUNNING for each in states)
             return Startup(passed, went_down, tuple(states))
         if status.is_commissioning and passed >= timing.floor:
             raise _commissioning(transport.host)

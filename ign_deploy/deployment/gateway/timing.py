@@ -6,13 +6,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+# A rest too short to move a clock of floating point would be waited for without end.
+_LEAST = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Waits, in seconds.
 
     ``poll`` lies between two looks at the gateway; before ``floor`` has passed after a restart was
-    asked for, a gateway that never seemed down isn't believed to be up again; ``settle`` is how
+    asked for, no gateway is believed to be up again; ``settle`` is how
     long a listing may take to show what a request did; ``deadline`` bounds a whole restart.
     """
 
@@ -30,6 +33,6 @@ class Timing:
             passed = self.clock() - start
             yield passed
             left = seconds - (self.clock() - start)
-            if left <= 0:
+            if left < _LEAST:
                 return
             self.sleep(min(self.poll, left))

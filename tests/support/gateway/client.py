@@ -58,13 +58,20 @@ def client_of(
     *,
     access: Access | None = None,
     reporter: SilentReporter | None = None,
-    **waits: float,
+    floor: float | None = None,
+    deadline: float | None = None,
 ) -> ApiGateway:
     """Return a client with the gateway's token, unless told otherwise, on the gateway's clock."""
+    usual = timing_of(gateway)
+    timing = replace(
+        usual,
+        floor=usual.floor if floor is None else floor,
+        deadline=usual.deadline if deadline is None else deadline,
+    )
     return open_api_gateway(
         gateway.url,
         access=access or Access(token=gateway.options.token),
-        timing=replace(timing_of(gateway), **waits),
+        timing=timing,
         retry=retry_of(gateway),
         reporter=reporter,
     )
@@ -78,6 +85,7 @@ def modl(
     requires: str = "8.3.0",
     depends: str = "",
     license_text: bytes | None = b"<html>Do what you like.</html>",
+    large: bytes | None = None,
     identity: SigningIdentity | None = None,
     signed: bool = True,
 ) -> Path:
@@ -92,7 +100,7 @@ def modl(
             "requiredIgnitionVersion": requires,
             "license": None if license_text is None else "license.html",
         },
-        files={"license.html": license_text},
+        files={"license.html": license_text, "large.bin": large},
         extra=f'<depends scope="G">{depends}</depends>' if depends else "",
     )
     if not signed:

@@ -61,6 +61,8 @@ def test_a_missing_build_number_is_zero() -> None:
         ("1.2.3.45", "1.2.3 (b45)"),
         ("1.2.3", "1.2.3 (b0)"),
         ("1.2.3-rc2", "1.2.3-rc2 (b0)"),
+        ("1.2.3-rc0", "1.2.3-rc0 (b0)"),
+        ("1.2.3-beta0", "1.2.3-beta0 (b0)"),
         ("1.2.3.4-SNAPSHOT", "1.2.3-SNAPSHOT (b4)"),
         ("dev", "dev"),
     ],

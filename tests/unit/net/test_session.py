@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 import threading
@@ -12,7 +13,7 @@ import requests
 
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.module.parallel import map_parallel
-from ign_deploy.net.credentials import basic_auth, token_auth
+from ign_deploy.net.credentials import HostAuth, basic_auth, token_auth
 from ign_deploy.net.failures import (
     TransientFailure,
     explain_failure,
@@ -237,3 +238,54 @@ def test_a_server_that_hangs_up_on_tls_may_be_tried_again() -> None:
         thread.join()
     assert isinstance(failure, TransientFailure)
     assert failure.message == "the connection to 127.0.0.1 broke"
+
+
+def test_a_pinned_certificate_is_trusted_whoever_issued_it(tmp_path: Path) -> None:
+    wrap, certificate = tls_server(tmp_path)
+    der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    pin = hashlib.sha256(der).hexdigest()
+    with scripted_server(Answer(200, body=b"ok")) as server:
+        wrap(server)
+        url = server.url.replace("http:", "https:")
+        with open_session(pin=pin) as session:
+            assert session.request("GET", url, timeout=5).content == b"ok"
+        with (
+            open_session(pin="0" * 64) as session,
+            pytest.raises(NetworkError, match=f"expected {'0' * 64}, got {pin}") as raised,
+        ):
+            session.request("GET", url, timeout=5)
+        assert not isinstance(raised.value, TransientFailure)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("pin", ["", "ab" * 20, "zz" * 32, "ab" * 32 + "\n", "ab" * 33])
+def test_what_is_no_sha256_fingerprint_is_refused_as_a_pin(pin: str) -> None:
+    with pytest.raises(ConfigurationError, match="SHA-256"):
+        open_session(pin=pin)
+
+
+def test_a_pin_beside_a_ca_file_is_refused(tmp_path: Path) -> None:
+    _, certificate = tls_server(tmp_path)
+    with pytest.raises(ConfigurationError, match="both"):
+        open_session(pin="ab" * 32, ca=certificate)
+
+
+def test_credentials_may_have_a_header_of_their_own() -> None:
+    with scripted_server(Answer(200)) as own, scripted_server(Answer(200)) as other:
+        auth = HostAuth("name:key", url=own.url, name="X-Token")
+        with open_session(auth=auth) as session:
+            session.request("GET", own.url)
+            session.request("GET", other.url)
+        assert own.requests[0].headers["X-Token"] == "name:key"
+        assert "Authorization" not in own.requests[0].headers
+        assert "X-Token" not in other.requests[0].headers
+
+
+def test_a_failure_says_whether_the_request_may_have_arrived() -> None:
+    refused = failure_of(f"http://127.0.0.1:{unused_port()}/")
+    assert isinstance(refused, TransientFailure)
+    assert not refused.sent
+    with scripted_server(Answer(reset=True)) as server:
+        broken = failure_of(server.url)
+    assert isinstance(broken, TransientFailure)
+    assert broken.sent

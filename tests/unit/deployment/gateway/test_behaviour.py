@@ -17,7 +17,7 @@ from ign_deploy.deployment.gateway.refusal import (
 )
 from ign_deploy.errors import ConfigurationError, DeploymentError
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
-from tests.support.gateway import Canned, Fault, Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway import Canned, Cut, Fault, Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, client_of, modl
 from tests.support.identities import pem_certificates, pem_key, self_signed
 
@@ -246,6 +246,16 @@ def test_a_gateway_that_has_not_gone_down_yet_is_not_believed_to_be_up_again(
     startup = client.wait_until_running()
     assert startup.states == ("RUNNING", "DOWN", "STARTING", "RUNNING")
     assert startup.went_down
+    assert client.facts().version == "8.3.8"
+
+
+def test_one_lost_answer_is_no_restart(gateway: Gateway) -> None:
+    gateway.options.going_down_seconds = 4
+    client = client_of(gateway)
+    client.restart()
+    gateway.faults.cut(Cut.BEFORE, path="/StatusPing")
+    startup = client.wait_until_running()
+    assert startup.states == ("DOWN", "RUNNING", "DOWN", "STARTING", "RUNNING")
     assert client.facts().version == "8.3.8"
 
 

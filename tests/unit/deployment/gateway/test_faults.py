@@ -1,0 +1,181 @@
+"""Connections that break at every request, and answers that are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.deployment.gateway import Consent
+from ign_deploy.deployment.gateway.api import ApiGateway
+from ign_deploy.deployment.gateway.refusal import GatewayRefusal
+from ign_deploy.errors import NetworkError
+from ign_deploy.net.failures import TransientAnswer, TransientFailure
+from tests.support.gateway import Canned, Cut, Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway.client import MODULE_ID, Told, client_of, modl
+
+ALL = Consent(certificate=True, license=True)
+OLD, NEW = "1.0.0", "1.1.0"
+
+
+def deploy(client: ApiGateway, path: Path) -> None:
+    """Do everything that a deployment does, as often as the client shows that it is needed."""
+    client.facts()
+    upload = client.upload(path, file_name="pump.modl")
+    client.certificate(upload.module_id)
+    client.eula(upload.module_id)
+    client.install(upload, consent=ALL)
+    client.restart()
+    if not client.wait_until_running().went_down:
+        # The connection broke before the gateway knew of the restart.
+        client.restart()
+        client.wait_until_running()
+
+
+def requests_of_a_deployment(path: Path) -> int:
+    with running_gateway(clock=VirtualTime()) as gateway:
+        deploy(client_of(gateway), path)
+        return len(gateway.requests)
+
+
+@pytest.mark.parametrize("when", list(Cut))
+@pytest.mark.parametrize("upgrade", [False, True])
+@pytest.mark.parametrize("version", ["8.3.4", "8.3.8"])
+def test_a_connection_cut_at_any_request_changes_nothing_about_the_end(
+    tmp_path: Path, when: Cut, upgrade: bool, version: str
+) -> None:
+    old, new = modl(tmp_path, OLD), modl(tmp_path, NEW)
+    for number in range(1, requests_of_a_deployment(new) + 1):
+        with running_gateway(Options(version=version), clock=VirtualTime()) as gateway:
+            if upgrade:
+                gateway.have(old)
+            gateway.faults.cut(when, nth=number)
+            client = client_of(gateway)
+            deploy(client, new)
+            module = client.module(MODULE_ID)
+            assert module is not None
+            assert module.runs(NEW), number
+            assert gateway.state.restarts == 1
+            assert gateway.violations == []
+
+
+@pytest.mark.parametrize("when", list(Cut))
+@pytest.mark.parametrize("version", ["8.3.4", "8.3.8"])
+def test_a_removal_whose_answer_is_lost_is_made_once(
+    tmp_path: Path, when: Cut, version: str
+) -> None:
+    with running_gateway(Options(version=version), clock=VirtualTime()) as gateway:
+        gateway.have(modl(tmp_path))
+        gateway.faults.cut(when, method="DELETE")
+        client = client_of(gateway)
+        client.uninstall(MODULE_ID)
+        assert client.pending_restart() == (f"Module Uninstalled: {MODULE_ID}",)
+        assert gateway.violations == []
+
+
+def test_an_installation_whose_answer_is_lost_is_settled_by_what_shows(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.have(modl(tmp_path, OLD))
+    # It takes a while until the listing shows the upgrade.
+    gateway.options.notice_seconds = 8
+    gateway.faults.cut(Cut.AFTER, path="modules/install")
+    told = Told()
+    client = client_of(gateway, reporter=told)
+    client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
+    assert gateway.asked("modules/install") == 1
+    assert any("done, by what it shows" in info for info in told.infos)
+
+
+def test_an_installation_that_shows_too_late_is_asked_for_again_and_then_known(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.have(modl(tmp_path, OLD))
+    gateway.options.notice_seconds = 15.9
+    gateway.faults.cut(Cut.AFTER, path="modules/install")
+    client = client_of(gateway)
+    upload = client.upload(modl(tmp_path, NEW), file_name="pump.modl")
+    # The second request is refused: what was uploaded is used up.
+    with pytest.raises(GatewayRefusal, match="has not been uploaded"):
+        client.install(upload, consent=ALL)
+    client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
+    client.restart()
+    client.wait_until_running()
+    module = client.module(MODULE_ID)
+    assert module is not None
+    assert module.runs(NEW)
+
+
+STEPS: dict[str, Callable[[ApiGateway, Path], object]] = {
+    "gateway-info": lambda client, _: client.facts(),
+    "modules/healthy": lambda client, _: client.modules(),
+    "modules/quarantined": lambda client, _: client.modules(),
+    "modules/upload": lambda client, path: client.upload(path, file_name="pump.modl"),
+    "modules/certificate": lambda client, _: client.certificate(MODULE_ID),
+    "modules/eula": lambda client, _: client.eula(MODULE_ID),
+    "restart-tasks/pending": lambda client, _: client.pending_restart(),
+}
+
+
+@pytest.mark.parametrize("route", list(STEPS))
+def test_what_fails_again_and_again_is_told_in_the_end(
+    gateway: Gateway, tmp_path: Path, route: str
+) -> None:
+    path = modl(tmp_path)
+    gateway.have(path)
+    told = Told()
+    client = client_of(gateway, reporter=told)
+    gateway.faults.cut(Cut.BEFORE, times=2, path=route)
+    STEPS[route](client, path)
+    assert len(told.warnings) == 2
+    gateway.faults.cut(Cut.BEFORE, times=99, path=route)
+    with pytest.raises(TransientFailure, match="broke"):
+        STEPS[route](client, path)
+    gateway.faults.clear()
+    gateway.faults.answer(Canned(500), times=99, path=route)
+    with pytest.raises(TransientAnswer, match="answered 500"):
+        STEPS[route](client, path)
+
+
+def test_a_change_that_never_gets_through_is_told_and_not_made(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    client = client_of(gateway)
+    upload = client.upload(modl(tmp_path), file_name="pump.modl")
+    gateway.faults.cut(Cut.BEFORE, times=99, path="modules/install")
+    with pytest.raises(NetworkError):
+        client.install(upload, consent=ALL)
+    assert client.module(MODULE_ID) is None
+    assert gateway.asked("modules/install") == 4
+
+
+def test_a_restart_that_a_proxy_answers_for_is_seen_by_the_gateway_going_down(
+    gateway: Gateway,
+) -> None:
+    client = client_of(gateway)
+    gateway.faults.answer(Canned(502), path="restart-tasks/restart")
+    with pytest.raises(TransientAnswer, match="502"):
+        client.restart()
+    assert gateway.state.restarts == 0
+    gateway.faults.answer(Canned(502), path="restart-tasks/restart")
+    gateway.state.restart()
+    gateway.options.going_down_seconds = 0
+    gateway.state.come_back()
+    ping = Canned(body=b'{"state":"STARTING"}')
+    gateway.faults.answer(ping, path="/StatusPing")
+    client.restart()
+
+
+def test_a_restart_that_nothing_listens_for_is_no_restart() -> None:
+    with running_gateway(clock=VirtualTime()) as gateway:
+        client = client_of(gateway)
+    with pytest.raises(TransientFailure, match="refused the connection"):
+        client.restart()
+
+
+def test_a_gateway_that_starts_is_waited_for_by_reads(gateway: Gateway) -> None:
+    gateway.options.down_seconds = 0
+    gateway.options.starting_seconds = 1
+    gateway.state.restart()
+    assert client_of(gateway).facts().version == "8.3.8"

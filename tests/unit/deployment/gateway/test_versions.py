@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ign_deploy.deployment.gateway import parse_shown
+from ign_deploy.module.version import ModuleVersion
+
+NUMBERS = st.integers(0, 2**31 - 1)
+STAGES = st.one_of(
+    st.just(""), st.just("-SNAPSHOT"), NUMBERS.map("-rc{}".format), NUMBERS.map("-beta{}".format)
+)
+
+
+@pytest.mark.parametrize(
+    ("shown", "version", "build", "full"),
+    [
+        ("1.2.3 (b45)", "1.2.3", "45", "1.2.3.45"),
+        ("1.2.3 (b0)", "1.2.3", "0", "1.2.3"),
+        ("1.2.3", "1.2.3", "", "1.2.3"),
+        ("1.2.3-rc1 (b45)", "1.2.3-rc1", "45", "1.2.3.45-rc1"),
+        ("8.3.8 (b2026071409)", "8.3.8", "2026071409", "8.3.8.2026071409"),
+        ("dev", "dev", "", "dev"),
+        ("0.1.0-PROOF-OF-CONCEPT (b0)", "0.1.0-PROOF-OF-CONCEPT", "0", "0.1.0-PROOF-OF-CONCEPT"),
+        ("", "", "", ""),
+        (" (b3)", "", "3", ""),
+    ],
+)
+def test_a_shown_version_is_taken_apart(shown: str, version: str, build: str, full: str) -> None:
+    found = parse_shown(shown)
+    assert (found.version, found.build, found.full) == (version, build, full)
+    assert found.is_version(full)
+    assert found.is_version(shown)
+
+
+@given(st.lists(NUMBERS, min_size=3, max_size=4), STAGES)
+def test_what_a_gateway_displays_is_known_again(numbers: list[int], stage: str) -> None:
+    text = ".".join(map(str, numbers)) + stage
+    version = ModuleVersion.parse(text)
+    assert parse_shown(version.gateway_display()).is_version(text)
+    other = ".".join(map(str, [*numbers[:2], numbers[2] + 1, *numbers[3:]])) + stage
+    assert not parse_shown(version.gateway_display()).is_version(other)
+
+
+@given(st.text())
+def test_any_text_is_taken(text: str) -> None:
+    found = parse_shown(text)
+    assert found.shown == text
+    assert found.is_version(text)
