@@ -38,7 +38,7 @@ def text_of(release: Release, *, run: str) -> str:
     ]
     table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
     # The notes come last: an unclosed code block in them can't swallow the table.
-    return "\n".join([f"<!-- ign-deploy run {run} -->", *table, "", _notes(release.notes)])
+    return "\n".join([f"<!-- ign-deploy run {run} -->", "", *table, "", _notes(release.notes)])
 
 
 def run_of(text: str | None) -> str:
