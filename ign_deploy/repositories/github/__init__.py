@@ -25,4 +25,4 @@ def open_github(url: str, access: Access, reporter: Reporter) -> Repository:
     if place.token:
         reporter.mask(place.token)
     store = GitHubStore(Api(place, access=access, reporter=reporter))
-    return StoredRepository(store, reporter=reporter, cache=access.cache)
+    return StoredRepository(store, reporter=reporter, access=access)

@@ -184,7 +184,7 @@ class _ApiHandler(_Handler):
             self._require_rights(role)
             route, groups = found
             call = Call(
-                simulator.base, simulator.downloads, repository, role, query,
+                f"http://{self.headers['Host']}", simulator.downloads, repository, role, query,
                 self.headers.get("Accept", ""), body, groups,
             )  # fmt: skip
             if kind == "starter":
