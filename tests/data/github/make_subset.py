@@ -27,6 +27,8 @@ USED = {
     "/repos/{owner}/{repo}/git/matching-refs/{ref}": ("get",),
 }
 _PROSE = frozenset({"description", "summary", "example", "examples", "externalDocs", "tags"})
+# A folder's listing is an array, to which a discriminator can't apply; the oneOf beside it stays.
+_WRONG = frozenset({"discriminator"})
 # Below these, keys are names of their own, such as a property called ``tags``.
 _NAMED = frozenset({"properties", "responses", "schemas", "parameters", "headers", "content"})
 
@@ -63,7 +65,7 @@ def without_prose(value: Any, *, named: bool = False) -> Any:
         return value
     kept = {}
     for key, each in value.items():
-        if not named and (key in _PROSE or key.startswith("x-") or key == "servers"):
+        if not named and (key in _PROSE | _WRONG or key.startswith("x-") or key == "servers"):
             continue
         kept[key] = without_prose(each, named=not named and key in _NAMED)
     # An answer must have a description to be valid.
