@@ -60,7 +60,8 @@ class BranchDocuments:
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``Documents.write``."""
-        return self._put(path, data, expected=None if replaces is None else replaces.tag)
+        expected = None if replaces is None else replaces.tag
+        return self._put(path, data, expected=expected, ours=False)
 
     def add(self, path: str, data: bytes) -> None:
         """See ``Documents.add``; raises RepositoryError when another stands there."""
@@ -75,7 +76,7 @@ class BranchDocuments:
 
         The same bytes again (a lost acknowledgement) are True too.
         """
-        return self._put(path, data, expected=None)
+        return self._put(path, data, expected=None, ours=True)
 
     def names(self, folder: str) -> list[str]:
         """See ``Documents.names``."""
@@ -113,10 +114,11 @@ class BranchDocuments:
             )
         return list(found.tree)
 
-    def _put(self, path: str, data: bytes, *, expected: str | None) -> bool:
+    def _put(self, path: str, data: bytes, *, expected: str | None, ours: bool) -> bool:
         """Write a file if what stands there has the ``expected`` hash (None: nothing).
 
-        The branch may move by other files meanwhile; then it is tried again.
+        The branch may move by other files meanwhile; then it is tried again. ``ours``: nobody else
+        writes the same bytes, so if they stand there the write was done.
         """
         document = {
             "message": f"chore({BRANCH}): write {path} [skip ci]",
@@ -142,7 +144,7 @@ class BranchDocuments:
             if sent.status not in {404, 409, 422} or is_rule(sent.body):
                 break
             there = self.read(path)
-            if there is not None and there.data == data:
+            if ours and there is not None and there.data == data:
                 return True
             if (None if there is None else there.tag) != expected:
                 return False

@@ -63,6 +63,11 @@ def without_prose(value: Any, *, named: bool = False) -> Any:
         return [without_prose(each) for each in value]
     if not isinstance(value, dict):
         return value
+    if set(value) == {"oneOf"} and all(
+        each.get("$ref", "").endswith("-error") for each in value["oneOf"]
+    ):
+        # No error has a field of its own that must be there: each fits all of them.
+        value = {"anyOf": value["oneOf"]}
     kept = {}
     for key, each in value.items():
         if not named and (key in _PROSE | _WRONG or key.startswith("x-") or key == "servers"):

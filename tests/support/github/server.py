@@ -43,7 +43,7 @@ class Fault:
     pattern: str
     kind: str = "answer"
     status: int = 502
-    document: Mapping[str, Any] = field(default_factory=lambda: {"message": "Server Error"})
+    document: Any = field(default_factory=lambda: {"message": "Server Error"})
     headers: Mapping[str, str] = field(default_factory=dict)
     times: int = 1
     skip: int = 0
@@ -143,7 +143,7 @@ class _ApiHandler(_Handler):
             return
         self._check_request(path, parts.query, body, uploads=uploads)
         if fault is not None and fault.kind == "answer":
-            reply = Reply(fault.status, dict(fault.document), headers=dict(fault.headers))
+            reply = _reply_of(fault)
         else:
             kind = "" if fault is None else fault.kind
             reply = self._reply(path, parts.query, body, uploads=uploads, kind=kind)
@@ -151,7 +151,7 @@ class _ApiHandler(_Handler):
             self.hang_up()
             return
         if fault is not None and fault.kind == "after":
-            reply = Reply(fault.status, dict(fault.document), headers=dict(fault.headers))
+            reply = _reply_of(fault)
         self._send(path, parts.query, reply)
 
     do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815 - its parent's names
@@ -241,6 +241,13 @@ class _ApiHandler(_Handler):
         if body:
             headers["Content-Type"] = f"{content_type}; charset=utf-8"
         self.answer(reply.status, body, headers)
+
+
+def _reply_of(fault: Fault) -> Reply:
+    document = fault.document
+    if fault.status >= 400:
+        document = {"documentation_url": "https://docs.github.test/rest", **document}
+    return Reply(fault.status, document, headers=dict(fault.headers))
 
 
 class _DownloadHandler(_Handler):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def test_a_tag_of_ours_with_a_foreign_release_is_explained(
 ) -> None:
     simulator.repository.create_release({"tag_name": "modl/com.acme.thing/1.0.0"})
     release, files = release_of(tmp_path)
-    with pytest.raises(RepositoryError, match="without release.json") as refusal:
+    with pytest.raises(RepositoryError, match=r"without release\.json") as refusal:
         opened(simulator).publish(release, files=files)
     assert "delete that release" in refusal.value.hint
 
@@ -123,34 +124,42 @@ def test_half_a_file_after_a_502_is_deleted_and_sent_again(
     assert content_of(opened(simulator), release.id, "1.0.0") == b"0123456789" * 100
 
 
-def test_half_a_file_that_shows_only_at_the_next_attempt_is_replaced(
-    simulator: Simulator, tmp_path: Path
+@pytest.mark.parametrize("kind", ["starter", "lost"])
+def test_what_a_failed_upload_left_and_a_stale_listing_hid_is_found_at_the_next_attempt(
+    simulator: Simulator, tmp_path: Path, kind: str
 ) -> None:
-    # The answer to the listing after the 502 is one from before it.
     simulator.faults = [
-        Fault(r"POST .*/assets$", kind="starter"),
-        Fault(r"GET .*/releases/\d+/assets", status=404, document={"message": "Not Found"}),
+        Fault(r"POST .*/assets$", kind=kind),
+        Fault(r"GET .*/releases/\d+/assets", status=200, document=[]),
     ]
     release, files = release_of(tmp_path, content=b"0123456789")
-    with pytest.raises(RepositoryError, match="404"):
-        opened(simulator).publish(release, files=files)
-    opened(simulator).publish(release, files=files)
+    done = 0
+
+    def count(advance: int) -> None:
+        nonlocal done
+        done += advance
+
+    opened(simulator).publish(release, files=files, progress=count)
+    assert [fault.times for fault in simulator.faults] == [0, 0]
+    assert done == 10
     assert content_of(opened(simulator), release.id, "1.0.0") == b"0123456789"
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "message"),
-    [(403, {"Retry-After": "0"}, "Forbidden"), (403, {}, RATE_LIMIT),
-     (403, {"X-RateLimit-Remaining": "0"}, "API limit"), (429, {"Retry-After": "0"}, "Slow")],
-)  # fmt: skip
+    "limit",
+    [
+        Fault("", status=403, headers={"Retry-After": "0"}, document={"message": "Forbidden"}),
+        Fault("", status=403, document={"message": RATE_LIMIT}),
+        Fault("", status=403, headers={"X-RateLimit-Remaining": "0"}),
+        Fault("", status=429, headers={"Retry-After": "0"}),
+    ],
+    ids=["retry-after", "text", "remaining", "429"],
+)
 @pytest.mark.parametrize("pattern", [r"POST .*/releases$", r"PUT ", r"GET .*/tags/", r"/assets$"])
 def test_rate_limits_are_waited_for(
-    simulator: Simulator, tmp_path: Path, pattern: str, status: int, headers: dict[str, str],
-    message: str,
-) -> None:  # fmt: skip
-    simulator.faults = [
-        Fault(pattern, status=status, headers=headers, document={"message": message})
-    ]
+    simulator: Simulator, tmp_path: Path, pattern: str, limit: Fault
+) -> None:
+    simulator.faults = [replace(limit, pattern=pattern)]
     release, files = release_of(tmp_path)
     assert opened(simulator).publish(release, files=files).outcome is Outcome.PUBLISHED
     assert simulator.faults[0].times == 0
