@@ -136,6 +136,11 @@ def is_rule(body: bytes) -> bool:
     return b"rule violation" in body.lower() or b"protected branch" in body.lower()
 
 
+def is_empty(status: int, body: bytes) -> bool:
+    """Tell whether a refusal is due to the repository having no commit yet."""
+    return status == 409 and "repository is empty" in words(body).lower()
+
+
 def words(body: bytes) -> str:
     """Return GitHub's own explanation as one printable line; empty without one."""
     try:

@@ -23,7 +23,7 @@ from ign_deploy.net.session import Session, open_session
 from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.github.answers import refusal
+from ign_deploy.repositories.github.answers import is_empty, refusal
 from ign_deploy.repositories.github.place import Place
 from ign_deploy.repositories.records import ReleaseFile
 
@@ -69,12 +69,15 @@ class Api:
         return answer
 
     def pages(self, path: str) -> Iterator[bytes]:
-        """Yield the pages of a listing. Raises RepositoryError for a refusal.
+        """Yield the pages of a listing; none in a repository without a commit.
 
-        Only whether there is a next page is taken from the answer, never its address.
+        Only whether there is a next page is taken from the answer, never its address. Raises
+        RepositoryError for a refusal.
         """
         for number in range(1, _MOST_PAGES + 1):
             answer = self.get(f"{path}?per_page={_PAGE}&page={number}")
+            if is_empty(answer.status, answer.body):
+                return
             if answer.status != 200:
                 raise refusal(answer.status, answer.body, doing=f"listing {path}")
             yield answer.body

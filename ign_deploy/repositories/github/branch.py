@@ -21,6 +21,7 @@ from ign_deploy.repositories.github.answers import (
     SHA,
     TREE,
     EntryAnswer,
+    is_empty,
     is_rule,
     parse,
     refusal,
@@ -172,7 +173,7 @@ class BranchDocuments:
         """Make a Git object and return its hash; the same again is the same object."""
         title = f"making the branch {BRANCH}"
         sent = self._api.send("POST", path, document=document, title=title)
-        if sent.status == 409 and "empty" in words(sent.body):
+        if is_empty(sent.status, sent.body):
             raise empty_repository(self._api.place.name)
         if not sent.accepted:
             raise refusal(sent.status, sent.body, doing=title)

@@ -9,6 +9,7 @@ from ign_deploy.repositories.github.answers import (
     RIGHTS,
     TOKEN,
     RepositoryAnswer,
+    is_empty,
     parse,
     refusal,
     words,
@@ -69,7 +70,7 @@ def _obstacle(api: Api, repository: RepositoryAnswer) -> str:
     sent = api.send("POST", "git/blobs", document=document, title=f"asking to write to {name}")
     if sent.accepted:
         return ""
-    if sent.status == 409 and "empty" in words(sent.body):
+    if is_empty(sent.status, sent.body):
         problem = empty_repository(name)
         return f"{problem.message}; {problem.hint}"
     if sent.status in {403, 404}:

@@ -82,6 +82,7 @@ class GitHubStore:
         if answer.status != 200:
             raise refusal(answer.status, answer.body, doing=f"reading the record of {tag_of(key)}")
         self._assets[key] = release.assets
+        self._drop_drafts(key)
         return answer.body
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
@@ -172,10 +173,10 @@ class GitHubStore:
     ) -> None:
         """See ``Press.put_record``."""
         draft = self._begun.pop((key, _digest(record)), None)
-        if draft is None:
-            raise ValueError("the files of a version are uploaded before its record")
-        with self._slots:
-            self._drafts.publish(draft, record)
+        # None: the version was seen to be published meanwhile, which is read back next.
+        if draft is not None:
+            with self._slots:
+                self._drafts.publish(draft, record)
 
     # Documents
 
@@ -196,7 +197,10 @@ class GitHubStore:
 
     def names(self, folder: str) -> list[str]:
         """See ``Documents.names``."""
-        return self._branch.names(folder)
+        names = self._branch.names(folder)
+        if not names:
+            self._require_readable()
+        return names
 
     def _release(self, key: Key) -> ReleaseAnswer | None:
         """Return the version's release; never a draft, which has no tag yet."""
@@ -209,6 +213,12 @@ class GitHubStore:
             raise refusal(answer.status, answer.body, doing=f"asking for {tag}")
         release = parse(RELEASE, answer.body, place=f"the release {tag}")
         return None if release.draft else release
+
+    def _drop_drafts(self, key: Key) -> None:
+        """Delete our drafts of a version that is published, so that nobody needs them any more."""
+        for begun in [begun for begun in list(self._begun) if begun[0] == key]:
+            if (draft := self._begun.pop(begun, None)) is not None:
+                self._drafts.drop(draft)
 
     def _require_readable(self) -> None:
         """Tell "there is none" from "you may not see it": GitHub answers 404 to both."""

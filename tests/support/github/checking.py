@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -23,16 +23,9 @@ class Checker:
     """Holds the description; returns what doesn't fit it."""
 
     def __init__(self) -> None:
-        self._sound: set[tuple[str, str, str]] = set()
-
-    @cached_property
-    def _api(self) -> OpenAPI:
-        return OpenAPI.from_dict(json.loads(SUBSET.read_bytes()))
-
-    @cached_property
-    def _paths(self) -> dict[str, Any]:
-        paths: dict[str, Any] = json.loads(SUBSET.read_bytes())["paths"]
-        return paths
+        self._api, self._paths = _description()
+        # What was found sound already: most requests are alike, and comparing takes time.
+        self._sound: set[tuple[object, ...]] = set()
 
     def request_problems(
         self, method: str, path: str, *, query: str, body: bytes, content_type: str
@@ -41,7 +34,7 @@ class Checker:
         operation = self._operation(method, path)
         if operation is None:
             return [f"{method} {path}: not in the subset; add it to make_subset.py"]
-        # Without a body only the query is left to look at, and most are alike: it takes time.
+        # Without a body only the query is left to look at.
         key = (operation["operationId"], query, content_type)
         if not body and key in self._sound:
             return []
@@ -63,6 +56,8 @@ class Checker:
         operation = self._operation(method, path)
         if operation is None:
             return []
+        if content_type != JSON:
+            return []  # raw bytes, which a header asked for
         described = operation["responses"].get(str(status))
         if status >= 400:
             document = json.loads(body)
@@ -71,15 +66,19 @@ class Checker:
         if described is None:
             # Not everything is described: 401 and 5xx nowhere, 422 not for PATCH of a release.
             return [] if status >= 400 else [f"{method} {path}: {status} isn't described"]
-        if content_type != JSON:
-            return []  # raw bytes, which a header asked for
+        key = (operation["operationId"], status, body)
+        if key in self._sound:
+            return []
         text = json.dumps(_with_known_states(json.loads(body))) if body else ""
         request = self._request(method, path, query, b"", JSON)
         response = MockResponse(text.encode(), status, content_type=JSON)
-        return [
+        found = [
             f"{method} {path} -> {status}: {type(each).__name__}: {_causes(each)}"
             for each in self._api.iter_response_errors(request, response)
         ]
+        if not found:
+            self._sound.add(key)
+        return found
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
         parts = _described(path).split("/")
@@ -108,6 +107,12 @@ class Checker:
             "https://api.github.com", method, _described(path), args=dict(parse_qsl(query)),
             data=body, content_type=content_type or JSON,
         )  # fmt: skip
+
+
+@cache
+def _description() -> tuple[OpenAPI, dict[str, Any]]:
+    document = json.loads(SUBSET.read_bytes())
+    return OpenAPI.from_dict(document), document["paths"]
 
 
 def _described(path: str) -> str:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote
@@ -19,7 +19,14 @@ from tests.support.github.shapes import (
     release_json,
     repository_json,
 )
-from tests.support.github.state import Refused, SimulatedRepository, blob_sha, level_of, not_found
+from tests.support.github.state import (
+    Asset,
+    Refused,
+    SimulatedRepository,
+    blob_sha,
+    level_of,
+    not_found,
+)
 
 BINARY = "application/octet-stream"
 RAW = "application/vnd.github.raw+json"
@@ -32,6 +39,7 @@ class Reply:
     status: int = 200
     document: Any = None
     raw: bytes | None = None
+    content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,9 +52,14 @@ class Call:
     repository: SimulatedRepository
     role: str
     query: str
-    accept: str
+    headers: Mapping[str, str]
     body: bytes
     parts: tuple[str, ...]
+
+    @property
+    def accept(self) -> str:
+        """The media type that is asked for."""
+        return self.headers.get("Accept", "")
 
     @property
     def document(self) -> dict[str, Any]:
@@ -118,10 +131,23 @@ def get_asset(call: Call) -> Reply:
     release, asset = call.repository.asset(int(call.parts[0]))
     if (release.draft and not call.may_write) or asset.state != "uploaded":
         raise not_found()
+    if call.accept == BINARY and call.repository.streams:
+        return file_reply(asset, call.headers)
     if call.accept == BINARY:
         signature = hashlib.sha256(f"{asset.id}".encode()).hexdigest()
         return Reply(302, headers={"Location": f"{call.downloads}/{asset.id}?sig={signature}"})
     return Reply(document=asset_json(call.base, call.repository, asset))
+
+
+def file_reply(asset: Asset, asked: Mapping[str, str]) -> Reply:
+    """Return a file, or the rest of it that was asked for."""
+    headers = {"ETag": f'"{asset.id}"'}
+    wanted = re.fullmatch(r"bytes=(\d+)-", asked.get("Range", ""))
+    if not wanted or asked.get("If-Range") != headers["ETag"]:
+        return Reply(raw=asset.content, content_type=BINARY, headers=headers)
+    start, size = int(wanted[1]), len(asset.content)
+    headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
+    return Reply(206, raw=asset.content[start:], content_type=BINARY, headers=headers)
 
 
 def delete_asset(call: Call) -> Reply:
@@ -135,7 +161,7 @@ def get_contents(call: Call) -> Reply:
     if path in files:
         content = files[path]
         if call.accept == RAW:
-            return Reply(raw=content)
+            return Reply(raw=content, content_type=RAW)
         entry = entry_json(call.base, call.repository, path, content)
         # Above 1 MB the content is left out, unless it is asked for raw.
         text = base64.b64encode(content).decode() if len(content) <= 1 << 20 else ""
@@ -167,7 +193,7 @@ def put_contents(call: Call) -> Reply:
 
 
 def post_blob(call: Call) -> Reply:
-    call.repository.blob()
+    call.repository.require_history()
     sha = blob_sha(call.document["content"].encode())
     return Reply(201, {"sha": sha, "url": f"{call.base}/git/blobs/{sha}"})
 
@@ -201,6 +227,7 @@ def post_ref(call: Call) -> Reply:
 
 
 def get_matching_refs(call: Call) -> Reply:
+    call.repository.require_history()
     wanted = f"refs/{unquote(call.parts[0])}"
     refs = sorted(ref for ref in list(call.repository.refs) if ref.startswith(wanted))
     return Reply(document=[ref_json(call.base, call.repository, ref) for ref in refs])

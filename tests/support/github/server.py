@@ -8,82 +8,18 @@ fails the test when the server is stopped.
 from __future__ import annotations
 
 import json
-import re
 import socket
 import struct
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.github.checking import Checker
-from tests.support.github.routes import Call, Reply, find_route
+from tests.support.github.routes import Call, Reply, file_reply, find_route
+from tests.support.github.simulator import ROLES, Fault, Simulator
 from tests.support.github.state import Refused, SimulatedRepository
-
-WRITER = "ghp_writer"
-READER = "ghp_reader"
-JOB = "ghs_job"
-JOB_READER = "ghs_job_reader"
-# A job's token is an installation's; a reader's owner may write, but not with that token.
-ROLES = {WRITER: "write", READER: "reader", JOB: "job", JOB_READER: "job-reader"}
-
-
-@dataclass
-class Fault:
-    """What goes wrong with requests whose ``METHOD path`` matches ``pattern``, ``times`` times.
-
-    ``kind``: ``answer`` (instead of doing it), ``lost`` (does it, then breaks the connection),
-    ``broken`` (breaks it, does nothing), ``starter`` (an upload ends with a 502 and half a file),
-    ``after`` (does it, then answers so nevertheless). ``skip`` requests go well first.
-    """
-
-    pattern: str
-    kind: str = "answer"
-    status: int = 502
-    document: Any = field(default_factory=lambda: {"message": "Server Error"})
-    headers: Mapping[str, str] = field(default_factory=dict)
-    times: int = 1
-    skip: int = 0
-
-
-class Simulator:
-    """The server's common state. ``seen`` holds ``METHOD path`` of every API request."""
-
-    def __init__(self, repository: SimulatedRepository) -> None:
-        self.repository = repository
-        self.faults: list[Fault] = []
-        self.violations: list[str] = []
-        self.seen: list[str] = []
-        self.checker = Checker()
-        self.lock = threading.Lock()
-        self.base = ""
-        self.downloads = ""
-
-    @property
-    def url(self) -> str:
-        """The repository URL of ign-deploy for it."""
-        return f"github://{self.repository.full_name}?api={self.base}"
-
-    def violate(self, text: str) -> None:
-        """Note what GitHub wouldn't take."""
-        with self.lock:
-            self.violations.append(text)
-
-    def next_fault(self, line: str) -> Fault | None:
-        """Note the request; return what is to go wrong with it."""
-        with self.lock:
-            self.seen.append(line)
-            for fault in self.faults:
-                if fault.times and re.search(fault.pattern, line):
-                    if fault.skip:
-                        fault.skip -= 1
-                        continue
-                    fault.times -= 1
-                    return fault
-        return None
 
 
 class _Server(ThreadingHTTPServer):
@@ -133,7 +69,11 @@ class _Handler(BaseHTTPRequestHandler):
 class _ApiHandler(_Handler):
     def _serve(self) -> None:
         simulator = self.server.simulator
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
         parts = urlsplit(self.path)
         uploads = parts.path.startswith("/api/uploads/")
         path = parts.path.removeprefix("/api/uploads")
@@ -183,10 +123,10 @@ class _ApiHandler(_Handler):
                 raise Refused(404, "Not Found")
             self._require_rights(role)
             route, groups = found
-            call = Call(
-                f"http://{self.headers['Host']}", simulator.downloads, repository, role, query,
-                self.headers.get("Accept", ""), body, groups,
-            )  # fmt: skip
+            # A proxy's address, where one is before us.
+            base = f"http://{self.headers['Host']}"
+            headers = dict(self.headers.items())
+            call = Call(base, simulator.downloads, repository, role, query, headers, body, groups)
             if kind == "starter":
                 half = body[: len(body) // 2]
                 repository.add_asset(int(groups[0]), call.argument("name"), half, state="starter")
@@ -229,17 +169,16 @@ class _ApiHandler(_Handler):
     def _send(self, path: str, query: str, reply: Reply) -> None:
         simulator = self.server.simulator
         body = json.dumps(reply.document).encode() if reply.document is not None else b""
-        content_type = "application/json"
         if reply.raw is not None:
-            body, content_type = reply.raw, "application/vnd.github.raw+json"
+            body = reply.raw
         for problem in simulator.checker.response_problems(
             self.command, path, query=query, status=reply.status, body=body,
-            content_type=content_type,
+            content_type=reply.content_type,
         ):  # fmt: skip
             simulator.violate(problem)
         headers = {"X-GitHub-Media-Type": "github.v3", **reply.headers}
         if body:
-            headers["Content-Type"] = f"{content_type}; charset=utf-8"
+            headers["Content-Type"] = reply.content_type
         self.answer(reply.status, body, headers)
 
 
@@ -266,22 +205,18 @@ class _DownloadHandler(_Handler):
             return
         fault = simulator.next_fault(f"DOWNLOAD {number}")
         try:
-            content = simulator.repository.asset(int(number))[1].content
+            asset = simulator.repository.asset(int(number))[1]
         except Refused:
             self.answer(404, b"", {})
             return
         if fault is not None and fault.kind == "answer":
             self.answer(fault.status, b"", fault.headers)
             return
-        headers = {"ETag": f'"{number}"', "Content-Type": "application/octet-stream"}
-        status = 200
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        if asked and self.headers.get("If-Range") == headers["ETag"]:
-            start = int(asked[1])
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-            status, content = 206, content[start:]
+        reply = file_reply(asset, dict(self.headers.items()))
+        content = reply.raw or b""
+        headers = {**reply.headers, "Content-Type": reply.content_type}
         if fault is not None and fault.kind == "broken":
-            self.send_response(status)
+            self.send_response(reply.status)
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
@@ -289,7 +224,7 @@ class _DownloadHandler(_Handler):
             self.wfile.flush()
             self.close_connection = True
             return
-        self.answer(status, content, headers)
+        self.answer(reply.status, content, headers)
 
 
 @contextmanager

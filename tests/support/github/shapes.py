@@ -93,7 +93,7 @@ def release_json(
 
 def asset_json(base: str, repository: SimulatedRepository, asset: Asset) -> dict[str, Any]:
     """Return a file of a release."""
-    whole = asset.state == "uploaded"
+    stated = asset.state == "uploaded" and repository.digests
     return {
         "url": f"{base}/repos/{repository.full_name}/releases/assets/{asset.id}",
         "id": asset.id,
@@ -104,7 +104,7 @@ def asset_json(base: str, repository: SimulatedRepository, asset: Asset) -> dict
         "content_type": "application/octet-stream",
         "state": asset.state,
         "size": len(asset.content),
-        "digest": f"sha256:{hashlib.sha256(asset.content).hexdigest()}" if whole else None,
+        "digest": f"sha256:{hashlib.sha256(asset.content).hexdigest()}" if stated else None,
         "download_count": 0,
         "created_at": TIME,
         "updated_at": TIME,

@@ -66,10 +66,12 @@ class Commit:
 
 @dataclass
 class SimulatedRepository:
-    """One repository. ``lag``: seconds until a published release is seen by its tag.
+    """One repository.
 
-    ``race``: seconds between reading a branch and moving it, for conflicts. ``immutable`` makes
-    releases immutable when they are published.
+    ``lag``: seconds until a published release is seen by its tag. ``race``: seconds between reading
+    a branch and moving it, for conflicts. ``immutable`` makes releases immutable when they are
+    published. ``digests``: whether those of files are stated, which older servers don't.
+    ``streams``: files come from the API itself, not by a redirect; GitHub does either.
     """
 
     full_name: str
@@ -77,6 +79,8 @@ class SimulatedRepository:
     archived: bool = False
     empty: bool = False
     immutable: bool = False
+    streams: bool = False
+    digests: bool = True
     lag: float = 0.0
     race: float = 0.0
     listing_limit: int = 1000
@@ -206,7 +210,7 @@ class SimulatedRepository:
 
     def add_tree(self, entries: list[dict[str, Any]]) -> str:
         """Make a tree of files given by their text."""
-        self._require_history()
+        self.require_history()
         files = {entry["path"]: entry["content"].encode() for entry in entries}
         sha = hashlib.sha1(repr(sorted(files.items())).encode()).hexdigest()
         self.trees[sha] = files
@@ -214,7 +218,7 @@ class SimulatedRepository:
 
     def commit_tree(self, wanted: dict[str, Any]) -> str:
         """Make a commit of a tree that was made."""
-        self._require_history()
+        self.require_history()
         if wanted["tree"] not in self.trees:
             raise Refused(422, "Tree SHA does not exist")
         parents = tuple(wanted.get("parents", ()))
@@ -231,10 +235,6 @@ class SimulatedRepository:
             if sha not in self.commits:
                 raise Refused(422, "Object does not exist")
             self.refs[ref] = sha
-
-    def blob(self) -> None:
-        """Take a file that no tree holds."""
-        self._require_history()
 
     def files(self, branch: str) -> dict[str, bytes]:
         """Return all files of a branch."""
@@ -263,7 +263,8 @@ class SimulatedRepository:
             self.refs[ref] = self.add_commit(files, (head,), wanted["message"])
             return self.refs[ref], old is None
 
-    def _require_history(self) -> None:
+    def require_history(self) -> None:
+        """Refuse what needs a commit, as long as there is none."""
         if self.empty:
             raise Refused(409, "Git Repository is empty.")
 

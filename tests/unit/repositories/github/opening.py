@@ -11,7 +11,7 @@ from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.github.api import Api
 from ign_deploy.repositories.github.place import find_place
 from ign_deploy.repositories.github.store import GitHubStore
-from tests.support.github.server import WRITER, Simulator
+from tests.support.github.simulator import WRITER, Simulator
 
 QUICK = Patience(grace=0.2, poll=0.02)
 

@@ -8,7 +8,8 @@ import pytest
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories.stores import MAX_DOCUMENT_SIZE
-from tests.support.github.server import Fault, Simulator, github_simulator
+from tests.support.github.server import github_simulator
+from tests.support.github.simulator import Fault, Simulator
 from tests.support.github.state import blob_sha
 from tests.unit.repositories.github.opening import store_of
 

@@ -11,7 +11,8 @@ from ign_deploy.errors import RepositoryError, VersionConflict
 from ign_deploy.repositories import Outcome
 from ign_deploy.repositories.github import drafts
 from ign_deploy.repositories.stores import Claim, Key
-from tests.support.github.server import JOB, Fault, Simulator, github_simulator
+from tests.support.github.server import github_simulator
+from tests.support.github.simulator import JOB, Fault, Simulator
 from tests.support.github.state import SimulatedRelease
 from tests.support.releases import release_of
 from tests.unit.repositories.github.opening import Lines, content_of, opened, store_of
@@ -205,6 +206,24 @@ def test_an_immutable_release_that_doesn_t_say_so_is_noticed_when_files_are_dele
         repository.upkeep.discard(release)
 
 
+def test_rules_that_protect_the_tags_are_explained(simulator: Simulator, tmp_path: Path) -> None:
+    errors = [{"resource": "Release", "code": "custom", "field": "pre_receive",
+               "message": "Repository rule violations found\n\nCannot create ref"}]  # fmt: skip
+    document = {"message": "Validation Failed", "errors": errors}
+    simulator.faults = [Fault("PATCH", status=422, document=document)]
+    release, files = release_of(tmp_path)
+    with pytest.raises(RepositoryError, match="Cannot create ref") as refusal:
+        opened(simulator).publish(release, files=files)
+    assert "modl/**" in refusal.value.hint
+
+
+def test_a_server_that_states_no_digests_is_compared_by_size(tmp_path: Path) -> None:
+    with github_simulator(digests=False) as simulator:
+        release, files = release_of(tmp_path, content=b"one")
+        opened(simulator).publish(release, files=files)
+        assert content_of(opened(simulator), release.id, "1.0.0") == b"one"
+
+
 def test_the_draft_of_a_file_that_changed_is_deleted(simulator: Simulator, tmp_path: Path) -> None:
     release, files = release_of(tmp_path, content=b"one")
     next(iter(files.values())).write_bytes(b"two")
@@ -233,6 +252,21 @@ def test_the_draft_of_a_version_that_another_run_published_is_deleted(
     assert stopped.read_record(key) == other.to_json()
     with pytest.raises(VersionConflict):
         opened(simulator).publish(late, files=late_files)
+
+
+def test_a_draft_is_deleted_when_the_version_is_seen_to_be_published(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    late, files = release_of(tmp_path, content=b"same", notes="late")
+    key = Key(late.id, late.version)
+    store = store_of(simulator)
+    store.put_files(key, late, files=files, progress=lambda _: None)
+    other, files = release_of(tmp_path, content=b"same", notes="first")
+    opened(simulator).publish(other, files=files)
+    assert store.read_record(key) == other.to_json()
+    assert [made.draft for made in releases(simulator)] == [False]
+    store.put_record(key, Claim("h" * 32, 0), late.to_json())  # nothing is left to be published
+    assert store.read_record(key) == other.to_json()
 
 
 def test_a_draft_that_somebody_deleted_is_no_success(simulator: Simulator, tmp_path: Path) -> None:

@@ -8,14 +8,8 @@ import pytest
 from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError
 from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
-from tests.support.github.server import (
-    JOB,
-    JOB_READER,
-    READER,
-    WRITER,
-    Fault,
-    github_simulator,
-)
+from tests.support.github.server import github_simulator
+from tests.support.github.simulator import JOB, JOB_READER, READER, WRITER, Fault
 from tests.support.releases import release_of
 from tests.unit.repositories.github.opening import content_of, opened
 
@@ -103,7 +97,6 @@ def test_a_repository_that_isn_t_there_is_said_to_be_missing() -> None:
             other.check()
         with pytest.raises(RepositoryError, match="or the token may not read it"):
             other.fetch("com.acme.thing", version="1.0.0")
-        simulator.violations.clear()  # another repository isn't described wrongly
 
 
 def test_the_job_s_own_token_is_used_for_the_job_s_own_server() -> None:
@@ -128,6 +121,7 @@ def test_why_a_repository_can_t_be_written_is_said(
         found = repository.check()
         assert not found.writable
         assert words in found.obstacle
+        assert repository.catalogue() == ()
         release, files = release_of(tmp_path)
         with pytest.raises(RepositoryError):
             repository.publish(release, files=files)
