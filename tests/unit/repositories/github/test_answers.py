@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -40,10 +41,8 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 
 @given(VALUES, st.sampled_from(ALL))
 def test_any_answer_is_read_or_refused(value: Any, kind: TypeAdapter[Any]) -> None:
-    try:
+    with suppress(RepositoryError):
         parse(kind, json.dumps(value).encode(), place="something")
-    except RepositoryError as problem:
-        assert "can't be read" in problem.message
 
 
 @given(st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()))
