@@ -173,8 +173,15 @@ def _open_directory(url: str, _: Access, reporter: Reporter) -> Repository:
     return DirectoryRepository(_local_path(url), reporter=reporter)
 
 
+def _open_github(url: str, access: Access, reporter: Reporter) -> Repository:
+    from ign_deploy.repositories.github import open_github
+
+    return open_github(url, access, reporter)
+
+
 BACKENDS: Mapping[str, Opener] = {
     "file": _open_directory,
+    "github": _open_github,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

@@ -65,6 +65,7 @@ def publish(
 
 
 def requests_of_a_publication(store: Opened, folder: Path) -> int:
+    publish(store, folder, version="0.8.0")  # the first into an empty store may cost more
     with count_requests() as steps:
         publish(store, folder, version="0.9.0")
     return steps.count
@@ -91,7 +92,7 @@ def test_a_fault_at_any_request_is_survived(
         publish(proxied, tmp_path, version=version, content=content)
         assert content_of(http_store.open(), ID, version) == content
     found = http_store.open().upkeep.reindex()
-    assert (found.modules, found.versions) == (1, last + 1)
+    assert (found.modules, found.versions) == (1, last + 2)
 
 
 @pytest.mark.parametrize("after", [0, timedelta(seconds=1)], ids=["in seconds", "as a date"])
@@ -212,4 +213,4 @@ def test_killed_at_any_request_it_shows_all_or_nothing_and_converges(
         publish(http_store, tmp_path, version=version, content=content)
         assert content_of(http_store.open(), ID, version) == content
     assert 0 < seen_unpublished < len(points)
-    assert http_store.open().upkeep.reindex().versions == len(points) + 1
+    assert http_store.open().upkeep.reindex().versions == len(points) + 2
