@@ -173,8 +173,15 @@ def _open_directory(url: str, _: Access, reporter: Reporter) -> Repository:
     return DirectoryRepository(_local_path(url), reporter=reporter)
 
 
+def _open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
+    from ign_deploy.repositories.gitlab import open_gitlab
+
+    return open_gitlab(url, access, reporter)
+
+
 BACKENDS: Mapping[str, Opener] = {
     "file": _open_directory,
+    "gitlab": _open_gitlab,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
