@@ -51,6 +51,6 @@ def gitlab_store(folder: Path, *, role: int | None = None, **options: Any) -> It
     assert folder.is_dir()
     with gitlab(switches=Switches(**options)) as server:
         project = server.add_project(PROJECT)
-        fields = {} if role is None else {"roles": {PROJECT: role}}
+        fields: dict[str, Any] = {} if role is None else {"roles": {PROJECT: role}}
         token = server.add_token(TOKEN, **fields)
         yield Opened(f"gitlab://{server.host}/{PROJECT}", token, server, project)

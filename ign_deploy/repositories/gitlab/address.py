@@ -67,8 +67,9 @@ def _api_of_this_job(env: Mapping[str, str], *, host: str, port: int | None) -> 
     url = env.get("CI_API_V4_URL", "").strip().rstrip("/")
     try:
         parts = urlsplit(url)
-        same = parts.hostname == host and (port is None or parts.port == port)
+        name, own_port = parts.hostname, parts.port
     except ValueError:
         return None
+    same = name == host and port in {None, own_port}
     plain = parts.scheme in {"http", "https"} and not parts.query and "@" not in parts.netloc
     return url if same and plain and parts.path.endswith(_API) and url.isprintable() else None

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories.gitlab import gitlab_store as open_store
+from ign_deploy.repositories.gitlab.naming import DOCUMENTS
+from ign_deploy.repositories.gitlab.store import GitLabStore
+from tests.contract.stores_gitlab import Opened, gitlab_store
+from tests.support.gitlab_packages import DEVELOPER, Fault
+
+MARKS = "ledger/marks/com.acme.thing"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    with gitlab_store(tmp_path) as store:
+        yield store
+
+
+class Told(SilentReporter):
+    def __init__(self) -> None:
+        self.infos: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.infos.append(message)
+
+
+def documents(opened: Opened, reporter: SilentReporter | None = None) -> GitLabStore:
+    return open_store(opened.url, opened.access(), reporter or SilentReporter())
+
+
+def content(store: GitLabStore, path: str) -> bytes | None:
+    document = store.read(path)
+    return None if document is None else document.data
+
+
+def test_a_document_is_read_back(opened: Opened) -> None:
+    store = documents(opened)
+    assert content(store, "index.json") is None
+    assert store.write("index.json", b"one", replaces=None)
+    assert store.write("modules/com.acme.thing/index.json", b"two", replaces=None)
+    assert content(store, "index.json") == b"one"
+    assert content(store, "modules/com.acme.thing/index.json") == b"two"
+
+
+def test_the_newest_copy_counts_and_older_ones_go(opened: Opened) -> None:
+    store = documents(opened)
+    for data in (b"one", b"two", b"three"):
+        store.write("index.json", data, replaces=store.read("index.json"))
+    assert content(store, "index.json") == b"three"
+    assert opened.snapshot() == {(DOCUMENTS, "root", "index.json"): [b"three"]}
+
+
+def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> None:
+    with gitlab_store(tmp_path, role=DEVELOPER) as opened:
+        told = Told()
+        store = documents(opened, told)
+        for data in (b"one", b"two", b"three"):
+            store.write("index.json", data, replaces=None)
+        assert content(store, "index.json") == b"three"
+        assert len(opened.snapshot()[DOCUMENTS, "root", "index.json"]) == 3
+        assert len(told.infos) == 1
+        assert len(opened.server.asked("DELETE")) == 1
+
+
+def test_names_are_those_directly_in_the_folder(opened: Opened) -> None:
+    store = documents(opened)
+    assert store.names(MARKS) == []
+    store.add(f"{MARKS}/a.json", b"1")
+    store.add(f"{MARKS}/b ü.json", b"2")
+    store.add(f"{MARKS}2/c.json", b"3")
+    store.add(f"{MARKS}/below/d.json", b"4")
+    opened.server.registry.upload(
+        opened.project, (DOCUMENTS, "ledger+2Fmarks+2Fcom.acme.thing"), "+zz", b"foreign"
+    )
+    assert store.names(MARKS) == ["a.json", "b ü.json"]
+    assert content(store, f"{MARKS}/b ü.json") == b"2"
+
+
+def test_a_mark_whose_acknowledgement_got_lost_is_there_once(opened: Opened) -> None:
+    store = documents(opened)
+    opened.server.faults.append(Fault("PUT", r"a\.json", lost=True))
+    store.add(f"{MARKS}/a.json", b"1")
+    assert list(opened.snapshot().values()) == [[b"1"]]
+
+
+def test_where_duplicates_are_refused_the_same_mark_again_is_no_error(opened: Opened) -> None:
+    opened.project.duplicates = False
+    store = documents(opened)
+    store.add(f"{MARKS}/a.json", b"1")
+    store.add(f"{MARKS}/a.json", b"1")
+    with pytest.raises(RepositoryError, match="Duplicate package"):
+        store.add(f"{MARKS}/a.json", b"2")
+
+
+def test_where_duplicates_are_refused_a_document_is_replaced(opened: Opened) -> None:
+    opened.project.duplicates = False
+    store = documents(opened)
+    store.write("index.json", b"one", replaces=None)
+    store.write("index.json", b"two", replaces=None)
+    assert opened.snapshot() == {(DOCUMENTS, "root", "index.json"): [b"two"]}
+
+
+def test_the_stores_time_is_that_of_its_last_answer(tmp_path: Path) -> None:
+    then = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    with gitlab_store(tmp_path, date=then.timestamp()) as opened:
+        store = documents(opened)
+        assert store.now() != then
+        store.read("index.json")
+        assert store.now() == then
+        opened.server.switches.date = then.timestamp() + 60
+        store.add("ledger/a.json", b"1")
+        assert store.now() == then + timedelta(seconds=60)
