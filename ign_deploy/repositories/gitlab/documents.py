@@ -59,8 +59,8 @@ class GitLabDocuments:
     def names(self, folder: str) -> list[str]:
         """See ``Documents.names``."""
         files = self._packages.files(Place(DOCUMENTS, document_version(folder)))
-        found = {decode(file.file_name) for file in files}
-        return sorted(name for name in found if name is not None and "/" not in name)
+        found = {decode(file.file_name) or "" for file in files}
+        return sorted(name for name in found if _is_name(name))
 
     def _settle(self, path: str, data: bytes) -> Callable[[], bool]:
         """Return what tells whether an upload arrived whose acknowledgement got lost."""
@@ -99,6 +99,11 @@ class GitLabDocuments:
         if is_duplicate(sent.status, sent.body):
             return RepositoryError(problem.message, hint=_DUPLICATES)
         return problem
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a foreign text is a plain name: it may become a file's elsewhere."""
+    return text.isprintable() and text not in {"", ".", ".."} and "/" not in text
 
 
 def _located(path: str) -> tuple[Place, str]:

@@ -80,7 +80,10 @@ def _wrong_token(kind: TokenKind) -> str:
     if kind is TokenKind.NONE:
         return _TOKENS
     if kind is TokenKind.JOB:
-        return "use the job's token only while the job runs; it ends with it."
+        return (
+            "use the token while its job runs: it ends with it; before GitLab 15.3 no job's token "
+            "can list packages."
+        )
     if kind is TokenKind.DEPLOY:
         return f"the token is wrong or expired, or can't list packages: {_TOKENS}"
     return "the token is wrong, expired or revoked: make a new one and set REPOSITORY_API_TOKEN."

@@ -88,7 +88,7 @@ class GitLabVersions:
                 hint="restore the file from a backup: what is published must stay.",
             )
         # With other bytes than the record's the newest is as good as any: it will be refused.
-        wanted = next((each for each in _named(files, file.name) if _is(each, file)), newest)
+        wanted = next((each for each in reversed(files) if _matches(each, file)), newest)
         title = f"downloading {file.name}"
         if is_served_by_name(wanted, files):
             path = file_path(*place, file.name)
@@ -164,7 +164,7 @@ class GitLabVersions:
             return  # another run was faster: its files aren't to be hidden by ours
         for file in release.files:
             newest = newest_named(there, file.name)
-            if newest is not None and _is(newest, file):
+            if newest is not None and _matches(newest, file):
                 progress(file.size)
             else:
                 self._put_file(place, file, source=files[file.name], progress=progress)
@@ -187,7 +187,7 @@ class GitLabVersions:
     ) -> None:
         def arrived() -> bool:
             newest = newest_named(self._packages.files(place), file.name)
-            return newest is not None and _is(newest, file)
+            return newest is not None and _matches(newest, file)
 
         def send() -> Sent:
             return self._packages.api.upload_file(
@@ -208,7 +208,7 @@ class GitLabVersions:
         if not sent.accepted:
             raise self._packages.refused(sent, place, file.name)
         stored = uploaded(sent, title=f"uploading {file.name}")
-        if stored is not None and not _is(stored, file):
+        if stored is not None and not _matches(stored, file):
             raise RepositoryError(
                 f"GitLab stored {file.name} as {stored.size} bytes with SHA-256 "
                 f"{stored.file_sha256}, expected {file.size} bytes with {file.sha256}",
@@ -264,5 +264,7 @@ def _named(files: Sequence[PackageFile], name: str) -> list[PackageFile]:
     return [file for file in files if file.file_name == name]
 
 
-def _is(file: PackageFile, expected: ReleaseFile) -> bool:
-    return (file.size, file.file_sha256) == (expected.size, expected.sha256)
+def _matches(file: PackageFile, expected: ReleaseFile) -> bool:
+    """Tell whether it is the file that the record lists, by name, size and digest."""
+    found = (file.file_name, file.size, file.file_sha256)
+    return found == (expected.name, expected.size, expected.sha256)

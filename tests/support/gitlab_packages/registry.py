@@ -8,6 +8,7 @@ unique index on project, name and version makes others wait meanwhile (or fail, 
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,8 @@ class Switches:
 
     ``commit_delay`` gives the seconds between insert and commit, per upload. ``unique_index``
     False makes two packages when two writers come at once. ``list_lag`` is how long lists are
-    behind, in seconds. ``date`` is its clock (Unix time). ``download_by_number`` came with 18.4, ``version_filter`` with 16.6.
+    behind, in seconds. ``date`` is its clock (Unix time). ``download_by_number`` came with 18.4,
+    ``version_filter`` with 16.6.
     """
 
     commit_delay: Callable[[], float] = lambda: 0.0
@@ -39,7 +41,10 @@ class Switches:
 
 @dataclass
 class Project:
-    """A project; ``job_allowlist`` are the paths whose jobs may come in."""
+    """A project; ``job_allowlist`` are the paths whose jobs may come in.
+
+    ``duplicate_exceptions`` and ``protected`` are expressions for names of packages.
+    """
 
     path: str
     number: int
@@ -197,9 +202,9 @@ class Registry:
 
     def _insert(self, project: Project, package: Package, name: str, data: bytes) -> File:
         with self._lock:
-            if not project.duplicates and any(
-                each.name == name and not each.deleted for each in package.files
-            ):
+            there = any(each.name == name and not each.deleted for each in package.files)
+            allowed = project.duplicates or re.fullmatch(project.duplicate_exceptions, package.name)
+            if there and not allowed:
                 raise DuplicateFile
             file = File(next(self._numbers), package.id, name, data)
             package.files.append(file)

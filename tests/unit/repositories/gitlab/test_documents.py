@@ -76,9 +76,9 @@ def test_names_are_those_directly_in_the_folder(opened: Opened) -> None:
     store.add(f"{MARKS}/b ü.json", b"2")
     store.add(f"{MARKS}2/c.json", b"3")
     store.add(f"{MARKS}/below/d.json", b"4")
-    opened.server.registry.upload(
-        opened.project, (DOCUMENTS, "ledger+2Fmarks+2Fcom.acme.thing"), "+zz", b"foreign"
-    )
+    for foreign in ("+zz", "+2E+2E", "+2E", "a+2Fb", "a+0Ab"):
+        place = (DOCUMENTS, "ledger+2Fmarks+2Fcom.acme.thing")
+        opened.server.registry.upload(opened.project, place, foreign, b"foreign")
     assert store.names(MARKS) == ["a.json", "b ü.json"]
     assert content(store, f"{MARKS}/b ü.json") == b"2"
 
@@ -105,6 +105,16 @@ def test_where_duplicates_are_refused_a_document_is_replaced(opened: Opened) -> 
     store.write("index.json", b"one", replaces=None)
     store.write("index.json", b"two", replaces=None)
     assert opened.snapshot() == {(DOCUMENTS, "root", "index.json"): [b"two"]}
+
+
+def test_an_exception_for_the_documents_is_enough_for_developers(tmp_path: Path) -> None:
+    with gitlab_store(tmp_path, role=DEVELOPER) as opened:
+        opened.project.duplicates = False
+        opened.project.duplicate_exceptions = DOCUMENTS
+        store = documents(opened)
+        store.write("index.json", b"one", replaces=None)
+        store.write("index.json", b"two", replaces=None)
+        assert content(store, "index.json") == b"two"
 
 
 def test_the_stores_time_is_that_of_its_last_answer(tmp_path: Path) -> None:

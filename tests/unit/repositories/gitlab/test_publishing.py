@@ -268,6 +268,33 @@ def test_before_18_4_a_hidden_file_is_told(opened: Opened, tmp_path: Path) -> No
     assert "18.4" in caught.value.hint
 
 
+def test_before_18_4_a_second_copy_of_the_same_bytes_hides_nothing(
+    opened: Opened, tmp_path: Path
+) -> None:
+    publish(opened, tmp_path, b"module")
+    opened.server.switches.download_by_number = False
+    opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"module")
+    assert fetched(opened) == b"module"
+
+
+def test_a_run_that_died_while_uploading_is_followed_by_the_next(
+    opened: Opened, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(advance: int) -> None:
+        raise Killed
+
+    release, files = release_of(tmp_path, content=b"module" * 100_000)
+    with pytest.raises(Killed):
+        repository(opened).publish(release, files=files, progress=die)
+    assert [name for _, _, name in opened.snapshot() if not name.startswith("claim-0-")] == []
+    assert publish(opened, tmp_path, b"module" * 100_000).outcome is Outcome.PUBLISHED
+    assert fetched(opened) == b"module" * 100_000
+    assert not [name for _, _, name in opened.snapshot() if name.startswith("claim-")]
+
+
 def test_a_second_package_of_the_name_and_version_is_looked_at_too(
     opened: Opened, tmp_path: Path
 ) -> None:
