@@ -80,7 +80,7 @@ class GitLabApi:
             raise self.refused(answer.status, answer.body, title=title)
         return answer
 
-    def page(
+    def entries(
         self,
         path: str,
         adapter: TypeAdapter[list[Answer]],
@@ -96,11 +96,11 @@ class GitLabApi:
             answer = self.find(path, limit=_MAX_ANSWER, title=title, query=asked)
             if answer is None:
                 return None
-            entries = parse(adapter, answer.body, title=title)
-            found += entries
+            part = parse(adapter, answer.body, title=title)
+            found += part
             following = answer.headers.get("X-Next-Page")
             # A proxy may drop the header: then a full page means that there may be another.
-            more = following.strip() != "" if following is not None else len(entries) == _PAGE
+            more = following.strip() != "" if following is not None else len(part) == _PAGE
             if not more:
                 return found
             number += 1

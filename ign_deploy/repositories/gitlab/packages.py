@@ -49,7 +49,7 @@ class Packages:
         query |= {"package_name": package} if package else {}
         query |= {"package_version": version} if version else {}
         title = "listing the packages"
-        listed = self.api.page("/packages", PACKAGES, title=title, query=query)
+        listed = self.api.entries("/packages", PACKAGES, title=title, query=query)
         if listed is None:
             raise self.api.refused(404, b"", title=title)
         found = [
@@ -120,7 +120,7 @@ class Packages:
     def _files_of(self, number: int, place: Place) -> list[PackageFile] | None:
         title = f"listing the files of {place.text}"
         path = f"/packages/{number}/package_files"
-        return self.api.page(path, PACKAGE_FILES, title=title, query={})
+        return self.api.entries(path, PACKAGE_FILES, title=title, query={})
 
 
 def uploaded(sent: Sent, *, title: str) -> PackageFile | None:

@@ -65,6 +65,11 @@ def reason_of(body: bytes) -> str:
 def _hint(status: int, reason: str, *, caller: Caller) -> str:
     if status == 413 or "too large" in reason:
         return _TOO_LARGE
+    if "duplicate package" in reason:
+        return (
+            "allow duplicates (the group's Settings > Packages and registries > Generic), or let a "
+            "maintainer delete the file that was left behind."
+        )
     if status == 401:
         return _wrong_token(caller.kind)
     if status == 403:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,8 +57,10 @@ def test_a_number_is_given_before_the_file_can_be_seen(server: GitLab) -> None:
     server.switches.commit_delay = lambda: next(delays)
     slow = threading.Thread(target=upload, args=(server, b"slow"))
     slow.start()
+    end = time.monotonic() + 10
     while len(server.registry.packages[0].files) < 2:
-        pass
+        assert time.monotonic() < end
+        time.sleep(0.005)
     fast = upload(server, b"fast").json()
     assert ask(server, "GET", "/packages/generic/p/1.0/f.txt").content == b"fast"
     slow.join()

@@ -4,6 +4,7 @@ import hashlib
 import io
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -179,12 +180,18 @@ def test_a_package_that_was_there_is_claimed_only_after_the_slower_commit(
 
     slow, fast = (threading.Thread(target=run, args=(each,)) for each in claims)
     slow.start()
-    while not opened.server.asked("PUT", "claim-0-aa"):
-        pass
+    wait_for(lambda: bool(opened.server.asked("PUT", "claim-0-aa")))
     fast.start()
     slow.join()
     fast.join()
     assert found == {"aa": True, "bb": False}
+
+
+def wait_for(test: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not test():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def claim_by(holder: str, folder: Path, *, age: timedelta = timedelta(0)) -> Claim:
@@ -398,6 +405,15 @@ def test_where_duplicates_are_refused_a_leftover_file_is_replaced(
     opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left")
     assert publish(opened, tmp_path, b"mine").outcome is Outcome.PUBLISHED
     assert fetched(opened) == b"mine"
+
+
+def test_a_leftover_file_that_only_a_maintainer_can_remove_is_told(tmp_path: Path) -> None:
+    with gitlab_store(tmp_path, role=DEVELOPER) as opened:
+        opened.project.duplicates = False
+        opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left")
+        with pytest.raises(RepositoryError, match="deleting") as caught:
+            publish(opened, tmp_path, b"mine")
+        assert "Maintainer" in caught.value.hint
 
 
 def test_where_duplicates_are_refused_a_developer_is_told_what_to_allow(tmp_path: Path) -> None:
