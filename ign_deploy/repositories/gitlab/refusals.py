@@ -18,6 +18,18 @@ _TOO_LARGE = (
     "raise GitLab's limit for generic packages and that of the proxy before it "
     "(client_max_body_size), or make the module smaller."
 )
+# Words of GitLab's own reason, in lower case.
+_CAUSES = {
+    "too large": _TOO_LARGE,
+    "duplicate package": "allow duplicates (the group's Settings > Packages and registries > "
+    "Generic), or let a maintainer delete the file that was left behind.",
+    "insufficient_scope": "give the token the scope api: read_api can't publish.",
+    "package protected": "let this role pass the project's package protection rules, or use a "
+    "higher role.",
+    "deletion protected": "let this role pass the project's package protection rules, or use a "
+    "higher role.",
+    "storage limit": "free storage in the project's namespace, or buy more.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +75,14 @@ def reason_of(body: bytes) -> str:
 
 
 def _hint(status: int, reason: str, *, caller: Caller) -> str:
-    if status == 413 or "too large" in reason:
-        return _TOO_LARGE
-    if "duplicate package" in reason:
-        return (
-            "allow duplicates (the group's Settings > Packages and registries > Generic), or let a "
-            "maintainer delete the file that was left behind."
-        )
+    if status == 413:
+        reason = "too large"
+    if known := next((hint for words, hint in _CAUSES.items() if words in reason), ""):
+        return known
     if status == 401:
         return _wrong_token(caller.kind)
     if status == 403:
-        return _forbidden(reason, caller=caller)
+        return _forbidden(caller)
     if status == 404:
         return _not_found(caller)
     if status == 405:
@@ -94,13 +103,7 @@ def _wrong_token(kind: TokenKind) -> str:
     return "the token is wrong, expired or revoked: make a new one and set REPOSITORY_API_TOKEN."
 
 
-def _forbidden(reason: str, *, caller: Caller) -> str:
-    if "insufficient_scope" in reason or "insufficient scope" in reason:
-        return "give the token the scope api: read_api can't publish."
-    if "protected" in reason:
-        return "let this role pass the project's package protection rules, or use a higher role."
-    if "storage" in reason:
-        return "free storage in the project's namespace, or buy more."
+def _forbidden(caller: Caller) -> str:
     if caller.kind is TokenKind.JOB:
         return (
             f"{_allowlist(caller)}; who started the job needs the role Developer there (to delete: "
