@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.contract.opened import Opened
+from tests.contract.stores_gitlab import gitlab_store
 
 Open = Callable[[Path], AbstractContextManager[Opened]]
 
@@ -35,4 +36,5 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(("file",), folder_store, is_http=False),
+    "gitlab": Kind(("gitlab",), gitlab_store),
 }

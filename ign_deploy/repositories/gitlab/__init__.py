@@ -39,4 +39,4 @@ def gitlab_store(url: str, access: Access, reporter: Reporter) -> GitLabStore:
     own = access.env.get("CI_PROJECT_PATH", "")
     caller = Caller(project, credentials.kind, own if own.isprintable() else "")
     api = GitLabApi(session, caller, reporter=reporter)
-    return GitLabStore(api, reporter=reporter, sleep=access.patience.sleep)
+    return GitLabStore(api, reporter=reporter, patience=access.patience)

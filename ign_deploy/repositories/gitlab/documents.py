@@ -32,7 +32,7 @@ class GitLabDocuments:
         data = self._packages.read_newest(place, name, limit=MAX_DOCUMENT_SIZE)
         return None if data is None else Document(data)
 
-    def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:  # noqa: ARG002
+    def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``Documents.write``; GitLab can't compare, so it is always written."""
         place, name = _located(path)
         settle = self._settle(path, data)
@@ -43,7 +43,7 @@ class GitLabDocuments:
         if not sent.accepted:
             raise self._refused(sent, path)
         written = uploaded(sent, title=f"uploading {path}")
-        if written is not None:
+        if written is not None and replaces is not None:
             self._remove_older(place, name, than=written.id)
         return True
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import Capabilities
+from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.gitlab.answers import (
     DEVELOPER,
     MAINTAINER,
@@ -19,7 +19,7 @@ from ign_deploy.repositories.gitlab.api import GitLabApi
 from ign_deploy.repositories.gitlab.credentials import TokenKind
 from ign_deploy.repositories.gitlab.documents import GitLabDocuments
 from ign_deploy.repositories.gitlab.packages import Packages, Place
-from ign_deploy.repositories.gitlab.versions import SETTLE, GitLabVersions
+from ign_deploy.repositories.gitlab.versions import GitLabVersions
 from ign_deploy.repositories.stores import Key
 
 _MAX_PROJECT = 4 << 20
@@ -41,11 +41,10 @@ class GitLabStore(GitLabVersions, GitLabDocuments):
         api: GitLabApi,
         *,
         reporter: Reporter,
-        sleep: Callable[[float], None],
-        settle: float = SETTLE,
+        patience: Patience,
     ) -> None:
         packages = Packages(api)
-        GitLabVersions.__init__(self, packages, reporter=reporter, settle=settle, sleep=sleep)
+        GitLabVersions.__init__(self, packages, reporter=reporter, patience=patience)
         GitLabDocuments.__init__(self, packages, reporter=reporter)
         self._api = api
 

@@ -14,6 +14,7 @@ from typing import BinaryIO
 from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
 from ign_deploy.net.upload import Sent
 from ign_deploy.report import Progress, Reporter
+from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, claim_bytes, parse_claim
 from ign_deploy.repositories.gitlab.answers import PackageFile
 from ign_deploy.repositories.gitlab.naming import claim_generation, claim_name, file_path
@@ -51,13 +52,12 @@ class GitLabVersions:
         packages: Packages,
         *,
         reporter: Reporter,
-        settle: float,
-        sleep: Callable[[float], None],
+        patience: Patience,
     ) -> None:
         self._packages = packages
         self._reporter = reporter
-        self._settle_time = settle
-        self._sleep = sleep
+        self._settle_time = min(SETTLE, patience.grace)
+        self._sleep = patience.sleep
 
     # Shelf
 

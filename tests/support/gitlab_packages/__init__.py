@@ -8,15 +8,19 @@ seen, lists that are behind, fuzzy searches, roles that may publish but not dele
 from tests.support.gitlab_packages.registry import Project, Switches
 from tests.support.gitlab_packages.rights import DEVELOPER, MAINTAINER, REPORTER, Token
 from tests.support.gitlab_packages.server import Fault, GitLab, gitlab
+from tests.support.gitlab_packages.world import PROJECT, World, gitlab_world
 
 __all__ = [
     "DEVELOPER",
     "MAINTAINER",
+    "PROJECT",
     "REPORTER",
     "Fault",
     "GitLab",
     "Project",
     "Switches",
     "Token",
+    "World",
     "gitlab",
+    "gitlab_world",
 ]

@@ -13,8 +13,16 @@ from ign_deploy.repositories import Capabilities, open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.gitlab.address import Project, project_at
 from ign_deploy.repositories.gitlab.credentials import TokenKind, credentials_for
-from tests.contract.stores_gitlab import PROJECT, Opened, gitlab_store
-from tests.support.gitlab_packages import DEVELOPER, MAINTAINER, REPORTER, Fault, gitlab
+from tests.support.gitlab_packages import (
+    DEVELOPER,
+    MAINTAINER,
+    PROJECT,
+    REPORTER,
+    Fault,
+    World,
+    gitlab,
+    gitlab_world,
+)
 from tests.support.releases import release_of
 
 JOB = {
@@ -26,16 +34,16 @@ JOB = {
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
-    with gitlab_store(tmp_path) as store:
+def opened(tmp_path: Path) -> Iterator[World]:
+    with gitlab_world() as store:
         yield store
 
 
-def check(opened: Opened, **access: Any) -> Capabilities:
+def check(opened: World, **access: Any) -> Capabilities:
     return open_repository(opened.url, access=opened.access(**access)).check()
 
 
-def refusal(opened: Opened, **access: Any) -> RepositoryError:
+def refusal(opened: World, **access: Any) -> RepositoryError:
     with pytest.raises(RepositoryError) as caught:
         check(opened, **access)
     secret = access.get("token", opened.token)
@@ -43,7 +51,7 @@ def refusal(opened: Opened, **access: Any) -> RepositoryError:
     return caught.value
 
 
-def job_of(opened: Opened, **fields: Any) -> dict[str, Any]:
+def job_of(opened: World, **fields: Any) -> dict[str, Any]:
     """Return access as a CI job of the project acme/app has it."""
     secret = opened.server.add_token("glcbt-64_job", "job", project="acme/app", **fields)
     env = {
@@ -176,7 +184,7 @@ def test_a_token_is_not_shown() -> None:
 # Rights
 
 
-def test_one_request_tells_whether_publishing_works(opened: Opened) -> None:
+def test_one_request_tells_whether_publishing_works(opened: World) -> None:
     found = check(opened)
     assert found == Capabilities(
         location=f"http://{opened.server.host}/{PROJECT}/-/packages",
@@ -195,52 +203,52 @@ def test_one_request_tells_whether_publishing_works(opened: Opened) -> None:
     [(REPORTER, False, "Developer"), (DEVELOPER, True, "maintainers delete")],
 )
 def test_what_a_role_may_do(tmp_path: Path, role: int, writable: bool, told: str) -> None:
-    with gitlab_store(tmp_path, role=role) as opened:
+    with gitlab_world(role=role) as opened:
         found = check(opened)
         assert found.writable is writable
         assert told in f"{found.obstacle} {found.remarks}"
 
 
-def test_an_administrator_without_a_role_may_publish(opened: Opened, tmp_path: Path) -> None:
+def test_an_administrator_without_a_role_may_publish(opened: World, tmp_path: Path) -> None:
     opened.server.tokens[opened.token].admin = True
     found = check(opened)
     assert found.writable
     assert "no role" in found.remarks[0]
 
 
-def test_a_registry_that_is_off_is_told(opened: Opened) -> None:
+def test_a_registry_that_is_off_is_told(opened: World) -> None:
     opened.project.registry = False
     found = check(opened)
     assert not found.writable
     assert "switched off" in found.obstacle
 
 
-def test_without_a_token_a_public_project_is_readable(opened: Opened) -> None:
+def test_without_a_token_a_public_project_is_readable(opened: World) -> None:
     opened.project.public = True
     found = check(opened, token="")
     assert (found.writable, found.obstacle) == (False, "no token is set")
 
 
-def test_without_a_token_a_private_project_is_hidden(opened: Opened) -> None:
+def test_without_a_token_a_private_project_is_hidden(opened: World) -> None:
     problem = refusal(opened, token="")
     assert "404" in problem.message
     assert "REPOSITORY_API_TOKEN" in problem.hint
 
 
-def test_a_wrong_token_is_told(opened: Opened) -> None:
+def test_a_wrong_token_is_told(opened: World) -> None:
     problem = refusal(opened, token="glpat-wrong")
     assert "401" in problem.message
     assert "expired" in problem.hint
 
 
-def test_an_unknown_project_is_told(opened: Opened) -> None:
+def test_an_unknown_project_is_told(opened: World) -> None:
     url = opened.url.replace("plant-7", "plant-8")
     with pytest.raises(RepositoryError, match="Project Not Found") as caught:
         open_repository(url, access=opened.access()).check()
     assert "check the path" in caught.value.hint
 
 
-def test_a_deploy_token_is_told_to_be_too_little(opened: Opened) -> None:
+def test_a_deploy_token_is_told_to_be_too_little(opened: World) -> None:
     scopes = frozenset({"write_package_registry"})
     roles = {PROJECT: DEVELOPER}
     secret = opened.server.add_token("gldt-x", "deploy", scopes=scopes, roles=roles)
@@ -248,7 +256,7 @@ def test_a_deploy_token_is_told_to_be_too_little(opened: Opened) -> None:
     assert "deploy token can't list packages" in problem.hint
 
 
-def test_a_job_of_another_project_needs_the_allowlist(opened: Opened) -> None:
+def test_a_job_of_another_project_needs_the_allowlist(opened: World) -> None:
     access = job_of(opened)
     problem = refusal(opened, **access)
     assert f"add acme/app to the job token allowlist of {PROJECT}" in problem.hint
@@ -257,7 +265,7 @@ def test_a_job_of_another_project_needs_the_allowlist(opened: Opened) -> None:
     assert f"add acme/app to the job token allowlist of {PROJECT}" in problem.hint
 
 
-def test_a_job_on_the_allowlist_publishes(opened: Opened, tmp_path: Path) -> None:
+def test_a_job_on_the_allowlist_publishes(opened: World, tmp_path: Path) -> None:
     opened.project.job_allowlist.add("acme/app")
     access = opened.access(**job_of(opened))
     repository = open_repository("gitlab://127.0.0.1/" + PROJECT, access=access)
@@ -281,7 +289,7 @@ def test_a_gitlab_below_a_path_is_reached_in_its_jobs(tmp_path: Path) -> None:
 # Refusals while publishing
 
 
-def publishing_refused(opened: Opened, folder: Path, **access: Any) -> RepositoryError:
+def publishing_refused(opened: World, folder: Path, **access: Any) -> RepositoryError:
     release, files = release_of(folder)
     with pytest.raises(RepositoryError) as caught:
         open_repository(opened.url, access=opened.access(**access)).publish(release, files=files)
@@ -289,7 +297,7 @@ def publishing_refused(opened: Opened, folder: Path, **access: Any) -> Repositor
     return caught.value
 
 
-def test_a_scope_that_only_reads_is_told(opened: Opened, tmp_path: Path) -> None:
+def test_a_scope_that_only_reads_is_told(opened: World, tmp_path: Path) -> None:
     opened.server.tokens[opened.token].scopes = frozenset({"read_api"})
     assert check(opened).writable  # the scope shows only at the claim, before any upload
     problem = publishing_refused(opened, tmp_path)
@@ -297,17 +305,17 @@ def test_a_scope_that_only_reads_is_told(opened: Opened, tmp_path: Path) -> None
     assert not opened.server.asked("PUT", r"\.modl")
 
 
-def test_a_protected_package_is_told(opened: Opened, tmp_path: Path) -> None:
+def test_a_protected_package_is_told(opened: World, tmp_path: Path) -> None:
     opened.project.protected = r"com\.acme\..*"
     assert "protection rules" in publishing_refused(opened, tmp_path).hint
 
 
-def test_a_full_namespace_is_told(opened: Opened, tmp_path: Path) -> None:
+def test_a_full_namespace_is_told(opened: World, tmp_path: Path) -> None:
     opened.project.storage_full = True
     assert "free storage" in publishing_refused(opened, tmp_path).hint
 
 
-def test_a_file_too_large_is_told(opened: Opened, tmp_path: Path) -> None:
+def test_a_file_too_large_is_told(opened: World, tmp_path: Path) -> None:
     too_large = Fault("PUT", r"\.modl", status=413, body=b"<html>413</html>")
     opened.server.faults.append(too_large)
     assert "client_max_body_size" in publishing_refused(opened, tmp_path).hint
@@ -316,14 +324,14 @@ def test_a_file_too_large_is_told(opened: Opened, tmp_path: Path) -> None:
     assert "limit for generic packages" in publishing_refused(opened, tmp_path).hint
 
 
-def test_a_moved_project_is_told(opened: Opened, tmp_path: Path) -> None:
+def test_a_moved_project_is_told(opened: World, tmp_path: Path) -> None:
     opened.server.add_project("acme/new")
     opened.server.tokens[opened.token].roles = {PROJECT: MAINTAINER, "acme/new": MAINTAINER}
     opened.project.moved_to = "acme/new"
     assert "present path" in publishing_refused(opened, tmp_path).hint
 
 
-def test_a_foreign_reason_is_shown_harmless(opened: Opened) -> None:
+def test_a_foreign_reason_is_shown_harmless(opened: World) -> None:
     body = b'{"message": "no \\u001b[31m\\n::set-output", "error": {"a": 1}}'
     opened.server.faults.append(Fault("GET", r"", status=403, body=body))
     problem = refusal(opened)
@@ -342,7 +350,7 @@ def test_a_foreign_reason_is_shown_harmless(opened: Opened) -> None:
         b"\xff\xfe",
     ],
 )
-def test_an_answer_that_is_none_of_gitlabs_is_told(opened: Opened, body: bytes) -> None:
+def test_an_answer_that_is_none_of_gitlabs_is_told(opened: World, body: bytes) -> None:
     opened.server.faults.append(Fault("GET", r"", status=200, body=body))
     problem = refusal(opened)
     assert "isn't what GitLab's API answers" in problem.message

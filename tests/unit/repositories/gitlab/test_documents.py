@@ -11,15 +11,14 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories.gitlab import gitlab_store as open_store
 from ign_deploy.repositories.gitlab.naming import DOCUMENTS
 from ign_deploy.repositories.gitlab.store import GitLabStore
-from tests.contract.stores_gitlab import Opened, gitlab_store
-from tests.support.gitlab_packages import DEVELOPER, Fault
+from tests.support.gitlab_packages import DEVELOPER, Fault, World, gitlab_world
 
 MARKS = "ledger/marks/com.acme.thing"
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
-    with gitlab_store(tmp_path) as store:
+def opened(tmp_path: Path) -> Iterator[World]:
+    with gitlab_world() as store:
         yield store
 
 
@@ -31,7 +30,7 @@ class Told(SilentReporter):
         self.infos.append(message)
 
 
-def documents(opened: Opened, reporter: SilentReporter | None = None) -> GitLabStore:
+def documents(opened: World, reporter: SilentReporter | None = None) -> GitLabStore:
     return open_store(opened.url, opened.access(), reporter or SilentReporter())
 
 
@@ -40,7 +39,7 @@ def content(store: GitLabStore, path: str) -> bytes | None:
     return None if document is None else document.data
 
 
-def test_a_document_is_read_back(opened: Opened) -> None:
+def test_a_document_is_read_back(opened: World) -> None:
     store = documents(opened)
     assert content(store, "index.json") is None
     assert store.write("index.json", b"one", replaces=None)
@@ -49,7 +48,7 @@ def test_a_document_is_read_back(opened: Opened) -> None:
     assert content(store, "modules/com.acme.thing/index.json") == b"two"
 
 
-def test_the_newest_copy_counts_and_older_ones_go(opened: Opened) -> None:
+def test_the_newest_copy_counts_and_older_ones_go(opened: World) -> None:
     store = documents(opened)
     for data in (b"one", b"two", b"three"):
         store.write("index.json", data, replaces=store.read("index.json"))
@@ -58,18 +57,18 @@ def test_the_newest_copy_counts_and_older_ones_go(opened: Opened) -> None:
 
 
 def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> None:
-    with gitlab_store(tmp_path, role=DEVELOPER) as opened:
+    with gitlab_world(role=DEVELOPER) as opened:
         told = Told()
         store = documents(opened, told)
         for data in (b"one", b"two", b"three"):
-            store.write("index.json", data, replaces=None)
+            store.write("index.json", data, replaces=store.read("index.json"))
         assert content(store, "index.json") == b"three"
         assert len(opened.snapshot()[DOCUMENTS, "root", "index.json"]) == 3
         assert len(told.infos) == 1
         assert len(opened.server.asked("DELETE")) == 1
 
 
-def test_names_are_those_directly_in_the_folder(opened: Opened) -> None:
+def test_names_are_those_directly_in_the_folder(opened: World) -> None:
     store = documents(opened)
     assert store.names(MARKS) == []
     store.add(f"{MARKS}/a.json", b"1")
@@ -83,14 +82,14 @@ def test_names_are_those_directly_in_the_folder(opened: Opened) -> None:
     assert content(store, f"{MARKS}/b ü.json") == b"2"
 
 
-def test_a_mark_whose_acknowledgement_got_lost_is_there_once(opened: Opened) -> None:
+def test_a_mark_whose_acknowledgement_got_lost_is_there_once(opened: World) -> None:
     store = documents(opened)
     opened.server.faults.append(Fault("PUT", r"a\.json", lost=True))
     store.add(f"{MARKS}/a.json", b"1")
     assert list(opened.snapshot().values()) == [[b"1"]]
 
 
-def test_where_duplicates_are_refused_the_same_mark_again_is_no_error(opened: Opened) -> None:
+def test_where_duplicates_are_refused_the_same_mark_again_is_no_error(opened: World) -> None:
     opened.project.duplicates = False
     store = documents(opened)
     store.add(f"{MARKS}/a.json", b"1")
@@ -99,7 +98,7 @@ def test_where_duplicates_are_refused_the_same_mark_again_is_no_error(opened: Op
         store.add(f"{MARKS}/a.json", b"2")
 
 
-def test_where_duplicates_are_refused_a_document_is_replaced(opened: Opened) -> None:
+def test_where_duplicates_are_refused_a_document_is_replaced(opened: World) -> None:
     opened.project.duplicates = False
     store = documents(opened)
     store.write("index.json", b"one", replaces=None)
@@ -108,7 +107,7 @@ def test_where_duplicates_are_refused_a_document_is_replaced(opened: Opened) -> 
 
 
 def test_an_exception_for_the_documents_is_enough_for_developers(tmp_path: Path) -> None:
-    with gitlab_store(tmp_path, role=DEVELOPER) as opened:
+    with gitlab_world(role=DEVELOPER) as opened:
         opened.project.duplicates = False
         opened.project.duplicate_exceptions = DOCUMENTS
         store = documents(opened)
@@ -119,7 +118,7 @@ def test_an_exception_for_the_documents_is_enough_for_developers(tmp_path: Path)
 
 def test_the_stores_time_is_that_of_its_last_answer(tmp_path: Path) -> None:
     then = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    with gitlab_store(tmp_path, date=then.timestamp()) as opened:
+    with gitlab_world(date=then.timestamp()) as opened:
         store = documents(opened)
         assert store.now() != then
         store.read("index.json")
