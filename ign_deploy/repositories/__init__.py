@@ -179,9 +179,16 @@ def _open_github(url: str, access: Access, reporter: Reporter) -> Repository:
     return open_github(url, access, reporter)
 
 
+def _open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
+    from ign_deploy.repositories.gitlab import open_gitlab
+
+    return open_gitlab(url, access, reporter)
+
+
 BACKENDS: Mapping[str, Opener] = {
     "file": _open_directory,
     "github": _open_github,
+    "gitlab": _open_gitlab,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

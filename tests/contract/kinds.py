@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.contract.opened import Opened
 from tests.contract.stores_github import github_store
+from tests.contract.stores_gitlab import gitlab_store
 
 Open = Callable[[Path], AbstractContextManager[Opened]]
 
@@ -37,4 +38,5 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "folder": Kind(("file",), folder_store, is_http=False),
     "github": Kind(("github",), github_store),
+    "gitlab": Kind(("gitlab",), gitlab_store),
 }
