@@ -8,7 +8,7 @@ import click
 
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.render import plain
-from ign_deploy.cli.session import Session
+from ign_deploy.cli.session import Session, open_audit
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.pipeline.publishing import actor_of, open_configured_repository
 from ign_deploy.pipeline.upkeep import (
@@ -25,7 +25,7 @@ _VERSIONS = click.argument("versions", nargs=-1, required=True, metavar="ID@VERS
 
 @click.command("yank", short_help="Keep a version from being chosen.")
 @_VERSIONS
-@settings_options("reason", *REPOSITORY, "dry_run")
+@settings_options("reason", *REPOSITORY, "audit_file", "dry_run")
 @common_options
 def yank_command(session: Session, versions: tuple[str, ...]) -> None:
     """Mark versions so that nobody gets them who doesn't ask for them by their number.
@@ -41,7 +41,7 @@ def yank_command(session: Session, versions: tuple[str, ...]) -> None:
 
 @click.command("unyank", short_help="Take a yank back.")
 @_VERSIONS
-@settings_options("reason", *REPOSITORY, "dry_run")
+@settings_options("reason", *REPOSITORY, "audit_file", "dry_run")
 @common_options
 def unyank_command(session: Session, versions: tuple[str, ...]) -> None:
     """Let yanked versions be chosen again."""
@@ -50,7 +50,7 @@ def unyank_command(session: Session, versions: tuple[str, ...]) -> None:
 
 @click.command("remove", short_help="Delete a version for good.")
 @_VERSIONS
-@settings_options("confirm", "reason", *REPOSITORY, "dry_run")
+@settings_options("confirm", "reason", *REPOSITORY, "audit_file", "dry_run")
 @common_options
 def remove_command(session: Session, versions: tuple[str, ...]) -> None:
     """Delete the files of versions; their records stay, so that they can't come back.
@@ -66,7 +66,7 @@ def remove_command(session: Session, versions: tuple[str, ...]) -> None:
 
 @click.command("prune", short_help="Delete old versions that nobody needs.")
 @click.argument("modules", nargs=-1, metavar="[ID…]")
-@settings_options("keep", "reason", *REPOSITORY, "dry_run")
+@settings_options("keep", "reason", *REPOSITORY, "audit_file", "dry_run")
 @common_options
 def prune_command(session: Session, modules: tuple[str, ...]) -> None:
     """Delete all but the --keep newest versions of each module, or of the given ones.
@@ -142,10 +142,25 @@ def _remove(session: Session, named: list[Named], *, default_reason: str = "") -
     _answer(session, [(each, "removed") for each in named])
 
 
+def audit_versions(session: Session, done: list[tuple[Named, str]]) -> None:
+    """Write what was done to each version into the audit trail, if there is one."""
+    teller = open_audit(session)
+    for each, result in done:
+        teller.audit(
+            session.command,
+            result,
+            now=session.now,
+            subject={"module": each.id, "version": each.version},
+            details={"reason": session.settings.reason},
+        )
+
+
 def _answer(session: Session, done: list[tuple[Named, str]]) -> None:
     would = "would be " if session.settings.dry_run else ""
     results = {result for _, result in done}
     overall = results.pop() if len(results) == 1 else "changed"
+    if not session.settings.dry_run:
+        audit_versions(session, [(each, result) for each, result in done if result != "unchanged"])
     document: dict[str, Any] = {
         "result": "dry-run" if session.settings.dry_run else overall,
         "versions": [

@@ -8,7 +8,7 @@ import click
 
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.render import plain
-from ign_deploy.cli.session import Session
+from ign_deploy.cli.session import Session, open_audit
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.identity import load_trust_anchors
 from ign_deploy.pipeline.mirroring import entries_to_mirror
@@ -21,7 +21,9 @@ from ign_deploy.pipeline.verifying import verify_file
 @click.argument("source")
 @click.argument("modules", nargs=-1, metavar="[ID[@VERSION]…]")
 @click.option("--all-versions", is_flag=True, help="Every version, not only the newest.")
-@settings_options(*REPOSITORY, "cache_dir", "source_username", "trust_anchor", "dry_run")
+@settings_options(
+    *REPOSITORY, "cache_dir", "source_username", "trust_anchor", "audit_file", "dry_run"
+)
 @common_options
 def mirror_command(
     session: Session, source: str, modules: tuple[str, ...], *, all_versions: bool
@@ -50,6 +52,14 @@ def mirror_command(
         return verify_file(path, settings=settings, now=session.now, expect_asked=False)
 
     done = mirror(origin, target, entries, verify=verify, reporter=reporter)
+    for each in done:
+        open_audit(session).audit(
+            "mirror",
+            each.outcome.value,
+            now=session.now,
+            subject={"module": each.release.id, "version": each.release.version},
+            sha256=each.release.module_file.sha256,
+        )
     document = {
         "result": "mirrored",
         "versions": [

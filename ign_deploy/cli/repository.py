@@ -9,7 +9,7 @@ import click
 
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.render import certificate_lines, findings_document, plain
-from ign_deploy.cli.session import Session
+from ign_deploy.cli.session import Session, open_audit
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.identity import load_trust_anchors
 from ign_deploy.pipeline.preflight import check_repository
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     "tags",
     "environment",
     "trust_anchor",
+    "audit_file",
     "dry_run",
 )
 @common_options
@@ -68,7 +69,16 @@ def upload_command(session: Session, file: Path) -> None:
         session.answer({"result": "dry-run", "release": release.model_dump(mode="json")}, text)
         return
     publication = upload(module, repository, **facts, reporter=session.reporter)
-    session.answer(_publication_document(publication), _describe_publication(publication))
+    document = _publication_document(publication)
+    open_audit(session).audit(
+        "upload",
+        document["result"],
+        now=session.now,
+        subject={"module": publication.release.id, "version": publication.release.version},
+        sha256=module.sha256,
+        details={"location": publication.location},
+    )
+    session.answer(document, _describe_publication(publication))
 
 
 @click.command("download", short_help="Fetch a module by id or name, verified.")

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
 
 from ign_deploy.ci.host import Host, detect_host
 from ign_deploy.ci.lines import LineWriter
@@ -21,6 +23,9 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.findings import Finding
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
+
+if TYPE_CHECKING:
+    from ign_deploy.pipeline.telling import Teller
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class Session:
     """What the reporter was told before the run failed, so that nobody reads it twice."""
     pages: list[str] = field(default_factory=list)
     """The summaries that were written for the run's page."""
+
+    @property
+    def command(self) -> str:
+        """The command's name."""
+        return click.get_current_context().info_name or ""
 
     @property
     def settings(self) -> Settings:
@@ -79,6 +89,13 @@ class Session:
                 f"the result can't be written to standard output: {cause.strerror or cause}",
                 hint="check where standard output goes; everything else was done.",
             ) from cause
+
+
+def open_audit(session: Session) -> Teller:
+    """Return what writes the audit trail, for commands that tell nobody else."""
+    from ign_deploy.pipeline.telling import Teller
+
+    return Teller(session.settings, session.env, session.reporter, session.masker.hide)
 
 
 def discard(stream: TextIO) -> None:

@@ -121,7 +121,16 @@ def build_of(env: Mapping[str, str], settings: Settings) -> dict[str, str]:
 
 def actor_of(env: Mapping[str, str]) -> str:
     """Return who acts: the person that the CI host names, else the user of this machine."""
-    return _first(env, (*_BUILD["actor"], "LOGNAME", "USER")) or "unknown"
+    return _first(env, (*_BUILD["actor"], "LOGNAME", "USER")) or _system_user()
+
+
+def _system_user() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container, as an unknown user
+        return f"uid {os.getuid()}"
 
 
 def _first(env: Mapping[str, str], variables: tuple[str, ...]) -> str:
