@@ -18,7 +18,6 @@ from ign_deploy.pipeline.ready import packaging_checks, repository_check, signin
 @click.option("--packaging", is_flag=True, help="Check build files, Java, Gradle or Maven.")
 @click.option("--signing", is_flag=True, help="Check key, certificates, passwords and alias.")
 @click.option("--repository", is_flag=True, help="Check that the repository can be written.")
-@click.option("--gateways", is_flag=True, help="Check that the gateways can be changed.")
 @settings_options(
     *SIGNING,
     "version",
@@ -39,13 +38,13 @@ def validate_env_command(
     packaging: bool,
     signing: bool,
     repository: bool,
-    gateways: bool,
 ) -> None:
     """Check that a release could start, and list everything that would stop it.
 
-    PATH is the project (default: the current folder). Without a choice, everything is checked:
-    gateways if there are any, by --gateway or in the config file for --environment.
+    PATH is the project (default: the current folder). Without a choice, everything is checked;
+    --gateway is a choice, too. Without it, it is the gateways of --environment in the config file.
     """
+    gateways = session.resolved.origin("gateway") == "--gateway"
     everything = not (packaging or signing or repository or gateways)
     settings, reporter = session.settings, session.reporter
     checks: list[Check] = []

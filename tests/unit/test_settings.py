@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import pytest
 
@@ -75,8 +76,10 @@ def test_the_name_that_users_know_wins_over_ours(tmp_path: Path) -> None:
 
 def test_every_setting_can_come_from_the_environment_and_an_input(tmp_path: Path) -> None:
     for name, field, _ in Settings.names():
-        kinds = ((bool, "true"), (int, "7"))
-        value = next((text for kind, text in kinds if field.annotation is kind), "modl")
+        kinds = ((bool, "true"), (int, "404"))
+        choices = [each for each in get_args(field.annotation) if isinstance(each, str) and each]
+        usual = choices[-1] if get_origin(field.annotation) is Literal else "modl"
+        value = next((text for kind, text in kinds if field.annotation is kind), usual)
         from_env = resolve(tmp_path, {f"IGN_DEPLOY_{name.upper()}": value})
         assert from_env.origin(name) == f"IGN_DEPLOY_{name.upper()}"
         variable = f"INPUT_{name.replace('_', '-').upper()}"
@@ -284,3 +287,40 @@ def test_an_empty_option_is_not_given(tmp_path: Path) -> None:
         env={"IGN_DEPLOY_VERSION": "1.2.3"}, flags={"version": ""}, folder=tmp_path
     ).resolve()
     assert resolved.settings.version == "1.2.3"
+
+
+GATEWAYS = """
+[[gateways]]
+name = "line 3"
+url = "https://line3.example:8043"
+environment = "production"
+token-variable = "LINE3_TOKEN"
+"""
+
+
+def test_the_config_file_names_gateways_and_their_tokens_are_hidden(tmp_path: Path) -> None:
+    (tmp_path / "ign-deploy.toml").write_text(GATEWAYS, "utf-8")
+    resolved = resolve(tmp_path, {"LINE3_TOKEN": "ci:s3cret"})
+    (gateway,) = resolved.settings.gateways
+    assert (gateway.name, gateway.token_variable) == ("line 3", "LINE3_TOKEN")
+    assert "ci:s3cret" in resolved.secrets()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[[gateways]]\nname = "a"', "url: Field required"),
+        ('[[gateways]]\nname = "a"\nurl = "https://a"\ntoken = "s3cret"', "token"),
+        ('[[gateways]]\nname = ""\nurl = "https://a"', "name"),
+        ('gateways = "https://a"', "the table"),
+        (f"{GATEWAYS}\n{GATEWAYS}", "two gateways called 'line 3'"),
+    ],
+)
+def test_a_table_of_a_gateway_that_cannot_be_used_is_explained(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    (tmp_path / "ign-deploy.toml").write_text(text, "utf-8")
+    with pytest.raises(ConfigurationError) as refusal:
+        resolve(tmp_path, {})
+    assert reason in refusal.value.message
+    assert "s3cret" not in refusal.value.message + refusal.value.hint
