@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
+from ign_deploy.cli.render import plain
 from ign_deploy.cli.session import Session
 from ign_deploy.pipeline.gateways import check_gateways, chosen_entries
 from ign_deploy.pipeline.preflight import Check, run_checks
+from ign_deploy.pipeline.ready import REPOSITORY as REPOSITORY_CHECK
 from ign_deploy.pipeline.ready import packaging_checks, repository_check, signing_check
+
+if TYPE_CHECKING:
+    from ign_deploy.repositories import Capabilities
 
 
 @click.command("validate-env", short_help="Check that a release could start.")
@@ -59,6 +66,24 @@ def validate_env_command(
             Check("gateways", lambda: check_gateways(settings, env=session.env, reporter=reporter))
         )
     with reporter.group("validate-env"):
-        run_checks(checks, reporter=reporter)
+        found = run_checks(checks, reporter=reporter)
     titles = [check.title for check in checks]
-    session.answer({"result": "ready", "checked": titles}, "ready: " + ", ".join(titles))
+    document: dict[str, Any] = {"result": "ready", "checked": titles}
+    lines = ["ready: " + ", ".join(titles)]
+    if (capabilities := found.get(REPOSITORY_CHECK)) is not None:
+        document["repository"] = asdict(capabilities)
+        lines += _describe(capabilities)
+    session.answer(document, "\n".join(lines))
+
+
+def _describe(found: Capabilities) -> list[str]:
+    """Say what the repository's store promises, in words."""
+    promises = (
+        ("a version is published once, whoever else writes", found.create_once),
+        ("an index is never written over another run's", found.compare_and_swap),
+        ("the store states the digest of what it holds", found.server_digest),
+        ("a download can go on where it broke off", found.resume),
+    )
+    lines = [f"repository {plain(found.location)}:"]
+    lines += [f"  {'yes' if holds else 'no ':<3}  {text}" for text, holds in promises]
+    return [*lines, *(f"  {plain(remark)}" for remark in found.remarks)]

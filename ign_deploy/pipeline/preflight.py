@@ -14,7 +14,7 @@ from ign_deploy.module.findings import Finding
 from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:
-    from ign_deploy.repositories import Repository
+    from ign_deploy.repositories import Capabilities, Repository
 
 _MIN_FREE_BYTES = 256 << 20
 
@@ -95,21 +95,21 @@ def check_output_folder(folder: Path, *, needed: int = 0) -> None:
         )
 
 
-def check_repository(repository: Repository, *, reporter: Reporter) -> str:
-    """Return the repository's location; raises RepositoryError unless it is there and writable.
+def check_repository(repository: Repository, *, reporter: Reporter) -> Capabilities:
+    """Return what the repository can do; raises RepositoryError unless it is there and writable.
 
     What its store can't promise is told.
     """
-    capabilities = repository.check()
-    if not capabilities.writable:
+    found = repository.check()
+    if not found.writable:
         raise RepositoryError(
-            f"the repository {capabilities.location} can't be written: {capabilities.obstacle}",
+            f"the repository {found.location} can't be written: {found.obstacle}",
             hint="mend its permissions, or choose another --repository-url.",
         )
-    for remark in capabilities.remarks:
-        tell = reporter.info if capabilities.create_once else reporter.warning
+    for remark in found.remarks:
+        tell = reporter.info if found.create_once else reporter.warning
         tell(f"repository: {remark}")
-    return capabilities.location
+    return found
 
 
 def nearest_existing(path: Path) -> Path:

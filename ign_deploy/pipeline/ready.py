@@ -33,6 +33,7 @@ from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
     from ign_deploy.packaging.project import Project
+    from ign_deploy.repositories import Capabilities
     from ign_deploy.signing.identity import SigningIdentity
 
 # A build needs its outputs, the rewritten module, the signed one and perhaps a bundle.
@@ -141,7 +142,7 @@ def signing_check(settings: Settings, *, reporter: Reporter) -> Check:
 def repository_check(settings: Settings, *, env: Mapping[str, str], reporter: Reporter) -> Check:
     """Return the check that the repository is there and writable."""
 
-    def run() -> str:
+    def run() -> Capabilities:
         # Opened in the check: a URL that can't be used is a problem among the others.
         repository = open_configured_repository(settings, env=env, reporter=reporter)
         return check_repository(repository, reporter=reporter)

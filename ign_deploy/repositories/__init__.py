@@ -28,6 +28,7 @@ class Capabilities:
     indexes are updated without losing updates; ``server_digest``: the store states the digest of
     what it holds; ``resume``: a download can go on where it broke off. ``remarks`` say, in whole
     sentences, what a user has to know about the store, such as why ``create_once`` isn't promised.
+    ``workers`` is how many transfers at once it takes well.
     """
 
     location: str
@@ -38,6 +39,7 @@ class Capabilities:
     server_digest: bool
     resume: bool
     remarks: tuple[str, ...] = ()
+    workers: int = 8
 
 
 class Outcome(StrEnum):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.report import Reporter
+from ign_deploy.module.parallel import map_parallel
+from ign_deploy.report import BufferedReporter, Reporter
 from ign_deploy.repositories import CatalogueEntry, Outcome, Repository
 from ign_deploy.repositories.download import require_agreement
 from ign_deploy.repositories.marks import mark_names, marks_folder
 from ign_deploy.repositories.records import FileRole, Release, ReleaseFile
+
+_MOST_WORKERS = 4
+"""Each verifies a module, which takes processor time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +40,24 @@ def mirror(
     """Copy the versions, each verified as at a download, then the marks of their modules.
 
     The records stay byte for byte what they were. Done again, it copies what is missing. Raises
-    RepositoryError, VersionConflict when the target has other bytes, or VerificationError.
+    RepositoryError, VersionConflict when the target has other bytes, or VerificationError; what is
+    under way then is finished, and nothing new begun.
     """
-    done: list[Mirrored] = []
-    for entry in entries:
-        release = source.fetch(entry.id, version=entry.version)
-        with reporter.group(f"{release.id} {release.version}"):
-            outcome = _copy(source, target, release, verify=verify, reporter=reporter)
-        done.append(Mirrored(release, outcome))
+    speaking = threading.Lock()
+
+    def copy(entry: CatalogueEntry) -> Mirrored:
+        told = BufferedReporter(reporter)
+        try:
+            with told.group(f"{entry.id} {entry.version}"):
+                release = source.fetch(entry.id, version=entry.version)
+                outcome = _copy(source, target, release, verify=verify, reporter=told)
+        finally:
+            with speaking:
+                told.play_back()
+        return Mirrored(release, outcome)
+
+    workers = min(source.check().workers, target.check().workers, _MOST_WORKERS)
+    done = map_parallel(copy, entries, workers=max(1, workers))
     for module_id in sorted({each.release.id for each in done}):
         _copy_marks(source, target, module_id)
     return done

@@ -54,6 +54,7 @@ def find_rights(api: Api) -> Capabilities:
         compare_and_swap=True,
         server_digest=True,
         resume=True,
+        workers=3,  # GitHub slows down who makes many contents at once
     )
 
 

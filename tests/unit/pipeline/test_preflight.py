@@ -99,7 +99,7 @@ def test_the_nearest_folder_is_found(tmp_path: Path) -> None:
 
 def test_a_repository_is_looked_at_without_being_made(tmp_path: Path) -> None:
     repository = open_repository(str(tmp_path / "shelf"))
-    assert check_repository(repository, reporter=SilentReporter()).endswith("shelf")
+    assert check_repository(repository, reporter=SilentReporter()).location.endswith("shelf")
     assert list(tmp_path.iterdir()) == []
 
 
