@@ -21,6 +21,7 @@ from ign_deploy.cli.door import is_action
 from ign_deploy.cli.render import json_text
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.findings import Finding
+from ign_deploy.net.proxy_secrets import proxy_passwords
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
 
@@ -161,7 +162,7 @@ def _session(
     host = detect_host(env, is_terminal=stream.isatty())
     masker = Masker()
     reporter = reporter_for(host, stream, env=env, masker=masker, color=color)
-    for secret in secrets:
+    for secret in (*secrets, *proxy_passwords(env)):
         reporter.mask(secret)
     # "Re-run with debug logging" on GitHub.
     verbose = verbose or env.get("RUNNER_DEBUG") == "1"
