@@ -1,4 +1,4 @@
-"""The passwords in proxies' URLs. Apart from ``proxies``: every command looks, few use a network."""
+"""The passwords in proxies' URLs; apart from ``proxies``, as every command looks for them."""
 
 from __future__ import annotations
 
