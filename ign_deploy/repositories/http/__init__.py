@@ -1,0 +1,25 @@
+"""Modules on a web server, by WebDAV or plain HTTP: ``https://host/folder``."""
+
+from __future__ import annotations
+
+from ign_deploy.report import Reporter
+from ign_deploy.repositories import Repository
+from ign_deploy.repositories.access import Access
+
+
+def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
+    """Return the repository at a URL whose scheme says which kind of server it is.
+
+    Nothing is asked yet; over http to another machine there is a warning. Raises ConfigurationError
+    for a URL that is none, and for credentials that anyone on the way could read.
+    """
+    from ign_deploy.repositories.http.client import Client
+    from ign_deploy.repositories.http.place import find_place
+    from ign_deploy.repositories.http.webdav import WebDavObjects
+    from ign_deploy.repositories.path_store import PathStore
+    from ign_deploy.repositories.stored import StoredRepository
+
+    place = find_place(url, access=access, reporter=reporter)
+    client = Client(place, access=access, reporter=reporter)
+    objects = WebDavObjects(client)
+    return StoredRepository(PathStore(objects, reporter=reporter), reporter=reporter, access=access)
