@@ -197,6 +197,10 @@ BACKENDS: Mapping[str, Opener] = {
     "gitlab": _open_gitlab,
     "https": _open_http,
     "http": _open_http,
+    "nexus+https": _open_http,
+    "nexus+http": _open_http,
+    "artifactory+https": _open_http,
+    "artifactory+http": _open_http,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

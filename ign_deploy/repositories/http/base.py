@@ -45,14 +45,14 @@ class HttpObjects(ABC):
         self._client = client
         self._settle = settle
         self._lock = threading.Lock()
-        self._capabilities: Capabilities | None = None
+        self._found: Capabilities | None = None
 
     def probe(self) -> Capabilities:
         """See ``Store.probe``; the server is asked once."""
         with self._lock:
-            if self._capabilities is None:
-                self._capabilities = self._find_out()
-            return self._capabilities
+            if self._found is None:
+                self._found = self._find_out()
+            return self._found
 
     def now(self) -> datetime:
         """See ``Store.now``."""

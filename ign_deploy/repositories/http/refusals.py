@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.failures import host_of
 
+_NO_HINTS: Mapping[int, str] = MappingProxyType({})
 _NO_UPLOADS = (
     "switch on WebDAV (PUT, DELETE, MKCOL, PROPFIND) for the path, or give the URL of a server "
     "that takes uploads."
@@ -14,6 +18,10 @@ _TOO_LARGE = (
     "Apache: LimitRequestBody)."
 )
 _MEANINGS = {
+    400: (
+        "it takes no such upload",
+        "on the server, allow uploads, and switch off the checking of content types.",
+    ),
     401: (
         "the token or password is wrong or expired, or none is set",
         "set REPOSITORY_API_TOKEN, or REPOSITORY_USERNAME and REPOSITORY_PASSWORD, anew.",
@@ -53,9 +61,16 @@ _MEANINGS = {
 }
 
 
-def refusal(status: int, url: str, *, doing: str) -> RepositoryError:
-    """Return the error for an answer; ``doing`` says what was asked, such as ``reading x``."""
+def refusal(
+    status: int, url: str, *, doing: str, hints: Mapping[int, str] = _NO_HINTS
+) -> RepositoryError:
+    """Return the error for an answer; ``doing`` says what was asked, such as ``reading x``.
+
+    ``hints`` are those that the product knows better, by status.
+    """
     meaning, hint = _MEANINGS.get(
         status, ("that was not expected", "look at the server's log, and check the repository URL.")
     )
-    return RepositoryError(f"{host_of(url)} answered {status} to {doing}: {meaning}", hint=hint)
+    return RepositoryError(
+        f"{host_of(url)} answered {status} to {doing}: {meaning}", hint=hints.get(status, hint)
+    )

@@ -19,7 +19,7 @@ from ign_deploy.repositories.http.listing import (
 )
 from ign_deploy.repositories.http.refusals import refusal
 from ign_deploy.repositories.http.webdav_probe import find_out
-from ign_deploy.repositories.path_store import Name
+from ign_deploy.repositories.path_store import Name, last_generation
 from ign_deploy.repositories.records import ReleaseFile
 from ign_deploy.repositories.stores import Document
 
@@ -106,13 +106,14 @@ class WebDavObjects(HttpObjects):
                 return False
             raise refusal(sent.status, self.url(path), doing=f"making {path}/")
         self._made.add(path)
-        content = f"{path}/{_CONTENT}"
-        self.put(content, data, replaces=None)
+        self.put(f"{path}/{_CONTENT}", data, replaces=None)
         if patience.clock() - begin < patience.grace:
             return True
-        # It was empty for so long that others may have taken it for left behind: so it is.
-        self.delete(content)
-        return False
+        # It was empty for so long that another may have taken it for left behind. Whoever did has
+        # claimed the next generation by the end of another grace.
+        patience.sleep(patience.grace)
+        ours = last_generation([Name(path.rpartition("/")[2], is_folder=True)])
+        return last_generation(self.names(_parent(path))) == ours
 
     def _make(self, folder: str) -> None:
         """Make a folder and those above it, unless they are there."""
