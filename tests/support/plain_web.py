@@ -1,4 +1,4 @@
-"""A web server that can be as poor as one likes: read-only, without collections, without listing."""
+"""A web server as poor as one likes: read-only, without collections, without listings."""
 
 from __future__ import annotations
 

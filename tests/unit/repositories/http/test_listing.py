@@ -178,8 +178,8 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3)
     | st.dictionaries(
         st.sampled_from(
-            ["items", "path", "checksum", "sha256", "continuationToken", "children", "uri", "folder",
-             "name", "type", "format", "checksums"]
+            ["items", "path", "checksum", "sha256", "continuationToken", "children", "uri",
+             "folder", "name", "type", "format", "checksums"]
         ),
         inner,
         max_size=4,
