@@ -25,8 +25,6 @@ from ign_deploy.repositories.stores import Document
 
 # One name for good: an account that may not overwrite it may not delete it either.
 _PROBE = "ign-deploy-probe/claim-0.json"
-# Two uploads that were both checked before either was stored are stored within this, in seconds.
-_COMMIT = 0.25
 _OVERWRITES = (
     "The account may overwrite what is published, so two jobs that publish the same version at the "
     "same moment are kept apart by waiting only; in its permission, take Delete/Overwrite away "
@@ -144,7 +142,8 @@ class ArtifactoryObjects(HttpObjects):
             if self._is_kept(path, sent):
                 return False
             raise self._refusal(sent.status, path, doing=f"writing {path}")
-        self._client.patience.sleep(_COMMIT)
+        # Of two uploads, both may have been checked before either was stored.
+        self._client.patience.sleep(self._client.patience.poll)
         return self.created(path) == data
 
     def _put(self, path: str, data: bytes) -> Sent:

@@ -100,9 +100,11 @@ class WebDavObjects(HttpObjects):
         patience = self._client.patience
         begin = patience.clock()
         sent = self._client.change("MKCOL", self._folder_url(path))
+        if sent.status == 405:
+            return False
         if not sent.accepted:
             # Apache refuses the second of two at the same moment with 403.
-            if sent.status in {403, 405} and self._is_there(path):
+            if sent.status == 403 and self._is_there(path):
                 return False
             raise refusal(sent.status, self.url(path), doing=f"making {path}/")
         self._made.add(path)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ign_deploy.errors import IgnDeployError, NotInRepository, VersionConflict
+from ign_deploy.errors import NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
@@ -23,6 +23,7 @@ from tests.contract.opened import Opened
 from tests.contract.stores_http import apache_store, artifactory_store, nexus_store, nginx_store
 from tests.support.releases import release_of
 from tests.support.transfers import Counter
+from tests.unit.repositories.http.objects import all_at_once, objects_at
 
 KINDS: dict[str, Callable[[Path], AbstractContextManager[Opened]]] = {
     "nginx": nginx_store,
@@ -77,26 +78,6 @@ def content_of(repository: Repository, version: str = "1.0.0") -> bytes:
     stream = io.BytesIO()
     repository.fetch(ID, version=version, to=stream)
     return stream.getvalue()
-
-
-def all_at_once(*actions: Callable[[], object]) -> list[object]:
-    """Run them in threads; return what each returned or raised of ours."""
-    results: list[object] = [None] * len(actions)
-    start = threading.Barrier(len(actions))
-
-    def run(index: int) -> None:
-        start.wait()
-        try:
-            results[index] = actions[index]()
-        except IgnDeployError as problem:
-            results[index] = problem
-
-    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(actions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def publish(
@@ -253,3 +234,26 @@ def test_the_stores_time_is_told(opener: Callable[[], Repository]) -> None:
 def test_it_is_written_exactly_once(opener: Callable[[], Repository]) -> None:
     found = opener().check()
     assert (found.writable, found.create_once, found.obstacle) == (True, True, "")
+
+
+@pytest.mark.parametrize("kind", ["apache", "nexus", "nginx"])
+def test_a_claim_that_is_removed_while_we_lose_it_is_no_error(kind: str, tmp_path: Path) -> None:
+    """Its holder has published and cleaned up between the refusal and our look at it."""
+    path = f"modules/{ID}/1.0.0/claim-0.json"
+    with KINDS[kind](tmp_path) as opened:
+        account: dict[str, Any] = {
+            "token": opened.token, "username": opened.username, "password": opened.password
+        }  # fmt: skip
+        holder, late = objects_at(opened.url, **account), objects_at(opened.url, **account)
+        late.probe()
+        assert holder.create(path, b"1")
+        change = late._client.change
+
+        def clean_up(method: str, url: str, **options: Any) -> Any:
+            sent = change(method, url, **options)
+            if "claim-0" in url and not sent.accepted:
+                holder.delete(path)
+            return sent
+
+        late._client.change = clean_up
+        assert late.create(path, b"2") is False

@@ -80,7 +80,12 @@ def test_a_folder_below_a_missing_one_is_an_error(tmp_path: Path) -> None:
 def test_wrong_credentials_are_told_before_anything_is_sent(tmp_path: Path, start: Any) -> None:
     user = Credentials("me", "right")
     with start(tmp_path, credentials=user) as server:
-        for access in ({}, {"username": "me", "password": "hunter2"}, {"token": "hunter2"}):
+        accounts: tuple[dict[str, Any], ...] = (
+            {},
+            {"username": "me", "password": "hunter2"},
+            {"token": "hunter2"},
+        )
+        for access in accounts:
             with pytest.raises(RepositoryError, match=r"127\.0\.0\.1 answered 401") as refused:
                 objects_at(server.url, **access).probe()
             assert "REPOSITORY_API_TOKEN" in refused.value.hint
