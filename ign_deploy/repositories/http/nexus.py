@@ -148,9 +148,12 @@ class NexusObjects(HttpObjects):
         head = self._head(path)
         gone = self._client.change("DELETE", self.url(path))
         self._note(path, there=False)
+        deletes = gone.accepted or gone.status == 404
         once = not second.accepted and head.status == 200
         return self._capabilities(
-            obstacle="" if gone.accepted else _NO_DELETE.format(name=self._name),
+            obstacle=""
+            if gone.accepted or gone.status == 404
+            else _NO_DELETE.format(name=self._name),
             once=once,
             resume=head.headers.get("Accept-Ranges", "").strip() == "bytes",
         )

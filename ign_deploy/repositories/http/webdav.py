@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ign_deploy.errors import RepositoryError
+from ign_deploy.net.failures import TransientAnswer
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.http.base import SETTLE, HttpObjects, Tagged
@@ -108,7 +110,13 @@ class WebDavObjects(HttpObjects):
                 return False
             raise refusal(sent.status, self.url(path), doing=f"making {path}/")
         self._made.add(path)
-        self.put(f"{path}/{_CONTENT}", data, replaces=None)
+        try:
+            self.put(f"{path}/{_CONTENT}", data, replaces=None)
+        except (RepositoryError, TransientAnswer):
+            # nginx answers 500 to a missing folder. Others took ours over, and removed it.
+            if self._is_there(path):
+                raise
+            return False
         if patience.clock() - begin < patience.grace:
             return True
         # It was empty for so long that another may have taken it for left behind. Whoever did has

@@ -140,6 +140,23 @@ def test_a_slow_claim_is_ours_only_if_nobody_took_it_over(tmp_path: Path) -> Non
             other.delete(CLAIM)
 
 
+@pytest.mark.parametrize("start", [nginx, apache])
+def test_a_claim_that_was_taken_over_and_removed_is_not_ours(tmp_path: Path, start: Any) -> None:
+    with start(tmp_path) as server:
+        objects, other = objects_at(server.url), objects_at(server.url)
+        objects.probe()
+        change = objects._client.change
+
+        def take_over(method: str, url: str, **options: Any) -> Any:
+            sent = change(method, url, **options)
+            if method == "MKCOL" and "claim-0" in url:
+                other.delete(CLAIM)
+            return sent
+
+        objects._client.change = take_over
+        assert objects.create(CLAIM, b"1") is False
+
+
 # A server without collections
 
 
