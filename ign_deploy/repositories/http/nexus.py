@@ -151,9 +151,7 @@ class NexusObjects(HttpObjects):
         deletes = gone.accepted or gone.status == 404
         once = not second.accepted and head.status == 200
         return self._capabilities(
-            obstacle=""
-            if gone.accepted or gone.status == 404
-            else _NO_DELETE.format(name=self._name),
+            obstacle="" if deletes else _NO_DELETE.format(name=self._name),
             once=once,
             resume=head.headers.get("Accept-Ranges", "").strip() == "bytes",
         )
