@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_CAP = 60.0
 _TRANSIENT = frozenset({408, 429})
+# What the server can't do (501, 505), has no room for (507, 508), or wants a person for (511).
+_LASTING = frozenset({501, 505, 507, 508, 511})
 _RATE_LIMIT_TEXT = "rate limit"
 _PIN_MISMATCH = "Fingerprints did not match"  # urllib3's words
 
@@ -47,6 +49,8 @@ def raise_for_transient(response: requests.Response, *, now: datetime, text: str
     GitHub limits with 403 too, and may say so only in the body: give its beginning as ``text``.
     """
     status = response.status_code
+    if status in _LASTING:
+        return
     if status not in _TRANSIENT and status < 500:
         limited = status == 403 and (
             "Retry-After" in response.headers

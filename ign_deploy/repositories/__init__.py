@@ -187,10 +187,22 @@ def _open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
     return open_gitlab(url, access, reporter)
 
 
+def _open_http(url: str, access: Access, reporter: Reporter) -> Repository:
+    from ign_deploy.repositories.http import open_http
+
+    return open_http(url, access, reporter)
+
+
 BACKENDS: Mapping[str, Opener] = {
     "file": _open_directory,
     "github": _open_github,
     "gitlab": _open_gitlab,
+    "https": _open_http,
+    "http": _open_http,
+    "nexus+https": _open_http,
+    "nexus+http": _open_http,
+    "artifactory+https": _open_http,
+    "artifactory+http": _open_http,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

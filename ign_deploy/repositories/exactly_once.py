@@ -42,6 +42,7 @@ class Attempt:
     patience: Patience = field(default_factory=Patience)
     holder: str = field(default_factory=lambda: secrets.token_hex(16))
     _seen: dict[tuple[str, int], float] = field(default_factory=dict)
+    _asked: float = 0.0
 
     @property
     def key(self) -> Key:
@@ -82,6 +83,7 @@ class Attempt:
         while True:
             if (there := read_record(self.store, self.key)) is not None:
                 return there
+            self._asked = self.patience.clock()
             current = self.store.current_claim(self.key)
             if current is not None and current.holder == self.holder:
                 return current
@@ -89,7 +91,8 @@ class Attempt:
                 generation = 0 if current is None else current.generation + 1
                 mine = Claim(self.holder, generation, self.store.now(), release)
                 if self.store.claim(self.key, mine):
-                    return mine
+                    # Claims are removed after the record is there: ours may follow a removed one.
+                    return read_record(self.store, self.key) or mine
             elif current is not None and not told:
                 told = True
                 self._tell_waiting(current)
@@ -114,8 +117,9 @@ class Attempt:
         return same and self._waited_for(claim) > self.patience.grace
 
     def _waited_for(self, claim: Claim) -> float:
-        now = self.patience.clock()
-        return now - self._seen.setdefault((claim.holder, claim.generation), now)
+        """Return the seconds from its first sight to the last question, not to a late answer."""
+        seen = self._seen.setdefault((claim.holder, claim.generation), self.patience.clock())
+        return self._asked - seen
 
     def _tell_waiting(self, claim: Claim) -> None:
         until = _end(claim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -129,11 +129,9 @@ class PathStore:
 
     def current_claim(self, key: Key) -> Claim | None:
         """See ``Press.current_claim``."""
-        matches = (_CLAIM.fullmatch(name.text) for name in self._objects.names(key.folder))
-        generations = [int(match[1]) for match in matches if match]
-        if not generations:
+        generation = last_generation(self._objects.names(key.folder))
+        if generation is None:
             return None
-        generation = max(generations)
         data = self._objects.created(_claim_path(key, generation))
         if data is None:
             return Claim("", generation)
@@ -182,6 +180,12 @@ class PathStore:
     def _folders(self, folder: str) -> list[str]:
         names = self._objects.names(folder)
         return [name.text for name in names if name.is_folder and is_safe_component(name.text)]
+
+
+def last_generation(names: Iterable[Name]) -> int | None:
+    """Return the highest generation of the claims in a version's folder, None without one."""
+    matches = (_CLAIM.fullmatch(name.text) for name in names)
+    return max((int(match[1]) for match in matches if match), default=None)
 
 
 def _claim_path(key: Key, generation: int) -> str:

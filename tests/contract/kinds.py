@@ -10,6 +10,12 @@ from pathlib import Path
 from tests.contract.opened import Opened
 from tests.contract.stores_github import github_store
 from tests.contract.stores_gitlab import gitlab_store
+from tests.contract.stores_http import (
+    apache_store,
+    artifactory_store,
+    nexus_store,
+    nginx_store,
+)
 
 Open = Callable[[Path], AbstractContextManager[Opened]]
 
@@ -39,4 +45,8 @@ KINDS: Mapping[str, Kind] = {
     "folder": Kind(("file",), folder_store, is_http=False),
     "github": Kind(("github",), github_store),
     "gitlab": Kind(("gitlab",), gitlab_store),
+    "artifactory": Kind(("artifactory+http", "artifactory+https"), artifactory_store),
+    "nexus": Kind(("nexus+http", "nexus+https"), nexus_store),
+    "nginx": Kind(("http", "https"), nginx_store),
+    "apache": Kind(("http", "https"), apache_store),
 }

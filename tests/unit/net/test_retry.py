@@ -53,7 +53,7 @@ def test_a_transient_status_is_tried_again_and_reported(
     ]
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 412, 422])
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 409, 412, 422, 501, 507])
 def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told: Warnings) -> None:
     with scripted_server(Answer(status, headers={"Location": "/y"}), Answer(200)) as server:
         assert get(server, time, told).status_code == status

@@ -291,3 +291,39 @@ def test_nothing_but_our_errors_ends_a_publication(tmp_path: Path) -> None:
     release, _ = release_of(tmp_path)
     with pytest.raises(IgnDeployError, match="no such file was given"):
         repository(MemoryObjects(Memory())).publish(release, files={})
+
+
+def test_a_claim_that_follows_a_whole_publication_changes_nothing(tmp_path: Path) -> None:
+    memory = Memory()
+
+    def overtake(step: int) -> None:
+        # No record was there at the first look, and no claim at the second.
+        if step == 3:
+            publish(MemoryObjects(memory), tmp_path / "first", content=b"first")
+
+    late = MemoryObjects(memory, before_step=overtake)
+    with pytest.raises(VersionConflict):
+        publish(late, tmp_path / "late", content=b"late")
+    assert content_of(memory) == b"first"
+
+
+def test_a_claim_is_not_taken_for_left_behind_by_a_late_answer(tmp_path: Path) -> None:
+    memory = Memory(objects={"modules/com.acme.thing/1.0.0/claim-0.json": b"being written"})
+    now, sleeps = 0.0, 0
+
+    def delay(step: int) -> None:
+        # The second look at the claim: asked within the grace, answered after it.
+        nonlocal now
+        now += 40.0 if step == 6 else 0.0
+
+    def sleep(_: float) -> None:
+        nonlocal sleeps
+        sleeps += 1
+        if sleeps == 2:
+            publish(MemoryObjects(memory), tmp_path / "first", content=b"first")
+
+    patience = Patience(grace=15, sleep=sleep, clock=lambda: now)
+    late = MemoryObjects(memory, after_step=delay)
+    with pytest.raises(VersionConflict):
+        publish(late, tmp_path / "late", content=b"late", patience=patience)
+    assert content_of(memory) == b"first"
