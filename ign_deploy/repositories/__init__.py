@@ -187,10 +187,17 @@ def _open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
     return open_gitlab(url, access, reporter)
 
 
+def _open_oci(url: str, access: Access, reporter: Reporter) -> Repository:
+    from ign_deploy.repositories.oci import open_oci
+
+    return open_oci(url, access, reporter)
+
+
 BACKENDS: Mapping[str, Opener] = {
     "file": _open_directory,
     "github": _open_github,
     "gitlab": _open_gitlab,
+    "oci": _open_oci,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.contract.opened import Opened
 from tests.contract.stores_github import github_store
 from tests.contract.stores_gitlab import gitlab_store
+from tests.contract.stores_oci import oci_store
 
 Open = Callable[[Path], AbstractContextManager[Opened]]
 
@@ -39,4 +40,5 @@ KINDS: Mapping[str, Kind] = {
     "folder": Kind(("file",), folder_store, is_http=False),
     "github": Kind(("github",), github_store),
     "gitlab": Kind(("gitlab",), gitlab_store),
+    "oci": Kind(("oci",), oci_store, creates_once=False),
 }
