@@ -6,12 +6,13 @@ host.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,12 +26,15 @@ _PATH = re.compile(r"/v2/([a-z0-9/-]+)/(manifests|blobs|tags)/(.*)")
 class Registry:
     """What it holds, and its habits.
 
-    ``immutable`` tags can't be moved; ``page`` is the size of a page of tags; ``storage`` is the
+    ``immutable`` tags can't be moved; ``password`` is wanted from any user, though not by the
+    storage; ``page`` is the size of a page of tags; ``storage`` is the
     URL of another host, to which uploads and downloads of blobs are sent; ``asked`` holds method,
-    path and ``Authorization`` of each request, by the host that it came to.
+    path and ``Authorization`` of each request, by the host that it came to; ``hook`` is called
+    with method and path before a request is done.
     """
 
     immutable: str = ""
+    password: str = ""
     page: int = 0
     storage: str = ""
     deletes: bool = True
@@ -40,8 +44,15 @@ class Registry:
     tags: dict[str, str] = field(default_factory=dict)
     uploads: set[str] = field(default_factory=set)
     asked: list[tuple[str, str, str, str]] = field(default_factory=list)
+    hook: Callable[[str, str], None] | None = None
     url: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, manifest: bytes) -> str:
+        """Keep a manifest; return its digest."""
+        digest = _digest(manifest)
+        self.manifests[digest] = manifest
+        return digest
 
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -54,6 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         host = self.headers.get("Host", "")
+        if self.registry.hook is not None:
+            self.registry.hook(self.command, self.path)
         with self.registry.lock:
             self.registry.asked.append(
                 (host, self.command, self.path, self.headers.get("Authorization", ""))
@@ -73,6 +86,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> Answer:
         parts = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if not self._is_known():
+            return 401, {"WWW-Authenticate": 'Basic realm="test"'}, b""
         if parts.path == "/v2/":
             return 200, {}, b"{}"
         match = _PATH.fullmatch(parts.path)
@@ -86,6 +101,13 @@ class _Handler(BaseHTTPRequestHandler):
         if rest.startswith("uploads/"):
             return self._upload(name, rest.removeprefix("uploads/"), query, body)
         return self._blob(rest, parts.path)
+
+    def _is_known(self) -> bool:
+        registry = self.registry
+        if not registry.password or f"http://{self.headers.get('Host')}" == registry.storage:
+            return True
+        given = self.headers.get("Authorization", "").removeprefix("Basic ")
+        return base64.b64decode(given).decode().partition(":")[2] == registry.password
 
     def _tags(self, name: str, query: Mapping[str, str]) -> Answer:
         registry = self.registry
@@ -129,8 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
             and re.match(registry.immutable, reference)
         ):
             return _error(400, "TAG_IMMUTABLE")
-        digest = _digest(body)
-        registry.manifests[digest] = body
+        digest = registry.put(body)
         registry.tags[reference] = digest
         return 201, {"Docker-Content-Digest": digest}, b""
 
