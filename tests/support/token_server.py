@@ -28,12 +28,13 @@ SERVICE, ISSUER = "the registry", "the token server"
 class TokenServer:
     """What it grants: ``users`` have a password and the actions that they may do.
 
-    ``anonymous`` are those of everybody; ``lasts`` is how long tokens do (seconds); ``asked``
-    holds the query of each request.
+    ``anonymous`` are those of everybody; who asks for one of ``refused`` gets no token; ``lasts``
+    is how long tokens do (seconds); ``asked`` holds the query of each request.
     """
 
     users: Mapping[str, tuple[str, frozenset[str]]]
     anonymous: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
     lasts: int = 300
     asked: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
@@ -64,6 +65,8 @@ class TokenServer:
                 return 401, {"errors": [{"code": "UNAUTHORIZED", "message": "wrong password"}]}
             granted = known[1]
         kind, repository, actions = query["scope"].split(":")
+        if self.refused & set(actions.split(",")):
+            return 403, {"errors": [{"code": "DENIED", "message": "asked for too much"}]}
         allowed = sorted(granted & set(actions.split(",")))
         access = [{"type": kind, "name": repository, "actions": allowed}]
         return 200, {"token": self._token(access), "expires_in": self.lasts}

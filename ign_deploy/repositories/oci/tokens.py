@@ -140,8 +140,10 @@ class Authorization:
         try:
             self._get_token(challenge)
         except RepositoryError:
-            self._actions = before  # some servers give no token at all for too much
-            raise
+            more, self._actions = self._actions != before, before
+            if not more:
+                raise
+            return False  # some servers give no token at all for too much: it stays refused
         return True
 
     def _get_token(self, challenge: Challenge) -> None:

@@ -24,6 +24,7 @@ from tests.unit.repositories.oci.opening import NAME, Telling, open_at
 ID = "com.acme.thing"
 USERS = {
     "ann": ("s3cret: ä", frozenset({"pull", "push", "delete"})),
+    "eve": ("pw", frozenset({"pull", "push"})),
     "bob": ("pw", frozenset({"pull"})),
 }
 
@@ -61,6 +62,17 @@ def test_with_a_token_it_is_published_and_everybody_may_pull(
     assert anonymous.fetch(ID, version="1.0.0") == release
     assert [query["scope"] for query in tokens.asked] == [f"repository:{NAME}:pull"]
     assert "account" not in tokens.asked[0]
+
+
+def test_who_may_not_delete_can_publish(
+    server: RegistryServer, tokens: TokenServer, tmp_path: Path
+) -> None:
+    for refused in (frozenset[str](), frozenset({"delete"})):
+        tokens.refused = refused
+        repository = open_at(server.url, username="eve", password="pw")
+        assert repository.check().writable
+        release, files = release_of(tmp_path, version=f"1.0.{len(refused)}")
+        assert repository.publish(release, files=files).outcome is Outcome.PUBLISHED
 
 
 def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
