@@ -193,6 +193,12 @@ def _open_http(url: str, access: Access, reporter: Reporter) -> Repository:
     return open_http(url, access, reporter)
 
 
+def _open_oci(url: str, access: Access, reporter: Reporter) -> Repository:
+    from ign_deploy.repositories.oci import open_oci
+
+    return open_oci(url, access, reporter)
+
+
 BACKENDS: Mapping[str, Opener] = {
     "file": _open_directory,
     "github": _open_github,
@@ -203,6 +209,7 @@ BACKENDS: Mapping[str, Opener] = {
     "nexus+http": _open_http,
     "artifactory+https": _open_http,
     "artifactory+http": _open_http,
+    "oci": _open_oci,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

@@ -16,6 +16,7 @@ from tests.contract.stores_http import (
     nexus_store,
     nginx_store,
 )
+from tests.contract.stores_oci import oci_store
 
 Open = Callable[[Path], AbstractContextManager[Opened]]
 
@@ -49,4 +50,5 @@ KINDS: Mapping[str, Kind] = {
     "nexus": Kind(("nexus+http", "nexus+https"), nexus_store),
     "nginx": Kind(("http", "https"), nginx_store),
     "apache": Kind(("http", "https"), apache_store),
+    "oci": Kind(("oci",), oci_store, creates_once=False),
 }

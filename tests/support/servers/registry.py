@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,16 @@ class RegistryServer:
 
 @contextmanager
 def registry(
-    folder: Path, *, credentials: Credentials | None = None, delete: bool = False
+    folder: Path,
+    *,
+    credentials: Credentials | None = None,
+    tokens: Mapping[str, str] | None = None,
+    delete: bool = False,
 ) -> Iterator[RegistryServer]:
-    """Run a registry with its storage in the folder; ``delete`` allows deleting manifests."""
+    """Run a registry with its storage in the folder; ``delete`` allows deleting manifests.
+
+    ``tokens`` are its settings for a token server (``auth: token``).
+    """
     program = find_program("docker-registry", packages=PACKAGES)
     root = folder / "storage"
     root.mkdir(parents=True)
@@ -55,6 +62,8 @@ def registry(
         users = folder / "users"
         users.write_text(_bcrypt_line(credentials), "utf-8")
         settings["auth"] = {"htpasswd": {"realm": "store", "path": str(users)}}
+    if tokens:
+        settings["auth"] = {"token": dict(tokens)}
     configuration = folder / "registry.yml"
     # JSON is YAML.
     configuration.write_text(json.dumps(settings), "utf-8")
