@@ -36,4 +36,5 @@ def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
     place = find_place(url, access=access, reporter=reporter)
     client = Client(place, access=access, reporter=reporter)
     objects = kinds[place.kind](client)
-    return StoredRepository(PathStore(objects, reporter=reporter), reporter=reporter, access=access)
+    store = PathStore(objects, reporter=reporter)
+    return StoredRepository(store, reporter=reporter, access=access, has_page=True)
