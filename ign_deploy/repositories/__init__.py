@@ -199,6 +199,12 @@ def _open_oci(url: str, access: Access, reporter: Reporter) -> Repository:
     return open_oci(url, access, reporter)
 
 
+def _open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
+    from ign_deploy.repositories.s3 import open_s3
+
+    return open_s3(url, access, reporter)
+
+
 BACKENDS: Mapping[str, Opener] = {
     "file": _open_directory,
     "github": _open_github,
@@ -210,6 +216,7 @@ BACKENDS: Mapping[str, Opener] = {
     "artifactory+https": _open_http,
     "artifactory+http": _open_http,
     "oci": _open_oci,
+    "s3": _open_s3,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")

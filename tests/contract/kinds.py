@@ -17,6 +17,7 @@ from tests.contract.stores_http import (
     nginx_store,
 )
 from tests.contract.stores_oci import oci_store
+from tests.contract.stores_s3 import s3_store, s3_swift_store
 
 Open = Callable[[Path], AbstractContextManager[Opened]]
 
@@ -51,4 +52,6 @@ KINDS: Mapping[str, Kind] = {
     "nginx": Kind(("http", "https"), nginx_store),
     "apache": Kind(("http", "https"), apache_store),
     "oci": Kind(("oci",), oci_store, creates_once=False),
+    "s3": Kind(("s3",), s3_store, checks_credentials=False),
+    "s3-swift": Kind(("s3",), s3_swift_store, creates_once=False),
 }

@@ -30,7 +30,7 @@ def test_a_relative_path_is_seen_from_here(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "module-repository").exists()
 
 
-@pytest.mark.parametrize("scheme", ["C", "ftp", "s3", "svn+ssh"])
+@pytest.mark.parametrize("scheme", ["C", "ftp", "svn+ssh"])
 def test_another_scheme_is_refused_naming_what_is_supported(scheme: str) -> None:
     with pytest.raises(ConfigurationError, match="known are a folder") as refusal:
         open_repository(f"{scheme}://user:s3cret@host/x")
