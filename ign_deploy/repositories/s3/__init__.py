@@ -43,4 +43,4 @@ def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
     )
     objects = S3Objects(calls, reporter=reporter, patience=access.patience)
     store = PathStore(objects, reporter=reporter)
-    return StoredRepository(store, reporter=reporter, access=access)
+    return StoredRepository(store, reporter=reporter, access=access, has_page=True)
