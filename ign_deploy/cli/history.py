@@ -36,6 +36,7 @@ def status_command(session: Session) -> None:
                 "version": each.version,
                 "sha256": each.sha256,
                 "previous": each.previous,
+                "way_back": each.way_back,
                 "outcome": each.outcome.value,
                 "since": each.since,
                 "actor": each.actor,

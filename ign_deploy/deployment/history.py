@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ign_deploy.deployment.records import (
     STANDING,
     DeploymentRecord,
-    GatewayRecord,
+    Kind,
+    ModuleOnGateway,
     Outcome,
     Phase,
     check_environment,
@@ -20,6 +21,7 @@ from ign_deploy.report import Reporter
 ROOT = "ledger/deployments"
 ENVIRONMENTS = "ledger/environments"
 _WORKERS = 8
+_UNSETTLED = frozenset({Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED})
 
 
 class Document(Protocol):
@@ -58,9 +60,11 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A module on a gateway, now; ``previous`` is the version it could be rolled back to.
+    """A module on a gateway, now; ``previous`` is the version that stood there before.
 
-    ``since`` is when its deployment ended. ``in_doubt``: a deployment began later and didn't end.
+    ``since`` is when its deployment ended. ``in_doubt``: a deployment began later and didn't end,
+    or couldn't go back; ``version`` is what stood before that one. ``way_back`` is the version that
+    a rollback brings back, empty for none; in doubt it isn't ``previous``.
     """
 
     environment: str
@@ -73,6 +77,7 @@ class Standing:
     since: str
     actor: str
     deployment: str
+    way_back: str = ""
     in_doubt: bool = False
 
 
@@ -113,21 +118,26 @@ class History:
             deployments = self.deployments(environment)
             for each in standing_of(deployments):
                 found |= {(each.id, each.version), (each.id, each.previous)}
-            found |= {
-                (module.id, version)
-                for deployment in deployments
-                if deployment.ended is None
-                for gateway in deployment.begun.gateways
-                for module in gateway.modules
-                for version in (module.version, module.previous)
-            }
+            unsettled = [
+                *_unsettled(deployments).values(),
+                *(
+                    module
+                    for deployment in deployments
+                    if deployment.ended is None
+                    for gateway in deployment.begun.gateways
+                    for module in gateway.modules
+                ),
+            ]
+            for module in unsettled:
+                found |= {(module.id, module.version), (module.id, module.previous)}
         return {(module_id, version) for module_id, version in found if version}
 
     def _read(self, folder: str, name: str) -> DeploymentRecord | None:
         document = self._documents.read(f"{folder}/{name}")
         record = None if document is None else DeploymentRecord.parse(document.data)
-        if record is None or record.file_name != name:
-            self._reporter.warning(f"the deployment record {name} can't be read; it is left out")
+        is_of_here = record is not None and f"{ROOT}/{record.environment}" == folder
+        if record is None or record.file_name != name or not is_of_here:
+            self._reporter.warning(f"the deployment record {name!a} can't be read; it is left out")
             return None
         return record
 
@@ -155,50 +165,82 @@ class _Replay:
             for module in gateway.modules:
                 key = (gateway.gateway, module.id)
                 before = self.standing.get(key)
-                if deployment.ended is None:
-                    self._doubt(key, before, deployment.begun, gateway)
+                is_unknown = module.outcome is Outcome.ROLLBACK_FAILED
+                if deployment.ended is None or is_unknown:
+                    self.standing[key] = _doubted(key, before, module, record)
                 elif module.outcome in STANDING:
-                    previous = module.previous
-                    if previous in ("", module.version) and before is not None:
-                        # Deployed once more: what it could go back to hasn't changed.
-                        same = before.version == module.version
-                        previous = before.previous if same else before.version
-                    self.standing[key] = Standing(
-                        environment=record.environment,
-                        gateway=gateway.gateway,
-                        id=module.id,
-                        version=module.version,
-                        sha256=module.sha256,
-                        previous="" if previous == module.version else previous,
-                        outcome=module.outcome,
-                        since=record.ended_at,
-                        actor=record.actor,
-                        deployment=record.id,
-                    )
+                    self.standing[key] = _deployed(key, before, module, record)
+                elif module.outcome is Outcome.ROLLED_BACK:
+                    self.standing[key] = _restored(key, before, module, record)
 
-    def _doubt(
-        self,
-        key: tuple[str, str],
-        before: Standing | None,
-        record: DeploymentRecord,
-        gateway: GatewayRecord,
-    ) -> None:
-        """Nobody knows whether the unfinished deployment got to this module."""
-        module = next(each for each in gateway.modules if each.id == key[1])
-        version = before.version if before is not None else module.previous
-        self.standing[key] = Standing(
-            environment=record.environment,
-            gateway=key[0],
-            id=module.id,
-            version=version,
-            sha256=before.sha256 if before is not None else "",
-            previous=before.previous if before is not None else "",
-            outcome=before.outcome if before is not None else Outcome.UNTOUCHED,
-            since=before.since if before is not None else record.begun_at,
-            actor=before.actor if before is not None else record.actor,
-            deployment=record.id,
-            in_doubt=True,
-        )
+
+def _deployed(
+    key: tuple[str, str], before: Standing | None, module: ModuleOnGateway, record: DeploymentRecord
+) -> Standing:
+    previous = module.previous
+    if previous in ("", module.version) and before is not None:
+        # Deployed once more: what it could go back to hasn't changed.
+        same = before.version == module.version
+        previous = before.previous if same else before.version
+    previous = "" if previous == module.version else previous
+    return Standing(
+        environment=record.environment,
+        gateway=key[0],
+        id=module.id,
+        version=module.version,
+        sha256=module.sha256,
+        previous=previous,
+        outcome=module.outcome,
+        since=record.ended_at,
+        actor=record.actor,
+        deployment=record.id,
+        way_back=previous,
+    )
+
+
+def _restored(
+    key: tuple[str, str], before: Standing | None, module: ModuleOnGateway, record: DeploymentRecord
+) -> Standing:
+    """Return what stands after a rollback: a doubt that an earlier deployment left ends here."""
+    version = module.previous if module.restored is None else module.restored
+    if before is not None and before.version == version and before.outcome in STANDING:
+        return replace(before, way_back=before.previous, in_doubt=False)
+    return Standing(
+        environment=record.environment,
+        gateway=key[0],
+        id=module.id,
+        version=version,
+        sha256="",
+        previous="",
+        outcome=module.outcome,
+        since=record.ended_at,
+        actor=record.actor,
+        deployment=record.id,
+    )
+
+
+def _doubted(
+    key: tuple[str, str], before: Standing | None, module: ModuleOnGateway, record: DeploymentRecord
+) -> Standing:
+    """Return what stood before a deployment of which nobody knows how far it got."""
+    stood = before.version if before is not None else module.previous
+    way_back = module.version if record.kind is Kind.ROLLBACK else stood
+    if before is not None:
+        return replace(before, deployment=record.id, way_back=way_back, in_doubt=True)
+    return Standing(
+        environment=record.environment,
+        gateway=key[0],
+        id=module.id,
+        version=stood,
+        sha256="",
+        previous="",
+        outcome=Outcome.UNTOUCHED,
+        since=record.begun_at,
+        actor=record.actor,
+        deployment=record.id,
+        way_back=way_back,
+        in_doubt=True,
+    )
 
 
 def standing_of(deployments: Sequence[Deployment]) -> list[Standing]:
@@ -210,19 +252,24 @@ def standing_of(deployments: Sequence[Deployment]) -> list[Standing]:
 
 
 def unfinished_previous(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], str]:
-    """Return, by (gateway, module id), the version that stood before an unfinished deployment.
+    """Return, by (gateway, module id), the version that stood before an unsettled deployment.
 
-    Empty where there was none. A run that was killed may have installed its version already: what
-    the gateway shows then isn't what has to come back if the next run fails.
+    Empty where there was none. A run that was killed, that left a restart to others or that
+    couldn't go back may have installed its version: what the gateway shows then isn't what has to
+    come back if the next run fails.
     """
-    found: dict[tuple[str, str], str] = {}
+    return {key: module.previous for key, module in _unsettled(deployments).items()}
+
+
+def _unsettled(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], ModuleOnGateway]:
+    """Return the modules of which it isn't known that they run, or that what ran before does."""
+    found: dict[tuple[str, str], ModuleOnGateway] = {}
     for deployment in deployments:
         for gateway in deployment.last.gateways:
             for module in gateway.modules:
-                key = (gateway.gateway, module.id)
-                if deployment.ended is not None:
-                    found.pop(key, None)
-                else:
-                    # The first of several: the next ones saw what it had done.
-                    found.setdefault(key, module.previous)
+                if deployment.ended is None or module.outcome in _UNSETTLED:
+                    # Each run took over what the unsettled one before it had written down.
+                    found[gateway.gateway, module.id] = module
+                elif module.outcome in STANDING or module.outcome is Outcome.ROLLED_BACK:
+                    found.pop((gateway.gateway, module.id), None)
     return found

@@ -85,13 +85,15 @@ Text = Annotated[str, AfterValidator(_shortened)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    # Foreign fields are left out: nobody's record is ever written again by us.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class ModuleOnGateway(_Part):
     """One module on one gateway; ``previous`` is the version that stood there, empty for none.
 
-    ``sha256`` is that of the module that was deployed.
+    ``sha256`` is that of the module that was deployed. ``restored`` is the version that came back
+    when it was rolled back: empty when the module was uninstalled, None when nothing was.
     """
 
     id: Text
@@ -100,6 +102,7 @@ class ModuleOnGateway(_Part):
     previous: Text = ""
     outcome: Outcome = Field(default=Outcome.UNTOUCHED, strict=False)
     license_state: Text = ""
+    restored: Text | None = None
 
 
 class GatewayRecord(_Part):
@@ -109,7 +112,7 @@ class GatewayRecord(_Part):
     name: Text = ""
     outcome: Outcome = Field(default=Outcome.UNTOUCHED, strict=False)
     message: Text = ""
-    seconds: float = 0.0
+    seconds: float = Field(default=0.0, allow_inf_nan=False)
     modules: tuple[ModuleOnGateway, ...] = Field(default=(), strict=False)
 
 

@@ -1,4 +1,4 @@
-"""One gateway: look at it, change it, see that the modules run, and go back if they don't.
+"""One gateway: change it, see that the modules run, and go back if they don't.
 
 Every step may be done again after a kill: what a gateway has already isn't changed once more.
 """
@@ -9,171 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from ign_deploy.deployment.compatibility import Incompatible, obstacles
-from ign_deploy.deployment.gateway import (
-    Consent,
-    GatewayFacts,
-    InstalledModule,
-    Restartable,
-    Upload,
-)
+from ign_deploy.deployment.gateway import Consent, InstalledModule, Restartable, Upload
 from ign_deploy.deployment.gateway.consent import require_consent
-from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
+from ign_deploy.deployment.preparing import Change, Prepared, module_record
+from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.deployment.wishes import Gateway, Manner, Restart
 from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.module.subject import same_version
 from ign_deploy.report import Reporter
 
 _AGREED = Consent(certificate=True, license=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A module to bring onto a gateway; ``previous`` is what comes back if it fails.
-
-    ``present`` is the version that the gateway has, empty for none; ``previous`` None where it has
-    none, or where its file can't be had (``obstacle`` says why).
-    """
-
-    module: VerifiedModule
-    present: str = ""
-    previous: VerifiedModule | None = None
-    obstacle: str = ""
-    runs: bool = False
-
-    @property
-    def id(self) -> str:
-        """The module's id."""
-        return self.module.descriptor.id
-
-    @property
-    def version(self) -> str:
-        """The version to be installed."""
-        return self.module.descriptor.version
-
-
-@dataclass(frozen=True, slots=True)
-class Withdrawal:
-    """A module to take off a gateway; ``present`` is the version it has, empty for none."""
-
-    id: str
-    present: str = ""
-
-    def record(self, outcome: Outcome) -> ModuleOnGateway:
-        """Return what a deployment's record says of it: its version is empty then."""
-        return ModuleOnGateway(id=self.id, version="", previous=self.present, outcome=outcome)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What was found out about a gateway, and what is to be changed there."""
-
-    gateway: Gateway
-    facts: GatewayFacts
-    changes: tuple[Change, ...]
-    withdrawn: tuple[Withdrawal, ...] = ()
-
-    def record(self) -> GatewayRecord:
-        """Return what is going to be done, before it is."""
-        return GatewayRecord(
-            gateway=self.gateway.location,
-            name=self.gateway.name,
-            modules=(
-                *(module_record(each, Outcome.UNTOUCHED) for each in self.changes),
-                *(each.record(Outcome.UNTOUCHED) for each in self.withdrawn),
-            ),
-        )
-
-
-def module_record(change: Change, outcome: Outcome, *, license_state: str = "") -> ModuleOnGateway:
-    """Return what a deployment's record says of one module."""
-    return ModuleOnGateway(
-        id=change.id,
-        version=change.version,
-        sha256=change.module.sha256,
-        previous=change.present,
-        outcome=outcome,
-        license_state=license_state,
-    )
-
-
-def prepare(
-    gateway: Gateway,
-    modules: Sequence[VerifiedModule],
-    *,
-    manner: Manner,
-    before: Mapping[tuple[str, str], str],
-    reporter: Reporter,
-    withdrawn: Sequence[str] = (),
-) -> tuple[Prepared, list[Incompatible]]:
-    """Look at a gateway without changing it, and secure the files that would bring it back.
-
-    ``before`` names, by (address, id), the version that stood before a deployment that was killed;
-    ``withdrawn`` are the ids of modules to take off. Returns what is to be done, and every reason
-    why it can't be.
-    """
-    facts = gateway.target.facts()
-    installed = {each.id: each for each in gateway.target.modules()}
-    coming = {module.descriptor.id for module in modules}
-    problems = [
-        problem
-        for module in modules
-        for problem in obstacles(
-            module,
-            facts=facts,
-            installed=installed,
-            coming=coming,
-            allow_downgrade=manner.allow_downgrade,
-        )
-    ]
-    changes = tuple(
-        _change(
-            module,
-            installed.get(module.descriptor.id),
-            known=before.get((gateway.location, module.descriptor.id)),
-            manner=manner,
-        )
-        for module in modules
-    )
-    for change in changes:
-        if change.obstacle:
-            reporter.warning(
-                f"{gateway.title}: {change.id} {change.present} can't be brought back if this "
-                f"fails ({change.obstacle}); rolling back will mean uninstalling {change.id}"
-            )
-        elif not change.present:
-            reporter.info(
-                f"{gateway.title} hasn't got {change.id}; rolling back will mean uninstalling it"
-            )
-    removals = tuple(
-        Withdrawal(each, installed[each].version.full if each in installed else "")
-        for each in withdrawn
-    )
-    return Prepared(gateway, facts, changes, removals), list(
-        {each.message: each for each in problems}.values()
-    )
-
-
-def _change(
-    module: VerifiedModule,
-    present: InstalledModule | None,
-    *,
-    known: str | None,
-    manner: Manner,
-) -> Change:
-    version = module.descriptor.version
-    # What a killed run replaced counts, not what it had got to.
-    there = known if known is not None else ("" if present is None else present.version.full)
-    runs = present is not None and present.runs(version) and not present.pending_upgrade
-    if not there:
-        return Change(module, runs=runs)
-    if same_version(there, version):
-        return Change(module, there, previous=module, runs=runs)
-    try:
-        return Change(module, there, previous=manner.obtain(module.descriptor.id, there), runs=runs)
-    except IgnDeployError as problem:
-        return Change(module, there, obstacle=problem.message, runs=runs)
+_RESTARTS = 3
 
 
 @dataclass
@@ -185,6 +31,8 @@ class Visit:
     reporter: Reporter
     restarted: bool = False
     touched: list[Change] = field(default_factory=list)
+    _leaving: list[str] = field(default_factory=list)
+    _licenses: dict[str, str] = field(default_factory=dict)
 
     @property
     def gateway(self) -> Gateway:
@@ -226,15 +74,18 @@ class Visit:
         for change, upload in uploads:
             consent = self.manner.consents.to(change.module)
             require_consent(upload, consent, host=self.gateway.title)
+        # What a killed run had got to has to be verified, and undone if it fails, like our own.
+        self.touched += [each for each in self.prepared.changes if each.resumed]
         for change, upload in uploads:
             self.touched.append(change)
             self._install(change.module, upload, consent=self.manner.consents.to(change.module))
 
     def _withdraw_all(self) -> list[str]:
-        gone = [removal.id for removal in self.prepared.withdrawn if removal.present]
-        for module_id in gone:
-            self._uninstall(module_id)
-        return gone
+        for removal in self.prepared.withdrawn:
+            if removal.present:
+                self._leaving.append(removal.id)
+                self._uninstall(removal.id)
+        return self._leaving
 
     def _uninstall(self, module_id: str) -> None:
         self.reporter.info(f"{self.gateway.title}: uninstalling {module_id}")
@@ -268,15 +119,24 @@ class Visit:
         if self._needs_restart(changes, gone, restart):
             if not capabilities.restart or restart is Restart.NEVER:
                 return Outcome.RESTART_PENDING
-            target = cast("Restartable", self.gateway.target)
-            self.reporter.info(f"{self.gateway.title}: restarting")
-            self.restarted = True
-            target.restart()
-            started = target.wait_until_running(self.manner.timing)
-            self.reporter.info(f"{self.gateway.title}: running again after {started.seconds:.0f} s")
+            self._require_accepted(changes)
+            self._restart(changes, gone)
         if capabilities.reports_state:
             self._verify(changes, gone)
         return Outcome.DEPLOYED if self.touched or gone else Outcome.UNCHANGED
+
+    def _restart(self, changes: Sequence[Change], gone: Sequence[str]) -> None:
+        """Restart; once more when the request was lost on its way, which looks like a restart."""
+        target = cast("Restartable", self.gateway.target)
+        for attempt in range(_RESTARTS):
+            again = ", the request seems to have been lost" if attempt else ""
+            self.reporter.info(f"{self.gateway.title}: restarting{again}")
+            self.restarted = True
+            target.restart()
+            started = target.wait_until_running(self.manner.timing)
+            if started.went_down or not self._is_restart_lost(changes, gone):
+                break
+        self.reporter.info(f"{self.gateway.title}: running again after {started.seconds:.0f} s")
 
     def _needs_restart(
         self, changes: Sequence[Change], gone: Sequence[str], restart: Restart
@@ -288,19 +148,41 @@ class Visit:
         if not self.prepared.facts.capabilities.reports_state:
             # A folder can't tell; a developer's gateway loads modules at once.
             return not self.prepared.facts.capabilities.at_once
-        installed = {each.id: each for each in self.gateway.target.modules()}
+        installed = self._installed()
         return any(each in installed for each in gone) or any(
-            (found := installed.get(change.id)) is None
-            or not found.runs(change.version)
-            or found.pending_upgrade
-            for change in changes
+            _waits(change, installed.get(change.id)) for change in changes
         )
+
+    def _is_restart_lost(self, changes: Sequence[Change], gone: Sequence[str]) -> bool:
+        """Tell whether things are as before the restart; a version that faults has been started."""
+        if not self.prepared.facts.capabilities.reports_state:
+            return False
+        installed = self._installed()
+        return any(each in installed for each in gone) or any(
+            _waits(change, installed.get(change.id)) and not _faults(change, installed[change.id])
+            for change in changes
+            if change.id in installed
+        )
+
+    def _installed(self) -> dict[str, InstalledModule]:
+        return {each.id: each for each in self.gateway.target.modules()}
+
+    def _require_accepted(self, changes: Sequence[Change]) -> None:
+        """Raise DeploymentError for what is kept out: no restart would let it in."""
+        if not self.prepared.facts.capabilities.reports_state:
+            return
+        installed = self._installed()
+        for change in changes:
+            found = installed.get(change.id)
+            kept_out = None if found is None else found.quarantined_version
+            if kept_out is not None and kept_out.is_version(change.version):
+                raise self._unwell(_state(change, found))
 
     def _verify(self, changes: Sequence[Change], gone: Sequence[str]) -> None:
         """Wait until every module runs in its version; a fault ends the waiting at once."""
         waiting = ""
         for _ in self.manner.timing.looks(self.manner.timing.deadline):
-            installed = {each.id: each for each in self.gateway.target.modules()}
+            installed = self._installed()
             states = [_state(change, installed.get(change.id)) for change in changes]
             states += [f"{each} is still there" for each in gone if each in installed]
             waiting = "; ".join(state for state in states if state)
@@ -309,8 +191,11 @@ class Visit:
                 return
             if any(_is_final(installed.get(change.id)) for change in changes):
                 break
-        raise DeploymentError(
-            f"{self.gateway.title}: {waiting}",
+        raise self._unwell(waiting)
+
+    def _unwell(self, states: str) -> DeploymentError:
+        return DeploymentError(
+            f"{self.gateway.title}: {states}",
             hint="look at the module's page on the gateway, and at the gateway's log.",
         )
 
@@ -323,12 +208,15 @@ class Visit:
         self, changes: Sequence[Change], installed: Mapping[str, InstalledModule]
     ) -> None:
         for change in changes:
-            state = installed[change.id].license_state
+            state = self._licenses[change.id] = installed[change.id].license_state
             licence = f", licence: {state}" if state else ""
             self.reporter.info(f"{self.gateway.title}: {change.id} {change.version} runs{licence}")
 
     def _give_up(self, problem: IgnDeployError) -> tuple[Outcome, str]:
         self.reporter.warning(f"{self.gateway.title}: {problem.message}")
+        if self._leaving:
+            second = self._removal_error(problem)
+            return Outcome.ROLLBACK_FAILED, f"{second.message} Next: {second.hint}"
         if not self.touched:
             return Outcome.FAILED, f"{problem.message}; nothing was changed. {problem.hint}"
         try:
@@ -368,6 +256,15 @@ class Visit:
             f"run `ign-deploy rollback` again, or install the file by hand. {problem.hint}",
         )
 
+    def _removal_error(self, problem: IgnDeployError) -> RollbackError:
+        """Return what is told when taking modules off failed: that is finished, not undone."""
+        names = ", ".join(self._leaving)
+        return RollbackError(
+            f"{self.gateway.title}: {problem.message}; it may or may not have {names} still.",
+            hint=f"look at {self.gateway.location} yourself, then run the same command again: it "
+            f"takes {names} off if need be. {problem.hint}",
+        )
+
     def _pending_message(self) -> str:
         return (
             f"{self.gateway.title} has to be restarted before the new version runs: do so when the "
@@ -376,9 +273,8 @@ class Visit:
         )
 
     def _record(self, outcome: Outcome, message: str, *, seconds: float) -> GatewayRecord:
-        installed: dict[str, InstalledModule] = {}
-        if outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED):
-            installed = {each.id: each for each in self.gateway.target.modules()}
+        is_known = outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED)
+        licenses = self._licenses if is_known else {}
         touched = {change.id for change in self.touched}
         return GatewayRecord(
             gateway=self.gateway.location,
@@ -391,7 +287,7 @@ class Visit:
                     module_record(
                         change,
                         _module_outcome(outcome, is_touched=change.id in touched, runs=change.runs),
-                        license_state=_license_state(installed.get(change.id)),
+                        license_state=licenses.get(change.id, ""),
                     )
                     for change in self.prepared.changes
                 ),
@@ -406,8 +302,9 @@ def _module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcom
     return Outcome.UNCHANGED if runs else Outcome.UNTOUCHED
 
 
-def _license_state(found: InstalledModule | None) -> str:
-    return "" if found is None else found.license_state
+def _waits(change: Change, found: InstalledModule | None) -> bool:
+    """Tell whether a module isn't what was asked for: a restart may bring it about."""
+    return found is None or found.pending_upgrade or not found.runs(change.version)
 
 
 def _state(change: Change, found: InstalledModule | None) -> str:
@@ -424,6 +321,11 @@ def _state(change: Change, found: InstalledModule | None) -> str:
     if not found.version.is_version(change.version):
         return f"{what} isn't there, but {found.version}"
     return f"{what} is {found.state or 'in no known state'}, expected ACTIVE"
+
+
+def _faults(change: Change, found: InstalledModule) -> bool:
+    is_started = found.version.is_version(change.version) and not found.pending_upgrade
+    return is_started and bool(found.fault_cause)
 
 
 def _is_final(found: InstalledModule | None) -> bool:

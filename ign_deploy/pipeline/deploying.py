@@ -31,7 +31,7 @@ from ign_deploy.report import Reporter
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.visit import Prepared
+    from ign_deploy.deployment.preparing import Prepared
     from ign_deploy.repositories import Repository
 
 DEFAULT_ENVIRONMENT = "default"

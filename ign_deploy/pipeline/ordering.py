@@ -81,7 +81,7 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
 
 
 def _way_back(found: Sequence[Standing], gateway: Gateway | None, deployer: Deployer) -> Part:
-    wanted = {each.id: deployer.settings.to or each.previous for each in found}
+    wanted = {each.id: deployer.settings.to or each.way_back for each in found}
     modules = [
         deployer.obtain(module_id, version) for module_id, version in wanted.items() if version
     ]
