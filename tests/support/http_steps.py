@@ -17,8 +17,8 @@ class HttpSteps:
     """Counts this process's HTTP requests, and acts at one of them.
 
     Number ``at`` is 1 for the first request from now: acts right before it is made; a negative
-    number acts right after the answer's head of that request has come; 0 only counts. Holds until
-    ``restore``, or the end of a ``with`` block.
+    number acts right after the answer's head of that request has come, or its connection has
+    broken; 0 only counts. Holds until ``restore``, or the end of a ``with`` block.
     """
 
     def __init__(self, at: int, action: Callable[[], None]) -> None:
@@ -32,7 +32,12 @@ class HttpSteps:
             number = steps._next()
             if number == at:
                 action()
-            answer = steps._original(pool, *arguments, **options)
+            try:
+                answer = steps._original(pool, *arguments, **options)
+            except Exception:
+                if number == -at:
+                    action()
+                raise
             if number == -at:
                 answer.close()
                 action()

@@ -1,0 +1,127 @@
+"""A whole site for tests: a repository with published modules, and deployments to simulators."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ign_deploy.cli import run_cli
+from ign_deploy.deployment.history import Deployment, Standing
+from ign_deploy.deployment.records import DeploymentRecord, Kind
+from ign_deploy.deployment.wishes import Gateway, Manner
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.pipeline.deploying import Deployer, Order, Part
+from ign_deploy.pipeline.telling import Teller
+from ign_deploy.report import Reporter
+from ign_deploy.repositories import open_repository
+from ign_deploy.settings import Settings
+from tests.support.gateway import Gateway as Simulated
+from tests.support.gateway.client import MODULE_ID, Told, client_of, modl, timing_of
+
+
+def publish(repository: Path, *files: Path) -> None:
+    """Upload signed modules as a user does."""
+    for file in files:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            arguments = ["ign-deploy", "upload", str(file), "--repository-url", str(repository)]
+            assert run_cli(arguments, {"PATH": os.environ["PATH"]}) == 0, file
+
+
+def published(folder: Path, *versions: str, module_id: str = MODULE_ID, **options: Any) -> Path:
+    """Make a repository that holds these versions of a module; returns it."""
+    repository = folder / "repository"
+    repository.mkdir(exist_ok=True)
+    publish(repository, *(modl(folder, each, module_id=module_id, **options) for each in versions))
+    return repository
+
+
+class QuickDeployer(Deployer):
+    """Our deployer on the simulated gateways' time."""
+
+    clockwork: Simulated | None = None
+
+    def _manner(self, kind: Kind) -> Manner:
+        manner = super()._manner(kind)
+        if self.clockwork is None:
+            return manner
+        return replace(manner, timing=replace(timing_of(self.clockwork), deadline=60.0))
+
+
+@dataclass
+class Site:
+    """One environment of a repository; each run is a command of its own, knowing nothing else.
+
+    ``fetched`` keeps downloads for all of them, for tests that make hundreds.
+    """
+
+    repository: Path
+    folder: Path
+    environment: str = "production"
+    settings: dict[str, Any] = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
+    fetched: dict[tuple[str, str], VerifiedModule] | None = None
+
+    def deployer(self, gateways: Sequence[Simulated], **settings: Any) -> QuickDeployer:
+        """Return what a command has; everything may be accepted, restarts are made if needed."""
+        usual = {
+            "environment": self.environment,
+            "restart": "if-needed",
+            "accept_certificate": ("yes",),
+            "accept_license": ("yes",),
+            "repository_url": str(self.repository),
+        }
+        chosen = Settings(**{**usual, **self.settings, **settings})
+        reporter: Reporter = self.told
+        deployer = QuickDeployer(
+            settings=chosen,
+            env={"USER": "tester"},
+            repository=open_repository(str(self.repository), reporter=reporter),
+            reporter=reporter,
+            teller=Teller(chosen, {"USER": "tester"}, reporter, lambda text: text),
+            folder=self.folder,
+        )
+        if self.fetched is not None:
+            deployer._fetched = self.fetched
+        deployer.clockwork = gateways[0] if gateways else None
+        return deployer
+
+    def install(
+        self, version: str, *gateways: Simulated, module_id: str = MODULE_ID, **settings: Any
+    ) -> DeploymentRecord:
+        """Do what ``install NAME@VERSION`` does."""
+        deployer = self.deployer(gateways, **settings)
+        targets = [Gateway(client_of(each)) for each in gateways]
+        part = Part([deployer.obtain(module_id, version)], targets)
+        return deployer.deploy(Order(self.environment, (part,)))
+
+    def deployments(self) -> list[Deployment]:
+        """Return what ``history`` shows, oldest first."""
+        return self.deployer(()).history.deployments(self.environment)
+
+    def standing(self) -> list[Standing]:
+        """Return what ``status`` shows."""
+        return self.deployer(()).history.standing(self.environment)
+
+    def version(self, gateway: Simulated, module_id: str = MODULE_ID) -> str:
+        """Return which version the history says the gateway runs, empty for none; never a doubt."""
+        found = [
+            each for each in self.standing() if (each.gateway, each.id) == (gateway.url, module_id)
+        ]
+        assert not any(each.in_doubt for each in found), found
+        return found[0].version if found else ""
+
+
+def active(gateway: Simulated, module_id: str = MODULE_ID) -> str:
+    """Return the version that runs on the gateway, empty for none, having looked inside."""
+    listed = gateway.state.listed.get(module_id)
+    if listed is None:
+        return ""
+    assert listed.state == "ACTIVE", listed
+    assert module_id not in gateway.state.staged
+    assert module_id not in gateway.state.removing
+    return listed.modl.version

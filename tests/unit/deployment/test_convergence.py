@@ -1,0 +1,169 @@
+"""Cut or killed at any request: the gateway runs a known version, and the history says which."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.deployment.records import DeploymentRecord, Outcome
+from ign_deploy.module.artifacts import VerifiedModule
+from tests.support.gateway import Cut, Fault, Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway.client import MODULE_ID
+from tests.support.http_steps import HttpSteps, count_requests
+from tests.support.sites import Site, active, published
+
+numbers = count()
+OLD, NEW = "1.0.0", "1.1.0"
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it: what would come after it is never done, as after a SIGKILL."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is deployed where: ``before`` runs there (empty: nothing), NEW is wanted."""
+
+    before: str
+    after: str
+    outcomes: frozenset[Outcome]
+    faults: bool = False
+
+
+DEPLOYED = frozenset({Outcome.DEPLOYED})
+CASES = {
+    "upgrade": Case(OLD, NEW, DEPLOYED),
+    "first installation": Case("", NEW, DEPLOYED),
+    "upgrade that faults": Case(OLD, OLD, frozenset({Outcome.ROLLED_BACK}), faults=True),
+    "first installation that faults": Case("", "", frozenset({Outcome.ROLLED_BACK}), faults=True),
+}
+ALL = [*CASES]
+UPGRADE, FIRST, FAULTING, FAULTING_FIRST = ALL
+# 8.3.4 speaks differently when installing and removing. An answer cut in its middle is like one
+# that is lost, and killed after a request is like killed before the next: tried once.
+CUTS = [
+    *(("8.3.8", name, when) for name in ALL for when in (Cut.BEFORE, Cut.AFTER)),
+    ("8.3.8", UPGRADE, Cut.MIDDLE),
+    ("8.3.4", FAULTING_FIRST, Cut.AFTER),
+]
+KILLS = [*(("8.3.8", name, 1) for name in ALL), ("8.3.8", UPGRADE, -1)]
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that has both versions."""
+    return published(tmp_path_factory.mktemp("published"), OLD, NEW)
+
+
+@pytest.fixture
+def new_site(repository: Path, tmp_path: Path) -> Callable[[], Site]:
+    """Return what makes a site with a history of its own."""
+    fetched: dict[tuple[str, str], VerifiedModule] = {}  # downloading is no part of what is tried
+    return lambda: Site(repository, tmp_path, environment=f"{next(numbers)}", fetched=fetched)
+
+
+@contextmanager
+def prepared(case: Case, version: str, site: Site) -> Iterator[Gateway]:
+    """Run a gateway on which ``before`` was deployed."""
+    options = Options(version=version, down_seconds=3, starting_seconds=2)
+    with running_gateway(options, clock=VirtualTime()) as gateway:
+        if case.before:
+            gateway.have(site.repository.parent / f"{MODULE_ID}-{case.before}.modl")
+        if case.faults:
+            gateway.options.faults[MODULE_ID] = Fault(version=NEW)
+        yield gateway
+        assert gateway.violations == []
+
+
+def requests_of(case: Case, version: str, site: Site) -> int:
+    with prepared(case, version, site) as gateway, count_requests() as steps:
+        record = site.install(NEW, gateway)
+        assert record.outcome in case.outcomes
+        assert (active(gateway), site.version(gateway)) == (case.after, case.after)
+        return steps.count
+
+
+@pytest.mark.parametrize(("version", "name", "when"), CUTS)
+def test_a_connection_cut_at_any_request_changes_nothing_about_the_end(
+    new_site: Callable[[], Site], version: str, name: str, when: Cut
+) -> None:
+    case = CASES[name]
+    for number in range(1, requests_of(case, version, new_site()) + 1):
+        site = new_site()
+        with prepared(case, version, site) as gateway:
+            gateway.faults.cut(when, nth=number)
+            record = site.install(NEW, gateway)
+            assert record.outcome in case.outcomes, (number, record)
+            assert (active(gateway), site.version(gateway)) == (case.after, case.after), number
+
+
+@pytest.mark.parametrize(("version", "name", "sign"), KILLS)
+def test_killed_at_any_request_the_same_command_converges(
+    new_site: Callable[[], Site], version: str, name: str, sign: int
+) -> None:
+    case = CASES[name]
+    for number in range(1, requests_of(case, version, new_site()) + 1):
+        site = new_site()
+        with prepared(case, version, site) as gateway:
+            with pytest.raises(Killed), HttpSteps(sign * number, kill):
+                site.install(NEW, gateway)
+            gateway.state.come_back()
+            record = site.install(NEW, gateway)
+            assert record.outcome in case.outcomes | {Outcome.UNCHANGED}, (number, record)
+            assert (active(gateway), site.version(gateway)) == (case.after, case.after), number
+            (found,) = record.gateways
+            begun = site.deployments()[0].begun
+            assert found.modules[0].previous == case.before == _previous(begun), number
+
+
+def _previous(record: DeploymentRecord) -> str:
+    (gateway,) = record.gateways
+    return gateway.modules[0].previous
+
+
+def test_killed_before_anything_was_asked_the_begun_record_is_not_there(
+    new_site: Callable[[], Site],
+) -> None:
+    site = new_site()
+    with prepared(CASES[UPGRADE], "8.3.8", site) as gateway:
+        with pytest.raises(Killed), HttpSteps(1, kill):
+            site.install(NEW, gateway)
+        assert site.deployments() == []
+        assert active(gateway) == OLD
+
+
+def test_while_it_is_killed_the_history_is_in_doubt_and_says_what_stood_before(
+    new_site: Callable[[], Site],
+) -> None:
+    site = new_site()
+    with running_gateway(clock=VirtualTime()) as gateway:
+        site.install(OLD, gateway)
+        with count_requests() as steps:
+            site.install(NEW, gateway)
+        site.install(OLD, gateway, allow_downgrade=True)
+        with pytest.raises(Killed), HttpSteps(steps.count - 2, kill):
+            site.install(NEW, gateway)
+        (found,) = site.standing()
+        assert (found.version, found.in_doubt, found.way_back) == (OLD, True, OLD)
+        assert site.deployments()[-1].ended is None
+
+
+def test_the_command_after_a_kill_warns_that_something_has_not_ended(
+    new_site: Callable[[], Site],
+) -> None:
+    site = new_site()
+    with prepared(CASES[UPGRADE], "8.3.8", site) as gateway:
+        with pytest.raises(Killed), HttpSteps(8, kill):
+            site.install(NEW, gateway)
+        site.told.warnings.clear()
+        site.install(NEW, gateway)
+        assert any("hasn't ended" in line for line in site.told.warnings)
