@@ -122,6 +122,7 @@ def active(gateway: Simulated, module_id: str = MODULE_ID) -> str:
     if listed is None:
         return ""
     assert listed.state == "ACTIVE", listed
-    assert module_id not in gateway.state.staged
+    staged = gateway.state.staged.get(module_id)
+    assert staged is None or staged.modl.version == listed.modl.version
     assert module_id not in gateway.state.removing
     return listed.modl.version

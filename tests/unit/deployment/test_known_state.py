@@ -1,0 +1,234 @@
+"""Whatever goes wrong with a gateway, the history says what it runs, or that nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.deployment.records import Outcome
+from ign_deploy.deployment.rollout import NotBegun
+from tests.support.gateway import Canned, Cut, Fault, Gateway
+from tests.support.gateway.client import MODULE_ID, Told, modl
+from tests.support.sites import Site, active, published
+
+numbers = count()
+OLD, NEW, NEXT = "1.0.0", "1.1.0", "1.2.0"
+
+
+class Acting(Told):
+    """Does something to the gateway when it is told that text."""
+
+    def __init__(self, text: str, action: Callable[[], object]) -> None:
+        super().__init__()
+        self.text = text
+        self.action = action
+
+    def info(self, message: str) -> None:
+        if self.text in message:
+            self.text = "\0"
+            self.action()
+        super().info(message)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return published(tmp_path_factory.mktemp("published"), OLD, NEW, NEXT)
+
+
+@pytest.fixture
+def site(repository: Path, tmp_path: Path) -> Site:
+    return Site(repository, tmp_path, environment=f"{next(numbers)}")
+
+
+def test_a_restart_that_never_ends_is_in_doubt_until_the_same_command_has_succeeded(
+    site: Site, plant: Gateway
+) -> None:
+    site.install(OLD, plant)
+    plant.options.never_back = "starting"
+    assert site.install(NEW, plant).outcome is Outcome.ROLLBACK_FAILED
+    (found,) = site.standing()
+    assert (found.version, found.in_doubt, found.way_back) == (OLD, True, OLD)
+    plant.options.never_back = ""
+    plant.state.come_back()
+    assert site.install(NEW, plant).outcome is Outcome.DEPLOYED
+    assert active(plant) == site.version(plant) == NEW
+
+
+def test_after_a_rollback_that_failed_the_next_failure_goes_back_to_what_once_ran(
+    site: Site, plant: Gateway
+) -> None:
+    site.install(OLD, plant)
+    plant.options.faults[MODULE_ID] = Fault()
+    assert site.install(NEW, plant).outcome is Outcome.ROLLBACK_FAILED
+    plant.options.faults[MODULE_ID] = Fault(version=NEW)
+    record = site.install(NEW, plant)
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert record.gateways[0].modules[0].restored == OLD
+    assert active(plant) == site.version(plant) == OLD
+
+
+@pytest.mark.parametrize("what", ["accepted_certificates", "accepted_licenses"])
+def test_what_lands_in_quarantine_is_found_without_a_restart_and_goes_back(
+    site: Site, plant: Gateway, what: str
+) -> None:
+    """The gateway says that all is accepted, and keeps the module out nevertheless."""
+    site.install(OLD, plant)
+    before = plant.state.restarts
+    plant.faults.answer(_said_accepted(), path="modules/upload")
+    # The upload is answered without being made: the file lies there already.
+    plant.state.uploads[MODULE_ID] = plant.have(_file(site, NEW))
+    plant.have(_file(site, OLD))
+    getattr(plant.state, what).clear()
+    record = site.install(NEW, plant)
+    assert record.outcome is Outcome.ROLLED_BACK, record
+    assert "in quarantine" in record.gateways[0].message
+    assert plant.state.restarts == before
+    assert active(plant) == site.version(plant) == OLD
+
+
+def _file(site: Site, version: str) -> Path:
+    return site.repository.parent / f"{MODULE_ID}-{version}.modl"
+
+
+def _said_accepted() -> Canned:
+    return Canned(
+        body=b'{"moduleId":"%s","licenseAccepted":true,"certAccepted":true}' % MODULE_ID.encode()
+    )
+
+
+@pytest.mark.parametrize("what", ["accepted_certificates", "accepted_licenses"])
+def test_quarantine_after_the_restart_is_told_and_goes_back(
+    site: Site, plant: Gateway, what: str
+) -> None:
+    site.install(OLD, plant)
+    site.told = Acting("restarting", getattr(plant.state, what).clear)
+    record = site.install(NEW, plant)
+    assert record.outcome is Outcome.ROLLED_BACK, record
+    assert "is in quarantine" in record.gateways[0].message
+    assert active(plant) == site.version(plant) == OLD
+
+
+def test_when_half_of_the_gateways_fail_the_history_has_each_one_as_it_is(
+    site: Site, gateways: list[Gateway]
+) -> None:
+    site.install(OLD, *gateways)
+    gateways[1].options.faults[MODULE_ID] = Fault(version=NEW)
+    record = site.install(NEW, *gateways, wave_size=2)
+    assert record.outcome is Outcome.ROLLED_BACK
+    expected = [NEW, OLD, OLD]
+    assert [active(each) for each in gateways] == expected
+    assert [site.version(each) for each in gateways] == expected
+    gateways[1].options.faults.clear()
+    assert site.install(NEW, *gateways).outcome is Outcome.DEPLOYED
+    assert [site.version(each) for each in gateways] == [NEW] * 3
+
+
+def test_all_or_nothing_is_all_back_in_the_history_too(site: Site, gateways: list[Gateway]) -> None:
+    site.install(OLD, *gateways)
+    gateways[2].options.faults[MODULE_ID] = Fault(version=NEW)
+    site.install(NEW, *gateways, all_or_nothing=True)
+    assert [active(each) for each in gateways] == [OLD] * 3
+    assert [site.version(each) for each in gateways] == [OLD] * 3
+
+
+def test_a_gateway_in_commissioning_is_told_and_in_doubt(site: Site, plant: Gateway) -> None:
+    site.install(OLD, plant)
+
+    def commission() -> None:
+        plant.options.commissioning = True
+
+    site.told = Acting("restarting", commission)
+    record = site.install(NEW, plant)
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    assert "commissioning" in record.gateways[0].message
+    assert site.standing()[0].in_doubt
+    plant.options.commissioning = False
+    assert site.install(NEW, plant).outcome is Outcome.DEPLOYED
+    assert active(plant) == site.version(plant) == NEW
+
+
+def test_a_slow_start_is_waited_for(site: Site, plant: Gateway) -> None:
+    site.install(OLD, plant)
+    plant.options.starting_seconds = 50
+    assert site.install(NEW, plant).outcome is Outcome.DEPLOYED
+    assert active(plant) == site.version(plant) == NEW
+
+
+def test_a_redundant_backup_is_left_alone_and_nothing_is_written_down(
+    site: Site, plant: Gateway
+) -> None:
+    site.install(OLD, plant)
+    plant.options.redundancy_role = "Backup"
+    with pytest.raises(NotBegun):
+        site.install(NEW, plant)
+    assert len(site.deployments()) == 1
+    assert active(plant) == site.version(plant) == OLD
+
+
+def test_a_restart_whose_request_is_lost_three_times_goes_back(site: Site, plant: Gateway) -> None:
+    site.install(OLD, plant)
+    plant.faults.cut(Cut.BEFORE, times=3, path="restart-tasks/restart")
+    before = plant.state.restarts
+    record = site.install(NEW, plant)
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert plant.state.restarts == before  # the old version was put in the waiting one's place
+    assert active(plant) == site.version(plant) == OLD
+
+
+def test_a_first_installation_left_for_a_later_restart_is_uninstalled_when_it_faults_then(
+    site: Site, plant: Gateway
+) -> None:
+    plant.options.faults[MODULE_ID] = Fault()
+    record = site.install(OLD, plant, restart="never")
+    assert record.outcome is Outcome.RESTART_PENDING
+    record = site.install(OLD, plant)
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert active(plant) == site.version(plant) == ""
+
+
+def test_an_upgrade_left_for_a_later_restart_goes_back_when_its_health_check_fails(
+    site: Site, plant: Gateway
+) -> None:
+    site.install(OLD, plant)
+    assert site.install(NEW, plant, restart="never").outcome is Outcome.RESTART_PENDING
+    plant.state.restart()  # somebody does it when the plant allows it
+    plant.state.come_back()
+    assert active(plant) == NEW
+    record = site.install(NEW, plant, health_command="false")
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert active(plant) == site.version(plant) == OLD
+
+
+def test_what_ran_well_after_a_later_restart_is_what_the_next_version_goes_back_to(
+    site: Site, plant: Gateway
+) -> None:
+    site.install(OLD, plant)
+    site.install(NEW, plant, restart="never")
+    plant.state.restart()
+    plant.state.come_back()
+    plant.options.faults[MODULE_ID] = Fault(version=NEXT)
+    assert site.install(NEXT, plant).outcome is Outcome.ROLLED_BACK
+    assert active(plant) == site.version(plant) == NEW
+
+
+def test_a_gateway_whose_module_was_installed_by_hand_is_known_after_a_rollback(
+    site: Site, plant: Gateway
+) -> None:
+    plant.have(_file(site, OLD))
+    plant.options.faults[MODULE_ID] = Fault(version=NEW)
+    site.install(NEW, plant)
+    assert active(plant) == site.version(plant) == OLD
+
+
+def test_without_the_old_file_the_history_says_that_it_is_uninstalled(
+    site: Site, plant: Gateway
+) -> None:
+    plant.have(modl(site.folder, "0.9.0"))  # never published
+    plant.options.faults[MODULE_ID] = Fault(version=NEW)
+    record = site.install(NEW, plant)
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert record.gateways[0].modules[0].restored == ""
+    assert active(plant) == site.version(plant) == ""
