@@ -1,0 +1,128 @@
+"""Deployment records for tests, and documents that are kept in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from ign_deploy.deployment.history import History
+from ign_deploy.deployment.records import (
+    DeploymentRecord,
+    GatewayRecord,
+    Kind,
+    ModuleOnGateway,
+    Outcome,
+    Phase,
+)
+from ign_deploy.report import Reporter, SilentReporter
+
+PUMP, PLANT = "com.example.pump", "https://plant-1:8043"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A small file."""
+
+    data: bytes
+
+
+@dataclass
+class MemoryDocuments:
+    """Small files by path; one that is added is never changed."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def read(self, path: str) -> Stored | None:
+        data = self.files.get(path)
+        return None if data is None else Stored(data)
+
+    def add(self, path: str, data: bytes) -> None:
+        assert self.files.setdefault(path, data) == data, path
+
+    def names(self, folder: str) -> list[str]:
+        found = [path.removeprefix(f"{folder}/") for path in self.files if path.startswith(folder)]
+        return [name for name in found if "/" not in name]
+
+
+@dataclass
+class Ledger:
+    """Writes deployments, each a minute after the one before."""
+
+    documents: MemoryDocuments = field(default_factory=MemoryDocuments)
+    environment: str = "production"
+    reporter: Reporter = field(default_factory=SilentReporter)
+    _minutes: count[int] = field(default_factory=count)
+
+    @property
+    def history(self) -> History:
+        """The history in the documents."""
+        return History(self.documents, reporter=self.reporter)
+
+    def begin(self, version: str, *, previous: str = "", **more: Any) -> DeploymentRecord:
+        """Write down that a deployment begins; see ``record``."""
+        minute = next(self._minutes)
+        begun = record(
+            version,
+            previous=previous,
+            id=f"{minute:012x}",
+            environment=self.environment,
+            begun_at=f"2026-01-31T12:{minute:02}:00.000000Z",
+            **more,
+        )
+        self.history.append(begun)
+        return begun
+
+    def end(self, begun: DeploymentRecord, outcome: Outcome, **module: Any) -> DeploymentRecord:
+        """Write down how it ended: every module on every gateway alike."""
+        gateways = tuple(
+            each.model_copy(
+                update={
+                    "outcome": outcome,
+                    "modules": tuple(
+                        one.model_copy(update={"outcome": outcome, **module})
+                        for one in each.modules
+                    ),
+                }
+            )
+            for each in begun.gateways
+        )
+        ended = begun.model_copy(
+            update={
+                "phase": Phase.ENDED,
+                "outcome": outcome,
+                "gateways": gateways,
+                "ended_at": begun.begun_at.replace(":00.0", ":30.0"),
+            }
+        )
+        self.history.append(ended)
+        return ended
+
+    def deploy(self, version: str, *, previous: str = "", **more: Any) -> DeploymentRecord:
+        """Write down a deployment that succeeded."""
+        return self.end(self.begin(version, previous=previous, **more), Outcome.DEPLOYED)
+
+
+def record(
+    version: str,
+    *,
+    previous: str = "",
+    gateway: str = PLANT,
+    module_id: str = PUMP,
+    kind: Kind = Kind.DEPLOYMENT,
+    **fields: Any,
+) -> DeploymentRecord:
+    """Return the record of a deployment that begins: one module, one gateway."""
+    values: Mapping[str, Any] = {
+        "id": "0123456789ab",
+        "phase": Phase.BEGUN,
+        "environment": "production",
+        "begun_at": "2026-01-31T12:00:00.000000Z",
+        "actor": "somebody",
+        **fields,
+    }
+    module = ModuleOnGateway(id=module_id, version=version, sha256="ab" * 32, previous=previous)
+    return DeploymentRecord(
+        kind=kind, gateways=(GatewayRecord(gateway=gateway, modules=(module,)),), **values
+    )

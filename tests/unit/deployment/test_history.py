@@ -1,0 +1,227 @@
+"""What runs where, as replayed from all deployments; in doubt where one hasn't ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from ign_deploy.deployment.history import ENVIRONMENTS, ROOT, Standing, unfinished_previous
+from ign_deploy.deployment.records import Kind, Outcome, Phase
+from ign_deploy.errors import ConfigurationError
+from tests.support.gateway.client import Told
+from tests.support.records import PLANT, PUMP, Ledger, record
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    return Ledger()
+
+
+def only(found: Iterable[Standing]) -> Standing:
+    (standing,) = found
+    return standing
+
+
+def standing(ledger: Ledger) -> tuple[str, str, bool]:
+    """Return version, way back and doubt of what stands on the only gateway."""
+    found = only(ledger.history.standing("production"))
+    return found.version, found.way_back, found.in_doubt
+
+
+def test_nothing_was_deployed_yet(ledger: Ledger) -> None:
+    assert ledger.history.environments() == []
+    assert ledger.history.deployments("production") == []
+    assert ledger.history.standing("production") == []
+    assert ledger.history.protected() == set()
+
+
+def test_the_last_deployment_stands_and_names_the_one_before(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    ledger.deploy("1.1.0", previous="1.0.0")
+    last = ledger.deploy("1.2.0", previous="1.1.0")
+    found = only(ledger.history.standing("production"))
+    assert (found.gateway, found.id, found.version, found.previous) == (
+        PLANT, PUMP, "1.2.0", "1.1.0",
+    )  # fmt: skip
+    assert (found.since, found.actor, found.deployment) == (last.ended_at, "somebody", last.id)
+    assert found.way_back == "1.1.0"
+    assert [each.begun.gateways[0].modules[0].version for each in
+            ledger.history.deployments("production")] == ["1.0.0", "1.1.0", "1.2.0"]  # fmt: skip
+    assert ledger.history.environments() == ["production"]
+
+
+def test_deployed_once_more_the_way_back_stays(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    ledger.deploy("1.1.0", previous="1.0.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.1.0"), Outcome.UNCHANGED)
+    assert standing(ledger) == ("1.1.0", "1.0.0", False)
+
+
+def test_one_that_was_killed_leaves_a_doubt_and_the_way_back_is_what_stood(ledger: Ledger) -> None:
+    ledger.deploy("0.9.0")
+    ledger.deploy("1.0.0", previous="0.9.0")
+    ledger.begin("1.1.0", previous="1.0.0")
+    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+    ledger.begin("1.1.0", previous="1.0.0")
+    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+    ledger.deploy("1.1.0", previous="1.0.0")
+    assert standing(ledger) == ("1.1.0", "1.0.0", False)
+
+
+def test_a_first_installation_that_was_killed_is_in_doubt_and_goes_back_to_nothing(
+    ledger: Ledger,
+) -> None:
+    ledger.begin("1.0.0")
+    assert standing(ledger) == ("", "", True)
+    ledger.end(ledger.begin("1.0.0"), Outcome.ROLLED_BACK, restored="")
+    assert ledger.history.standing("production") == []
+
+
+def test_a_rollback_that_was_killed_is_made_again_to_the_same_version(ledger: Ledger) -> None:
+    ledger.deploy("0.9.0")
+    ledger.deploy("1.0.0", previous="0.9.0")
+    ledger.begin("1.1.0", previous="1.0.0")
+    ledger.begin("1.0.0", previous="1.0.0", kind=Kind.ROLLBACK)
+    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+    ledger.deploy("1.0.0", previous="1.0.0", kind=Kind.ROLLBACK)
+    assert standing(ledger) == ("1.0.0", "0.9.0", False)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNTOUCHED])
+def test_one_that_changed_nothing_neither_moves_nor_settles(
+    ledger: Ledger, outcome: Outcome
+) -> None:
+    ledger.deploy("1.0.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)
+    assert standing(ledger) == ("1.0.0", "", False)
+    ledger.begin("1.1.0", previous="1.0.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)
+    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+
+
+def test_one_that_was_rolled_back_settles_the_doubt(ledger: Ledger) -> None:
+    first = ledger.deploy("1.0.0", previous="0.9.0")
+    ledger.begin("1.1.0", previous="1.0.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLED_BACK, restored="1.0.0")
+    assert standing(ledger) == ("1.0.0", "0.9.0", False)
+    assert only(ledger.history.standing("production")).sha256 == first.gateways[0].modules[0].sha256
+
+
+def test_one_that_could_not_go_back_is_in_doubt(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0", previous="0.9.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLBACK_FAILED)
+    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+
+
+def test_an_old_version_put_there_by_hand_stands_after_a_rollback(ledger: Ledger) -> None:
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLED_BACK)
+    found = only(ledger.history.standing("production"))
+    assert (found.version, found.outcome) == ("1.0.0", Outcome.ROLLED_BACK)
+
+
+def test_what_was_taken_off_stands_no_longer(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    ledger.deploy("", previous="1.0.0", kind=Kind.ROLLBACK)
+    assert ledger.history.standing("production") == []
+
+
+def test_environments_and_gateways_are_apart(ledger: Ledger) -> None:
+    staging = Ledger(ledger.documents, environment="staging")
+    ledger.deploy("1.0.0")
+    ledger.deploy("1.1.0", gateway="https://plant-2:8043")
+    staging.deploy("2.0.0")
+    assert ledger.history.environments() == ["production", "staging"]
+    assert [each.version for each in ledger.history.standing("production")] == ["1.0.0", "1.1.0"]
+    assert [each.version for each in ledger.history.standing("staging")] == ["2.0.0"]
+
+
+def before(ledger: Ledger) -> dict[tuple[str, str], str]:
+    return dict(unfinished_previous(ledger.history.deployments("production")))
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED])
+def test_what_stood_before_an_unsettled_deployment_is_known(
+    ledger: Ledger, outcome: Outcome | None
+) -> None:
+    begun = ledger.begin("1.1.0", previous="1.0.0")
+    if outcome is not None:
+        ledger.end(begun, outcome)
+    assert before(ledger) == {(PLANT, PUMP): "1.0.0"}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.ROLLED_BACK])
+def test_a_deployment_that_ended_well_or_back_settles_it(ledger: Ledger, outcome: Outcome) -> None:
+    ledger.begin("1.1.0", previous="1.0.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)
+    assert before(ledger) == {}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNTOUCHED])
+def test_a_deployment_that_changed_nothing_does_not_settle_it(
+    ledger: Ledger, outcome: Outcome
+) -> None:
+    ledger.begin("1.1.0", previous="1.0.0")
+    ledger.end(ledger.begin("1.2.0", previous="1.1.0"), outcome)
+    assert before(ledger) == {(PLANT, PUMP): "1.0.0"}
+
+
+def test_what_runs_and_what_it_could_go_back_to_is_protected(ledger: Ledger) -> None:
+    for version, previous in [("1.0.0", ""), ("1.1.0", "1.0.0"), ("1.2.0", "1.1.0")]:
+        ledger.deploy(version, previous=previous)
+    assert ledger.history.protected() == {(PUMP, "1.2.0"), (PUMP, "1.1.0")}
+    ledger.begin("1.3.0", previous="1.2.0")
+    assert ledger.history.protected() == {(PUMP, each) for each in ("1.3.0", "1.2.0", "1.1.0")}
+
+
+def test_what_could_not_go_back_keeps_both_versions_protected(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0", previous="0.9.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLBACK_FAILED)
+    assert ledger.history.protected() == {(PUMP, each) for each in ("1.1.0", "1.0.0", "0.9.0")}
+
+
+def test_every_environment_protects_what_it_runs(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    Ledger(ledger.documents, environment="staging").deploy("1.1.0")
+    assert ledger.history.protected() == {(PUMP, "1.0.0"), (PUMP, "1.1.0")}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xfe",
+        b"{" * 10_000,
+        b"null",
+        record("6.6.6", id="other").to_json(),
+        record("6.6.6", environment="staging").to_json(),
+        record("6.6.6", begun_at="2026-01-31T12:00:00.000000Z-x", phase=Phase.ENDED).to_json(),
+    ],
+    ids=range(7),
+)
+def test_a_damaged_or_hostile_document_is_a_warning_and_left_out(
+    ledger: Ledger, data: bytes
+) -> None:
+    ledger.deploy("1.0.0")
+    told = ledger.reporter = Told()
+    name = record("1.0.0").file_name
+    ledger.documents.files[f"{ROOT}/production/{name}"] = data
+    ledger.documents.files[f"{ROOT}/production/notes.txt"] = b"no record by its name"
+    assert standing(ledger) == ("1.0.0", "", False)
+    assert len(told.warnings) == 1
+    assert name in told.warnings[0]
+
+
+def test_a_name_that_would_leave_the_folder_is_refused(ledger: Ledger) -> None:
+    ledger.documents.files[f"{ENVIRONMENTS}/..json"] = b"{}\n"
+    with pytest.raises(ConfigurationError):
+        ledger.history.deployments("../x")
+    with pytest.raises(ConfigurationError):
+        ledger.history.append(record("1.0.0").model_copy(update={"environment": "../x"}))
+
+
+def test_the_end_alone_is_enough(ledger: Ledger) -> None:
+    begun = ledger.begin("1.0.0")
+    ledger.end(begun, Outcome.DEPLOYED)
+    del ledger.documents.files[f"{ROOT}/production/{begun.file_name}"]
+    assert standing(ledger) == ("1.0.0", "", False)
