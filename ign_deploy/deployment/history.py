@@ -14,6 +14,7 @@ from ign_deploy.deployment.records import (
     Outcome,
     Phase,
     check_environment,
+    is_environment,
 )
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import Reporter
@@ -96,9 +97,15 @@ class History:
         self._documents.add(f"{ROOT}/{name}/{record.file_name}", record.to_json())
 
     def environments(self) -> list[str]:
-        """Return the names of all environments, sorted."""
-        names = self._documents.names(ENVIRONMENTS)
-        return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+        """Return the names of all environments, sorted; what can't be one is a warning."""
+        found: list[str] = []
+        for file in sorted(self._documents.names(ENVIRONMENTS)):
+            name = file.removesuffix(".json")
+            if is_environment(name):
+                found.append(name)
+            else:
+                self._reporter.warning(f"{file!a} can't be an environment; it is left out")
+        return found
 
     def deployments(self, environment: str) -> list[Deployment]:
         """Return an environment's deployments, oldest first; a damaged document is a warning."""

@@ -61,9 +61,14 @@ STANDING = frozenset(
 )
 
 
+def is_environment(name: str) -> bool:
+    """Tell whether it can be the name of an environment, and so of a folder."""
+    return _ENVIRONMENT.fullmatch(name) is not None
+
+
 def check_environment(name: str) -> str:
     """Return the environment's name; raises ConfigurationError for what can't be a folder's."""
-    if _ENVIRONMENT.fullmatch(name) is None:
+    if not is_environment(name):
         raise ConfigurationError(
             f"{name[:100]!a} can't be the name of an environment",
             hint="use letters, digits and . _ - (first a letter or digit), such as production.",
@@ -72,7 +77,7 @@ def check_environment(name: str) -> str:
 
 
 def _environment(name: str) -> str:
-    if _ENVIRONMENT.fullmatch(name) is None:
+    if not is_environment(name):
         raise ValueError("must be a name of letters, digits and . _ -")
     return name
 

@@ -76,23 +76,16 @@ class Ledger:
 
     def end(self, begun: DeploymentRecord, outcome: Outcome, **module: Any) -> DeploymentRecord:
         """Write down how it ended: every module on every gateway alike."""
-        gateways = tuple(
-            each.model_copy(
-                update={
-                    "outcome": outcome,
-                    "modules": tuple(
-                        one.model_copy(update={"outcome": outcome, **module})
-                        for one in each.modules
-                    ),
-                }
-            )
-            for each in begun.gateways
-        )
+        gateways = []
+        for each in begun.gateways:
+            changed = {"outcome": outcome, **module}
+            modules = tuple(one.model_copy(update=changed) for one in each.modules)
+            gateways.append(each.model_copy(update={"outcome": outcome, "modules": modules}))
         ended = begun.model_copy(
             update={
                 "phase": Phase.ENDED,
                 "outcome": outcome,
-                "gateways": gateways,
+                "gateways": tuple(gateways),
                 "ended_at": begun.begun_at.replace(":00.0", ":30.0"),
             }
         )

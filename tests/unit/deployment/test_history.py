@@ -213,11 +213,19 @@ def test_a_damaged_or_hostile_document_is_a_warning_and_left_out(
 
 
 def test_a_name_that_would_leave_the_folder_is_refused(ledger: Ledger) -> None:
-    ledger.documents.files[f"{ENVIRONMENTS}/..json"] = b"{}\n"
     with pytest.raises(ConfigurationError):
         ledger.history.deployments("../x")
     with pytest.raises(ConfigurationError):
         ledger.history.append(record("1.0.0").model_copy(update={"environment": "../x"}))
+
+
+def test_a_hostile_name_among_the_environments_is_a_warning(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    told = ledger.reporter = Told()
+    ledger.documents.files[f"{ENVIRONMENTS}/..json"] = b"{}\n"
+    assert ledger.history.environments() == ["production"]
+    assert ledger.history.protected() == {(PUMP, "1.0.0")}
+    assert len(told.warnings) == 2
 
 
 def test_the_end_alone_is_enough(ledger: Ledger) -> None:
