@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -42,8 +43,8 @@ def audit_command(session: Session, action: str, file: Path | None) -> None:
         "result": "verified" if report.is_intact else "failed",
         "file": str(path),
         "entries": report.count,
-        "first": report.first,
-        "last": report.last,
+        "first": asdict(report.first) if report.first else None,
+        "last": asdict(report.last) if report.last else None,
         "head": report.head,
         "findings": findings_document(report.findings),
     }
