@@ -13,7 +13,7 @@ import pytest
 
 import ign_deploy
 from ign_deploy.errors import IgnDeployError
-from ign_deploy.settings import Settings, Source, default_variable, option_name
+from ign_deploy.settings import GatewayEntry, Settings, Source, default_variable, option_name
 from tests.support.pages import (
     LINK,
     PAGE_NAMES,
@@ -74,7 +74,8 @@ def test_no_command_is_documented_that_does_not_exist() -> None:
 
 
 def setting_rows() -> dict[str, str]:
-    rows = re.findall(r"^\| `([a-z-]+)` (\|.*)$", page_text("settings.md"), re.M)
+    text = section(page_text("settings.md"), "All settings")
+    rows = re.findall(r"^\| `([a-z-]+)` (\|.*)$", text, re.M)
     return dict(rows)
 
 
@@ -94,6 +95,12 @@ def test_every_setting_is_documented_with_its_option_and_variables(
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert set(setting_rows()) == {name.replace("_", "-") for name, _, _ in Settings.names()}
+
+
+def test_every_key_of_a_gateway_in_the_config_file_is_documented() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", section(page_text("settings.md"), "Gateways"), re.M)
+    known = [name.replace("_", "-") for name in GatewayEntry.model_fields]
+    assert rows == known
 
 
 def test_defaults_are_documented_as_they_are() -> None:
