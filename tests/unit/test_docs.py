@@ -47,7 +47,9 @@ def option_tables(name: str) -> str:
     found = section(text, name)
     titles = {slug(title): title for title in re.findall(r"^## (.+)$", text, re.M)}
     for line in re.findall(r"^Also the options .*$", found, re.M):
-        found += "".join(option_tables(titles[link[1:]]) for link in LINK.findall(line) if link[0] == "#")
+        found += "".join(
+            option_tables(titles[link[1:]]) for link in LINK.findall(line) if link[0] == "#"
+        )
     return found
 
 
