@@ -53,7 +53,7 @@ class DeploymentSettings(BaseModel):
         str, Source("The modules.json of a gateway of 8.3, when --gateway is its modules folder.")
     ] = ""
     insecure_http: Annotated[
-        bool, Source("Allow plain http to a gateway; its token can be read on the way.")
+        bool, Source("Allow plain http to a gateway on another machine; only without a token.")
     ] = False
     accept_certificate: Annotated[
         Lines, Source("Accept this signer on the gateways: a fingerprint, or yes for any.")

@@ -25,18 +25,26 @@ class Settings(TellingSettings, DeploymentSettings, RepositorySettings):
     ] = ""
     module_id: Annotated[str, Source("The module id that the build must give.")] = ""
     environment: Annotated[
-        str, Source("The environment this release is meant for.", env="DEPLOYMENT_ENVIRONMENT")
+        str,
+        Source(
+            "The environment this is for; its history gets an entry.", env="DEPLOYMENT_ENVIRONMENT"
+        ),
     ] = ""
     description: Annotated[str, Source("One sentence about this release.")] = ""
-    notes: Annotated[str, Source("Release notes: the text, or the path of a file.")] = ""
-    tags: Annotated[Tags, Source("Tags for this release, separated by commas.")] = ()
+    notes: Annotated[
+        str, Source("Notes for the release or the deployment: the text, or a file's path.")
+    ] = ""
+    tags: Annotated[
+        Tags, Source("Tags for the release or the deployment, separated by commas.")
+    ] = ()
     dry_run: Annotated[bool, Source("Check everything, change nothing.")] = False
     skip_packaging: Annotated[bool, Source("Take the module that is built already.")] = False
     skip_signing: Annotated[bool, Source("Take the module as it is, signed or not.")] = False
     skip_upload: Annotated[bool, Source("Stop after verifying.")] = False
 
     continue_on_error: Annotated[
-        bool, Source("In a batch, go on with what doesn't depend on a module that failed.")
+        bool,
+        Source("Go on with what doesn't depend on what failed; on gateways, with the next wave."),
     ] = False
     max_parallel: Annotated[
         int, Field(ge=0), Source("Modules worked on at once; 0: as many as usable processors.")

@@ -13,7 +13,7 @@ import pytest
 
 import ign_deploy
 from ign_deploy.errors import IgnDeployError
-from ign_deploy.settings import Settings, Source, default_variable, option_name
+from ign_deploy.settings import GatewayEntry, Settings, Source, default_variable, option_name
 from tests.support.pages import (
     LINK,
     PAGE_NAMES,
@@ -27,7 +27,6 @@ from tests.support.pages import (
     section,
 )
 
-RESERVED_EXIT_CODES = {0, 7, 8}  # success, and what deployments will end with
 COMMANDS = commands()
 # Paths of one machine, its tools, and hosts that a reader has no use for.
 FORBIDDEN = re.compile(
@@ -42,10 +41,22 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
             yield item
 
 
+def option_tables(name: str) -> str:
+    """Return a command's section, and those that its line "Also the options …" refers to."""
+    text = page_text("commands.md")
+    found = section(text, name)
+    titles = {slug(title): title for title in re.findall(r"^## (.+)$", text, re.M)}
+    for line in re.findall(r"^Also the options .*$", found, re.M):
+        found += "".join(
+            option_tables(titles[link[1:]]) for link in LINK.findall(line) if link[0] == "#"
+        )
+    return found
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_all_its_options_are_documented(name: str) -> None:
     text = page_text("commands.md")
-    known = code_words(section(text, name)) | code_words(section(text, "Options of every command"))
+    known = code_words(option_tables(name) + section(text, "Options of every command"))
     assert f"](#{name})" in text
     for option in options_of(COMMANDS[name]):
         assert {*option.opts} <= known, f"{name} {option.opts}"
@@ -53,7 +64,7 @@ def test_every_command_and_all_its_options_are_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_option_is_documented_that_a_command_lacks(name: str) -> None:
-    rows = re.findall(r"^\| (`-.*?) \|", section(page_text("commands.md"), name), re.M)
+    rows = re.findall(r"^\| (`-.*?) \|", option_tables(name), re.M)
     documented = {word for row in rows for word in code_words(row) if word.startswith("-")}
     real = {flag for option in options_of(COMMANDS[name]) for flag in option.opts}
     assert {word for word in documented if " " not in word} <= real
@@ -65,7 +76,8 @@ def test_no_command_is_documented_that_does_not_exist() -> None:
 
 
 def setting_rows() -> dict[str, str]:
-    rows = re.findall(r"^\| `([a-z-]+)` (\|.*)$", page_text("settings.md"), re.M)
+    text = section(page_text("settings.md"), "All settings")
+    rows = re.findall(r"^\| `([a-z-]+)` (\|.*)$", text, re.M)
     return dict(rows)
 
 
@@ -85,6 +97,12 @@ def test_every_setting_is_documented_with_its_option_and_variables(
 
 def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert set(setting_rows()) == {name.replace("_", "-") for name, _, _ in Settings.names()}
+
+
+def test_every_key_of_a_gateway_in_the_config_file_is_documented() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", section(page_text("settings.md"), "Gateways"), re.M)
+    known = [name.replace("_", "-") for name in GatewayEntry.model_fields]
+    assert rows == known
 
 
 def test_defaults_are_documented_as_they_are() -> None:
@@ -126,15 +144,17 @@ def test_every_error_code_is_documented_with_its_exit_code() -> None:
 
 def test_every_exit_code_is_documented() -> None:
     rows = table_rows(section(page_text("troubleshooting.md"), "Exit codes"))
-    ours = {kind.exit_code for kind in error_classes()} | RESERVED_EXIT_CODES
+    ours = {kind.exit_code for kind in error_classes()} | {0}
     assert {int(code) for code in rows if int(code) < 128} == ours
 
 
 def anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub makes of a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", prose(page.read_text("utf-8")), re.M)
-    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
-    return {heading.replace(" ", "-") for heading in plain}
+    return {slug(title) for title in re.findall(r"^#+ (.+)$", prose(page.read_text("utf-8")), re.M)}
+
+
+def slug(title: str) -> str:
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
@@ -177,9 +197,17 @@ def source_texts() -> str:
     return re.sub(r"[\"']\s*\n\s*f?[\"']", "", code)
 
 
+RUNBOOKS = ("runbook-exit-7.md", "runbook-exit-8.md")
+
+
 def quoted_messages() -> list[str]:
     first_cells = re.findall(r"^\| (.*?) \|", page_text("troubleshooting.md"), re.M)
-    return [text for cell in first_cells for text in re.findall(r"\"([^\"]+)\"", cell)]
+    found = [text for cell in first_cells for text in re.findall(r"\"([^\"]+)\"", cell)]
+    for page in RUNBOOKS:
+        seen = re.findall(r"^You see (.*?)\n\n", page_text(page), re.M | re.S)
+        quoted = re.findall(r"\"([^\"]+)\"", " ".join(seen))
+        found += [" ".join(text.split()) for text in quoted]
+    return found
 
 
 # What stands between the words of a message: what differs from case to case, or is put in.

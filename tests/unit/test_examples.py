@@ -184,13 +184,18 @@ def test_the_jenkinsfile_reads_the_files_we_write() -> None:
 
 def test_there_is_a_template_for_each_need() -> None:
     names = [path.name.split(".")[1] for path in CONFIGS]
-    assert names == ["development", "production", "security"]
+    assert names == ["development", "gateways", "production", "security"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=label)
 def test_a_configuration_template_loads_and_every_setting_is_explained(path: Path) -> None:
     resolved = Inputs(env={}, flags={}, folder=path.parent, config_file=path).resolve()
     keys = tomllib.loads(path.read_text("utf-8"))
+    for table in keys.pop("gateways", ()):
+        found = next(each for each in resolved.settings.gateways if each.name == table["name"])
+        assert found.model_dump(exclude_defaults=True) == {
+            key.replace("-", "_"): value for key, value in table.items()
+        }
     for key, value in keys.items():
         setting = getattr(resolved.settings, key.replace("-", "_"))
         assert str(list(setting) if isinstance(setting, tuple) else setting) == str(value)
@@ -200,4 +205,4 @@ def test_a_configuration_template_loads_and_every_setting_is_explained(path: Pat
 @pytest.mark.parametrize("path", CONFIGS, ids=label)
 def test_keys_of_a_template_are_spelt_as_in_the_documentation(path: Path) -> None:
     known = {name.replace("_", "-") for name, _, _ in Settings.names()}
-    assert set(tomllib.loads(path.read_text("utf-8"))) <= known
+    assert set(tomllib.loads(path.read_text("utf-8"))) <= known | {"gateways"}

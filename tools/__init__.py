@@ -1,0 +1,1 @@
+"""Scripts for this project's own development."""
