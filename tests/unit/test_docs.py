@@ -46,7 +46,7 @@ def option_tables(name: str) -> str:
     text = page_text("commands.md")
     found = section(text, name)
     titles = {slug(title): title for title in re.findall(r"^## (.+)$", text, re.M)}
-    for line in re.findall(r"^Also the options .*$", found, re.M):
+    for line in re.findall(r"^Also the options .*?(?=\n\n|\Z)", found, re.M | re.S):
         found += "".join(
             option_tables(titles[link[1:]]) for link in LINK.findall(line) if link[0] == "#"
         )
