@@ -14,6 +14,7 @@ import pytest
 from ign_deploy.audit import chain, verifying
 from ign_deploy.audit.trail import RECOVERED
 from ign_deploy.audit.verifying import verify
+from ign_deploy.deployment.records import Kind
 from ign_deploy.metrics.exposition import openmetrics
 from ign_deploy.notify import webhook
 from ign_deploy.notify.generic import (
@@ -100,6 +101,12 @@ def test_a_line_of_the_trail_is_as_shown(tmp_path: Path) -> None:
     assert set(shown) == set(real)
     assert set(shown["subject"]) == set(real["subject"])
     assert RECOVERED in code_words(page_text("audit.md"))
+
+
+def test_every_kind_of_deployment_is_told_as_an_action_and_as_an_event() -> None:
+    kinds = {kind.value for kind in Kind}
+    assert kinds <= code_words(page_text("audit.md"))
+    assert kinds <= code_words(page_text("metrics.md"))
 
 
 def test_the_head_is_computed_as_shown(tmp_path: Path) -> None:

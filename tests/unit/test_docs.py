@@ -12,6 +12,7 @@ import click
 import pytest
 
 import ign_deploy
+from ign_deploy.deployment.records import STANDING, Outcome
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.settings import GatewayEntry, Settings, Source, default_variable, option_name
 from tests.support.pages import (
@@ -68,6 +69,14 @@ def test_no_option_is_documented_that_a_command_lacks(name: str) -> None:
     documented = {word for row in rows for word in code_words(row) if word.startswith("-")}
     real = {flag for option in options_of(COMMANDS[name]) for flag in option.opts}
     assert {word for word in documented if " " not in word} <= real
+
+
+def test_every_outcome_of_a_deployment_is_documented_with_its_exit_code() -> None:
+    rows = table_rows(section(page_text("commands.md"), "install"))
+    codes = {Outcome.ROLLBACK_FAILED: "8", Outcome.ROLLED_BACK: "7", Outcome.FAILED: "7"}
+    for outcome in set(Outcome) - {Outcome.UNTOUCHED}:
+        assert rows[outcome.value].split("|")[1].strip() == codes.get(outcome, "0")
+    assert set(Outcome) - {Outcome.UNTOUCHED, *codes} == STANDING
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:
