@@ -18,7 +18,8 @@ COPY requirements.lock ./
 # actions-toolkit installs a package named `tests`, which nobody wants to import by accident.
 RUN /build/pip/bin/pip --python /opt/ign-deploy/bin/python install \
       --require-hashes --only-binary :all: --no-compile --requirement requirements.lock \
- && rm -rf /opt/ign-deploy/lib/python3*/site-packages/tests /opt/ign-deploy/bin/[Aa]ctivate*
+ && rm -rf /opt/ign-deploy/lib/python3*/site-packages/tests /opt/ign-deploy/bin/[Aa]ctivate* \
+           /opt/ign-deploy/bin/*.py
 # botocore describes 400 services; S3 and the ways to its credentials need five: 26 MB less.
 RUN find /opt/ign-deploy/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
       ! -name s3 ! -name signin ! -name sso ! -name sso-oidc ! -name sts -exec rm -rf {} + \

@@ -71,9 +71,11 @@ forget_old_layers() {
 }
 
 make_base() {
-  if [ ! -s "$base_tar" ]; then
+  if [ ! -f "$base_tar" ]; then
     mkdir -p "$cache"
-    mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
+    rm -rf "$base_tar"
+    mmdebstrap --quiet --format=tar --variant=minbase \
+      --include=python3,python3-venv,ca-certificates \
       bookworm "$base_tar.partial"
     mv "$base_tar.partial" "$base_tar"
   fi
