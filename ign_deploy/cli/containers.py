@@ -14,8 +14,6 @@ from ign_deploy.files import write_atomically
 from ign_deploy.pipeline.containers import modules_to_render
 from ign_deploy.pipeline.publishing import open_configured_repository, repository_url
 
-_IMAGE = "ghcr.io/ign-deploy/ign-deploy:latest"
-
 
 @click.command("render", short_help="Write files for gateways in containers.")
 @click.argument("kind", type=click.Choice(["compose", "kubernetes", "helm-values"]))
@@ -23,10 +21,9 @@ _IMAGE = "ghcr.io/ign-deploy/ign-deploy:latest"
 @click.option("--image", required=True, metavar="IMAGE", help="The gateway's image, with its tag.")
 @click.option(
     "--ign-deploy-image",
-    default=_IMAGE,
-    show_default=True,
+    required=True,
     metavar="IMAGE",
-    help="The image that fetches and verifies the modules.",
+    help="The image of ign-deploy, which fetches and verifies the modules; best by its digest.",
 )
 @click.option(
     "--name",

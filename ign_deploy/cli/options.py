@@ -94,7 +94,10 @@ def _option_kind(name: str, annotation: Any) -> dict[str, Any]:
     if annotation is bool:
         return {"is_flag": True, "default": None}
     if get_origin(annotation) is Literal:
-        return {"type": click.Choice(get_args(annotation)), "default": None}
+        return {
+            "type": click.Choice([each for each in get_args(annotation) if each]),
+            "default": None,
+        }
     if annotation is int:
         is_time = name.endswith("timeout")
         least, unit = (1, "SECONDS") if is_time else (0, "N")

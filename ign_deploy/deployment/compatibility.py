@@ -35,6 +35,13 @@ def obstacles(
             f"{facts.location} can't be changed: {facts.obstacle}",
             hint="give the address of the gateway that is in charge, or wait.",
         )
+    # The old file stays beside the new one until that is whole.
+    if facts.free_bytes is not None and facts.free_bytes < 2 * module.size:
+        yield Incompatible(
+            f"{what} needs {2 * module.size >> 20} MiB, {facts.location} has "
+            f"{facts.free_bytes >> 20} MiB free",
+            hint="free some disk space there.",
+        )
     yield from _other_line(module, what, facts)
     if facts.capabilities.lists_modules:
         missing = sorted(Needs.of(module.descriptor).required - installed.keys() - set(coming))

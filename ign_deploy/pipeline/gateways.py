@@ -94,13 +94,13 @@ def _open(
     from ign_deploy.deployment.wishes import Gateway
     from ign_deploy.net.proxies import proxies_from
 
-    ca, pin = entry.ca or settings.gateway_ca, entry.pin or settings.gateway_pin
+    ca, pin = _tls(entry, settings)
     manifest = entry.manifest or settings.gateway_manifest
     is_web = entry.url.partition(":")[0].rpartition("+")[2] in ("http", "https")
     access = Access(
         token=_token(entry, settings, env),
-        ca=Path(ca) if ca else None,
-        pin=pin or None,
+        ca=ca,
+        pin=pin,
         allow_insecure_http=settings.insecure_http or entry.insecure_http,
         proxies=proxies_from(env, entry.url.rpartition("+")[2]) if is_web else None,
         manifest=Path(manifest) if manifest else None,
@@ -109,6 +109,13 @@ def _open(
     target = open_target(entry.url, access=access, timing=timing, reporter=reporter)
     is_named = entry in settings.gateways
     return Gateway(target, name=entry.name if is_named else "")
+
+
+def _tls(entry: GatewayEntry | None, settings: Settings) -> tuple[Path | None, str | None]:
+    """Return what a gateway is recognised by: its own CA or pin, else the ones for all."""
+    own = (entry.ca, entry.pin) if entry is not None else ("", "")
+    ca, pin = own if any(own) else (settings.gateway_ca, settings.gateway_pin)
+    return Path(ca) if ca else None, pin or None
 
 
 def _token(entry: GatewayEntry, settings: Settings, env: Mapping[str, str]) -> str:
@@ -174,12 +181,25 @@ def _get(url: str, *, settings: Settings, env: Mapping[str, str], reporter: Repo
     from ign_deploy.net.proxies import proxies_from
     from ign_deploy.net.session import open_session
 
-    ca = Path(settings.gateway_ca) if settings.gateway_ca else None
-    with open_session(ca=ca, proxies=partial(proxies_from, env)) as session:
+    same = [each for each in chosen_entries(settings) if _is_on(each, url)]
+    ca, pin = _tls(same[0] if same else None, settings)
+    with open_session(
+        ca=ca, pin=pin if same else None, proxies=partial(proxies_from, env)
+    ) as session:
         answer = read_small(
             session, url, limit=_HEALTH_LIMIT, title="the health check", reporter=reporter
         )
     return Answer(answer.status, answer.body.decode("utf-8", "replace"))
+
+
+def _is_on(entry: GatewayEntry, url: str) -> bool:
+    """Tell whether the URL is of that gateway, whose certificate may be its own."""
+    from ign_deploy.net.credentials import origin
+
+    try:
+        return origin(entry.url.rpartition("+")[2]) == origin(url)
+    except ConfigurationError:
+        return False
 
 
 def _execute(command: str, gateway: str, *, env: Mapping[str, str], reporter: Reporter) -> int:

@@ -108,10 +108,20 @@ def publish(prepared: Prepared, run: Run) -> str:
 def deploy_modules(modules: Sequence[VerifiedModule], run: Run) -> str:
     """Deploy what was published to the gateways that were asked for; returns the outcome.
 
-    Without a gateway, an environment is tracked; without either, nothing is done and the outcome
-    is empty. Raises DeploymentError or RollbackError; ``run.story`` has the record then, too.
+    Without a gateway, an environment is tracked; without either, it is only told that they were
+    published, and the outcome is empty. Raises DeploymentError or RollbackError; ``run.story`` has
+    the record then, too.
     """
     if not (run.settings.gateway or run.settings.environment):
+        uploaded = [each for each in run.story.modules.values() if each.result == "uploaded"]
+        run.teller.released(
+            [
+                (each.descriptor.id, each.descriptor.version, each.verified.sha256)
+                for each in uploaded
+                if each.verified is not None
+            ],
+            begin=run.now,
+        )
         return ""
     from ign_deploy.pipeline.delivering import deliver
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, IgnDeployError
-from ign_deploy.pipeline.publishing import actor_of, build_of
+from ign_deploy.pipeline.publishing import actor_of, build_of, commit_of
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Settings
 
@@ -95,6 +95,31 @@ class Teller:
                 )
         self._notify(record, now=now)
         self._measure(record, sizes=sizes)
+
+    def released(self, modules: Sequence[tuple[str, str, str]], *, begin: datetime) -> None:
+        """Tell that modules (id, version, SHA-256) were published; nobody deployed them yet."""
+        if not modules or not self.channels:
+            return
+        from ign_deploy.notify.notice import Notice, NoticedModule
+        from ign_deploy.notify.sending import notify_all
+
+        now = datetime.now(UTC)
+        notice = Notice(
+            event="release",
+            result="uploaded",
+            environment="",
+            started_at=begin,
+            seconds=(now - begin).total_seconds(),
+            modules=tuple(
+                NoticedModule(module_id, version, sha256=sha256)
+                for module_id, version, sha256 in modules
+            ),
+            actor=actor_of(self.env),
+            run_url=build_of(self.env, self.settings).get("url", ""),
+            commit=commit_of(self.env),
+            audit_head=self.head,
+        )
+        notify_all(self.channels, notice, reporter=self.reporter, hide=self.hide)
 
     def _append(self, entry: Entry, now: datetime) -> None:
         from ign_deploy.audit.trail import append
@@ -239,10 +264,9 @@ def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:
     from ign_deploy.notify.notice import Notice, NoticedGateway, NoticedModule
 
     begin = datetime.fromisoformat(record.begun_at)
-    result = record.outcome.value if record.outcome else "in-progress"
     return Notice(
         event="rollback" if record.kind.value == "rollback" else "deployment",
-        result="deployed" if result in ("unchanged", "tracked") else result,
+        result=_noticed_result(record),
         environment=record.environment,
         started_at=begin,
         seconds=(now - begin).total_seconds(),
@@ -259,6 +283,13 @@ def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:
         deployment_id=record.id,
         audit_head=head,
     )
+
+
+def _noticed_result(record: DeploymentRecord) -> str:
+    result = record.outcome.value if record.outcome else "in-progress"
+    if result not in ("deployed", "unchanged", "tracked"):
+        return result
+    return "rolled-back" if record.kind.value == "rollback" else "deployed"
 
 
 def _modules(record: DeploymentRecord) -> Iterable[tuple[str, str, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,6 +70,7 @@ class FolderTarget:
         return GatewayFacts(
             location=self.location,
             capabilities=Capabilities(lists_modules=True, install=True, uninstall=True),
+            free_bytes=None if obstacle else shutil.disk_usage(self._folder).free,
             obstacle=obstacle,
         )
 

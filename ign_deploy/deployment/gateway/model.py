@@ -49,6 +49,7 @@ class GatewayFacts:
     allows_unsigned: bool | None = None
     license_state: str = ""
     trial_seconds: int | None = None
+    free_bytes: int | None = None
     obstacle: str = ""
 
     @property
