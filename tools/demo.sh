@@ -1,16 +1,32 @@
 #!/usr/bin/env bash
-# Release the example module with the public command line, from source to a repository and back.
+# Release the example module with the public command line, from source to a simulated gateway, and
+# back from a version that fails there.
 #
-# Everything is made below demo/, which is made anew.
+# Everything is made below demo/, which is made anew. REPOSITORY_URL names another repository than
+# the folder there, such as oci://127.0.0.1:5000/modules; it keeps what is published.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 root=$PWD
 project=../examples/gradle-module
+id=com.example.shiftclock
 password=demo-password # protects a throw-away key that never leaves demo/
+python=$root/.venv/bin/python
+url=${REPOSITORY_URL:-}
 
 # Only what is given here counts, whatever the shell around has set.
 while read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(MODULE_|REPOSITORY_|DEPLOYMENT_|IGN_DEPLOY_|INPUT_|GITHUB_)' || true)
+
+# A published version never changes: in a repository that stays, each demo has versions of its own.
+stamp=0
+where="module-repository (the default: no --repository-url was given)"
+if [ -n "$url" ]; then
+  stamp=$(date +%s)
+  export REPOSITORY_URL=$url
+  where=$url
+fi
+first=1.0.$stamp
+second=1.1.$stamp
 
 title() {
   printf '\n== %s\n' "$*"
@@ -21,6 +37,35 @@ deploy() {
   "$root/.venv/bin/ign-deploy" "$@"
 }
 
+# Run what has to fail, with that exit code.
+fails() {
+  local expected=$1 code=0
+  shift
+  deploy "$@" || code=$?
+  printf '(exit code %s)\n' "$code"
+  [ "$code" = "$expected" ]
+}
+
+# Print one value of a signed module's verification.
+value() {
+  "$root/.venv/bin/ign-deploy" verify "$1" --json |
+    "$python" -c "import json, sys; print(json.load(sys.stdin)['modules'][0]$2)"
+}
+
+release() { # version, output folder
+  deploy module "$project" --cert-path identity/signing.cert.pem --key-path identity/signing.key.pem \
+    --version "$1" --gradle-args="-PmoduleVersion=$1" --output-dir "$2" --notes "made by the demo" --tags demo
+}
+
+started=() # what runs beside this script, by process id
+stop_all() {
+  for pid in ${started[@]+"${started[@]}"}; do
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+}
+trap stop_all EXIT
+
 rm -rf demo
 mkdir demo
 cd demo
@@ -30,16 +75,13 @@ export MODULE_SIGNING_PASSWORD=$password
 deploy generate-certificate --common-name "ign-deploy demo" --output-dir identity
 
 title "2. Build, sign, verify and upload examples/gradle-module"
-deploy module "$project" --cert-path identity/signing.cert.pem --key-path identity/signing.key.pem \
-  --notes "made by the demo" --tags demo
+release "$first" dist
 
 title "3. What the repository holds"
 deploy list-modules
 
 title "4. Download it again, verified before it is handed over"
-id=$("$root/.venv/bin/ign-deploy" list-modules --json |
-  "$root/.venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["modules"][0]["id"])')
-deploy download "$id" --output-dir download
+deploy download "$id" --version "$first" --output-dir download
 
 title "5. Who signed it, and is every byte covered?"
 module=$(find download -name '*.modl' | head -n 1)
@@ -48,12 +90,47 @@ deploy verify "$module" --trust-anchor identity/signing.cert.pem
 signed=$(find dist -name '*.modl' ! -name '*unsigned*' | head -n 1)
 cmp "$signed" "$module"
 
+title "6. A simulated gateway of Ignition 8.3.8, on which version $second will fail"
+export IGN_DEPLOY_GATEWAY_TOKEN=demo:s3cret
+(cd "$root" && exec "$python" -m tests.support.gateway --token "$IGN_DEPLOY_GATEWAY_TOKEN" \
+  --fault "$id=$second") >gateway.url &
+started+=($!)
+for _ in $(seq 100); do
+  [ -s gateway.url ] && break
+  sleep 0.1
+done
+gateway=$(cat gateway.url)
+[ -n "$gateway" ]
+echo "it answers at $gateway"
+there=(--gateway "$gateway" --environment "demo-$stamp" --audit-file audit.jsonl)
+
+title "7. Install: nothing is accepted that nobody agreed to"
+fails 7 install "$id@$first" "${there[@]}"
+
+title "8. Install, with consent to this signer and this licence, and leave to restart"
+there+=(--accept-certificate "$(value "$module" "['certificates'][0]['sha1']")"
+  --accept-license "$(value "$module" "['licence_crc']")" --restart if-needed)
+release "$second" dist-next >release-next.log 2>&1 & # the next version, built meanwhile
+build=$!
+started+=("$build")
+deploy install "$id@$first" "${there[@]}"
+
+title "9. The next version fails on the gateway: the one before comes back"
+wait "$build" || { cat release-next.log; exit 1; }
+echo "$id $second is published, see demo/release-next.log"
+fails 7 install "$id@$second" "${there[@]}"
+
+title "10. What runs there now, and how it came so"
+deploy status --environment "demo-$stamp"
+deploy history --environment "demo-$stamp"
+deploy audit verify audit.jsonl
+
 title "Made, all in the folder demo/"
 cat <<END
   certificate and key   identity/signing.cert.pem, identity/signing.key.pem
   signed module         $signed
-  repository            module-repository (the default: no --repository-url was given)
-  release record        $(find module-repository -name release.json | head -n 1)
+  repository            $where
   downloaded again      $module, the same bytes
+  audit trail           audit.jsonl
 Remove it all with: rm -rf demo
 END

@@ -213,7 +213,9 @@ class Visit:
             self.reporter.info(f"{self.gateway.title}: {change.id} {change.version} runs{licence}")
 
     def _give_up(self, problem: IgnDeployError) -> tuple[Outcome, str]:
-        self.reporter.warning(f"{self.gateway.title}: {problem.message}")
+        title = self.gateway.title
+        named = problem.message if title in problem.message else f"{title}: {problem.message}"
+        self.reporter.warning(named)
         if self._leaving:
             second = self._removal_error(problem)
             return Outcome.ROLLBACK_FAILED, f"{second.message} Next: {second.hint}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.support.cli import Result, Workshop
 from tests.support.gateway import Fault
 from tests.support.gateway.client import MODULE_ID, modl
+from tests.support.http_steps import HttpSteps, count_requests
 from tests.support.loopback import make_tls
 from tests.support.shops import ACCEPT, TOKEN, WITH_RESTART, Shop, open_shop
 from tests.support.sites import active, published
@@ -286,6 +288,31 @@ def test_an_uninstalling_rollback_whose_restart_never_ends_is_finished_by_the_sa
     rollback(shop).must(0)
     assert active(shop.gateway) == ""
     assert standing(shop) == {}
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+def test_a_rollback_killed_at_any_request_brings_the_same_version_when_repeated(shop: Shop) -> None:
+    shop.install(f"{NAME}@1.0.0").must(0)
+    shop.install(f"{NAME}@1.1.0").must(0)
+    with count_requests() as steps:
+        rollback(shop).must(0)
+    # Each rollback brings back the version that the one before had replaced.
+    versions = cycle(["1.1.0", "1.0.0"])
+    for number in range(1, steps.count + 1):
+        with pytest.raises(Killed), HttpSteps(number, kill):
+            rollback(shop)
+        shop.gateway.state.come_back()
+        rollback(shop).must(0)
+        wanted = next(versions)
+        assert active(shop.gateway) == wanted, number
+        assert standing(shop) == {shop.gateway.url: wanted}, number
 
 
 def test_what_staging_runs_is_promoted_to_production(shop: Shop) -> None:
