@@ -11,6 +11,7 @@ from benchmarks.batch import measure_batch
 from benchmarks.measure import Row, print_table
 from benchmarks.publishing import measure_uploads
 from benchmarks.signing import measure_memory, measure_signing, measure_start
+from benchmarks.stores import measure_stores
 from benchmarks.workshop import Workshop
 
 
@@ -26,6 +27,7 @@ def main() -> int:
             ("memory", measure_memory),
             ("uploads", measure_uploads),
             ("a batch of 20 modules", measure_batch),
+            ("stores over the network", measure_stores),
         ):
             print(f"measuring {title} …", file=sys.stderr, flush=True)
             rows += measure(workshop)

@@ -17,7 +17,7 @@ def measure_uploads(workshop: Workshop) -> list[Row]:
     roots = {"10": workshop.folder / "few", "10,000": workshop.folder / "many"}
     for name, root in roots.items():
         fill_repository(root, versions=int(name.replace(",", "")))
-    modules = iter(_signed_versions(workshop, count=2 * (_ROUNDS + 1)))
+    modules = iter(signed_versions(workshop, count=2 * (_ROUNDS + 1)))
 
     def upload(root: Path) -> Run:
         return workshop.ign_deploy("upload", str(next(modules)), "--repository-url", str(root))
@@ -30,7 +30,7 @@ def measure_uploads(workshop: Workshop) -> list[Row]:
     return [Row("upload beside 10,000 versions / beside 10", f"{cost:.2f} x", "1.5 x", cost <= 1.5)]
 
 
-def _signed_versions(workshop: Workshop, *, count: int) -> list[Path]:
+def signed_versions(workshop: Workshop, *, count: int) -> list[Path]:
     """Sign that many versions of one small module."""
     signed: list[Path] = []
     for number in range(count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -40,14 +41,16 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def _pools(head: float) -> dict[str, type[HTTPConnectionPool]]:
+    watchdog = _Watchdog(head)
+
     class Plain(HTTPConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as its parent
-            with _cut_off(self.sock, after=head):
+            with watchdog.watching(self.sock):
                 return super().getresponse()
 
     class Secure(HTTPSConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as its parent
-            with _cut_off(self.sock, after=head):
+            with watchdog.watching(self.sock):
                 return super().getresponse()
 
     class PlainPool(HTTPConnectionPool):
@@ -59,29 +62,71 @@ def _pools(head: float) -> dict[str, type[HTTPConnectionPool]]:
     return {"http": PlainPool, "https": SecurePool}
 
 
-@contextmanager
-def _cut_off(connected: socket.socket | None, *, after: float) -> Iterator[None]:
-    """Break the connection after so many seconds, unless the block has ended by then.
+class _Watch:
+    """One connection that is waited for, until ``end``; ``late`` once it was broken."""
 
-    Raises TimeoutError then: to http.client, half a head looks like a whole one.
-    """
-    if connected is None:  # closed by now: http.client says so
-        yield
-        return
-    late = threading.Event()
+    def __init__(self, connected: socket.socket, *, end: float) -> None:
+        self.end = end
+        self.late = False
+        self._connected = connected
 
-    def cut() -> None:
-        late.set()
+    def cut(self) -> None:
+        self.late = True
         # Not the method of an SSLSocket: it takes TLS off, and the reader would see raw bytes.
         with suppress(OSError):
-            socket.socket.shutdown(connected, socket.SHUT_RDWR)
+            socket.socket.shutdown(self._connected, socket.SHUT_RDWR)
 
-    timer = threading.Timer(after, cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if late.is_set():
-            raise TimeoutError("the head of the answer took too long")
+
+class _Watchdog:
+    """Breaks connections that are waited for longer than ``after`` seconds.
+
+    One thread does it for all of them, and ends when there is none: to start one at each request
+    costs more than all the rest of a small one, when several workers want the interpreter.
+    """
+
+    def __init__(self, after: float) -> None:
+        self._after = after
+        self._lock = threading.Lock()
+        # In the order in which they end, since all wait equally long.
+        self._watches: dict[int, _Watch] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def watching(self, connected: socket.socket | None) -> Iterator[None]:
+        """Break the connection after the time, unless the block has ended by then.
+
+        Raises TimeoutError then: to http.client, half a head looks like a whole one.
+        """
+        if connected is None:  # closed by now: http.client says so
+            yield
+            return
+        watch = _Watch(connected, end=0.0)
+        with self._lock:
+            watch.end = time.monotonic() + self._after
+            self._watches[id(watch)] = watch
+            # A fork's child has its parent's threads only as dead ones.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watches.pop(id(watch), None)
+            if watch.late:
+                raise TimeoutError("the head of the answer took too long")
+
+    def _run(self) -> None:
+        while (wait := self._cut_late()) is not None:
+            time.sleep(wait)
+
+    def _cut_late(self) -> float | None:
+        """Break what is late; return the seconds until the next may be, None when none is left."""
+        with self._lock:
+            for key, watch in list(self._watches.items()):
+                if (left := watch.end - time.monotonic()) > 0:
+                    return left
+                watch.cut()
+                del self._watches[key]
+            self._thread = None
+            return None

@@ -14,11 +14,11 @@ from ign_deploy.repositories import Repository
 PUBLISHER = Path(__file__).parents[1] / "support" / "publisher.py"
 
 
-def run_publishers(*orders: dict[str, Any]) -> list[list[list[str]]]:
-    """Let other processes publish; see tests/support/publisher.py."""
+def run_publishers(*orders: dict[str, Any], at_once: int = 1) -> list[list[list[str]]]:
+    """Let other processes publish, so many orders at once; see tests/support/publisher.py."""
     done = subprocess.run(
         [sys.executable, str(PUBLISHER)],
-        input=json.dumps(orders),
+        input=json.dumps({"at_once": at_once, "orders": orders}),
         capture_output=True,
         text=True,
         timeout=300,

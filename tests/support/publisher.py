@@ -1,10 +1,11 @@
 """A program that publishes from forked processes, at once or killed at a given step.
 
 Started as its own process, so that the tests' own process, which may have threads, never forks.
-Reads one JSON document from stdin: ``store`` (``url``, and what ``tests.contract.opened.Opened``
-has beside it), ``jobs`` (each a list of [id, version, content]), and optionally ``kill_at`` (a file
+Reads one JSON document from stdin: ``at_once`` (how many orders may be under way together) and
+``orders``. An order has a ``store`` (``url``, and what ``tests.contract.opened.Opened`` has beside
+it), ``jobs`` (each a list of [id, version, content]), and optionally ``kill_at`` (a file
 operation's number), ``kill_at_request`` (an HTTP request's number; negative: after its answer),
-``file_size_limit`` (bytes) or ``uid``. Prints one JSON list: for each process, the outcomes.
+``file_size_limit`` (bytes) or ``uid``. Prints, for each order, for each process the outcomes.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ import resource
 import signal
 import sys
 import tempfile
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 # The test's folder, for `tests.support` itself.
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import ign_deploy.repositories.directory  # noqa: F401 - loaded before the forks
+import requests  # noqa: F401 - loaded once, before the forks, like the backends below
+import tenacity  # noqa: F401
+
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.report import SilentReporter
 from tests.contract.opened import Opened
@@ -95,16 +100,33 @@ def child(order: dict[str, Any], number: int, start: int, answer: int) -> None:
     os.write(answer, json.dumps(publish_all(order["store"], job, folder)).encode())
 
 
-def run(order: dict[str, Any]) -> list[list[str]]:
-    """Fork one process per job, start them together, and collect what they say.
+@dataclass(frozen=True)
+class Running:
+    """The processes of an order: where each answers, and their numbers."""
 
-    A killed process has the outcome ``killed``.
-    """
+    pipes: list[int]
+    children: list[int]
+
+    def outcomes(self) -> list[list[str]]:
+        """Wait for the end, and return what they say; a killed one has the outcome ``killed``."""
+        found = []
+        for answer in self.pipes:
+            with os.fdopen(answer, "rb") as stream:
+                text = stream.read()
+            found.append(json.loads(text) if text else ["killed"])
+        for each in self.children:
+            os.waitpid(each, 0)
+        return found
+
+
+def begin(order: dict[str, Any]) -> Running:
+    """Fork one process per job, and start them together."""
     start, go = os.pipe()
-    pipes = []
+    pipes, children = [], []
     for number in range(len(order["jobs"])):
         answer, write = os.pipe()
-        if os.fork() == 0:
+        process = os.fork()
+        if process == 0:
             os.close(go)
             try:
                 child(order, number, start, write)
@@ -113,26 +135,26 @@ def run(order: dict[str, Any]) -> list[list[str]]:
                 os._exit(0)
         os.close(write)
         pipes.append(answer)
+        children.append(process)
     os.close(start)
     os.close(go)
-    outcomes = []
-    for answer in pipes:
-        with os.fdopen(answer, "rb") as stream:
-            text = stream.read()
-        outcomes.append(json.loads(text) if text else ["killed"])
-    for _ in pipes:
-        os.wait()
-    return outcomes
+    return Running(pipes, children)
 
 
 def main() -> None:
-    """Do one order, or each order of a list."""
-    orders = json.load(sys.stdin)
+    """Do the orders, so many of them at once."""
+    request = json.load(sys.stdin)
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        results = [
-            run({**order, "work": f"{folder}/{number}"}) for number, order in enumerate(orders)
-        ]
+        for order in request["orders"][:1]:
+            Opened(**order["store"]).open()  # loads the backend
+        waiting: deque[Running] = deque()
+        for number, order in enumerate(request["orders"]):
+            if len(waiting) == request["at_once"]:
+                results.append(waiting.popleft().outcomes())
+            waiting.append(begin({**order, "work": f"{folder}/{number}"}))
+        results += [each.outcomes() for each in waiting]
     json.dump(results, sys.stdout)
 
 

@@ -1,0 +1,72 @@
+"""`python -m benchmarks.sender ORDER`: uploads files with our code, in a process of its own.
+
+ORDER is JSON: ``files`` (each [url, path, size, sha256]), ``workers``, and ``pooled`` (one session
+for all, else a fresh one for each file). Writes to the path ``result``: the seconds that the
+transfers took together, without the interpreter's start, and the process's peak memory in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import tenacity  # noqa: F401 - imported on use by the retry policy, but not to be measured here
+
+from ign_deploy.module.parallel import map_parallel
+from ign_deploy.net.session import Session, open_session
+from ign_deploy.net.upload import Source, send_file
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import no_progress
+
+
+def send(session: Session, file: list[Any]) -> None:
+    """Upload one file; raises RuntimeError when the server refuses it."""
+    url, path, size, sha256 = file
+    sent = send_file(
+        session,
+        "PUT",
+        url,
+        source=Source(Path(path), size, sha256),
+        title="upload",
+        reporter=SilentReporter(),
+        progress=no_progress,
+    )
+    if not sent.accepted:
+        raise RuntimeError(f"{url} answered {sent.status}")
+
+
+def send_fresh(file: list[Any]) -> None:
+    """Upload one file through a session of its own."""
+    with open_session() as session:
+        send(session, file)
+
+
+def peak_memory() -> int:
+    """Return this process's own peak since it was started, in bytes.
+
+    Not ru_maxrss, which a child inherits from before its exec.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def main() -> None:
+    """Do the order."""
+    order = json.loads(sys.argv[1])
+    begin = time.perf_counter()
+    if order["pooled"]:
+        with open_session(workers=order["workers"]) as session:
+            map_parallel(lambda file: send(session, file), order["files"], workers=order["workers"])
+    else:
+        map_parallel(send_fresh, order["files"], workers=order["workers"])
+    result = {"seconds": time.perf_counter() - begin, "peak": peak_memory()}
+    Path(order["result"]).write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
