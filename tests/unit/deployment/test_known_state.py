@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.deployment.records import Outcome
+from ign_deploy.deployment.history import History
+from ign_deploy.deployment.records import DeploymentRecord, Outcome, Phase
 from ign_deploy.deployment.rollout import NotBegun
+from ign_deploy.errors import RepositoryError
 from tests.support.gateway import Canned, Cut, Fault, Gateway
 from tests.support.gateway.client import MODULE_ID, Told, modl
 from tests.support.sites import Site, active, published
@@ -232,3 +234,53 @@ def test_without_the_old_file_the_history_says_that_it_is_uninstalled(
     assert record.outcome is Outcome.ROLLED_BACK
     assert record.gateways[0].modules[0].restored == ""
     assert active(plant) == site.version(plant) == ""
+
+
+class Killed(BaseException):
+    """Nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_killed_around_the_records_the_same_command_converges(
+    site: Site, plant: Gateway, phase: Phase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the first record was written, and before the second one is."""
+    site.install(OLD, plant)
+    append = History.append
+
+    def killed(self: History, record: DeploymentRecord) -> None:
+        if phase is Phase.BEGUN:
+            append(self, record)
+        if record.phase is phase:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "append", killed)
+        with pytest.raises(Killed):
+            site.install(NEW, plant)
+    assert active(plant) == (OLD if phase is Phase.BEGUN else NEW)
+    if phase is Phase.BEGUN:
+        assert site.standing()[0].in_doubt
+    assert site.install(NEW, plant).outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED)
+    assert active(plant) == site.version(plant) == NEW
+
+
+def test_an_end_that_cannot_be_written_down_is_a_warning_and_the_same_command_writes_it(
+    site: Site, plant: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = History.append
+
+    def full(self: History, record: DeploymentRecord) -> None:
+        if record.phase is Phase.ENDED:
+            raise RepositoryError("the disk is full", hint="make room.")
+        append(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "append", full)
+        assert site.install(OLD, plant).outcome is Outcome.DEPLOYED
+    assert any("the history couldn't be written" in line for line in site.told.warnings)
+    assert site.standing()[0].in_doubt
+    restarts = plant.state.restarts
+    assert site.install(OLD, plant).outcome is Outcome.DEPLOYED
+    assert plant.state.restarts == restarts
+    assert active(plant) == site.version(plant) == OLD
