@@ -15,7 +15,9 @@ from ign_deploy.pipeline.gateways import open_gateways
 from ign_deploy.pipeline.publishing import open_configured_repository
 
 if TYPE_CHECKING:
+    from ign_deploy.deployment.records import DeploymentRecord
     from ign_deploy.pipeline.stages import Run
+    from ign_deploy.settings import Settings
 
 
 def deliver(modules: Sequence[VerifiedModule], run: Run) -> str:
@@ -23,7 +25,24 @@ def deliver(modules: Sequence[VerifiedModule], run: Run) -> str:
 
     Returns the outcome's name. Raises DeploymentError or RollbackError when it failed.
     """
-    settings = run.settings
+    record = _deploy(modules, run, settings=run.settings)
+    run.story.deployment = record
+    run.story.audit_head = run.teller.head
+    require_success(record.gateways)
+    if not run.settings.gateway or record.outcome is None:
+        return "uploaded"
+    return record.outcome.value
+
+
+def look_ahead(modules: Sequence[VerifiedModule], run: Run) -> None:
+    """Find out, before the modules are published, whether the gateways can take them.
+
+    Raises NotBegun: a version that can't be deployed needn't be used up.
+    """
+    _deploy(modules, run, settings=run.settings.model_copy(update={"dry_run": True}))
+
+
+def _deploy(modules: Sequence[VerifiedModule], run: Run, *, settings: Settings) -> DeploymentRecord:
     gateways = (
         open_gateways(settings, env=run.env, reporter=run.reporter) if settings.gateway else []
     )
@@ -37,8 +56,4 @@ def deliver(modules: Sequence[VerifiedModule], run: Run) -> str:
             folder=Path(folder),
         )
         environment = check_environment(environment_of(settings))
-        record = deployer.deploy(Order(environment, (Part(modules, gateways),)))
-    run.story.deployment = record
-    run.story.audit_head = run.teller.head
-    require_success(record.gateways)
-    return "uploaded" if not gateways else record.outcome.value if record.outcome else ""
+        return deployer.deploy(Order(environment, (Part(modules, gateways),)))

@@ -94,6 +94,7 @@ def _open(
     from ign_deploy.deployment.wishes import Gateway
     from ign_deploy.net.proxies import proxies_from
 
+    _require_place(entry)
     ca, pin = _tls(entry, settings)
     manifest = entry.manifest or settings.gateway_manifest
     is_web = entry.url.partition(":")[0].rpartition("+")[2] in ("http", "https")
@@ -109,6 +110,17 @@ def _open(
     target = open_target(entry.url, access=access, timing=timing, reporter=reporter)
     is_named = entry in settings.gateways
     return Gateway(target, name=entry.name if is_named else "")
+
+
+def _require_place(entry: GatewayEntry) -> None:
+    """Raise ConfigurationError for a name without https://: it would be taken for a folder."""
+    if ":" in entry.url.partition("/")[0] or "/" in entry.url or Path(entry.url).is_dir():
+        return
+    raise ConfigurationError(
+        f"the gateway {entry.url[:200]!a} is neither a URL, nor a name in the config file, nor a "
+        "folder",
+        hint=f"write https://{entry.url[:200]}" if entry.url.isprintable() else "mend --gateway.",
+    )
 
 
 def _tls(entry: GatewayEntry | None, settings: Settings) -> tuple[Path | None, str | None]:

@@ -99,6 +99,11 @@ def publish(prepared: Prepared, run: Run) -> str:
     if run.settings.skip_upload:
         run.story.skip("upload", "asked to skip the upload")
         return "verified" if prepared.modules else "packaged"
+    if run.settings.gateway:
+        from ign_deploy.pipeline.delivering import look_ahead
+
+        with run.story.stage("look at gateways"):
+            look_ahead(prepared.modules, run)
     with run.story.stage("upload"):
         outcomes = {upload_module(module, prepared, run) for module in prepared.modules}
     uploaded = "uploaded" if "uploaded" in outcomes else "unchanged"

@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, str]] = {
     "wrong licence": (("--accept-license", "1"), 2, "no module here has such a licence"),
     "credentials": (("--gateway", "https://ci:hunter22@127.0.0.1:1"), 2, "credentials"),
     "plain http": (("--gateway", "http://plant.example:8088"), 2, "--insecure-http"),
-    "no scheme": (("--gateway", "plant.example"), 7, "there is no such folder"),
+    "no scheme": (("--gateway", "plant.example"), 2, "is neither a URL"),
     "environment": (("-e", "../production"), 2, "can't be the name of an environment"),
     "environment with a slash": (("-e", "a/b"), 2, "can't be the name of an environment"),
 }
