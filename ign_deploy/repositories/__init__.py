@@ -220,6 +220,7 @@ BACKENDS: Mapping[str, Opener] = {
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_HERE = ("", "localhost")
 _SUPPORTED = (
     "known are a folder (path or file:), https:, nexus+https:, artifactory+https:, github:, "
     "gitlab:, oci: and s3:"
@@ -252,8 +253,11 @@ def open_repository(
 def _local_path(url: str) -> Path:
     text = url
     if _SCHEME.match(url):
-        parts = urlsplit(url)
-        if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # an unclosed [ where the host would be
+            parts = None
+        if parts is None or parts.netloc not in _HERE or parts.query or parts.fragment:
             raise ConfigurationError(
                 "the repository's file: URL names a host, a query or a fragment",
                 hint="write file:///absolute/path, with ? and # as %3F and %23.",

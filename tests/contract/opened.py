@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -12,6 +13,15 @@ from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
 
 QUICK = Patience(grace=0.5, poll=0.02)
+"""For runs that meet others."""
+
+
+def _hardly_sleep(seconds: float) -> None:
+    time.sleep(min(seconds, 0.01))
+
+
+EAGER = Patience(grace=0.02, poll=0.02, sleep=_hardly_sleep)
+"""For runs that are alone: whatever is waited for, it is nobody."""
 
 
 @dataclass(frozen=True)

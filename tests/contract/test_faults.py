@@ -17,9 +17,8 @@ from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.pipeline.preflight import check_repository
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Publication
-from ign_deploy.repositories.access import Patience
 from tests.contract.kinds import Kind
-from tests.contract.opened import Opened
+from tests.contract.opened import EAGER, Opened
 from tests.contract.publishing import content_of, run_publishers
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.faults import (
@@ -36,7 +35,6 @@ from tests.support.http_steps import count_requests
 from tests.support.releases import release_of
 
 ID = "com.acme.thing"
-EAGER = Patience(grace=0.02, poll=0.02)
 LARGE = bytes(range(256)) * 1200  # longer than any other answer
 
 
@@ -200,6 +198,7 @@ def test_killed_at_any_request_it_shows_all_or_nothing_and_converges(
             "store": http_store.order(),
             "jobs": [[[ID, f"1.0.{place}", f"content {place}"]]],
             "kill_at_request": point,
+            "alone": True,
         }
         for place, point in enumerate(points)
     ]

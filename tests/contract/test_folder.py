@@ -67,7 +67,8 @@ def test_killed_at_every_step_it_shows_all_or_nothing_and_converges(tmp_path: Pa
         *(
             {"store": {"url": each.url}, "jobs": job, "kill_at": step}
             for step, each in enumerate(stores, 1)
-        )
+        ),
+        at_once=4,
     )
     killed = [step for step, answer in enumerate(answers, start=1) if answer == [["killed"]]]
     assert len(killed) > 25

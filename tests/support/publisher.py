@@ -5,7 +5,8 @@ Reads one JSON document from stdin: ``at_once`` (how many orders may be under wa
 ``orders``. An order has a ``store`` (``url``, and what ``tests.contract.opened.Opened`` has beside
 it), ``jobs`` (each a list of [id, version, content]), and optionally ``kill_at`` (a file
 operation's number), ``kill_at_request`` (an HTTP request's number; negative: after its answer),
-``file_size_limit`` (bytes) or ``uid``. Prints, for each order, for each process the outcomes.
+``alone`` (it meets no other run), ``file_size_limit`` (bytes) or ``uid``. Prints, for each order,
+for each process the outcomes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import tenacity  # noqa: F401
 
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.report import SilentReporter
-from tests.contract.opened import Opened
+from tests.contract.opened import EAGER, QUICK, Opened
 from tests.support.http_steps import kill_self_at_request
 from tests.support.releases import release_of
 
@@ -65,10 +66,11 @@ def kill_self_at(step: int) -> None:
     sys.addaudithook(hook)
 
 
-def publish_all(store: dict[str, Any], job: list[list[str]], folder: Path) -> list[str]:
+def publish_all(order: dict[str, Any], job: list[list[str]], folder: Path) -> list[str]:
     """Publish a job's versions one after another; return ``outcome`` or ``code: message``."""
     reporter = CollectingReporter()
-    repository = Opened(**store).open(reporter=reporter)
+    patience = EAGER if order.get("alone") else QUICK
+    repository = Opened(**order["store"]).open(reporter=reporter, patience=patience)
     outcomes = []
     for module_id, version, content in job:
         release, files = release_of(
@@ -97,7 +99,7 @@ def child(order: dict[str, Any], number: int, start: int, answer: int) -> None:
         kill_self_at(step)
     if number_of_request := order.get("kill_at_request"):
         kill_self_at_request(number_of_request)
-    os.write(answer, json.dumps(publish_all(order["store"], job, folder)).encode())
+    os.write(answer, json.dumps(publish_all(order, job, folder)).encode())
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,18 @@ def test_another_scheme_is_refused_naming_what_is_supported(scheme: str) -> None
 
 
 @pytest.mark.parametrize(
-    "url", ["", "  ", "a\0b", "a\nb", "file:", "file://host/x", "file:///x?y", "file:///x#y"]
+    "url",
+    [
+        "",
+        "  ",
+        "a\0b",
+        "a\nb",
+        "file:",
+        "file://host/x",
+        "file:///x?y",
+        "file:///x#y",
+        "file://[x/y",
+    ],
 )
 def test_what_names_no_folder_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
