@@ -190,11 +190,15 @@ def broken_indexes(root: Path) -> dict[str, Callable[[], None]]:
         change(index, latest="8.8.8")
         top.unlink()
 
+    def gone() -> None:
+        index.unlink()
+        top.unlink()
+
     return {
         "corrupt": both(b'{"files": ['),
         "other types": both(b'{"files": 3, "modules": {"a": 1}, "versions": null}'),
         "a list": both(b"[]"),
-        "gone": lambda: (index.unlink(), top.unlink(), None)[-1],
+        "gone": gone,
         "lists what isn't there": ghost,
         "lacks all": lambda: change(index, files=[], versions=[], latest=""),
         "root lacks the module": lambda: change(top, modules=[]),
