@@ -92,11 +92,7 @@ class DirectoryRepository:
         self, release: Release, *, files: Mapping[str, Path], progress: Progress = no_progress
     ) -> Publication:
         """See ``Repository.publish``."""
-        if missing := [file.name for file in release.files if file.name not in files]:
-            raise RepositoryError(
-                f"the record lists {', '.join(missing)}, but no such file was given",
-                hint="publish every file that the record lists.",
-            )
+        release.require_given(files)
         release.to_json()  # refuses what is too long before anything is copied
         publication = self._settled(release)
         if publication is None:
@@ -137,13 +133,7 @@ class DirectoryRepository:
                 hint="see what there is with `ign-deploy list-modules`.",
             )
         if to is not None:
-            wanted = FileRole.MODULE if role is None else role
-            file = release.file(wanted)
-            if file is None:
-                raise NotInRepository(
-                    f"{module_id} {version} was published without a {wanted}",
-                    hint="publish it with the next version.",
-                )
+            file = release.required_file(role)
             refuse_removed(release, documents=self._documents, reporter=self._reporter)
             copy_out(self._folder(release) / file.name, to, expected=file, progress=progress)
         return release

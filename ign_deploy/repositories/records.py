@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Container
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Self
@@ -18,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import NotInRepository, RepositoryError
 
 RECORD_NAME = "release.json"
 INDEX_NAME = "index.json"
@@ -155,6 +156,25 @@ class Release(_Part):
     def file(self, role: FileRole) -> ReleaseFile | None:
         """Return the first file of that role."""
         return next((file for file in self.files if file.role == role), None)
+
+    def required_file(self, role: FileRole | None) -> ReleaseFile:
+        """Return the file of that role, by default the module; raises NotInRepository."""
+        wanted = FileRole.MODULE if role is None else role
+        found = self.file(wanted)
+        if found is None:
+            raise NotInRepository(
+                f"{self.id} {self.version} was published without a {wanted}",
+                hint="publish it with the next version.",
+            )
+        return found
+
+    def require_given(self, names: Container[str]) -> None:
+        """Raise RepositoryError unless a file was given for every name that the record lists."""
+        if missing := [file.name for file in self.files if file.name not in names]:
+            raise RepositoryError(
+                f"the record lists {', '.join(missing)}, but no such file was given",
+                hint="publish every file that the record lists.",
+            )
 
     def to_json(self) -> bytes:
         """Return the record's bytes: the same for equal records.

@@ -7,7 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
-from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
+from ign_deploy.errors import IgnDeployError, NotInRepository
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import (
     Capabilities,
@@ -54,11 +54,7 @@ class StoredRepository:
         self, release: Release, *, files: Mapping[str, Path], progress: Progress = no_progress
     ) -> Publication:
         """See ``Repository.publish``."""
-        if missing := [file.name for file in release.files if file.name not in files]:
-            raise RepositoryError(
-                f"the record lists {', '.join(missing)}, but no such file was given",
-                hint="publish every file that the record lists.",
-            )
+        release.require_given(files)
         release.to_json()  # refuses what is too long before anything is sent
         attempt = Attempt(
             store=self._store,
@@ -104,13 +100,7 @@ class StoredRepository:
                 hint="see what there is with `ign-deploy list-modules`.",
             )
         if to is not None:
-            wanted = FileRole.MODULE if role is None else role
-            file = release.file(wanted)
-            if file is None:
-                raise NotInRepository(
-                    f"{module_id} {version} was published without a {wanted}",
-                    hint="publish it with the next version.",
-                )
+            file = release.required_file(role)
             copy = partial(self._store.copy_file, key, file)
             try:
                 self._cache.copy(file, to=to, progress=progress, fetch=copy)
