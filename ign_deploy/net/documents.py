@@ -42,12 +42,13 @@ def read_small(
     policy: RetryPolicy | None = None,
     method: str = "GET",
     data: bytes = b"",
+    cut: bool = False,
 ) -> SmallAnswer:
     """Ask for at most ``limit`` bytes, with a method that changes nothing; redirects are followed.
 
     ``data`` is for methods that ask with a body (PROPFIND). Raises RepositoryError when a
-    successful answer is longer or compressed, NetworkError when there is none; a long error page
-    is cut off.
+    successful answer is longer (with ``cut``, it is cut off) or compressed, NetworkError when
+    there is none; a long error page is cut off.
     """
     rules = policy_for(limit, policy)
     deadline = Deadline(rules, url=url)
@@ -60,7 +61,7 @@ def read_small(
         body = read_body(response, limit=limit + 1, deadline=deadline)
         text = body[:4096].decode("utf-8", errors="replace")
         raise_for_transient(response, now=datetime.now(UTC), text=text)
-        if len(body) > limit and response.status_code < 300:
+        if len(body) > limit and response.status_code < 300 and not cut:
             raise RepositoryError(
                 f"the answer of {host_of(response.url)} has more than {limit} bytes",
                 hint="check that the URL is the repository's.",

@@ -235,6 +235,12 @@ def open_repository(
     Nothing is read or made yet. Raises ConfigurationError for a URL that no backend is for; the
     message shows only the scheme, since URLs can hold credentials.
     """
+    if url != url.strip():
+        # As a path, " https://…" would make a folder, whose name would be shown.
+        raise ConfigurationError(
+            "the repository URL begins or ends with blanks or line breaks",
+            hint="take them out of --repository-url.",
+        )
     match = _SCHEME.match(url)
     scheme = match[1].lower() if match else "file"
     opener = BACKENDS.get(scheme)
@@ -265,7 +271,7 @@ def _local_path(url: str) -> Path:
         text = unquote(parts.path)
     if not text.strip() or not text.isprintable():
         raise ConfigurationError(
-            f"the repository's path is {text[:100]!a}, expected a folder",
+            "the repository's path is empty, or has control characters, expected a folder",
             hint="set --repository-url to a path without control characters.",
         )
     return Path(text)

@@ -113,11 +113,17 @@ def _root_adapter() -> TypeAdapter[RootIndex]:
 
 
 def parse_module_index(data: bytes) -> ModuleIndex | None:
-    """Read a module's index; None when it is corrupt, since it can be derived again."""
+    """Read a module's index; None when it is corrupt, since it can be derived again.
+
+    One that contradicts itself is corrupt as well.
+    """
     try:
-        return _module_adapter().validate_json(data, strict=True)
+        index = _module_adapter().validate_json(data, strict=True)
     except ValidationError:
         return None
+    versions = [file["version"] for file in index["files"]]
+    is_sound = versions == index["versions"] and index["latest"] in (versions or [""])
+    return index if is_sound else None
 
 
 def parse_root_index(data: bytes) -> RootIndex | None:

@@ -66,7 +66,8 @@ class StoredIndex:
         """Return the module's index, derived if it is missing or corrupt; None without versions."""
         document = self._store.read(module_path(module_id))
         stored = None if document is None else parse_module_index(document.data)
-        found = self._derived(module_id) if stored is None else stored
+        is_ours = stored is not None and stored["id"] == module_id
+        found = stored if is_ours else self._derived(module_id)
         return found if found is not None and found["files"] else None
 
     def root(self) -> RootIndex:

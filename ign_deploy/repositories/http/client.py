@@ -56,8 +56,12 @@ class Client:
         limit: int = MAX_LISTING,
         headers: Mapping[str, str] = _NO_HEADERS,
         data: bytes = b"",
+        cut: bool = False,
     ) -> SmallAnswer:
-        """Ask with a method that changes nothing; redirects are followed."""
+        """Ask with a method that changes nothing; redirects are followed.
+
+        What is longer than ``limit`` is refused, or with ``cut`` cut off.
+        """
         answer = read_small(
             self._session,
             url,
@@ -68,6 +72,7 @@ class Client:
             policy=self._policy,
             method=method,
             data=data,
+            cut=cut,
         )
         self._keep_time(answer.headers)
         return answer

@@ -224,6 +224,21 @@ def test_threads_share_a_session_and_its_connections() -> None:
         assert server.connections <= 20
 
 
+def test_one_thread_watches_all_requests_of_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    start = threading.Thread.start
+
+    def remembered(thread: threading.Thread) -> None:
+        started.append(thread.name)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", remembered)
+    with scripted_server(Answer()) as server, open_session() as session:
+        for _ in range(5):
+            session.request("GET", server.url)
+    assert started.count("watchdog") == 1
+
+
 def test_a_server_that_hangs_up_on_tls_may_be_tried_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -50,11 +50,15 @@ def test_another_scheme_is_refused_naming_what_is_supported(scheme: str) -> None
         "file:///x?y",
         "file:///x#y",
         "file://[x/y",
+        " https://user:s3cret@host/x",
+        "https://host/x\n",
+        "\ufeffhttps://user:s3cret@host/x\r",
     ],
 )
 def test_what_names_no_folder_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError) as refusal:
         open_repository(url)
+    assert "s3cret" not in refusal.value.message + refusal.value.hint
 
 
 def test_choosing_a_repository_loads_nothing_heavy() -> None:
