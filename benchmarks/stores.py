@@ -25,13 +25,13 @@ from ign_deploy.repositories import open_repository
 from tests.support.servers import NginxServer, nginx
 
 _LARGE = 300
-_LARGE_ROUNDS = 9
+_LARGE_ROUNDS = 7
 _MODULES = 200
 _MODULE_SIZE = 100_000
 _WORKERS = 8
-_MODULE_ROUNDS = 5
+_MODULE_ROUNDS = 3
 _FEW, _MANY = 10, 5000
-_PUBLISH_ROUNDS = 9
+_PUBLISH_ROUNDS = 7
 
 
 def measure_stores(workshop: Workshop) -> list[Row]:
