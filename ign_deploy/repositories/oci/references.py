@@ -12,6 +12,8 @@ from pydantic_core import from_json
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.credentials import origin
+from ign_deploy.net.failures import TransientAnswer
+from ign_deploy.net.retry import retrying
 from ign_deploy.net.upload import Sent
 from ign_deploy.repositories.oci.client import Client
 from ign_deploy.repositories.oci.manifests import (
@@ -21,6 +23,7 @@ from ign_deploy.repositories.oci.manifests import (
     digest_of,
     parse_manifest,
 )
+from ign_deploy.repositories.oci.refusals import error_codes
 
 _MAX_LISTING = 32 << 20
 _MAX_PAGES = 10_000
@@ -69,10 +72,24 @@ class References:
         return Found(parse_manifest(answer.body, place=place), digest)
 
     def put(self, tag: str, manifest: bytes, *, doing: str) -> Sent:
-        """Point a tag to a manifest; the answer may be a refusal."""
+        """Point a tag to a manifest; the answer may be a refusal.
+
+        Tried again when the registry misread a digest: it does while another run sends the same
+        blob, since it writes its link to it in place.
+        """
         headers = {"Content-Type": MANIFEST_TYPE}
         url = self._url(tag)
-        return self._client.change("PUT", url, data=manifest, doing=doing, headers=headers)
+
+        def attempt() -> Sent:
+            sent = self._client.change("PUT", url, data=manifest, doing=doing, headers=headers)
+            if sent.status == 400 and "DIGEST_INVALID" in error_codes(sent.body):
+                raise TransientAnswer(
+                    f"{self._client.place.host} answered that a digest is invalid",
+                    hint="run again; if it stays so, look at the registry's log and disk.",
+                )
+            return sent
+
+        return retrying(attempt, title=doing, reporter=self._client.reporter)
 
     def delete(self, digest: str, *, doing: str) -> bool:
         """Delete a manifest and all tags that point to it; False where that isn't allowed.

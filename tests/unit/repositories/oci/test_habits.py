@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import RepositoryError, VersionConflict
+from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.repositories import Outcome
 from ign_deploy.repositories.stores import Claim, Key
+from tests.support.fault_proxy import fault_proxy
+from tests.support.faults import AnswerInstead
 from tests.support.http_server import Answer, scripted_server
 from tests.support.oci_registry import Registry, oci_registry
 from tests.support.releases import release_of
@@ -155,3 +158,17 @@ def test_a_refused_upload_says_what_to_do(status: int, body: bytes, hint: str) -
     assert not found.writable
     assert hint in found.obstacle
     assert str(status) in found.obstacle
+
+
+def test_a_digest_that_the_registry_misread_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CNCF registry does so when two runs send one blob at the same moment."""
+    monkeypatch.setattr(RetryPolicy, "wait_before", lambda *_: 0.001)
+    release, files = release_of(tmp_path)
+    body = b'{"errors": [{"code": "DIGEST_INVALID", "message": "misread"}]}'
+    with oci_registry(Registry()) as server, fault_proxy(server.url) as proxy:
+        rule = proxy.rules.add(AnswerInstead(400, body=body), method="PUT", path="/manifests/")
+        outcome = open_at(proxy.url).publish(release, files=files).outcome
+    assert outcome is Outcome.PUBLISHED
+    assert rule.hits == 1
