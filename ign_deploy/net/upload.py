@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import cycle
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -175,43 +174,24 @@ class _FileBody:
         return self._pieces
 
     def _read(self) -> Iterator[memoryview]:
-        from concurrent.futures import Future, ThreadPoolExecutor
-
         digest = hashlib.sha256()
         size = 0
+        view = memoryview(bytearray(_BLOCK))
         if not self._source.size:
             self._compare(0, digest.hexdigest())
-        # A block is hashed while it is sent, and the next one read: hashing takes as long as both.
-        views = cycle([memoryview(bytearray(_BLOCK)) for _ in range(self._blocks)])
-        hashed: Future[None] | None = None
-        with ThreadPoolExecutor(1, "hash") as hasher:
-            while size < self._source.size:
-                view = next(views)
-                with _explained(self._source.path):
-                    wanted = min(_BLOCK, self._source.size - size)
-                    count = os.readv(self._descriptor, [view[:wanted]])
-                size += count
-                if hashed is not None:
-                    hashed.result()
-                if size == self._source.size or not count:
-                    digest.update(view[:count])
-                    self._compare(size, digest.hexdigest())
-                else:
-                    hashed = hasher.submit(digest.update, view[:count])
-                yield from self._sent_by_and_by(view[:count])
-
-    @property
-    def _blocks(self) -> int:
-        """How many blocks are held at a time; with a single one, no thread is started."""
-        return 1 if self._source.size <= _BLOCK else 2
-
-    def _sent_by_and_by(self, block: memoryview) -> Iterator[memoryview]:
-        for start in range(0, len(block), _PIECE):
-            self._deadline.check()
-            piece = block[start : start + _PIECE]
-            yield piece
-            self.sent += len(piece)
-            self._progress(len(piece))
+        while size < self._source.size:
+            with _explained(self._source.path):
+                count = os.readv(self._descriptor, [view[: min(_BLOCK, self._source.size - size)]])
+            digest.update(view[:count])
+            size += count
+            if size == self._source.size or not count:
+                self._compare(size, digest.hexdigest())
+            for start in range(0, count, _PIECE):
+                self._deadline.check()
+                piece = view[start : min(start + _PIECE, count)]
+                yield piece
+                self.sent += len(piece)
+                self._progress(len(piece))
 
     def _compare(self, size: int, digest: str) -> None:
         with _explained(self._source.path):
