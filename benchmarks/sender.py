@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import tenacity  # noqa: F401 - imported on use by the retry policy, but not to be measured here
+
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.net.session import Session, open_session
 from ign_deploy.net.upload import Source, send_file

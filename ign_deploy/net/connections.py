@@ -80,8 +80,8 @@ class _Watch:
 class _Watchdog:
     """Breaks connections that are waited for longer than ``after`` seconds.
 
-    One thread does it for all of them, and ends when there is none: to start one at each request
-    costs more than all the rest of a small one, when several workers want the interpreter.
+    One thread does it for all of them, and ends when there was none for that long: to start one at
+    each request costs more than all the rest of a small one, when several workers want to run.
     """
 
     def __init__(self, after: float) -> None:
@@ -90,6 +90,7 @@ class _Watchdog:
         # In the order in which they end, since all wait equally long.
         self._watches: dict[int, _Watch] = {}
         self._thread: threading.Thread | None = None
+        self._idle = False
 
     @contextmanager
     def watching(self, connected: socket.socket | None) -> Iterator[None]:
@@ -125,8 +126,13 @@ class _Watchdog:
         with self._lock:
             for key, watch in list(self._watches.items()):
                 if (left := watch.end - time.monotonic()) > 0:
+                    self._idle = False
                     return left
                 watch.cut()
                 del self._watches[key]
-            self._thread = None
+            if not self._idle:
+                # The next request often follows at once; whatever comes ends later than this.
+                self._idle = True
+                return self._after
+            self._thread, self._idle = None, False
             return None

@@ -105,8 +105,10 @@ def scripted_server(*script: Answer) -> Iterator[ScriptedServer]:
 
 
 def unused_port() -> int:
-    """Return a port of this machine on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of this machine on which nothing listens, as long as this process lives."""
+    probe = socket.socket()
+    probe.bind(("127.0.0.1", 0))
+    port: int = probe.getsockname()[1]
+    # Bound, so that nobody else gets it, and never listening: connections are refused.
+    probe.detach()
+    return port
