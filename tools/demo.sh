@@ -22,7 +22,7 @@ stamp=0
 where="module-repository (the default: no --repository-url was given)"
 if [ -n "$url" ]; then
   stamp=$(date +%s)
-  export REPOSITORY_URL=$url
+  export MODULE_REPOSITORY_URL=$url
   where=$url
 fi
 first=1.0.$stamp
