@@ -268,10 +268,11 @@ class Visit:
         )
 
     def _pending_message(self) -> str:
+        can_restart = self.prepared.facts.capabilities.restart
         return (
             f"{self.gateway.title} has to be restarted before the new version runs: do so when the "
-            "plant allows it, then run the same command again to verify it (or with "
-            "--restart if-needed)"
+            "plant allows it, then run the same command again to verify it"
+            + (" (or with --restart if-needed)" if can_restart else "")
         )
 
     def _record(self, outcome: Outcome, message: str, *, seconds: float) -> GatewayRecord:
