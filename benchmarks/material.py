@@ -10,7 +10,7 @@ from itertools import cycle
 from pathlib import Path
 
 from ign_deploy.module.packer import Member, pack
-from ign_deploy.repositories.records import make_release
+from ign_deploy.repositories.record import make_release
 from tests.support.modules import module_xml
 from tests.support.releases import release_fields
 

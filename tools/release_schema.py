@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from ign_deploy.repositories.records import (
+from ign_deploy.repositories.record import (
     Component,
     FileName,
     FileRole,

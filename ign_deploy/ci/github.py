@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from ign_deploy.ci.finding_text import finding_headline, finding_message
 from ign_deploy.ci.lines import LineWriter
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.text import encodable, neutralise
-from ign_deploy.ci.wording import finding_headline, finding_message
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.findings import Finding, Severity
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from ign_deploy.ci.finding_text import finding_headline
 from ign_deploy.ci.lines import LineWriter
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.wording import finding_headline
 from ign_deploy.module.findings import Finding, Severity
 
 if TYPE_CHECKING:

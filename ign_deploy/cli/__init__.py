@@ -11,7 +11,7 @@ from typing import cast
 import click
 
 from ign_deploy import __version__
-from ign_deploy.cli.door import action_arguments
+from ign_deploy.cli.action import action_arguments
 
 _COMMANDS = {
     "module": "ign_deploy.cli.release",
@@ -31,12 +31,12 @@ _COMMANDS = {
     "status": "ign_deploy.cli.history",
     "history": "ign_deploy.cli.history",
     "audit": "ign_deploy.cli.audit",
-    "render": "ign_deploy.cli.containers",
-    "yank": "ign_deploy.cli.care",
-    "unyank": "ign_deploy.cli.care",
-    "remove": "ign_deploy.cli.care",
-    "prune": "ign_deploy.cli.care",
-    "reindex": "ign_deploy.cli.care",
+    "render": "ign_deploy.cli.render",
+    "yank": "ign_deploy.cli.maintenance",
+    "unyank": "ign_deploy.cli.maintenance",
+    "remove": "ign_deploy.cli.maintenance",
+    "prune": "ign_deploy.cli.maintenance",
+    "reindex": "ign_deploy.cli.maintenance",
     "mirror": "ign_deploy.cli.mirror",
     "validate-env": "ign_deploy.cli.environment",
 }

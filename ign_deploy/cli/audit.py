@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
+from ign_deploy.cli.formatting import findings_document
 from ign_deploy.cli.options import common_options, settings_options
-from ign_deploy.cli.render import findings_document
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError, VerificationError
 
@@ -24,7 +24,7 @@ def audit_command(session: Session, action: str, file: Path | None) -> None:
     Exit code 5 when a line was changed, removed, inserted or moved. With --expect-head or
     --expect-count, noted elsewhere, also when the end was cut off or the whole file rewritten.
     """
-    from ign_deploy.audit.verifying import verify
+    from ign_deploy.audit.verify import verify
 
     del action  # there is one
     path = file or (Path(session.settings.audit_file) if session.settings.audit_file else None)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from ign_deploy.batch import BatchFailed, release_all
 from ign_deploy.cli.options import common_options, settings_options
 from ign_deploy.cli.release import RELEASE, run_job
 from ign_deploy.cli.session import Session
+from ign_deploy.pipeline.batch import BatchFailed, release_all
 from ign_deploy.pipeline.rehearsal import run_or_rehearse
-from ign_deploy.pipeline.story import problem_findings
+from ign_deploy.pipeline.run_report import problem_findings
 
 
 @click.command("batch")

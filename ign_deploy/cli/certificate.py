@@ -7,8 +7,8 @@ from typing import Literal
 
 import click
 
+from ign_deploy.cli.formatting import certificate_lines
 from ign_deploy.cli.options import common_options
-from ign_deploy.cli.render import certificate_lines
 from ign_deploy.cli.session import Session
 
 

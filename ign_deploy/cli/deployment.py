@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ign_deploy.cli.deployed import answer_deployment, answer_failed_deployment
+from ign_deploy.cli.deployment_reporting import answer_deployment, answer_failed_deployment
 from ign_deploy.cli.options import (
     DEPLOYING,
     REPOSITORY,
@@ -22,7 +22,7 @@ from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline.deploying import Deployer, Order
+    from ign_deploy.pipeline.deploy import Deployer, Order
 
 _USUAL = (*DEPLOYING, "continue_on_error", "notes", "tags", *REPOSITORY, "cache_dir",
           "trust_anchor", *TELLING, "dry_run")  # fmt: skip
@@ -42,7 +42,7 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
     """
 
     def order(deployer: Deployer) -> Order:
-        from ign_deploy.pipeline.ordering import installation
+        from ign_deploy.pipeline.orders import installation
 
         return installation(names, deployer)
 
@@ -61,7 +61,7 @@ def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
     """
 
     def order(deployer: Deployer) -> Order:
-        from ign_deploy.pipeline.ordering import rollback
+        from ign_deploy.pipeline.orders import rollback
 
         return rollback(modules, deployer)
 
@@ -80,7 +80,7 @@ def promote_command(session: Session, modules: tuple[str, ...]) -> None:
     """
 
     def order(deployer: Deployer) -> Order:
-        from ign_deploy.pipeline.ordering import promotion
+        from ign_deploy.pipeline.orders import promotion
 
         return promotion(modules, deployer)
 
@@ -107,9 +107,9 @@ def _run(session: Session, order: Callable[[Deployer], Order]) -> None:
 @contextmanager
 def open_deployer(session: Session) -> Iterator[Deployer]:
     """Lend what a deployment needs; the files that it fetches are removed at the end."""
-    from ign_deploy.pipeline.deploying import Deployer
+    from ign_deploy.pipeline.deploy import Deployer
+    from ign_deploy.pipeline.events import open_teller
     from ign_deploy.pipeline.publishing import open_configured_repository
-    from ign_deploy.pipeline.telling import open_teller
 
     settings, reporter = session.settings, session.reporter
     teller = open_teller(settings, env=session.env, reporter=reporter, hide=session.masker.hide)

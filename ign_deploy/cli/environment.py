@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
-from ign_deploy.cli.render import plain
 from ign_deploy.cli.session import Session
 from ign_deploy.pipeline.gateways import check_gateways, chosen_entries
 from ign_deploy.pipeline.preflight import Check, run_checks
-from ign_deploy.pipeline.ready import REPOSITORY as REPOSITORY_CHECK
-from ign_deploy.pipeline.ready import packaging_checks, repository_check, signing_check
+from ign_deploy.pipeline.release_checks import REPOSITORY as REPOSITORY_CHECK
+from ign_deploy.pipeline.release_checks import packaging_checks, repository_check, signing_check
 
 if TYPE_CHECKING:
     from ign_deploy.repositories import Capabilities

@@ -10,11 +10,11 @@ from typing import Any
 import click
 
 from ign_deploy.ci.host import Host
-from ign_deploy.cli.door import is_action
+from ign_deploy.cli.action import is_action
 from ign_deploy.cli.session import Session, open_bare_session
 from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.module.findings import Finding, Severity
-from ign_deploy.pipeline.story import problem_findings
+from ign_deploy.pipeline.run_report import problem_findings
 
 
 def failure_document(problem: IgnDeployError) -> dict[str, Any]:

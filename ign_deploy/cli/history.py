@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from ign_deploy.cli.deployed import table
+from ign_deploy.cli.deployment_reporting import table
+from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
-from ign_deploy.cli.render import plain
 from ign_deploy.cli.session import Session
 from ign_deploy.pipeline.publishing import open_configured_repository
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
+from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
-from ign_deploy.cli.render import plain
 from ign_deploy.cli.session import Session, open_audit
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.identity import load_trust_anchors
-from ign_deploy.pipeline.mirroring import entries_to_mirror
+from ign_deploy.pipeline.mirror import entries_to_mirror
 from ign_deploy.pipeline.preflight import check_repository
 from ign_deploy.pipeline.publishing import open_configured_repository, open_mirrored_repository
-from ign_deploy.pipeline.verifying import verify_file
+from ign_deploy.pipeline.verify import verify_file
 
 
 @click.command("mirror", short_help="Copy modules from another repository.")

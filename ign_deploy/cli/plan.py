@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from ign_deploy.ci.host import Host
+from ign_deploy.cli.formatting import json_line
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
-from ign_deploy.cli.render import json_line
 from ign_deploy.cli.session import Session
-from ign_deploy.plan import Planning, make_plan
-from ign_deploy.plan.decision import Decision
-from ign_deploy.plan.matrix import LIMITS, matrix
+from ign_deploy.pipeline.plan import Planning, make_plan
+from ign_deploy.pipeline.plan.decision import Decision
+from ign_deploy.pipeline.plan.matrix import LIMITS, matrix
 
 _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
 

@@ -19,12 +19,12 @@ from ign_deploy.cli.options import (
     common_options,
     settings_options,
 )
-from ign_deploy.cli.outcome import report_outcome
+from ign_deploy.cli.reporting import report_outcome
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.pipeline.rehearsal import run_or_rehearse
-from ign_deploy.pipeline.stages import Run, package, release
-from ign_deploy.pipeline.story import Story
+from ign_deploy.pipeline.release import Run, package, release
+from ign_deploy.pipeline.run_report import Story
 
 _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
 
@@ -80,7 +80,7 @@ def package_command(session: Session, path: Path) -> None:
 
 
 def _bundle_only(path: Path, run: Run) -> str:
-    from ign_deploy.pipeline.bundling import bundle_signed_file
+    from ign_deploy.pipeline.bundle import bundle_signed_file
 
     if not path.is_file():
         raise ConfigurationError(

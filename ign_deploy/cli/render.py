@@ -1,146 +1,133 @@
-"""Results as text for people and as plain values for JSON."""
+"""The command render."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from ign_deploy.module.findings import Finding
+import click
 
-if TYPE_CHECKING:
-    from ign_deploy.ci.mask import Masker
-    from ign_deploy.module.certificates import CertificateInfo
-    from ign_deploy.module.descriptor import ModuleDescriptor
-    from ign_deploy.pipeline.story import Story
-    from ign_deploy.signing.verifier import Examination
+from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
+from ign_deploy.cli.session import Session
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import write_atomically
+from ign_deploy.pipeline.containers import modules_to_render
+from ign_deploy.pipeline.publishing import open_configured_repository, repository_url
 
 
-def json_text(document: Mapping[str, Any], *, masker: Masker) -> str:
-    """Return the document as JSON without secrets, fit for a CI host's log.
+@click.command("render", short_help="Write files for gateways in containers.")
+@click.argument("kind", type=click.Choice(["compose", "kubernetes", "helm-values"]))
+@click.argument("modules", nargs=-1, metavar="[MODULE[@VERSION]…]")
+@click.option("--image", required=True, metavar="IMAGE", help="The gateway's image, with its tag.")
+@click.option(
+    "--ign-deploy-image",
+    required=True,
+    metavar="IMAGE",
+    help="The image of ign-deploy, which fetches and verifies the modules; best by its digest.",
+)
+@click.option(
+    "--name",
+    default="ignition",
+    show_default=True,
+    metavar="TEXT",
+    help="The name of what is made.",
+)
+@click.option("--namespace", default="", metavar="TEXT", help="The Kubernetes namespace.")
+@click.option(
+    "--repository-claim",
+    default="",
+    metavar="NAME",
+    help="The volume claim that holds the repository, where it is a folder.",
+)
+@click.option(
+    "--credentials-secret",
+    default="",
+    metavar="NAME",
+    help="The Kubernetes secret with the repository's credentials.",
+)
+@click.option(
+    "--credentials-key",
+    "credentials_keys",
+    multiple=True,
+    metavar="VARIABLE=KEY",
+    help="Which key of that secret becomes which variable; may be repeated.",
+)
+@click.option(
+    "--admin-secret",
+    default="",
+    metavar="NAME",
+    help="The Kubernetes secret with the gateway's first user.",
+)
+@click.option("--accept-ignition-eula", is_flag=True, help="Accept the licence of Ignition itself.")
+@click.option(
+    "--storage-size",
+    default="3Gi",
+    show_default=True,
+    metavar="SIZE",
+    help="The size of the gateway's data volume.",
+)
+@click.option(
+    "--http-port",
+    default=8088,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    help="The gateway's port.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file.  [default: standard output]",
+)
+@settings_options("accept_certificate", "accept_license", *REPOSITORY)
+@common_options
+def render_command(
+    session: Session, *, kind: Any, modules: tuple[str, ...], output: Path | None, **wishes: Any
+) -> None:
+    """Write a file that starts a gateway with modules, downloaded and verified at its start.
 
-    Secrets are hidden in the texts alone: ``true`` as a password must not break the JSON. A runner
-    executes ``##[command]`` anywhere in a line; written otherwise, it is the same JSON.
+    Without MODULE, the newest version of every module. What isn't known for sure, and what has to
+    be accepted by hand, is told on standard error and in the file's own comments.
     """
-    return _harmless(json.dumps(_hidden(document, masker), indent=2))
+    from ign_deploy.deployment.options import normal_fingerprint
+    from ign_deploy.render import RenderOptions, Secret, render
 
-
-def json_line(value: Any, *, masker: Masker) -> str:
-    """Do as ``json_text`` for any JSON value, on one line."""
-    return _harmless(json.dumps(_hidden(value, masker), separators=(",", ":")))
-
-
-def _harmless(text: str) -> str:
-    return text.replace("##", "\\u0023\\u0023")
-
-
-def _hidden(value: Any, masker: Masker) -> Any:
-    if isinstance(value, str):
-        return masker.hide(value)
-    if isinstance(value, Mapping):
-        return {name: _hidden(inner, masker) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_hidden(inner, masker) for inner in value]
-    return value
-
-
-def batch_table(story: Story) -> list[str]:
-    """Return a line for each module of a batch: id, version, result, and its file or the reason."""
-    rows = [
-        (each.descriptor.id, each.descriptor.version, each.result, each.reason or str(each.file))
-        for each in story.modules.values()
-    ]
-    rows += [
-        (str(each.path), "", each.result, each.reason) for each in story.paths if not each.modules
-    ]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines: list[str] = []
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
-        lines.append("  ".join(["", *cells, row[3]]))
-    return lines
-
-
-def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:
-    """Return findings as JSON values."""
-    return [finding.as_dict() for finding in findings]
-
-
-def descriptor_document(descriptor: ModuleDescriptor) -> dict[str, Any]:
-    """Return what module.xml says as JSON values."""
-    return {
-        "id": descriptor.id,
-        "name": descriptor.name,
-        "version": descriptor.version,
-        "description": descriptor.description,
-        "required_ignition_version": descriptor.required_ignition_version,
-        "required_framework_version": descriptor.required_framework_version,
-        "free": descriptor.free_module,
-        "license": descriptor.license,
-        "hooks": [{"scope": hook.scope, "class": hook.class_name} for hook in descriptor.hooks],
-        "jars": [{"scope": jar.scope, "file": jar.path} for jar in descriptor.jars],
-        "depends": [
-            {"id": item.module_id, "scope": item.scope, "required": item.required}
-            for item in descriptor.depends
-        ],
+    settings, reporter = session.settings, session.reporter
+    repository = open_configured_repository(settings, env=session.env, reporter=reporter)
+    chosen = modules_to_render(repository, modules)
+    keys = tuple(_pair(text) for text in wishes.pop("credentials_keys"))
+    secret = Secret(wishes.pop("credentials_secret"), keys)
+    url = repository_url(settings)
+    options = RenderOptions(
+        repository_url=url if "://" in url else str(Path(url).absolute()),
+        credentials=secret,
+        accept_certificates=tuple(map(normal_fingerprint, settings.accept_certificate)),
+        accept_licenses=settings.accept_license,
+        **wishes,
+    )
+    rendered = render(kind, chosen, options)
+    for note in rendered.notes:
+        reporter.warning(note)
+    if output is not None:
+        write_atomically(output, rendered.text.encode())
+    document = {
+        "result": "rendered",
+        "text": rendered.text,
+        "notes": list(rendered.notes),
+        "modules": [{"id": each.id, "version": each.version} for each in chosen],
+        **({"file": str(output)} if output else {}),
     }
+    text = f"wrote {output}" if output else rendered.text
+    session.answer(document, text, is_clean=output is None)
 
 
-def examination_document(examination: Examination) -> dict[str, Any]:
-    """Return what was found out about a module as JSON values."""
-    return {
-        "file": str(examination.path),
-        "status": examination.status.value,
-        "module": descriptor_document(examination.descriptor),
-        "entries": examination.entries,
-        "certificates": [certificate.as_dict() for certificate in examination.certificates],
-        "licence_crc": examination.licence_crc,
-        "findings": findings_document(examination.findings),
-    }
-
-
-def plain(text: str) -> str:
-    """Make foreign text safe for a terminal: no control characters, one line."""
-    from ign_deploy.ci.text import neutralise
-
-    return neutralise(text)
-
-
-def describe_examination(examination: Examination) -> str:
-    """Say in lines what a module is, and what its signature is worth."""
-    descriptor = examination.descriptor
-    rows = [
-        ("file", str(examination.path)),
-        ("module", f"{descriptor.name} ({descriptor.id})"),
-        ("version", descriptor.version),
-        ("for Ignition", descriptor.required_ignition_version),
-        ("files", str(examination.entries)),
-        ("signature", examination.status.value),
-    ]
-    lines = [f"{title + ':':<16}{plain(value)}" for title, value in rows]
-    if examination.certificates:
-        lines += certificate_lines(examination.certificates[0])
-    if examination.licence_crc is not None:
-        lines.append(f"{'licence CRC:':<16}{examination.licence_crc}")
-    return "\n".join(lines)
-
-
-def certificate_lines(certificate: CertificateInfo) -> list[str]:
-    """Show a signer and both fingerprints; the SHA-1 is what a gateway shows."""
-    kind = " (self-signed)" if certificate.self_signed else ""
-    return [
-        f"{'signer:':<16}{plain(certificate.subject)}{kind}",
-        f"{'valid:':<16}{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}",
-        f"{'SHA-1:':<16}{certificate.sha1}   (as the gateway shows it)",
-        f"{'SHA-256:':<16}{certificate.sha256}",
-    ]
-
-
-def readable_size(size: int) -> str:
-    """Return a size in bytes as people read it."""
-    value = float(size)
-    for unit in ("B", "KB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"
+def _pair(text: str) -> tuple[str, str]:
+    variable, sign, key = text.partition("=")
+    if not (variable and sign and key):
+        raise ConfigurationError(
+            f"{text[:100]!a} doesn't say which key becomes which variable",
+            hint="write it like REPOSITORY_API_TOKEN=token.",
+        )
+    return variable, key

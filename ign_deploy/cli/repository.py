@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ign_deploy.cli.formatting import certificate_lines, findings_document, plain
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
-from ign_deploy.cli.render import certificate_lines, findings_document, plain
 from ign_deploy.cli.session import Session, open_audit
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.identity import load_trust_anchors
@@ -19,7 +19,7 @@ from ign_deploy.pipeline.publishing import (
     open_configured_repository,
     read_notes,
 )
-from ign_deploy.pipeline.verifying import verify_file
+from ign_deploy.pipeline.verify import verify_file
 
 if TYPE_CHECKING:
     from ign_deploy.repositories import CatalogueEntry, Publication
@@ -46,7 +46,7 @@ def upload_command(session: Session, file: Path) -> None:
     FILE is verified first. The same bytes again are a success; other bytes for a published
     version are refused (exit code 6), and nothing changes.
     """
-    from ign_deploy.repositories.publish import describe_release, upload
+    from ign_deploy.repositories.upload import describe_release, upload
 
     settings = session.settings
     repository = open_configured_repository(settings, env=session.env, reporter=session.reporter)
@@ -154,7 +154,7 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
 @common_options
 def list_modules_command(session: Session, **choice: Any) -> None:
     """List the published modules, each with its newest version."""
-    from ign_deploy.repositories.listing import Wanted, list_modules
+    from ign_deploy.repositories.search import Wanted, list_modules
 
     wanted = Wanted(
         search=choice["search"],

@@ -17,8 +17,8 @@ from ign_deploy.ci.lines import LineWriter
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.outputs import write_outputs
 from ign_deploy.ci.reporters import reporter_for
-from ign_deploy.cli.door import is_action
-from ign_deploy.cli.render import json_text
+from ign_deploy.cli.action import is_action
+from ign_deploy.cli.formatting import json_text
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.findings import Finding
 from ign_deploy.net.proxy_secrets import proxy_passwords
@@ -26,7 +26,7 @@ from ign_deploy.report import Reporter
 from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline.telling import Teller
+    from ign_deploy.pipeline.events import Teller
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Session:
 
 def open_audit(session: Session) -> Teller:
     """Return what writes the audit trail, for commands that tell nobody else."""
-    from ign_deploy.pipeline.telling import Teller
+    from ign_deploy.pipeline.events import Teller
 
     return Teller(session.settings, session.env, session.reporter, session.masker.hide)
 

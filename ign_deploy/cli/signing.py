@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ign_deploy.cli.formatting import describe_examination, examination_document, findings_document
 from ign_deploy.cli.options import SIGNING, common_options, settings_options
-from ign_deploy.cli.render import describe_examination, examination_document, findings_document
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import SigningError, VerificationError
 from ign_deploy.module.findings import Finding, errors_among

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ign_deploy.cli.door import is_action
+from ign_deploy.cli.action import is_action
 
 _PATH_INPUTS = ("INPUT_PATH", "INPUT_TRUST-ANCHOR")
 

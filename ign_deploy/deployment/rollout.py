@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ign_deploy.deployment.preparing import Prepared, prepare
+from ign_deploy.deployment.gateway_deployment import Visit
+from ign_deploy.deployment.options import Gateway, Manner
+from ign_deploy.deployment.plan import Prepared, prepare
 from ign_deploy.deployment.records import STANDING, GatewayRecord, Outcome
-from ign_deploy.deployment.visit import Visit
-from ign_deploy.deployment.wishes import Gateway, Manner
 from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order

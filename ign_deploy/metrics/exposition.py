@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ign_deploy.files import write_atomically
-from ign_deploy.metrics.measured import Measured, label
+from ign_deploy.metrics.measurement import Measured, label
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

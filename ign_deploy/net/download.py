@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from ign_deploy.errors import RepositoryError, VerificationError
 from ign_deploy.module.findings import error
-from ign_deploy.net.failures import TransientFailure, host_of
-from ign_deploy.net.patience import Deadline, policy_for
+from ign_deploy.net.deadline import Deadline, policy_for
+from ign_deploy.net.errors import TransientFailure, host_of
 from ign_deploy.net.redirects import follow
 from ign_deploy.net.retry import RetryPolicy, retrying
 from ign_deploy.net.streams import read_piece, refuse_encoded

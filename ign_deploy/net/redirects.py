@@ -9,7 +9,7 @@ from urllib.parse import urljoin, urlsplit
 
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.net.credentials import is_this_machine, origin
-from ign_deploy.net.failures import host_of
+from ign_deploy.net.errors import host_of
 
 if TYPE_CHECKING:
     import requests

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from ign_deploy.net.failures import RETRY_AFTER_CAP, TransientAnswer, TransientFailure
+from ign_deploy.net.errors import RETRY_AFTER_CAP, TransientAnswer, TransientFailure
 from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.connections import BoundedAdapter
 from ign_deploy.net.credentials import HostAuth, NoAuth
-from ign_deploy.net.failures import explain_failure, raise_for_transient
+from ign_deploy.net.errors import explain_failure, raise_for_transient
 
 # Connecting, then silence between two pieces of an answer (a stalled transfer), in seconds.
 TIMEOUT = (10.0, 60.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.failures import explain_failure, host_of
-from ign_deploy.net.patience import Deadline
+from ign_deploy.net.deadline import Deadline
+from ign_deploy.net.errors import explain_failure, host_of
 
 if TYPE_CHECKING:
     import requests

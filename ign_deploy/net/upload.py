@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.failures import (
+from ign_deploy.net.deadline import Deadline, policy_for
+from ign_deploy.net.errors import (
     TransientAnswer,
     TransientFailure,
     host_of,
     raise_for_transient,
 )
-from ign_deploy.net.patience import Deadline, policy_for
 from ign_deploy.net.redirects import redirect_target
 from ign_deploy.net.retry import RetryPolicy, retrying
 from ign_deploy.net.streams import read_body

@@ -15,12 +15,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.net.address import require_web_address
-from ign_deploy.net.calling import POLICY, Proxies, call
 from ign_deploy.net.credentials import HostAuth
+from ign_deploy.net.requesting import POLICY, Proxies, call
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import Session, open_session
 from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.wording import is_good, is_open
+from ign_deploy.notify.text import is_good, is_open
 
 _PERMISSION = (
     "give a project access token with the scope `api` and the role Developer (Maintainer for a "

@@ -13,7 +13,7 @@ from html import escape
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.wording import facts, title
+from ign_deploy.notify.text import facts, title
 
 _MOST_RECIPIENTS = 50
 _SUBJECT = 200

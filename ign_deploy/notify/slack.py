@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.wording import facts, is_good, is_open, title
+from ign_deploy.notify.text import facts, is_good, is_open, title
 
 _MOST_TEXT = 3000  # of a text object in a section, after escaping
 _MOST_FIELD = 2000

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.net.credentials import is_this_machine
-from ign_deploy.net.failures import explain_failure
+from ign_deploy.net.errors import explain_failure
 from ign_deploy.notify.mail import compose, parse_recipients, require_address
 from ign_deploy.notify.notice import Notice
 

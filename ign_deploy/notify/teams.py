@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.wording import facts, is_good, is_open, title
+from ign_deploy.notify.text import facts, is_good, is_open, title
 
 _COLOURS = {True: "good", False: "attention"}
 _MOST_VALUE = 3000

@@ -10,13 +10,13 @@ from ign_deploy.errors import NotInRepository
 if TYPE_CHECKING:
     from ign_deploy.render import RenderedModule
     from ign_deploy.repositories import Repository
-    from ign_deploy.repositories.records import Release
+    from ign_deploy.repositories.record import Release
 
 
 def modules_to_render(repository: Repository, names: Sequence[str]) -> list[RenderedModule]:
     """Return the modules by ``NAME[@VERSION]``; without names, the newest of every module."""
     from ign_deploy.repositories.download import find_release
-    from ign_deploy.repositories.listing import list_modules
+    from ign_deploy.repositories.search import list_modules
 
     if not names:
         entries = list_modules(repository)

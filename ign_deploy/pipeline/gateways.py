@@ -15,7 +15,7 @@ from ign_deploy.settings import GatewayEntry, Settings
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.health import Answer, HealthCheck
-    from ign_deploy.deployment.wishes import Gateway, Manner
+    from ign_deploy.deployment.options import Gateway, Manner
 
 _HEALTH_LIMIT = 1 << 20
 _COMMAND_TIMEOUT = 300
@@ -91,7 +91,7 @@ def _open(
     entry: GatewayEntry, settings: Settings, *, env: Mapping[str, str], reporter: Reporter
 ) -> Gateway:
     from ign_deploy.deployment.gateway import Access, Timing, open_target
-    from ign_deploy.deployment.wishes import Gateway
+    from ign_deploy.deployment.options import Gateway
     from ign_deploy.net.proxies import proxies_from
 
     _require_place(entry)
@@ -152,7 +152,7 @@ def manner_of(
 ) -> Manner:
     """Return how to deploy; ``obtain`` fetches a published version as a verified file."""
     from ign_deploy.deployment.gateway import Timing
-    from ign_deploy.deployment.wishes import Consents, Manner, Restart, normal_fingerprint
+    from ign_deploy.deployment.options import Consents, Manner, Restart, normal_fingerprint
 
     return Manner(
         obtain=obtain,
@@ -189,7 +189,7 @@ def _checks(
 
 def _get(url: str, *, settings: Settings, env: Mapping[str, str], reporter: Reporter) -> Answer:
     from ign_deploy.deployment.health import Answer
-    from ign_deploy.net.documents import read_small
+    from ign_deploy.net.fetching import read_small
     from ign_deploy.net.proxies import proxies_from
     from ign_deploy.net.session import open_session
 

@@ -14,7 +14,7 @@ from ign_deploy.pipeline.preflight import check_repository
 from ign_deploy.pipeline.publishing import open_configured_repository
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline.stages import Run
+    from ign_deploy.pipeline.release import Run
 
 
 def run_or_rehearse(work: Callable[[Run], str], run: Run) -> str:
@@ -57,7 +57,7 @@ def rehearse(run: Run) -> Iterator[Run]:
 
 def _telling_nobody() -> dict[str, object]:
     """Return the settings of notifications, audit trail and metrics as if none were given."""
-    from ign_deploy.settings.telling import TellingSettings
+    from ign_deploy.settings.events import TellingSettings
 
     nobody = {name: field.default for name, field in TellingSettings.model_fields.items()}
     return nobody | {"skip_deployment_statuses": True}

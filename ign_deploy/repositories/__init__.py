@@ -15,8 +15,8 @@ from ign_deploy.report import Progress, Reporter, SilentReporter
 from ign_deploy.repositories.access import Access
 
 if TYPE_CHECKING:
-    from ign_deploy.repositories.records import FileRole, Release
-    from ign_deploy.repositories.stores import Documents
+    from ign_deploy.repositories.record import FileRole, Release
+    from ign_deploy.repositories.store import Documents
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,37 +170,37 @@ Opener = Callable[[str, Access, Reporter], Repository]
 
 
 def _open_directory(url: str, _: Access, reporter: Reporter) -> Repository:
-    from ign_deploy.repositories.directory import DirectoryRepository
+    from ign_deploy.repositories.backends.directory.repository import DirectoryRepository
 
     return DirectoryRepository(_local_path(url), reporter=reporter)
 
 
 def _open_github(url: str, access: Access, reporter: Reporter) -> Repository:
-    from ign_deploy.repositories.github import open_github
+    from ign_deploy.repositories.backends.github import open_github
 
     return open_github(url, access, reporter)
 
 
 def _open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
-    from ign_deploy.repositories.gitlab import open_gitlab
+    from ign_deploy.repositories.backends.gitlab import open_gitlab
 
     return open_gitlab(url, access, reporter)
 
 
 def _open_http(url: str, access: Access, reporter: Reporter) -> Repository:
-    from ign_deploy.repositories.http import open_http
+    from ign_deploy.repositories.backends.http import open_http
 
     return open_http(url, access, reporter)
 
 
 def _open_oci(url: str, access: Access, reporter: Reporter) -> Repository:
-    from ign_deploy.repositories.oci import open_oci
+    from ign_deploy.repositories.backends.oci import open_oci
 
     return open_oci(url, access, reporter)
 
 
 def _open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
-    from ign_deploy.repositories.s3 import open_s3
+    from ign_deploy.repositories.backends.s3 import open_s3
 
     return open_s3(url, access, reporter)
 

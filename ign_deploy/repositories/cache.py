@@ -12,8 +12,8 @@ from typing import BinaryIO, Protocol
 from ign_deploy.errors import VerificationError
 from ign_deploy.report import Progress
 from ign_deploy.repositories import no_progress
-from ign_deploy.repositories.copying import copy_out
-from ign_deploy.repositories.records import ReleaseFile
+from ign_deploy.repositories.backends.directory.copying import copy_out
+from ign_deploy.repositories.record import ReleaseFile
 
 MAX_CACHE_SIZE = 2 << 30
 _LEFTOVER_AGE = 24 * 3600.0

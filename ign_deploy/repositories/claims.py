@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.records import MAX_RECORD_SIZE, Release, parse_release
-from ign_deploy.repositories.stores import Claim
+from ign_deploy.repositories.record import MAX_RECORD_SIZE, Release, parse_release
+from ign_deploy.repositories.store import Claim
 
 MAX_CLAIM_SIZE = 2 * MAX_RECORD_SIZE
 _LEAST = 600.0

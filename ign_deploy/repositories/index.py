@@ -19,9 +19,9 @@ from pydantic_core import to_json
 # pydantic reads the standard library's TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
 
-from ign_deploy.repositories.marks import UNMARKED, Marked
 from ign_deploy.repositories.ordering import VersionKey, newest_of_sorted, version_key
-from ign_deploy.repositories.records import Release
+from ign_deploy.repositories.record import Release
+from ign_deploy.repositories.status_events import UNMARKED, Marked
 
 API_VERSION = "1.0"
 # Beyond any real index; a longer one is ignored and rebuilt.

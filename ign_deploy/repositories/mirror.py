@@ -14,8 +14,8 @@ from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
 from ign_deploy.repositories import CatalogueEntry, Outcome, Repository
 from ign_deploy.repositories.download import require_agreement
-from ign_deploy.repositories.marks import mark_names, marks_folder
-from ign_deploy.repositories.records import FileRole, Release, ReleaseFile
+from ign_deploy.repositories.record import FileRole, Release, ReleaseFile
+from ign_deploy.repositories.status_events import mark_names, marks_folder
 
 _MOST_WORKERS = 4
 """Each verifies a module, which takes processor time."""

@@ -10,9 +10,9 @@ from pydantic import ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from ign_deploy.settings.deployment import DeploymentSettings
+from ign_deploy.settings.events import TellingSettings
 from ign_deploy.settings.repository import RepositorySettings
 from ign_deploy.settings.source import Lines, Source, Tags
-from ign_deploy.settings.telling import TellingSettings
 
 
 class Settings(TellingSettings, DeploymentSettings, RepositorySettings):

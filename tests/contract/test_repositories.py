@@ -13,10 +13,10 @@ import pytest
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import BACKENDS, Outcome, open_repository
-from ign_deploy.repositories.care import Statement, remove, yank
-from ign_deploy.repositories.listing import Wanted, choose_version, list_modules
+from ign_deploy.repositories.maintenance import Statement, remove, yank
 from ign_deploy.repositories.mirror import mirror
-from ign_deploy.repositories.records import FileRole
+from ign_deploy.repositories.record import FileRole
+from ign_deploy.repositories.search import Wanted, choose_version, list_modules
 from tests.contract.kinds import KINDS, Kind
 from tests.contract.opened import Opened
 from tests.contract.publishing import content_of, run_publishers, visible

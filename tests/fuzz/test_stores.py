@@ -24,12 +24,12 @@ from ign_deploy.repositories.index import (
     parse_module_index,
     parse_root_index,
 )
-from ign_deploy.repositories.marks import Mark, marks_folder, read_states
 from ign_deploy.repositories.page import page_module, read_page, render_page
 from ign_deploy.repositories.ranges import VersionRange
-from ign_deploy.repositories.records import make_release
+from ign_deploy.repositories.record import make_release
 from ign_deploy.repositories.rows import module_row, version_rows
-from ign_deploy.repositories.stores import Claim, Document
+from ign_deploy.repositories.status_events import Mark, marks_folder, read_states
+from ign_deploy.repositories.store import Claim, Document
 from tests.support.mutations import mutated
 from tests.support.releases import release_fields
 

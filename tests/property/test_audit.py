@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ign_deploy.audit.entry import Entry, Subject, line_digest, make_line, read_line
-from ign_deploy.audit.verifying import AuditReport, verify
+from ign_deploy.audit.verify import AuditReport, verify
 from tests.support.trails import NOON, as_is
 
 TEXTS = st.text(max_size=40) | st.characters(categories=["Cs", "Cc"])

@@ -10,7 +10,7 @@ from ign_deploy.repositories.index import (
     parse_module_index,
 )
 from ign_deploy.repositories.ordering import is_final, newest, newest_of_sorted, version_key
-from ign_deploy.repositories.records import make_release
+from ign_deploy.repositories.record import make_release
 from tests.support.releases import release_fields
 
 NUMBERS = st.lists(st.integers(0, 12), min_size=3, max_size=4).map(

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ign_deploy.deployment.options import Consents, Gateway, Manner, Restart
 from ign_deploy.deployment.records import GatewayRecord
 from ign_deploy.deployment.rollout import Rollout, look_at_all
-from ign_deploy.deployment.wishes import Consents, Gateway, Manner, Restart
 from ign_deploy.errors import NotInRepository
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.report import Reporter, SilentReporter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ign_deploy.metrics.measured import Measured, MeasuredModule, Stage
+from ign_deploy.metrics.measurement import Measured, MeasuredModule, Stage
 
 MEASURED = Measured(
     "deployment",

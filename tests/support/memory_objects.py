@@ -13,9 +13,9 @@ from typing import BinaryIO
 from ign_deploy.errors import NotInRepository, RepositoryError
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.path_store import Name
-from ign_deploy.repositories.records import ReleaseFile
-from ign_deploy.repositories.stores import Document
+from ign_deploy.repositories.backends.object_store import Name
+from ign_deploy.repositories.record import ReleaseFile
+from ign_deploy.repositories.store import Document
 
 
 class Killed(BaseException):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ign_deploy.repositories.page import PageModule, page_module
-from ign_deploy.repositories.records import Release, make_release
+from ign_deploy.repositories.record import Release, make_release
 from tests.support.releases import release_fields
 
 SUBJECT = "CN=Acme Automation GmbH, OU=Release Engineering, O=Acme Automation GmbH, L=Graz, C=AT"

@@ -11,7 +11,7 @@ from typing import Any
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.certificate_info import CertificateInfo
 from ign_deploy.module.descriptor import Dependency, Hook, ModuleDescriptor
-from ign_deploy.repositories.records import Release, make_release
+from ign_deploy.repositories.record import Release, make_release
 
 PUBLISHED_AT = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 

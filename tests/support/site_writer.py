@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ign_deploy.pipeline.deploying import Deployer, Order, Part
-from ign_deploy.pipeline.telling import Teller
+from ign_deploy.pipeline.deploy import Deployer, Order, Part
+from ign_deploy.pipeline.events import Teller
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.settings import Settings

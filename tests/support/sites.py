@@ -12,11 +12,11 @@ from typing import Any
 
 from ign_deploy.cli import run_cli
 from ign_deploy.deployment.history import Deployment, Standing
+from ign_deploy.deployment.options import Gateway, Manner
 from ign_deploy.deployment.records import DeploymentRecord, Kind
-from ign_deploy.deployment.wishes import Gateway, Manner
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.pipeline.deploying import Deployer, Order, Part
-from ign_deploy.pipeline.telling import Teller
+from ign_deploy.pipeline.deploy import Deployer, Order, Part
+from ign_deploy.pipeline.events import Teller
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.settings import Settings

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.publish import describe_release
-from ign_deploy.repositories.records import is_safe_component, make_release, parse_release
+from ign_deploy.repositories.record import is_safe_component, make_release, parse_release
+from ign_deploy.repositories.upload import describe_release
 from tests.support.pages import ROOT, blocks, code_words, page_text
 from tests.support.releases import PUBLISHED_AT, release_fields, verified_module
 from tools.release_schema import release_schema, schema_text

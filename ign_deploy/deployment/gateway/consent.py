@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ign_deploy.deployment.gateway.errors import ConsentMissing
 from ign_deploy.deployment.gateway.model import Consent, Upload
-from ign_deploy.deployment.gateway.refusal import ConsentMissing
 
 
 def require_consent(upload: Upload, consent: Consent, *, host: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ign_deploy.deployment.gateway.client import Reply, Transport
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
     Capabilities,
@@ -16,9 +17,8 @@ from ign_deploy.deployment.gateway.model import (
 )
 from ign_deploy.deployment.gateway.module_file import read_module_file, require_file_name
 from ign_deploy.deployment.gateway.reading import no_progress, opened_for_sending
-from ign_deploy.deployment.gateway.starting import RUNNING, read_status, wait_until_running
+from ign_deploy.deployment.gateway.startup import RUNNING, read_status, wait_until_running
 from ign_deploy.deployment.gateway.timing import Timing
-from ign_deploy.deployment.gateway.transport import Reply, Transport
 from ign_deploy.errors import DeploymentError
 from ign_deploy.report import Progress
 

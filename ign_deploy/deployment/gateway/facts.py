@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ign_deploy.deployment.gateway.answers import Description, Info
+from ign_deploy.deployment.gateway.client import API, Transport
 from ign_deploy.deployment.gateway.model import Capabilities, GatewayFacts
-from ign_deploy.deployment.gateway.transport import API, Transport
+from ign_deploy.deployment.gateway.schema import Description, Info
 from ign_deploy.deployment.gateway.versions import parse_shown
 from ign_deploy.errors import NetworkError
 

@@ -16,7 +16,6 @@ from ign_deploy.deployment.gateway.folder_files import (
     remove_file,
     same_content,
 )
-from ign_deploy.deployment.gateway.manifest import Manifest, read_manifest
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
     Capabilities,
@@ -31,6 +30,7 @@ from ign_deploy.deployment.gateway.module_file import (
     read_module_file,
     require_file_name,
 )
+from ign_deploy.deployment.gateway.modules_json import Manifest, read_manifest
 from ign_deploy.deployment.gateway.reading import no_progress
 from ign_deploy.deployment.gateway.versions import parse_shown
 from ign_deploy.errors import DeploymentError, VerificationError

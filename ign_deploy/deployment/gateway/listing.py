@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ign_deploy.deployment.gateway.answers import Listing, ModuleItem
+from ign_deploy.deployment.gateway.client import API, Transport
 from ign_deploy.deployment.gateway.model import InstalledModule
-from ign_deploy.deployment.gateway.transport import API, Transport
+from ign_deploy.deployment.gateway.schema import Listing, ModuleItem
 from ign_deploy.deployment.gateway.versions import parse_shown
 from ign_deploy.errors import DeploymentError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ign_deploy.deployment.gateway import Access
 from ign_deploy.deployment.gateway.address import parse_gateway_url
-from ign_deploy.deployment.gateway.api import ApiGateway
+from ign_deploy.deployment.gateway.client import Transport
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
+from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.deployment.gateway.timing import Timing
-from ign_deploy.deployment.gateway.transport import Transport
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.credentials import HostAuth
 from ign_deploy.net.retry import RetryPolicy

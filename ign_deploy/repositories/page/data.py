@@ -16,7 +16,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
-from ign_deploy.repositories.records import Component, FileName, Release, Sha1, Sha256, UtcTime
+from ign_deploy.repositories.record import Component, FileName, Release, Sha1, Sha256, UtcTime
 
 SHOWN = 10
 """Versions of a module that are kept in full; the others stand in the module's own index."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ign_deploy.repositories.index import ModuleIndex, VersionEntry, merge_module
-from ign_deploy.repositories.marks import Marked, VersionState
 from ign_deploy.repositories.ordering import is_final
 from ign_deploy.repositories.page.data import (
     MODULES_FOLDER,
@@ -18,7 +17,8 @@ from ign_deploy.repositories.page.data import (
     page_version,
     shortened_reason,
 )
-from ign_deploy.repositories.records import Release
+from ign_deploy.repositories.record import Release
+from ign_deploy.repositories.status_events import Marked, VersionState
 
 
 def refresh_module(

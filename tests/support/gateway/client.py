@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ign_deploy.deployment.gateway import Access, Timing
-from ign_deploy.deployment.gateway.api import ApiGateway
 from ign_deploy.deployment.gateway.opening import open_api_gateway
+from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import SilentReporter
 from ign_deploy.signing.identity import SigningIdentity

@@ -17,7 +17,7 @@ import pytest
 
 from ign_deploy.audit.entry import Entry, read_line
 from ign_deploy.audit.trail import append
-from ign_deploy.audit.verifying import verify
+from ign_deploy.audit.verify import verify
 from ign_deploy.errors import ConfigurationError
 from tests.support.trails import NOON, add, as_is, entry, start_writer, trail
 

@@ -20,7 +20,7 @@ from ign_deploy.metrics.exposition import (
     prometheus_text,
     write_metrics,
 )
-from ign_deploy.metrics.measured import Measured
+from ign_deploy.metrics.measurement import Measured
 from ign_deploy.metrics.pushgateway import push_metrics
 from tests.support.collector import Pushgateway
 from tests.support.http_server import Answer, scripted_server

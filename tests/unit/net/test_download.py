@@ -12,7 +12,7 @@ import pytest
 
 from ign_deploy.errors import NetworkError, RepositoryError, VerificationError
 from ign_deploy.net.download import receive
-from ign_deploy.net.failures import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientAnswer, TransientFailure
 from ign_deploy.net.session import open_session
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.transfers import Counter, FakeTime, Warnings

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from ign_deploy.net.failures import (
+from ign_deploy.net.errors import (
     TransientAnswer,
     parse_retry_after,
 )

@@ -14,7 +14,7 @@ import requests
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.net.credentials import HostAuth, basic_auth, token_auth
-from ign_deploy.net.failures import (
+from ign_deploy.net.errors import (
     TransientFailure,
     explain_failure,
 )

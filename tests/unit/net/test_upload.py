@@ -12,7 +12,7 @@ import pytest
 
 from ign_deploy.errors import NetworkError, RepositoryError
 from ign_deploy.net.credentials import token_auth
-from ign_deploy.net.failures import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientAnswer, TransientFailure
 from ign_deploy.net.session import open_session
 from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
 from tests.support.file_server import Fault, FileServer, file_server
@@ -325,7 +325,7 @@ def test_an_upload_ends_at_its_deadline(server: FileServer, source: Source, uplo
 
 
 def test_the_deadline_grows_with_the_size() -> None:
-    from ign_deploy.net.patience import policy_for
+    from ign_deploy.net.deadline import policy_for
 
     assert policy_for(0, None).deadline == 300
     assert policy_for(300_000_000, None).deadline == 3300

@@ -17,7 +17,7 @@ from ign_deploy.pipeline.preflight import (
     nearest_existing,
     run_checks,
 )
-from ign_deploy.pipeline.ready import check_values
+from ign_deploy.pipeline.release_checks import check_values
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.settings import Settings

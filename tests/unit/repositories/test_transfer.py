@@ -19,7 +19,7 @@ from ign_deploy.errors import (
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.repositories import Outcome, Repository, open_repository
 from ign_deploy.repositories.download import download
-from ign_deploy.repositories.publish import upload
+from ign_deploy.repositories.upload import upload
 from tests.support.releases import CERTIFICATE, PUBLISHED_AT, tree, verified_module
 
 

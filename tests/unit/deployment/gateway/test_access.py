@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 
 from ign_deploy.deployment.gateway import TARGETS, Access, open_target
 from ign_deploy.deployment.gateway.address import parse_gateway_url
-from ign_deploy.deployment.gateway.api import ApiGateway
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
 from ign_deploy.deployment.gateway.folder import FolderTarget
+from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import ConfigurationError, NetworkError
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import RETRY, Told, client_of, modl

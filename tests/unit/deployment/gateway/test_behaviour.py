@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.deployment.gateway import Consent
-from ign_deploy.deployment.gateway.api import ApiGateway
-from ign_deploy.deployment.gateway.model import InstalledModule
-from ign_deploy.deployment.gateway.refusal import (
+from ign_deploy.deployment.gateway.errors import (
     CommissioningError,
     ConsentMissing,
     GatewayRefusal,
     RestartTimeout,
 )
+from ign_deploy.deployment.gateway.model import InstalledModule
+from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import ConfigurationError, DeploymentError
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
 from tests.support.gateway import Canned, Cut, Fault, Gateway, Options, VirtualTime, running_gateway

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.deployment.gateway import Consent
-from ign_deploy.deployment.gateway.api import ApiGateway
-from ign_deploy.deployment.gateway.refusal import GatewayRefusal
+from ign_deploy.deployment.gateway.errors import GatewayRefusal
+from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import NetworkError
-from ign_deploy.net.failures import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientAnswer, TransientFailure
 from tests.support.gateway import Canned, Cut, Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, Told, client_of, modl
 

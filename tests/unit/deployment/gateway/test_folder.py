@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ign_deploy.deployment.gateway import Consent, Installation
+from ign_deploy.deployment.gateway.errors import ConsentMissing
 from ign_deploy.deployment.gateway.folder import REPLACED, FolderTarget
 from ign_deploy.deployment.gateway.folder_files import folder_lock
-from ign_deploy.deployment.gateway.refusal import ConsentMissing
 from ign_deploy.errors import DeploymentError, VerificationError
 from ign_deploy.module.certificates import describe
 from ign_deploy.signing.identity import IdentityMaterial, load_identity

@@ -4,7 +4,7 @@ import pytest
 
 from ign_deploy.repositories.page import no_versions, page_module, page_version
 from ign_deploy.repositories.page.data import SHOWN, ignition_line
-from ign_deploy.repositories.records import Release
+from ign_deploy.repositories.record import Release
 from tests.support.page_samples import SUBJECT, meter_releases, release
 
 

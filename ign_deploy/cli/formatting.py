@@ -1,0 +1,146 @@
+"""Results as text for people and as plain values for JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ign_deploy.module.findings import Finding
+
+if TYPE_CHECKING:
+    from ign_deploy.ci.mask import Masker
+    from ign_deploy.module.certificates import CertificateInfo
+    from ign_deploy.module.descriptor import ModuleDescriptor
+    from ign_deploy.pipeline.run_report import Story
+    from ign_deploy.signing.verifier import Examination
+
+
+def json_text(document: Mapping[str, Any], *, masker: Masker) -> str:
+    """Return the document as JSON without secrets, fit for a CI host's log.
+
+    Secrets are hidden in the texts alone: ``true`` as a password must not break the JSON. A runner
+    executes ``##[command]`` anywhere in a line; written otherwise, it is the same JSON.
+    """
+    return _harmless(json.dumps(_hidden(document, masker), indent=2))
+
+
+def json_line(value: Any, *, masker: Masker) -> str:
+    """Do as ``json_text`` for any JSON value, on one line."""
+    return _harmless(json.dumps(_hidden(value, masker), separators=(",", ":")))
+
+
+def _harmless(text: str) -> str:
+    return text.replace("##", "\\u0023\\u0023")
+
+
+def _hidden(value: Any, masker: Masker) -> Any:
+    if isinstance(value, str):
+        return masker.hide(value)
+    if isinstance(value, Mapping):
+        return {name: _hidden(inner, masker) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hidden(inner, masker) for inner in value]
+    return value
+
+
+def batch_table(story: Story) -> list[str]:
+    """Return a line for each module of a batch: id, version, result, and its file or the reason."""
+    rows = [
+        (each.descriptor.id, each.descriptor.version, each.result, each.reason or str(each.file))
+        for each in story.modules.values()
+    ]
+    rows += [
+        (str(each.path), "", each.result, each.reason) for each in story.paths if not each.modules
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines: list[str] = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row[:3], widths, strict=True)]
+        lines.append("  ".join(["", *cells, row[3]]))
+    return lines
+
+
+def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """Return findings as JSON values."""
+    return [finding.as_dict() for finding in findings]
+
+
+def descriptor_document(descriptor: ModuleDescriptor) -> dict[str, Any]:
+    """Return what module.xml says as JSON values."""
+    return {
+        "id": descriptor.id,
+        "name": descriptor.name,
+        "version": descriptor.version,
+        "description": descriptor.description,
+        "required_ignition_version": descriptor.required_ignition_version,
+        "required_framework_version": descriptor.required_framework_version,
+        "free": descriptor.free_module,
+        "license": descriptor.license,
+        "hooks": [{"scope": hook.scope, "class": hook.class_name} for hook in descriptor.hooks],
+        "jars": [{"scope": jar.scope, "file": jar.path} for jar in descriptor.jars],
+        "depends": [
+            {"id": item.module_id, "scope": item.scope, "required": item.required}
+            for item in descriptor.depends
+        ],
+    }
+
+
+def examination_document(examination: Examination) -> dict[str, Any]:
+    """Return what was found out about a module as JSON values."""
+    return {
+        "file": str(examination.path),
+        "status": examination.status.value,
+        "module": descriptor_document(examination.descriptor),
+        "entries": examination.entries,
+        "certificates": [certificate.as_dict() for certificate in examination.certificates],
+        "licence_crc": examination.licence_crc,
+        "findings": findings_document(examination.findings),
+    }
+
+
+def plain(text: str) -> str:
+    """Make foreign text safe for a terminal: no control characters, one line."""
+    from ign_deploy.ci.text import neutralise
+
+    return neutralise(text)
+
+
+def describe_examination(examination: Examination) -> str:
+    """Say in lines what a module is, and what its signature is worth."""
+    descriptor = examination.descriptor
+    rows = [
+        ("file", str(examination.path)),
+        ("module", f"{descriptor.name} ({descriptor.id})"),
+        ("version", descriptor.version),
+        ("for Ignition", descriptor.required_ignition_version),
+        ("files", str(examination.entries)),
+        ("signature", examination.status.value),
+    ]
+    lines = [f"{title + ':':<16}{plain(value)}" for title, value in rows]
+    if examination.certificates:
+        lines += certificate_lines(examination.certificates[0])
+    if examination.licence_crc is not None:
+        lines.append(f"{'licence CRC:':<16}{examination.licence_crc}")
+    return "\n".join(lines)
+
+
+def certificate_lines(certificate: CertificateInfo) -> list[str]:
+    """Show a signer and both fingerprints; the SHA-1 is what a gateway shows."""
+    kind = " (self-signed)" if certificate.self_signed else ""
+    return [
+        f"{'signer:':<16}{plain(certificate.subject)}{kind}",
+        f"{'valid:':<16}{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}",
+        f"{'SHA-1:':<16}{certificate.sha1}   (as the gateway shows it)",
+        f"{'SHA-256:':<16}{certificate.sha256}",
+    ]
+
+
+def readable_size(size: int) -> str:
+    """Return a size in bytes as people read it."""
+    value = float(size)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.2f} GB"

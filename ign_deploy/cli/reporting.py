@@ -1,0 +1,286 @@
+"""The end of a run: outputs and summary for the CI host, the result file, and the answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ign_deploy.ci.host_files import workspace_of, write_host_files
+from ign_deploy.ci.outputs import write_outputs, write_summary
+from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
+from ign_deploy.cli.deployment_reporting import describe_deployment
+from ign_deploy.cli.failure import failure_document
+from ign_deploy.cli.formatting import batch_table, descriptor_document, json_text
+from ign_deploy.cli.session import Session
+from ign_deploy.errors import IgnDeployError
+from ign_deploy.files import write_atomically
+from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
+from ign_deploy.pipeline.run_report import ModuleRecord, PathRecord, Story, problem_findings
+
+RESULT_FILE = "ign-deploy-result.json"
+_HEADLINES = {
+    "uploaded": "Released {modules}",
+    "unchanged": "{modules} was published before, with the same bytes",
+    "verified": "Built, signed and verified {modules}; not uploaded",
+    "packaged": "Built {modules}",
+    "rehearsed": "Rehearsed the release of {modules}: it works; nothing was published",
+    "dry-run": "Dry run: nothing was changed",
+    "deployed": "Released and deployed {modules}",
+    "restart-pending": "Released {modules}; installed, to run after the gateways' restart",
+    "failed": "Not released{modules}",
+}
+
+
+# In a batch; later steps mustn't take such a file for one that may be used.
+_NOT_RELEASED = ("failed", "skipped")
+_NAMED = 5
+"""So many modules are named in a headline, the others are counted."""
+
+
+def report_outcome(
+    session: Session, story: Story, *, result: str, problem: IgnDeployError | None = None
+) -> None:
+    """Write everything that outlives the run; a failing run writes it as well."""
+    document = run_document(story, result=result, problem=problem)
+    result_file = None
+    if not session.settings.dry_run:
+        result_file = _write_result_file(session, document)
+    outputs = run_outputs(session, story, result=result, result_file=result_file)
+    summary = run_summary(story, result=result, problem=problem)
+    _write_host_files(session, outputs, summary)
+    page = render_summary(summary, masker=session.masker)
+    session.pages.append(page)
+    write_summary(page, host=session.host, env=session.env, masker=session.masker)
+    if problem is None or story.paths:
+        # A batch that failed has released something, perhaps.
+        session.answer(document, _text(story, result), outputs=outputs)
+    else:
+        write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
+
+
+def run_document(
+    story: Story, *, result: str, problem: IgnDeployError | None = None
+) -> dict[str, Any]:
+    """Return the whole story as JSON values."""
+    document: dict[str, Any] = {
+        "result": result,
+        "modules": [_module_document(module) for module in story.modules.values()],
+        **({"paths": [each.as_dict() for each in story.paths]} if story.paths else {}),
+        "stages": [stage.as_dict() for stage in story.stages],
+        "findings": [{**item.finding.as_dict(), "file": item.file} for item in story.findings],
+    }
+    if story.deployment is not None:
+        document["deployment"] = story.deployment.model_dump(mode="json")
+    if problem is not None:
+        document |= failure_document(problem)
+    return document
+
+
+def _module_document(module: ModuleRecord) -> dict[str, Any]:
+    verified = module.verified
+    return {
+        **descriptor_document(module.descriptor),
+        "prerelease": _prerelease(module.descriptor.version) == "true",
+        "result": module.result,
+        "reason": module.reason,
+        "file": str(module.file),
+        "bundle": str(module.bundle) if module.bundle else None,
+        "release_url": module.release_url,
+        "sha256": verified.sha256 if verified else None,
+        "size": verified.size if verified else None,
+        "certificate": verified.certificate.as_dict() if verified else None,
+        "licence_crc": verified.licence_crc if verified else None,
+    }
+
+
+def run_outputs(
+    session: Session, story: Story, *, result: str, result_file: Path | None
+) -> Mapping[str, str]:
+    """Return the action's outputs; several modules give one line each, in the same order."""
+    modules = [each for each in story.modules.values() if each.result not in _NOT_RELEASED]
+
+    def lines(value: Callable[[ModuleRecord], str]) -> str:
+        return "\n".join(value(module) for module in modules)
+
+    return {
+        "result": result,
+        "result-file": _workspace_path(session, result_file),
+        "module-id": lines(lambda module: module.descriptor.id),
+        "module-name": lines(lambda module: module.descriptor.name),
+        "module-version": lines(lambda module: module.descriptor.version),
+        "prerelease": lines(lambda module: _prerelease(module.descriptor.version)),
+        "module-file": lines(lambda module: _workspace_path(session, module.file)),
+        "bundle-file": lines(lambda module: _workspace_path(session, module.bundle)),
+        "sha256": lines(lambda module: module.verified.sha256 if module.verified else ""),
+        "certificate-fingerprint": lines(
+            lambda module: module.verified.certificate.sha256 if module.verified else ""
+        ),
+        "certificate-sha1": lines(
+            lambda module: module.verified.certificate.sha1 if module.verified else ""
+        ),
+        "release-url": lines(lambda module: _location(session, module.release_url)),
+        "deployment-id": story.deployment.id if story.deployment else "",
+        "audit-head": story.audit_head,
+    }
+
+
+def run_summary(story: Story, *, result: str, problem: IgnDeployError | None = None) -> Summary:
+    """Return what a release manager wants to see."""
+    findings = [Located(item.finding, item.file) for item in story.findings]
+    if problem is not None:
+        known = {item.finding for item in story.findings}
+        findings += [
+            Located(finding, file)
+            for finding, file in problem_findings(problem)
+            if finding not in known
+        ]
+    return Summary(
+        headline=_headline(story, result),
+        succeeded=problem is None,
+        error=problem.message if problem else "",
+        hint=problem.hint if problem else "",
+        modules=[
+            *(_module_row(module) for module in story.modules.values()),
+            *(_path_row(each) for each in story.paths if not each.modules),
+        ],
+        findings=findings,
+        stages=[
+            Stage(stage.name, stage.seconds, stage.result, stage.reason) for stage in story.stages
+        ],
+        next_steps=_next_steps(story, result),
+    )
+
+
+def _headline(story: Story, result: str) -> str:
+    if result == "failed" and story.paths:
+        count = Counter(each.result for each in story.paths)
+        return "Batch: " + ", ".join(f"{count[each]} {each}" for each in sorted(count))
+    modules = list(story.modules.values())
+    names = ", ".join(
+        f"{module.descriptor.name or module.descriptor.id} {module.descriptor.version}"
+        for module in modules[:_NAMED]
+    )
+    if len(modules) > _NAMED:
+        names += f" and {len(modules) - _NAMED} more"
+    if result == "failed" and names:
+        names = f": {names}"
+    return _HEADLINES[result].format(modules=names)
+
+
+def _path_row(record: PathRecord) -> ModuleRow:
+    """Return the row of a path that made no module."""
+    return ModuleRow(id=str(record.path), version="", result=_explained(record))
+
+
+def _explained(record: ModuleRecord | PathRecord) -> str:
+    return f"{record.result}: {record.reason}" if record.reason else record.result
+
+
+def _module_row(module: ModuleRecord) -> ModuleRow:
+    verified = module.verified
+    return ModuleRow(
+        id=module.descriptor.id,
+        version=module.descriptor.version,
+        name=module.descriptor.name,
+        ignition_version=module.descriptor.required_ignition_version,
+        file=module.file.name,
+        size=verified.size if verified else 0,
+        sha256=verified.sha256 if verified else "",
+        signer=verified.certificate.subject if verified else "",
+        certificate_sha1=verified.certificate.sha1 if verified else "",
+        certificate_sha256=verified.certificate.sha256 if verified else "",
+        result=_explained(module),
+        url=module.release_url,
+    )
+
+
+def _next_steps(story: Story, result: str) -> list[str]:
+    if story.deployment is not None and any(each.gateway for each in story.deployment.gateways):
+        return [each.message for each in story.deployment.gateways if each.message]
+    if result not in ("uploaded", "unchanged"):
+        return []
+    steps: list[str] = []
+    for module in story.modules.values():
+        if module.verified is None:
+            continue
+        steps.append(
+            f"Install {module.file.name} on the gateway; accept the certificate only if it shows "
+            f"{module.verified.certificate.sha1}."
+        )
+    return steps
+
+
+def _text(story: Story, result: str) -> str:
+    lines = [f"result: {result}"]
+    if story.paths:
+        return "\n".join([*lines, *batch_table(story)])
+    for module in story.modules.values():
+        lines.append(f"  {module.descriptor.id} {module.descriptor.version}: {module.result}")
+        lines.append(f"    file:     {module.file}")
+        if module.bundle:
+            lines.append(f"    bundle:   {module.bundle}")
+        if module.verified:
+            lines.append(f"    SHA-256:  {module.verified.sha256}")
+            lines.append(f"    signer:   {module.verified.certificate.subject}")
+            lines.append(f"    the gateway will show SHA-1 {module.verified.certificate.sha1}")
+        if module.release_url:
+            lines.append(f"    release:  {module.release_url}")
+    if story.deployment is not None:
+        lines += describe_deployment(story.deployment, result)
+    return "\n".join(lines)
+
+
+def _prerelease(version: str) -> str:
+    """Tell hosts whether a release takes their "latest": not for -rc1, -beta1, -SNAPSHOT, dev."""
+    try:
+        return "true" if ModuleVersion.parse(version).is_prerelease else "false"
+    except VersionSyntaxError:
+        return "true"
+
+
+def _write_result_file(session: Session, document: Mapping[str, Any]) -> Path | None:
+    path = session.settings.output_dir / RESULT_FILE
+    data = json_text(document, masker=session.masker) + "\n"
+    try:
+        write_atomically(path, data.encode())
+    except IgnDeployError as problem:
+        session.reporter.warning(f"the result file could not be written: {problem.message}")
+        return None
+    return path
+
+
+def _write_host_files(session: Session, outputs: Mapping[str, str], summary: Summary) -> None:
+    """Write the reports of GitLab or Jenkins; a run that released is no failure without them."""
+    try:
+        omitted = write_host_files(
+            outputs,
+            summary,
+            host=session.host,
+            env=session.env,
+            folder=session.settings.output_dir,
+            masker=session.masker,
+            now=session.now,
+        )
+    except IgnDeployError as problem:
+        session.reporter.warning(f"the reports could not be written: {problem.message}")
+        return
+    for sentence in omitted:
+        session.reporter.warning(sentence)
+
+
+def _location(session: Session, url: str) -> str:
+    """Return where a release is; a folder in the workspace as a path that later steps can use."""
+    return _workspace_path(session, Path(url)) if url.startswith("/") else url
+
+
+def _workspace_path(session: Session, path: Path | None) -> str:
+    """Return a path relative to the workspace: later steps see it under another root."""
+    if path is None:
+        return ""
+    workspace = workspace_of(session.host, session.env)
+    absolute = path.absolute()
+    if workspace and absolute.is_relative_to(workspace):
+        return str(absolute.relative_to(workspace))
+    return str(path)

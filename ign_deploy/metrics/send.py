@@ -1,0 +1,94 @@
+"""Recording a run in every place that was asked for; a place that fails is a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+from ign_deploy.metrics.exposition import write_metrics
+from ign_deploy.metrics.measurement import Measured
+from ign_deploy.metrics.pushgateway import JOB, push_metrics
+from ign_deploy.metrics.spans import Endpoint, export_spans
+from ign_deploy.net.address import require_web_address
+from ign_deploy.net.best_effort import DEADLINE, do_aside
+from ign_deploy.net.requesting import POLICY, Proxies
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.report import Reporter
+
+
+class ServerOptions(TypedDict):
+    """How servers are talked to."""
+
+    ca: Path | None
+    proxies: Proxies | None
+    policy: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Where measurements go; nothing is set by default.
+
+    ``file`` gets OpenMetrics text; ``pushgateway`` is a URL, ``job`` its group; ``otlp`` is made by
+    ``spans.otlp_endpoint``. ``ca`` and ``proxies`` are for both servers.
+    """
+
+    file: Path | None = None
+    pushgateway: str = ""
+    job: str = JOB
+    otlp: Endpoint | None = None
+    ca: Path | None = None
+    proxies: Proxies | None = field(default=None, repr=False)
+    policy: RetryPolicy = POLICY
+
+    def check(self) -> None:
+        """Raise ConfigurationError for a Pushgateway's URL that can't be used."""
+        if self.pushgateway:
+            require_web_address(self.pushgateway, what="the Pushgateway", is_private=False)
+
+    @property
+    def server_options(self) -> ServerOptions:
+        """What every request is made with."""
+        return {"ca": self.ca, "proxies": self.proxies, "policy": self.policy}
+
+
+def record(
+    measured: Measured,
+    *,
+    targets: Targets,
+    env: Mapping[str, str],
+    reporter: Reporter,
+    deadline: float = DEADLINE,
+) -> None:
+    """Write, push and export at once; each failure is one warning, and nothing is raised.
+
+    ``env`` may hold TRACEPARENT. What isn't done at the ``deadline`` (seconds) is left behind.
+    """
+    if targets.otlp is not None:
+        for secret in targets.otlp.secrets:
+            reporter.mask(secret)
+    steps = dict(_steps(measured, targets, env))
+    problems = do_aside(list(steps.values()), deadline=deadline)
+    for failure, problem in zip(steps, problems, strict=True):
+        if problem:
+            reporter.warning(f"{failure}: {problem}")
+
+
+def _steps(
+    measured: Measured, targets: Targets, env: Mapping[str, str]
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield what is to be done, with the words for its failure."""
+    file, otlp, server = targets.file, targets.otlp, targets.server_options
+    if file is not None:
+        yield "the metrics file wasn't written", lambda: write_metrics(file, measured)
+    if targets.pushgateway:
+        yield (
+            "the metrics weren't pushed",
+            lambda: push_metrics(targets.pushgateway, measured, job=targets.job, **server),
+        )
+    if otlp is not None:
+        yield (
+            "the spans weren't exported",
+            lambda: export_spans(otlp, measured, env=env, **server),
+        )

@@ -1,0 +1,35 @@
+"""Sending a notice over all channels at once; a notification that fails is a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from ign_deploy.net.best_effort import DEADLINE, do_aside
+from ign_deploy.notify import Channel
+from ign_deploy.notify.notice import Hide, Notice
+from ign_deploy.report import Reporter
+
+
+def notify_all(
+    channels: Sequence[Channel],
+    notice: Notice,
+    *,
+    reporter: Reporter,
+    hide: Hide,
+    deadline: float = DEADLINE,
+) -> int:
+    """Send the notice over every channel; return how many took it. Never raises an error.
+
+    Each failure is one warning that names the host and says what to do. ``hide`` replaces secrets
+    in every text. A channel that isn't done at the ``deadline`` (seconds) is left behind.
+    """
+    for channel in channels:
+        for secret in channel.secrets:
+            reporter.mask(secret)
+    clean = notice.cleaned(hide)
+    problems = do_aside([partial(each.send, clean) for each in channels], deadline=deadline)
+    for channel, problem in zip(channels, problems, strict=True):
+        if problem:
+            reporter.warning(f"{channel.name} was not told: {hide(problem)}")
+    return problems.count("")

@@ -1,0 +1,87 @@
+"""One path of a batch: what is to be done for it, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ign_deploy.errors import IgnDeployError
+from ign_deploy.packaging.identify import KnownModule
+from ign_deploy.pipeline.release import Prepared, Run
+from ign_deploy.pipeline.release_checks import Ready
+from ign_deploy.pipeline.run_report import PathRecord, problem_findings, shown_path
+
+FAILED = "failed"
+SKIPPED = "skipped"
+_WORST_FIRST = (FAILED, SKIPPED, "uploaded", "unchanged", "verified", "signed", "packaged")
+
+
+@dataclass(slots=True)
+class Job:
+    """A path's own run, whose story tells its modules and stages; one thread has it at a time.
+
+    ``known`` are the modules that were known before the build. ``problem`` is why it failed,
+    ``reason`` why it, or the first of its modules, was left out.
+    """
+
+    path: Path
+    ready: Ready
+    run: Run
+    known: tuple[KnownModule, ...] = ()
+    prepared: Prepared | None = None
+    problem: IgnDeployError | None = None
+    reason: str = ""
+
+    @property
+    def result(self) -> str:
+        """What became of the path: the worst of its modules' results."""
+        if self.problem is not None:
+            return FAILED
+        results = {module.result for module in self.run.story.modules.values()}
+        if not results:
+            return SKIPPED
+        return min(results, key=_WORST_FIRST.index)
+
+    @property
+    def module_ids(self) -> tuple[str, ...]:
+        """The ids of its modules, as far as anybody knows them."""
+        made = list(self.run.story.modules)
+        return tuple(dict.fromkeys([*made, *(each.id for each in self.known)]))
+
+    def fail(self, problem: IgnDeployError) -> None:
+        """Remember and tell why the path failed, and with it all its modules."""
+        self.blame(problem)
+        for module_id in list(self.run.story.modules):
+            self.mark(module_id, result=FAILED, reason=problem.message)
+
+    def blame(self, problem: IgnDeployError) -> None:
+        """Remember and tell why the path, or one of its modules, failed."""
+        self.problem = self.problem or problem
+        story = self.run.story
+        told = {item.finding for item in story.findings}
+        for finding, file in problem_findings(problem):
+            if finding not in told:
+                story.report([finding], file=Path(file or shown_path(self.path)))
+
+    def skip(self, reason: str) -> None:
+        """Leave out what of the path isn't published yet."""
+        self.reason = self.reason or reason
+        for module_id in list(self.run.story.modules):
+            self.mark(module_id, result=SKIPPED, reason=reason)
+
+    def mark(self, module_id: str, *, result: str, reason: str) -> None:
+        """Note that a module failed or was left out, unless its end is known already."""
+        record = self.run.story.modules[module_id]
+        if record.result not in ("uploaded", "unchanged", FAILED, SKIPPED):
+            self.run.story.note(replace(record, result=result, reason=reason))
+
+    def record(self) -> PathRecord:
+        """Return what became of the path, for the batch's story."""
+        story = self.run.story
+        return PathRecord(
+            self.path,
+            self.result,
+            self.problem.message if self.problem else self.reason,
+            tuple(story.modules),
+            tuple(story.stages),
+        )

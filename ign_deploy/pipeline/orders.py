@@ -1,0 +1,136 @@
+"""What a user or a job asks for, as an order for deploying: install, go back, promote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ign_deploy.deployment.history import Standing
+from ign_deploy.deployment.records import Kind, check_environment
+from ign_deploy.errors import ConfigurationError, DeploymentError
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.pipeline.deploy import Deployer, Order, Part, environment_of
+from ign_deploy.pipeline.gateways import open_gateways
+from ign_deploy.pipeline.verify import verify_file
+
+if TYPE_CHECKING:
+    from ign_deploy.deployment.options import Gateway
+
+
+def installation(names: Sequence[str], deployer: Deployer) -> Order:
+    """Return the order to install published modules (``NAME[@VERSION]``) and signed files."""
+    environment = check_environment(environment_of(deployer.settings))
+    gateways = _gateways(deployer)
+    modules = [_module(name, deployer) for name in names]
+    ids = [module.descriptor.id for module in modules]
+    for module_id in ids:
+        if ids.count(module_id) > 1:
+            raise ConfigurationError(
+                f"{module_id} is to be installed in two versions", hint="name each module once."
+            )
+    return Order(environment, (Part(modules, gateways),))
+
+
+def rollback(names: Sequence[str], deployer: Deployer) -> Order:
+    """Return the order to bring back what stood before, on every gateway of the environment."""
+    environment = _required_environment(deployer)
+    standing = _wanted(deployer.history.standing(environment), names, environment)
+    chosen = {gateway.location: gateway for gateway in _gateways(deployer)}
+    places: dict[str, list[Standing]] = {}
+    for each in standing:
+        if each.gateway in chosen or not (each.gateway or chosen) or not each.gateway:
+            places.setdefault(each.gateway, []).append(each)
+        else:
+            deployer.reporter.warning(
+                f"{each.gateway} has {each.id} {each.version}, but isn't among the gateways here: "
+                "it is left as it is"
+            )
+    if not places:
+        raise DeploymentError(
+            f"none of the gateways here is known to run anything in {environment}",
+            hint="name them with --gateway, or in the config file; see `ign-deploy status`.",
+        )
+    parts = [_way_back(found, chosen.get(address), deployer) for address, found in places.items()]
+    return Order(environment, tuple(parts), kind=Kind.ROLLBACK)
+
+
+def promotion(names: Sequence[str], deployer: Deployer) -> Order:
+    """Return the order to deploy what one environment has to another."""
+    source = _required_environment(deployer)
+    target = check_environment(deployer.settings.to)
+    if source == target:
+        raise ConfigurationError(
+            f"{source} would be promoted to itself", hint="give another environment as --to."
+        )
+    standing = _wanted(deployer.history.standing(source), names, source)
+    versions: dict[str, str] = {}
+    for each in standing:
+        if each.in_doubt or versions.setdefault(each.id, each.version) != each.version:
+            raise DeploymentError(
+                f"it isn't clear which version of {each.id} {source} runs: "
+                + ", ".join(
+                    f"{one.version} on {one.gateway}" for one in standing if one.id == each.id
+                ),
+                hint=f"deploy one version to all of {source} first.",
+            )
+    modules = [deployer.obtain(module_id, version) for module_id, version in versions.items()]
+    there = deployer.settings.model_copy(update={"environment": target})
+    gateways = open_gateways(there, env=deployer.env, reporter=deployer.reporter)
+    return Order(target, (Part(modules, gateways),), kind=Kind.PROMOTION, source=source)
+
+
+def _way_back(found: Sequence[Standing], gateway: Gateway | None, deployer: Deployer) -> Part:
+    wanted = {each.id: deployer.settings.to or each.way_back for each in found}
+    modules = [
+        deployer.obtain(module_id, version) for module_id, version in wanted.items() if version
+    ]
+    withdrawn = [module_id for module_id, version in wanted.items() if not version]
+    if gateway is None:
+        if withdrawn:
+            raise DeploymentError(
+                f"nothing is known that {', '.join(withdrawn)} could be rolled back to",
+                hint="give the version with --to.",
+            )
+        return Part(modules)
+    return Part(modules, (gateway,), withdrawn)
+
+
+def _wanted(standing: Sequence[Standing], names: Sequence[str], environment: str) -> list[Standing]:
+    if not standing:
+        raise DeploymentError(
+            f"nothing was deployed to {environment}", hint="see `ign-deploy history`."
+        )
+    ids = {each.id for each in standing}
+    for name in names:
+        if name not in ids:
+            raise DeploymentError(
+                f"{name[:200]!a} isn't in {environment}; there are {', '.join(sorted(ids))}",
+                hint="give the id of one of these.",
+            )
+    return [each for each in standing if not names or each.id in names]
+
+
+def _required_environment(deployer: Deployer) -> str:
+    if not deployer.settings.environment:
+        raise ConfigurationError(
+            "it isn't said which environment is meant", hint="give --environment."
+        )
+    return check_environment(deployer.settings.environment)
+
+
+def _gateways(deployer: Deployer) -> list[Gateway]:
+    return open_gateways(deployer.settings, env=deployer.env, reporter=deployer.reporter)
+
+
+def _module(name: str, deployer: Deployer) -> VerifiedModule:
+    """Return a file that is there, verified; else the published module of that name."""
+    from ign_deploy.repositories.download import find_release
+
+    path = Path(name)
+    if name.endswith(".modl") or path.is_file():
+        return verify_file(path, settings=deployer.settings, now=deployer.now)
+    module, at, version = name.partition("@")
+    wanted = version if at else deployer.settings.version
+    release = find_release(deployer.repository, module, version=wanted or None)
+    return deployer.obtain(release.id, release.version)

@@ -1,0 +1,1 @@
+"""Backends: the kinds of store that a repository can be kept in."""

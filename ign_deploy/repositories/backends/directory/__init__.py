@@ -1,0 +1,1 @@
+"""Modules in a folder or on a file share: a path or ``file:``."""

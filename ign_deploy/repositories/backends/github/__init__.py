@@ -1,0 +1,28 @@
+"""Modules as releases of a GitHub repository: ``github://owner/repository``.
+
+A version is a release with the tag ``modl/<id>/<version>``; its record is the file
+``release.json`` of that release. Other releases of the repository are left alone.
+"""
+
+from __future__ import annotations
+
+from ign_deploy.report import Reporter
+from ign_deploy.repositories import Repository
+from ign_deploy.repositories.access import Access
+
+
+def open_github(url: str, access: Access, reporter: Reporter) -> Repository:
+    """Return the repository at ``github://owner/repository``; nothing is asked yet.
+
+    Raises ConfigurationError for what isn't such a URL.
+    """
+    from ign_deploy.repositories.backends.github.api import Api
+    from ign_deploy.repositories.backends.github.location import find_place
+    from ign_deploy.repositories.backends.github.store import GitHubStore
+    from ign_deploy.repositories.repository import StoredRepository
+
+    place = find_place(url, access=access)
+    if place.token:
+        reporter.mask(place.token)
+    store = GitHubStore(Api(place, access=access, reporter=reporter))
+    return StoredRepository(store, reporter=reporter, access=access)

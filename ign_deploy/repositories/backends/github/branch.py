@@ -1,0 +1,193 @@
+"""Small files on the branch ``ign-deploy``: indexes, marks, deployments, and the claims.
+
+Each is a file in the repository. The contents API takes the old content's blob hash with the new
+content, and none for a new file, and refuses when something else stands there: that is a
+compare-and-swap and a create-once, by Git's own update of the branch. The branch has no history in
+common with the others, and its commits start no workflow (``[skip ci]``).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import random
+import time
+from collections.abc import Callable
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.net.upload import Sent
+from ign_deploy.repositories.backends.github.api import RAW, Api, quoted
+from ign_deploy.repositories.backends.github.schema import (
+    ENTRIES,
+    SHA,
+    TREE,
+    EntryAnswer,
+    is_empty,
+    is_rule,
+    parse,
+    refusal,
+    words,
+)
+from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
+
+BRANCH = "ign-deploy"
+_README = (
+    "# ign-deploy\n\nIndexes, marks and claims of the modules in this repository's releases.\n"
+    "Written by ign-deploy; please don't edit or merge this branch.\n"
+)
+# A listing of a folder ends here, without saying so.
+_LONGEST_LISTING = 1000
+_TRIES = 25
+_LONGEST_WAIT = 2.0
+
+
+class BranchDocuments:
+    """See ``stores.Documents``; ``create`` is for claims."""
+
+    def __init__(self, api: Api, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._api = api
+        self._sleep = sleep
+
+    def read(self, path: str) -> Document | None:
+        """See ``Documents.read``; the tag is the hash that Git gives the content."""
+        answer = self._api.get(
+            f"contents/{quoted(path, safe='/')}?ref={BRANCH}", accept=RAW, limit=MAX_DOCUMENT_SIZE
+        )
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise refusal(answer.status, answer.body, doing=f"reading {path}")
+        return Document(answer.body, blob_hash(answer.body))
+
+    def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        """See ``Documents.write``."""
+        expected = None if replaces is None else replaces.tag
+        return self._put(path, data, expected=expected, ours=False)
+
+    def add(self, path: str, data: bytes) -> None:
+        """See ``Documents.add``; raises RepositoryError when another stands there."""
+        if not self.create(path, data):
+            raise RepositoryError(
+                f"{path} is in {self._api.place.name} already, with another content",
+                hint=f"look at the branch {BRANCH}; then run again.",
+            )
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file unless it is there; of several writers with their own bytes one gets True.
+
+        The same bytes again (a lost acknowledgement) are True too.
+        """
+        return self._put(path, data, expected=None, ours=True)
+
+    def names(self, folder: str) -> list[str]:
+        """See ``Documents.names``."""
+        answer = self._api.get(f"contents/{quoted(folder, safe='/')}?ref={BRANCH}")
+        if answer.status == 404:
+            return []
+        if answer.status != 200:
+            raise refusal(answer.status, answer.body, doing=f"listing {folder}")
+        if not answer.body.lstrip().startswith(b"["):
+            return []  # a file has that name
+        entries = parse(ENTRIES, answer.body, place=folder)
+        if len(entries) >= _LONGEST_LISTING:
+            return [entry.path for entry in self._tree(folder) if entry.type == "blob"]
+        return [entry.name for entry in entries if entry.type == "file"]
+
+    def _tree(self, folder: str) -> list[EntryAnswer]:
+        """Return what is in a folder by going down the trees, which hold any number of files."""
+        entries = self._subtree(BRANCH)
+        for part in folder.split("/"):
+            found = [each for each in entries if each.path == part and each.type == "tree"]
+            if not found:
+                return []
+            entries = self._subtree(found[0].sha)
+        return entries
+
+    def _subtree(self, tree: str) -> list[EntryAnswer]:
+        answer = self._api.get(f"git/trees/{quoted(tree)}")
+        if answer.status != 200:
+            raise refusal(answer.status, answer.body, doing=f"listing the branch {BRANCH}")
+        found = parse(TREE, answer.body, place=f"the branch {BRANCH}")
+        if found.truncated:
+            raise RepositoryError(
+                f"a folder on the branch {BRANCH} has more files than GitHub lists",
+                hint="use another repository for new modules.",
+            )
+        return list(found.tree)
+
+    def _put(self, path: str, data: bytes, *, expected: str | None, ours: bool) -> bool:
+        """Write a file if what stands there has the ``expected`` hash (None: nothing).
+
+        The branch may move by other files meanwhile; then it is tried again. ``ours``: nobody else
+        writes the same bytes, so if they stand there the write was done.
+        """
+        document = {
+            "message": f"chore({BRANCH}): write {path} [skip ci]",
+            "content": base64.b64encode(data).decode(),
+            "branch": BRANCH,
+        } | ({} if expected is None else {"sha": expected})
+        made = False
+        sent = Sent(0)
+        for attempt in range(_TRIES):
+            sent = self._api.send(
+                "PUT",
+                f"contents/{quoted(path, safe='/')}",
+                document=document,
+                title=f"writing {path}",
+                settle=lambda: self._holds(path, data),
+            )
+            if sent.accepted:
+                return True
+            if sent.status == 404 and not made:
+                made = True
+                self._make_branch()
+                continue
+            if sent.status not in {404, 409, 422} or is_rule(sent.body):
+                break
+            there = self.read(path)
+            if ours and there is not None and there.data == data:
+                return True
+            if (None if there is None else there.tag) != expected:
+                return False
+            self._sleep(random.uniform(0, min(_LONGEST_WAIT, 0.05 * 2**attempt)))  # noqa: S311
+        raise refusal(sent.status, sent.body, doing=f"writing {path} to the branch {BRANCH}")
+
+    def _holds(self, path: str, data: bytes) -> bool:
+        there = self.read(path)
+        return there is not None and there.data == data
+
+    def _make_branch(self) -> None:
+        """Make the branch, without a parent; another run may do so at the same time."""
+        file = {"path": "README.md", "mode": "100644", "type": "blob", "content": _README}
+        tree = self._made("git/trees", {"tree": [file]})
+        message = f"chore({BRANCH}): begin [skip ci]"
+        commit = self._made("git/commits", {"message": message, "tree": tree, "parents": []})
+        title = f"making the branch {BRANCH}"
+        document = {"ref": f"refs/heads/{BRANCH}", "sha": commit}
+        sent = self._api.send("POST", "git/refs", document=document, title=title)
+        exists = sent.status in {409, 422} and "already exists" in words(sent.body)
+        if not sent.accepted and not exists:
+            raise refusal(sent.status, sent.body, doing=title)
+
+    def _made(self, path: str, document: object) -> str:
+        """Make a Git object and return its hash; the same again is the same object."""
+        title = f"making the branch {BRANCH}"
+        sent = self._api.send("POST", path, document=document, title=title)
+        if is_empty(sent.status, sent.body):
+            raise empty_repository(self._api.place.name)
+        if not sent.accepted:
+            raise refusal(sent.status, sent.body, doing=title)
+        return parse(SHA, sent.body, place=title).sha
+
+
+def empty_repository(name: str) -> RepositoryError:
+    """Return the error for a repository without a commit: a release needs one to be tagged."""
+    return RepositoryError(
+        f"{name} on GitHub has no commit yet, so it can't have releases",
+        hint="push a first commit (a README will do), then run again.",
+    )
+
+
+def blob_hash(data: bytes) -> str:
+    """Return the hash that Git gives a file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

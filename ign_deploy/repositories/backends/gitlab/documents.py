@@ -1,0 +1,116 @@
+"""The repository's small files: of several with one name the newest counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ign_deploy.errors import IgnDeployError, RepositoryError
+from ign_deploy.net.upload import Sent
+from ign_deploy.report import Reporter
+from ign_deploy.repositories.backends.gitlab.errors import is_duplicate
+from ign_deploy.repositories.backends.gitlab.naming import (
+    DOCUMENTS,
+    decode,
+    document_version,
+    encode,
+)
+from ign_deploy.repositories.backends.gitlab.packages import Packages, Place, uploaded
+from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
+
+_DUPLICATES = (
+    f"allow duplicates for the package {DOCUMENTS} (the group's Settings > Packages and registries "
+    "> Generic > Exceptions), or publish with a maintainer's token."
+)
+
+
+class GitLabDocuments:
+    """See ``stores.Documents``."""
+
+    def __init__(self, packages: Packages, *, reporter: Reporter) -> None:
+        self._packages = packages
+        self._reporter = reporter
+        self._keeps_old = False
+
+    def read(self, path: str) -> Document | None:
+        """See ``Documents.read``."""
+        place, name = _located(path)
+        data = self._packages.read_newest(place, name, limit=MAX_DOCUMENT_SIZE)
+        return None if data is None else Document(data)
+
+    def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        """See ``Documents.write``; GitLab can't compare, so it is always written."""
+        place, name = _located(path)
+        settle = self._settle(path, data)
+        sent = self._packages.put(place, name, data, settle=settle)
+        if is_duplicate(sent.status, sent.body):
+            self._remove_all(place, name)
+            sent = self._packages.put(place, name, data, settle=settle)
+        if not sent.accepted:
+            raise self._refused(sent, path)
+        written = uploaded(sent, title=f"uploading {path}")
+        if written is not None and replaces is not None:
+            self._remove_older(place, name, than=written.id)
+        return True
+
+    def add(self, path: str, data: bytes) -> None:
+        """See ``Documents.add``."""
+        place, name = _located(path)
+        settle = self._settle(path, data)
+        sent = self._packages.put(place, name, data, settle=settle)
+        if sent.accepted or (is_duplicate(sent.status, sent.body) and settle()):
+            return
+        raise self._refused(sent, path)
+
+    def names(self, folder: str) -> list[str]:
+        """See ``Documents.names``."""
+        files = self._packages.files(Place(DOCUMENTS, document_version(folder)))
+        found = {decode(file.file_name) or "" for file in files}
+        return sorted(name for name in found if _is_name(name))
+
+    def _settle(self, path: str, data: bytes) -> Callable[[], bool]:
+        """Return what tells whether an upload arrived whose acknowledgement got lost."""
+
+        def arrived() -> bool:
+            there = self.read(path)
+            return there is not None and there.data == data
+
+        return arrived
+
+    def _remove_older(self, place: Place, name: str, *, than: int) -> None:
+        """Delete what isn't read any more; a token that may not delete leaves it there."""
+        if self._keeps_old:
+            return
+        try:
+            files = self._packages.files_of_known(place)
+            self._packages.remove(
+                file for file in files if file.file_name == name and file.id < than
+            )
+        except IgnDeployError as problem:
+            self._keeps_old = True
+            self._reporter.info(f"older copies of {name} stay: {problem.message}")
+
+    def _remove_all(self, place: Place, name: str) -> None:
+        try:
+            files = self._packages.files(place)
+            self._packages.remove(file for file in files if file.file_name == name)
+        except RepositoryError as cause:
+            raise RepositoryError(
+                f"{name} can't be replaced, since the project refuses duplicates: {cause.message}",
+                hint=_DUPLICATES,
+            ) from cause
+
+    def _refused(self, sent: Sent, path: str) -> RepositoryError:
+        problem = self._packages.refused(sent, *_located(path))
+        if is_duplicate(sent.status, sent.body):
+            return RepositoryError(problem.message, hint=_DUPLICATES)
+        return problem
+
+
+def _is_name(text: str) -> bool:
+    """Tell whether a foreign text is a plain name: it may become a file's elsewhere."""
+    return text.isprintable() and text not in {"", ".", ".."} and "/" not in text
+
+
+def _located(path: str) -> tuple[Place, str]:
+    folder, _, name = path.rpartition("/")
+    return Place(DOCUMENTS, document_version(folder)), encode(name)

@@ -1,0 +1,159 @@
+"""Generic packages and their files, found by name: GitLab lets several files have the same.
+
+Downloading by name gives the newest. Any other is downloaded by its number (GitLab 18.4 and later).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.net.upload import Sent
+from ign_deploy.repositories.backends.gitlab.api import GitLabApi
+from ign_deploy.repositories.backends.gitlab.naming import file_path
+from ign_deploy.repositories.backends.gitlab.schema import (
+    PACKAGE_FILE,
+    PACKAGE_FILES,
+    PACKAGES,
+    Package,
+    PackageFile,
+    parse,
+)
+
+
+class Place(NamedTuple):
+    """A package by name and version."""
+
+    package: str
+    version: str
+
+    @property
+    def text(self) -> str:
+        """The package as messages name it."""
+        return f"{self.package} {self.version}"
+
+
+class Packages:
+    """Looks up, lists, uploads and deletes what is in the project's generic packages."""
+
+    def __init__(self, api: GitLabApi) -> None:
+        self.api = api
+        self._ids: dict[Place, tuple[int, ...]] = {}
+
+    def find(self, package: str = "", version: str = "") -> list[Package]:
+        """Return the packages of that name and version (empty: any), and remember their numbers."""
+        query: dict[str, str | int] = {"package_type": "generic"}
+        # GitLab finds similar names too, and before 16.6 it knows no filter by version.
+        query |= {"package_name": package} if package else {}
+        query |= {"package_version": version} if version else {}
+        title = "listing the packages"
+        listed = self.api.entries("/packages", PACKAGES, title=title, query=query)
+        if listed is None:
+            raise self.api.refused(404, b"", title=title)
+        found = [
+            each
+            for each in listed
+            if each.package_type == "generic"
+            and (not package or each.name == package)
+            and (not version or each.version == version)
+        ]
+        by_place: dict[Place, list[int]] = {}
+        for each in found:
+            by_place.setdefault(Place(each.name, each.version or ""), []).append(each.id)
+        self._ids |= {place: tuple(sorted(ids)) for place, ids in by_place.items()}
+        return found
+
+    def known_id(self, place: Place) -> int | None:
+        """Return the package's number, if it has been seen."""
+        ids = self._ids.get(place)
+        return None if ids is None else ids[0]
+
+    def files(self, place: Place) -> list[PackageFile]:
+        """Return the files of all packages of that name and version as of now, oldest first."""
+        ids = sorted(each.id for each in self.find(*place))
+        found = [file for each in ids for file in self._files_of(each, place) or ()]
+        return sorted(found, key=lambda file: file.id)
+
+    def files_of_known(self, place: Place) -> list[PackageFile]:
+        """Return the same, without looking up the package again if it has been seen."""
+        listed = [self._files_of(each, place) for each in self._ids.get(place, ())]
+        if not listed or None in listed:
+            return self.files(place)
+        found = [file for files in listed for file in files or ()]
+        return sorted(found, key=lambda file: file.id)
+
+    def read_newest(self, place: Place, name: str, *, limit: int) -> bytes | None:
+        """Return the newest small file of that name, None without one."""
+        title = f"reading {name} of {place.text}"
+        answer = self.api.find(file_path(*place, name), limit=limit, title=title)
+        return None if answer is None else answer.body
+
+    def read(self, place: Place, file: PackageFile, *, limit: int) -> bytes | None:
+        """Return one certain small file; None when it is gone, or GitLab can't give it."""
+        newest = self.read_newest(place, file.file_name, limit=limit)
+        if newest is not None and digest_of(newest) == file.file_sha256:
+            return newest
+        answer = self.api.find(
+            by_number(file), limit=limit, title=f"reading {file.file_name} of {place.text}"
+        )
+        return None if answer is None else answer.body
+
+    def put(
+        self, place: Place, name: str, data: bytes, *, settle: Callable[[], bool] | None = None
+    ) -> Sent:
+        """Upload a small file; the answer may be a refusal."""
+        title = f"uploading {name} to {place.text}"
+        return self.api.upload(file_path(*place, name), data, title=title, settle=settle)
+
+    def refused(self, sent: Sent, place: Place, name: str) -> RepositoryError:
+        """Return the error for an upload that was refused."""
+        return self.api.refused(sent.status, sent.body, title=f"uploading {name} to {place.text}")
+
+    def remove(self, files: Iterable[PackageFile]) -> None:
+        """Delete files; those that are gone are no error. Raises RepositoryError if it can't."""
+        for file in files:
+            path = f"/packages/{file.package_id}/package_files/{file.id}"
+            self.api.delete(path, title=f"deleting {file.file_name}")
+
+    def _files_of(self, number: int, place: Place) -> list[PackageFile] | None:
+        title = f"listing the files of {place.text}"
+        path = f"/packages/{number}/package_files"
+        return self.api.entries(path, PACKAGE_FILES, title=title, query={})
+
+
+def uploaded(sent: Sent, *, title: str) -> PackageFile | None:
+    """Return the file that an upload made; None when only its being there is known."""
+    return None if sent.settled else parse(PACKAGE_FILE, sent.body, title=title)
+
+
+def newest_named(files: Sequence[PackageFile], name: str) -> PackageFile | None:
+    """Return the file that a download by name gives."""
+    named = [file for file in files if file.file_name == name]
+    return named[-1] if named else None
+
+
+def by_number(file: PackageFile) -> str:
+    """Return where a certain file is downloaded from."""
+    return f"/packages/{file.package_id}/package_files/{file.id}/download"
+
+
+def is_served_by_name(file: PackageFile, files: Sequence[PackageFile]) -> bool:
+    """Tell whether a download by name gives this one of a version's files."""
+    # Of two packages of one name and version (one is being deleted) GitLab takes any.
+    one_package = len({each.package_id for each in files}) == 1
+    return one_package and newest_named(files, file.file_name) == file
+
+
+def hidden(name: str, place: Place) -> RepositoryError:
+    """Return the error for a file that only a newer GitLab could give."""
+    return RepositoryError(
+        f"{name} of {place.text} is hidden by a newer file of that name",
+        hint="use GitLab 18.4 or later, or let a maintainer delete the newer file.",
+    )
+
+
+def digest_of(data: bytes) -> str:
+    """Return the SHA-256 as GitLab states it."""
+    return hashlib.sha256(data).hexdigest()

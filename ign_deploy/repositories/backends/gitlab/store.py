@@ -1,0 +1,101 @@
+"""A GitLab project as a store: its rights, its clock, its pages for people."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ign_deploy.report import Reporter
+from ign_deploy.repositories import Capabilities
+from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.backends.gitlab.api import GitLabApi
+from ign_deploy.repositories.backends.gitlab.credentials import TokenKind
+from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
+from ign_deploy.repositories.backends.gitlab.packages import Packages, Place
+from ign_deploy.repositories.backends.gitlab.schema import (
+    DEVELOPER,
+    MAINTAINER,
+    PACKAGES,
+    PROJECT,
+    ProjectState,
+    parse,
+)
+from ign_deploy.repositories.backends.gitlab.versions import GitLabVersions
+from ign_deploy.repositories.store import Key
+
+_MAX_PROJECT = 4 << 20
+_TITLE = "looking at the project"
+_KEEPS_OLD = (
+    "GitLab lets only maintainers delete packages: the claims and older indexes that this token's "
+    "publications replace stay in the package registry."
+)
+_ROLE_UNKNOWN = (
+    "GitLab states no role of this token in the project; whether it may publish shows when it does."
+)
+
+
+class GitLabStore(GitLabVersions, GitLabDocuments):
+    """See ``stores.Store``."""
+
+    def __init__(
+        self,
+        api: GitLabApi,
+        *,
+        reporter: Reporter,
+        patience: Patience,
+    ) -> None:
+        packages = Packages(api)
+        GitLabVersions.__init__(self, packages, reporter=reporter, patience=patience)
+        GitLabDocuments.__init__(self, packages, reporter=reporter)
+        self._api = api
+
+    def probe(self) -> Capabilities:
+        """See ``Store.probe``: one request."""
+        if self._api.caller.kind is TokenKind.ACCESS:
+            answer = self._api.find("", limit=_MAX_PROJECT, title=_TITLE)
+            if answer is None:
+                raise self._api.refused(404, b"", title=_TITLE)
+            return self._capable(*_rights(parse(PROJECT, answer.body, title=_TITLE)))
+        # A job's token may not look at the project itself.
+        query: dict[str, str | int] = {"package_type": "generic", "per_page": 1}
+        answer = self._api.find("/packages", limit=_MAX_PROJECT, title=_TITLE, query=query)
+        if answer is None:
+            raise self._api.refused(404, b"", title=_TITLE)
+        parse(PACKAGES, answer.body, title=_TITLE)
+        obstacle = "no token is set" if self._api.caller.kind is TokenKind.NONE else ""
+        return self._capable(obstacle, ())
+
+    def now(self) -> datetime:
+        """See ``Store.now``."""
+        return self._api.now()
+
+    def location(self, key: Key) -> str:
+        """See ``Store.location``."""
+        number = self._packages.known_id(Place(*key))
+        page = f"{self._api.caller.project.web}/-/packages"
+        return page if number is None else f"{page}/{number}"
+
+    def _capable(self, obstacle: str, remarks: tuple[str, ...]) -> Capabilities:
+        return Capabilities(
+            location=f"{self._api.caller.project.web}/-/packages",
+            writable=not obstacle,
+            obstacle=obstacle,
+            create_once=True,
+            compare_and_swap=False,
+            server_digest=True,
+            resume=True,
+            remarks=remarks,
+        )
+
+
+def _rights(state: ProjectState) -> tuple[str, tuple[str, ...]]:
+    """Return what keeps the token from publishing, empty for nothing, and remarks."""
+    if state.registry_is_off:
+        return (
+            "the project's package registry is switched off (Settings > General > Visibility)",
+            (),
+        )
+    if state.role is None:
+        return "", (_ROLE_UNKNOWN,)
+    if state.role < DEVELOPER:
+        return f"the token's role has the level {state.role}, publishing needs Developer (30)", ()
+    return "", () if state.role >= MAINTAINER else (_KEEPS_OLD,)

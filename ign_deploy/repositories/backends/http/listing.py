@@ -1,0 +1,138 @@
+"""Listings of a folder, as PROPFIND and nginx give them: foreign, and confined to the folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ign_deploy.errors import ConfigurationError, RepositoryError
+from ign_deploy.net.credentials import origin
+from ign_deploy.net.errors import host_of
+from ign_deploy.repositories.backends.object_store import Name
+
+_DAV = "{DAV:}"
+PROPFIND_BODY = (
+    b'<?xml version="1.0" encoding="utf-8"?>'
+    b'<propfind xmlns="DAV:"><prop><resourcetype/></prop></propfind>'
+)
+
+
+def parse_multistatus(data: bytes, *, url: str) -> list[Name]:
+    """Return what is directly in the folder at ``url``, as a PROPFIND of depth 1 tells it.
+
+    An entry of another host, or outside the folder, or deeper in it, is left out. Raises
+    RepositoryError for what is no such answer, and for one about another folder: an empty listing
+    would be taken for an empty folder.
+    """
+    folder = _parts(url, base=url)
+    if folder is None:
+        raise ConfigurationError("the repository's URL has no plain path", hint="mend the URL.")
+    found: dict[str, bool] = {}
+    about_folder = False
+    for href, is_folder in _entries(data, url=url):
+        parts = _parts(href, base=url)
+        if parts is None or parts[: len(folder)] != folder:
+            continue
+        if len(parts) == len(folder):
+            about_folder = True
+        elif len(parts) == len(folder) + 1:
+            found[parts[-1]] = is_folder
+    if not about_folder:
+        raise _unreadable(url, "it isn't about the folder that was asked for")
+    return [Name(text, is_folder) for text, is_folder in found.items()]
+
+
+def parse_json_listing(data: bytes, *, url: str) -> list[Name]:
+    """Return what nginx (``autoindex_format json``) says is in a folder.
+
+    Raises RepositoryError for anything else.
+    """
+    try:
+        listed: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        raise _unreadable(url, "it isn't JSON") from None
+    if not isinstance(listed, list):
+        raise _unreadable(url, "it is no list")
+    return list(plain_names(_pairs(listed)))
+
+
+def plain_names(pairs: Iterable[tuple[object, bool]]) -> Iterator[Name]:
+    """Yield the foreign names that are one component of a path, each once."""
+    seen: set[str] = set()
+    for text, is_folder in pairs:
+        if isinstance(text, str) and is_plain(text) and text not in seen:
+            seen.add(text)
+            yield Name(text, is_folder)
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a foreign text is one component of a path, and no way out of it."""
+    return (
+        text not in {"", ".", ".."}
+        and "/" not in text
+        and "\\" not in text
+        and text.isprintable()
+        and len(text) <= 1000
+    )
+
+
+def _pairs(listed: list[Any]) -> Iterator[tuple[object, bool]]:
+    for entry in listed:
+        if isinstance(entry, dict):
+            yield entry.get("name"), entry.get("type") == "directory"
+
+
+def _entries(data: bytes, *, url: str) -> Iterator[tuple[str, bool]]:
+    """Yield the addresses that a multi-status answer (RFC 4918 13) lists, and which are folders."""
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        root = fromstring(data, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError):
+        raise _unreadable(url, "it is no plain XML") from None
+    if root.tag != f"{_DAV}multistatus":
+        raise _unreadable(url, "it is no multi-status answer")
+    for entry in root.iterfind(f"{_DAV}response"):
+        status = entry.findtext(f"{_DAV}status")
+        if status is not None and " 200 " not in f"{status} ":
+            continue
+        is_folder = any(
+            " 200 " in f"{group.findtext(f'{_DAV}status') or ''} "
+            and group.find(f"{_DAV}prop/{_DAV}resourcetype/{_DAV}collection") is not None
+            for group in entry.iterfind(f"{_DAV}propstat")
+        )
+        for href in entry.iterfind(f"{_DAV}href"):
+            yield (href.text or "").strip(), is_folder
+
+
+def _parts(href: str, *, base: str) -> tuple[str, ...] | None:
+    """Return an address's decoded path components; None for another host's, or an odd one."""
+    try:
+        split = urlsplit(href)
+        if split.netloc and origin(href) != origin(base):
+            return None
+    except (ValueError, ConfigurationError):
+        return None
+    if not split.netloc and (split.scheme or not href.startswith("/")):
+        return None
+    if split.query or split.fragment or "@" in split.netloc:
+        return None
+    raw = split.path.strip("/")
+    try:
+        parts = tuple(unquote(part, errors="strict") for part in raw.split("/")) if raw else ()
+    except UnicodeDecodeError:
+        return None
+    return parts if all(is_plain(part) for part in parts) else None
+
+
+def _unreadable(url: str, reason: str) -> RepositoryError:
+    return RepositoryError(
+        f"the listing that {host_of(url)} gave can't be read: {reason}",
+        hint="check that the URL is the repository's, and that no proxy before the server rewrites "
+        "paths.",
+    )

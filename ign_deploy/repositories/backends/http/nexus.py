@@ -1,0 +1,275 @@
+"""Objects in a raw repository of Sonatype Nexus: ``nexus+https://host/repository/name[/folder]``.
+
+Exactly once needs the deployment policy "Disable redeploy": a second PUT of a path is answered 400.
+What is written anew then, such as an index, is deleted first.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+from ign_deploy.errors import ConfigurationError, RepositoryError
+from ign_deploy.net.errors import host_of
+from ign_deploy.net.upload import Sent
+from ign_deploy.report import Progress
+from ign_deploy.repositories import Capabilities
+from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjects
+from ign_deploy.repositories.backends.http.client import Client
+from ign_deploy.repositories.backends.http.errors import refusal
+from ign_deploy.repositories.backends.http.listing import plain_names
+from ign_deploy.repositories.backends.http.schema import (
+    NexusAssets,
+    NexusComponents,
+    parse_answer,
+)
+from ign_deploy.repositories.backends.object_store import Name
+from ign_deploy.repositories.record import ReleaseFile
+from ign_deploy.repositories.store import Document
+
+_API = ("service", "rest", "v1")
+_MOST_PAGES = 20_000
+_LOOKS = 5
+_REDEPLOYS = (
+    "The repository lets files be replaced, so two jobs that publish the same version at the same "
+    'moment are kept apart by waiting only; set its deployment policy to "Disable redeploy".'
+)
+_NO_DELETE = (
+    "the account may not delete, so indexes can't be replaced; grant it "
+    "nx-repository-view-raw-{name}-delete"
+)
+
+
+class NexusObjects(HttpObjects):
+    """See ``path_store.Objects``.
+
+    The search of Nexus lags behind: what this run wrote or deleted is known without it.
+    """
+
+    def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
+        super().__init__(client, settle=settle)
+        self._base, self._name, self._prefix = _find(client.place.parts)
+        self._ours: dict[str, bool] = {}
+        self._ours_lock = threading.Lock()
+        rights = f"nx-repository-view-raw-{self._name}-*"
+        self._hints = {
+            401: "set REPOSITORY_USERNAME and REPOSITORY_PASSWORD anew, or a user token (its two "
+            "codes with a colon between) as REPOSITORY_API_TOKEN.",
+            403: f"grant the account browse, read, add, edit and delete: {rights}.",
+            404: f"check the repository's name in the URL ({self._name!a}), and the account's "
+            f"right to it: {rights}.",
+        }
+
+    def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        """See ``Objects.put``."""
+        sent = self._put(path, data)
+        if sent.accepted:
+            return True
+        if not self._is_kept(path, sent):
+            raise self._refusal(sent, path, doing=f"writing {path}")
+        if replaces is None:
+            return False
+        self.delete(path)
+        sent = self._put(path, data)
+        if not sent.accepted and not self._is_kept(path, sent):
+            raise self._refusal(sent, path, doing=f"writing {path}")
+        return sent.accepted
+
+    def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
+        """See ``Objects.send``."""
+        sent = self._upload(path, source, expected=expected, progress=progress)
+        if not sent.accepted and self._is_kept(path, sent):
+            # A run that was killed left it; we hold the claim now.
+            if self._digest(path) == expected.sha256:
+                progress(expected.size)
+                return
+            self.delete(path)
+            sent = self._upload(path, source, expected=expected, progress=progress)
+        if not sent.accepted:
+            raise self._refusal(sent, path, doing=f"storing {expected.name}")
+        self._note(path, there=True)
+        self._require_stored(path, expected)
+        self._require_digest(path, expected)
+
+    def names(self, folder: str) -> list[Name]:
+        """See ``Objects.names``; asks for the folder's own files, then for all below it."""
+        prefix = f"{folder}/" if folder else ""
+        group = "/" + "/".join([*self._prefix, *folder.split("/")]).rstrip("/")
+        paths = {
+            path: True
+            for pattern in (group, f"{group.rstrip('/')}/*")
+            for path, _ in self._search(pattern)
+        }
+        with self._ours_lock:
+            paths |= self._ours
+        rests = [
+            path[len(prefix) :]
+            for path, there in paths.items()
+            if there and path.startswith(prefix)
+        ]
+        return list(plain_names((rest.partition("/")[0], "/" in rest) for rest in sorted(rests)))
+
+    def delete(self, path: str) -> None:
+        """See ``Objects.delete``."""
+        sent = self._client.change("DELETE", self.url(path))
+        if not sent.accepted and sent.status != 404:
+            raise self._refusal(sent, path, doing=f"deleting {path}")
+        self._note(path, there=False)
+
+    def _find_out(self) -> Capabilities:
+        url = self._api("components", repository=self._name)
+        answer = self._client.ask("GET", url)
+        if answer.status != 200:
+            raise refusal(
+                answer.status, url, doing=f"looking at repository {self._name}", hints=self._hints
+            )
+        found = parse_answer(NexusComponents, answer.body, url=url)
+        if any(item.format not in {"", "raw"} for item in found.items):
+            raise RepositoryError(
+                f"the repository {self._name!a} has the format {found.items[0].format[:40]!a}, "
+                "expected raw",
+                hint='make a repository of the type "raw (hosted)", and give its URL.',
+            )
+        return self._try_writing()
+
+    def _try_writing(self) -> Capabilities:
+        """Put a file twice, and delete it."""
+        path = f"ign-deploy-probe-{secrets.token_hex(8)}"
+        first = self._put(path, b"1")
+        # Our own first attempt, of which the answer got lost, makes the next one be refused.
+        if not first.accepted and not self._is_kept(path, first):
+            return self._capabilities(
+                obstacle=self._refusal(first, path, doing="writing a file for trial").message
+            )
+        second = self._put(path, b"2")
+        head = self._head(path)
+        gone = self._client.change("DELETE", self.url(path))
+        self._note(path, there=False)
+        deletes = gone.accepted or gone.status == 404
+        once = not second.accepted and head.status == 200
+        return self._capabilities(
+            obstacle="" if deletes else _NO_DELETE.format(name=self._name),
+            once=once,
+            resume=head.headers.get("Accept-Ranges", "").strip() == "bytes",
+        )
+
+    def _capabilities(
+        self, *, obstacle: str = "", once: bool = False, resume: bool = False
+    ) -> Capabilities:
+        return Capabilities(
+            location=self._client.place.root,
+            writable=not obstacle,
+            obstacle=obstacle,
+            create_once=once,
+            compare_and_swap=False,
+            server_digest=True,
+            resume=resume,
+            remarks=() if once or obstacle else (_REDEPLOYS,),
+        )
+
+    def _create_once(self, path: str, data: bytes) -> bool:
+        sent = self._put(path, data)
+        if not sent.accepted and not self._is_kept(path, sent):
+            raise self._refusal(sent, path, doing=f"writing {path}")
+        return sent.accepted
+
+    def _put(self, path: str, data: bytes) -> Sent:
+        sent = self._client.change(
+            "PUT", self.url(path), data=data, headers={"Content-Type": "application/json"}
+        )
+        if sent.accepted:
+            self._note(path, there=True)
+        return sent
+
+    def _upload(
+        self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress
+    ) -> Sent:
+        return self._client.upload(
+            self.url(path),
+            source,
+            expected=expected,
+            progress=progress,
+            settle=lambda: self._digest(path) == expected.sha256,
+        )
+
+    def _is_kept(self, path: str, sent: Sent) -> bool:
+        """Tell whether a PUT was refused because the path is taken: 400, as for other reasons.
+
+        Nexus says so; what is taken may be gone by the time we look.
+        """
+        said = b"does not allow updating" in sent.body
+        return sent.status == 400 and (said or self._head(path).status == 200)
+
+    def _require_digest(self, path: str, expected: ReleaseFile) -> None:
+        """Compare with the digest that Nexus computed, once its search shows the file."""
+        digest = None
+        for look in range(_LOOKS):
+            if look:
+                self._client.patience.sleep(self._client.patience.poll)
+            digest = self._digest(path)
+            if digest == expected.sha256:
+                return
+        if digest is not None:
+            raise RepositoryError(
+                f"Nexus holds {expected.name} with SHA-256 {digest[:64]}, expected "
+                f"{expected.sha256}",
+                hint="run again; if it stays so, look at the server's log and its blob store.",
+            )
+
+    def _digest(self, path: str) -> str | None:
+        """Return the SHA-256 that the search knows of a file; None when it doesn't know it."""
+        group = "/" + "/".join([*self._prefix, *path.split("/")[:-1]])
+        return next((digest for each, digest in self._search(group) if each == path), None)
+
+    def _search(self, group: str) -> Iterator[tuple[str, str | None]]:
+        """Yield path (relative to the root) and SHA-256 of the files whose folder matches."""
+        prefix = "".join(f"{part}/" for part in self._prefix)
+        token: str | None = ""
+        seen: set[str] = set()
+        while token is not None and token not in seen:
+            seen.add(token)
+            if len(seen) > _MOST_PAGES:
+                raise RepositoryError(
+                    f"{host_of(self._client.place.root)} lists {group} without an end",
+                    hint="look at the server's log.",
+                )
+            page = self._page(group, token)
+            for item in page.items:
+                path = item.path.removeprefix("/")
+                if path.startswith(prefix):
+                    yield path[len(prefix) :], item.checksum.sha256 if item.checksum else None
+            token = page.token or None
+
+    def _page(self, group: str, token: str) -> NexusAssets:
+        more = {"continuationToken": token} if token else {}
+        url = self._api(
+            "search", "assets", repository=self._name, format="raw", group=group, **more
+        )
+        answer = self._client.ask("GET", url)
+        if answer.status != 200:
+            raise refusal(answer.status, url, doing=f"listing {group}", hints=self._hints)
+        return parse_answer(NexusAssets, answer.body, url=url)
+
+    def _note(self, path: str, *, there: bool) -> None:
+        with self._ours_lock:
+            self._ours[path] = there
+
+    def _api(self, *parts: str, **query: str) -> str:
+        return f"{self._client.place.url_of(*self._base, *_API, *parts)}?{urlencode(query)}"
+
+    def _refusal(self, sent: Sent, path: str, *, doing: str) -> RepositoryError:
+        return refusal(sent.status, self.url(path), doing=doing, hints=self._hints)
+
+
+def _find(parts: tuple[str, ...]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
+    """Split a path into what comes before ``repository``, the repository's name, and the rest."""
+    index = parts.index("repository") if "repository" in parts[:-1] else None
+    if index is None:
+        raise ConfigurationError(
+            "the URL names no repository of Nexus",
+            hint="write nexus+https://HOST/repository/NAME, as Nexus shows it.",
+        )
+    return parts[:index], parts[index + 1], parts[index + 2 :]

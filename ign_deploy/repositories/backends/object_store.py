@@ -1,0 +1,192 @@
+"""A store of objects by path (WebDAV, S3, Nexus, …) as a place for versions and documents."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, Protocol
+
+from ign_deploy.errors import IgnDeployError
+from ign_deploy.report import Progress, Reporter
+from ign_deploy.repositories import Capabilities
+from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, claim_bytes, parse_claim
+from ign_deploy.repositories.record import (
+    MAX_RECORD_SIZE,
+    RECORD_NAME,
+    Release,
+    ReleaseFile,
+    is_safe_component,
+)
+from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Claim, Document, Key
+
+_CLAIM = re.compile(r"claim-(\d{1,6})\.json")
+
+
+class Name(NamedTuple):
+    """What is in a folder: the last part of its path, and whether it is a folder itself."""
+
+    text: str
+    is_folder: bool
+
+
+class Objects(Protocol):
+    """Objects by path, relative to the repository's root; folders need not be made.
+
+    Every method retries what may pass, and raises RepositoryError (the store refused; what to do)
+    or NetworkError.
+    """
+
+    def probe(self) -> Capabilities:
+        """See ``Store.probe``."""
+
+    def now(self) -> datetime:
+        """See ``Store.now``."""
+
+    def url(self, path: str) -> str:
+        """Return the object's address without credentials."""
+
+    def get(self, path: str, *, limit: int) -> Document | None:
+        """Return a small object, at most ``limit`` + 1 bytes of it; None when it isn't there."""
+
+    def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        """Write a small object; False when it isn't any more what ``replaces`` says.
+
+        Where the store can't compare, it is written, and True returned.
+        """
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a small object unless it is there; of several writers one gets True.
+
+        False also in doubt. What it holds is read with ``created``.
+        """
+
+    def created(self, path: str) -> bytes | None:
+        """Return what ``create`` wrote; None when its content isn't (yet) there."""
+
+    def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
+        """Upload a file, compared with its record while sending and afterwards.
+
+        An object that is there already and has that digest, where the store states it, is left.
+        """
+
+    def receive(
+        self, path: str, *, to: BinaryIO, expected: ReleaseFile, progress: Progress
+    ) -> None:
+        """Download a file, compared with its record; raises NotInRepository when it is gone."""
+
+    def names(self, folder: str) -> list[Name]:
+        """Return what is directly in a folder, in no order; nothing when it is missing."""
+
+    def delete(self, path: str) -> None:
+        """Delete an object; what is gone already is no error."""
+
+
+class PathStore:
+    """See ``stores.Store``; versions are at ``modules/<id>/<version>/``."""
+
+    def __init__(self, objects: Objects, *, reporter: Reporter) -> None:
+        self._objects = objects
+        self._reporter = reporter
+
+    def probe(self) -> Capabilities:
+        """See ``Store.probe``."""
+        return self._objects.probe()
+
+    def now(self) -> datetime:
+        """See ``Store.now``."""
+        return self._objects.now()
+
+    def location(self, key: Key) -> str:
+        """See ``Store.location``."""
+        return self._objects.url(f"{key.folder}/")
+
+    # Shelf
+
+    def read_record(self, key: Key) -> bytes | None:
+        """See ``Shelf.read_record``."""
+        document = self._objects.get(f"{key.folder}/{RECORD_NAME}", limit=MAX_RECORD_SIZE)
+        return None if document is None else document.data
+
+    def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
+        """See ``Shelf.copy_file``."""
+        self._objects.receive(f"{key.folder}/{file.name}", to=to, expected=file, progress=progress)
+
+    def versions(self, module_id: str | None = None) -> Iterator[Key]:
+        """See ``Shelf.versions``."""
+        ids = self._folders("modules") if module_id is None else [module_id]
+        for each in ids:
+            for version in self._folders(f"modules/{each}"):
+                yield Key(each, version)
+
+    def discard(self, key: Key, release: Release) -> None:
+        """See ``Shelf.discard``."""
+        for file in release.files:
+            self._objects.delete(f"{key.folder}/{file.name}")
+
+    # Press
+
+    def current_claim(self, key: Key) -> Claim | None:
+        """See ``Press.current_claim``."""
+        generation = last_generation(self._objects.names(key.folder))
+        if generation is None:
+            return None
+        data = self._objects.created(_claim_path(key, generation))
+        if data is None:
+            return Claim("", generation)
+        return parse_claim(data[: MAX_CLAIM_SIZE + 1], generation=generation)
+
+    def claim(self, key: Key, claim: Claim) -> bool:
+        """See ``Press.claim``."""
+        return self._objects.create(_claim_path(key, claim.generation), claim_bytes(claim))
+
+    def put_files(
+        self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
+    ) -> None:
+        """See ``Press.put_files``."""
+        for file in release.files:
+            path = f"{key.folder}/{file.name}"
+            self._objects.send(path, files[file.name], expected=file, progress=progress)
+
+    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
+        """See ``Press.put_record``."""
+        self._objects.put(f"{key.folder}/{RECORD_NAME}", record, replaces=None)
+        try:
+            for generation in range(claim.generation + 1):
+                self._objects.delete(_claim_path(key, generation))
+        except IgnDeployError as problem:
+            # A claim beside a record means nothing; it only stays to be seen.
+            self._reporter.info(f"the claim on {key.id} {key.version} stays: {problem.message}")
+
+    # Documents
+
+    def read(self, path: str) -> Document | None:
+        """See ``Documents.read``."""
+        return self._objects.get(path, limit=MAX_DOCUMENT_SIZE)
+
+    def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        """See ``Documents.write``."""
+        return self._objects.put(path, data, replaces=replaces)
+
+    def add(self, path: str, data: bytes) -> None:
+        """See ``Documents.add``."""
+        self._objects.put(path, data, replaces=None)
+
+    def names(self, folder: str) -> list[str]:
+        """See ``Documents.names``."""
+        return [name.text for name in self._objects.names(folder) if not name.is_folder]
+
+    def _folders(self, folder: str) -> list[str]:
+        names = self._objects.names(folder)
+        return [name.text for name in names if name.is_folder and is_safe_component(name.text)]
+
+
+def last_generation(names: Iterable[Name]) -> int | None:
+    """Return the highest generation of the claims in a version's folder, None without one."""
+    matches = (_CLAIM.fullmatch(name.text) for name in names)
+    return max((int(match[1]) for match in matches if match), default=None)
+
+
+def _claim_path(key: Key, generation: int) -> str:
+    return f"{key.folder}/claim-{generation}.json"

@@ -1,0 +1,204 @@
+"""Publishing under a claim, where nothing can be written conditionally: by waiting.
+
+Fischer's mutual exclusion: see that nobody has claimed, write the claim under the version's claim
+tag, wait, and look whether it still is ours. That works if everybody writes soon after looking:
+then all who saw nothing have written by the end of the wait, the last of them holds the claim,
+and whoever looks later sees it. So the time between looking and having written is measured. A
+writer that took longer doesn't count on its claim, and the holder, whose claim it may have
+overwritten, looks at the claim again before it writes the record. Claims have a tag of their own,
+beside the version's: the most that a late one can do is to stand beside a record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ign_deploy.errors import IgnDeployError, RepositoryError
+from ign_deploy.report import Reporter
+from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.backends.oci.blobs import Blobs
+from ign_deploy.repositories.backends.oci.client import Client
+from ign_deploy.repositories.backends.oci.immutability import Immutability
+from ign_deploy.repositories.backends.oci.manifests import (
+    CLAIM_ARTIFACT,
+    CLAIM_TYPE,
+    GENERATION,
+    MAX_MANIFEST_SIZE,
+    claim_manifest,
+    digest_of,
+    release_manifest,
+)
+from ign_deploy.repositories.backends.oci.references import Found, References
+from ign_deploy.repositories.backends.oci.tags import claim_tag, version_tag
+from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, claim_bytes, lease, parse_claim
+from ign_deploy.repositories.record import parse_release
+from ign_deploy.repositories.store import Claim, Key
+
+_CLAIMING = "claiming the version"
+_LEAST_SETTLE = 0.2
+_MOST_SETTLE = 16.0
+_LONGEST_NUMBER = 6
+
+
+class OciPress:
+    """See ``stores.Press``; files are ``Blobs``' to send.
+
+    ``immutability`` is what publishes without claims, where tags can't be moved.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        references: References,
+        blobs: Blobs,
+        *,
+        immutability: Immutability | None,
+        patience: Patience,
+        reporter: Reporter,
+    ) -> None:
+        self._client = client
+        self._references = references
+        self._blobs = blobs
+        self._immutability = immutability
+        self._patience = patience
+        self._reporter = reporter
+        # Twice as long as others wait between two looks: one second, in life.
+        self._settle = max(_LEAST_SETTLE, 2 * patience.poll)
+        self._doubtful: set[tuple[str, int]] = set()
+        self._may_delete = True
+
+    def current_claim(self, key: Key) -> Claim | None:
+        """See ``Press.current_claim``; a claim of ours that came late counts as another's."""
+        if self._immutability is not None:
+            return None
+        found = self._references.find(claim_tag(key), doing=_CLAIMING)
+        if found is None:
+            return None
+        generation = _generation(found)
+        layer = found.manifest.layer_of(CLAIM_TYPE)
+        if found.manifest.artifact_type != CLAIM_ARTIFACT or layer is None:
+            return Claim("", generation)
+        data = self._blobs.read(layer, limit=MAX_CLAIM_SIZE, doing=_CLAIMING)
+        claim = parse_claim(data or b"", generation=generation)
+        doubtful = (claim.holder, generation) in self._doubtful
+        return replace(claim, holder="") if doubtful else claim
+
+    def claim(self, key: Key, claim: Claim) -> bool:
+        """See ``Press.claim``."""
+        if self._immutability is not None:
+            self._immutability.require()
+            return True
+        data = claim_bytes(claim)
+        manifest = claim_manifest(data, generation=claim.generation)
+        # What takes time is done before looking.
+        self._blobs.put_empty()
+        self._blobs.put(data, doing=_CLAIMING)
+        looked = self._look(key, claim)
+        if looked is None:
+            return False
+        begin, wait = looked
+        self._doubtful.add((claim.holder, claim.generation))
+        sent = self._references.put(claim_tag(key), manifest, doing=_CLAIMING)
+        if not sent.accepted:
+            raise self._client.refused(sent, doing=_CLAIMING)
+        if self._patience.clock() - begin > wait:
+            self._settle = min(_MOST_SETTLE, 2 * wait)
+            return False
+        self._patience.sleep(wait)
+        found = self._references.find(claim_tag(key), doing=_CLAIMING)
+        if found is None or found.digest != digest_of(manifest):
+            return False
+        # Whoever published meanwhile may have taken its claim away.
+        if self._references.find(version_tag(key), doing=_CLAIMING) is not None:
+            return False
+        self._doubtful.discard((claim.holder, claim.generation))
+        return True
+
+    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
+        """See ``Press.put_record``."""
+        doing = f"publishing {key.id} {key.version}"
+        release = parse_release(record, place="the record to be published")
+        manifest = release_manifest(release, record)
+        if len(manifest) > MAX_MANIFEST_SIZE:
+            raise RepositoryError(
+                f"the manifest of {key.id} {key.version} would have {len(manifest)} bytes, at most "
+                f"{MAX_MANIFEST_SIZE} are allowed",
+                hint="publish fewer files with the version.",
+            )
+        self._blobs.put_empty()
+        self._blobs.put(record, doing=doing)
+        if self._immutability is None and self._is_overtaken(key, claim):
+            return
+        sent = self._references.put(version_tag(key), manifest, doing=doing)
+        # Refused for what may be ours: a tag that can't be moved, or a lost acknowledgement.
+        if not sent.accepted and self._references.find(version_tag(key), doing=doing) is None:
+            raise self._client.refused(sent, doing=doing)
+        if self._immutability is None:
+            self._remove_claim(key, claim)
+
+    def _look(self, key: Key, claim: Claim) -> tuple[float, float] | None:
+        """Return when we looked and saw no such claim, and how long to wait; None if there is one.
+
+        Looks again until it took little of the wait: what it saw must be fresh when we write.
+        """
+        while True:
+            wait = self._settle
+            begin = self._patience.clock()
+            found = self._references.find(claim_tag(key), doing=_CLAIMING)
+            if found is not None and _generation(found) >= claim.generation:
+                return None
+            if self._patience.clock() - begin <= wait / 2 or wait >= _MOST_SETTLE:
+                return begin, wait
+            # The registry is slow: the holder looks at its claim again, so waits may differ.
+            self._settle = min(_MOST_SETTLE, 2 * wait)
+
+    def _is_overtaken(self, key: Key, claim: Claim) -> bool:
+        """Tell whether another run has published instead of us.
+
+        If our claim isn't there any more, one that was late has overwritten it, or has gone on
+        with the same bytes: it publishes, unless it was killed.
+        """
+        begin = self._patience.clock()
+        while True:
+            current = self.current_claim(key)
+            if current is not None and _same(current, claim):
+                return False
+            if self._references.find(version_tag(key), doing=_CLAIMING) is not None:
+                return True
+            if self._patience.clock() - begin > self._longest_wait(current, ours=claim):
+                break
+            self._patience.sleep(self._patience.poll)
+        if current is None or current.release == claim.release:
+            return False  # the record is the same, whoever writes it
+        raise RepositoryError(
+            f"another run took over the publication of {key.id} {key.version}, but didn't end it",
+            hint="run again; nothing was published by this run.",
+        )
+
+    def _longest_wait(self, current: Claim | None, *, ours: Claim) -> float:
+        # Who goes on with the same bytes has waited for the grace, and found the files there.
+        if current is None or current.release is None or current.release == ours.release:
+            return 2 * self._patience.grace + self._settle
+        return lease(current.release).total_seconds()
+
+    def _remove_claim(self, key: Key, claim: Claim) -> None:
+        """Delete our claim with its tag, where the registry deletes; it only stays to be seen."""
+        if not self._may_delete:
+            return
+        manifest = claim_manifest(claim_bytes(claim), generation=claim.generation)
+        try:
+            self._may_delete = self._references.delete(
+                digest_of(manifest), doing="removing the claim"
+            )
+        except IgnDeployError as problem:
+            self._reporter.info(f"the claim on {key.id} {key.version} stays: {problem.message}")
+
+
+def _same(first: Claim, second: Claim) -> bool:
+    return (first.holder, first.generation) == (second.holder, second.generation)
+
+
+def _generation(found: Found) -> int:
+    text = found.manifest.annotations.get(GENERATION, "")
+    number = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
+    return int(text) if number else 0

@@ -1,0 +1,223 @@
+"""A repository of an OCI registry as a store: a version is one manifest under one tag."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
+from ign_deploy.net.fetching import SmallAnswer
+from ign_deploy.net.upload import Sent
+from ign_deploy.report import Progress, Reporter
+from ign_deploy.repositories import Capabilities
+from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.backends.oci.blobs import Blobs
+from ign_deploy.repositories.backends.oci.client import Client
+from ign_deploy.repositories.backends.oci.documents import OciDocuments
+from ign_deploy.repositories.backends.oci.immutability import Immutability
+from ign_deploy.repositories.backends.oci.manifests import (
+    RECORD_TYPE,
+    RELEASE_ARTIFACT,
+    Manifest,
+    tombstone_manifest,
+)
+from ign_deploy.repositories.backends.oci.publisher import OciPress
+from ign_deploy.repositories.backends.oci.references import Found, References
+from ign_deploy.repositories.backends.oci.tags import parse_version_tag, version_tag
+from ign_deploy.repositories.record import MAX_RECORD_SIZE, Release, ReleaseFile
+from ign_deploy.repositories.store import Claim, Document, Key
+
+_MAX_ANSWER = 64 << 10
+_MOVABLE = (
+    "Tags of this registry can be moved, so only runs of ign-deploy are kept from publishing a "
+    "version twice, by claims and waiting; another program could replace it. Where the registry "
+    "has immutable tags (Harbor, Amazon ECR, Docker Hub, GitLab), switch them on for all tags that "
+    "don't begin with '_', and add ?immutable-tags=true to the repository URL."
+)
+
+
+class OciStore:
+    """See ``stores.Store``."""
+
+    def __init__(self, client: Client, *, patience: Patience, reporter: Reporter) -> None:
+        self._client = client
+        self._reporter = reporter
+        self._references = References(client)
+        self._blobs = Blobs(client)
+        self._documents = OciDocuments(client, self._references, self._blobs)
+        self._immutability = (
+            Immutability(client, self._references, self._blobs) if client.place.immutable else None
+        )
+        self._press = OciPress(
+            client,
+            self._references,
+            self._blobs,
+            immutability=self._immutability,
+            patience=patience,
+            reporter=reporter,
+        )
+
+    def probe(self) -> Capabilities:
+        """See ``Store.probe``: logs in, and begins an upload that is taken back at once."""
+        doing = "looking at the registry"
+        answer = self._client.ask(
+            "GET", f"{self._client.place.api}/v2/", limit=_MAX_ANSWER, doing=doing
+        )
+        if answer.status != 200:
+            raise self._unreachable(answer, doing=doing)
+        obstacle = self._push_obstacle()
+        # Trying it leaves a tag behind, so only where we could publish.
+        once = self._immutability is not None and not obstacle and self._immutability.holds()
+        return Capabilities(
+            location=self._client.place.shown,
+            writable=not obstacle,
+            obstacle=obstacle,
+            create_once=once,
+            compare_and_swap=False,
+            server_digest=True,
+            resume=True,
+            remarks=() if once else (_MOVABLE,),
+        )
+
+    def now(self) -> datetime:
+        """See ``Store.now``."""
+        return self._client.now()
+
+    def location(self, key: Key) -> str:
+        """See ``Store.location``: what `oras pull` takes, after the scheme."""
+        return f"{self._client.place.shown}:{version_tag(key)}"
+
+    # Shelf
+
+    def read_record(self, key: Key) -> bytes | None:
+        """See ``Shelf.read_record``."""
+        found = self._find(key)
+        return None if found is None else self._record_of(key, found)
+
+    def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
+        """See ``Shelf.copy_file``."""
+        found = self._find(key)
+        layers = [] if found is None else found.manifest.layers
+        named = [layer for layer in layers if layer.title == file.name]
+        if not named:
+            raise NotInRepository(
+                f"{key.id} {key.version} has no file {file.name} in the registry",
+                hint="restore it from a backup, or publish the next version.",
+            )
+        if [(each.digest, each.size) for each in named] != [(f"sha256:{file.sha256}", file.size)]:
+            raise VerificationError(
+                f"{file.name} of {key.id} {key.version} has another digest or size in the registry "
+                "than in its record",
+                hint="find out who changed the tag; don't install this module.",
+            )
+        self._blobs.receive(named[0], to=to, expected=file, progress=progress)
+
+    def versions(self, module_id: str | None = None) -> Iterator[Key]:
+        """See ``Shelf.versions``."""
+        for tag in self._references.tags():
+            key = parse_version_tag(tag)
+            if key is not None and module_id in {None, key.id}:
+                yield key
+
+    def discard(self, key: Key, release: Release) -> None:
+        """See ``Shelf.discard``: the tag keeps the record; the registry's clean-up does the rest.
+
+        The manifest with the files is deleted where the registry does that.
+        """
+        found = self._find(key)
+        if found is None or _is_tombstone(found.manifest):
+            return
+        doing = f"removing {key.id} {key.version}"
+        manifest = tombstone_manifest(release, self._record_of(key, found))
+        sent = self._references.put(version_tag(key), manifest, doing=doing)
+        if not sent.accepted:
+            raise self._client.refused(sent, doing=doing)
+        if not self._references.delete(found.digest, doing=doing):
+            self._reporter.info(
+                f"the registry doesn't delete: the files of {key.id} {key.version} can still be "
+                f"read by who knows {found.digest}, until its own clean-up of untagged manifests"
+            )
+
+    # Press
+
+    def current_claim(self, key: Key) -> Claim | None:
+        """See ``Press.current_claim``."""
+        return self._press.current_claim(key)
+
+    def claim(self, key: Key, claim: Claim) -> bool:
+        """See ``Press.claim``."""
+        return self._press.claim(key, claim)
+
+    def put_files(
+        self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
+    ) -> None:
+        """See ``Press.put_files``; blobs belong to no version, so nobody's are replaced."""
+        for file in release.files:
+            doing = f"uploading {file.name} of {key.id} {key.version}"
+            self._blobs.send(files[file.name], expected=file, doing=doing, progress=progress)
+
+    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
+        """See ``Press.put_record``."""
+        self._press.put_record(key, claim, record)
+
+    # Documents
+
+    def read(self, path: str) -> Document | None:
+        """See ``Documents.read``."""
+        return self._documents.read(path)
+
+    def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        """See ``Documents.write``."""
+        return self._documents.write(path, data, replaces=replaces)
+
+    def add(self, path: str, data: bytes) -> None:
+        """See ``Documents.add``."""
+        self._documents.add(path, data)
+
+    def names(self, folder: str) -> list[str]:
+        """See ``Documents.names``."""
+        return self._documents.names(folder)
+
+    def _find(self, key: Key) -> Found | None:
+        return self._references.find(version_tag(key), doing=f"reading {key.id} {key.version}")
+
+    def _record_of(self, key: Key, found: Found) -> bytes:
+        layer = found.manifest.layer_of(RECORD_TYPE)
+        if found.manifest.artifact_type != RELEASE_ARTIFACT or layer is None:
+            raise RepositoryError(
+                f"the tag {version_tag(key)} of {self._client.place.shown} holds something else "
+                f"than {key.id} {key.version}",
+                hint="find out who pushed it; move it to another repository.",
+            )
+        doing = f"reading the record of {key.id} {key.version}"
+        data = self._blobs.read(layer, limit=MAX_RECORD_SIZE, doing=doing)
+        if data is None:
+            raise RepositoryError(
+                f"the record of {key.id} {key.version} is gone from the registry",
+                hint="restore the registry's storage from a backup.",
+            )
+        return data
+
+    def _push_obstacle(self) -> str:
+        """Return why nothing can be pushed, empty if it can; nothing stays of the attempt."""
+        doing = "asking whether modules can be pushed"
+        begun = self._blobs.begin(doing=doing)
+        if begun.status not in {201, 202}:
+            problem = self._client.refused(begun, doing=doing)
+            return f"{problem.message}; {problem.hint}"
+        self._client.change("DELETE", self._blobs.session(begun), doing=doing)
+        return ""
+
+    def _unreachable(self, answer: SmallAnswer | Sent, *, doing: str) -> RepositoryError:
+        if answer.status != 404:
+            return self._client.refused(answer, doing=doing)
+        return RepositoryError(
+            f"{self._client.place.host} answered 404 to {doing}, so it is no OCI registry",
+            hint="check the host and port in the repository URL.",
+        )
+
+
+def _is_tombstone(manifest: Manifest) -> bool:
+    return [layer.media_type for layer in manifest.layers] == [RECORD_TYPE]

@@ -1,0 +1,119 @@
+"""The care of published versions: yank, take it back, remove, prune."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ign_deploy.errors import ConfigurationError, NotInRepository
+from ign_deploy.report import Reporter
+from ign_deploy.repositories import CatalogueEntry, Repository
+from ign_deploy.repositories.ordering import is_final
+from ign_deploy.repositories.record import Release
+from ign_deploy.repositories.status_events import Mark, MarkKind, add_mark, read_marked
+
+_MAX_TEXT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """Who says something about a version, when (aware) and why."""
+
+    by: str
+    at: datetime
+    reason: str = ""
+
+    def mark(self, kind: MarkKind, release: Release) -> Mark:
+        """Return the mark that says it of a version; raises ConfigurationError if it's too long."""
+        if len(self.reason) > _MAX_TEXT:
+            raise ConfigurationError(
+                f"the reason has more than {_MAX_TEXT} characters", hint="shorten --reason."
+            )
+        return Mark(
+            kind=kind,
+            id=release.id,
+            version=release.version,
+            sha256=release.module_file.sha256,
+            reason=self.reason,
+            by=self.by[:_MAX_TEXT],
+            at=self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        )
+
+
+def yank(repository: Repository, release: Release, *, said: Statement, reporter: Reporter) -> bool:
+    """Mark a version so that nobody gets it who doesn't ask for it by its number.
+
+    Returns False when it was yanked with the same reason before. Raises NotInRepository for a
+    version that was removed.
+    """
+    if _yanked(repository, release, reporter=reporter) == said.reason:
+        repository.upkeep.refresh(release.id)
+        return False
+    _mark(repository, said.mark(MarkKind.YANKED, release))
+    return True
+
+
+def unyank(
+    repository: Repository, release: Release, *, said: Statement, reporter: Reporter
+) -> bool:
+    """Take a yank back; returns False when the version wasn't yanked."""
+    if _yanked(repository, release, reporter=reporter) is None:
+        repository.upkeep.refresh(release.id)
+        return False
+    _mark(repository, said.mark(MarkKind.UNYANKED, release))
+    return True
+
+
+def remove(
+    repository: Repository, release: Release, *, said: Statement, reporter: Reporter
+) -> None:
+    """Delete a version's files; its record and a mark stay, so that it can't come back.
+
+    Done again, it finishes what was interrupted.
+    """
+    marked = read_marked(repository.upkeep.documents, release.id, reporter=reporter)
+    if not marked.is_removed(release.version):
+        # The mark comes first: a version without its files must say why.
+        add_mark(repository.upkeep.documents, said.mark(MarkKind.REMOVED, release))
+    repository.upkeep.discard(release)
+    repository.upkeep.refresh(release.id)
+
+
+def to_prune(
+    repository: Repository,
+    *,
+    keep: int,
+    protected: Collection[tuple[str, str]],
+    module_id: str | None = None,
+) -> list[CatalogueEntry]:
+    """Return the versions beyond the ``keep`` newest of each module, oldest first.
+
+    Prereleases count apart from final releases only in that the newest final release always stays.
+    ``protected`` are the (id, version) that an environment runs or could be rolled back to.
+    """
+    ids = [module_id] if module_id else [entry.id for entry in repository.catalogue()]
+    found: list[CatalogueEntry] = []
+    for each in ids:
+        history = repository.catalogue(each)
+        newest_final = next((entry.version for entry in history if is_final(entry.version)), None)
+        found += [
+            entry
+            for entry in reversed(history[keep:])
+            if entry.version != newest_final and (entry.id, entry.version) not in protected
+        ]
+    return found
+
+
+def _mark(repository: Repository, mark: Mark) -> None:
+    add_mark(repository.upkeep.documents, mark)
+    repository.upkeep.refresh(mark.id)
+
+
+def _yanked(repository: Repository, release: Release, *, reporter: Reporter) -> str | None:
+    marked = read_marked(repository.upkeep.documents, release.id, reporter=reporter)
+    if marked.is_removed(release.version):
+        raise NotInRepository(
+            f"{release.id} {release.version} was removed", hint="a removed version stays removed."
+        )
+    return marked.yanked(release.version)

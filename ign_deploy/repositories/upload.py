@@ -1,0 +1,129 @@
+"""Upload: from a verified module to a published version with its record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.descriptor import ModuleDescriptor
+from ign_deploy.report import Reporter, SilentReporter
+from ign_deploy.repositories import Outcome, Publication, Repository
+from ign_deploy.repositories.record import FileRole, Release, make_release
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+_SCOPES = "GDCA"
+
+
+def upload(
+    module: VerifiedModule,
+    repository: Repository,
+    *,
+    published_at: datetime,
+    notes: str = "",
+    description: str = "",
+    tags: Sequence[str] = (),
+    commit: str = "",
+    build: Mapping[str, str] = _NOTHING,
+    bundle: Path | None = None,
+    reporter: Reporter | None = None,
+) -> Publication:
+    """Publish the module, and the ``bundle`` (.zip) if there is one, exactly once.
+
+    ``published_at`` is an aware time; an empty ``description`` is taken from the module. Raises
+    VersionConflict when the version is published with other bytes, RepositoryError when the store
+    fails or the module's id or version can't be published.
+    """
+    tell = SilentReporter() if reporter is None else reporter
+    release = describe_release(
+        module,
+        published_at=published_at,
+        notes=notes,
+        description=description,
+        tags=tags,
+        commit=commit,
+        build=build,
+        bundle=bundle,
+    )
+    files = {release.module_file.name: module.path}
+    if bundle is not None:
+        files |= {file.name: bundle for file in release.files if file.role == FileRole.BUNDLE}
+    total = sum(file.size for file in release.files)
+    with tell.progress(f"uploading {release.id} {release.version}", total) as progress:
+        publication = repository.publish(release, files=files, progress=progress)
+    done = "is published" if publication.outcome is Outcome.PUBLISHED else "was already published"
+    tell.info(f"{release.id} {release.version} {done}: {publication.location}")
+    return publication
+
+
+def describe_release(
+    module: VerifiedModule,
+    *,
+    published_at: datetime,
+    notes: str = "",
+    description: str = "",
+    tags: Sequence[str] = (),
+    commit: str = "",
+    build: Mapping[str, str] = _NOTHING,
+    bundle: Path | None = None,
+) -> Release:
+    """Return the record under which the module is to be published; writes nothing."""
+    descriptor = module.descriptor
+    stem = f"{descriptor.id}-{descriptor.version}"
+    files = [_file(f"{stem}.modl", module.sha256, module.size, FileRole.MODULE)]
+    if bundle is not None:
+        files.append(_file(f"{stem}.zip", *_digest(bundle), FileRole.BUNDLE))
+    certificate = module.certificate
+    return make_release(
+        id=descriptor.id,
+        name=descriptor.name or descriptor.id,
+        version=descriptor.version,
+        description=description or descriptor.description,
+        required_ignition_version=descriptor.required_ignition_version,
+        required_framework_version=descriptor.required_framework_version,
+        scopes=_scopes(descriptor),
+        dependencies=[
+            {"id": each.module_id, "scope": each.scope, "required": each.required}
+            for each in descriptor.depends
+        ],
+        free=descriptor.free_module,
+        certificate={
+            "subject": certificate.subject,
+            "sha1": certificate.sha1,
+            "sha256": certificate.sha256,
+        },
+        licence_crc=module.licence_crc,
+        files=files,
+        notes=notes,
+        tags=list(dict.fromkeys(tag.strip() for tag in tags if tag.strip())),
+        published_at=published_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        commit=commit,
+        build=dict(build),
+    )
+
+
+def _file(name: str, sha256: str, size: int, role: FileRole) -> dict[str, Any]:
+    return {"name": name, "sha256": sha256, "size": size, "role": role.value}
+
+
+def _scopes(descriptor: ModuleDescriptor) -> list[str]:
+    scopes = [hook.scope for hook in descriptor.hooks] + [jar.scope for jar in descriptor.jars]
+    used = "".join(scopes).upper()
+    return [scope for scope in _SCOPES if scope in used]
+
+
+def _digest(path: Path) -> tuple[str, int]:
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            return digest, stream.tell()
+    except OSError as cause:
+        raise RepositoryError(
+            f"cannot read the bundle {path}: {cause.strerror or cause}",
+            hint="make the bundle again, then upload.",
+        ) from cause

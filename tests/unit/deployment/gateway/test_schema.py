@@ -1,0 +1,70 @@
+"""Answers are foreign: whatever stands in them, reading them never fails."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ign_deploy.deployment.gateway import schema as answers
+from ign_deploy.deployment.gateway.listing import join
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+MODELS = (
+    answers.Outcome,
+    answers.Uploaded,
+    answers.CertificateAnswer,
+    answers.Installed,
+    answers.Listing,
+    answers.ModuleItem,
+    answers.Pending,
+    answers.Ping,
+    answers.Info,
+    answers.Description,
+)
+KEYS = sorted(
+    {field.alias or name for model in MODELS for name, field in model.model_fields.items()}
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), ANY))
+def test_any_values_of_the_known_fields_are_read(document: dict[str, Any]) -> None:
+    for model in MODELS:
+        answer = model.model_validate(document)
+        if isinstance(answer, answers.Outcome):
+            answer.refusal()
+        if isinstance(answer, answers.Info):
+            assert isinstance(answer.license_state(), str)
+            answer.trial_seconds()
+    item = answers.ModuleItem.model_validate(document)
+    assert all(isinstance(module.id, str) for module in join([item], [item]))
+
+
+@pytest.mark.parametrize(
+    ("document", "is_refusal"),
+    [
+        ({}, False),
+        ({"success": True}, False),
+        ({"success": None, "problem": None}, False),
+        ({"problem": {}}, False),
+        ({"success": False}, True),
+        ({"success": "false"}, True),
+        ({"problem": {"message": "x"}}, True),
+    ],
+)
+def test_only_a_refusal_is_one(document: dict[str, Any], is_refusal: bool) -> None:
+    assert (answers.Outcome.model_validate(document).refusal() is not None) == is_refusal
+
+
+def test_fields_of_newer_gateways_are_passed_over() -> None:
+    item = answers.ModuleItem.model_validate(
+        json.loads('{"id":"a","version":"1.0.0","shouldUpgrade":"true","news":{"x":1}}')
+    )
+    assert (item.id, item.should_upgrade) == ("a", True)

@@ -1,0 +1,321 @@
+"""Deploying to gateways: installed, verified, and back to what ran before when it fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from ign_deploy.deployment.gateway.errors import ConsentMissing
+from ign_deploy.deployment.health import Answer, CommandCheck, UrlCheck
+from ign_deploy.deployment.options import Consents, Restart
+from ign_deploy.deployment.records import GatewayRecord, Outcome
+from ign_deploy.deployment.rollout import NotBegun, overall, require_success
+from ign_deploy.errors import ConfigurationError, DeploymentError, RollbackError
+from tests.support.deploying import Shelf, deploy
+from tests.support.gateway import Gateway
+from tests.support.gateway.client import MODULE_ID, Told, client_of
+from tests.support.gateway.options import Fault
+
+
+def running(gateway: Gateway, module_id: str = MODULE_ID) -> str | None:
+    """Return the version that is active on the gateway, None for none."""
+    found = client_of(gateway).module(module_id)
+    return found.version.full if found is not None and found.state == "ACTIVE" else None
+
+
+def uploads(gateway: Gateway) -> int:
+    return gateway.asked("modules/upload")
+
+
+def install_first(shelf: Shelf, gateway: Gateway, version: str = "1.0.0") -> None:
+    (record,) = deploy(shelf, [gateway], [shelf.add(version)])
+    assert record.outcome is Outcome.DEPLOYED
+    assert running(gateway) == version
+
+
+def outcomes(records: tuple[GatewayRecord, ...]) -> list[Outcome]:
+    return [record.outcome for record in records]
+
+
+def test_a_module_is_installed_restarted_and_verified(plant: Gateway, shelf: Shelf) -> None:
+    install_first(shelf, plant)
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
+    assert record.outcome is Outcome.DEPLOYED
+    (module,) = record.modules
+    assert (module.version, module.previous, module.outcome) == (
+        "1.1.0",
+        "1.0.0",
+        Outcome.DEPLOYED,
+    )
+    assert module.license_state
+    assert running(plant) == "1.1.0"
+
+
+def test_without_leave_to_restart_it_is_pending_and_says_what_to_do(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    install_first(shelf, plant)
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], restart=Restart.NEVER)
+    assert record.outcome is Outcome.RESTART_PENDING
+    assert "has to be restarted" in record.message
+    assert running(plant) == "1.0.0"
+    require_success([record])
+    (record,) = deploy(shelf, [plant], [shelf.modules[MODULE_ID, "1.1.0"]])
+    assert record.outcome is Outcome.DEPLOYED
+    assert running(plant) == "1.1.0"
+
+
+def test_what_runs_already_is_left_alone(plant: Gateway, shelf: Shelf) -> None:
+    install_first(shelf, plant)
+    before = plant.state.restarts
+    (record,) = deploy(shelf, [plant], [shelf.modules[MODULE_ID, "1.0.0"]])
+    assert record.outcome is Outcome.UNCHANGED
+    assert plant.state.restarts == before
+
+
+def test_a_module_that_faults_is_rolled_back(plant: Gateway, shelf: Shelf) -> None:
+    install_first(shelf, plant)
+    plant.options.faults[MODULE_ID] = Fault(version="1.1.0")
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert "the database is missing" in record.message
+    assert running(plant) == "1.0.0"
+    with pytest.raises(DeploymentError) as failure:
+        require_success([record])
+    assert failure.value.exit_code == 7
+
+
+def test_a_first_installation_that_faults_is_uninstalled(plant: Gateway, shelf: Shelf) -> None:
+    plant.options.faults[MODULE_ID] = Fault()
+    told = Told()
+    (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], reporter=told)
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert client_of(plant).module(MODULE_ID) is None
+    assert any("will mean uninstalling it" in line for line in told.infos)
+
+
+def test_without_the_old_file_it_warns_before_and_uninstalls_after(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    install_first(shelf, plant)
+    del shelf.modules[MODULE_ID, "1.0.0"]
+    plant.options.faults[MODULE_ID] = Fault(version="1.1.0")
+    told = Told()
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], reporter=told)
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert any("rolling back will mean uninstalling" in line for line in told.warnings)
+    assert client_of(plant).module(MODULE_ID) is None
+
+
+def test_a_rollback_that_fails_needs_a_person_and_says_what_to_do(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    install_first(shelf, plant)
+    plant.options.faults[MODULE_ID] = Fault()  # the old version fails now too
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    with pytest.raises(RollbackError) as failure:
+        require_success([record])
+    assert failure.value.exit_code == 8
+    assert plant.url in record.message
+    assert f"{MODULE_ID} 1.0.0" in record.message
+
+
+def test_a_restart_that_never_ends_is_told_and_goes_back_as_far_as_it_can(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    install_first(shelf, plant)
+    plant.options.never_back = "starting"
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    assert "isn't running after" in record.message
+
+
+def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    module = shelf.add("1.0.0")
+    (record,) = deploy(shelf, [plant], [module], consents=Consents())
+    assert record.outcome is Outcome.FAILED
+    assert f"--accept-certificate {module.certificate.sha1}" in record.message
+    assert f"--accept-license {module.licence_crc}" in record.message
+    assert client_of(plant).module(MODULE_ID) is None or running(plant) is None
+    assert ConsentMissing.exit_code == 7
+
+
+def test_consent_to_this_signer_and_licence_is_enough(plant: Gateway, shelf: Shelf) -> None:
+    module = shelf.add("1.0.0")
+    consents = Consents(
+        frozenset({module.certificate.sha256}), frozenset({str(module.licence_crc)})
+    )
+    (record,) = deploy(shelf, [plant], [module], consents=consents)
+    assert record.outcome is Outcome.DEPLOYED
+
+
+def test_a_fingerprint_of_another_signer_is_refused_before_anything(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    module = shelf.add("1.0.0")
+    consents = Consents(frozenset({"0" * 40}), frozenset({"yes"}))
+    with pytest.raises(ConfigurationError, match="no module here has such a certificate"):
+        deploy(shelf, [plant], [module], consents=consents)
+    assert uploads(plant) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"requires": "8.1.0"}, "is for Ignition 8.1"),
+        ({"requires": "8.3.9"}, "requires Ignition 8.3.9"),
+        ({"depends": "com.example.base"}, "needs com.example.base"),
+    ],
+)
+def test_what_the_gateway_cannot_take_is_refused_before_anything(
+    plant: Gateway, shelf: Shelf, options: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(NotBegun) as refusal:
+        deploy(shelf, [plant], [shelf.add("1.0.0", **options)])
+    assert reason in refusal.value.causes[0].message
+    assert refusal.value.causes[0].hint
+    assert uploads(plant) == 0
+
+
+def test_a_downgrade_needs_leave(plant: Gateway, shelf: Shelf) -> None:
+    old = shelf.add("0.9.0")
+    install_first(shelf, plant)
+    with pytest.raises(NotBegun) as refusal:
+        deploy(shelf, [plant], [old])
+    assert "--allow-downgrade" in refusal.value.causes[0].hint
+    (record,) = deploy(shelf, [plant], [old], allow_downgrade=True)
+    assert record.outcome is Outcome.DEPLOYED
+    assert running(plant) == "0.9.0"
+
+
+def test_a_redundant_backup_is_refused(plant: Gateway, shelf: Shelf) -> None:
+    plant.options.redundancy_role = "Backup"
+    with pytest.raises(NotBegun):
+        deploy(shelf, [plant], [shelf.add("1.0.0")])
+
+
+def test_one_gateway_that_cannot_take_it_keeps_all_unchanged(
+    gateways: list[Gateway], shelf: Shelf
+) -> None:
+    gateways[2].options.version = "8.1.33"
+    with pytest.raises(NotBegun):
+        deploy(shelf, gateways, [shelf.add("1.0.0")])
+    assert [uploads(each) for each in gateways] == [0, 0, 0]
+
+
+def test_after_a_failure_no_further_gateway_is_begun(gateways: list[Gateway], shelf: Shelf) -> None:
+    gateways[1].options.faults[MODULE_ID] = Fault()
+    records = deploy(shelf, gateways, [shelf.add("1.0.0")])
+    assert outcomes(records) == [Outcome.DEPLOYED, Outcome.ROLLED_BACK, Outcome.UNTOUCHED]
+    assert uploads(gateways[2]) == 0
+    assert overall(records) is Outcome.ROLLED_BACK
+
+
+def test_told_to_go_on_it_does(gateways: list[Gateway], shelf: Shelf) -> None:
+    gateways[1].options.faults[MODULE_ID] = Fault()
+    records = deploy(shelf, gateways, [shelf.add("1.0.0")], goes_on=True)
+    assert outcomes(records) == [Outcome.DEPLOYED, Outcome.ROLLED_BACK, Outcome.DEPLOYED]
+
+
+def test_all_or_nothing_brings_back_those_that_had_succeeded(
+    gateways: list[Gateway], shelf: Shelf
+) -> None:
+    old, new = shelf.add("1.0.0"), shelf.add("1.1.0")
+    deploy(shelf, gateways, [old])
+    gateways[2].options.faults[MODULE_ID] = Fault(version="1.1.0")
+    records = deploy(shelf, gateways, [new], all_or_nothing=True)
+    assert outcomes(records) == [Outcome.ROLLED_BACK] * 3
+    assert [running(each) for each in gateways] == ["1.0.0"] * 3
+
+
+def test_a_canary_goes_first_and_alone(gateways: list[Gateway], shelf: Shelf) -> None:
+    gateways[0].options.faults[MODULE_ID] = Fault()
+    records = deploy(shelf, gateways, [shelf.add("1.0.0")], wave=5, canary=True)
+    assert outcomes(records) == [Outcome.ROLLED_BACK, Outcome.UNTOUCHED, Outcome.UNTOUCHED]
+    gateways[0].options.faults.clear()
+    records = deploy(shelf, gateways, [shelf.modules[MODULE_ID, "1.0.0"]], wave=5, canary=True)
+    assert outcomes(records) == [Outcome.DEPLOYED] * 3
+
+
+def test_modules_that_need_each_other_go_in_their_order_with_one_restart(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    upper = shelf.add("1.0.0", module_id="com.example.upper", depends="com.example.lower")
+    lower = shelf.add("1.0.0", module_id="com.example.lower")
+    before = plant.state.restarts
+    (record,) = deploy(shelf, [plant], [upper, lower])
+    assert [module.id for module in record.modules] == ["com.example.lower", "com.example.upper"]
+    assert record.outcome is Outcome.DEPLOYED
+    assert plant.state.restarts == before + 1
+
+
+def test_if_one_of_two_modules_fails_both_go_back(plant: Gateway, shelf: Shelf) -> None:
+    ids = ("com.example.a", "com.example.b")
+    deploy(shelf, [plant], [shelf.add("1.0.0", module_id=each) for each in ids])
+    plant.options.faults[ids[1]] = Fault(version="1.1.0")
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0", module_id=each) for each in ids])
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert [running(plant, each) for each in ids] == ["1.0.0", "1.0.0"]
+
+
+def test_a_health_check_that_fails_rolls_back(plant: Gateway, shelf: Shelf) -> None:
+    install_first(shelf, plant)
+    asked: list[str] = []
+
+    def get(url: str) -> Answer:
+        asked.append(url)
+        return Answer(503, "down")
+
+    check = UrlCheck("/system/healthy?key=s3cret", get)
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], checks=(check,))
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert asked[0] == f"{plant.url}/system/healthy?key=s3cret"
+    assert "s3cret" not in record.message
+
+
+def test_health_checks_that_pass_are_asked_with_the_gateways_address(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    asked: list[str] = []
+
+    def execute(command: str, gateway: str) -> int:
+        asked.append(f"{command} {gateway}")
+        return 0
+
+    checks = (
+        UrlCheck("https://mes.example/up", lambda _: Answer(200, "all well"), text="well"),
+        CommandCheck("probe --now", execute),
+    )
+    (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], checks=checks)
+    assert record.outcome is Outcome.DEPLOYED
+    assert asked == [f"probe --now {plant.url}"]
+
+
+def test_a_module_can_be_taken_off(plant: Gateway, shelf: Shelf) -> None:
+    install_first(shelf, plant)
+    (record,) = deploy(shelf, [plant], [], withdrawn=[MODULE_ID])
+    assert record.outcome is Outcome.DEPLOYED
+    assert client_of(plant).module(MODULE_ID) is None
+    (module,) = record.modules
+    assert (module.version, module.previous) == ("", "1.0.0")
+
+
+def test_after_a_killed_run_it_goes_back_to_what_stood_before_that_run(
+    plant: Gateway, shelf: Shelf
+) -> None:
+    """The killed run had got as far as the restart; the new version is there, and faulted."""
+    install_first(shelf, plant)
+    plant.options.faults[MODULE_ID] = Fault(version="1.1.0")
+    new = shelf.add("1.1.0")
+    client = client_of(plant)
+    upload = client.upload(new.path, file_name=f"{MODULE_ID}.modl")
+    client.install(upload)
+    client.restart()
+    client.wait_until_running()
+    assert running(plant) is None
+    (record,) = deploy(shelf, [plant], [new], before={(plant.url, MODULE_ID): "1.0.0"})
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert running(plant) == "1.0.0"
+    assert record.modules[0].previous == "1.0.0"

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.metrics.send import Targets, record
+from ign_deploy.metrics.spans import otlp_endpoint
+from tests.support.collector import Collector, Pushgateway
+from tests.support.http_server import Answer, scripted_server, unused_port
+from tests.support.loopback import serving
+from tests.support.measurements import MEASURED
+from tests.support.notices import QUICK, Listener
+
+
+def test_every_target_gets_the_run(tmp_path: Path) -> None:
+    listener, file = Listener(), tmp_path / "ign_deploy.prom"
+    with serving(Pushgateway()) as gateway, serving(Collector()) as collector:
+        targets = Targets(
+            file, gateway.url, otlp=otlp_endpoint(collector.url, headers="k=s3cret"), policy=QUICK
+        )
+        record(MEASURED, targets=targets, env={}, reporter=listener)
+    assert file.is_file()
+    assert len(gateway.groups) == len(collector.exports) == 1
+    assert listener.warnings == []
+    assert listener.masked == ["s3cret"]
+
+
+def test_nothing_is_done_without_targets() -> None:
+    listener = Listener()
+    record(MEASURED, targets=Targets(), env={}, reporter=listener)
+    assert listener.warnings == []
+
+
+def test_each_target_that_fails_is_one_warning(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    url = f"http://127.0.0.1:{unused_port()}"
+    targets = Targets(tmp_path / "file" / "x.prom", url, otlp=otlp_endpoint(url), policy=QUICK)
+    listener = Listener()
+    record(MEASURED, targets=targets, env={}, reporter=listener)
+    begins = [warning.split(":")[0] for warning in listener.warnings]
+    assert begins == [
+        "the metrics file wasn't written",
+        "the metrics weren't pushed",
+        "the spans weren't exported",
+    ]
+    assert "check the port" in listener.warnings[1]
+
+
+def test_a_server_that_hangs_is_left_behind() -> None:
+    listener = Listener()
+    with scripted_server(Answer(200, delay=1.0)) as server:
+        record(
+            MEASURED,
+            targets=Targets(pushgateway=server.url, policy=QUICK),
+            env={},
+            reporter=listener,
+            deadline=0.1,
+        )
+    assert "wasn't done after 0.1 s" in listener.warnings[0]
+
+
+def test_a_pushgateway_that_cannot_be_used_is_found_before_the_run() -> None:
+    Targets().check()
+    Targets(pushgateway="http://pushgateway:9091").check()
+    with pytest.raises(ConfigurationError, match="the Pushgateway has no URL"):
+        Targets(pushgateway="pushgateway").check()

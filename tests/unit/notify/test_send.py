@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import threading
+import time
+
+from ign_deploy.errors import NetworkError
+from ign_deploy.notify.notice import Notice
+from ign_deploy.notify.send import notify_all
+from ign_deploy.notify.webhook import webhook
+from tests.support.http_server import unused_port
+from tests.support.loopback import serving
+from tests.support.notices import QUICK, Listener, as_is, notice
+from tests.support.webhook_receiver import WebhookReceiver
+
+
+class Stub:
+    """A channel that does what it is told, or fails."""
+
+    def __init__(self, problem: Exception | None = None, *, wait: threading.Event | None = None):
+        self.problem, self.wait = problem, wait
+        self.told: list[Notice] = []
+        self.secrets = ("hidden",)
+
+    @property
+    def name(self) -> str:
+        return "the stub"
+
+    def send(self, told: Notice) -> None:
+        if self.wait is not None:
+            self.wait.wait(30)
+        if self.problem is not None:
+            raise self.problem
+        self.told.append(told)
+
+
+def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
+    listener = Listener()
+    with serving(WebhookReceiver("")) as receiver:
+        bad = webhook(f"http://127.0.0.1:{unused_port()}/hidden", policy=QUICK)
+        good = Stub()
+        sent = notify_all([bad, good], notice(), reporter=listener, hide=as_is)
+        assert receiver.requests == []
+    assert sent == 1
+    assert good.told == [notice()]
+    [warning] = listener.warnings
+    assert warning.startswith("the webhook at 127.0.0.1 was not told: 127.0.0.1 refused")
+    assert "check the port" in warning
+    assert "hidden" not in warning
+
+
+def test_a_bug_in_a_channel_fails_nothing() -> None:
+    listener = Listener()
+    assert notify_all([Stub(KeyError("x"))], notice(), reporter=listener, hide=as_is) == 0
+    assert "KeyError, a bug in ign-deploy" in listener.warnings[0]
+
+
+def test_a_channel_that_hangs_is_left_behind() -> None:
+    listener, release = Listener(), threading.Event()
+    begin = time.monotonic()
+    channels = [Stub(wait=release), Stub(wait=release), Stub()]
+    sent = notify_all(channels, notice(), reporter=listener, hide=as_is, deadline=0.2)
+    took = time.monotonic() - begin
+    release.set()
+    assert sent == 1
+    assert took < 5
+    assert ["wasn't done after 0.2 s" in each for each in listener.warnings] == [True, True]
+
+
+def test_secrets_are_masked_and_hidden_in_warnings_and_notices() -> None:
+    listener, told = Listener(), Stub()
+    failing = Stub(NetworkError("it answered s3cret", hint="mend it."))
+
+    def hide(text: str) -> str:
+        return text.replace("s3cret", "***")
+
+    notify_all([told, failing], notice(message="s3cret"), reporter=listener, hide=hide)
+    assert listener.masked == ["hidden", "hidden"]
+    assert listener.warnings == ["the stub was not told: it answered ***; mend it."]
+    assert told.told[0].message == "***"
+
+
+def test_nobody_to_tell_is_no_failure() -> None:
+    assert notify_all([], notice(), reporter=Listener(), hide=as_is) == 0

@@ -1,0 +1,173 @@
+"""Batches from within: what is begun, what stops, how processors are shared, what bugs leave."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import ConfigurationError, PackagingError, SigningError, VerificationError
+from ign_deploy.pipeline.batch import BatchFailed, release_all
+from ign_deploy.pipeline.batch.failure import BatchFailed as Failure
+from ign_deploy.pipeline.batch_checks import check_distinct, name_path
+from ign_deploy.pipeline.preflight import PreflightFailed
+from ign_deploy.pipeline.release import Run
+from ign_deploy.pipeline.run_report import ModuleRecord, Story
+from ign_deploy.report import SilentReporter
+from ign_deploy.settings import Settings
+from tests.support.identities import pem_files, self_signed
+from tests.support.modules import build_module
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run whose repository and outputs are in a folder of its own."""
+    key, certificate = self_signed()
+    pem_files(tmp_path, key, (certificate,))
+    settings = Settings(
+        key_path=str(tmp_path / "signing.key.pem"),
+        cert_path=str(tmp_path / "signing.cert.pem"),
+        output_dir=tmp_path / "dist",
+        repository_url=str(tmp_path / "repository"),
+    )
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    return Run(settings, env, NOW, Story(SilentReporter()))
+
+
+def with_settings(run: Run, **changes: object) -> Run:
+    return replace(run, settings=run.settings.model_copy(update=changes))
+
+
+def modules(folder: Path, *names: str) -> list[Path]:
+    return [
+        build_module(folder / f"{name}.unsigned.modl", texts={"id": f"com.example.{name}"})
+        for name in names
+    ]
+
+
+def test_the_story_of_a_batch_tells_every_path_and_module(run: Run, tmp_path: Path) -> None:
+    paths = modules(tmp_path, "a", "b", "c")
+    assert release_all(paths, run) == "uploaded"
+    assert [each.path for each in run.story.paths] == paths
+    assert [each.modules for each in run.story.paths] == [
+        (f"com.example.{name}",) for name in "abc"
+    ]
+    stages = [stage.name for stage in run.story.stages]
+    assert stages == ["preflight", "package, sign and verify", "upload"]
+    own = [stage.name for stage in run.story.paths[0].stages]
+    assert own == ["package", "validate", "sign", "verify"]
+    assert {each.result for each in run.story.modules.values()} == {"uploaded"}
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(1, 1), (2, 2), (3, 3)])
+def test_so_many_modules_are_worked_on_at_once_and_no_more(
+    run: Run, tmp_path: Path, asked: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = modules(tmp_path, *"abcdef")
+    barrier = threading.Barrier(expected, timeout=60)
+    inside: set[int] = set()
+    most = 0
+    lock = threading.Lock()
+    timed = Story.timed
+
+    @contextmanager
+    def watched(story: Story, name: str) -> Iterator[None]:
+        nonlocal most
+        with timed(story, name):
+            if name == "sign":
+                with lock:
+                    inside.add(threading.get_ident())
+                    most = max(most, len(inside))
+                barrier.wait()
+                with lock:
+                    inside.discard(threading.get_ident())
+                barrier.wait()
+            yield
+
+    monkeypatch.setattr(Story, "timed", watched)
+    release_all(paths, with_settings(run, max_parallel=asked))
+    assert most == expected
+
+
+def test_a_bug_ends_the_batch_with_nothing_uploaded_but_the_story_kept(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = modules(tmp_path, "a", "b")
+    note = Story.note
+
+    def buggy(story: Story, module: ModuleRecord) -> None:
+        note(story, module)
+        if module.result == "verified" and module.descriptor.id.endswith("b"):
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(Story, "note", buggy)
+    with pytest.raises(ZeroDivisionError):
+        release_all(paths, with_settings(run, max_parallel=1, continue_on_error=True))
+    assert not (tmp_path / "repository" / "modules").exists()
+    results = {module_id[-1]: each.result for module_id, each in run.story.modules.items()}
+    assert results == {"a": "verified", "b": "verified"}
+    assert run.story.paths == []
+
+
+def test_problems_with_one_exit_code_give_it_to_the_preflight(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(PreflightFailed) as caught:
+        release_all([tmp_path / "x", tmp_path / "y"], run)
+    assert caught.value.exit_code == PackagingError.exit_code
+    assert [str(tmp_path / "x") in caught.value.causes[0].message] == [True]
+    assert len(caught.value.causes) == 2
+
+
+@pytest.mark.parametrize(
+    ("problems", "expected"),
+    [
+        ([SigningError("a"), SigningError("b")], 4),
+        ([VerificationError("a"), PackagingError("b")], 5),
+        ([PackagingError("a"), VerificationError("b"), VerificationError("c")], 3),
+    ],
+)
+def test_the_exit_code_is_the_common_one_or_the_first(
+    problems: Sequence[SigningError], expected: int
+) -> None:
+    assert Failure("failed", problems=problems).exit_code == expected
+
+
+def test_a_failed_batch_holds_every_problem_with_its_path(run: Run, tmp_path: Path) -> None:
+    paths = modules(tmp_path, "good")
+    for name in ("one", "two"):
+        paths.append(tmp_path / f"{name}.modl")
+        paths[-1].write_bytes(b"no zip")
+    with pytest.raises(BatchFailed) as caught:
+        release_all(paths, with_settings(run, continue_on_error=True))
+    assert caught.value.message == "2 of 3 paths failed"
+    for problem, path in zip(caught.value.causes, paths[1:], strict=True):
+        assert path.name in problem.message
+    assert [each.result for each in run.story.paths] == ["uploaded", "failed", "failed"]
+
+
+def test_naming_the_path_keeps_what_a_problem_is() -> None:
+    problem = VerificationError("broken", hint="mend it.", findings=())
+    named = name_path(problem, Path("some/module"))
+    assert isinstance(named, VerificationError)
+    assert (named.message, named.hint, named.file) == (
+        "some/module: broken",
+        "mend it.",
+        "some/module",
+    )
+    assert problem.message == "broken"
+    assert name_path(PackagingError("no x/y there"), Path("x/y")).message == "no x/y there"
+
+
+def test_one_folder_in_two_spellings_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    check_distinct([tmp_path / "a", tmp_path])
+    for other in (tmp_path / "a" / "." / ".." / "a", tmp_path / "link"):
+        with pytest.raises(ConfigurationError):
+            check_distinct([tmp_path / "a", other])

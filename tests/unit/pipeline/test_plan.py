@@ -1,0 +1,129 @@
+"""Decisions and matrices of a plan, from within."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ign_deploy.ci.host import Host
+from ign_deploy.ci.mask import Masker
+from ign_deploy.cli.formatting import json_line
+from ign_deploy.errors import RepositoryError
+from ign_deploy.module.dependencies import Needs
+from ign_deploy.packaging.identify import KnownModule
+from ign_deploy.pipeline.plan import Planning, make_plan
+from ign_deploy.pipeline.plan.decision import Decision, decide
+from ign_deploy.pipeline.plan.matrix import matrix
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.settings import Settings
+from tests.support.builds import script
+from tests.support.modules import build_module
+from tests.support.pages import blocks
+from tests.support.releases import release_of
+
+ENV = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
+PUMP = KnownModule("com.example.pump", "1.0.0", "Pump")
+TANK = KnownModule("com.example.tank", name="Tank")
+
+
+def store(tmp_path: Path, *published: tuple[str, str]) -> Repository:
+    """Return a repository with these ids and versions."""
+    repository = open_repository(str(tmp_path / "repository"))
+    for module_id, version in published:
+        release, files = release_of(tmp_path / "files", module_id=module_id, version=version)
+        repository.publish(release, files=files)
+    return repository
+
+
+def decision(path: str, *modules: KnownModule, is_wanted: bool = True) -> Decision:
+    return Decision(Path(path), modules, is_wanted=is_wanted, reason="because")
+
+
+def test_a_path_is_wanted_when_one_of_its_modules_is(tmp_path: Path) -> None:
+    repository = store(tmp_path, ("com.example.pump", "1.0.0"))
+    found = decide(tmp_path, (PUMP,), repository=repository, env=ENV)
+    assert not found.is_wanted
+    found = decide(tmp_path, (PUMP, TANK), repository=repository, env=ENV)
+    assert found.is_wanted
+    assert found.reason == "no version of com.example.tank is published"
+
+
+def test_without_git_and_version_nobody_can_tell_so_it_is_wanted(tmp_path: Path) -> None:
+    repository = store(tmp_path, ("com.example.tank", "1.0.0"))
+    found = decide(tmp_path, (TANK,), repository=repository, env=ENV)
+    assert found.is_wanted
+    assert "git doesn't know the path" in found.reason
+
+
+def test_a_path_whose_modules_nobody_knows_is_wanted(tmp_path: Path) -> None:
+    assert decide(tmp_path, (), repository=store(tmp_path), env=ENV).is_wanted
+
+
+def test_a_repository_that_cannot_be_asked_is_an_error_not_a_plan(tmp_path: Path) -> None:
+    module = build_module(tmp_path / "pump.modl")
+    (tmp_path / "repository").write_text("no folder")
+    settings = Settings(repository_url=str(tmp_path / "repository"))
+    with pytest.raises(RepositoryError):
+        make_plan([module], Planning(settings, ENV, SilentReporter()))
+
+
+def test_an_empty_plan_is_a_matrix_that_each_host_can_read() -> None:
+    left = [decision("a", PUMP, is_wanted=False)]
+    assert matrix(left, host=Host.GITHUB) == {"include": []}
+    assert matrix(left, host=Host.GITLAB) == []
+    assert matrix(left, host=Host.JENKINS) == []
+
+
+def test_several_modules_of_a_path_are_one_entry() -> None:
+    (entry,) = matrix([decision("both", PUMP, TANK)], host=Host.JENKINS)
+    assert entry == {
+        "path": "both",
+        "id": "com.example.pump com.example.tank",
+        "version": "1.0.0",
+        "name": "Pump, Tank",
+    }
+
+
+@pytest.mark.parametrize(
+    "decisions",
+    [[decision("it's $a: {x}", PUMP), decision("b", TANK)], [decision("a", is_wanted=False)]],
+)
+def test_the_documented_child_pipeline_is_made_of_gitlabs_matrix(
+    decisions: list[Decision], tmp_path: Path
+) -> None:
+    value = matrix(decisions, host=Host.GITLAB)
+    line = json_line(value, masker=Masker())
+    (tmp_path / "line").write_text(line)
+    script(tmp_path / "bin" / "ign-deploy", "cat line")
+    (block,) = [
+        yaml.safe_load(item.text)
+        for item in blocks("yaml")
+        if item.page.endswith("batch-and-matrix.md") and "child.yml" in item.text
+    ]
+    env = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "CI_JOB_IMAGE": "example/image:1"}
+    for command in block["plan"]["script"]:
+        subprocess.run(["bash", "-euc", command], cwd=tmp_path, env=env, check=True, timeout=60)
+    child = yaml.safe_load((tmp_path / "child.yml").read_text())
+    if not value:
+        assert child == {"nothing": {"script": ["true"]}}
+        return
+    job = child["release"]
+    assert job["parallel"]["matrix"] == value
+    assert job["script"] == ['ign-deploy module -- "$MODULE_PATH"']
+    assert job["image"] == "example/image:1"
+
+
+def test_paths_follow_the_last_of_their_modules(tmp_path: Path) -> None:
+    """Path ab holds two modules, one of which needs another path's, which needs the other."""
+    from ign_deploy.pipeline.plan import _in_order
+
+    first = dataclasses.replace(PUMP, id="a", needs=Needs(frozenset({"x"})))
+    second = dataclasses.replace(PUMP, id="b")
+    middle = dataclasses.replace(PUMP, id="x", needs=Needs(frozenset({"b"})))
+    decisions = [decision("ab", first, second), decision("unknown"), decision("x", middle)]
+    assert [str(each.path) for each in _in_order(decisions)] == ["unknown", "x", "ab"]

@@ -1,0 +1,55 @@
+"""Opening the simulated repository as different people do."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.backends.github.api import Api
+from ign_deploy.repositories.backends.github.location import find_place
+from ign_deploy.repositories.backends.github.store import GitHubStore
+from tests.support.github.simulator import WRITER, Simulator
+
+QUICK = Patience(grace=0.2, poll=0.02)
+
+
+class Lines(SilentReporter):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.lines.append(message)
+
+    def warning(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def opened(
+    simulator: Simulator,
+    *,
+    token: str = WRITER,
+    env: Mapping[str, str] | None = None,
+    reporter: Lines | None = None,
+) -> Repository:
+    """Open the repository anew, as another run would."""
+    access = Access(token=token, env=env or {}, patience=QUICK)
+    return open_repository(simulator.url, access=access, reporter=reporter)
+
+
+def store_of(simulator: Simulator, *, token: str = WRITER) -> GitHubStore:
+    """Return the store below the repository."""
+    access = Access(token=token)
+    place = find_place(simulator.url, access=access)
+    return GitHubStore(Api(place, access=access, reporter=SilentReporter()))
+
+
+def content_of(repository: Repository, module_id: str, version: str) -> bytes:
+    """Download a module."""
+    stream = io.BytesIO()
+    repository.fetch(module_id, version=version, to=stream)
+    return stream.getvalue()

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError
+from ign_deploy.repositories import open_repository
+from ign_deploy.repositories.access import Access
+from tests.support.github.server import github_simulator
+from tests.support.github.simulator import JOB, JOB_READER, READER, WRITER, Fault
+from tests.support.releases import release_of
+from tests.unit.repositories.backends.github.opening import content_of, opened
+
+
+@pytest.mark.parametrize("token", [WRITER, JOB])
+def test_who_may_write_is_told_so_by_two_requests(token: str) -> None:
+    """A job's token has no push right by GitHub's word, and may write."""
+    with github_simulator() as simulator:
+        found = opened(simulator, token=token).check()
+        assert found.writable
+        assert found.obstacle == ""
+        assert found.location == f"{simulator.base}/acme/modules"
+        assert (found.create_once, found.compare_and_swap, found.server_digest, found.resume) == (
+            True, True, True, True,
+        )  # fmt: skip
+        assert len(simulator.seen) == 2
+        assert simulator.repository.refs.keys() == {"refs/heads/main"}
+
+
+@pytest.mark.parametrize("token", [READER, JOB_READER])
+def test_who_may_only_read_is_told_which_right_is_missing(token: str) -> None:
+    """A reader's token has the push right of its owner, by GitHub's word, and may not write."""
+    with github_simulator() as simulator:
+        found = opened(simulator, token=token).check()
+        assert not found.writable
+        assert "permissions: contents: write" in found.obstacle
+        assert "Resource not accessible by" in found.obstacle
+        assert token not in found.obstacle
+
+
+@pytest.mark.parametrize("token", [READER, JOB_READER])
+def test_publishing_without_the_right_is_refused(token: str, tmp_path: Path) -> None:
+    with github_simulator() as simulator:
+        release, files = release_of(tmp_path)
+        with pytest.raises(RepositoryError, match="403") as refusal:
+            opened(simulator, token=token).publish(release, files=files)
+        assert "contents: write" in refusal.value.hint
+        assert simulator.repository.releases == {}
+
+
+def test_a_wrong_token_is_said_to_be_wrong(tmp_path: Path) -> None:
+    with github_simulator() as simulator:
+        repository = opened(simulator, token="ghp_wrong")
+        release, files = release_of(tmp_path)
+        for attempt in (
+            repository.check,
+            repository.catalogue,
+            lambda: repository.publish(release, files=files),
+        ):
+            with pytest.raises(RepositoryError, match="wrong or has expired") as refusal:
+                attempt()
+            assert "ghp_wrong" not in f"{refusal.value.message} {refusal.value.hint}"
+
+
+def test_public_repositories_are_read_without_a_token(tmp_path: Path) -> None:
+    with github_simulator(private=False) as simulator:
+        release, files = release_of(tmp_path, content=b"bytes")
+        opened(simulator).publish(release, files=files)
+        anonymous = opened(simulator, token="")
+        assert content_of(anonymous, release.id, "1.0.0") == b"bytes"
+        assert [entry.version for entry in anonymous.catalogue()] == ["1.0.0"]
+        found = anonymous.check()
+        assert not found.writable
+        assert "REPOSITORY_API_TOKEN" in found.obstacle
+
+
+def test_a_private_repository_without_a_token_isn_t_taken_for_an_empty_one() -> None:
+    with github_simulator() as simulator:
+        repository = opened(simulator, token="")
+        for attempt in (
+            repository.check,
+            repository.catalogue,
+            lambda: repository.fetch("com.acme.thing", version="1.0.0"),
+        ):
+            with pytest.raises(RepositoryError, match="can be read without a token") as refusal:
+                attempt()
+            assert not isinstance(refusal.value, NotInRepository)
+
+
+def test_a_repository_that_isn_t_there_is_said_to_be_missing() -> None:
+    with github_simulator() as simulator:
+        access = Access(token=WRITER)
+        other = open_repository(f"github://acme/other?api={simulator.base}", access=access)
+        with pytest.raises(RepositoryError, match="or the token may not read it"):
+            other.check()
+        with pytest.raises(RepositoryError, match="or the token may not read it"):
+            other.fetch("com.acme.thing", version="1.0.0")
+
+
+def test_the_job_s_own_token_is_used_for_the_job_s_own_server() -> None:
+    with github_simulator() as simulator:
+        env = {"GITHUB_API_URL": simulator.base, "GITHUB_TOKEN": JOB}
+        repository = open_repository("github://acme/modules", access=Access(env=env))
+        assert repository.check().writable
+        elsewhere = {"GITHUB_API_URL": "https://ghe.example/api/v3", "GITHUB_TOKEN": JOB}
+        with pytest.raises(RepositoryError, match="without a token"):
+            opened(simulator, token="", env=elsewhere).check()
+
+
+@pytest.mark.parametrize(
+    ("switches", "words"),
+    [({"archived": True}, "is archived"), ({"empty": True}, "push a first commit")],
+)
+def test_why_a_repository_can_t_be_written_is_said(
+    switches: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with github_simulator(**switches) as simulator:
+        repository = opened(simulator)
+        found = repository.check()
+        assert not found.writable
+        assert words in found.obstacle
+        assert repository.catalogue() == ()
+        release, files = release_of(tmp_path)
+        with pytest.raises(RepositoryError):
+            repository.publish(release, files=files)
+
+
+def test_a_repository_that_was_renamed_is_named() -> None:
+    with github_simulator() as simulator:
+        found = opened(simulator).check()
+        assert found.writable
+        document = {"full_name": "acme/new-name", "archived": False}
+        simulator.checker.response_problems = lambda *_, **__: []  # type: ignore[method-assign]
+        simulator.faults = [Fault("GET .*/modules$", status=200, document=document)]
+        found = opened(simulator).check()
+        assert "renamed to 'acme/new-name'" in found.obstacle
+
+
+def test_a_server_that_stays_broken_is_a_network_error() -> None:
+    with github_simulator() as simulator:
+        simulator.faults = [Fault("GET ", status=429, headers={"Retry-After": "0"}, times=99)]
+        with pytest.raises(NetworkError, match="429"):
+            opened(simulator).check()

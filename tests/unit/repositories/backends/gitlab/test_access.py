@@ -1,0 +1,357 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from ign_deploy.errors import ConfigurationError, RepositoryError
+from ign_deploy.net.credentials import HostAuth
+from ign_deploy.repositories import Capabilities, open_repository
+from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.gitlab.address import Project, project_at
+from ign_deploy.repositories.backends.gitlab.credentials import TokenKind, credentials_for
+from tests.support.gitlab_packages import (
+    DEVELOPER,
+    MAINTAINER,
+    PROJECT,
+    REPORTER,
+    Fault,
+    World,
+    gitlab,
+    gitlab_world,
+)
+from tests.support.releases import release_of
+
+JOB = {
+    "CI_JOB_TOKEN": "glcbt-64_secret",
+    "CI_SERVER_HOST": "git.example.com",
+    "CI_API_V4_URL": "https://git.example.com/api/v4",
+    "CI_PROJECT_PATH": "acme/app",
+}
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[World]:
+    with gitlab_world() as store:
+        yield store
+
+
+def check(opened: World, **access: Any) -> Capabilities:
+    return open_repository(opened.url, access=opened.access(**access)).check()
+
+
+def refusal(opened: World, **access: Any) -> RepositoryError:
+    with pytest.raises(RepositoryError) as caught:
+        check(opened, **access)
+    secret = access.get("token", opened.token)
+    assert not secret or secret not in f"{caught.value.message} {caught.value.hint}"
+    return caught.value
+
+
+def job_of(opened: World, **fields: Any) -> dict[str, Any]:
+    """Return access as a CI job of the project acme/app has it."""
+    secret = opened.server.add_token("glcbt-64_job", "job", project="acme/app", **fields)
+    env = {
+        "CI_JOB_TOKEN": secret,
+        "CI_SERVER_HOST": "127.0.0.1",
+        "CI_API_V4_URL": opened.server.api,
+        "CI_PROJECT_PATH": "acme/app",
+    }
+    return {"token": "", "env": env}
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    ("url", "env", "api"),
+    [
+        ("gitlab://git.example.com/a/b", {}, "https://git.example.com/api/v4"),
+        ("gitlab://git.example.com:8443/a/b", {}, "https://git.example.com:8443/api/v4"),
+        ("gitlab://localhost:8080/a/b", {}, "http://localhost:8080/api/v4"),
+        ("gitlab://[::1]:8080/a/b", {}, "http://[::1]:8080/api/v4"),
+        (
+            "gitlab://git.example.com/a/b",
+            {"CI_API_V4_URL": "https://git.example.com:8443/gitlab/api/v4/"},
+            "https://git.example.com:8443/gitlab/api/v4",
+        ),
+        (
+            "gitlab://git.example.com:1/a/b",
+            {"CI_API_V4_URL": "https://git.example.com:8443/api/v4"},
+            "https://git.example.com:1/api/v4",
+        ),
+        (
+            "gitlab://git.example.com/a/b",
+            {"CI_API_V4_URL": "https://other.example.com/api/v4"},
+            "https://git.example.com/api/v4",
+        ),
+        (
+            "gitlab://git.example.com/a/b",
+            {"CI_API_V4_URL": "https://git.example.com:port/api/v4"},
+            "https://git.example.com/api/v4",
+        ),
+    ],
+)
+def test_where_the_api_is(url: str, env: dict[str, str], api: str) -> None:
+    assert project_at(url, env=env).api == api
+
+
+def test_groups_are_one_segment_of_the_api() -> None:
+    project = project_at("gitlab://git.example.com/acme/plant-7/modules", env={})
+    assert project.url == "https://git.example.com/api/v4/projects/acme%2Fplant-7%2Fmodules"
+    assert project.web == "https://git.example.com/acme/plant-7/modules"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gitlab://git.example.com",
+        "gitlab://git.example.com/project",
+        "gitlab://git.example.com/a//b",
+        "gitlab://git.example.com/a/../b",
+        "gitlab://git.example.com/a/b.git",
+        "gitlab://git.example.com/a/b%2Fc",
+        "gitlab://git.example.com/a/b?api=x",
+        "gitlab://user:secret@git.example.com/a/b",
+    ],
+)
+def test_what_is_no_project_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        project_at(url, env={})
+    assert "secret" not in caught.value.message
+
+
+# Tokens
+
+
+def sent(project: Project, access: Access, url: str) -> dict[str, str]:
+    """Return the headers that the credentials add to a request."""
+    credentials = credentials_for(project, access)
+    request = requests.Request("GET", url).prepare()
+    if credentials.auth is not None:
+        credentials.auth(request)
+    return dict(request.headers)
+
+
+HERE = project_at("gitlab://git.example.com/a/b", env={})
+
+
+@pytest.mark.parametrize(
+    ("access", "header"),
+    [
+        (Access(token="glpat-x"), {"PRIVATE-TOKEN": "glpat-x"}),
+        (Access(token="old20characters"), {"PRIVATE-TOKEN": "old20characters"}),
+        (Access(token="glpat-x", username="me"), {"PRIVATE-TOKEN": "glpat-x"}),
+        (Access(token="gldt-x"), {"Deploy-Token": "gldt-x"}),
+        (Access(username="deployer", password="x"), {"Deploy-Token": "x"}),
+        (Access(token="glcbt-x"), {"JOB-TOKEN": "glcbt-x"}),
+        (Access(token="plain", env={"CI_JOB_TOKEN": "plain"}), {"JOB-TOKEN": "plain"}),
+        (Access(env=JOB), {"JOB-TOKEN": "glcbt-64_secret"}),
+        (Access(token="glpat-x", env=JOB), {"PRIVATE-TOKEN": "glpat-x"}),
+        (Access(), {}),
+    ],
+)
+def test_which_header_a_token_goes_in(access: Access, header: dict[str, str]) -> None:
+    assert sent(HERE, access, HERE.url) == header
+    assert sent(HERE, access, "https://storage.example.com/x") == {}
+    assert sent(HERE, access, "https://git.example.com:444/x") == {}
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["gitlab://other.example.com/a/b", "gitlab://git.example.com:8443/a/b"],
+)
+def test_a_job_token_is_shown_to_its_own_host_only(url: str) -> None:
+    assert credentials_for(project_at(url, env=JOB), Access(env=JOB)).kind is TokenKind.NONE
+
+
+def test_a_token_is_not_sent_readable() -> None:
+    env = {"CI_API_V4_URL": "http://git.example.com/api/v4"}
+    project = project_at("gitlab://git.example.com/a/b", env=env)
+    with pytest.raises(ConfigurationError, match="read them"):
+        credentials_for(project, Access(token="glpat-x"))
+
+
+def test_a_token_is_not_shown() -> None:
+    auth = credentials_for(HERE, Access(token="glpat-x")).auth
+    assert isinstance(auth, HostAuth)
+    assert "glpat-x" not in repr(auth)
+
+
+# Rights
+
+
+def test_one_request_tells_whether_publishing_works(opened: World) -> None:
+    found = check(opened)
+    assert found == Capabilities(
+        location=f"http://{opened.server.host}/{PROJECT}/-/packages",
+        writable=True,
+        obstacle="",
+        create_once=True,
+        compare_and_swap=False,
+        server_digest=True,
+        resume=True,
+    )
+    assert len(opened.server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("role", "writable", "told"),
+    [(REPORTER, False, "Developer"), (DEVELOPER, True, "maintainers delete")],
+)
+def test_what_a_role_may_do(tmp_path: Path, role: int, writable: bool, told: str) -> None:
+    with gitlab_world(role=role) as opened:
+        found = check(opened)
+        assert found.writable is writable
+        assert told in f"{found.obstacle} {found.remarks}"
+
+
+def test_an_administrator_without_a_role_may_publish(opened: World, tmp_path: Path) -> None:
+    opened.server.tokens[opened.token].admin = True
+    found = check(opened)
+    assert found.writable
+    assert "no role" in found.remarks[0]
+
+
+def test_a_registry_that_is_off_is_told(opened: World) -> None:
+    opened.project.registry = False
+    found = check(opened)
+    assert not found.writable
+    assert "switched off" in found.obstacle
+
+
+def test_without_a_token_a_public_project_is_readable(opened: World) -> None:
+    opened.project.public = True
+    found = check(opened, token="")
+    assert (found.writable, found.obstacle) == (False, "no token is set")
+
+
+def test_without_a_token_a_private_project_is_hidden(opened: World) -> None:
+    problem = refusal(opened, token="")
+    assert "404" in problem.message
+    assert "REPOSITORY_API_TOKEN" in problem.hint
+
+
+def test_a_wrong_token_is_told(opened: World) -> None:
+    problem = refusal(opened, token="glpat-wrong")
+    assert "401" in problem.message
+    assert "expired" in problem.hint
+
+
+def test_an_unknown_project_is_told(opened: World) -> None:
+    url = opened.url.replace("plant-7", "plant-8")
+    with pytest.raises(RepositoryError, match="Project Not Found") as caught:
+        open_repository(url, access=opened.access()).check()
+    assert "check the path" in caught.value.hint
+
+
+def test_a_deploy_token_is_told_to_be_too_little(opened: World) -> None:
+    scopes = frozenset({"write_package_registry"})
+    roles = {PROJECT: DEVELOPER}
+    secret = opened.server.add_token("gldt-x", "deploy", scopes=scopes, roles=roles)
+    problem = refusal(opened, token=secret)
+    assert "deploy token can't list packages" in problem.hint
+
+
+def test_a_job_of_another_project_needs_the_allowlist(opened: World) -> None:
+    access = job_of(opened)
+    problem = refusal(opened, **access)
+    assert f"add acme/app to the job token allowlist of {PROJECT}" in problem.hint
+    opened.project.public = True
+    problem = refusal(opened, **access)
+    assert f"add acme/app to the job token allowlist of {PROJECT}" in problem.hint
+
+
+def test_a_job_on_the_allowlist_publishes(opened: World, tmp_path: Path) -> None:
+    opened.project.job_allowlist.add("acme/app")
+    access = opened.access(**job_of(opened))
+    repository = open_repository("gitlab://127.0.0.1/" + PROJECT, access=access)
+    assert repository.check().writable
+    release, files = release_of(tmp_path)
+    repository.publish(release, files=files)
+    assert all("JOB-TOKEN" in each.headers for each in opened.server.seen)
+
+
+def test_a_gitlab_below_a_path_is_reached_in_its_jobs(tmp_path: Path) -> None:
+    with gitlab(root="/git/lab") as server:
+        server.add_project(PROJECT)
+        secret = server.add_token("glpat-x", roles={PROJECT: MAINTAINER})
+        access = Access(token=secret, env={"CI_API_V4_URL": server.api})
+        repository = open_repository(f"gitlab://{server.host}/{PROJECT}", access=access)
+        release, files = release_of(tmp_path)
+        done = repository.publish(release, files=files)
+        assert done.location.startswith(f"http://{server.host}/git/lab/{PROJECT}/-/packages/")
+
+
+# Refusals while publishing
+
+
+def publishing_refused(opened: World, folder: Path, **access: Any) -> RepositoryError:
+    release, files = release_of(folder)
+    with pytest.raises(RepositoryError) as caught:
+        open_repository(opened.url, access=opened.access(**access)).publish(release, files=files)
+    assert not any(name == "release.json" for _, _, name in opened.snapshot())
+    return caught.value
+
+
+def test_a_scope_that_only_reads_is_told(opened: World, tmp_path: Path) -> None:
+    opened.server.tokens[opened.token].scopes = frozenset({"read_api"})
+    assert check(opened).writable  # the scope shows only at the claim, before any upload
+    problem = publishing_refused(opened, tmp_path)
+    assert "scope api" in problem.hint
+    assert not opened.server.asked("PUT", r"\.modl")
+
+
+def test_a_protected_package_is_told(opened: World, tmp_path: Path) -> None:
+    opened.project.protected = r"com\.acme\..*"
+    assert "protection rules" in publishing_refused(opened, tmp_path).hint
+
+
+def test_a_full_namespace_is_told(opened: World, tmp_path: Path) -> None:
+    opened.project.storage_full = True
+    assert "free storage" in publishing_refused(opened, tmp_path).hint
+
+
+def test_a_file_too_large_is_told(opened: World, tmp_path: Path) -> None:
+    too_large = Fault("PUT", r"\.modl", status=413, body=b"<html>413</html>")
+    opened.server.faults.append(too_large)
+    assert "client_max_body_size" in publishing_refused(opened, tmp_path).hint
+    limit = b'{"message":"400 Bad request - File is too large"}'
+    opened.server.faults.append(Fault("PUT", r"\.modl", status=400, body=limit))
+    assert "limit for generic packages" in publishing_refused(opened, tmp_path).hint
+
+
+def test_a_moved_project_is_told(opened: World, tmp_path: Path) -> None:
+    opened.server.add_project("acme/new")
+    opened.server.tokens[opened.token].roles = {PROJECT: MAINTAINER, "acme/new": MAINTAINER}
+    opened.project.moved_to = "acme/new"
+    assert "present path" in publishing_refused(opened, tmp_path).hint
+
+
+def test_a_foreign_reason_is_shown_harmless(opened: World) -> None:
+    body = b'{"message": "no \\u001b[31m\\n::set-output", "error": {"a": 1}}'
+    opened.server.faults.append(Fault("GET", r"", status=403, body=body))
+    problem = refusal(opened)
+    assert "\n" not in problem.message
+    assert "\x1b" not in problem.message
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>sign in</html>",
+        b"[]",
+        b'{"permissions": {"project_access": "s3cr3t-x"}}',
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_an_answer_that_is_none_of_gitlabs_is_told(opened: World, body: bytes) -> None:
+    opened.server.faults.append(Fault("GET", r"", status=200, body=body))
+    problem = refusal(opened)
+    assert "isn't what GitLab's API answers" in problem.message
+    assert "s3cr3t" not in problem.message

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories.backends.gitlab import gitlab_store as open_store
+from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
+from ign_deploy.repositories.backends.gitlab.store import GitLabStore
+from tests.support.gitlab_packages import DEVELOPER, Fault, World, gitlab_world
+
+MARKS = "ledger/marks/com.acme.thing"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[World]:
+    with gitlab_world() as store:
+        yield store
+
+
+class Told(SilentReporter):
+    def __init__(self) -> None:
+        self.infos: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.infos.append(message)
+
+
+def documents(opened: World, reporter: SilentReporter | None = None) -> GitLabStore:
+    return open_store(opened.url, opened.access(), reporter or SilentReporter())
+
+
+def content(store: GitLabStore, path: str) -> bytes | None:
+    document = store.read(path)
+    return None if document is None else document.data
+
+
+def test_a_document_is_read_back(opened: World) -> None:
+    store = documents(opened)
+    assert content(store, "index.json") is None
+    assert store.write("index.json", b"one", replaces=None)
+    assert store.write("modules/com.acme.thing/index.json", b"two", replaces=None)
+    assert content(store, "index.json") == b"one"
+    assert content(store, "modules/com.acme.thing/index.json") == b"two"
+
+
+def test_the_newest_copy_counts_and_older_ones_go(opened: World) -> None:
+    store = documents(opened)
+    for data in (b"one", b"two", b"three"):
+        store.write("index.json", data, replaces=store.read("index.json"))
+    assert content(store, "index.json") == b"three"
+    assert opened.snapshot() == {(DOCUMENTS, "root", "index.json"): [b"three"]}
+
+
+def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> None:
+    with gitlab_world(role=DEVELOPER) as opened:
+        told = Told()
+        store = documents(opened, told)
+        for data in (b"one", b"two", b"three"):
+            store.write("index.json", data, replaces=store.read("index.json"))
+        assert content(store, "index.json") == b"three"
+        assert len(opened.snapshot()[DOCUMENTS, "root", "index.json"]) == 3
+        assert len(told.infos) == 1
+        assert len(opened.server.asked("DELETE")) == 1
+
+
+def test_names_are_those_directly_in_the_folder(opened: World) -> None:
+    store = documents(opened)
+    assert store.names(MARKS) == []
+    store.add(f"{MARKS}/a.json", b"1")
+    store.add(f"{MARKS}/b ü.json", b"2")
+    store.add(f"{MARKS}2/c.json", b"3")
+    store.add(f"{MARKS}/below/d.json", b"4")
+    for foreign in ("+zz", "+2E+2E", "+2E", "a+2Fb", "a+0Ab"):
+        place = (DOCUMENTS, "ledger+2Fmarks+2Fcom.acme.thing")
+        opened.server.registry.upload(opened.project, place, foreign, b"foreign")
+    assert store.names(MARKS) == ["a.json", "b ü.json"]
+    assert content(store, f"{MARKS}/b ü.json") == b"2"
+
+
+def test_a_mark_whose_acknowledgement_got_lost_is_there_once(opened: World) -> None:
+    store = documents(opened)
+    opened.server.faults.append(Fault("PUT", r"a\.json", lost=True))
+    store.add(f"{MARKS}/a.json", b"1")
+    assert list(opened.snapshot().values()) == [[b"1"]]
+
+
+def test_where_duplicates_are_refused_the_same_mark_again_is_no_error(opened: World) -> None:
+    opened.project.duplicates = False
+    store = documents(opened)
+    store.add(f"{MARKS}/a.json", b"1")
+    store.add(f"{MARKS}/a.json", b"1")
+    with pytest.raises(RepositoryError, match="Duplicate package"):
+        store.add(f"{MARKS}/a.json", b"2")
+
+
+def test_where_duplicates_are_refused_a_document_is_replaced(opened: World) -> None:
+    opened.project.duplicates = False
+    store = documents(opened)
+    store.write("index.json", b"one", replaces=None)
+    store.write("index.json", b"two", replaces=None)
+    assert opened.snapshot() == {(DOCUMENTS, "root", "index.json"): [b"two"]}
+
+
+def test_an_exception_for_the_documents_is_enough_for_developers(tmp_path: Path) -> None:
+    with gitlab_world(role=DEVELOPER) as opened:
+        opened.project.duplicates = False
+        opened.project.duplicate_exceptions = DOCUMENTS
+        store = documents(opened)
+        store.write("index.json", b"one", replaces=None)
+        store.write("index.json", b"two", replaces=None)
+        assert content(store, "index.json") == b"two"
+
+
+def test_the_stores_time_is_that_of_its_last_answer(tmp_path: Path) -> None:
+    then = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    with gitlab_world(date=then.timestamp()) as opened:
+        store = documents(opened)
+        assert store.now() != then
+        store.read("index.json")
+        assert store.now() == then
+        opened.server.switches.date = then.timestamp() + 60
+        store.add("ledger/a.json", b"1")
+        assert store.now() == then + timedelta(seconds=60)

@@ -1,0 +1,476 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import (
+    NotInRepository,
+    RepositoryError,
+    VerificationError,
+    VersionConflict,
+)
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import Outcome, Publication, Repository, open_repository
+from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.backends.gitlab import gitlab_store as open_store
+from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
+from ign_deploy.repositories.backends.gitlab.store import GitLabStore
+from ign_deploy.repositories.record import FileRole, Release
+from ign_deploy.repositories.status_events import Mark, MarkKind, add_mark
+from ign_deploy.repositories.store import Claim, Key
+from tests.support.gitlab_packages import DEVELOPER, Fault, World, gitlab_world
+from tests.support.releases import release_of
+
+KEY = Key("com.acme.thing", "1.0.0")
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[World]:
+    with gitlab_world() as store:
+        yield store
+
+
+def repository(opened: World) -> Repository:
+    return open_repository(opened.url, access=opened.access())
+
+
+def store(opened: World) -> GitLabStore:
+    return open_store(opened.url, opened.access(), SilentReporter())
+
+
+def fetched(opened: World, version: str = "1.0.0", **fields: object) -> bytes:
+    target = io.BytesIO()
+    repository(opened).fetch("com.acme.thing", version=version, to=target)
+    return target.getvalue()
+
+
+def publish(opened: World, folder: Path, content: bytes, **fields: str) -> Publication:
+    release, files = release_of(folder, content=content, **fields)
+    return repository(opened).publish(release, files=files)
+
+
+def together(count: int, action: Callable[[int], object]) -> list[object]:
+    """Let so many threads begin at once; return what each returned or raised."""
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> object:
+        barrier.wait()
+        try:
+            return action(number)
+        except (VersionConflict, RepositoryError) as problem:
+            return problem
+
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(run, range(count)))
+
+
+def outcomes(results: list[object]) -> list[object]:
+    return [each.outcome if isinstance(each, Publication) else type(each) for each in results]
+
+
+def test_published_bytes_are_read_back(opened: World, tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(300_000)
+    done = publish(opened, tmp_path, content)
+    assert done.outcome is Outcome.PUBLISHED
+    assert fetched(opened) == content
+    assert [row.version for row in repository(opened).catalogue("com.acme.thing")] == ["1.0.0"]
+    assert [row.id for row in repository(opened).catalogue()] == ["com.acme.thing"]
+
+
+def test_location_is_the_package_page(opened: World, tmp_path: Path) -> None:
+    done = publish(opened, tmp_path, b"module")
+    number = done.location.rpartition("/")[2]
+    assert done.location == f"http://{opened.server.host}/{opened.project.path}/-/packages/{number}"
+    package = opened.server.registry.package(opened.project.path, int(number))
+    assert package is not None
+    assert (package.name, package.version) == KEY
+
+
+def test_no_claim_and_no_older_index_is_left(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"module")
+    publish(opened, tmp_path, b"other", version="1.1.0")
+    found = opened.snapshot()
+    assert {key: len(files) for key, files in found.items()} == {
+        ("com.acme.thing", "1.0.0", "com.acme.thing-1.0.0.modl"): 1,
+        ("com.acme.thing", "1.0.0", "release.json"): 1,
+        ("com.acme.thing", "1.1.0", "com.acme.thing-1.1.0.modl"): 1,
+        ("com.acme.thing", "1.1.0", "release.json"): 1,
+        (DOCUMENTS, "modules+2Fcom.acme.thing", "index.json"): 1,
+        (DOCUMENTS, "root", "index.json"): 1,
+    }
+
+
+def test_the_same_bytes_again_change_nothing(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"module")
+    before = opened.snapshot()
+    assert publish(opened, tmp_path, b"module").outcome is Outcome.ALREADY_PUBLISHED
+    assert opened.snapshot() == before
+
+
+def test_other_bytes_are_refused_and_change_nothing(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"module")
+    before = opened.snapshot()
+    with pytest.raises(VersionConflict, match="other bytes"):
+        publish(opened, tmp_path, b"MODULE")
+    assert opened.snapshot() == before
+
+
+@pytest.mark.parametrize("role", [None, DEVELOPER])
+def test_one_of_twelve_writers_of_one_version_wins(tmp_path: Path, role: int | None) -> None:
+    delays = random.Random(7)
+    with gitlab_world(role=role, commit_delay=lambda: delays.uniform(0, 0.05)) as opened:
+        contents = [b"module %d" % number for number in range(12)]
+        results = together(12, lambda n: publish(opened, tmp_path, contents[n]))
+        found = outcomes(results)
+        assert found.count(Outcome.PUBLISHED) == 1
+        assert found.count(VersionConflict) == 11
+        assert fetched(opened) == contents[found.index(Outcome.PUBLISHED)]
+        assert len(opened.snapshot()[*KEY, "release.json"]) == 1
+
+
+def test_one_of_twelve_writers_of_the_same_bytes_publishes(opened: World, tmp_path: Path) -> None:
+    release_of(tmp_path, content=b"module")
+    found = outcomes(together(12, lambda _: publish(opened, tmp_path, b"module")))
+    assert found.count(Outcome.PUBLISHED) == 1
+    assert found.count(Outcome.ALREADY_PUBLISHED) == 11
+
+
+def test_a_race_that_gitlab_answers_with_500_still_has_one_winner(tmp_path: Path) -> None:
+    with gitlab_world(race_fails=True, commit_delay=lambda: 0.02) as opened:
+        found = outcomes(together(4, lambda n: publish(opened, tmp_path, b"module %d" % n)))
+        assert found.count(Outcome.PUBLISHED) == 1
+        assert found.count(VersionConflict) == 3
+
+
+def test_of_many_versions_at_once_none_is_lost(opened: World, tmp_path: Path) -> None:
+    def publish_one(number: int) -> object:
+        version = f"1.0.{number}"
+        return publish(opened, tmp_path, version.encode(), version=version)
+
+    found = outcomes(together(50, publish_one))
+    assert found == [Outcome.PUBLISHED] * 50
+    done = repository(opened).upkeep.reindex()
+    assert (done.modules, done.versions) == (1, 50)
+    listed = {row.version for row in repository(opened).catalogue("com.acme.thing")}
+    assert listed == {f"1.0.{number}" for number in range(50)}
+
+
+def test_a_package_that_was_there_is_claimed_only_after_the_slower_commit(
+    opened: World, tmp_path: Path
+) -> None:
+    """A lower number may be committed later: here the first insert is the slowest."""
+    project = opened.project
+    opened.server.registry.upload(project, KEY, "notes.txt", b"by hand")
+    delays = iter([0.5, 0.0])
+    opened.server.switches.commit_delay = lambda: next(delays, 0.0)
+    claims = [claim_by(name, tmp_path) for name in ("aa", "bb")]
+    found: dict[str, bool] = {}
+
+    access = opened.access(patience=Patience())
+
+    def run(claim: Claim) -> None:
+        there = open_store(opened.url, access, SilentReporter())
+        found[claim.holder] = there.claim(KEY, claim)
+
+    slow, fast = (threading.Thread(target=run, args=(each,)) for each in claims)
+    slow.start()
+    wait_for(lambda: bool(opened.server.asked("PUT", "claim-0-aa")))
+    fast.start()
+    slow.join()
+    fast.join()
+    assert found == {"aa": True, "bb": False}
+
+
+def wait_for(test: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not test():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def claim_by(holder: str, folder: Path, *, age: timedelta = timedelta(0)) -> Claim:
+    release, _ = release_of(folder, content=holder.encode())
+    return Claim(holder, 0, datetime.now(UTC) - age, release)
+
+
+def test_the_same_bytes_take_over_a_claim_after_the_grace(opened: World, tmp_path: Path) -> None:
+    assert store(opened).claim(KEY, claim_by("dead", tmp_path))
+    done = publish(opened, tmp_path, b"dead")
+    assert done.outcome is Outcome.PUBLISHED
+    assert fetched(opened) == b"dead"
+
+
+def test_other_bytes_take_over_a_claim_after_the_lease(opened: World, tmp_path: Path) -> None:
+    old = claim_by("dead", tmp_path, age=timedelta(hours=1))
+    assert store(opened).claim(KEY, old)
+    opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left behind")
+    assert publish(opened, tmp_path, b"mine").outcome is Outcome.PUBLISHED
+    assert fetched(opened) == b"mine"
+
+
+def test_a_claim_is_not_given_twice(opened: World, tmp_path: Path) -> None:
+    assert store(opened).claim(KEY, claim_by("one", tmp_path))
+    assert not store(opened).claim(KEY, claim_by("two", tmp_path))
+    current = store(opened).current_claim(KEY)
+    assert current is not None
+    assert (current.holder, current.generation) == ("one", 0)
+
+
+def test_a_published_version_cannot_be_claimed(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"module")
+    assert not store(opened).claim(KEY, claim_by("late", tmp_path))
+    assert store(opened).current_claim(KEY) is None
+
+
+@pytest.mark.parametrize("pattern", [r"claim-0", r"\.modl", r"release\.json", r"index\.json"])
+@pytest.mark.parametrize("kind", ["lost", "after"])
+def test_a_lost_acknowledgement_is_no_failure(
+    opened: World, tmp_path: Path, pattern: str, kind: str
+) -> None:
+    fault = Fault("PUT", pattern, status=502, lost=kind == "lost", after=kind == "after")
+    opened.server.faults.append(fault)
+    assert publish(opened, tmp_path, b"module").outcome is Outcome.PUBLISHED
+    assert fault.times == 0
+    assert fetched(opened) == b"module"
+    assert {len(files) for files in opened.snapshot().values()} == {1}
+
+
+def test_a_rate_limit_is_waited_for(opened: World, tmp_path: Path) -> None:
+    limit = {"Retry-After": "0", "RateLimit-Limit": "60", "RateLimit-Remaining": "0"}
+    opened.server.faults.append(Fault("PUT", r"\.modl", times=2, status=429, headers=limit))
+    assert publish(opened, tmp_path, b"module").outcome is Outcome.PUBLISHED
+    assert fetched(opened) == b"module"
+
+
+def test_lists_that_are_behind_are_waited_for(tmp_path: Path) -> None:
+    with gitlab_world(list_lag=0.3) as opened:
+        assert publish(opened, tmp_path, b"module").outcome is Outcome.PUBLISHED
+        assert fetched(opened) == b"module"
+
+
+def test_a_newer_file_of_the_name_does_not_hide_the_published_one(
+    opened: World, tmp_path: Path
+) -> None:
+    publish(opened, tmp_path, b"module")
+    for name in ("release.json", "com.acme.thing-1.0.0.modl"):
+        opened.server.registry.upload(opened.project, KEY, name, b"{}")
+    assert fetched(opened) == b"module"
+    with pytest.raises(VersionConflict):
+        publish(opened, tmp_path, b"other")
+
+
+def test_before_18_4_a_hidden_file_is_told(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"module")
+    opened.server.switches.download_by_number = False
+    assert fetched(opened) == b"module"
+    opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"x")
+    with pytest.raises(RepositoryError, match="hidden by a newer file") as caught:
+        fetched(opened)
+    assert "18.4" in caught.value.hint
+
+
+def test_before_18_4_a_second_copy_of_the_same_bytes_hides_nothing(
+    opened: World, tmp_path: Path
+) -> None:
+    publish(opened, tmp_path, b"module")
+    opened.server.switches.download_by_number = False
+    opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"module")
+    assert fetched(opened) == b"module"
+
+
+def test_a_run_that_died_while_uploading_is_followed_by_the_next(
+    opened: World, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(advance: int) -> None:
+        raise Killed
+
+    release, files = release_of(tmp_path, content=b"module" * 100_000)
+    with pytest.raises(Killed):
+        repository(opened).publish(release, files=files, progress=die)
+    assert [name for _, _, name in opened.snapshot() if not name.startswith("claim-0-")] == []
+    assert publish(opened, tmp_path, b"module" * 100_000).outcome is Outcome.PUBLISHED
+    assert fetched(opened) == b"module" * 100_000
+    assert not [name for _, _, name in opened.snapshot() if name.startswith("claim-")]
+
+
+def test_a_second_package_of_the_name_and_version_is_looked_at_too(
+    opened: World, tmp_path: Path
+) -> None:
+    publish(opened, tmp_path, b"module")
+    registry = opened.server.registry
+    registry.switches.unique_index = False
+    registry.packages[0].committed = False  # for a moment nobody sees it
+    registry.upload(opened.project, KEY, "release.json", b"{}")
+    registry.packages[0].committed = True
+    assert fetched(opened) == b"module"
+    with pytest.raises(VersionConflict):
+        publish(opened, tmp_path, b"other")
+
+
+def test_a_file_that_is_another_is_refused(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"module")
+    replace(opened, ".modl", b"MODULE")
+    with pytest.raises(VerificationError):
+        fetched(opened)
+
+
+def replace(opened: World, ending: str, data: bytes) -> None:
+    for _, _, file in opened.server.registry.content(opened.project.path):
+        if file.name.endswith(ending):
+            file.data = data
+            file.sha256 = hashlib.sha256(data).hexdigest()
+
+
+def test_a_download_goes_on_where_it_broke(opened: World, tmp_path: Path) -> None:
+    content = random.Random(2).randbytes(400_000)
+    publish(opened, tmp_path, content)
+    opened.server.faults.append(Fault("GET", r"\.modl$", cut=200_000))
+    assert fetched(opened) == content
+    ranges = [each.headers.get("Range") for each in opened.server.asked("GET", r"\.modl$")]
+    assert ranges[0] is None
+    assert (ranges[1] or "").startswith("bytes=")
+
+
+def test_a_redirected_download_takes_no_token_along(tmp_path: Path) -> None:
+    with gitlab_world(redirect_downloads=True) as opened:
+        publish(opened, tmp_path, b"module")
+        assert fetched(opened) == b"module"
+        assert opened.server.asked("STORAGE")
+        assert opened.server.leaks == []
+
+
+def test_all_pages_of_a_list_are_read(tmp_path: Path) -> None:
+    for header in (True, False):
+        with gitlab_world(next_page_header=header) as opened:
+            for number in range(230):
+                opened.server.registry.upload(
+                    opened.project, ("com.acme.thing", f"1.{number}"), "release.json", b"{}"
+                )
+            found = set(store(opened).versions("com.acme.thing"))
+            assert found == {Key("com.acme.thing", f"1.{number}") for number in range(230)}
+
+
+def test_a_similar_name_is_another_module(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"long", module_id="com.acme.thing2")
+    opened.server.switches.version_filter = False
+    publish(opened, tmp_path, b"module")
+    publish(opened, tmp_path, b"older", version="0.9")
+    assert set(store(opened).versions("com.acme.thing")) == {KEY, Key("com.acme.thing", "0.9")}
+    assert fetched(opened) == b"module"
+
+
+def test_foreign_packages_are_passed_over(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"module")
+    opened.server.registry.upload(opened.project, ("..", "1.0"), "release.json", b"{}")
+    opened.server.registry.upload(opened.project, ("tool", "1.0"), "tool.bin", b"{}")
+    done = repository(opened).upkeep.reindex()
+    assert (done.modules, done.versions) == (1, 1)
+
+
+def test_without_the_right_to_delete_everything_still_works(tmp_path: Path) -> None:
+    with gitlab_world(role=DEVELOPER) as opened:
+        for number in range(3):
+            version = f"1.{number}"
+            publish(opened, tmp_path, version.encode(), version=version)
+        assert fetched(opened, "1.1") == b"1.1"
+        assert len(repository(opened).catalogue("com.acme.thing")) == 3
+        with pytest.raises(VersionConflict):
+            publish(opened, tmp_path, b"other", version="1.0")
+
+
+def test_a_project_that_refuses_duplicates_works_with_a_maintainers_token(
+    opened: World, tmp_path: Path
+) -> None:
+    opened.project.duplicates = False
+    publish(opened, tmp_path, b"module")
+    publish(opened, tmp_path, b"newer", version="1.1.0")
+    assert len(repository(opened).catalogue("com.acme.thing")) == 2
+    assert publish(opened, tmp_path, b"module").outcome is Outcome.ALREADY_PUBLISHED
+
+
+def test_where_duplicates_are_refused_a_leftover_file_is_replaced(
+    opened: World, tmp_path: Path
+) -> None:
+    opened.project.duplicates = False
+    assert store(opened).claim(KEY, claim_by("dead", tmp_path, age=timedelta(hours=1)))
+    opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left")
+    assert publish(opened, tmp_path, b"mine").outcome is Outcome.PUBLISHED
+    assert fetched(opened) == b"mine"
+
+
+def test_a_leftover_file_that_only_a_maintainer_can_remove_is_told(tmp_path: Path) -> None:
+    with gitlab_world(role=DEVELOPER) as opened:
+        opened.project.duplicates = False
+        opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left")
+        with pytest.raises(RepositoryError, match="deleting") as caught:
+            publish(opened, tmp_path, b"mine")
+        assert "Maintainer" in caught.value.hint
+
+
+def test_where_duplicates_are_refused_a_developer_is_told_what_to_allow(tmp_path: Path) -> None:
+    with gitlab_world(role=DEVELOPER) as opened:
+        opened.project.duplicates = False
+        documents = store(opened)
+        documents.write("index.json", b"1", replaces=None)
+        with pytest.raises(RepositoryError, match="refuses duplicates") as caught:
+            documents.write("index.json", b"2", replaces=None)
+        assert DOCUMENTS in caught.value.hint
+
+
+def test_discarded_files_are_gone_and_the_record_stays(opened: World, tmp_path: Path) -> None:
+    done = publish(opened, tmp_path, b"module")
+    care = repository(opened).upkeep
+    care.discard(done.release)
+    care.discard(done.release)
+    with pytest.raises(NotInRepository):
+        fetched(opened)
+    assert repository(opened).fetch("com.acme.thing", version="1.0.0").id == "com.acme.thing"
+
+
+def test_discarding_needs_a_maintainer(tmp_path: Path) -> None:
+    with gitlab_world(role=DEVELOPER) as opened:
+        done = publish(opened, tmp_path, b"module")
+        with pytest.raises(RepositoryError) as caught:
+            repository(opened).upkeep.discard(done.release)
+        assert "Maintainer" in caught.value.hint
+        assert fetched(opened) == b"module"
+
+
+def test_a_yanked_version_shows_in_the_index(opened: World, tmp_path: Path) -> None:
+    done = publish(opened, tmp_path, b"module")
+    care = repository(opened).upkeep
+    add_mark(care.documents, yanked(done.release))
+    care.refresh("com.acme.thing")
+    (row,) = repository(opened).catalogue("com.acme.thing")
+    assert row.yanked == "broken"
+
+
+def yanked(release: Release) -> Mark:
+    return Mark(
+        kind=MarkKind.YANKED,
+        id=release.id,
+        version=release.version,
+        sha256=release.module_file.sha256,
+        reason="broken",
+        at="2026-02-01T00:00:00Z",
+    )
+
+
+def test_a_role_that_was_not_published_is_told(opened: World, tmp_path: Path) -> None:
+    publish(opened, tmp_path, b"module")
+    with pytest.raises(NotInRepository):
+        repository(opened).fetch(
+            "com.acme.thing", version="1.0.0", to=io.BytesIO(), role=FileRole.SBOM
+        )

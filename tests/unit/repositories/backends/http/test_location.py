@@ -1,0 +1,141 @@
+"""Where a repository is, and with which credentials it is asked."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import requests
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import open_repository
+from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.http.location import Place, find_place
+from tests.support.transfers import Warnings
+
+SERVER = "https://store.example"
+
+
+class Masks(SilentReporter):
+    """Remembers what is to be hidden."""
+
+    def __init__(self) -> None:
+        self.secrets: set[str] = set()
+
+    def mask(self, secret: str) -> None:
+        self.secrets.add(secret)
+
+
+def place(url: str = SERVER, **access: Any) -> Place:
+    return find_place(url, access=Access(**access), reporter=SilentReporter())
+
+
+def header(found: Place, url: str = f"{SERVER}/x") -> str | None:
+    request = requests.Request("GET", url, auth=found.auth).prepare()
+    return request.headers.get("Authorization")
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "root"),
+    [
+        (SERVER, "", SERVER),
+        (f"{SERVER}:8443/a//b%20c/", "", f"{SERVER}:8443/a/b%20c"),
+        (f"nexus+{SERVER}/repository/x", "nexus", f"{SERVER}/repository/x"),
+        (
+            f"ARTIFACTORY+{SERVER}/artifactory/x/ä+b",
+            "artifactory",
+            f"{SERVER}/artifactory/x/%C3%A4%2Bb",
+        ),
+        ("http://127.0.0.1:81/x", "", "http://127.0.0.1:81/x"),
+    ],
+)  # fmt: skip
+def test_a_url_names_a_server_and_a_folder(url: str, kind: str, root: str) -> None:
+    found = place(url)
+    assert (found.kind, found.root) == (kind, root)
+
+
+@pytest.mark.parametrize("path", ["/a/../b", "/a/%2e%2e/b", "/a%2fb", "/a%00b", "/.", "/a%5cb"])
+def test_a_path_that_isnt_plain_is_refused(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="path in the repository URL"):
+        place(SERVER + path)
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        (f"nexus+{SERVER}/modules", "/repository/NAME"),
+        (f"nexus+{SERVER}/repository", "/repository/NAME"),
+        (f"artifactory+{SERVER}/modules", "/artifactory/REPOSITORY"),
+        (f"artifactory+{SERVER}/artifactory", "/artifactory/REPOSITORY"),
+        (f"artifactory+{SERVER}/artifactory/api/x", "/artifactory/REPOSITORY"),
+    ],
+)
+def test_a_url_without_a_repository_is_refused(url: str, hint: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        open_repository(url)
+    assert hint in refused.value.hint
+
+
+BASIC = base64.b64encode("ä:b:c".encode()).decode()
+
+
+@pytest.mark.parametrize(
+    ("access", "expected"),
+    [
+        ({}, None),
+        ({"token": "t0k"}, "Bearer t0k"),
+        ({"username": "ä", "password": "b:c"}, f"Basic {BASIC}"),
+        ({"username": "ä", "token": "b:c"}, f"Basic {BASIC}"),
+        ({"username": "ä", "password": "b:c", "token": "t0k"}, "Bearer t0k"),
+    ],
+)
+def test_a_token_a_password_or_nothing_is_sent(
+    access: Mapping[str, str], expected: str | None
+) -> None:
+    found = place(**access)
+    assert header(found) == expected
+    assert header(found, "https://other.example/x") is None
+
+
+def test_a_user_token_of_nexus_is_a_pair() -> None:
+    pair = base64.b64encode(b"name:code").decode()
+    assert header(place(f"nexus+{SERVER}/repository/x", token="name:code")) == f"Basic {pair}"
+    assert header(place(token="name:code")) == "Bearer name:code"
+
+
+def test_secrets_are_hidden() -> None:
+    told = Masks()
+    env = {"https_proxy": "http://me:pr%20xy@proxy.example:3128"}
+    access = Access(token="name:code", password="", env=env)
+    find_place(f"nexus+{SERVER}/repository/x", access=access, reporter=told)
+    assert told.secrets == {"name:code", "code", "pr%20xy", "pr xy"}
+    assert "code" not in repr(place(token="name:code"))
+
+
+@pytest.mark.parametrize("access", [{"username": "x"}, {"password": "secret"}])
+def test_half_a_credential_is_refused(access: Mapping[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        place(**access)
+    assert "secret" not in refused.value.message
+
+
+def test_http_is_warned_of_and_gets_no_credentials() -> None:
+    told = Warnings()
+    find_place("http://store.example/x", access=Access(), reporter=told)
+    assert len(told.warnings) == 1
+    assert "store.example is reached over http" in told.warnings[0]
+    for kind in ("", "nexus+", "artifactory+"):
+        with pytest.raises(ConfigurationError, match="anyone on the way can read"):
+            place(f"{kind}http://store.example/x", token="t0k")
+    told = Warnings()
+    find_place("http://localhost/x", access=Access(token="t0k"), reporter=told)
+    assert told.warnings == []
+
+
+def test_credentials_in_the_url_are_refused() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        place("https://me:hunter2@store.example/x")
+    assert "hunter2" not in refused.value.message + refused.value.hint

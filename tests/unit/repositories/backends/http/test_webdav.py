@@ -1,0 +1,377 @@
+"""Web servers of all sorts: with WebDAV, without collections, without listings, read-only."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError, VerificationError
+from ign_deploy.repositories import open_repository
+from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.object_store import Name
+from tests.support.http_server import Answer, scripted_server
+from tests.support.plain_web import PlainWeb
+from tests.support.product_server import serving
+from tests.support.releases import release_of
+from tests.support.servers import Credentials, apache, nginx
+from tests.support.transfers import Counter
+from tests.unit.repositories.backends.http.objects import Waits, all_at_once, file_of, objects_at
+
+PLAIN = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+CLAIM = "modules/com.acme.thing/1.0.0/claim-0.json"
+
+
+@pytest.fixture
+def web() -> PlainWeb:
+    return PlainWeb()
+
+
+@pytest.fixture
+def url(web: PlainWeb) -> Iterator[str]:
+    with serving(web) as address:
+        yield address
+
+
+# A server with WebDAV
+
+
+@pytest.mark.parametrize("start", [nginx, apache])
+def test_a_webdav_server_is_written_exactly_once(tmp_path: Path, start: Any) -> None:
+    with start(tmp_path) as server:
+        found = objects_at(f"{server.url}/new").probe()
+        assert (found.location, found.remarks) == (f"{server.url}/new", ())
+        assert found.writable
+        assert found.create_once
+        assert found.resume
+        assert not found.compare_and_swap
+        assert not found.server_digest
+        # The folder was made, nothing else was left.
+        assert [path.name for path in server.root.rglob("*")] == ["new"]
+
+
+@pytest.mark.parametrize("start", [nginx, apache])
+def test_a_claim_goes_to_one_and_is_removed(tmp_path: Path, start: Any) -> None:
+    with start(tmp_path) as server:
+        objects = objects_at(server.url)
+        assert objects.created(CLAIM) is None
+        claims = [partial(objects_at(server.url).create, CLAIM, b"%d" % each) for each in range(8)]
+        results = all_at_once(*claims)
+        assert sorted(map(bool, results)) == [False] * 7 + [True]
+        assert objects.created(CLAIM) == b"%d" % results.index(True)
+        folder = CLAIM.rpartition("/")[0]
+        assert objects.names(folder) == [Name("claim-0.json", is_folder=True)]
+        objects.delete(CLAIM)
+        objects.delete(CLAIM)
+        assert objects.names(folder) == []
+
+
+def test_a_folder_below_a_missing_one_is_an_error(tmp_path: Path) -> None:
+    with nginx(tmp_path) as server, pytest.raises(RepositoryError, match="no folder /a b/c/, nor"):
+        objects_at(f"{server.url}/a b/c").probe()
+
+
+@pytest.mark.parametrize("start", [nginx, apache])
+def test_wrong_credentials_are_told_before_anything_is_sent(tmp_path: Path, start: Any) -> None:
+    user = Credentials("me", "right")
+    with start(tmp_path, credentials=user) as server:
+        accounts: tuple[dict[str, Any], ...] = (
+            {},
+            {"username": "me", "password": "hunter2"},
+            {"token": "hunter2"},
+        )
+        for access in accounts:
+            with pytest.raises(RepositoryError, match=r"127\.0\.0\.1 answered 401") as refused:
+                objects_at(server.url, **access).probe()
+            assert "REPOSITORY_API_TOKEN" in refused.value.hint
+            assert "hunter2" not in refused.value.message + refused.value.hint
+        assert list(server.root.rglob("*")) == []
+
+
+def test_a_private_authority_is_trusted_when_given(tmp_path: Path) -> None:
+    with nginx(tmp_path, tls=True, token="t0k") as server:
+        found = objects_at(server.url, token="t0k", ca=server.ca_file).probe()
+        assert found.create_once
+        with pytest.raises(NetworkError, match="can't be trusted"):
+            objects_at(server.url, token="t0k").probe()
+
+
+def test_apache_keeps_a_document_that_changed_meanwhile(tmp_path: Path) -> None:
+    import os
+
+    with apache(tmp_path) as server:
+        objects = objects_at(server.url)
+        objects.put("a/index.json", b"1", replaces=None)
+        # A tag is strong only when the file is older than a second.
+        os.utime(server.root / "a" / "index.json", (1e9, 1e9))
+        seen = objects.get("a/index.json", limit=100)
+        assert seen.tag == ""
+        assert objects.put("a/index.json", b"22", replaces=seen)
+        assert not objects.put("a/index.json", b"333", replaces=seen)
+        assert not objects.put("a/index.json", b"333", replaces=None)
+        assert objects.get("a/index.json", limit=100).data == b"22"
+
+
+def test_of_a_document_longer_than_its_limit_one_byte_more_is_read(url: str, web: PlainWeb) -> None:
+    web.files["x"] = b"12345"
+    assert objects_at(url).get("x", limit=5).data == b"12345"
+    assert objects_at(url).get("x", limit=2).data == b"123"
+
+
+def test_a_slow_claim_is_ours_only_if_nobody_took_it_over(tmp_path: Path) -> None:
+    with nginx(tmp_path) as server:
+        other = objects_at(server.url)
+        other.probe()
+        later = CLAIM.replace("-0", "-1")
+        for takes_over in (False, True):
+            now = iter(range(0, 10_000, 100))
+            waits = Waits(act=(lambda: other.create(later, b"2")) if takes_over else lambda: None)
+            objects = objects_at(server.url, waits=waits)
+            patience = objects._client.patience
+            object.__setattr__(patience, "clock", lambda now=now: float(next(now)))
+            assert objects.create(CLAIM, b"1") is not takes_over
+            assert waits.slept == [patience.grace]
+            other.delete(CLAIM)
+
+
+@pytest.mark.parametrize("start", [nginx, apache])
+def test_a_claim_that_was_taken_over_and_removed_is_not_ours(tmp_path: Path, start: Any) -> None:
+    with start(tmp_path) as server:
+        objects, other = objects_at(server.url), objects_at(server.url)
+        objects.probe()
+        change = objects._client.change
+
+        def take_over(method: str, url: str, **options: Any) -> Any:
+            sent = change(method, url, **options)
+            if method == "MKCOL" and "claim-0" in url:
+                other.delete(CLAIM)
+            return sent
+
+        objects._client.change = take_over
+        assert objects.create(CLAIM, b"1") is False
+
+
+# A server without collections
+
+
+def test_without_collections_a_claim_is_timed(url: str, web: PlainWeb) -> None:
+    web.methods, web.lists = PLAIN, True
+    waits = Waits()
+    objects = objects_at(url, waits=waits)
+    found = objects.probe()
+    assert (found.writable, found.create_once) == (True, False)
+    assert "WebDAV" in found.remarks[0]
+    assert web.files == {}
+    assert objects.create(CLAIM, b"1")
+    assert waits.slept == [5.0]
+    assert objects.created(CLAIM) == b"1"
+    assert not objects_at(url, waits=waits).create(CLAIM, b"2")
+    assert objects.names("modules/com.acme.thing/1.0.0") == [Name("claim-0.json", is_folder=False)]
+    objects.delete(CLAIM)
+    assert objects.created(CLAIM) is None
+
+
+def test_a_timed_claim_that_was_overwritten_is_not_ours(url: str, web: PlainWeb) -> None:
+    web.methods, web.lists = PLAIN, True
+
+    def overwrite() -> None:
+        web.files[CLAIM] = b"another's"
+
+    assert not objects_at(url, waits=Waits(act=overwrite)).create(CLAIM, b"1")
+
+
+def test_one_of_many_timed_claims_holds(url: str, web: PlainWeb) -> None:
+    web.methods, web.lists = PLAIN, True
+    writers = [objects_at(url, settle=1.5) for _ in range(8)]
+    for writer in writers:
+        writer.probe()
+    claims = [partial(each.create, CLAIM, b"%d" % number) for number, each in enumerate(writers)]
+    results = all_at_once(*claims)
+    assert [each for each in results if each is not False] == [True]
+    assert web.files[CLAIM] == b"%d" % results.index(True)
+
+
+def test_a_claim_on_a_server_that_is_too_slow_is_given_up(url: str, web: PlainWeb) -> None:
+    web.methods, web.lists = PLAIN, True
+    objects = objects_at(url, waits=Waits(), settle=-1.0)
+    with pytest.raises(RepositoryError, match="another job may have claimed"):
+        objects.create(CLAIM, b"1")
+
+
+# A server without listings, or without writing
+
+
+def test_a_server_that_cannot_list_is_not_written(url: str, web: PlainWeb) -> None:
+    web.methods = PLAIN
+    found = objects_at(url).probe()
+    assert not found.writable
+    assert "autoindex_format json" in found.obstacle
+    with pytest.raises(RepositoryError, match="lists no folders"):
+        objects_at(url).create(CLAIM, b"1")
+    assert web.files == {}
+
+
+@pytest.mark.parametrize("unknown", [405, 501, 403])
+def test_a_read_only_server_is_read(url: str, web: PlainWeb, tmp_path: Path, unknown: int) -> None:
+    web.unknown = unknown
+    content = b"a module" * 1000
+    release, files = release_of(tmp_path, content=content)
+    folder = f"modules/{release.id}/{release.version}"
+    web.files |= {
+        f"{folder}/release.json": release.to_json(),
+        f"{folder}/{release.files[0].name}": content,
+    }
+    repository = open_repository(url, access=Access())
+    found = repository.check()
+    assert not found.writable
+    assert f"answered {unknown} to writing a file for trial" in found.obstacle
+    stream = io.BytesIO()
+    repository.fetch(release.id, version=release.version, to=stream)
+    assert stream.getvalue() == content
+    other, other_files = release_of(tmp_path, version="2.0.0")
+    with pytest.raises(RepositoryError) as refused:
+        repository.publish(other, files=other_files)
+    assert refused.value.hint
+    assert {call.method for call in web.calls} >= {"PUT", "MKCOL", "PROPFIND"}
+    assert len([path for path in web.files if "2.0.0" in path]) == 0
+    assert files
+
+
+def test_indexes_are_read_without_any_listing(url: str, web: PlainWeb, tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    release, files = release_of(tmp_path)
+    open_repository(str(folder)).publish(release, files=files)
+    for path in folder.rglob("*.json"):
+        web.files[str(path.relative_to(folder))] = path.read_bytes()
+    repository = open_repository(url)
+    assert [entry.id for entry in repository.catalogue()] == [release.id]
+    assert [entry.version for entry in repository.catalogue(release.id)] == [release.version]
+    assert json.loads(web.files["index.json"])["modules"]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "hint"),
+    [
+        (401, "token or password is wrong", "REPOSITORY_API_TOKEN"),
+        (403, "lacks the right", "grant the account"),
+        (404, "no such place", "check the path"),
+        (405, "doesn't offer", "WebDAV"),
+        (409, "folder it belongs into is missing", "make the repository's folder"),
+        (413, "no file of that size", "client_max_body_size"),
+        (423, "lock", "release the lock"),
+        (501, "doesn't know", "WebDAV"),
+        (507, "no room left", "make room"),
+        (418, "not expected", "server's log"),
+    ],
+)
+def test_a_refused_upload_says_what_to_do(
+    tmp_path: Path, status: int, message: str, hint: str
+) -> None:
+    web = PlainWeb(methods=PLAIN, statuses={"PUT": status})
+    path = tmp_path / "a.modl"
+    file = file_of(path, b"content")
+    with serving(web) as url:
+        with pytest.raises(RepositoryError, match=message) as refused:
+            objects_at(url).send("a.modl", path, expected=file, progress=Counter())
+        with pytest.raises(RepositoryError, match=message):
+            objects_at(url).put("x", b"1", replaces=None)
+    assert f"answered {status} to storing a.modl" in refused.value.message
+    assert hint in refused.value.hint
+
+
+def test_refused_reading_listing_and_deleting_are_errors(url: str, web: PlainWeb) -> None:
+    web.statuses = {"GET": 403, "PROPFIND": 403, "DELETE": 423, "MKCOL": 403}
+    objects = objects_at(url)
+    for action in (
+        partial(objects.get, "x", limit=10),
+        partial(objects.names, "x"),
+        partial(objects.delete, "x"),
+        partial(objects.put, "x/y", b"", replaces=None),
+        objects.probe,
+    ):
+        with pytest.raises(RepositoryError, match=r"answered 4(03|23)"):
+            action()
+
+
+def test_a_full_server_is_told_by_the_probe(url: str, web: PlainWeb) -> None:
+    web.statuses = {"MKCOL": 507, "PROPFIND": 405}
+    with pytest.raises(RepositoryError, match="no room left"):
+        objects_at(url).probe()
+
+
+def test_an_account_that_may_not_delete_is_remarked(url: str, web: PlainWeb) -> None:
+    web.methods, web.lists, web.statuses = PLAIN, True, {"DELETE": 403}
+    found = objects_at(url).probe()
+    assert found.writable
+    assert "may not delete" in found.remarks[1]
+
+
+def test_an_upload_is_never_redirected() -> None:
+    with (
+        scripted_server(Answer(201)) as elsewhere,
+        scripted_server(Answer(307, headers={"Location": f"{elsewhere.url}/x"})) as server,
+    ):
+        with pytest.raises(RepositoryError, match="redirects uploads"):
+            objects_at(server.url, token="t0k").put("x", b"1", replaces=None)
+        assert elsewhere.requests == []
+
+
+# Digests
+
+
+def test_a_digest_that_the_server_states_is_compared(
+    url: str, web: PlainWeb, tmp_path: Path
+) -> None:
+    web.methods, web.lists, web.digests = PLAIN, True, True
+    file = file_of(tmp_path / "a.modl", b"content")
+    objects = objects_at(url)
+    assert objects.probe().server_digest
+    objects.send("a.modl", tmp_path / "a.modl", expected=file, progress=Counter())
+    web.corrupts = True
+    with pytest.raises(RepositoryError, match=r"holds a\.modl with 7 bytes and SHA-256"):
+        objects.send("a.modl", tmp_path / "a.modl", expected=file, progress=Counter())
+
+
+def test_a_stored_file_of_another_size_is_refused(url: str, web: PlainWeb, tmp_path: Path) -> None:
+    file = file_of(tmp_path / "a.modl", b"content")
+    web.files["a.modl"] = b"short"
+    with pytest.raises(RepositoryError, match="with 5 bytes"):
+        objects_at(url)._require_stored("a.modl", file)
+
+
+def test_a_download_that_is_another_file_or_gone_is_told_apart(
+    url: str, web: PlainWeb, tmp_path: Path
+) -> None:
+    file = file_of(tmp_path / "a.modl", b"content")
+    with pytest.raises(NotInRepository):
+        objects_at(url).receive("a.modl", to=io.BytesIO(), expected=file, progress=Counter())
+    web.files["a.modl"] = b"another"
+    with pytest.raises(VerificationError):
+        objects_at(url).receive("a.modl", to=io.BytesIO(), expected=file, progress=Counter())
+    web.statuses = {"GET": 403}
+    with pytest.raises(RepositoryError) as refused:
+        objects_at(url).receive("a.modl", to=io.BytesIO(), expected=file, progress=Counter())
+    assert not isinstance(refused.value, NotInRepository)
+
+
+def test_eight_workers_share_the_connections_of_one_session(tmp_path: Path) -> None:
+    from tests.support.file_server import file_server
+
+    with file_server() as server:
+        server.files = {f"/x{number}": b"%d" % number for number in range(8)}
+        objects = objects_at(server.url)
+
+        def read_many(number: int) -> list[bytes]:
+            return [objects.get(f"x{number}", limit=10).data for _ in range(25)]
+
+        results = all_at_once(*(partial(read_many, number) for number in range(8)))
+        assert results == [[b"%d" % number] * 25 for number in range(8)]
+        assert server.connections <= 8

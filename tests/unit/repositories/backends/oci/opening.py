@@ -1,0 +1,50 @@
+"""Opening a repository, its store, and its parts, in a registry of the test."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from ign_deploy.report import Reporter, SilentReporter
+from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.backends.oci import oci_store
+from ign_deploy.repositories.backends.oci.store import OciStore
+
+NAME = "acme/ignition-modules"
+QUICK = Patience(grace=0.3, poll=0.02)
+
+
+def oci_url(server: str, *, options: str = "") -> str:
+    return f"oci://{urlsplit(server).netloc}/{NAME}{options}"
+
+
+def open_at(
+    server: str, *, options: str = "", reporter: Reporter | None = None, **access: str
+) -> Repository:
+    return open_repository(
+        oci_url(server, options=options),
+        access=Access(patience=QUICK, **access),  # type: ignore[arg-type]  # only texts
+        reporter=reporter,
+    )
+
+
+def store_at(server: str, *, options: str = "", patience: Patience = QUICK) -> OciStore:
+    url = oci_url(server, options=options)
+    return oci_store(url, Access(patience=patience), SilentReporter())
+
+
+class Telling(SilentReporter):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.masked: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.told.append(message)
+
+    def warning(self, message: str) -> None:
+        self.told.append(message)
+
+    def mask(self, secret: str) -> None:
+        self.masked.append(secret)

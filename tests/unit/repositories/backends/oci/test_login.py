@@ -1,0 +1,215 @@
+"""Logging in at a real registry that wants a password or a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import Outcome
+from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.oci.address import place_at
+from ign_deploy.repositories.backends.oci.credentials import Login
+from ign_deploy.repositories.backends.oci.tokens import Authorization
+from tests.support.http_server import Answer, ScriptedServer, scripted_server
+from tests.support.releases import release_of
+from tests.support.servers import Credentials, RegistryServer, registry
+from tests.support.token_server import TokenServer, token_server
+from tests.unit.repositories.backends.oci.opening import NAME, Telling, open_at
+
+ID = "com.acme.thing"
+USERS = {
+    "ann": ("s3cret: ä", frozenset({"pull", "push", "delete"})),
+    "eve": ("pw", frozenset({"pull", "push"})),
+    "bob": ("pw", frozenset({"pull"})),
+}
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Iterator[TokenServer]:
+    server = TokenServer(USERS, anonymous=frozenset({"pull"}))
+    with token_server(tmp_path, server) as running:
+        yield running
+
+
+@pytest.fixture
+def server(tokens: TokenServer, tmp_path: Path) -> Iterator[RegistryServer]:
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with registry(folder, tokens=tokens.settings, delete=True) as running:
+        yield running
+
+
+def test_with_a_token_it_is_published_and_everybody_may_pull(
+    server: RegistryServer, tokens: TokenServer, tmp_path: Path
+) -> None:
+    release, files = release_of(tmp_path)
+    reporter = Telling()
+    repository = open_at(server.url, username="ann", password="s3cret: ä", reporter=reporter)
+    assert repository.check().writable
+    assert repository.publish(release, files=files).outcome is Outcome.PUBLISHED
+    scopes = [query["scope"] for query in tokens.asked]
+    assert scopes[0] == f"repository:{NAME}:pull,push"
+    # One for the whole publication, and one more to take the claim away.
+    assert scopes[1:] == [f"repository:{NAME}:delete,pull,push"]
+    assert len(reporter.masked) == 2
+    tokens.asked.clear()
+    anonymous = open_at(server.url)
+    assert anonymous.fetch(ID, version="1.0.0") == release
+    assert [query["scope"] for query in tokens.asked] == [f"repository:{NAME}:pull"]
+    assert "account" not in tokens.asked[0]
+
+
+def test_who_may_not_delete_can_publish(
+    server: RegistryServer, tokens: TokenServer, tmp_path: Path
+) -> None:
+    for refused in (frozenset[str](), frozenset({"delete"})):
+        tokens.refused = refused
+        repository = open_at(server.url, username="eve", password="pw")
+        assert repository.check().writable
+        release, files = release_of(tmp_path, version=f"1.0.{len(refused)}")
+        assert repository.publish(release, files=files).outcome is Outcome.PUBLISHED
+
+
+def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
+    place = place_at(f"oci://127.0.0.1:1/{NAME}")
+    now = 1000.0
+    authorization = Authorization(
+        place,
+        login=Login("bob", "pw"),
+        access=Access(),
+        reporter=SilentReporter(),
+        clock=lambda: now,
+    )
+    challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.url}/token",service="x"'}
+    assert authorization.answer(challenge, state=0)
+    assert authorization.state == 1
+    assert authorization.answer(challenge, state=0)  # another thread's question
+    now += 200
+    authorization.keep_fresh()
+    assert len(tokens.asked) == 1
+    now += 30
+    authorization.keep_fresh()
+    assert len(tokens.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "told"),
+    [("ann", "wr0ng", "wrong or expired"), ("", "", "set REPOSITORY_USERNAME")],
+)
+def test_who_may_not_push_is_told_why(
+    server: RegistryServer, username: str, password: str, told: str
+) -> None:
+    try:
+        found = open_at(server.url, username=username, password=password).check()
+    except RepositoryError as refusal:
+        said = f"{refusal.message} {refusal.hint}"
+    else:
+        assert not found.writable
+        said = found.obstacle
+    assert told in said
+    assert "wr0ng" not in said
+
+
+def test_who_may_only_pull_can_read_and_is_told_that_it_cannot_be_written(
+    server: RegistryServer, tmp_path: Path
+) -> None:
+    release, files = release_of(tmp_path)
+    open_at(server.url, username="ann", password="s3cret: ä").publish(release, files=files)
+    reader = open_at(server.url, username="bob", password="pw")
+    found = reader.check()
+    assert not found.writable
+    assert "may not do this" in found.obstacle
+    assert reader.fetch(ID, version="1.0.0") == release
+    other, files = release_of(tmp_path, version="2.0.0")
+    with pytest.raises(RepositoryError, match="401"):
+        reader.publish(other, files=files)
+
+
+def test_a_registry_with_a_password_takes_a_token_as_one(tmp_path: Path) -> None:
+    user = Credentials("token", "a-t0ken")
+    with registry(tmp_path / "r", credentials=user) as server:
+        assert open_at(server.url, token=user.password).check().writable
+        with pytest.raises(RepositoryError) as refusal:
+            open_at(server.url).check()
+        assert "set REPOSITORY_USERNAME" in refusal.value.hint
+        with pytest.raises(RepositoryError) as refusal:
+            open_at(server.url, token="wr0ng").check()
+        assert "wrong or expired" in refusal.value.hint
+
+
+def ask_for_token(realm: str, *, host: str, login: Login | None) -> Authorization:
+    authorization = Authorization(
+        place_at(f"oci://{host}/{NAME}"), login=login, access=Access(), reporter=SilentReporter()
+    )
+    header = {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'}
+    authorization.answer(header, state=0)
+    return authorization
+
+
+@pytest.mark.parametrize(
+    ("realm", "host"),
+    [
+        ("http://auth.example.com/token", "registry.example.com"),
+        ("http://127.0.0.1:1/token", "registry.example.com"),
+        ("https://127.0.0.1:1/token", "registry.example.com"),
+        ("https://localhost/token", "registry.example.com"),
+        ("http://auth.example.com/token", "127.0.0.1:1"),
+        ("https://user:pw@auth.example.com/token", "registry.example.com"),
+        ("file:///etc/passwd", "registry.example.com"),
+        ("//auth.example.com", "registry.example.com"),
+        ("https://[broken", "registry.example.com"),
+        ("", "registry.example.com"),
+    ],
+)
+def test_a_password_never_goes_to_an_unsafe_token_server(realm: str, host: str) -> None:
+    for login in (Login("ann", "s3cret"), None):
+        with pytest.raises(RepositoryError, match="asks for a token"):
+            ask_for_token(realm, host=host, login=login)
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    with scripted_server(Answer()) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b'{"token": ""}', b'{"token": 7}', b'{"token": "a\\nb"}', b"[]", b'"x"',
+     b'{"token": "\\u00e4"}', b'{"token": "x", "expires_in": -1}',
+     b'{"token": "x", "expires_in": "soon"}'],
+)  # fmt: skip
+def test_an_answer_without_a_usable_token_is_refused(scripted: ScriptedServer, body: bytes) -> None:
+    scripted.script = [Answer(200, body=body)]
+    with pytest.raises(RepositoryError, match="without a token"):
+        ask_for_token(f"{scripted.url}/t", host="127.0.0.1:1", login=None)
+
+
+def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
+    scripted: ScriptedServer,
+) -> None:
+    scripted.script = [Answer(200, body=b'{"access_token": "x", "unknown": 1}')]
+    ask_for_token(f"{scripted.url}/t?a=b", host="127.0.0.1:1", login=Login("ann", "pw"))
+    (request,) = scripted.requests
+    parts = urlsplit(request.path)
+    assert parts.query.startswith("a=b&service=x&scope=repository%3Aacme%2F")
+    assert request.headers["Authorization"].startswith("Basic ")
+
+
+def test_an_unknown_scheme_is_not_answered() -> None:
+    authorization = Authorization(
+        place_at(f"oci://127.0.0.1:1/{NAME}"),
+        login=Login("ann", "pw"),
+        access=Access(),
+        reporter=SilentReporter(),
+    )
+    assert not authorization.answer({"WWW-Authenticate": "Negotiate"}, state=0)
+    assert not authorization.answer({}, state=0)
+    assert authorization.answer({"WWW-Authenticate": 'Basic realm="x"'}, state=0)
+    # The same password a second time would be the same refusal.
+    assert not authorization.answer({"WWW-Authenticate": 'Basic realm="x"'}, state=1)

@@ -1,0 +1,251 @@
+"""Versions in a real registry: what others find there, and what others may have put there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories.maintenance import Statement, remove
+from ign_deploy.repositories.store import Key
+from tests.support.releases import release_of
+from tests.support.servers import RegistryServer, registry
+from tests.unit.repositories.backends.oci.opening import NAME, Telling, open_at, store_at
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+ID = "com.acme.thing"
+KEY = Key(ID, "1.0.0")
+TAG = "com.acme.thing_v1.0.0"
+Ask = Callable[..., requests.Response]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RegistryServer]:
+    folder = tmp_path / "registry"
+    folder.mkdir()
+    with registry(folder, delete=True) as running:
+        yield running
+
+
+@pytest.fixture
+def ask(server: RegistryServer) -> Iterator[Ask]:
+    """A plain client that knows nothing of us."""
+    with requests.Session() as session:
+        session.trust_env = False
+
+        def call(method: str, path: str, **options: Any) -> requests.Response:
+            url = path if path.startswith("http") else f"{server.url}/v2/{NAME}/{path}"
+            return session.request(method, url, timeout=30, **options)
+
+        yield call
+
+
+def publish(server: RegistryServer, folder: Path, *, content: bytes = b"module") -> None:
+    release, files = release_of(folder, content=content, description="Does things", commit="c0ffee")
+    open_at(server.url).publish(release, files=files)
+
+
+def manifest_at(ask: Ask, tag: str) -> dict[str, Any]:
+    answer = ask("GET", f"manifests/{tag}", headers={"Accept": MANIFEST})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def push(ask: Ask, tag: str, manifest: object) -> None:
+    data = manifest if isinstance(manifest, bytes) else json.dumps(manifest).encode()
+    answer = ask("PUT", f"manifests/{tag}", data=data, headers={"Content-Type": MANIFEST})
+    assert answer.status_code == 201, answer.text
+
+
+def push_blob(ask: Ask, data: bytes) -> dict[str, Any]:
+    place = ask("POST", "blobs/uploads/").headers["Location"]
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert ask("PUT", f"{place}&digest={digest}", data=data).status_code == 201
+    return {"mediaType": "application/octet-stream", "digest": digest, "size": len(data)}
+
+
+def test_a_plain_client_pulls_the_files_by_their_titles(
+    server: RegistryServer, ask: Ask, tmp_path: Path
+) -> None:
+    publish(server, tmp_path, content=b"the module")
+    manifest = manifest_at(ask, TAG)
+    assert manifest["artifactType"] == "application/vnd.ign-deploy.release.v1"
+    assert manifest["config"]["mediaType"] == "application/vnd.oci.empty.v1+json"
+    pulled = {}
+    for layer in manifest["layers"]:
+        data = ask("GET", f"blobs/{layer['digest']}").content
+        assert hashlib.sha256(data).hexdigest() == layer["digest"].removeprefix("sha256:")
+        pulled[layer["annotations"]["org.opencontainers.image.title"]] = data
+    assert pulled.keys() == {"release.json", "com.acme.thing-1.0.0.modl"}
+    assert pulled["com.acme.thing-1.0.0.modl"] == b"the module"
+    assert json.loads(pulled["release.json"])["id"] == ID
+    about = manifest["annotations"]
+    assert about["org.opencontainers.image.version"] == "1.0.0"
+    assert about["org.opencontainers.image.description"] == "Does things"
+    assert about["org.opencontainers.image.revision"] == "c0ffee"
+    assert about["vnd.ign-deploy.signer-sha1"] == "a" * 40
+
+
+def test_where_manifests_can_be_deleted_no_claim_is_left(
+    server: RegistryServer, ask: Ask, tmp_path: Path
+) -> None:
+    publish(server, tmp_path)
+    tags = ask("GET", "tags/list").json()["tags"]
+    assert sorted(tags) == sorted([TAG, "_d.index.json", "_d.modules_scom.acme.thing_sindex.json"])
+
+
+def test_a_known_blob_is_not_sent_again(server: RegistryServer, ask: Ask, tmp_path: Path) -> None:
+    content = b"known already" * 1000
+    push_blob(ask, content)
+    release, files = release_of(tmp_path, content=content)
+    (path,) = files.values()
+    store = store_at(server.url)
+    path.unlink()  # it could not be sent
+    sent = 0
+
+    def count(advance: int) -> None:
+        nonlocal sent
+        sent += advance
+
+    store.put_files(KEY, release, files=files, progress=count)
+    assert sent == len(content)
+
+
+def test_a_removed_versions_files_are_gone_and_its_record_stays(
+    server: RegistryServer, ask: Ask, tmp_path: Path
+) -> None:
+    publish(server, tmp_path)
+    record = store_at(server.url).read_record(KEY)
+    before = ask("HEAD", f"manifests/{TAG}", headers={"Accept": MANIFEST})
+    release, _ = release_of(tmp_path)
+    said = Statement("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
+    remove(open_at(server.url), release, said=said, reporter=SilentReporter())
+    assert [layer["mediaType"] for layer in manifest_at(ask, TAG)["layers"]] == [
+        "application/vnd.ign-deploy.release.v1+json"
+    ]
+    old = before.headers["Docker-Content-Digest"]
+    gone = ask("GET", f"manifests/{old}", headers={"Accept": MANIFEST})
+    assert gone.status_code == 404
+    store = store_at(server.url)
+    assert store.read_record(KEY) == record
+    with pytest.raises(NotInRepository):
+        store.copy_file(KEY, release.module_file, to=io.BytesIO(), progress=lambda _: None)
+
+
+def test_foreign_tags_are_no_versions(server: RegistryServer, ask: Ask, tmp_path: Path) -> None:
+    publish(server, tmp_path)
+    layer = push_blob(ask, b"{}")
+    image = {"schemaVersion": 2, "mediaType": MANIFEST, "config": layer, "layers": [layer]}
+    for tag in ("latest", "1.0.0", "sha256-abc.sig", "_d.odd_x", "a_v"):
+        push(ask, tag, image)
+    assert list(store_at(server.url).versions()) == [KEY]
+    assert open_at(server.url).upkeep.reindex().versions == 1
+    assert store_at(server.url).names("") == ["index.json"]
+
+
+def test_a_foreign_image_under_a_versions_tag_is_never_overwritten(
+    server: RegistryServer, ask: Ask, tmp_path: Path
+) -> None:
+    layer = push_blob(ask, b"{}")
+    image = {"schemaVersion": 2, "mediaType": MANIFEST, "config": layer, "layers": [layer]}
+    push(ask, TAG, image)
+    with pytest.raises(RepositoryError, match="holds something else"):
+        publish(server, tmp_path)
+    assert manifest_at(ask, TAG) == image
+    push(ask, "_d.index.json", image)
+    with pytest.raises(RepositoryError, match="holds something else"):
+        store_at(server.url).read("index.json")
+
+
+def test_a_file_that_was_exchanged_in_the_manifest_is_not_handed_over(
+    server: RegistryServer, ask: Ask, tmp_path: Path
+) -> None:
+    publish(server, tmp_path)
+    manifest = manifest_at(ask, TAG)
+    other = push_blob(ask, b"malign")
+    manifest["layers"][1] |= {"digest": other["digest"], "size": other["size"]}
+    push(ask, TAG, manifest)
+    with pytest.raises(VerificationError, match="another digest"):
+        open_at(server.url).fetch(ID, version="1.0.0", to=io.BytesIO())
+    manifest["layers"].append(manifest["layers"][1])  # twice the same title
+    push(ask, TAG, manifest)
+    with pytest.raises(VerificationError, match="another digest"):
+        open_at(server.url).fetch(ID, version="1.0.0", to=io.BytesIO())
+
+
+def test_a_record_that_was_exchanged_is_not_believed(
+    server: RegistryServer, ask: Ask, tmp_path: Path
+) -> None:
+    publish(server, tmp_path)
+    manifest = manifest_at(ask, TAG)
+    push(ask, "com.acme.other_v1.0.0", manifest)
+    with pytest.raises(RepositoryError, match="is that of"):
+        open_at(server.url).fetch("com.acme.other", version="1.0.0")
+
+
+def test_documents_with_long_or_odd_paths_are_kept(server: RegistryServer) -> None:
+    store = store_at(server.url)
+    names = ["a.json", "ü €.json", "x" * 300, "y" * 120, "_", "a_s.json"]
+    for name in names:
+        store.add(f"ledger/{name}", name.encode())
+        store.add(f"other/{name}", b"other")
+    assert sorted(store.names("ledger")) == sorted(names)
+    assert store.names("ledge") == []
+    for name in names:
+        found = store.read(f"ledger/{name}")
+        assert found is not None
+        assert found.data == name.encode()
+
+
+def test_an_index_is_only_written_over_what_was_read(server: RegistryServer) -> None:
+    store, other = store_at(server.url), store_at(server.url)
+    assert store.write("index.json", b"1", replaces=None)
+    seen = store.read("index.json")
+    assert other.write("index.json", b"2", replaces=other.read("index.json"))
+    assert not store.write("index.json", b"3", replaces=seen)
+    assert not store.write("index.json", b"3", replaces=None)
+    left = store.read("index.json")
+    assert left is not None
+    assert left.data == b"2"
+
+
+def test_a_registry_that_does_not_delete_is_told_when_removing(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    with registry(folder) as server:
+        publish(server, tmp_path)
+        release, _ = release_of(tmp_path)
+        reporter = Telling()
+        open_at(server.url, reporter=reporter).upkeep.discard(release)
+        assert [text for text in reporter.told if "doesn't delete" in text]
+        open_at(server.url).upkeep.discard(release)  # again is no error
+        assert store_at(server.url).read_record(KEY)
+
+
+def test_the_probe_leaves_no_upload_behind(server: RegistryServer, ask: Ask) -> None:
+    ask("POST", "blobs/uploads/")
+    found = open_at(server.url).check()
+    assert found.writable
+    assert found.server_digest
+    assert found.resume
+    assert not found.create_once
+    assert "immutable-tags=true" in found.remarks[0]
+    assert len(list(server.root.rglob("_uploads/*/startedat"))) == 1  # the test's own
+
+
+def test_what_is_no_registry_is_named(server: RegistryServer) -> None:
+    from tests.support.http_server import Answer, scripted_server
+
+    with scripted_server(Answer(404)) as other, pytest.raises(RepositoryError) as refusal:
+        open_at(other.url).check()
+    assert "no OCI registry" in refusal.value.message

@@ -1,0 +1,94 @@
+"""Fixtures: an empty bucket of moto behind a proxy that can break everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.backends.s3.address import read_address
+from ign_deploy.repositories.backends.s3.calls import Calls
+from ign_deploy.repositories.backends.s3.client import Keys, make_client
+from ign_deploy.repositories.backends.s3.objects import S3Objects
+from ign_deploy.repositories.record import ReleaseFile
+from tests.contract.stores_s3 import new_bucket, s3_server
+from tests.support.fault_proxy import FaultProxy, fault_proxy
+from tests.support.faults import AnswerInstead
+from tests.support.servers import S3Server, moto, s3_client
+from tests.support.transfers import Warnings
+
+SECRET = "s3cr3t-of-the-test"
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RetryPolicy, "wait_before", lambda *_: 0.001)
+
+
+@dataclass
+class Bucket:
+    """A bucket, its objects through the proxy, and directly (``client``)."""
+
+    name: str
+    server: S3Server
+    proxy: FaultProxy
+    reporter: Warnings = field(default_factory=Warnings)
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.name}/team?endpoint={self.proxy.url}"
+
+    @property
+    def client(self) -> Any:
+        return s3_client(self.server)
+
+    def calls(self) -> Calls:
+        address = read_address(self.url, env={})
+        keys = Keys("testing", SECRET, "t0ken-of-the-test")
+        return Calls(
+            address,
+            client=lambda: make_client(address, access=Access(), keys=keys),
+            reporter=self.reporter,
+        )
+
+    def objects(self) -> S3Objects:
+        patience = Patience(grace=0.05, poll=0.01)
+        return S3Objects(self.calls(), reporter=self.reporter, patience=patience)
+
+    def read(self, path: str) -> bytes:
+        found = self.client.get_object(Bucket=self.name, Key=f"team/{path}")
+        data: bytes = found["Body"].read()
+        return data
+
+    def keys(self) -> list[str]:
+        found = self.client.list_objects_v2(Bucket=self.name)
+        return [each["Key"] for each in found.get("Contents", ())]
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    server = s3_server(moto)
+    with fault_proxy(server.url) as proxy:
+        yield Bucket(new_bucket(server), server, proxy)
+
+
+def refusal(status: int, code: str, **fields: str) -> AnswerInstead:
+    """Return an error as S3 words it."""
+    more = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
+    text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message>{more}</Error>"
+    return AnswerInstead(status, {"Content-Type": "application/xml"}, text.encode())
+
+
+def file_of(folder: Path, content: bytes) -> tuple[Path, ReleaseFile]:
+    """Write a file; return it and what its record says."""
+    import hashlib
+
+    path = folder / "thing.modl"
+    path.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return path, ReleaseFile(name="thing.modl", sha256=digest, size=len(content), role="module")

@@ -1,0 +1,224 @@
+"""Yank, take back, remove, prune, mirror: in a folder and in a store."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import ConfigurationError, NotInRepository, VersionConflict
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import Outcome, Repository, open_repository
+from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.directory.repository import DirectoryRepository
+from ign_deploy.repositories.backends.object_store import PathStore
+from ign_deploy.repositories.maintenance import Statement, remove, to_prune, unyank, yank
+from ign_deploy.repositories.mirror import mirror
+from ign_deploy.repositories.page import PageModule, read_page
+from ign_deploy.repositories.record import Release
+from ign_deploy.repositories.repository import StoredRepository
+from ign_deploy.repositories.search import Wanted, choose_version, list_modules
+from tests.support.memory_objects import Memory, MemoryObjects
+from tests.support.releases import release_of, verified_module
+
+ID = "com.acme.thing"
+BEGIN = datetime(2026, 2, 1, tzinfo=UTC)
+QUIET = SilentReporter()
+Open = Callable[[], Repository]
+
+
+@pytest.fixture(params=["folder", "store"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    if request.param == "folder":
+        return lambda: open_repository(str(tmp_path / "repository"))
+    memory = Memory()
+    return lambda: StoredRepository(
+        PathStore(MemoryObjects(memory), reporter=QUIET),
+        reporter=QUIET,
+        access=Access(),
+        has_page=True,
+    )
+
+
+def publish(opened: Open, folder: Path, *versions: str) -> list[Release]:
+    found = []
+    for version in versions:
+        release, files = release_of(folder, version=version, content=version.encode())
+        opened().publish(release, files=files)
+        found.append(release)
+    return found
+
+
+def page_of(opened: Open) -> list[PageModule] | None:
+    """Return what the repository's page shows."""
+    repository = opened()
+    if isinstance(repository, DirectoryRepository):
+        root = Path(repository.check().location)
+        return read_page((root / "index.html").read_bytes())
+    document = repository.upkeep.documents.read("index.html")
+    assert document is not None
+    return read_page(document.data)
+
+
+def test_the_page_follows_every_change(opened: Open, tmp_path: Path) -> None:
+    def shown() -> list[tuple[str, str | None]]:
+        return [
+            (each["version"], each["yanked"])
+            for module in page_of(opened) or []
+            for each in module["versions"]
+        ]
+
+    old, new = publish(opened, tmp_path, "1.0.0", "1.1.0")
+    assert shown() == [("1.1.0", None), ("1.0.0", None)]
+    yank(opened(), new, said=said("bad"), reporter=QUIET)
+    assert shown() == [("1.1.0", "bad"), ("1.0.0", None)]
+    remove(opened(), old, said=said("", after=1), reporter=QUIET)
+    assert shown() == [("1.1.0", "bad")]
+    before = page_of(opened)
+    opened().upkeep.reindex()
+    assert page_of(opened) == before
+    remove(opened(), new, said=said("", after=2), reporter=QUIET)
+    assert page_of(opened) == []
+
+
+def said(reason: str = "", *, after: int = 0) -> Statement:
+    return Statement("ann", BEGIN + timedelta(seconds=after), reason)
+
+
+def versions(opened: Open, *, include_yanked: bool = False) -> list[str]:
+    wanted = Wanted(every_version=True, include_yanked=include_yanked)
+    return [entry.version for entry in list_modules(opened(), wanted)]
+
+
+def test_a_yanked_version_is_not_chosen_but_can_be_had_by_its_number(
+    opened: Open, tmp_path: Path
+) -> None:
+    _, new = publish(opened, tmp_path, "1.0.0", "1.1.0")
+    assert yank(opened(), new, said=said("leaks memory"), reporter=QUIET)
+    assert choose_version(opened(), module_id=ID, wanted=None) == "1.0.0"
+    assert choose_version(opened(), module_id=ID, wanted=">=1") == "1.0.0"
+    assert choose_version(opened(), module_id=ID, wanted="1.1.0") == "1.1.0"
+    stream = io.BytesIO()
+    opened().fetch(ID, version="1.1.0", to=stream)
+    assert stream.getvalue() == b"1.1.0"
+    assert versions(opened) == ["1.0.0"]
+    assert versions(opened, include_yanked=True) == ["1.1.0", "1.0.0"]
+    (entry,) = [each for each in opened().catalogue(ID) if each.yanked is not None]
+    assert (entry.version, entry.yanked) == ("1.1.0", "leaks memory")
+    assert opened().catalogue()[0].version == "1.0.0"
+
+
+def test_yanking_again_changes_nothing_and_another_reason_is_taken(
+    opened: Open, tmp_path: Path
+) -> None:
+    (release,) = publish(opened, tmp_path, "1.0.0")
+    assert yank(opened(), release, said=said("bad"), reporter=QUIET)
+    assert not yank(opened(), release, said=said("bad", after=1), reporter=QUIET)
+    assert yank(opened(), release, said=said("worse", after=2), reporter=QUIET)
+    assert opened().catalogue(ID)[0].yanked == "worse"
+    with pytest.raises(NotInRepository, match="all yanked"):
+        choose_version(opened(), module_id=ID, wanted=None)
+
+
+def test_a_yank_can_be_taken_back(opened: Open, tmp_path: Path) -> None:
+    (release,) = publish(opened, tmp_path, "1.0.0")
+    assert not unyank(opened(), release, said=said(), reporter=QUIET)
+    yank(opened(), release, said=said("bad"), reporter=QUIET)
+    assert unyank(opened(), release, said=said("fine after all", after=1), reporter=QUIET)
+    assert choose_version(opened(), module_id=ID, wanted=None) == "1.0.0"
+    assert opened().catalogue(ID)[0].yanked is None
+
+
+def test_a_removed_version_is_gone_and_never_comes_back(opened: Open, tmp_path: Path) -> None:
+    old, _ = publish(opened, tmp_path, "1.0.0", "1.1.0")
+    remove(opened(), old, said=said("holds a password"), reporter=QUIET)
+    assert versions(opened, include_yanked=True) == ["1.1.0"]
+    with pytest.raises(NotInRepository, match=r"removed on 2026-02-01 by ann: holds a password"):
+        opened().fetch(ID, version="1.0.0", to=io.BytesIO())
+    for content in (b"1.0.0", b"other bytes"):
+        release, files = release_of(tmp_path, version="1.0.0", content=content)
+        with pytest.raises(VersionConflict, match="nothing was changed"):
+            opened().publish(release, files=files)
+    with pytest.raises(NotInRepository, match="was removed"):
+        yank(opened(), old, said=said("bad"), reporter=QUIET)
+    found = opened().upkeep.reindex()
+    assert found.versions == 1
+    assert versions(opened, include_yanked=True) == ["1.1.0"]
+    assert opened().catalogue()[0].versions == 1
+
+
+def test_a_module_whose_versions_are_all_removed_is_not_listed(
+    opened: Open, tmp_path: Path
+) -> None:
+    (release,) = publish(opened, tmp_path, "1.0.0")
+    remove(opened(), release, said=said(), reporter=QUIET)
+    remove(opened(), release, said=said(), reporter=QUIET)  # an interrupted one is finished
+    assert opened().catalogue() == ()
+    assert opened().catalogue(ID) == ()
+    publish(opened, tmp_path, "1.1.0")
+    assert versions(opened) == ["1.1.0"]
+
+
+def test_reindex_keeps_yanks_and_finds_every_version(opened: Open, tmp_path: Path) -> None:
+    old, *_ = publish(opened, tmp_path, "1.0.0", "1.1.0", "2.0.0-rc1")
+    yank(opened(), old, said=said("bad"), reporter=QUIET)
+    before = opened().catalogue(ID)
+    found = opened().upkeep.reindex()
+    assert (found.modules, found.versions) == (1, 3)
+    assert opened().catalogue(ID) == before
+
+
+def test_pruning_keeps_the_newest_what_is_protected_and_the_newest_final(
+    opened: Open, tmp_path: Path
+) -> None:
+    publish(opened, tmp_path, "1.0.0", "1.1.0", "1.2.0", "2.0.0-rc1", "2.0.0-rc2")
+    pruned = to_prune(opened(), keep=2, protected={(ID, "1.0.0")})
+    assert [entry.version for entry in pruned] == ["1.1.0"]
+    assert to_prune(opened(), keep=9, protected=()) == []
+
+
+def test_a_mirror_copies_records_files_and_yanks_and_converges(
+    opened: Open, tmp_path: Path
+) -> None:
+    releases = publish(opened, tmp_path, "1.0.0", "1.1.0")
+    yank(opened(), releases[0], said=said("bad"), reporter=QUIET)
+    target = open_repository(str(tmp_path / "target"))
+
+    def copy() -> list[Outcome]:
+        entries = list_modules(opened(), Wanted(every_version=True, include_yanked=True))
+        found = mirror(
+            opened(),
+            target,
+            entries,
+            verify=lambda path: verified_module(
+                path, version=path.stem.removeprefix(f"{ID}-"), licence_crc=None
+            ),
+            reporter=QUIET,
+        )
+        return [each.outcome for each in found]
+
+    assert copy() == [Outcome.PUBLISHED] * 2
+    assert copy() == [Outcome.ALREADY_PUBLISHED] * 2
+    assert target.catalogue(ID) == opened().catalogue(ID)
+    for release in releases:
+        assert target.fetch(ID, version=release.version).to_json() == release.to_json()
+
+
+def test_a_reason_that_is_too_long_is_refused(opened: Open, tmp_path: Path) -> None:
+    (release,) = publish(opened, tmp_path, "1.0.0")
+    with pytest.raises(ConfigurationError, match="more than 2000 characters"):
+        yank(opened(), release, said=said("x" * 2001), reporter=QUIET)
+
+
+def test_a_mark_that_is_damaged_or_hostile_is_left_out(opened: Open, tmp_path: Path) -> None:
+    publish(opened, tmp_path, "1.0.0")
+    documents = opened().upkeep.documents
+    for number, data in enumerate(
+        (b"", b"[]", b"{}", b"\xff", b'{"kind": "yanked"}', b"x" * 99999)
+    ):
+        documents.add(f"ledger/marks/{ID}/20260201T000000Z-{number}.json", data)
+    opened().upkeep.refresh(ID)
+    assert opened().catalogue(ID)[0].yanked is None
