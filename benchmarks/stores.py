@@ -104,7 +104,7 @@ def _measure_many_versions(workshop: Workshop, server: NginxServer, far: Distanc
     for versions in (_FEW, _MANY):
         root = server.root / str(versions)
         fill_repository(root, versions=versions)
-        open_repository(f"{server.url}/{versions}").upkeep.reindex()
+        open_repository(f"{server.url}/{versions}").maintenance.reindex()
     rounds = _PUBLISH_ROUNDS + 1
     modules = iter(signed_versions(workshop, count=2 * rounds))
     counts: dict[int, list[int]] = {_FEW: [], _MANY: []}

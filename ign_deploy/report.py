@@ -21,7 +21,7 @@ class Reporter(Protocol):
     """Receives everything a run has to say; nothing else prints."""
 
     def mask(self, secret: str) -> None:
-        """Hide ``secret`` in everything written from now on; say it before anything else."""
+        """Redact ``secret`` in everything written from now on; say it before anything else."""
 
     def group(self, title: str) -> AbstractContextManager[None]:
         """Enclose a stage's lines: a log group on a CI host."""
@@ -35,7 +35,7 @@ class Reporter(Protocol):
     def finding(self, finding: Finding, *, file: str = "") -> None:
         """Report a finding; ``file`` is the workspace-relative file it belongs to, if any."""
 
-    def foreign(self, lines: Sequence[str]) -> None:
+    def untrusted(self, lines: Sequence[str]) -> None:
         """Show text of a build or a server, made harmless for the host that reads our log."""
 
     def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
@@ -66,7 +66,7 @@ class SilentReporter:
     def finding(self, finding: Finding, *, file: str = "") -> None:
         """Say nothing."""
 
-    def foreign(self, lines: Sequence[str]) -> None:
+    def untrusted(self, lines: Sequence[str]) -> None:
         """Say nothing."""
 
     @contextmanager
@@ -90,7 +90,7 @@ class BufferedReporter:
         self._dropped = 0
 
     def mask(self, secret: str) -> None:
-        """Hide ``secret``, also in what was told before."""
+        """Redact ``secret``, also in what was told before."""
         self._target.mask(secret)
 
     @contextmanager
@@ -119,7 +119,7 @@ class BufferedReporter:
         """Keep the finding."""
         self._keep(lambda reporter, _: reporter.finding(finding, file=file))
 
-    def foreign(self, lines: Sequence[str]) -> None:
+    def untrusted(self, lines: Sequence[str]) -> None:
         """Keep the lines while there is room, then only the last ones."""
         if self._room <= 0:
             self._dropped += len(lines)
@@ -127,7 +127,7 @@ class BufferedReporter:
             return
         self._room -= sum(map(len, lines))
         kept = tuple(lines)
-        self._keep(lambda reporter, _: reporter.foreign(kept))
+        self._keep(lambda reporter, _: reporter.untrusted(kept))
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:
@@ -158,4 +158,4 @@ class BufferedReporter:
         self._last.clear()
         self._dropped = 0
         self._kept.append(lambda reporter, _: reporter.info(f"… {left_out} lines left out …"))
-        self._kept.append(lambda reporter, _: reporter.foreign(last))
+        self._kept.append(lambda reporter, _: reporter.untrusted(last))

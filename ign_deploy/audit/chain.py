@@ -41,7 +41,7 @@ class ChainCheck:
         found = list(self._findings)
         for seq, number in self._gaps.items():
             text = f"entry {seq} was removed before line {number}"
-            found.append(error("audit-removed", text, place=f"line {number}", hint=_RESTORE))
+            found.append(error("audit-removed", text, location=f"line {number}", hint=_RESTORE))
         more = self._more + max(0, len(found) - _MOST_FINDINGS)
         found = sorted(found[:_MOST_FINDINGS], key=_line_number)
         if more:
@@ -68,7 +68,7 @@ class ChainCheck:
             self._gaps |= dict.fromkeys(range(self._next, seq), number)
             return
         text = f"entries {self._next} to {seq - 1} were removed before line {number}"
-        self._add(error("audit-removed", text, place=f"line {number}", hint=_RESTORE))
+        self._add(error("audit-removed", text, location=f"line {number}", hint=_RESTORE))
 
     def _misplaced(self, number: int, seq: int) -> None:
         if self._gaps.pop(seq, None) is not None:
@@ -79,7 +79,7 @@ class ChainCheck:
 
     def _wrong(self, code: str, number: int, text: str) -> None:
         self._suspects += 1
-        self._add(error(code, f"line {number} {text}", place=f"line {number}", hint=_RESTORE))
+        self._add(error(code, f"line {number} {text}", location=f"line {number}", hint=_RESTORE))
 
     def _add(self, finding: Finding) -> None:
         if len(self._findings) < _MOST_FINDINGS:
@@ -89,4 +89,4 @@ class ChainCheck:
 
 
 def _line_number(finding: Finding) -> int:
-    return int(finding.place.rpartition(" ")[2])
+    return int(finding.location.rpartition(" ")[2])

@@ -16,7 +16,7 @@ _MOST_TEXT = 1000
 _MOST_NAME = 100
 _MOST_ITEMS = 16
 _HEX = frozenset("0123456789abcdef")
-Hide = Callable[[str], str]
+Redact = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ class Line:
     fields: Mapping[str, Any]
 
 
-def make_line(entry: Entry, *, seq: int, previous: str, time: datetime, hide: Hide) -> bytes:
+def make_line(entry: Entry, *, seq: int, previous: str, time: datetime, redact: Redact) -> bytes:
     """Return the line for an entry: canonical JSON in ASCII, ended by a line feed.
 
-    ``time`` is aware. Every text passes through ``hide`` and is cut to a bounded length.
+    ``time`` is aware. Every text passes through ``redact`` and is cut to a bounded length.
     """
 
     def text(value: str, limit: int = _MOST_TEXT) -> str:
-        hidden = hide(value)
+        hidden = redact(value)
         return hidden if len(hidden) <= limit else hidden[: limit - 1] + "…"
 
     def texts(values: Mapping[str, str]) -> dict[str, str]:

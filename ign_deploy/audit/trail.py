@@ -12,7 +12,7 @@ from ign_deploy.audit.entry import (
     FIRST_PREVIOUS,
     MAX_LINE,
     Entry,
-    Hide,
+    Redact,
     line_digest,
     make_line,
     read_line,
@@ -40,18 +40,18 @@ def append(
     entry: Entry,
     *,
     time: datetime,
-    hide: Hide,
+    redact: Redact,
     patience: float = PATIENCE,
 ) -> Appended:
     """Add a line to the trail at ``path``, made if missing; any number of processes may.
 
-    ``time`` is aware; ``hide`` replaces secrets in every text. A last line that a killed writer
+    ``time`` is aware; ``redact`` replaces secrets in every text. A last line that a killed writer
     left unfinished is kept in a file beside the trail, and a line ``audit.recovered`` says so.
     Raises ConfigurationError when the line can't be written, or the file is no trail.
     """
     with held_trail(path, patience=patience) as descriptor:
         try:
-            return _append(path, descriptor, entry, time=time, hide=hide)
+            return _append(path, descriptor, entry, time=time, redact=redact)
         except OSError as cause:
             raise ConfigurationError(
                 f"the audit trail {path} can't be written: {cause.strerror or cause}",
@@ -59,7 +59,9 @@ def append(
             ) from cause
 
 
-def _append(path: Path, descriptor: int, entry: Entry, *, time: datetime, hide: Hide) -> Appended:
+def _append(
+    path: Path, descriptor: int, entry: Entry, *, time: datetime, redact: Redact
+) -> Appended:
     last, torn = _tail(path, descriptor)
     if last and read_line(last) is None:
         raise _no_trail(path)
@@ -70,18 +72,18 @@ def _append(path: Path, descriptor: int, entry: Entry, *, time: datetime, hide: 
             RECOVERED, "set-aside", entry.actor, entry.host, digests={"sha256": line_digest(torn)},
             details=details,
         )  # fmt: skip
-        _, last = _write(descriptor, recovered, last, time=time, hide=hide)
-    seq, data = _write(descriptor, entry, last, time=time, hide=hide)
+        _, last = _write(descriptor, recovered, last, time=time, redact=redact)
+    seq, data = _write(descriptor, entry, last, time=time, redact=redact)
     return Appended(seq, line_digest(data))
 
 
 def _write(
-    descriptor: int, entry: Entry, last: bytes, *, time: datetime, hide: Hide
+    descriptor: int, entry: Entry, last: bytes, *, time: datetime, redact: Redact
 ) -> tuple[int, bytes]:
     """Write the line after ``last`` whole or not at all; returns its number and bytes."""
     line = read_line(last)
     seq, previous = (1, FIRST_PREVIOUS) if line is None else (line.seq + 1, line_digest(last))
-    data = make_line(entry, seq=seq, previous=previous, time=time, hide=hide)
+    data = make_line(entry, seq=seq, previous=previous, time=time, redact=redact)
     size = os.fstat(descriptor).st_size
     try:
         written = os.write(descriptor, data)

@@ -9,11 +9,11 @@ _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "
 
 def finding_headline(finding: Finding, *, file: str = "") -> str:
     """Return ``error[code]: file: place: message``; parts that are empty are left out."""
-    about = [part for part in (file, finding.place, finding.message) if part]
+    about = [part for part in (file, finding.location, finding.message) if part]
     return f"{_WORDS[finding.severity]}[{finding.code}]: {': '.join(about)}"
 
 
 def finding_message(finding: Finding) -> str:
     """Return what an annotation says: place, message, and the hint on its own line."""
-    message = f"{finding.place}: {finding.message}" if finding.place else finding.message
+    message = f"{finding.location}: {finding.message}" if finding.location else finding.message
     return f"{message}\nhint: {finding.hint}" if finding.hint else message

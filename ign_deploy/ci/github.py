@@ -80,7 +80,7 @@ class GitHubReporter:
         plain = finding_headline(finding, file=file)
         self._annotate(_TYPES[finding.severity], finding_message(finding), plain, **properties)
 
-    def foreign(self, lines: Sequence[str]) -> None:
+    def untrusted(self, lines: Sequence[str]) -> None:
         """Write the lines while the runner ignores commands, and made harmless all the same."""
         token = secrets.token_hex(16)
         cleaned = [text for line in lines for text in self._out.clean(line)]
@@ -124,7 +124,7 @@ def write_outputs(outputs: Mapping[str, str], *, env: Mapping[str, str], masker:
                 f"{neutralise(name)!r} can't be the name of an output",
                 hint="use letters, digits, '-' and '_' only, not starting with a digit or '-'.",
             )
-        text = masker.hide(encodable(value))
+        text = masker.redact(encodable(value))
         # An empty heredoc holds a blank line, which some runners reject.
         records.append(str(prepare_key_value_message(name, text)) if text else f"{name}=")
     _append(env, "GITHUB_OUTPUT", "".join(f"{record}\n" for record in records))
@@ -134,7 +134,7 @@ def append_summary(markdown: str, *, env: Mapping[str, str], masker: Masker) -> 
     """Append to the step's summary; cut at a line's end where the runner would refuse the size."""
     path = _command_file(env, "GITHUB_STEP_SUMMARY")
     used = path.stat().st_size if path.exists() else 0
-    text = masker.hide(encodable(markdown))
+    text = masker.redact(encodable(markdown))
     _append(env, "GITHUB_STEP_SUMMARY", _cut(f"{text.rstrip()}\n", SUMMARY_SIZE - used))
 
 

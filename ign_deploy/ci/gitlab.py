@@ -113,13 +113,13 @@ def _issue(located: Located, seen: dict[str, int], masker: Masker) -> dict[str, 
     def clean(text: str) -> str:
         return " ".join(clean_lines(text, masker=masker))
 
-    about = [part for part in (finding.place, finding.message) if part]
+    about = [part for part in (finding.location, finding.message) if part]
     description = clean(": ".join(about))
     if finding.hint:
         description += f" ({clean(finding.hint)})"
     # GitLab wants a path inside the repository; the whole repository, where no file is to blame.
     path = clean(located.file) or "."
-    identity = "\n".join((finding.code, path, clean(finding.place), clean(finding.message)))
+    identity = "\n".join((finding.code, path, clean(finding.location), clean(finding.message)))
     seen[identity] = repeated = seen.get(identity, 0) + 1
     return {
         "description": description,
@@ -132,7 +132,7 @@ def _issue(located: Located, seen: dict[str, int], masker: Masker) -> dict[str, 
 
 def _unfit(value: str, masker: Masker) -> str:
     """Say why a value can't be in a dotenv report, or nothing."""
-    if masker.hide(value) != value:
+    if masker.redact(value) != value:
         return "it would show a secret"
     if "$" in value:
         return "it has a '$', which later jobs would expand"

@@ -17,7 +17,7 @@ def properties_report(
     Names are those of environment variables (``MODULE_VERSION``), so that a pipeline can hand them
     to ``withEnv``. Several lines stay several lines. A value with a secret is left out.
     """
-    shown = {name: value for name, value in outputs.items() if masker.hide(value) == value}
+    shown = {name: value for name, value in outputs.items() if masker.redact(value) == value}
     omitted = tuple(
         f"{name} is not in the properties file: it would show a secret"
         for name in outputs

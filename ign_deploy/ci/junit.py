@@ -89,7 +89,7 @@ def _finding_cases(findings: Sequence[Located], clean: _Cleaner) -> Iterator[ET.
     used: dict[str, int] = {}
     for located in findings:
         finding = located.finding
-        about = " ".join(part for part in (finding.code, located.file, finding.place) if part)
+        about = " ".join(part for part in (finding.code, located.file, finding.location) if part)
         name = clean.line(about)
         used[name] = repeated = used.get(name, 0) + 1
         case = ET.Element(

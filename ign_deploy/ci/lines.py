@@ -39,4 +39,4 @@ def clean_lines(text: str, *, masker: Masker) -> list[str]:
 
     Masked before and after: neutralising may change a secret, or join its parts.
     """
-    return [shorten(masker.hide(line)) for line in neutral_lines(masker.hide(text))]
+    return [shorten(masker.redact(line)) for line in neutral_lines(masker.redact(text))]

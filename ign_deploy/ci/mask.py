@@ -31,7 +31,7 @@ class Masker:
             self._pattern = re.compile("|".join(map(re.escape, longest_first)))
         return tuple(sorted(new, key=lambda form: (-len(form), form)))
 
-    def hide(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """Return ``text`` with every secret replaced."""
         return self._pattern.sub(HIDDEN, text) if self._pattern else text
 

@@ -101,7 +101,7 @@ def escape(text: str) -> str:
 def _hidden(value: T, masker: Masker) -> T:
     """Return ``value`` with secrets hidden in all its strings; escaping would disguise them."""
     if isinstance(value, str):
-        return cast("T", masker.hide(" ".join(neutral_lines(masker.hide(value)))))
+        return cast("T", masker.redact(" ".join(neutral_lines(masker.redact(value)))))
     if isinstance(value, tuple | list):
         return cast("T", tuple(_hidden(item, masker) for item in value))
     if is_dataclass(value) and not isinstance(value, type):
@@ -203,7 +203,7 @@ def _findings(findings: Sequence[Located]) -> Iterator[str]:
             (
                 _SEVERITIES[finding.severity],
                 _code(finding.code),
-                escape(": ".join(part for part in (files[id(finding)], finding.place) if part)),
+                escape(": ".join(part for part in (files[id(finding)], finding.location) if part)),
                 escape(finding.message),
                 escape(finding.hint),
             )

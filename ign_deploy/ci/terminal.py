@@ -71,7 +71,7 @@ class TerminalReporter:
         if finding.hint:
             self._write([f"  {line}" for line in self._out.clean(f"hint: {finding.hint}")])
 
-    def foreign(self, lines: Sequence[str]) -> None:
+    def untrusted(self, lines: Sequence[str]) -> None:
         """Write the lines behind a bar, so that nobody takes them for ours."""
         self._write([f"| {text}" for line in lines for text in self._out.clean(line)])
 

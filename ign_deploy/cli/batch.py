@@ -31,7 +31,7 @@ def batch_command(session: Session, paths: tuple[Path, ...]) -> None:
     except BatchFailed as problem:
         # The answer, with all modules, has been given; each path has told its errors.
         for finding, file in dict.fromkeys(problem_findings(problem)):
-            if finding not in session.told:
+            if finding not in session.reported:
                 session.reporter.finding(finding, file=file)
         session.reporter.info(f"{problem.message}; {problem.hint}")
         raise click.exceptions.Exit(problem.exit_code) from problem

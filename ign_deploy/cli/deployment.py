@@ -13,8 +13,8 @@ import click
 from ign_deploy.cli.deployment_reporting import answer_deployment, answer_failed_deployment
 from ign_deploy.cli.options import (
     DEPLOYING,
+    EVENTS,
     REPOSITORY,
-    TELLING,
     common_options,
     settings_options,
 )
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ign_deploy.pipeline.deploy import Deployer, Order
 
 _USUAL = (*DEPLOYING, "continue_on_error", "notes", "tags", *REPOSITORY, "cache_dir",
-          "trust_anchor", *TELLING, "dry_run")  # fmt: skip
+          "trust_anchor", *EVENTS, "dry_run")  # fmt: skip
 
 
 @click.command("install", short_help="Install modules on gateways.")
@@ -94,25 +94,25 @@ def _run(session: Session, order: Callable[[Deployer], Order]) -> None:
     with open_deployer(session) as deployer:
         record = deployer.deploy(order(deployer))
         if session.settings.dry_run:
-            answer_deployment(session, record, head=deployer.teller.head)
+            answer_deployment(session, record, head=deployer.events.head)
             return
         try:
             require_success(record.gateways)
         except IgnDeployError as problem:
-            answer_failed_deployment(session, record, problem, head=deployer.teller.head)
+            answer_failed_deployment(session, record, problem, head=deployer.events.head)
             raise click.exceptions.Exit(problem.exit_code) from problem
-        answer_deployment(session, record, head=deployer.teller.head)
+        answer_deployment(session, record, head=deployer.events.head)
 
 
 @contextmanager
 def open_deployer(session: Session) -> Iterator[Deployer]:
     """Lend what a deployment needs; the files that it fetches are removed at the end."""
     from ign_deploy.pipeline.deploy import Deployer
-    from ign_deploy.pipeline.events import open_teller
+    from ign_deploy.pipeline.events import open_events
     from ign_deploy.pipeline.publishing import open_configured_repository
 
     settings, reporter = session.settings, session.reporter
-    teller = open_teller(settings, env=session.env, reporter=reporter, hide=session.masker.hide)
+    events = open_events(settings, env=session.env, reporter=reporter, redact=session.masker.redact)
     repository = open_configured_repository(settings, env=session.env, reporter=reporter)
     with tempfile.TemporaryDirectory(prefix="ign-deploy-") as folder:
         yield Deployer(
@@ -120,6 +120,6 @@ def open_deployer(session: Session) -> Iterator[Deployer]:
             env=session.env,
             repository=repository,
             reporter=reporter,
-            teller=teller,
+            events=events,
             folder=Path(folder),
         )

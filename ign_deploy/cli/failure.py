@@ -35,7 +35,7 @@ def failure_document(problem: IgnDeployError) -> dict[str, Any]:
 def report_failure(session: Session, problem: IgnDeployError) -> int:
     """Tell the reader why the run failed; return the exit code."""
     for finding, file in dict.fromkeys(problem_findings(problem)):
-        if finding not in session.told:
+        if finding not in session.reported:
             session.reporter.finding(finding, file=file)
     if problem.causes:
         session.reporter.info(problem.message)
@@ -97,18 +97,18 @@ def system_error(cause: OSError) -> ConfigurationError:
 def report_bug(session: Session, problem: Exception) -> int:
     """End a run that met a bug of ours, without showing values that may be secret."""
     frame = traceback.extract_tb(problem.__traceback__)[-1]
-    place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+    location = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
     session.reporter.finding(
         Finding(
             "internal",
             Severity.ERROR,
-            f"internal error in ign-deploy ({type(problem).__name__} at {place})",
+            f"internal error in ign-deploy ({type(problem).__name__} at {location})",
             "",
             "run again with --verbose, and report it with the lines it prints.",
         )
     )
     if session.verbose:
-        session.reporter.foreign("".join(traceback.format_exception(problem)).splitlines())
+        session.reporter.untrusted("".join(traceback.format_exception(problem)).splitlines())
     answer_failure(session, IgnDeployError("internal error in ign-deploy"))
     return IgnDeployError.exit_code
 

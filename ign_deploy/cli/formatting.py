@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ign_deploy.ci.mask import Masker
     from ign_deploy.module.certificates import CertificateInfo
     from ign_deploy.module.descriptor import ModuleDescriptor
-    from ign_deploy.pipeline.run_report import Story
-    from ign_deploy.signing.verifier import Examination
+    from ign_deploy.pipeline.run_report import RunReport
+    from ign_deploy.signing.verifier import VerificationReport
 
 
 def json_text(document: Mapping[str, Any], *, masker: Masker) -> str:
@@ -36,7 +36,7 @@ def _harmless(text: str) -> str:
 
 def _hidden(value: Any, masker: Masker) -> Any:
     if isinstance(value, str):
-        return masker.hide(value)
+        return masker.redact(value)
     if isinstance(value, Mapping):
         return {name: _hidden(inner, masker) for name, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -44,14 +44,14 @@ def _hidden(value: Any, masker: Masker) -> Any:
     return value
 
 
-def batch_table(story: Story) -> list[str]:
+def batch_table(report: RunReport) -> list[str]:
     """Return a line for each module of a batch: id, version, result, and its file or the reason."""
     rows = [
         (each.descriptor.id, each.descriptor.version, each.result, each.reason or str(each.file))
-        for each in story.modules.values()
+        for each in report.modules.values()
     ]
     rows += [
-        (str(each.path), "", each.result, each.reason) for each in story.paths if not each.modules
+        (str(each.path), "", each.result, each.reason) for each in report.paths if not each.modules
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines: list[str] = []
@@ -86,7 +86,7 @@ def descriptor_document(descriptor: ModuleDescriptor) -> dict[str, Any]:
     }
 
 
-def examination_document(examination: Examination) -> dict[str, Any]:
+def examination_document(examination: VerificationReport) -> dict[str, Any]:
     """Return what was found out about a module as JSON values."""
     return {
         "file": str(examination.path),
@@ -106,7 +106,7 @@ def plain(text: str) -> str:
     return neutralise(text)
 
 
-def describe_examination(examination: Examination) -> str:
+def describe_examination(examination: VerificationReport) -> str:
     """Say in lines what a module is, and what its signature is worth."""
     descriptor = examination.descriptor
     rows = [

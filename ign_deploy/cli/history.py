@@ -26,9 +26,9 @@ def status_command(session: Session) -> None:
 
     history = History(_documents(session), reporter=session.reporter)
     names = [session.settings.environment] if session.settings.environment else None
-    standing = [each for name in names or history.environments() for each in history.standing(name)]
+    deployed = [each for name in names or history.environments() for each in history.deployed(name)]
     document = {
-        "standing": [
+        "deployed": [
             {
                 "environment": each.environment,
                 "gateway": each.gateway,
@@ -36,14 +36,14 @@ def status_command(session: Session) -> None:
                 "version": each.version,
                 "sha256": each.sha256,
                 "previous": each.previous,
-                "way_back": each.way_back,
+                "rollback_version": each.rollback_version,
                 "outcome": each.outcome.value,
                 "since": each.since,
                 "actor": each.actor,
                 "deployment": each.deployment,
-                "in_doubt": each.in_doubt,
+                "uncertain": each.uncertain,
             }
-            for each in standing
+            for each in deployed
         ]
     }
     rows = [("ENVIRONMENT", "GATEWAY", "MODULE", "VERSION", "SINCE", "BY", "BEFORE")]
@@ -53,15 +53,15 @@ def status_command(session: Session) -> None:
             plain(each.gateway) or "-",
             plain(each.id),
             (plain(each.version) or "-")
-            + (" (in doubt)" if each.in_doubt else "")
+            + (" (in doubt)" if each.uncertain else "")
             + (" (restart pending)" if each.outcome.value == "restart-pending" else ""),
             plain(each.since[:16]),
             plain(each.actor) or "-",
             plain(each.previous) or "-",
         )
-        for each in standing
+        for each in deployed
     ]
-    session.answer(document, "\n".join(table(rows)) if standing else "nothing was deployed yet")
+    session.answer(document, "\n".join(table(rows)) if deployed else "nothing was deployed yet")
 
 
 @click.command("history", short_help="Show an environment's deployments.")
@@ -119,4 +119,4 @@ def _documents(session: Session) -> Any:
     repository = open_configured_repository(
         session.settings, env=session.env, reporter=session.reporter
     )
-    return repository.upkeep.documents
+    return repository.maintenance.documents

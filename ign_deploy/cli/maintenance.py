@@ -103,7 +103,7 @@ def reindex_command(session: Session) -> None:
         session.settings, env=session.env, reporter=session.reporter
     )
     with session.reporter.group("reindex"):
-        found = repository.upkeep.reindex()
+        found = repository.maintenance.reindex()
     session.answer(
         {"result": "reindexed", "modules": found.modules, "versions": found.versions},
         f"reindexed {found.versions} versions of {found.modules} modules",
@@ -144,9 +144,9 @@ def _remove(session: Session, named: list[Named], *, default_reason: str = "") -
 
 def audit_versions(session: Session, done: list[tuple[Named, str]]) -> None:
     """Write what was done to each version into the audit trail, if there is one."""
-    teller = open_audit(session)
+    events = open_audit(session)
     for each, result in done:
-        teller.audit(
+        events.audit(
             session.command,
             result,
             now=session.now,

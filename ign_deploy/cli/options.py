@@ -54,8 +54,8 @@ DEPLOYING = (
     "canary",
     "all_or_nothing",
 )
-TELLING = (
-    "webhook_form",
+EVENTS = (
+    "webhook_format",
     "notification_email",
     "smtp_url",
     "smtp_username",
@@ -169,7 +169,7 @@ def _run(
         ctx.exit(_SIGPIPE)
     except OSError as problem:
         if session.verbose:
-            session.reporter.foreign(traceback.format_exception(problem))
+            session.reporter.untrusted(traceback.format_exception(problem))
         ctx.exit(report_failure(session, system_error(problem)))
     except Exception as problem:  # noqa: BLE001 - the last door: a bug still gets a clear end
         ctx.exit(report_bug(session, problem))

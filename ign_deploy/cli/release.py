@@ -11,11 +11,11 @@ import click
 from ign_deploy.cli.failure import system_error
 from ign_deploy.cli.options import (
     DEPLOYING,
+    EVENTS,
     GUARDS,
     PACKAGING,
     PUBLISHING,
     SIGNING,
-    TELLING,
     common_options,
     settings_options,
 )
@@ -23,8 +23,8 @@ from ign_deploy.cli.reporting import report_outcome
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.pipeline.rehearsal import run_or_rehearse
-from ign_deploy.pipeline.release import Run, package, release
-from ign_deploy.pipeline.run_report import Story
+from ign_deploy.pipeline.release import RunContext, package, release
+from ign_deploy.pipeline.run_report import RunReport
 
 _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
 
@@ -37,7 +37,7 @@ RELEASE = (
     *PUBLISHING,
     *DEPLOYING,
     "continue_on_error",
-    *TELLING,
+    *EVENTS,
     *GUARDS,
     "dry_run",
     "skip_packaging",
@@ -71,7 +71,7 @@ def package_command(session: Session, path: Path) -> None:
     a signed .modl given as PATH.
     """
 
-    def build(run: Run) -> str:
+    def build(run: RunContext) -> str:
         if run.settings.format != "modl":
             return _bundle_only(path, run)
         return "packaged" if package(path, run) else "dry-run"
@@ -79,7 +79,7 @@ def package_command(session: Session, path: Path) -> None:
     run_job(session, build)
 
 
-def _bundle_only(path: Path, run: Run) -> str:
+def _bundle_only(path: Path, run: RunContext) -> str:
     from ign_deploy.pipeline.bundle import bundle_signed_file
 
     if not path.is_file():
@@ -93,31 +93,33 @@ def _bundle_only(path: Path, run: Run) -> str:
     return "packaged"
 
 
-def run_job(session: Session, job: Callable[[Run], str]) -> None:
-    """Run the job, and tell how it ended to people, machines and the CI host, also on failure."""
-    story = Story(session.reporter)
-    run = Run(session.settings, session.env, session.now, story, hide=session.masker.hide)
+def run_job(session: Session, job: Callable[[RunContext], str]) -> None:
+    """Run the job and report how it ended to people, machines and the CI host, also on failure."""
+    report = RunReport(session.reporter)
+    run = RunContext(
+        session.settings, session.env, session.now, report, redact=session.masker.redact
+    )
     try:
         result = job(run)
     except IgnDeployError as problem:
-        _tell_failure(session, story, problem)
+        _tell_failure(session, report, problem)
         raise
     except BrokenPipeError:
         raise  # nobody reads our log any more
     except OSError as cause:
-        _tell_failure(session, story, system_error(cause))
+        _tell_failure(session, report, system_error(cause))
         raise
     except Exception:
         bug = IgnDeployError("ign-deploy met an internal error", hint="see the log.")
-        _tell_failure(session, story, bug)
+        _tell_failure(session, report, bug)
         raise
-    report_outcome(session, story, result=result)
+    report_outcome(session, report, result=result)
 
 
-def _tell_failure(session: Session, story: Story, problem: IgnDeployError) -> None:
+def _tell_failure(session: Session, report: RunReport, problem: IgnDeployError) -> None:
     """Write down how far the run came; what goes wrong with that must not hide the problem."""
-    session.told.update(item.finding for item in story.findings)
+    session.reported.update(item.finding for item in report.findings)
     try:
-        report_outcome(session, story, result="failed", problem=problem)
+        report_outcome(session, report, result="failed", problem=problem)
     except IgnDeployError as second:
         session.reporter.warning(second.message)

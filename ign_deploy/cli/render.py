@@ -84,7 +84,7 @@ from ign_deploy.pipeline.publishing import open_configured_repository, repositor
 @settings_options("accept_certificate", "accept_license", *REPOSITORY)
 @common_options
 def render_command(
-    session: Session, *, kind: Any, modules: tuple[str, ...], output: Path | None, **wishes: Any
+    session: Session, *, kind: Any, modules: tuple[str, ...], output: Path | None, **options: Any
 ) -> None:
     """Write a file that starts a gateway with modules, downloaded and verified at its start.
 
@@ -97,17 +97,17 @@ def render_command(
     settings, reporter = session.settings, session.reporter
     repository = open_configured_repository(settings, env=session.env, reporter=reporter)
     chosen = modules_to_render(repository, modules)
-    keys = tuple(_pair(text) for text in wishes.pop("credentials_keys"))
-    secret = Secret(wishes.pop("credentials_secret"), keys)
+    keys = tuple(_pair(text) for text in options.pop("credentials_keys"))
+    secret = Secret(options.pop("credentials_secret"), keys)
     url = repository_url(settings)
-    options = RenderOptions(
+    render_options = RenderOptions(
         repository_url=url if "://" in url else str(Path(url).absolute()),
         credentials=secret,
         accept_certificates=tuple(map(normal_fingerprint, settings.accept_certificate)),
         accept_licenses=settings.accept_license,
-        **wishes,
+        **options,
     )
-    rendered = render(kind, chosen, options)
+    rendered = render(kind, chosen, render_options)
     for note in rendered.notes:
         reporter.warning(note)
     if output is not None:

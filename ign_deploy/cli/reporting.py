@@ -17,7 +17,7 @@ from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.files import write_atomically
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
-from ign_deploy.pipeline.run_report import ModuleRecord, PathRecord, Story, problem_findings
+from ign_deploy.pipeline.run_report import ModuleRecord, PathRecord, RunReport, problem_findings
 
 RESULT_FILE = "ign-deploy-result.json"
 _HEADLINES = {
@@ -40,39 +40,39 @@ _NAMED = 5
 
 
 def report_outcome(
-    session: Session, story: Story, *, result: str, problem: IgnDeployError | None = None
+    session: Session, report: RunReport, *, result: str, problem: IgnDeployError | None = None
 ) -> None:
     """Write everything that outlives the run; a failing run writes it as well."""
-    document = run_document(story, result=result, problem=problem)
+    document = run_document(report, result=result, problem=problem)
     result_file = None
     if not session.settings.dry_run:
         result_file = _write_result_file(session, document)
-    outputs = run_outputs(session, story, result=result, result_file=result_file)
-    summary = run_summary(story, result=result, problem=problem)
+    outputs = run_outputs(session, report, result=result, result_file=result_file)
+    summary = run_summary(report, result=result, problem=problem)
     _write_host_files(session, outputs, summary)
     page = render_summary(summary, masker=session.masker)
     session.pages.append(page)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)
-    if problem is None or story.paths:
+    if problem is None or report.paths:
         # A batch that failed has released something, perhaps.
-        session.answer(document, _text(story, result), outputs=outputs)
+        session.answer(document, _text(report, result), outputs=outputs)
     else:
         write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
 
 
 def run_document(
-    story: Story, *, result: str, problem: IgnDeployError | None = None
+    report: RunReport, *, result: str, problem: IgnDeployError | None = None
 ) -> dict[str, Any]:
     """Return the whole story as JSON values."""
     document: dict[str, Any] = {
         "result": result,
-        "modules": [_module_document(module) for module in story.modules.values()],
-        **({"paths": [each.as_dict() for each in story.paths]} if story.paths else {}),
-        "stages": [stage.as_dict() for stage in story.stages],
-        "findings": [{**item.finding.as_dict(), "file": item.file} for item in story.findings],
+        "modules": [_module_document(module) for module in report.modules.values()],
+        **({"paths": [each.as_dict() for each in report.paths]} if report.paths else {}),
+        "stages": [stage.as_dict() for stage in report.stages],
+        "findings": [{**item.finding.as_dict(), "file": item.file} for item in report.findings],
     }
-    if story.deployment is not None:
-        document["deployment"] = story.deployment.model_dump(mode="json")
+    if report.deployment is not None:
+        document["deployment"] = report.deployment.model_dump(mode="json")
     if problem is not None:
         document |= failure_document(problem)
     return document
@@ -96,10 +96,10 @@ def _module_document(module: ModuleRecord) -> dict[str, Any]:
 
 
 def run_outputs(
-    session: Session, story: Story, *, result: str, result_file: Path | None
+    session: Session, report: RunReport, *, result: str, result_file: Path | None
 ) -> Mapping[str, str]:
     """Return the action's outputs; several modules give one line each, in the same order."""
-    modules = [each for each in story.modules.values() if each.result not in _NOT_RELEASED]
+    modules = [each for each in report.modules.values() if each.result not in _NOT_RELEASED]
 
     def lines(value: Callable[[ModuleRecord], str]) -> str:
         return "\n".join(value(module) for module in modules)
@@ -121,43 +121,45 @@ def run_outputs(
             lambda module: module.verified.certificate.sha1 if module.verified else ""
         ),
         "release-url": lines(lambda module: _location(session, module.release_url)),
-        "deployment-id": story.deployment.id if story.deployment else "",
-        "audit-head": story.audit_head,
+        "deployment-id": report.deployment.id if report.deployment else "",
+        "audit-head": report.audit_head,
     }
 
 
-def run_summary(story: Story, *, result: str, problem: IgnDeployError | None = None) -> Summary:
+def run_summary(
+    report: RunReport, *, result: str, problem: IgnDeployError | None = None
+) -> Summary:
     """Return what a release manager wants to see."""
-    findings = [Located(item.finding, item.file) for item in story.findings]
+    findings = [Located(item.finding, item.file) for item in report.findings]
     if problem is not None:
-        known = {item.finding for item in story.findings}
+        known = {item.finding for item in report.findings}
         findings += [
             Located(finding, file)
             for finding, file in problem_findings(problem)
             if finding not in known
         ]
     return Summary(
-        headline=_headline(story, result),
+        headline=_headline(report, result),
         succeeded=problem is None,
         error=problem.message if problem else "",
         hint=problem.hint if problem else "",
         modules=[
-            *(_module_row(module) for module in story.modules.values()),
-            *(_path_row(each) for each in story.paths if not each.modules),
+            *(_module_row(module) for module in report.modules.values()),
+            *(_path_row(each) for each in report.paths if not each.modules),
         ],
         findings=findings,
         stages=[
-            Stage(stage.name, stage.seconds, stage.result, stage.reason) for stage in story.stages
+            Stage(stage.name, stage.seconds, stage.result, stage.reason) for stage in report.stages
         ],
-        next_steps=_next_steps(story, result),
+        next_steps=_next_steps(report, result),
     )
 
 
-def _headline(story: Story, result: str) -> str:
-    if result == "failed" and story.paths:
-        count = Counter(each.result for each in story.paths)
+def _headline(report: RunReport, result: str) -> str:
+    if result == "failed" and report.paths:
+        count = Counter(each.result for each in report.paths)
         return "Batch: " + ", ".join(f"{count[each]} {each}" for each in sorted(count))
-    modules = list(story.modules.values())
+    modules = list(report.modules.values())
     names = ", ".join(
         f"{module.descriptor.name or module.descriptor.id} {module.descriptor.version}"
         for module in modules[:_NAMED]
@@ -196,13 +198,13 @@ def _module_row(module: ModuleRecord) -> ModuleRow:
     )
 
 
-def _next_steps(story: Story, result: str) -> list[str]:
-    if story.deployment is not None and any(each.gateway for each in story.deployment.gateways):
-        return [each.message for each in story.deployment.gateways if each.message]
+def _next_steps(report: RunReport, result: str) -> list[str]:
+    if report.deployment is not None and any(each.gateway for each in report.deployment.gateways):
+        return [each.message for each in report.deployment.gateways if each.message]
     if result not in ("uploaded", "unchanged"):
         return []
     steps: list[str] = []
-    for module in story.modules.values():
+    for module in report.modules.values():
         if module.verified is None:
             continue
         steps.append(
@@ -212,11 +214,11 @@ def _next_steps(story: Story, result: str) -> list[str]:
     return steps
 
 
-def _text(story: Story, result: str) -> str:
+def _text(report: RunReport, result: str) -> str:
     lines = [f"result: {result}"]
-    if story.paths:
-        return "\n".join([*lines, *batch_table(story)])
-    for module in story.modules.values():
+    if report.paths:
+        return "\n".join([*lines, *batch_table(report)])
+    for module in report.modules.values():
         lines.append(f"  {module.descriptor.id} {module.descriptor.version}: {module.result}")
         lines.append(f"    file:     {module.file}")
         if module.bundle:
@@ -227,8 +229,8 @@ def _text(story: Story, result: str) -> str:
             lines.append(f"    the gateway will show SHA-1 {module.verified.certificate.sha1}")
         if module.release_url:
             lines.append(f"    release:  {module.release_url}")
-    if story.deployment is not None:
-        lines += describe_deployment(story.deployment, result)
+    if report.deployment is not None:
+        lines += describe_deployment(report.deployment, result)
     return "\n".join(lines)
 
 

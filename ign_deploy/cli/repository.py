@@ -154,9 +154,9 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
 @common_options
 def list_modules_command(session: Session, **choice: Any) -> None:
     """List the published modules, each with its newest version."""
-    from ign_deploy.repositories.search import Wanted, list_modules
+    from ign_deploy.repositories.search import ListFilter, list_modules
 
-    wanted = Wanted(
+    wanted = ListFilter(
         search=choice["search"],
         ignition=choice["ignition"],
         every_version=choice["all_versions"],

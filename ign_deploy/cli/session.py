@@ -26,7 +26,7 @@ from ign_deploy.report import Reporter
 from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline.events import Teller
+    from ign_deploy.pipeline.events import RunEvents
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Session:
     out: TextIO
     as_json: bool
     verbose: bool
-    told: set[Finding] = field(default_factory=set)
+    reported: set[Finding] = field(default_factory=set)
     """What the reporter was told before the run failed, so that nobody reads it twice."""
     pages: list[str] = field(default_factory=list)
     """The summaries that were written for the run's page."""
@@ -92,11 +92,11 @@ class Session:
             ) from cause
 
 
-def open_audit(session: Session) -> Teller:
+def open_audit(session: Session) -> RunEvents:
     """Return what writes the audit trail, for commands that tell nobody else."""
-    from ign_deploy.pipeline.events import Teller
+    from ign_deploy.pipeline.events import RunEvents
 
-    return Teller(session.settings, session.env, session.reporter, session.masker.hide)
+    return RunEvents(session.settings, session.env, session.reporter, session.masker.redact)
 
 
 def discard(stream: TextIO) -> None:

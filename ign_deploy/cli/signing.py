@@ -15,7 +15,7 @@ from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.pipeline.identity import load_signing_identity, load_trust_anchors
 
 if TYPE_CHECKING:
-    from ign_deploy.signing.verifier import Examination
+    from ign_deploy.signing.verifier import VerificationReport
 
 _FILES = click.argument(
     "files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path)
@@ -139,7 +139,7 @@ def inspect_command(session: Session, file: Path) -> None:
 
 def _examine(
     session: Session, file: Path, anchors: tuple[Any, ...]
-) -> Examination | VerificationError:
+) -> VerificationReport | VerificationError:
     from ign_deploy.signing.verifier import examine
 
     try:

@@ -11,8 +11,8 @@ from typing import cast
 
 from ign_deploy.deployment.gateway import Consent, InstalledModule, Restartable, Upload
 from ign_deploy.deployment.gateway.consent import require_consent
-from ign_deploy.deployment.options import Gateway, Manner, Restart
-from ign_deploy.deployment.plan import Change, Prepared, module_record
+from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
+from ign_deploy.deployment.plan import Change, GatewayPlan, module_record
 from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -23,11 +23,11 @@ _RESTARTS = 3
 
 
 @dataclass
-class Visit:
+class GatewayDeployment:
     """Carries out what was prepared on one gateway."""
 
-    prepared: Prepared
-    manner: Manner
+    prepared: GatewayPlan
+    options: DeployOptions
     reporter: Reporter
     restarted: bool = False
     touched: list[Change] = field(default_factory=list)
@@ -44,44 +44,44 @@ class Visit:
 
         Returns what became of it; raises nothing of ours: the outcome says it.
         """
-        begin = self.manner.timing.clock()
+        begin = self.options.timing.clock()
         try:
             self._install_all()
             gone = self._withdraw_all()
             outcome = self._start_and_verify(
-                self.prepared.changes, gone=gone, restart=self.manner.restart
+                self.prepared.changes, gone=gone, restart=self.options.restart
             )
             if outcome is not Outcome.RESTART_PENDING:
                 self._check_health()
             message = self._pending_message() if outcome is Outcome.RESTART_PENDING else ""
         except IgnDeployError as problem:
             outcome, message = self._give_up(problem)
-        return self._record(outcome, message, seconds=self.manner.timing.clock() - begin)
+        return self._record(outcome, message, seconds=self.options.timing.clock() - begin)
 
     def roll_back(self, reason: str) -> GatewayRecord:
         """Undo a deployment that had succeeded here, because it failed elsewhere."""
-        begin = self.manner.timing.clock()
+        begin = self.options.timing.clock()
         try:
             outcome, message = self._go_back(DeploymentError(reason))
         except RollbackError as problem:
             outcome, message = Outcome.ROLLBACK_FAILED, f"{problem.message}; {problem.hint}"
-        return self._record(outcome, message, seconds=self.manner.timing.clock() - begin)
+        return self._record(outcome, message, seconds=self.options.timing.clock() - begin)
 
     def _install_all(self) -> None:
         """Upload everything, and install nothing before all consent is there."""
         changes = [each for each in self.prepared.changes if not self._is_there(each)]
         uploads = [(change, self._upload(change.module)) for change in changes]
         for change, upload in uploads:
-            consent = self.manner.consents.to(change.module)
+            consent = self.options.consents.to(change.module)
             require_consent(upload, consent, host=self.gateway.title)
         # What a killed run had got to has to be verified, and undone if it fails, like our own.
         self.touched += [each for each in self.prepared.changes if each.resumed]
         for change, upload in uploads:
             self.touched.append(change)
-            self._install(change.module, upload, consent=self.manner.consents.to(change.module))
+            self._install(change.module, upload, consent=self.options.consents.to(change.module))
 
     def _withdraw_all(self) -> list[str]:
-        for removal in self.prepared.withdrawn:
+        for removal in self.prepared.removals:
             if removal.present:
                 self._leaving.append(removal.id)
                 self._uninstall(removal.id)
@@ -133,7 +133,7 @@ class Visit:
             self.reporter.info(f"{self.gateway.title}: restarting{again}")
             self.restarted = True
             target.restart()
-            started = target.wait_until_running(self.manner.timing)
+            started = target.wait_until_running(self.options.timing)
             if started.went_down or not self._is_restart_lost(changes, gone):
                 break
         self.reporter.info(f"{self.gateway.title}: running again after {started.seconds:.0f} s")
@@ -181,7 +181,7 @@ class Visit:
     def _verify(self, changes: Sequence[Change], gone: Sequence[str]) -> None:
         """Wait until every module runs in its version; a fault ends the waiting at once."""
         waiting = ""
-        for _ in self.manner.timing.looks(self.manner.timing.deadline):
+        for _ in self.options.timing.looks(self.options.timing.deadline):
             installed = self._installed()
             states = [_state(change, installed.get(change.id)) for change in changes]
             states += [f"{each} is still there" for each in gone if each in installed]
@@ -200,7 +200,7 @@ class Visit:
         )
 
     def _check_health(self) -> None:
-        for check in self.manner.checks:
+        for check in self.options.checks:
             check.run(self.gateway.location)
             self.reporter.info(f"{self.gateway.title}: {check.title} passed")
 
@@ -243,7 +243,7 @@ class Visit:
                     # It ran here before, so its signer and its licence were accepted before.
                     upload = self._upload(change.previous)
                     self._install(change.previous, upload, consent=_AGREED)
-            restart = Restart.IF_NEEDED if self.restarted else self.manner.restart
+            restart = Restart.IF_NEEDED if self.restarted else self.options.restart
             outcome = self._start_and_verify(back, gone=gone, restart=restart)
         except IgnDeployError as problem:
             raise self._rollback_error(reason, problem) from problem
@@ -294,7 +294,7 @@ class Visit:
                     )
                     for change in self.prepared.changes
                 ),
-                *(each.record(outcome) for each in self.prepared.withdrawn),
+                *(each.record(outcome) for each in self.prepared.removals),
             ),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from ign_deploy.deployment.records import (
-    STANDING,
+    DEPLOYED_OUTCOMES,
     DeploymentRecord,
     Kind,
     ModuleOnGateway,
@@ -60,12 +60,12 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class DeployedVersion:
     """A module on a gateway, now; ``previous`` is the version that stood there before.
 
-    ``since`` is when its deployment ended. ``in_doubt``: a deployment began later and didn't end,
-    or couldn't go back; ``version`` is what stood before that one. ``way_back`` is the version that
-    a rollback brings back, empty for none; in doubt it isn't ``previous``.
+    ``since`` is when its deployment ended. ``uncertain``: a deployment began later and didn't end,
+    or couldn't go back; ``version`` is what stood before that one. ``rollback_version``
+    is the version that a rollback brings back, empty for none; in doubt it isn't ``previous``.
     """
 
     environment: str
@@ -78,8 +78,8 @@ class Standing:
     since: str
     actor: str
     deployment: str
-    way_back: str = ""
-    in_doubt: bool = False
+    rollback_version: str = ""
+    uncertain: bool = False
 
 
 class History:
@@ -114,16 +114,16 @@ class History:
         found = map_parallel(lambda name: self._read(folder, name), names, workers=_WORKERS)
         return _paired(record for record in found if record is not None)
 
-    def standing(self, environment: str) -> list[Standing]:
+    def deployed(self, environment: str) -> list[DeployedVersion]:
         """Return what runs where, by gateway and module."""
-        return standing_of(self.deployments(environment))
+        return deployed_versions(self.deployments(environment))
 
     def protected(self) -> set[tuple[str, str]]:
         """Return the (id, version) that an environment runs or could be rolled back to."""
         found: set[tuple[str, str]] = set()
         for environment in self.environments():
             deployments = self.deployments(environment)
-            for each in standing_of(deployments):
+            for each in deployed_versions(deployments):
                 found |= {(each.id, each.version), (each.id, each.previous)}
             unsettled = [
                 *_unsettled(deployments).values(),
@@ -164,33 +164,36 @@ def _paired(records: Iterable[DeploymentRecord]) -> list[Deployment]:
 class _Replay:
     """What stands where, while the history is read from its beginning."""
 
-    standing: dict[tuple[str, str], Standing] = field(default_factory=dict)
+    deployed: dict[tuple[str, str], DeployedVersion] = field(default_factory=dict)
 
     def take(self, deployment: Deployment) -> None:
         record = deployment.last
         for gateway in record.gateways:
             for module in gateway.modules:
                 key = (gateway.gateway, module.id)
-                before = self.standing.get(key)
+                before = self.deployed.get(key)
                 is_unknown = module.outcome is Outcome.ROLLBACK_FAILED
                 if deployment.ended is None or is_unknown:
-                    self.standing[key] = _doubted(key, before, module, record)
-                elif module.outcome in STANDING:
-                    self.standing[key] = _deployed(key, before, module, record)
+                    self.deployed[key] = _doubted(key, before, module, record)
+                elif module.outcome in DEPLOYED_OUTCOMES:
+                    self.deployed[key] = _deployed(key, before, module, record)
                 elif module.outcome is Outcome.ROLLED_BACK:
-                    self.standing[key] = _restored(key, before, module, record)
+                    self.deployed[key] = _restored(key, before, module, record)
 
 
 def _deployed(
-    key: tuple[str, str], before: Standing | None, module: ModuleOnGateway, record: DeploymentRecord
-) -> Standing:
+    key: tuple[str, str],
+    before: DeployedVersion | None,
+    module: ModuleOnGateway,
+    record: DeploymentRecord,
+) -> DeployedVersion:
     previous = module.previous
     if previous in ("", module.version) and before is not None:
         # Deployed once more: what it could go back to hasn't changed.
         same = before.version == module.version
         previous = before.previous if same else before.version
     previous = "" if previous == module.version else previous
-    return Standing(
+    return DeployedVersion(
         environment=record.environment,
         gateway=key[0],
         id=module.id,
@@ -201,18 +204,21 @@ def _deployed(
         since=record.ended_at,
         actor=record.actor,
         deployment=record.id,
-        way_back=previous,
+        rollback_version=previous,
     )
 
 
 def _restored(
-    key: tuple[str, str], before: Standing | None, module: ModuleOnGateway, record: DeploymentRecord
-) -> Standing:
+    key: tuple[str, str],
+    before: DeployedVersion | None,
+    module: ModuleOnGateway,
+    record: DeploymentRecord,
+) -> DeployedVersion:
     """Return what stands after a rollback: a doubt that an earlier deployment left ends here."""
     version = module.previous if module.restored is None else module.restored
-    if before is not None and before.version == version and before.outcome in STANDING:
-        return replace(before, way_back=before.previous, in_doubt=False)
-    return Standing(
+    if before is not None and before.version == version and before.outcome in DEPLOYED_OUTCOMES:
+        return replace(before, rollback_version=before.previous, uncertain=False)
+    return DeployedVersion(
         environment=record.environment,
         gateway=key[0],
         id=module.id,
@@ -227,14 +233,19 @@ def _restored(
 
 
 def _doubted(
-    key: tuple[str, str], before: Standing | None, module: ModuleOnGateway, record: DeploymentRecord
-) -> Standing:
+    key: tuple[str, str],
+    before: DeployedVersion | None,
+    module: ModuleOnGateway,
+    record: DeploymentRecord,
+) -> DeployedVersion:
     """Return what stood before a deployment of which nobody knows how far it got."""
     stood = before.version if before is not None else module.previous
-    way_back = module.version if record.kind is Kind.ROLLBACK else stood
+    rollback_version = module.version if record.kind is Kind.ROLLBACK else stood
     if before is not None:
-        return replace(before, deployment=record.id, way_back=way_back, in_doubt=True)
-    return Standing(
+        return replace(
+            before, deployment=record.id, rollback_version=rollback_version, uncertain=True
+        )
+    return DeployedVersion(
         environment=record.environment,
         gateway=key[0],
         id=module.id,
@@ -245,17 +256,17 @@ def _doubted(
         since=record.begun_at,
         actor=record.actor,
         deployment=record.id,
-        way_back=way_back,
-        in_doubt=True,
+        rollback_version=rollback_version,
+        uncertain=True,
     )
 
 
-def standing_of(deployments: Sequence[Deployment]) -> list[Standing]:
+def deployed_versions(deployments: Sequence[Deployment]) -> list[DeployedVersion]:
     """Return what runs where after these deployments (oldest first), by gateway and module."""
     replay = _Replay()
     for deployment in deployments:
         replay.take(deployment)
-    return [each for _, each in sorted(replay.standing.items()) if each.version or each.in_doubt]
+    return [each for _, each in sorted(replay.deployed.items()) if each.version or each.uncertain]
 
 
 def unfinished_previous(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], str]:
@@ -277,6 +288,6 @@ def _unsettled(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], Mo
                 if deployment.ended is None or module.outcome in _UNSETTLED:
                     # Each run took over what the unsettled one before it had written down.
                     found[gateway.gateway, module.id] = module
-                elif module.outcome in STANDING or module.outcome is Outcome.ROLLED_BACK:
+                elif module.outcome in DEPLOYED_OUTCOMES or module.outcome is Outcome.ROLLED_BACK:
                     found.pop((gateway.gateway, module.id), None)
     return found

@@ -79,13 +79,13 @@ class Consents:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class DeployOptions:
     """How to deploy.
 
     ``wave`` gateways are done at once, one after the other with 1; with ``canary`` the first one
-    is done alone. After a failure no new wave begins unless ``goes_on``; with ``all_or_nothing``
-    what was done before is rolled back too. ``obtain`` fetches a published version (id, version) as
-    a verified file, for rolling back; it raises our errors.
+    is done alone. After a failure no new wave begins unless ``continue_on_error``; with
+    ``all_or_nothing`` what was done before is rolled back too. ``obtain`` fetches a published
+    version (id, version) as a verified file, for rolling back; it raises our errors.
     """
 
     obtain: Callable[[str, str], VerifiedModule]
@@ -96,7 +96,7 @@ class Manner:
     timing: Timing = field(default_factory=Timing)
     wave: int = 1
     canary: bool = False
-    goes_on: bool = False
+    continue_on_error: bool = False
     all_or_nothing: bool = False
 
 

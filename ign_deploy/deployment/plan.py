@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ign_deploy.deployment.compatibility import Incompatible, obstacles
 from ign_deploy.deployment.gateway import GatewayFacts, InstalledModule
-from ign_deploy.deployment.options import Gateway, Manner
+from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -43,7 +43,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawal:
+class Removal:
     """A module to take off a gateway; ``present`` is the version it has, empty for none."""
 
     id: str
@@ -55,13 +55,13 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class GatewayPlan:
     """What was found out about a gateway, and what is to be changed there."""
 
     gateway: Gateway
     facts: GatewayFacts
     changes: tuple[Change, ...]
-    withdrawn: tuple[Withdrawal, ...] = ()
+    removals: tuple[Removal, ...] = ()
 
     def record(self) -> GatewayRecord:
         """Return what is going to be done, before it is."""
@@ -70,7 +70,7 @@ class Prepared:
             name=self.gateway.name,
             modules=(
                 *(module_record(each, Outcome.UNTOUCHED) for each in self.changes),
-                *(each.record(Outcome.UNTOUCHED) for each in self.withdrawn),
+                *(each.record(Outcome.UNTOUCHED) for each in self.removals),
             ),
         )
 
@@ -93,15 +93,15 @@ def prepare(
     gateway: Gateway,
     modules: Sequence[VerifiedModule],
     *,
-    manner: Manner,
+    options: DeployOptions,
     before: Mapping[tuple[str, str], str],
     reporter: Reporter,
-    withdrawn: Sequence[str] = (),
-) -> tuple[Prepared, list[Incompatible]]:
+    removals: Sequence[str] = (),
+) -> tuple[GatewayPlan, list[Incompatible]]:
     """Look at a gateway without changing it, and secure the files that would bring it back.
 
     ``before`` names, by (address, id), what stood before a deployment that didn't end well;
-    ``withdrawn`` are the ids of modules to take off. Returns what is to be done, and every reason
+    ``removals`` are the ids of modules to take off. Returns what is to be done, and every reason
     why it can't be.
     """
     facts = gateway.target.facts()
@@ -115,7 +115,7 @@ def prepare(
             facts=facts,
             installed=installed,
             coming=coming,
-            allow_downgrade=manner.allow_downgrade,
+            allow_downgrade=options.allow_downgrade,
         )
     ]
     changes = tuple(
@@ -123,7 +123,7 @@ def prepare(
             module,
             installed.get(module.descriptor.id),
             known=before.get((gateway.location, module.descriptor.id)),
-            manner=manner,
+            options=options,
         )
         for module in modules
     )
@@ -137,11 +137,11 @@ def prepare(
             reporter.info(
                 f"{gateway.title} hasn't got {change.id}; rolling back will mean uninstalling it"
             )
-    removals = tuple(
-        Withdrawal(each, installed[each].version.full if each in installed else "")
-        for each in withdrawn
+    planned_removals = tuple(
+        Removal(each, installed[each].version.full if each in installed else "")
+        for each in removals
     )
-    return Prepared(gateway, facts, changes, removals), list(
+    return GatewayPlan(gateway, facts, changes, planned_removals), list(
         {each.message: each for each in problems}.values()
     )
 
@@ -151,7 +151,7 @@ def _change(
     present: InstalledModule | None,
     *,
     known: str | None,
-    manner: Manner,
+    options: DeployOptions,
 ) -> Change:
     version = module.descriptor.version
     there = _standing_version(version, present, known)
@@ -162,7 +162,7 @@ def _change(
     if same_version(there, version):
         return replace(change, previous=module)
     try:
-        return replace(change, previous=manner.obtain(module.descriptor.id, there))
+        return replace(change, previous=options.obtain(module.descriptor.id, there))
     except IgnDeployError as problem:
         return replace(change, obstacle=problem.message)
 

@@ -56,7 +56,7 @@ class Outcome(StrEnum):
 
 
 # The version asked for is there, or will be after the restart that somebody else makes.
-STANDING = frozenset(
+DEPLOYED_OUTCOMES = frozenset(
     {Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.RESTART_PENDING, Outcome.TRACKED}
 )
 

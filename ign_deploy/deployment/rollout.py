@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ign_deploy.deployment.gateway_deployment import Visit
-from ign_deploy.deployment.options import Gateway, Manner
-from ign_deploy.deployment.plan import Prepared, prepare
-from ign_deploy.deployment.records import STANDING, GatewayRecord, Outcome
+from ign_deploy.deployment.gateway_deployment import GatewayDeployment
+from ign_deploy.deployment.options import DeployOptions, Gateway
+from ign_deploy.deployment.plan import GatewayPlan, prepare
+from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
 from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order
@@ -46,27 +46,27 @@ def look_at_all(
     gateways: Sequence[Gateway],
     modules: Sequence[VerifiedModule],
     *,
-    manner: Manner,
+    options: DeployOptions,
     before: Mapping[tuple[str, str], str],
     reporter: Reporter,
-    withdrawn: Sequence[str] = (),
-) -> list[Prepared]:
+    removals: Sequence[str] = (),
+) -> list[GatewayPlan]:
     """Look at every gateway without changing any; raises NotBegun with all that stands against it.
 
-    See ``visit.prepare`` for ``before`` and ``withdrawn``.
+    See ``visit.prepare`` for ``before`` and ``removals``.
     """
-    manner.consents.require_use(tuple(modules))
+    options.consents.require_use(tuple(modules))
     ordered = in_order(modules)
 
-    def look(gateway: Gateway) -> Prepared | list[IgnDeployError]:
+    def look(gateway: Gateway) -> GatewayPlan | list[IgnDeployError]:
         try:
             prepared, problems = prepare(
                 gateway,
                 ordered,
-                manner=manner,
+                options=options,
                 before=before,
                 reporter=reporter,
-                withdrawn=withdrawn,
+                removals=removals,
             )
         except IgnDeployError as problem:
             return [problem]
@@ -76,17 +76,17 @@ def look_at_all(
     against = [problem for each in found if isinstance(each, list) for problem in each]
     if against:
         raise NotBegun(against)
-    return [each for each in found if isinstance(each, Prepared)]
+    return [each for each in found if isinstance(each, GatewayPlan)]
 
 
 @dataclass
 class Rollout:
     """Carries out what was prepared on several gateways, wave by wave."""
 
-    prepared: Sequence[Prepared]
-    manner: Manner
+    prepared: Sequence[GatewayPlan]
+    options: DeployOptions
     reporter: Reporter
-    _visits: dict[str, Visit] = field(default_factory=dict)
+    _visits: dict[str, GatewayDeployment] = field(default_factory=dict)
     _records: dict[str, GatewayRecord] = field(default_factory=dict)
 
     def run(self) -> tuple[GatewayRecord, ...]:
@@ -94,50 +94,50 @@ class Rollout:
         for number, wave in enumerate(self._waves(), start=1):
             with self.reporter.group(f"wave {number}: {', '.join(_title(each) for each in wave)}"):
                 self._do(wave)
-            if self._failed() and not self.manner.goes_on:
+            if self._failed() and not self.options.continue_on_error:
                 break
-        if self._failed() and self.manner.all_or_nothing:
+        if self._failed() and self.options.all_or_nothing:
             self._undo()
         return tuple(self._record_of(each) for each in self.prepared)
 
-    def _waves(self) -> Iterator[list[Prepared]]:
+    def _waves(self) -> Iterator[list[GatewayPlan]]:
         rest = list(self.prepared)
-        if self.manner.canary and len(rest) > 1:
+        if self.options.canary and len(rest) > 1:
             yield [rest.pop(0)]
-        size = max(1, self.manner.wave)
+        size = max(1, self.options.wave)
         for start in range(0, len(rest), size):
             yield rest[start : start + size]
 
-    def _do(self, wave: Sequence[Prepared]) -> None:
+    def _do(self, wave: Sequence[GatewayPlan]) -> None:
         if len(wave) == 1:
             self._visit(wave[0], self.reporter)
             return
-        told = [BufferedReporter(self.reporter) for _ in wave]
-        jobs = list(zip(wave, told, strict=True))
+        reported = [BufferedReporter(self.reporter) for _ in wave]
+        jobs = list(zip(wave, reported, strict=True))
         try:
             map_parallel(lambda job: self._visit(*job), jobs, workers=len(wave))
         finally:
-            for each in told:
+            for each in reported:
                 each.play_back()
 
-    def _visit(self, prepared: Prepared, reporter: Reporter) -> None:
-        visit = Visit(prepared, self.manner, reporter)
+    def _visit(self, prepared: GatewayPlan, reporter: Reporter) -> None:
+        visit = GatewayDeployment(prepared, self.options, reporter)
         location = prepared.gateway.location
         self._visits[location] = visit
         self._records[location] = visit.deploy()
 
     def _failed(self) -> bool:
-        return any(each.outcome not in STANDING for each in self._records.values())
+        return any(each.outcome not in DEPLOYED_OUTCOMES for each in self._records.values())
 
     def _undo(self) -> None:
         """Bring the gateways back that had succeeded, the last one first."""
         for location, visit in reversed(self._visits.items()):
-            if self._records[location].outcome in STANDING and visit.touched:
+            if self._records[location].outcome in DEPLOYED_OUTCOMES and visit.touched:
                 reason = "another gateway of an all-or-nothing deployment failed"
                 visit.reporter = self.reporter
                 self._records[location] = visit.roll_back(reason)
 
-    def _record_of(self, prepared: Prepared) -> GatewayRecord:
+    def _record_of(self, prepared: GatewayPlan) -> GatewayRecord:
         found = self._records.get(prepared.gateway.location)
         if found is not None:
             return found
@@ -163,7 +163,7 @@ def overall(records: Sequence[GatewayRecord]) -> Outcome:
 
 def require_success(records: Sequence[GatewayRecord]) -> None:
     """Raise RollbackError or DeploymentError when any gateway failed; the messages say where."""
-    failed = [record for record in records if record.outcome not in STANDING]
+    failed = [record for record in records if record.outcome not in DEPLOYED_OUTCOMES]
     if not failed:
         return
     left = [record for record in failed if record.outcome is Outcome.UNTOUCHED]
@@ -184,5 +184,5 @@ def require_success(records: Sequence[GatewayRecord]) -> None:
     )
 
 
-def _title(prepared: Prepared) -> str:
+def _title(prepared: GatewayPlan) -> str:
     return prepared.gateway.title

@@ -145,7 +145,7 @@ class Archive(AbstractContextManager["Archive"]):
             problem = error(
                 "entry-too-large",
                 f"{entry.name} has {entry.size} bytes, at most {limit} are read",
-                place=entry.name,
+                location=entry.name,
                 hint="make the file smaller.",
             )
             raise VerificationError(
@@ -175,7 +175,7 @@ def check_sizes(entries: tuple[Entry, ...], limits: Limits) -> Iterator[Finding]
             yield error(
                 "entry-too-large",
                 f"{entry.name} announces {entry.size} bytes, allowed are {limits.max_entry_size}",
-                place=entry.name,
+                location=entry.name,
             )
         elif entry.size > limits.ratio_floor and entry.size > limits.max_ratio * max(
             entry.compressed_size, 1
@@ -183,7 +183,7 @@ def check_sizes(entries: tuple[Entry, ...], limits: Limits) -> Iterator[Finding]
             yield error(
                 "zip-bomb",
                 f"{entry.name} inflates {entry.compressed_size} to {entry.size} bytes: a ZIP bomb",
-                place=entry.name,
+                location=entry.name,
                 hint="don't open this file; ask its author how it was made.",
             )
     if total > limits.max_total_size:
@@ -248,7 +248,7 @@ def _damaged(entry: Entry, what: str) -> VerificationError:
     problem = error(
         "entry-damaged",
         f"{entry.name} {what}",
-        place=entry.name,
+        location=entry.name,
         hint="the file was damaged after it was made; build or download it again.",
     )
     return VerificationError(problem.message, hint=problem.hint, findings=(problem,))

@@ -34,15 +34,15 @@ def order_chain(certificates: Iterable[x509.Certificate], leaf_public_key: Publi
     self-signed root; repeated certificates are dropped. Raises VerificationError when no
     certificate is for the key (``key-mismatch``) or one is not of the chain (``chain-foreign``).
     """
-    chain, foreign = split_chain(certificates, leaf_public_key)
+    chain, untrusted = split_chain(certificates, leaf_public_key)
     if not chain:
         raise _refusal(
             "key-mismatch",
             "the key doesn't belong to the certificates: none of them has its public key",
             hint="give the certificate that was issued for this key, or the key of that one.",
         )
-    if foreign:
-        names = "; ".join(subject_of(each) for each in foreign)
+    if untrusted:
+        names = "; ".join(subject_of(each) for each in untrusted)
         raise _refusal(
             "chain-foreign",
             f"not in the chain of {subject_of(chain[0])}: {names}",
@@ -71,18 +71,18 @@ def chain_problems(chain: Sequence[x509.Certificate]) -> list[Finding]:
     """
     if not chain:
         message = "there is no certificate"
-        return [findings.error("certificates-empty", message, place=_PLACE)]
+        return [findings.error("certificates-empty", message, location=_PLACE)]
     unique = tuple(dict.fromkeys(chain))
     best = _longest_chain(unique)
     problems = [*_leaf_key_problems(best[0]), *_order_problems(unique, best)]
     if len(unique) < len(chain):
         message = f"{len(chain) - len(unique)} of {len(chain)} certificates are repetitions"
-        problems.append(findings.warning("chain-duplicate", message, place=_PLACE))
+        problems.append(findings.warning("chain-duplicate", message, location=_PLACE))
     return [*problems, *_issuer_problems(best)]
 
 
 def validity_findings(
-    chain: Iterable[x509.Certificate], now: dt.datetime, *, place: str = _PLACE
+    chain: Iterable[x509.Certificate], now: dt.datetime, *, location: str = _PLACE
 ) -> list[Finding]:
     """Return a warning for each certificate that isn't valid at ``now`` (an aware datetime).
 
@@ -95,11 +95,13 @@ def validity_findings(
         if now < start:
             message = f"{name} is not valid before {start:%Y-%m-%d %H:%M} UTC"
             hint = "check the clock, or sign when it has become valid."
-            problems.append(findings.warning("not-yet-valid", message, place=place, hint=hint))
+            problems.append(
+                findings.warning("not-yet-valid", message, location=location, hint=hint)
+            )
         if now > end:
             message = f"{name} expired on {end:%Y-%m-%d %H:%M} UTC"
             hint = "sign with a renewed certificate."
-            problems.append(findings.warning("expired", message, place=place, hint=hint))
+            problems.append(findings.warning("expired", message, location=location, hint=hint))
     return problems
 
 
@@ -142,7 +144,7 @@ def _order_problems(found: Chain, best: Chain) -> list[Finding]:
             findings.error(
                 "chain-order",
                 f"the certificates are not in order; leaf first would be {wanted}",
-                place=_PLACE,
+                location=_PLACE,
                 hint="sign again: ign-deploy writes the chain in order.",
             )
         )
@@ -150,7 +152,7 @@ def _order_problems(found: Chain, best: Chain) -> list[Finding]:
         if each not in best:
             message = f"{subject_of(each)} is not in the chain of {subject_of(best[0])}"
             hint = "sign again with the signing certificate and its issuers only."
-            problems.append(findings.error("chain-foreign", message, place=_PLACE, hint=hint))
+            problems.append(findings.error("chain-foreign", message, location=_PLACE, hint=hint))
     return problems
 
 
@@ -159,14 +161,14 @@ def _issuer_problems(chain: Chain) -> list[Finding]:
     for issuer in chain[1:]:
         if not is_authority(issuer):
             message = f"{subject_of(issuer)} issued a certificate but is not marked as authority"
-            problems.append(findings.warning("issuer-not-ca", message, place=_PLACE))
+            problems.append(findings.warning("issuer-not-ca", message, location=_PLACE))
     if not is_self_signed(chain[-1]):
         problems.append(
             findings.warning(
                 "chain-incomplete",
                 f"the chain ends at {subject_of(chain[-1])}, which is not self-signed; its"
                 f" issuer {issuer_text(chain[-1])} is missing",
-                place=_PLACE,
+                location=_PLACE,
                 hint="add the issuer's certificates up to the root, and sign again.",
             )
         )
@@ -177,13 +179,13 @@ def _leaf_key_problems(leaf: x509.Certificate) -> list[Finding]:
     key = leaf.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         message = f"the key of {subject_of(leaf)} is not RSA; gateways accept RSA with SHA-256 only"
-        return [findings.error("key-not-rsa", message, place=_PLACE)]
+        return [findings.error("key-not-rsa", message, location=_PLACE)]
     if key.key_size < MIN_RSA_BITS:
         message = f"the RSA key has {key.key_size} bits, fewer than {MIN_RSA_BITS}"
-        return [findings.warning("key-too-short", message, place=_PLACE)]
+        return [findings.warning("key-too-short", message, location=_PLACE)]
     return []
 
 
 def _refusal(code: str, message: str, *, hint: str) -> VerificationError:
-    finding = findings.error(code, message, place=_PLACE, hint=hint)
+    finding = findings.error(code, message, location=_PLACE, hint=hint)
     return VerificationError(message, hint=hint, findings=(finding,))

@@ -114,6 +114,6 @@ def _unreadable(entry: Entry, problem: UnreadableJarError) -> Finding:
     return error(
         "jar-unreadable",
         f"{quoted(entry.name)} can't be opened as a jar: {problem}",
-        place=entry.name,
+        location=entry.name,
         hint="build it again; Java couldn't open it either.",
     )

@@ -162,7 +162,7 @@ def read_descriptor(archive: Archive) -> ModuleDescriptor:
 
 
 def _refusal(code: str, message: str, hint: str) -> VerificationError:
-    problem: Finding = error(code, message, place=DESCRIPTOR_NAME, hint=hint)
+    problem: Finding = error(code, message, location=DESCRIPTOR_NAME, hint=hint)
     return VerificationError(message, hint=hint, findings=(problem,))
 
 

@@ -27,7 +27,7 @@ def required_fields(subject: Subject) -> Iterator[Finding]:
             yield error(
                 "element-missing",
                 f"module.xml has no <{name}>, or an empty one",
-                place=element(name),
+                location=element(name),
                 hint=f"set {name} in the build script.",
             )
 
@@ -41,7 +41,7 @@ def optional_fields(subject: Subject) -> Iterator[Finding]:
         ("vendorname", descriptor.vendor_name or descriptor.vendor_id),
     ):
         if not value:
-            yield info("element-absent", f"module.xml has no <{name}>", place=element(name))
+            yield info("element-absent", f"module.xml has no <{name}>", location=element(name))
 
 
 def repeated_elements(subject: Subject) -> Iterator[Finding]:
@@ -50,7 +50,7 @@ def repeated_elements(subject: Subject) -> Iterator[Finding]:
         yield error(
             "element-repeated",
             f"module.xml has <{name}> more than once",
-            place=element(name),
+            location=element(name),
             hint="keep one of them.",
         )
 
@@ -62,7 +62,9 @@ def unknown_elements(subject: Subject) -> Iterator[Finding]:
         more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
         shown = ", ".join(quoted(name) for name in names[:_MANY])
         yield info(
-            "element-unknown", f"module.xml has unknown elements: {shown}{more}", place="module.xml"
+            "element-unknown",
+            f"module.xml has unknown elements: {shown}{more}",
+            location="module.xml",
         )
 
 
@@ -83,27 +85,30 @@ def _version(text: str, name: str) -> Iterator[Finding]:
         ModuleVersion.parse(text)
     except VersionSyntaxError as problem:
         yield error(
-            "version-syntax", f"{name}: {problem.message}", place=element(name), hint=problem.hint
+            "version-syntax",
+            f"{name}: {problem.message}",
+            location=element(name),
+            hint=problem.hint,
         )
 
 
 def framework_version(subject: Subject) -> Iterator[Finding]:
     """Check for a whole number: 8 for Ignition 8."""
     text = subject.descriptor.required_framework_version
-    place = element("requiredFrameworkVersion")
+    location = element("requiredFrameworkVersion")
     hint = "set requiredFrameworkVersion, for example 8."
     if not text:
         yield warning(
             "framework-version-missing",
             "module.xml has no <requiredFrameworkVersion>",
-            place=place,
+            location=location,
             hint=hint,
         )
     elif not (text.isascii() and text.isdigit() and len(text) <= 9):
         yield error(
             "framework-version-syntax",
             f"requiredFrameworkVersion is {quoted(text)}, expected a whole number",
-            place=place,
+            location=location,
             hint=hint,
         )
 
@@ -115,7 +120,7 @@ def asked_version(subject: Subject) -> Iterator[Finding]:
         yield error(
             "version-mismatch",
             f"the module has version {quoted(actual)}, asked for was {quoted(expected)}",
-            place=element("version"),
+            location=element("version"),
             hint=f"make the build take the version it is given, or ask for {quoted(actual)}.",
         )
 
@@ -127,7 +132,7 @@ def asked_id(subject: Subject) -> Iterator[Finding]:
         yield error(
             "id-mismatch",
             f"the module's id is {quoted(actual)}, asked for was {quoted(expected)}",
-            place=element("id"),
+            location=element("id"),
             hint="check which module the build made.",
         )
 
@@ -139,7 +144,7 @@ def development_version(subject: Subject) -> Iterator[Finding]:
         yield warning(
             "version-development",
             f"version {version} is a development version, but this is a release",
-            place=element("version"),
+            location=element("version"),
             hint=f"give the release a version of its own: {GRAMMAR}.",
         )
 
@@ -150,19 +155,19 @@ def hooks(subject: Subject) -> Iterator[Finding]:
         yield error(
             "hook-missing",
             "module.xml has no <hook>: no scope would load the module",
-            place=element("hook"),
+            location=element("hook"),
             hint="name the hook classes in the build script.",
         )
     taken: frozenset[str] = frozenset()
     for hook in subject.descriptor.hooks:
         if not hook.class_name:
-            yield error("hook-empty", "a <hook> names no class", place=element("hook"))
+            yield error("hook-empty", "a <hook> names no class", location=element("hook"))
         letters = scope_letters(hook.scope)
         if letters & taken:
             yield error(
                 "hook-duplicate",
                 f"{quoted(hook.class_name)} is a second hook for {scope_names(letters & taken)}",
-                place=element("hook"),
+                location=element("hook"),
                 hint="keep one hook for each scope.",
             )
         taken |= letters
@@ -181,20 +186,20 @@ def scopes(subject: Subject) -> Iterator[Finding]:
 
 def _scopes_of(kind: str, items: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     hint = "use letters of G (gateway), D (designer), C (client), or A for all, each once."
-    place = element(kind)
+    location = element(kind)
     for scope, text in items:
         if not scope and kind == "hook":
-            yield error("scope-missing", f"the hook {quoted(text)} has no scope", place=place,
+            yield error("scope-missing", f"the hook {quoted(text)} has no scope", location=location,
                         hint=hint)  # fmt: skip
         elif not scope and kind == "jar":
             yield warning("jar-scope-empty", f"the jar {quoted(text)} has no scope: nothing loads "
-                          "it", place=place, hint=hint)  # fmt: skip
+                          "it", location=location, hint=hint)  # fmt: skip
         elif not _LETTERS.issuperset(scope):
             yield error("scope-unknown", f"{quoted(text)} has the scope {quoted(scope)}",
-                        place=place, hint=hint)  # fmt: skip
+                        location=location, hint=hint)  # fmt: skip
         elif len(set(scope)) < len(scope) or (ALL in scope and len(scope) > 1):
             yield error("scope-repeated", f"the scope {quoted(scope)} of {quoted(text)} names one "
-                        "twice", place=place, hint=hint)  # fmt: skip
+                        "twice", location=location, hint=hint)  # fmt: skip
 
 
 def dependency_attributes(subject: Subject) -> Iterator[Finding]:
@@ -208,7 +213,7 @@ def dependency_attributes(subject: Subject) -> Iterator[Finding]:
                 "depends-required-early",
                 f"the dependency on {quoted(dependency.module_id)} has the attribute 'required', "
                 f"which Ignition {ignition} doesn't know yet",
-                place=element("depends"),
+                location=element("depends"),
                 hint="drop the attribute, or require Ignition 8.3.0.",
             )
 

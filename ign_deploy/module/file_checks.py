@@ -20,18 +20,18 @@ def licence(subject: Subject) -> Iterator[Finding]:
         yield error(
             "licence-missing",
             f"module.xml names the licence {quoted(named)}, which isn't in the module",
-            place=element("license"),
+            location=element("license"),
             hint="put the file at the module's root, or drop the element.",
         )
     elif not named:
         present = next((name for name in subject.files if _LICENCE.fullmatch(name)), None)
         if present is None:
-            yield info("licence-absent", "the module has no licence", place=element("license"))
+            yield info("licence-absent", "the module has no licence", location=element("license"))
         else:
             yield info(
                 "licence-not-named",
                 f"there is {quoted(present)}, but module.xml has no <license>",
-                place=present,
+                location=present,
                 hint="name it in <license>, so that the gateway shows it.",
             )
 
@@ -44,7 +44,7 @@ def documentation(subject: Subject) -> Iterator[Finding]:
             "documentation-missing",
             f"module.xml names the documentation {quoted(named)}, but there is no "
             f"{quoted(_DOCUMENTATION_FOLDER + named)}",
-            place=element("documentation"),
+            location=element("documentation"),
             hint="give the path below doc/, and put the file there.",
         )
 
@@ -56,7 +56,7 @@ def nested_modules(subject: Subject) -> Iterator[Finding]:
             yield warning(
                 "nested-modl",
                 f"{quoted(name)} is a module inside the module",
-                place=name,
+                location=name,
                 hint="clean the build; don't collect build outputs as resources.",
             )
 
@@ -71,14 +71,14 @@ def signature_state(subject: Subject) -> Iterator[Finding]:
         yield error(
             "signature-incomplete",
             f"of the two signature files there is only {present[0]}",
-            place=present[0],
+            location=present[0],
             hint="sign the module again: `ign-deploy sign`.",
         )
     elif expected is False and present:
         yield error(
             "already-signed",
             f"the module holds {', '.join(present)}, but an unsigned one is expected",
-            place=present[0],
+            location=present[0],
             hint="take the build's unsigned output, such as build/*.unsigned.modl.",
         )
 

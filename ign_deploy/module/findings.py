@@ -24,14 +24,14 @@ class Severity(IntEnum):
 class Finding:
     """One observation.
 
-    ``code`` is stable and kebab-case, ``place`` names the entry (``lib.jar``), element
+    ``code`` is stable and kebab-case, ``location`` names the entry (``lib.jar``), element
     (``module.xml: version``) or file it is about and may be empty, ``hint`` says what to do.
     """
 
     code: str
     severity: Severity
     message: str
-    place: str = ""
+    location: str = ""
     hint: str = ""
 
     def as_dict(self) -> dict[str, str]:
@@ -40,24 +40,24 @@ class Finding:
             "code": self.code,
             "severity": self.severity.label,
             "message": self.message,
-            "place": self.place,
+            "location": self.location,
             "hint": self.hint,
         }
 
 
-def error(code: str, message: str, *, place: str = "", hint: str = "") -> Finding:
+def error(code: str, message: str, *, location: str = "", hint: str = "") -> Finding:
     """Make an error finding: the module must not be released like this."""
-    return Finding(code, Severity.ERROR, message, place, hint)
+    return Finding(code, Severity.ERROR, message, location, hint)
 
 
-def warning(code: str, message: str, *, place: str = "", hint: str = "") -> Finding:
+def warning(code: str, message: str, *, location: str = "", hint: str = "") -> Finding:
     """Make a warning: worth looking at, but it stops nothing."""
-    return Finding(code, Severity.WARNING, message, place, hint)
+    return Finding(code, Severity.WARNING, message, location, hint)
 
 
-def info(code: str, message: str, *, place: str = "", hint: str = "") -> Finding:
+def info(code: str, message: str, *, location: str = "", hint: str = "") -> Finding:
     """Make a remark."""
-    return Finding(code, Severity.INFO, message, place, hint)
+    return Finding(code, Severity.INFO, message, location, hint)
 
 
 def errors_among(findings: Iterable[Finding]) -> tuple[Finding, ...]:

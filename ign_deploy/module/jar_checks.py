@@ -30,7 +30,7 @@ def listed_files(subject: Subject) -> Iterator[Finding]:
             yield error(
                 "jar-missing",
                 f"module.xml lists {quoted(path)}, which isn't in the module",
-                place=element(kind),
+                location=element(kind),
                 hint="check the names in module.xml against the archive's content.",
             )
 
@@ -46,7 +46,7 @@ def repeated_jars(subject: Subject) -> Iterator[Finding]:
             yield warning(
                 "jar-repeated",
                 f"module.xml lists {quoted(jar.path)} more than once for a scope",
-                place=element("jar"),
+                location=element("jar"),
                 hint="list each jar once, with all letters of its scopes.",
             )
         seen |= keys
@@ -60,7 +60,7 @@ def unlisted_jars(subject: Subject) -> Iterator[Finding]:
             yield warning(
                 "jar-unlisted",
                 f"{quoted(name)} is in the module, but module.xml doesn't list it",
-                place=name,
+                location=name,
                 hint=_CLEAN,
             )
 
@@ -80,7 +80,7 @@ def repeated_libraries(subject: Subject) -> Iterator[Finding]:
                 "library-twice",
                 f"one library is in the module {len(paths)} times: "
                 f"{', '.join(quoted(path) for path in (first, *others[:3]))}",
-                place=others[0],
+                location=others[0],
                 hint=_CLEAN,
             )
 
@@ -101,7 +101,7 @@ def hook_classes(subject: Subject) -> Iterator[Finding]:
             yield error(
                 "hook-class-missing",
                 f"no listed jar holds the hook class {quoted(hook.class_name)}",
-                place=element("hook"),
+                location=element("hook"),
                 hint="check the hook's package and class name, and that its jar is listed.",
             )
         elif hook.class_name and lacking:
@@ -109,7 +109,7 @@ def hook_classes(subject: Subject) -> Iterator[Finding]:
                 "hook-class-scope",
                 f"the hook class {quoted(hook.class_name)} is in {quoted(holders[hook.class_name])}"
                 f", which isn't loaded in the scope {scope_names(lacking)}",
-                place=element("hook"),
+                location=element("hook"),
                 hint="add the scope's letter to the jar, or correct the hook's scope.",
             )
 
@@ -126,7 +126,7 @@ def class_formats(subject: Subject) -> Iterator[Finding]:
                 "class-too-new",
                 f"{quoted(facts.newest_class)} is compiled for Java {facts.newest_java}, but "
                 f"Ignition {ignition} runs Java {platform}",
-                place=path,
+                location=path,
                 hint=f"compile for Java {platform} (options.release = {platform}), "
                 "or require a newer Ignition.",
             )
@@ -139,7 +139,7 @@ def bundled_sdk(subject: Subject) -> Iterator[Finding]:
             yield warning(
                 "sdk-bundled",
                 f"the jar brings Ignition's own classes, such as {quoted(facts.sdk_class)}",
-                place=path,
+                location=path,
                 hint="declare the Ignition SDK as compileOnly (Gradle) or provided (Maven).",
             )
 
@@ -153,7 +153,7 @@ def manifest_versions(subject: Subject) -> Iterator[Finding]:
                 "manifest-version",
                 f"the jar's manifest has Implementation-Version {quoted(version)}, the module is "
                 f"{quoted(subject.descriptor.version)}",
-                place=path,
+                location=path,
                 hint=_CLEAN,
             )
 

@@ -108,8 +108,8 @@ def pack(members: Iterable[Member], output: Path, *, timestamp: DosTime | None =
         placed: list[Placed] = []
         offset = 0
         for member in ordered:
-            place, offset = _write_member(stream, member, offset, timestamp or DosTime())
-            placed.append(place)
+            location, offset = _write_member(stream, member, offset, timestamp or DosTime())
+            placed.append(location)
         write_directory(stream.fileno(), placed, offset)
 
 
@@ -119,7 +119,7 @@ def _write_member(
     """Deflate one member behind ``offset``; its header follows when the sizes are known."""
     name = _raw_name(member.name)
     descriptor = stream.fileno()
-    data_offset = end = offset + len(_entry(name, timestamp).place(offset).local)
+    data_offset = end = offset + len(_entry(name, timestamp).location(offset).local)
     deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
     crc = size = 0
     for block in member.blocks():
@@ -128,14 +128,14 @@ def _write_member(
         end = write_at(descriptor, deflater.compress(block), end)
     end = write_at(descriptor, deflater.flush(), end)
     entry = _entry(name, timestamp, crc32=crc, compressed_size=end - data_offset, size=size)
-    place = entry.place(offset)
-    if place.data_offset != data_offset:
+    location = entry.location(offset)
+    if location.data_offset != data_offset:
         raise ConfigurationError(
             f"{member.name} has {size} bytes; files of 4 GiB and more can't be packed",
             hint="split the file.",
         )
-    write_at(descriptor, place.local, offset)
-    return place, end
+    write_at(descriptor, location.local, offset)
+    return location, end
 
 
 def _raw_name(name: str) -> bytes:

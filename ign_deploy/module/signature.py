@@ -53,7 +53,7 @@ def parse_signatures(data: bytes) -> SignatureLines:
         problem = error(
             "signature-syntax",
             f"{SIGNATURES_NAME} can't be read: {cause}",
-            place=SIGNATURES_NAME,
+            location=SIGNATURES_NAME,
             hint=RE_SIGN,
         )
         raise VerificationError(problem.message, hint=problem.hint, findings=(problem,)) from cause
@@ -77,23 +77,25 @@ def _check_line(key: str, value: str, signatures: dict[str, bytes]) -> Finding |
         return error(
             "signature-line-name",
             f"the line {ascii(key)[1:-1]} lacks its leading slash",
-            place=shown,
+            location=shown,
             hint=RE_SIGN,
         )
     if name in SIGNATURE_FILES:
         return error(
             "signature-self-line",
             f"a line for {name} is left from an earlier signing; it can't match any more",
-            place=name,
+            location=name,
             hint=RE_SIGN,
         )
     if name in signatures:
-        return error("signature-line-repeated", f"{shown} has two lines", place=shown, hint=RE_SIGN)
+        return error(
+            "signature-line-repeated", f"{shown} has two lines", location=shown, hint=RE_SIGN
+        )
     try:
         signatures[name] = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         signatures[name] = b""
         return error(
-            "signature-base64", f"the line for {shown} isn't Base64", place=shown, hint=RE_SIGN
+            "signature-base64", f"the line for {shown} isn't Base64", location=shown, hint=RE_SIGN
         )
     return None

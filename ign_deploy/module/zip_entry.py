@@ -62,19 +62,19 @@ def check_entry(entry: Entry) -> Iterator[Finding]:
         yield error(
             "entry-encrypted",
             f"{entry.name} is encrypted; a gateway can't read it",
-            place=entry.name,
+            location=entry.name,
             hint="build the module without a ZIP password.",
         )
     elif entry.method not in (STORED, DEFLATED):
         yield error(
             "entry-compression",
             f"{entry.name} has compression method {entry.method}; Java reads 0 and 8",
-            place=entry.name,
+            location=entry.name,
             hint="write the archive with deflate.",
         )
     elif entry.method == STORED and entry.size != entry.compressed_size:
         yield error(
-            "entry-size", f"{entry.name} is stored, but its two sizes differ", place=entry.name
+            "entry-size", f"{entry.name} is stored, but its two sizes differ", location=entry.name
         )
 
 
@@ -84,29 +84,31 @@ def _check_name(name: str) -> Iterator[Finding]:
         yield error("entry-name", "an entry has no name")
         return
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in name):
-        yield error("entry-name", f"the entry name {shown} holds control characters", place=shown)
+        yield error(
+            "entry-name", f"the entry name {shown} holds control characters", location=shown
+        )
     parts = name.replace("\\", "/").split("/")
     if name[0] in "/\\" or _DRIVE.match(name):
         yield error(
             "entry-absolute",
             f"the entry name {shown} is absolute",
-            place=shown,
+            location=shown,
             hint="store names relative to the module's root.",
         )
     if ".." in parts or "." in parts:
         yield error(
             "entry-traversal",
             f"the entry name {shown} leaves its folder",
-            place=shown,
+            location=shown,
             hint="store plain names without '.' and '..' parts.",
         )
     elif "" in parts[:-1] and name[0] not in "/\\":
-        yield error("entry-name", f"the entry name {shown} has an empty part", place=shown)
+        yield error("entry-name", f"the entry name {shown} has an empty part", location=shown)
     if "\\" in name:
         yield warning(
             "entry-backslash",
             f"the entry name {shown} holds a backslash; it is a folder separator on Windows only",
-            place=shown,
+            location=shown,
             hint="use forward slashes.",
         )
 
@@ -117,13 +119,15 @@ def _check_kind(entry: Entry) -> Iterator[Finding]:
         yield error(
             "entry-symlink",
             f"{entry.name} is a symbolic link",
-            place=entry.name,
+            location=entry.name,
             hint="put the file itself into the module.",
         )
     elif kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        yield error("entry-kind", f"{entry.name} is neither a file nor a folder", place=entry.name)
+        yield error(
+            "entry-kind", f"{entry.name} is neither a file nor a folder", location=entry.name
+        )
     if entry.is_directory and entry.size:
-        yield error("entry-kind", f"the folder {entry.name} has content", place=entry.name)
+        yield error("entry-kind", f"the folder {entry.name} has content", location=entry.name)
 
 
 def check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:
@@ -136,7 +140,7 @@ def check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:
             yield error(
                 "entry-duplicate",
                 f"{entry.name} is in the archive more than once",
-                place=entry.name,
+                location=entry.name,
                 hint="build from a clean state, and check which of the two is meant.",
             )
         seen.add(entry.name)

@@ -40,7 +40,7 @@ def locate_members(
                 error(
                     "entry-header",
                     f"{entry.name}: {problem}",
-                    place=entry.name,
+                    location=entry.name,
                     hint="the file is damaged or was tampered with; build it again.",
                 )
             )
@@ -110,7 +110,7 @@ def _check_extents(descriptor: int, entries: list[Entry], directory_offset: int)
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
         if entry.header_offset < position:
             findings.append(
-                error("entry-overlap", f"{entry.name} overlaps another entry", place=entry.name)
+                error("entry-overlap", f"{entry.name} overlaps another entry", location=entry.name)
             )
         elif entry.header_offset > position:
             findings.append(_explain_gap(descriptor, position, entry.header_offset))

@@ -61,7 +61,7 @@ class NewEntry:
             external_attributes=DIRECTORY_0755 if entry.is_directory else REGULAR_0644,
         )
 
-    def place(self, offset: int) -> Placed:
+    def location(self, offset: int) -> Placed:
         """Make the headers for an entry whose local header stands at ``offset``."""
         flags = 0 if self.name.isascii() else FLAG_UTF8
         sizes = (self.compressed_size, self.size)
@@ -109,9 +109,9 @@ def place_all(entries: Iterable[NewEntry]) -> tuple[list[Placed], int]:
     offset = 0
     placed: list[Placed] = []
     for entry in entries:
-        place = entry.place(offset)
-        placed.append(place)
-        offset = place.data_offset + entry.compressed_size
+        location = entry.location(offset)
+        placed.append(location)
+        offset = location.data_offset + entry.compressed_size
     return placed, offset
 
 
@@ -127,7 +127,7 @@ def write_at(descriptor: int, data: bytes, offset: int) -> int:
 
 def write_directory(descriptor: int, placed: Iterable[Placed], offset: int) -> int:
     """Write the central directory and the end records at ``offset``; return the file's size."""
-    entries = [place.central for place in placed]
+    entries = [location.central for location in placed]
     directory = b"".join(entries)
     end = end_records(count=len(entries), offset=offset, size=len(directory))
     return write_at(descriptor, directory + end, offset)

@@ -39,7 +39,7 @@ _HINTS = {
 class _Wanted:
     """What the record says of a file."""
 
-    place: str
+    location: str
     size: int
     sha256: str
 
@@ -51,7 +51,7 @@ def receive(
     to: BinaryIO,
     size: int,
     sha256: str,
-    place: str,
+    location: str,
     title: str,
     reporter: Reporter,
     progress: Progress,
@@ -60,7 +60,7 @@ def receive(
 ) -> None:
     """Write a file to ``to`` from its present position, in constant memory.
 
-    ``size`` (bytes) and ``sha256`` (lower-case hex) are what its record says, ``place`` names it
+    ``size`` (bytes) and ``sha256`` (lower-case hex) are what its record says, ``location`` names it
     in messages. After a break the next attempt asks for the rest, if the server says which version
     of the file it has. If that changed, or the server sends everything, ``to`` is cut back; when
     it can't seek, what it has already is compared and left out. At most one byte beyond the size
@@ -68,7 +68,7 @@ def receive(
     when the server refuses, NetworkError when it can't be reached; an OSError of ``to`` is passed
     on.
     """
-    wanted = _Wanted(place, size, sha256)
+    wanted = _Wanted(location, size, sha256)
     rules = policy_for(size, policy)
     reception = _Reception(
         wanted, to=to, progress=progress, deadline=Deadline(rules, url=url), host=host_of(url)
@@ -80,7 +80,7 @@ def receive(
         asked = {**headers, "Accept-Encoding": "identity", **reception.range_headers()}
         response = follow(session, "GET", url, headers=asked)
         try:
-            refuse_encoded(response, place=place)
+            refuse_encoded(response, location=location)
             reception.begin(response)
             reception.take(response)
         finally:
@@ -136,12 +136,12 @@ class _Reception:
                 # The file is another one by now: the next attempt asks for all of it.
                 self._validator = ""
                 raise TransientFailure(
-                    f"{self._host} can't resume {self._wanted.place} at byte {self._offset}",
+                    f"{self._host} can't resume {self._wanted.location} at byte {self._offset}",
                     hint="try again when nothing else writes the file on the server.",
                 )
         else:
             raise RepositoryError(
-                f"{self._host} answered {status} for {self._wanted.place}",
+                f"{self._host} answered {status} for {self._wanted.location}",
                 hint=_HINTS.get(status, "look at the server's log."),
             )
 
@@ -216,9 +216,9 @@ class _Reception:
         wanted = self._wanted
         problem = error(
             "digest-mismatch",
-            f"{wanted.place} isn't what its record says: expected {wanted.size} bytes with "
+            f"{wanted.location} isn't what its record says: expected {wanted.size} bytes with "
             f"SHA-256 {wanted.sha256}, {observed}",
-            place=wanted.place,
+            location=wanted.location,
             hint="don't install it; restore the file from a backup, and find out who changed it.",
         )
         raise VerificationError(problem.message, hint=problem.hint, findings=(problem,))

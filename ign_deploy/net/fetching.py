@@ -57,7 +57,7 @@ def read_small(
         deadline.check()
         asked = {**headers, "Accept-Encoding": "identity"}
         response = follow(session, method, url, headers=asked, data=data or None)
-        refuse_encoded(response, place="its answer")
+        refuse_encoded(response, location="its answer")
         body = read_body(response, limit=limit + 1, deadline=deadline)
         text = body[:4096].decode("utf-8", errors="replace")
         raise_for_transient(response, now=datetime.now(UTC), text=text)

@@ -41,7 +41,7 @@ def read_body(response: requests.Response, *, limit: int, deadline: Deadline) ->
     return bytes(body)
 
 
-def refuse_encoded(response: requests.Response, *, place: str) -> None:
+def refuse_encoded(response: requests.Response, *, location: str) -> None:
     """Raise RepositoryError for a compressed answer: plain bytes were asked for.
 
     Unpacking would make the size unbounded, and the digest is that of the plain file.
@@ -52,6 +52,6 @@ def refuse_encoded(response: requests.Response, *, place: str) -> None:
     response.close()
     kind = encoding[:40] if encoding.isprintable() else "unknown"
     raise RepositoryError(
-        f"{host_of(response.url)} sent {place} with the encoding {kind}, expected plain bytes",
+        f"{host_of(response.url)} sent {location} with the encoding {kind}, expected plain bytes",
         hint="switch off compression for it in the server or the proxy before it.",
     )

@@ -268,9 +268,10 @@ def _answer(response: requests.Response, *, deadline: Deadline) -> Sent:
     target = redirect_target(response)
     if target is not None:
         scheme, netloc = urlsplit(target)[:2]
-        place = f"{scheme}://{netloc.rpartition('@')[2]}"
+        location = f"{scheme}://{netloc.rpartition('@')[2]}"
         raise RepositoryError(
-            f"{host_of(response.url)} redirects uploads to {place}, and they aren't sent on",
-            hint=f"check that {place} may have the module and the credentials, then use its URL.",
+            f"{host_of(response.url)} redirects uploads to {location}, and they aren't sent on",
+            hint=f"check that {location} may have the module and the credentials, then use "
+            "its URL.",
         )
     return Sent(response.status_code, response.headers, body)

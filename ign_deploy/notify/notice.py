@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 Event = Literal["deployment", "rollback", "release"]
-Hide = Callable[[str], str]
+Redact = Callable[[str], str]
 """Returns a text with every secret in it replaced."""
 
 MAX_TEXT = 300
@@ -72,7 +72,7 @@ class Notice:
     deployment_id: str = ""
     audit_head: str = ""
 
-    def cleaned(self, hide: Hide) -> Notice:
+    def cleaned(self, redact: Redact) -> Notice:
         """Return the notice as it may leave the machine.
 
         Without secrets, credentials in URLs, control and invisible characters; each text cut to
@@ -80,7 +80,7 @@ class Notice:
         """
 
         def text(value: str) -> str:
-            return clean_text(value, hide=hide)
+            return clean_text(value, redact=redact)
 
         return replace(
             self,
@@ -100,22 +100,22 @@ class Notice:
                 for each in self.gateways[:MAX_GATEWAYS]
             ),
             actor=text(self.actor),
-            run_url=_web_address(hide(self.run_url)),
+            run_url=_web_address(redact(self.run_url)),
             commit=text(self.commit),
-            message=clean_lines(self.message, hide=hide),
+            message=clean_lines(self.message, redact=redact),
             deployment_id=text(self.deployment_id),
             audit_head=text(self.audit_head),
         )
 
 
-def clean_text(text: str, *, hide: Hide) -> str:
+def clean_text(text: str, *, redact: Redact) -> str:
     """Return ``text`` as one harmless line of at most ``MAX_TEXT`` characters."""
-    return _cut(_UNSAFE.sub(" ", hide(_CREDENTIALS.sub("", text))).strip(), MAX_TEXT)
+    return _cut(_UNSAFE.sub(" ", redact(_CREDENTIALS.sub("", text))).strip(), MAX_TEXT)
 
 
-def clean_lines(text: str, *, hide: Hide) -> str:
+def clean_lines(text: str, *, redact: Redact) -> str:
     """Return ``text`` with its line breaks, each line harmless; at most ``MAX_MESSAGE`` long."""
-    hidden = hide(_CREDENTIALS.sub("", text))
+    hidden = redact(_CREDENTIALS.sub("", text))
     return _cut("\n".join(_UNSAFE.sub(" ", line) for line in hidden.splitlines()), MAX_MESSAGE)
 
 

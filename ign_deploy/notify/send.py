@@ -7,7 +7,7 @@ from functools import partial
 
 from ign_deploy.net.best_effort import DEADLINE, do_aside
 from ign_deploy.notify import Channel
-from ign_deploy.notify.notice import Hide, Notice
+from ign_deploy.notify.notice import Notice, Redact
 from ign_deploy.report import Reporter
 
 
@@ -16,20 +16,20 @@ def notify_all(
     notice: Notice,
     *,
     reporter: Reporter,
-    hide: Hide,
+    redact: Redact,
     deadline: float = DEADLINE,
 ) -> int:
     """Send the notice over every channel; return how many took it. Never raises an error.
 
-    Each failure is one warning that names the host and says what to do. ``hide`` replaces secrets
+    Each failure is one warning that names the host and says what to do. ``redact`` replaces secrets
     in every text. A channel that isn't done at the ``deadline`` (seconds) is left behind.
     """
     for channel in channels:
         for secret in channel.secrets:
             reporter.mask(secret)
-    clean = notice.cleaned(hide)
+    clean = notice.cleaned(redact)
     problems = do_aside([partial(each.send, clean) for each in channels], deadline=deadline)
     for channel, problem in zip(channels, problems, strict=True):
         if problem:
-            reporter.warning(f"{channel.name} was not told: {hide(problem)}")
+            reporter.warning(f"{channel.name} was not told: {redact(problem)}")
     return problems.count("")

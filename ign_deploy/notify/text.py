@@ -23,8 +23,8 @@ def is_open(notice: Notice) -> bool:
 def title(notice: Notice) -> str:
     """Return the notice in one line: ``Deployment to production: rolled-back``."""
     where = {"deployment": "to", "rollback": "in", "release": "for"}[notice.event]
-    place = f" {where} {notice.environment}" if notice.environment else ""
-    return f"{notice.event.capitalize()}{place}: {notice.result}"
+    location = f" {where} {notice.environment}" if notice.environment else ""
+    return f"{notice.event.capitalize()}{location}: {notice.result}"
 
 
 def facts(notice: Notice) -> list[tuple[str, str]]:

@@ -137,7 +137,7 @@ def _run_command(
     name = project.kind.value
     reporter.info(f"running {shown(command)}")
     watch = FailureWatch()
-    output = _Batches(reporter.foreign)
+    output = _Batches(reporter.untrusted)
 
     def on_line(line: str) -> None:
         watch.see(line)

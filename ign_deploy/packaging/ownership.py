@@ -70,7 +70,9 @@ def git_variables(folder: Path) -> dict[str, str]:
     Git refuses to (CVE-2022-24765), and versions made by ``git describe`` would be empty. Trusting
     that tree's configuration adds nothing to running its build.
     """
-    tree = next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
+    tree = next(
+        (location for location in (folder, *folder.parents) if (location / ".git").exists()), None
+    )
     if tree is None:
         return {}
     if {tree.stat().st_uid, (tree / ".git").stat().st_uid} == {os.geteuid()}:

@@ -56,7 +56,7 @@ def _prebuilt_problems(project: Project) -> Iterator[Finding]:
         try:
             refuse_lfs_pointer(path)
         except IgnDeployError as problem:
-            yield error("module-unreadable", problem.message, place=path.name, hint=problem.hint)
+            yield error("module-unreadable", problem.message, location=path.name, hint=problem.hint)
         except OSError as problem:
             yield error("module-unreadable", f"cannot read {path}: {problem.strerror}")
 

@@ -51,7 +51,7 @@ def require_distinct(candidates: Sequence[Candidate]) -> None:
                 error(
                     "module-id-repeated",
                     f"{both} have one id: {first.descriptor.id!a}",
-                    place=second.path.name,
+                    location=second.path.name,
                     hint="give each module an id of its own, or build only one of them.",
                 )
             )
@@ -60,7 +60,7 @@ def require_distinct(candidates: Sequence[Candidate]) -> None:
                 error(
                     "file-name-repeated",
                     f"{both} would both become {second.output_name}",
-                    place=second.path.name,
+                    location=second.path.name,
                     hint="give each module a fileName of its own.",
                 )
             )
@@ -90,7 +90,7 @@ def rewrite(candidate: Candidate, *, output_dir: Path, timestamp: DosTime) -> Un
         dropped = info(
             "signature-dropped",
             f"the build signed {candidate.path.name} by itself; that signature was dropped",
-            place=candidate.path.name,
+            location=candidate.path.name,
             hint="build `zipModule` only, or release it as it is by its path.",
         )
         findings = (*findings, dropped)

@@ -18,7 +18,7 @@ from ign_deploy.pipeline.release_checks import (
     OUTPUT,
     PROJECT,
     VERSION,
-    Ready,
+    PreflightResult,
     branch_checks,
     check_not_over_input,
     check_project,
@@ -36,7 +36,7 @@ from ign_deploy.settings import Settings
 
 def check_releases(
     paths: Sequence[Path], *, settings: Settings, env: Mapping[str, str], reporter: Reporter
-) -> tuple[Ready, ...]:
+) -> tuple[PreflightResult, ...]:
     """Check everything that the jobs on all paths need; raises PreflightFailed with all problems.
 
     Key, repository and settings are checked once; what is wrong with a project names its path.
@@ -58,7 +58,7 @@ def check_releases(
         look = partial(_check_path, path, settings=settings, env=env, reporter=reporter)
         checks.append(Check(title, look))
     found = run_checks(checks, reporter=reporter)
-    return tuple(Ready(found[title], found.get(IDENTITY)) for title in titles)
+    return tuple(PreflightResult(found[title], found.get(IDENTITY)) for title in titles)
 
 
 def check_distinct(paths: Sequence[Path]) -> None:

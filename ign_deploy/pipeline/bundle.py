@@ -14,7 +14,7 @@ from ign_deploy.pipeline.verify import verify_file
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline.release import Run
+    from ign_deploy.pipeline.release import RunContext
 
 
 def make_bundle(module: VerifiedModule, *, settings: Settings, env: Mapping[str, str]) -> Path:
@@ -31,13 +31,13 @@ def make_bundle(module: VerifiedModule, *, settings: Settings, env: Mapping[str,
     )
 
 
-def bundle_signed_file(path: Path, run: Run) -> None:
+def bundle_signed_file(path: Path, run: RunContext) -> None:
     """Verify a signed module file and make its bundle."""
-    with run.story.stage("verify"):
+    with run.report.stage("verify"):
         module = verify_file(path, settings=run.settings, now=run.now)
-        run.story.report(module.findings, file=path)
-    with run.story.stage("bundle"):
+        run.report.add_findings(module.findings, file=path)
+    with run.report.stage("bundle"):
         bundle = make_bundle(module, settings=run.settings, env=run.env)
         record = ModuleRecord(path, module.descriptor, "packaged", module, bundle)
-        run.story.note(record)
+        run.report.note(record)
         run.reporter.info(f"made {bundle}")

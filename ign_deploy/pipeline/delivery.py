@@ -16,25 +16,25 @@ from ign_deploy.pipeline.publishing import open_configured_repository
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.records import DeploymentRecord
-    from ign_deploy.pipeline.release import Run
+    from ign_deploy.pipeline.release import RunContext
     from ign_deploy.settings import Settings
 
 
-def deliver(modules: Sequence[VerifiedModule], run: Run) -> str:
+def deliver(modules: Sequence[VerifiedModule], run: RunContext) -> str:
     """Deploy the modules to the gateways of --gateway; without any, only track the environment.
 
     Returns the outcome's name. Raises DeploymentError or RollbackError when it failed.
     """
     record = _deploy(modules, run, settings=run.settings)
-    run.story.deployment = record
-    run.story.audit_head = run.teller.head
+    run.report.deployment = record
+    run.report.audit_head = run.events.head
     require_success(record.gateways)
     if not run.settings.gateway or record.outcome is None:
         return "uploaded"
     return record.outcome.value
 
 
-def look_ahead(modules: Sequence[VerifiedModule], run: Run) -> None:
+def look_ahead(modules: Sequence[VerifiedModule], run: RunContext) -> None:
     """Find out, before the modules are published, whether the gateways can take them.
 
     Raises NotBegun: a version that can't be deployed needn't be used up.
@@ -42,7 +42,9 @@ def look_ahead(modules: Sequence[VerifiedModule], run: Run) -> None:
     _deploy(modules, run, settings=run.settings.model_copy(update={"dry_run": True}))
 
 
-def _deploy(modules: Sequence[VerifiedModule], run: Run, *, settings: Settings) -> DeploymentRecord:
+def _deploy(
+    modules: Sequence[VerifiedModule], run: RunContext, *, settings: Settings
+) -> DeploymentRecord:
     gateways = (
         open_gateways(settings, env=run.env, reporter=run.reporter) if settings.gateway else []
     )
@@ -52,7 +54,7 @@ def _deploy(modules: Sequence[VerifiedModule], run: Run, *, settings: Settings) 
             env=run.env,
             repository=open_configured_repository(settings, env=run.env, reporter=run.reporter),
             reporter=run.reporter,
-            teller=run.teller,
+            events=run.events,
             folder=Path(folder),
         )
         environment = check_environment(environment_of(settings))

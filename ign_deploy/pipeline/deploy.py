@@ -9,8 +9,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ign_deploy.deployment.history import Deployment, History, standing_of, unfinished_previous
-from ign_deploy.deployment.options import ANY, Consents, Gateway, Manner
+from ign_deploy.deployment.history import (
+    Deployment,
+    History,
+    deployed_versions,
+    unfinished_previous,
+)
+from ign_deploy.deployment.options import ANY, Consents, DeployOptions, Gateway
 from ign_deploy.deployment.records import (
     DeploymentRecord,
     GatewayRecord,
@@ -23,15 +28,15 @@ from ign_deploy.deployment.records import (
 from ign_deploy.deployment.rollout import Rollout, look_at_all, overall
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.pipeline.events import Teller
-from ign_deploy.pipeline.gateways import manner_of
+from ign_deploy.pipeline.events import RunEvents
+from ign_deploy.pipeline.gateways import deploy_options
 from ign_deploy.pipeline.publishing import actor_of, build_of, commit_of, read_notes
 from ign_deploy.pipeline.verify import verify_file
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.plan import Prepared
+    from ign_deploy.deployment.plan import GatewayPlan
     from ign_deploy.repositories import Repository
 
 DEFAULT_ENVIRONMENT = "default"
@@ -39,14 +44,14 @@ DEFAULT_ENVIRONMENT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The same modules for some gateways; ``withdrawn`` are ids to be taken off them.
+    """The same modules for some gateways; ``removals`` are ids to be taken off them.
 
     Without any gateway, the environment is only tracked.
     """
 
     modules: Sequence[VerifiedModule]
     gateways: Sequence[Gateway] = ()
-    withdrawn: Sequence[str] = ()
+    removals: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ class Deployer:
     env: Mapping[str, str]
     repository: Repository
     reporter: Reporter
-    teller: Teller
+    events: RunEvents
     folder: Path
     _fetched: dict[tuple[str, str], VerifiedModule] = field(default_factory=dict)
 
@@ -79,7 +84,7 @@ class Deployer:
     @property
     def history(self) -> History:
         """The deployments in the repository."""
-        return History(self.repository.upkeep.documents, reporter=self.reporter)
+        return History(self.repository.maintenance.documents, reporter=self.reporter)
 
     def obtain(self, module_id: str, version: str) -> VerifiedModule:
         """Fetch a published version, verified; raises our errors."""
@@ -113,7 +118,7 @@ class Deployer:
         if self.settings.dry_run:
             return begun
         self.history.append(begun)
-        self.teller.begun(begun)
+        self.events.begun(begun)
         records = self._carry_out(order.kind, prepared, begun)
         ended = begun.model_copy(
             update={
@@ -133,40 +138,42 @@ class Deployer:
         sizes = {
             module.descriptor.id: module.size for part in order.parts for module in part.modules
         }
-        self.teller.ended(ended, sizes=sizes)
+        self.events.ended(ended, sizes=sizes)
         return ended
 
     def _look(
         self, order: Order, before: Mapping[tuple[str, str], str]
-    ) -> list[tuple[Part, list[Prepared]]]:
-        manner = self._manner(order.kind)
+    ) -> list[tuple[Part, list[GatewayPlan]]]:
+        options = self._manner(order.kind)
         return [
             (
                 part,
                 look_at_all(
                     part.gateways,
                     part.modules,
-                    manner=manner,
+                    options=options,
                     before=before,
                     reporter=self.reporter,
-                    withdrawn=part.withdrawn,
+                    removals=part.removals,
                 ),
             )
             for part in order.parts
         ]
 
-    def _manner(self, kind: Kind) -> Manner:
-        manner = manner_of(self.settings, env=self.env, obtain=self.obtain, reporter=self.reporter)
+    def _manner(self, kind: Kind) -> DeployOptions:
+        options = deploy_options(
+            self.settings, env=self.env, obtain=self.obtain, reporter=self.reporter
+        )
         if kind is not Kind.ROLLBACK:
-            return manner
+            return options
         # It ran there before: its signer was accepted then, and older it is by its nature.
         agreed = Consents(frozenset({ANY}), frozenset({ANY}))
-        return replace(manner, consents=agreed, allow_downgrade=True)
+        return replace(options, consents=agreed, allow_downgrade=True)
 
     def _begun(
         self,
         order: Order,
-        prepared: Sequence[tuple[Part, list[Prepared]]],
+        prepared: Sequence[tuple[Part, list[GatewayPlan]]],
         deployments: Sequence[Deployment],
     ) -> DeploymentRecord:
         gateways = [each.record() for _, found in prepared for each in found]
@@ -191,7 +198,7 @@ class Deployer:
     def _carry_out(
         self,
         kind: Kind,
-        prepared: Sequence[tuple[Part, list[Prepared]]],
+        prepared: Sequence[tuple[Part, list[GatewayPlan]]],
         begun: DeploymentRecord,
     ) -> tuple[GatewayRecord, ...]:
         records: list[GatewayRecord] = []
@@ -230,7 +237,9 @@ class Deployer:
 
 
 def _tracked(part: Part, deployments: Sequence[Deployment], outcome: Outcome) -> GatewayRecord:
-    standing = {each.id: each.version for each in standing_of(deployments) if not each.gateway}
+    deployed = {
+        each.id: each.version for each in deployed_versions(deployments) if not each.gateway
+    }
     return GatewayRecord(
         gateway="",
         modules=tuple(
@@ -238,7 +247,7 @@ def _tracked(part: Part, deployments: Sequence[Deployment], outcome: Outcome) ->
                 id=module.descriptor.id,
                 version=module.descriptor.version,
                 sha256=module.sha256,
-                previous=standing.get(module.descriptor.id, ""),
+                previous=deployed.get(module.descriptor.id, ""),
                 outcome=outcome,
             )
             for module in part.modules

@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from ign_deploy.notify import Channel
     from ign_deploy.notify.notice import Notice
 
-Hide = Callable[[str], str]
+Redact = Callable[[str], str]
 _TOKENS = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN")
 
 
 @dataclass
-class Teller:
+class RunEvents:
     """Tells of changes; what fails then is a warning, since the change is made already.
 
-    ``hide`` replaces secrets in a text. ``head`` is the audit trail's head after the last entry.
+    ``redact`` replaces secrets in a text. ``head`` is the audit trail's head after the last entry.
     """
 
     settings: Settings
     env: Mapping[str, str]
     reporter: Reporter
-    hide: Hide
+    redact: Redact
     channels: Sequence[Channel] = ()
     targets: Targets | None = None
     head: str = ""
@@ -119,14 +119,14 @@ class Teller:
             commit=commit_of(self.env),
             audit_head=self.head,
         )
-        notify_all(self.channels, notice, reporter=self.reporter, hide=self.hide)
+        notify_all(self.channels, notice, reporter=self.reporter, redact=self.redact)
 
     def _append(self, entry: Entry, now: datetime) -> None:
         from ign_deploy.audit.trail import append
 
         try:
             path = Path(self.settings.audit_file)
-            self.head = append(path, entry, time=now, hide=self.hide).head
+            self.head = append(path, entry, time=now, redact=self.redact).head
         except IgnDeployError as problem:
             if problem.message not in self._warned:
                 self._warned.add(problem.message)
@@ -140,7 +140,7 @@ class Teller:
         from ign_deploy.notify.send import notify_all
 
         notice = _notice(record, now=now, head=self.head)
-        notify_all(self.channels, notice, reporter=self.reporter, hide=self.hide)
+        notify_all(self.channels, notice, reporter=self.reporter, redact=self.redact)
 
     def _measure(self, record: DeploymentRecord, *, sizes: Mapping[str, int]) -> None:
         if self.targets is None:
@@ -172,9 +172,9 @@ class Teller:
         sending.record(measured, targets=self.targets, env=self.env, reporter=self.reporter)
 
 
-def open_teller(
-    settings: Settings, *, env: Mapping[str, str], reporter: Reporter, hide: Hide
-) -> Teller:
+def open_events(
+    settings: Settings, *, env: Mapping[str, str], reporter: Reporter, redact: Redact
+) -> RunEvents:
     """Return the teller that the settings ask for; raises ConfigurationError before any change."""
     for name in _TOKENS:
         if env.get(name):
@@ -183,11 +183,11 @@ def open_teller(
     for channel in channels:
         for secret in channel.secrets:
             reporter.mask(secret)
-    return Teller(
+    return RunEvents(
         settings=settings,
         env=env,
         reporter=reporter,
-        hide=hide,
+        redact=redact,
         channels=channels,
         targets=_targets(settings, env),
     )
@@ -204,7 +204,7 @@ def _channels(settings: Settings, env: Mapping[str, str]) -> list[Channel]:
 
         secret = settings.webhook_secret.get_secret_value()
         found.append(
-            webhook(url, form=settings.webhook_form, secret=secret, ca=ca, proxies=proxies)
+            webhook(url, form=settings.webhook_format, secret=secret, ca=ca, proxies=proxies)
         )
     if bool(settings.notification_email) != bool(settings.smtp_url):
         raise ConfigurationError(
@@ -303,6 +303,6 @@ def _modules(record: DeploymentRecord) -> Iterable[tuple[str, str, str, str]]:
 
 
 def _succeeded(record: DeploymentRecord) -> bool:
-    from ign_deploy.deployment.records import STANDING
+    from ign_deploy.deployment.records import DEPLOYED_OUTCOMES
 
-    return record.outcome in STANDING
+    return record.outcome in DEPLOYED_OUTCOMES

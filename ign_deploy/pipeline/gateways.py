@@ -15,7 +15,7 @@ from ign_deploy.settings import GatewayEntry, Settings
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.health import Answer, HealthCheck
-    from ign_deploy.deployment.options import Gateway, Manner
+    from ign_deploy.deployment.options import DeployOptions, Gateway
 
 _HEALTH_LIMIT = 1 << 20
 _COMMAND_TIMEOUT = 300
@@ -143,18 +143,18 @@ def _token(entry: GatewayEntry, settings: Settings, env: Mapping[str, str]) -> s
     return token
 
 
-def manner_of(
+def deploy_options(
     settings: Settings,
     *,
     env: Mapping[str, str],
     obtain: Callable[[str, str], VerifiedModule],
     reporter: Reporter,
-) -> Manner:
+) -> DeployOptions:
     """Return how to deploy; ``obtain`` fetches a published version as a verified file."""
     from ign_deploy.deployment.gateway import Timing
-    from ign_deploy.deployment.options import Consents, Manner, Restart, normal_fingerprint
+    from ign_deploy.deployment.options import Consents, DeployOptions, Restart, normal_fingerprint
 
-    return Manner(
+    return DeployOptions(
         obtain=obtain,
         consents=Consents(
             frozenset(map(normal_fingerprint, settings.accept_certificate)),
@@ -166,7 +166,7 @@ def manner_of(
         timing=Timing(deadline=float(settings.timeout)),
         wave=settings.wave_size,
         canary=settings.canary,
-        goes_on=settings.continue_on_error,
+        continue_on_error=settings.continue_on_error,
         all_or_nothing=settings.all_or_nothing,
     )
 
@@ -225,7 +225,7 @@ def _execute(command: str, gateway: str, *, env: Mapping[str, str], reporter: Re
             cwd=Path.cwd(),
             env=build_environment(env, extra={"IGN_DEPLOY_GATEWAY_URL": gateway}),
             timeout=_COMMAND_TIMEOUT,
-            on_line=lambda line: reporter.foreign([line]),
+            on_line=lambda line: reporter.untrusted([line]),
         )
     except ProcessTimeout:
         reporter.warning(f"the health command was ended after {_COMMAND_TIMEOUT} s")

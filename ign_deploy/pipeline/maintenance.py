@@ -55,12 +55,12 @@ def yank_versions(
     reporter: Reporter,
 ) -> list[tuple[Named, bool]]:
     """Yank the versions, or take it back; all are looked up first. Tells which were changed."""
-    from ign_deploy.repositories.maintenance import Statement, unyank, yank
+    from ign_deploy.repositories.maintenance import StatusChange, unyank, yank
 
     releases = [repository.fetch(each.id, version=each.version) for each in named]
     if settings.dry_run:
         return [(each, True) for each in named]
-    said = Statement(by, now, settings.reason.strip())
+    said = StatusChange(by, now, settings.reason.strip())
     act = yank if is_yanked else unyank
     return [
         (each, act(repository, release, said=said, reporter=reporter))
@@ -79,13 +79,13 @@ def remove_versions(
     reporter: Reporter,
 ) -> None:
     """Remove the versions; all are looked up first."""
-    from ign_deploy.repositories.maintenance import Statement, remove
+    from ign_deploy.repositories.maintenance import StatusChange, remove
 
     releases = [repository.fetch(each.id, version=each.version) for each in named]
     if is_rehearsed:
         return
     for release in releases:
-        remove(repository, release, said=Statement(by, now, reason), reporter=reporter)
+        remove(repository, release, said=StatusChange(by, now, reason), reporter=reporter)
         reporter.info(f"removed {release.id} {release.version}")
 
 
@@ -97,7 +97,7 @@ def versions_to_prune(
     from ign_deploy.repositories.maintenance import to_prune
     from ign_deploy.repositories.search import find_module
 
-    protected = History(repository.upkeep.documents, reporter=reporter).protected()
+    protected = History(repository.maintenance.documents, reporter=reporter).protected()
     given = [find_module(repository, name=name).id for name in modules]
     ids: list[str | None] = [*given] or [None]
     found = [

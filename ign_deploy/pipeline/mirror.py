@@ -18,10 +18,10 @@ def entries_to_mirror(
     or every one. Yanked versions are copied with every version, and when asked for by number.
     """
     from ign_deploy.repositories.ranges import VersionRange, is_range
-    from ign_deploy.repositories.search import Wanted, choose_version, find_module, list_modules
+    from ign_deploy.repositories.search import ListFilter, choose_version, find_module, list_modules
 
     if not names:
-        wanted = Wanted(every_version=every_version, include_yanked=every_version)
+        wanted = ListFilter(every_version=every_version, include_yanked=every_version)
         return list(reversed(list_modules(source, wanted)))
     found: list[CatalogueEntry] = []
     for text in names:

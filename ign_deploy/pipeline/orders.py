@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ign_deploy.deployment.history import Standing
+from ign_deploy.deployment.history import DeployedVersion
 from ign_deploy.deployment.records import Kind, check_environment
 from ign_deploy.errors import ConfigurationError, DeploymentError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -35,10 +35,10 @@ def installation(names: Sequence[str], deployer: Deployer) -> Order:
 def rollback(names: Sequence[str], deployer: Deployer) -> Order:
     """Return the order to bring back what stood before, on every gateway of the environment."""
     environment = _required_environment(deployer)
-    standing = _wanted(deployer.history.standing(environment), names, environment)
+    deployed = _wanted(deployer.history.deployed(environment), names, environment)
     chosen = {gateway.location: gateway for gateway in _gateways(deployer)}
-    places: dict[str, list[Standing]] = {}
-    for each in standing:
+    places: dict[str, list[DeployedVersion]] = {}
+    for each in deployed:
         if each.gateway in chosen or not (each.gateway or chosen) or not each.gateway:
             places.setdefault(each.gateway, []).append(each)
         else:
@@ -63,14 +63,14 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
         raise ConfigurationError(
             f"{source} would be promoted to itself", hint="give another environment as --to."
         )
-    standing = _wanted(deployer.history.standing(source), names, source)
+    deployed = _wanted(deployer.history.deployed(source), names, source)
     versions: dict[str, str] = {}
-    for each in standing:
-        if each.in_doubt or versions.setdefault(each.id, each.version) != each.version:
+    for each in deployed:
+        if each.uncertain or versions.setdefault(each.id, each.version) != each.version:
             raise DeploymentError(
                 f"it isn't clear which version of {each.id} {source} runs: "
                 + ", ".join(
-                    f"{one.version} on {one.gateway}" for one in standing if one.id == each.id
+                    f"{one.version} on {one.gateway}" for one in deployed if one.id == each.id
                 ),
                 hint=f"deploy one version to all of {source} first.",
             )
@@ -80,35 +80,39 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
     return Order(target, (Part(modules, gateways),), kind=Kind.PROMOTION, source=source)
 
 
-def _way_back(found: Sequence[Standing], gateway: Gateway | None, deployer: Deployer) -> Part:
-    wanted = {each.id: deployer.settings.to or each.way_back for each in found}
+def _way_back(
+    found: Sequence[DeployedVersion], gateway: Gateway | None, deployer: Deployer
+) -> Part:
+    wanted = {each.id: deployer.settings.to or each.rollback_version for each in found}
     modules = [
         deployer.obtain(module_id, version) for module_id, version in wanted.items() if version
     ]
-    withdrawn = [module_id for module_id, version in wanted.items() if not version]
+    removals = [module_id for module_id, version in wanted.items() if not version]
     if gateway is None:
-        if withdrawn:
+        if removals:
             raise DeploymentError(
-                f"nothing is known that {', '.join(withdrawn)} could be rolled back to",
+                f"nothing is known that {', '.join(removals)} could be rolled back to",
                 hint="give the version with --to.",
             )
         return Part(modules)
-    return Part(modules, (gateway,), withdrawn)
+    return Part(modules, (gateway,), removals)
 
 
-def _wanted(standing: Sequence[Standing], names: Sequence[str], environment: str) -> list[Standing]:
-    if not standing:
+def _wanted(
+    deployed: Sequence[DeployedVersion], names: Sequence[str], environment: str
+) -> list[DeployedVersion]:
+    if not deployed:
         raise DeploymentError(
             f"nothing was deployed to {environment}", hint="see `ign-deploy history`."
         )
-    ids = {each.id for each in standing}
+    ids = {each.id for each in deployed}
     for name in names:
         if name not in ids:
             raise DeploymentError(
                 f"{name[:200]!a} isn't in {environment}; there are {', '.join(sorted(ids))}",
                 hint="give the id of one of these.",
             )
-    return [each for each in standing if not names or each.id in names]
+    return [each for each in deployed if not names or each.id in names]
 
 
 def _required_environment(deployer: Deployer) -> str:

@@ -67,8 +67,8 @@ def run_checks(checks: list[Check], *, reporter: Reporter) -> dict[str, Any]:
 
 def as_problem(finding: Finding, kind: type[IgnDeployError]) -> IgnDeployError:
     """Turn a finding about the environment into an error of the given kind."""
-    place = f"{finding.place}: " if finding.place else ""
-    return kind(f"{place}{finding.message}", hint=finding.hint)
+    location = f"{finding.location}: " if finding.location else ""
+    return kind(f"{location}{finding.message}", hint=finding.hint)
 
 
 def check_output_folder(folder: Path, *, needed: int = 0) -> None:

@@ -14,10 +14,10 @@ from ign_deploy.pipeline.preflight import check_repository
 from ign_deploy.pipeline.publishing import open_configured_repository
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline.release import Run
+    from ign_deploy.pipeline.release import RunContext
 
 
-def run_or_rehearse(work: Callable[[Run], str], run: Run) -> str:
+def run_or_rehearse(work: Callable[[RunContext], str], run: RunContext) -> str:
     """Do the work for real, or rehearse it if that was asked for; returns the result's name.
 
     The tag's version, where tags have one, is the version that is asked for.
@@ -29,12 +29,12 @@ def run_or_rehearse(work: Callable[[Run], str], run: Run) -> str:
         with rehearse(run) as rehearsed:
             result = work(rehearsed)
     finally:
-        run.story.forget_files()
+        run.report.forget_files()
     return result if result == "dry-run" else "rehearsed"
 
 
 @contextmanager
-def rehearse(run: Run) -> Iterator[Run]:
+def rehearse(run: RunContext) -> Iterator[RunContext]:
     """Lend a run whose outputs and repository are in a private folder, removed at the end.
 
     The real repository is only asked: whether it could be written, and what it has published.
@@ -57,7 +57,7 @@ def rehearse(run: Run) -> Iterator[Run]:
 
 def _telling_nobody() -> dict[str, object]:
     """Return the settings of notifications, audit trail and metrics as if none were given."""
-    from ign_deploy.settings.events import TellingSettings
+    from ign_deploy.settings.events import EventSettings
 
-    nobody = {name: field.default for name, field in TellingSettings.model_fields.items()}
+    nobody = {name: field.default for name, field in EventSettings.model_fields.items()}
     return nobody | {"skip_deployment_statuses": True}

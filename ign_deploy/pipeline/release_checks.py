@@ -47,7 +47,7 @@ VERSION = "version"
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class PreflightResult:
     """What the checks found; ``identity`` is None when nothing is to be signed."""
 
     project: Project
@@ -56,7 +56,7 @@ class Ready:
 
 def check_release(
     path: Path, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
-) -> Ready:
+) -> PreflightResult:
     """Check everything that the whole job needs; raises PreflightFailed with all problems."""
     checks = packaging_checks(path, settings=settings, env=env, reporter=reporter)
     if not settings.skip_signing:
@@ -70,15 +70,15 @@ def check_release(
     checks += guard_checks(settings, env=env, reporter=reporter)
     checks += branch_checks(path, settings=settings, env=env)
     found = run_checks(checks, reporter=reporter)
-    return Ready(found[PROJECT], found.get(IDENTITY))
+    return PreflightResult(found[PROJECT], found.get(IDENTITY))
 
 
 def check_packaging(
     path: Path, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
-) -> Ready:
+) -> PreflightResult:
     """Check what a build needs; raises PreflightFailed with all problems."""
     checks = packaging_checks(path, settings=settings, env=env, reporter=reporter)
-    return Ready(run_checks(checks, reporter=reporter)[PROJECT])
+    return PreflightResult(run_checks(checks, reporter=reporter)[PROJECT])
 
 
 def packaging_checks(
@@ -97,11 +97,11 @@ def deployment_checks(
     settings: Settings, *, env: Mapping[str, str], reporter: Reporter
 ) -> list[Check]:
     """Return the checks of who is told, and of the gateways that the release is to end on."""
-    from ign_deploy.pipeline.events import open_teller
+    from ign_deploy.pipeline.events import open_events
     from ign_deploy.pipeline.gateways import check_gateways
 
     def telling() -> None:
-        open_teller(settings, env=env, reporter=reporter, hide=str)
+        open_events(settings, env=env, reporter=reporter, redact=str)
 
     checks = [Check("notifications, audit trail and metrics", telling)]
     if settings.gateway:

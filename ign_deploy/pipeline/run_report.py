@@ -88,7 +88,7 @@ class LocatedFinding:
 
 
 @dataclass(slots=True)
-class Story:
+class RunReport:
     """Keeps the story and tells it to the reporter as it happens."""
 
     reporter: Reporter
@@ -141,7 +141,7 @@ class Story:
             )
         self.paths = [replace(each, result=_rehearsed(each.result)) for each in self.paths]
 
-    def report(self, findings: Sequence[Finding], *, file: Path) -> None:
+    def add_findings(self, findings: Sequence[Finding], *, file: Path) -> None:
         """Report findings that haven't been reported for this file yet."""
         for finding in findings:
             located = LocatedFinding(finding, shown_path(file))

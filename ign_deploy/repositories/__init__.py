@@ -16,7 +16,7 @@ from ign_deploy.repositories.access import Access
 
 if TYPE_CHECKING:
     from ign_deploy.repositories.record import FileRole, Release
-    from ign_deploy.repositories.store import Documents
+    from ign_deploy.repositories.store import DocumentStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +93,11 @@ def no_progress(advance: int) -> None:
     """Ignore progress."""
 
 
-class Upkeep(Protocol):
+class Maintenance(Protocol):
     """What the care of a repository needs, beside publishing and reading."""
 
     @property
-    def documents(self) -> Documents:
+    def documents(self) -> DocumentStore:
         """The repository's small files: marks, deployments."""
 
     def refresh(self, module_id: str) -> None:
@@ -162,7 +162,7 @@ class Repository(Protocol):
         """
 
     @property
-    def upkeep(self) -> Upkeep:
+    def maintenance(self) -> Maintenance:
         """What the care of this repository needs."""
 
 

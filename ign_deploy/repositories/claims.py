@@ -37,7 +37,7 @@ def parse_claim(data: bytes, *, generation: int) -> Claim:
     try:
         document: Any = json.loads(data)
         claimed_at = datetime.fromisoformat(document["claimed_at"])
-        release = parse_release(json.dumps(document["release"]).encode(), place="the claim")
+        release = parse_release(json.dumps(document["release"]).encode(), location="the claim")
         holder = document["holder"]
     except (ValueError, KeyError, TypeError, RecursionError, RepositoryError):
         return unfinished

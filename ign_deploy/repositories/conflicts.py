@@ -5,12 +5,12 @@ from __future__ import annotations
 from ign_deploy.errors import NotInRepository, VersionConflict
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.status_events import Mark, read_marked
-from ign_deploy.repositories.store import Documents
+from ign_deploy.repositories.status_events import StatusEvent, read_module_status
+from ign_deploy.repositories.store import DocumentStore
 
 
 def require_same(
-    present: Release, offered: Release, *, documents: Documents, reporter: Reporter
+    present: Release, offered: Release, *, documents: DocumentStore, reporter: Reporter
 ) -> Release:
     """Return the published record if it is of the same module.
 
@@ -32,19 +32,21 @@ def require_same(
     return present
 
 
-def refuse_removed(release: Release, *, documents: Documents, reporter: Reporter) -> None:
+def refuse_removed(release: Release, *, documents: DocumentStore, reporter: Reporter) -> None:
     """Raise NotInRepository, with who removed it and why, if the version was removed."""
     if (mark := _removal(release, documents=documents, reporter=reporter)) is not None:
         raise NotInRepository(_removed_text(mark), hint="take another version.")
 
 
-def _removal(release: Release, *, documents: Documents, reporter: Reporter) -> Mark | None:
-    marked = read_marked(documents, release.id, reporter=reporter)
+def _removal(
+    release: Release, *, documents: DocumentStore, reporter: Reporter
+) -> StatusEvent | None:
+    marked = read_module_status(documents, release.id, reporter=reporter)
     state = marked.states.get(release.version)
     return None if state is None else state.removed
 
 
-def _removed_text(mark: Mark) -> str:
+def _removed_text(mark: StatusEvent) -> str:
     by = f" by {mark.by}" if mark.by else ""
     reason = f": {mark.reason}" if mark.reason else ""
     return f"{mark.id} {mark.version} was removed on {mark.at[:10]}{by}{reason}"

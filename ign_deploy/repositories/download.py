@@ -111,7 +111,7 @@ def require_agreement(module: VerifiedModule, *, release: Release) -> None:
         ("record-licence", "the licence's CRC", release.licence_crc, module.licence_crc),
     )
     findings = tuple(
-        error(code, f"{what} is {is_!r}, its record says {says!r}", place=file.name)
+        error(code, f"{what} is {is_!r}, its record says {says!r}", location=file.name)
         for code, what, says, is_ in compared
         if says != is_
     )

@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from ign_deploy.repositories.ordering import VersionKey, newest_of_sorted, version_key
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.status_events import UNMARKED, Marked
+from ign_deploy.repositories.status_events import NO_STATUS, ModuleStatus
 
 API_VERSION = "1.0"
 # Beyond any real index; a longer one is ignored and rebuilt.
@@ -159,7 +159,7 @@ def merge_module(
     module_id: str,
     present: Collection[str],
     read: RecordReader,
-    marked: Marked = UNMARKED,
+    marked: ModuleStatus = NO_STATUS,
 ) -> ModuleIndex | None:
     """Bring a module's index up to date with the versions that are ``present`` and their marks.
 
@@ -202,7 +202,7 @@ def merge_module(
     }
 
 
-def _marked_line(file: VersionEntry, marked: Marked) -> VersionEntry:
+def _marked_line(file: VersionEntry, marked: ModuleStatus) -> VersionEntry:
     reason = marked.yanked(file["version"])
     yanked = False if reason is None else reason or True
     return file if file["yanked"] == yanked else {**file, "yanked": yanked}

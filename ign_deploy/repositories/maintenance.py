@@ -11,26 +11,31 @@ from ign_deploy.report import Reporter
 from ign_deploy.repositories import CatalogueEntry, Repository
 from ign_deploy.repositories.ordering import is_final
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.status_events import Mark, MarkKind, add_mark, read_marked
+from ign_deploy.repositories.status_events import (
+    StatusEvent,
+    StatusKind,
+    add_status_event,
+    read_module_status,
+)
 
 _MAX_TEXT = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class StatusChange:
     """Who says something about a version, when (aware) and why."""
 
     by: str
     at: datetime
     reason: str = ""
 
-    def mark(self, kind: MarkKind, release: Release) -> Mark:
+    def mark(self, kind: StatusKind, release: Release) -> StatusEvent:
         """Return the mark that says it of a version; raises ConfigurationError if it's too long."""
         if len(self.reason) > _MAX_TEXT:
             raise ConfigurationError(
                 f"the reason has more than {_MAX_TEXT} characters", hint="shorten --reason."
             )
-        return Mark(
+        return StatusEvent(
             kind=kind,
             id=release.id,
             version=release.version,
@@ -41,43 +46,45 @@ class Statement:
         )
 
 
-def yank(repository: Repository, release: Release, *, said: Statement, reporter: Reporter) -> bool:
-    """Mark a version so that nobody gets it who doesn't ask for it by its number.
+def yank(
+    repository: Repository, release: Release, *, said: StatusChange, reporter: Reporter
+) -> bool:
+    """StatusEvent a version so that nobody gets it who doesn't ask for it by its number.
 
     Returns False when it was yanked with the same reason before. Raises NotInRepository for a
     version that was removed.
     """
     if _yanked(repository, release, reporter=reporter) == said.reason:
-        repository.upkeep.refresh(release.id)
+        repository.maintenance.refresh(release.id)
         return False
-    _mark(repository, said.mark(MarkKind.YANKED, release))
+    _mark(repository, said.mark(StatusKind.YANKED, release))
     return True
 
 
 def unyank(
-    repository: Repository, release: Release, *, said: Statement, reporter: Reporter
+    repository: Repository, release: Release, *, said: StatusChange, reporter: Reporter
 ) -> bool:
     """Take a yank back; returns False when the version wasn't yanked."""
     if _yanked(repository, release, reporter=reporter) is None:
-        repository.upkeep.refresh(release.id)
+        repository.maintenance.refresh(release.id)
         return False
-    _mark(repository, said.mark(MarkKind.UNYANKED, release))
+    _mark(repository, said.mark(StatusKind.UNYANKED, release))
     return True
 
 
 def remove(
-    repository: Repository, release: Release, *, said: Statement, reporter: Reporter
+    repository: Repository, release: Release, *, said: StatusChange, reporter: Reporter
 ) -> None:
     """Delete a version's files; its record and a mark stay, so that it can't come back.
 
     Done again, it finishes what was interrupted.
     """
-    marked = read_marked(repository.upkeep.documents, release.id, reporter=reporter)
+    marked = read_module_status(repository.maintenance.documents, release.id, reporter=reporter)
     if not marked.is_removed(release.version):
         # The mark comes first: a version without its files must say why.
-        add_mark(repository.upkeep.documents, said.mark(MarkKind.REMOVED, release))
-    repository.upkeep.discard(release)
-    repository.upkeep.refresh(release.id)
+        add_status_event(repository.maintenance.documents, said.mark(StatusKind.REMOVED, release))
+    repository.maintenance.discard(release)
+    repository.maintenance.refresh(release.id)
 
 
 def to_prune(
@@ -105,13 +112,13 @@ def to_prune(
     return found
 
 
-def _mark(repository: Repository, mark: Mark) -> None:
-    add_mark(repository.upkeep.documents, mark)
-    repository.upkeep.refresh(mark.id)
+def _mark(repository: Repository, mark: StatusEvent) -> None:
+    add_status_event(repository.maintenance.documents, mark)
+    repository.maintenance.refresh(mark.id)
 
 
 def _yanked(repository: Repository, release: Release, *, reporter: Reporter) -> str | None:
-    marked = read_marked(repository.upkeep.documents, release.id, reporter=reporter)
+    marked = read_module_status(repository.maintenance.documents, release.id, reporter=reporter)
     if marked.is_removed(release.version):
         raise NotInRepository(
             f"{release.id} {release.version} was removed", hint="a removed version stays removed."

@@ -15,7 +15,7 @@ from ign_deploy.report import BufferedReporter, Reporter
 from ign_deploy.repositories import CatalogueEntry, Outcome, Repository
 from ign_deploy.repositories.download import require_agreement
 from ign_deploy.repositories.record import FileRole, Release, ReleaseFile
-from ign_deploy.repositories.status_events import mark_names, marks_folder
+from ign_deploy.repositories.status_events import status_event_names, status_folder
 
 _MOST_WORKERS = 4
 """Each verifies a module, which takes processor time."""
@@ -46,14 +46,14 @@ def mirror(
     speaking = threading.Lock()
 
     def copy(entry: CatalogueEntry) -> Mirrored:
-        told = BufferedReporter(reporter)
+        reported = BufferedReporter(reporter)
         try:
-            with told.group(f"{entry.id} {entry.version}"):
+            with reported.group(f"{entry.id} {entry.version}"):
                 release = source.fetch(entry.id, version=entry.version)
-                outcome = _copy(source, target, release, verify=verify, reporter=told)
+                outcome = _copy(source, target, release, verify=verify, reporter=reported)
         finally:
             with speaking:
-                told.play_back()
+                reported.play_back()
         return Mirrored(release, outcome)
 
     workers = min(source.check().workers, target.check().workers, _MOST_WORKERS)
@@ -123,12 +123,12 @@ def _role(release: Release, file: ReleaseFile) -> FileRole:
 
 def _copy_marks(source: Repository, target: Repository, module_id: str) -> None:
     """Copy the marks that the target lacks; their names are unique."""
-    there, here = target.upkeep.documents, source.upkeep.documents
-    known = set(mark_names(there, module_id))
-    missing = [name for name in mark_names(here, module_id) if name not in known]
+    there, here = target.maintenance.documents, source.maintenance.documents
+    known = set(status_event_names(there, module_id))
+    missing = [name for name in status_event_names(here, module_id) if name not in known]
     for name in missing:
-        path = f"{marks_folder(module_id)}/{name}"
+        path = f"{status_folder(module_id)}/{name}"
         if (document := here.read(path)) is not None:
             there.add(path, document.data)
     if missing:
-        target.upkeep.refresh(module_id)
+        target.maintenance.refresh(module_id)

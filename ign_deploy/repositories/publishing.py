@@ -79,7 +79,7 @@ class Attempt:
 
     def _claimed(self) -> Claim | Release:
         """Return our claim on the version, or the record that ends it all."""
-        told = False
+        reported = False
         while True:
             if (there := read_record(self.store, self.key)) is not None:
                 return there
@@ -93,8 +93,8 @@ class Attempt:
                 if self.store.claim(self.key, mine):
                     # Claims are removed after the record is there: ours may follow a removed one.
                     return read_record(self.store, self.key) or mine
-            elif current is not None and not told:
-                told = True
+            elif current is not None and not reported:
+                reported = True
                 self._tell_waiting(current)
             self.patience.sleep(self.patience.poll)
 
@@ -137,7 +137,7 @@ def read_record(store: Store, key: Key) -> Release | None:
     data = store.read_record(key)
     if data is None:
         return None
-    release = parse_release(data, place=f"the record of {key.id} {key.version}")
+    release = parse_release(data, location=f"the record of {key.id} {key.version}")
     if (release.id, release.version) != key:
         raise RepositoryError(
             f"the record at the place of {key.id} {key.version} is that of "

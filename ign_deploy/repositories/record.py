@@ -193,22 +193,22 @@ class Release(_Part):
         return data
 
 
-def parse_release(data: bytes, *, place: str) -> Release:
-    """Read a record's bytes; ``place`` says in messages where they are from.
+def parse_release(data: bytes, *, location: str) -> Release:
+    """Read a record's bytes; ``location`` says in messages where they are from.
 
     Raises RepositoryError for everything that isn't a sound record, without repeating its values.
     """
     if len(data) > MAX_RECORD_SIZE:
-        raise _unreadable(place, f"it has more than {MAX_RECORD_SIZE} bytes")
+        raise _unreadable(location, f"it has more than {MAX_RECORD_SIZE} bytes")
     try:
         document = from_json(data, allow_inf_nan=False)
     except ValueError as cause:
-        raise _unreadable(place, f"it is not JSON: {cause}") from None
+        raise _unreadable(location, f"it is not JSON: {cause}") from None
     try:
         return Release.model_validate(document)
     except ValidationError as cause:
         # Not chained: pydantic's own error prints the record's values.
-        raise _unreadable(place, explain(cause)) from None
+        raise _unreadable(location, explain(cause)) from None
 
 
 def make_release(**fields: object) -> Release:
@@ -239,8 +239,8 @@ def _printable(part: int | str) -> str:
     return ascii(part)[1:61].rstrip("'") if isinstance(part, str) else str(part)
 
 
-def _unreadable(place: str, reason: str) -> RepositoryError:
+def _unreadable(location: str, reason: str) -> RepositoryError:
     return RepositoryError(
-        f"{place} is not a usable release record: {reason}",
+        f"{location} is not a usable release record: {reason}",
         hint="restore the record from a backup, or remove the version's folder and publish again.",
     )

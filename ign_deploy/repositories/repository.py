@@ -23,11 +23,11 @@ from ign_deploy.repositories.conflicts import refuse_removed, require_same
 from ign_deploy.repositories.publishing import Attempt, read_record
 from ign_deploy.repositories.record import FileRole, Release, is_safe_component
 from ign_deploy.repositories.rows import module_row, version_rows
-from ign_deploy.repositories.store import Documents, Key, Store
-from ign_deploy.repositories.store_index import StoredIndex
+from ign_deploy.repositories.store import DocumentStore, Key, Store
+from ign_deploy.repositories.store_index import StoreIndex
 
 
-class StoredRepository:
+class StoreRepository:
     """See ``Repository``; ``store`` is where everything is kept, ``access`` how it is reached.
 
     ``has_page``: people can open the store's files in a browser, so the page is kept there.
@@ -40,7 +40,7 @@ class StoredRepository:
         self._reporter = reporter
         self._cache = DownloadCache(access.cache)
         self._patience = access.patience
-        self._index = StoredIndex(store, reporter=reporter, has_page=has_page)
+        self._index = StoreIndex(store, reporter=reporter, has_page=has_page)
 
     @cached_property
     def _capabilities(self) -> Capabilities:
@@ -110,25 +110,25 @@ class StoredRepository:
         return release
 
     @property
-    def upkeep(self) -> StoredRepository:
+    def maintenance(self) -> StoreRepository:
         """See ``Repository.upkeep``."""
         return self
 
     @property
-    def documents(self) -> Documents:
-        """See ``Upkeep.documents``."""
+    def documents(self) -> DocumentStore:
+        """See ``Maintenance.documents``."""
         return self._store
 
     def refresh(self, module_id: str) -> None:
-        """See ``Upkeep.refresh``."""
+        """See ``Maintenance.refresh``."""
         self._index.refresh(module_id)
 
     def reindex(self) -> Reindexed:
-        """See ``Upkeep.reindex``."""
+        """See ``Maintenance.reindex``."""
         return self._index.rebuild()
 
     def discard(self, release: Release) -> None:
-        """See ``Upkeep.discard``."""
+        """See ``Maintenance.discard``."""
         self._store.discard(Key(release.id, release.version), release)
 
     def _update_indexes(self, release: Release, *, outcome: Outcome) -> None:

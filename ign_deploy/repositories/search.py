@@ -17,7 +17,7 @@ _WORKERS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ListFilter:
     """Which modules and versions to list.
 
     ``search`` is text in id, name, description or tags, whatever its case; ``ignition`` a gateway's
@@ -32,13 +32,13 @@ class Wanted:
 
 
 def list_modules(
-    repository: Repository, wanted: Wanted | None = None
+    repository: Repository, wanted: ListFilter | None = None
 ) -> tuple[CatalogueEntry, ...]:
     """Return what is wanted, by id, each module's versions newest first.
 
     Raises ConfigurationError for an Ignition version that is none.
     """
-    what = Wanted() if wanted is None else wanted
+    what = ListFilter() if wanted is None else wanted
     gateway = _gateway_version(what.ignition) if what.ignition else None
     text = what.search.strip().casefold()
     modules = [entry for entry in repository.catalogue() if _matches(entry, text)]

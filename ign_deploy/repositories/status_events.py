@@ -17,14 +17,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.record import Component, Sha256, UtcTime, explain
-from ign_deploy.repositories.store import Documents
+from ign_deploy.repositories.store import DocumentStore
 
-MARKS_FOLDER = "ledger/marks"
-MAX_MARK_SIZE = 64 << 10
+STATUS_FOLDER = "ledger/status-events"
+MAX_STATUS_EVENT_SIZE = 64 << 10
 _MAX_REASON = 2000
 
 
-class MarkKind(StrEnum):
+class StatusKind(StrEnum):
     """What a mark says."""
 
     YANKED = "yanked"
@@ -32,7 +32,7 @@ class MarkKind(StrEnum):
     REMOVED = "removed"
 
 
-class Mark(BaseModel):
+class StatusEvent(BaseModel):
     """One statement about a version; ``at`` is ISO 8601 (UTC), ``by`` who made it.
 
     ``sha256`` is that of the module it was made about.
@@ -41,7 +41,7 @@ class Mark(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     schema_version: Annotated[int, Field(ge=1)] = 1
-    kind: MarkKind = Field(strict=False)
+    kind: StatusKind = Field(strict=False)
     id: Component
     version: Component
     sha256: Sha256
@@ -59,14 +59,14 @@ class VersionState:
     """What all marks of a version come to: ``yanked`` is the reason, None when it isn't."""
 
     yanked: str | None = None
-    removed: Mark | None = None
+    removed: StatusEvent | None = None
 
 
 AS_PUBLISHED = VersionState()
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class ModuleStatus:
     """What the marks of a module say, by version, and the names of those marks."""
 
     names: tuple[str, ...] = ()
@@ -81,34 +81,34 @@ class Marked:
         return self.states.get(version, AS_PUBLISHED).yanked
 
 
-UNMARKED = Marked()
+NO_STATUS = ModuleStatus()
 
 
-def marks_folder(module_id: str) -> str:
+def status_folder(module_id: str) -> str:
     """Return where a module's marks are, relative to the repository."""
-    return f"{MARKS_FOLDER}/{module_id}"
+    return f"{STATUS_FOLDER}/{module_id}"
 
 
-def add_mark(documents: Documents, mark: Mark) -> str:
+def add_status_event(documents: DocumentStore, mark: StatusEvent) -> str:
     """Add a mark to the ledger; return its name."""
     stamp = mark.at.translate(str.maketrans("", "", "-:."))
     name = f"{stamp}-{secrets.token_hex(6)}.json"
-    documents.add(f"{marks_folder(mark.id)}/{name}", mark.to_json())
+    documents.add(f"{status_folder(mark.id)}/{name}", mark.to_json())
     return name
 
 
-def mark_names(documents: Documents, module_id: str) -> list[str]:
+def status_event_names(documents: DocumentStore, module_id: str) -> list[str]:
     """Return the names of a module's marks, sorted."""
-    return sorted(name for name in documents.names(marks_folder(module_id)) if _is_mark(name))
+    return sorted(name for name in documents.names(status_folder(module_id)) if _is_mark(name))
 
 
 def read_states(
-    documents: Documents, module_id: str, *, names: Iterable[str], reporter: Reporter
+    documents: DocumentStore, module_id: str, *, names: Iterable[str], reporter: Reporter
 ) -> Mapping[str, VersionState]:
     """Return, by version, what the named marks say; a mark that can't be read is a warning."""
-    marks: list[tuple[str, str, Mark]] = []
+    marks: list[tuple[str, str, StatusEvent]] = []
     for name in names:
-        document = documents.read(f"{marks_folder(module_id)}/{name}")
+        document = documents.read(f"{status_folder(module_id)}/{name}")
         if document is None:
             continue
         mark = _parse(document.data, module_id, name, reporter)
@@ -120,24 +120,26 @@ def read_states(
     return states
 
 
-def read_marked(documents: Documents, module_id: str, *, reporter: Reporter) -> Marked:
+def read_module_status(
+    documents: DocumentStore, module_id: str, *, reporter: Reporter
+) -> ModuleStatus:
     """Return what all marks of a module say."""
-    names = mark_names(documents, module_id)
+    names = status_event_names(documents, module_id)
     states = read_states(documents, module_id, names=names, reporter=reporter)
-    return Marked(tuple(names), states)
+    return ModuleStatus(tuple(names), states)
 
 
-def _after(state: VersionState, mark: Mark) -> VersionState:
-    if mark.kind is MarkKind.REMOVED:
+def _after(state: VersionState, mark: StatusEvent) -> VersionState:
+    if mark.kind is StatusKind.REMOVED:
         return VersionState(state.yanked, state.removed or mark)
-    yanked = mark.reason if mark.kind is MarkKind.YANKED else None
+    yanked = mark.reason if mark.kind is StatusKind.YANKED else None
     return VersionState(yanked, state.removed)
 
 
-def _parse(data: bytes, module_id: str, name: str, reporter: Reporter) -> Mark | None:
-    if len(data) <= MAX_MARK_SIZE:
+def _parse(data: bytes, module_id: str, name: str, reporter: Reporter) -> StatusEvent | None:
+    if len(data) <= MAX_STATUS_EVENT_SIZE:
         try:
-            mark = Mark.model_validate_json(data)
+            mark = StatusEvent.model_validate_json(data)
         except ValidationError as cause:
             reporter.warning(f"the mark {name} of {module_id} is left out: {explain(cause)}")
             return None

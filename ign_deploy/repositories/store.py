@@ -1,7 +1,8 @@
-"""What a kind of store has to offer, so that ``StoredRepository`` can make a repository of it.
+"""What a kind of store has to offer, so that ``StoreRepository`` can make a repository of it.
 
-Three small interfaces: ``Shelf`` holds published versions, ``Press`` publishes one under a claim,
-``Documents`` keeps small files (indexes, marks, deployments). A backend implements all three.
+Three small interfaces: ``VersionStore`` holds published versions, ``Publisher`` publishes one under
+a claim, ``DocumentStore`` keeps small files (indexes, status events, deployments). A backend
+implements all three.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Claim:
     release: Release | None = None
 
 
-class Shelf(Protocol):
+class VersionStore(Protocol):
     """Published versions: what has a record is published, what has none isn't there."""
 
     def read_record(self, key: Key) -> bytes | None:
@@ -72,7 +73,7 @@ class Shelf(Protocol):
         """
 
 
-class Press(Protocol):
+class Publisher(Protocol):
     """Publishes one version under a claim; ``exactly_once`` calls these in their order."""
 
     def current_claim(self, key: Key) -> Claim | None:
@@ -108,8 +109,8 @@ class Document:
     tag: str = ""
 
 
-class Documents(Protocol):
-    """Small files by path: ``index.json``, ``ledger/marks/<id>/<name>.json``."""
+class DocumentStore(Protocol):
+    """Small files by path: ``index.json``, ``ledger/status-events/<id>/<name>.json``."""
 
     def read(self, path: str) -> Document | None:
         """Return the document, None when there is none. At most MAX_DOCUMENT_SIZE bytes."""
@@ -131,7 +132,7 @@ class Documents(Protocol):
         """Return the names of the documents directly in a folder, in no order; none if missing."""
 
 
-class Store(Shelf, Press, Documents, Protocol):
+class Store(VersionStore, Publisher, DocumentStore, Protocol):
     """A whole store, reached over the network."""
 
     def probe(self) -> Capabilities:

@@ -37,7 +37,7 @@ from ign_deploy.repositories.page import (
 )
 from ign_deploy.repositories.publishing import read_record
 from ign_deploy.repositories.record import INDEX_NAME, Release
-from ign_deploy.repositories.status_events import read_marked
+from ign_deploy.repositories.status_events import read_module_status
 from ign_deploy.repositories.store import Document, Key, Store
 
 Index = TypeVar("Index", ModuleIndex, RootIndex)
@@ -46,7 +46,7 @@ WORKERS = 8
 _TRIES = 10
 
 
-class StoredIndex:
+class StoreIndex:
     """The indexes in ``store``, and the page, where a store can show one."""
 
     def __init__(
@@ -233,7 +233,7 @@ class StoredIndex:
             module_id=module_id,
             present=versions,
             read=read,
-            marked=read_marked(self._store, module_id, reporter=self._reporter),
+            marked=read_module_status(self._store, module_id, reporter=self._reporter),
         )
 
     def _records(

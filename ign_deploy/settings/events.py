@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr
 from ign_deploy.settings.source import Source
 
 
-class TellingSettings(BaseModel):
+class EventSettings(BaseModel):
     """Who is told about deployments, and where they are written down."""
 
     webhook_url: Annotated[
@@ -18,7 +18,7 @@ class TellingSettings(BaseModel):
             "The URL that is told about deployments.", env="DEPLOYMENT_WEBHOOK_URL", secret=True
         ),
     ] = SecretStr("")
-    webhook_form: Annotated[
+    webhook_format: Annotated[
         Literal["", "generic", "slack", "teams"],
         Source("What the webhook reads: generic, slack or teams. Default: by its host."),
     ] = ""

@@ -10,12 +10,12 @@ from pydantic import ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
 from ign_deploy.settings.deployment import DeploymentSettings
-from ign_deploy.settings.events import TellingSettings
+from ign_deploy.settings.events import EventSettings
 from ign_deploy.settings.repository import RepositorySettings
 from ign_deploy.settings.source import Lines, Source, Tags
 
 
-class Settings(TellingSettings, DeploymentSettings, RepositorySettings):
+class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     """What a run was asked to do. Empty texts mean "not set"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

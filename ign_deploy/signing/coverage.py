@@ -39,7 +39,7 @@ def hash_entries(archive: Archive) -> tuple[dict[str, bytes], list[Finding]]:
             findings.append(result)
         else:
             digests[entry.name] = result
-    return digests, sorted(findings, key=lambda finding: finding.place)
+    return digests, sorted(findings, key=lambda finding: finding.location)
 
 
 def check_lines(
@@ -64,7 +64,10 @@ def check_lines(
 
 def _missing_line(name: str) -> Finding:
     return error(
-        "signature-line-missing", f"{name} isn't covered by the signature", place=name, hint=RE_SIGN
+        "signature-line-missing",
+        f"{name} isn't covered by the signature",
+        location=name,
+        hint=RE_SIGN,
     )
 
 
@@ -73,7 +76,7 @@ def _orphan_lines(signed: set[str], lines: Iterable[str]) -> list[Finding]:
         error(
             "signature-line-orphan",
             f"the signature has a line for {ascii(name)[1:-1]}, which isn't in the module",
-            place=ascii(name)[1:-1],
+            location=ascii(name)[1:-1],
             hint="a file was removed after signing; get the module again, or sign it again.",
         )
         for name in sorted(lines)
@@ -94,7 +97,7 @@ def _check_signatures(
         error(
             "signature-bad",
             f"the signature of {name} doesn't match: the file was changed after signing",
-            place=name,
+            location=name,
             hint="don't install this module; get it again from where it was published.",
         )
         for name in sorted(bad)
@@ -114,14 +117,14 @@ def _wrong_signer(
                 "leaf-not-signer",
                 f"the module was signed by certificate {number} of {CERTIFICATES_NAME}, "
                 "but the signer must come first",
-                place=CERTIFICATES_NAME,
+                location=CERTIFICATES_NAME,
                 hint=RE_SIGN,
             )
     return error(
         "leaf-not-signer",
         f"none of the {len(names)} signatures matches the first certificate: "
         "another key signed the module, or every file was changed",
-        place=CERTIFICATES_NAME,
+        location=CERTIFICATES_NAME,
         hint="sign again with the key that belongs to the certificate.",
     )
 

@@ -104,8 +104,8 @@ class _Copy:
 
     def sign_entry(self, job: tuple[Entry, Placed]) -> tuple[str, bytes]:
         """Copy the entry's stored bytes to its place; return its name and signature."""
-        entry, place = job
-        position = write_at(self.output, place.local, place.header_offset)
+        entry, location = job
+        position = write_at(self.output, location.local, location.header_offset)
         digest = hashlib.sha256()
 
         def copy_block(block: bytes) -> None:
@@ -138,17 +138,17 @@ def _append_signature(
         (CERTIFICATES_NAME, write_certificates(identity.chain)),
     ):
         entry = stored_entry(name, data, dos_time=EPOCH_DOS_TIME, dos_date=EPOCH_DOS_DATE)
-        place = entry.place(offset)
-        write_at(output, place.local, offset)
-        offset = write_at(output, data, place.data_offset)
-        placed.append(place)
+        location = entry.location(offset)
+        write_at(output, location.local, offset)
+        offset = write_at(output, data, location.data_offset)
+        placed.append(location)
     write_directory(output, placed, offset)
 
 
 def _as_warnings(findings: list[Finding]) -> list[Finding]:
     """Turn validity findings into warnings: what a gateway does with them is not documented."""
     return [
-        Finding(found.code, Severity.WARNING, found.message, found.place, found.hint)
+        Finding(found.code, Severity.WARNING, found.message, found.location, found.hint)
         for found in findings
     ]
 

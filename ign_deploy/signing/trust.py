@@ -32,7 +32,7 @@ def check_chain(
             error(
                 "trust-anchor",
                 "the certificates don't lead to a given trust anchor",
-                place=CERTIFICATES_NAME,
+                location=CERTIFICATES_NAME,
                 hint="check who signed the module, and that --trust-anchor is the right root.",
             )
         )

@@ -42,7 +42,7 @@ class SignatureStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class VerificationReport:
     """Everything that was found out about a module.
 
     ``certificates`` are as the file lists them, the leaf first when it is sound;
@@ -60,7 +60,7 @@ class Examination:
 
 def examine(
     path: Path, *, now: datetime, trust_anchors: Sequence[x509.Certificate] = ()
-) -> Examination:
+) -> VerificationReport:
     """Check every byte of the module's content against its signature.
 
     Raises VerificationError only for what is no sound archive or no module; everything wrong with
@@ -92,7 +92,7 @@ def verify(
         )
 
 
-def require_signed(examination: Examination) -> None:
+def require_signed(examination: VerificationReport) -> None:
     """Raise VerificationError unless the module is fully and soundly signed."""
     name = examination.path.name
     if examination.status is SignatureStatus.UNSIGNED:
@@ -110,7 +110,7 @@ def require_signed(examination: Examination) -> None:
 
 def _examine(
     archive: Archive, now: datetime, trust_anchors: Sequence[x509.Certificate]
-) -> Examination:
+) -> VerificationReport:
     descriptor = read_descriptor(archive)
     present = [name for name in sorted(SIGNATURE_FILES) if archive.entry(name) is not None]
     findings = list(archive.findings)
@@ -130,7 +130,7 @@ def _examine(
     status = SignatureStatus.UNSIGNED
     if present:
         status = SignatureStatus.INVALID if errors_among(findings) else SignatureStatus.SIGNED
-    return Examination(
+    return VerificationReport(
         path=archive.path,
         descriptor=descriptor,
         status=status,
@@ -144,7 +144,10 @@ def _examine(
 def _half_signed(present: str) -> Finding:
     missing = next(name for name in SIGNATURE_FILES if name != present)
     return error(
-        "signature-incomplete", f"there is {present}, but no {missing}", place=missing, hint=RE_SIGN
+        "signature-incomplete",
+        f"there is {present}, but no {missing}",
+        location=missing,
+        hint=RE_SIGN,
     )
 
 
@@ -176,7 +179,7 @@ def _leaked_key() -> Finding:
     return error(
         "private-key-shipped",
         f"{CERTIFICATES_NAME} holds a private key: everyone who has this module can sign with it",
-        place=CERTIFICATES_NAME,
+        location=CERTIFICATES_NAME,
         hint="withdraw the module, have the certificate revoked, and make a new key.",
     )
 

@@ -89,7 +89,7 @@ def test_a_fault_at_any_request_is_survived(
         proxy.rules.add(fault, nth=number, times=1)
         publish(proxied, tmp_path, version=version, content=content)
         assert content_of(http_store.open(), ID, version) == content
-    found = http_store.open().upkeep.reindex()
+    found = http_store.open().maintenance.reindex()
     assert (found.modules, found.versions) == (1, last + 2)
 
 
@@ -196,17 +196,17 @@ def test_killed_at_any_request_it_shows_all_or_nothing_and_converges(
     orders = [
         {
             "store": http_store.order(),
-            "jobs": [[[ID, f"1.0.{place}", f"content {place}"]]],
+            "jobs": [[[ID, f"1.0.{location}", f"content {location}"]]],
             "kill_at_request": point,
             "alone": True,
         }
-        for place, point in enumerate(points)
+        for location, point in enumerate(points)
     ]
     answers = run_publishers(*orders)
     assert answers.count([["killed"]]) >= len(points) - 2
     seen_unpublished = 0
-    for place in range(len(points)):
-        version, content = f"1.0.{place}", f"content {place}".encode()
+    for location in range(len(points)):
+        version, content = f"1.0.{location}", f"content {location}".encode()
         with suppress(IgnDeployError):
             assert content_of(http_store.open(), ID, version) == content
             seen_unpublished -= 1
@@ -214,4 +214,4 @@ def test_killed_at_any_request_it_shows_all_or_nothing_and_converges(
         publish(http_store, tmp_path, version=version, content=content)
         assert content_of(http_store.open(), ID, version) == content
     assert 0 < seen_unpublished < len(points)
-    assert http_store.open().upkeep.reindex().versions == len(points) + 2
+    assert http_store.open().maintenance.reindex().versions == len(points) + 2

@@ -13,10 +13,10 @@ import pytest
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import BACKENDS, Outcome, open_repository
-from ign_deploy.repositories.maintenance import Statement, remove, yank
+from ign_deploy.repositories.maintenance import StatusChange, remove, yank
 from ign_deploy.repositories.mirror import mirror
 from ign_deploy.repositories.record import FileRole
-from ign_deploy.repositories.search import Wanted, choose_version, list_modules
+from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
 from tests.contract.kinds import KINDS, Kind
 from tests.contract.opened import Opened
 from tests.contract.publishing import content_of, run_publishers, visible
@@ -194,7 +194,7 @@ def test_fifty_writers_of_different_versions_lose_none_of_them(store: Opened) ->
     (answer,) = run_publishers({"store": store.order(), "jobs": jobs})
     outcomes = [[each for each in job if not each.startswith("warning:")] for job in answer]
     assert outcomes == [["published"] * 10] * 5
-    found = store.open().upkeep.reindex()
+    found = store.open().maintenance.reindex()
     assert (found.modules, found.versions) == (3, 50)
     repository = store.open()
     for process, job in enumerate(jobs):
@@ -209,7 +209,7 @@ def test_what_is_said_of_a_version_is_kept(store: Opened, tmp_path: Path) -> Non
     for version in ("1.0.0", "1.1.0"):
         release, files = release_of(tmp_path / "in", version=version, content=version.encode())
         store.open().publish(release, files=files)
-    said = Statement("ann", datetime(2026, 2, 1, tzinfo=UTC), "bad")
+    said = StatusChange("ann", datetime(2026, 2, 1, tzinfo=UTC), "bad")
     assert yank(store.open(), release, said=said, reporter=SilentReporter())
     assert choose_version(store.open(), module_id=release.id, wanted=None) == "1.0.0"
     assert content_of(store.open(), release.id, "1.1.0") == b"1.1.0"
@@ -222,7 +222,7 @@ def test_what_is_said_of_a_version_is_kept(store: Opened, tmp_path: Path) -> Non
 def test_a_removed_version_never_comes_back(store: Opened, tmp_path: Path) -> None:
     release, files = release_of(tmp_path / "in", content=b"one")
     store.open().publish(release, files=files)
-    said = Statement("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
+    said = StatusChange("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
     for _ in range(2):  # again, it finishes what was interrupted
         remove(store.open(), release, said=said, reporter=SilentReporter())
     assert store.open().catalogue() == ()
@@ -235,13 +235,13 @@ def test_a_removed_version_never_comes_back(store: Opened, tmp_path: Path) -> No
 
 
 def test_small_documents_are_added_listed_and_read(store: Opened) -> None:
-    documents = store.open().upkeep.documents
+    documents = store.open().maintenance.documents
     assert documents.names("ledger/deployments/line-3") == []
     assert documents.read("ledger/deployments/line-3/a.json") is None
     for number in range(12):
         documents.add(f"ledger/deployments/line-3/d-{number}.json", b"%d" % number)
     documents.add("ledger/deployments/line-3/d-0.json", b"0")  # a lost acknowledgement
-    again = store.open().upkeep.documents
+    again = store.open().maintenance.documents
     names = again.names("ledger/deployments/line-3")
     assert sorted(names) == sorted(f"d-{number}.json" for number in range(12))
     found = again.read("ledger/deployments/line-3/d-7.json")
@@ -258,7 +258,7 @@ def test_a_mirror_gives_the_same_repository(store: Opened, tmp_path: Path) -> No
         first.publish(release, files=files)
     last = open_repository(str(tmp_path / "last"))
     for source, target in ((first, store.open()), (store.open(), last)):
-        entries = list_modules(source, Wanted(every_version=True))
+        entries = list_modules(source, ListFilter(every_version=True))
         mirror(
             source,
             target,

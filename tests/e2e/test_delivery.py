@@ -85,11 +85,11 @@ def test_begin_and_end_are_told_signed_mailed_and_in_the_audit_trail_without_a_s
         mail = servers.enter_context(mail_server())
         hook = f"{receiver.url}/hooks/h00k-s3cret"
         env = {"DEPLOYMENT_WEBHOOK_URL": hook, "IGN_DEPLOY_WEBHOOK_SECRET": SECRET}
-        told = (
+        reported = (
             "--notification-email", "ops@example.com", "--smtp-url", f"smtp://127.0.0.1:{mail.port}",
             "--smtp-sender", "ci@example.com", "--audit-file", "audit.jsonl",
         )  # fmt: skip
-        result = shop.call(*release(shop), *told, "--json", **env).must(0)
+        result = shop.call(*release(shop), *reported, "--json", **env).must(0)
     begin, end = receiver.documents
     assert (begin["result"], end["result"]) == ("in-progress", "deployed")
     assert begin["environment"] == end["environment"] == "production"
@@ -128,11 +128,11 @@ def test_a_webhook_that_fails_is_only_a_warning(shop: Shop) -> None:
 
 
 def test_a_mail_server_that_is_not_there_is_only_a_warning(shop: Shop) -> None:
-    told = ("--notification-email", "ops@example.com", "--smtp-sender", "ci@example.com")
+    reported = ("--notification-email", "ops@example.com", "--smtp-sender", "ci@example.com")
     with mail_server() as mail:
         mail.answer = "554 no"
         url = f"smtp://127.0.0.1:{mail.port}"
-        result = shop.call(*release(shop), *told, "--smtp-url", url).must(0)
+        result = shop.call(*release(shop), *reported, "--smtp-url", url).must(0)
     assert "warning" in result.stderr
     assert active(shop.gateway) == "1.2.3"
 

@@ -114,16 +114,16 @@ def test_outputs_and_summary_are_there_also_after_a_failure(job: Job) -> None:
     assert result.problems == ()
     assert result.outputs["result"] == "failed"
     assert "Not released" in result.summary
-    story = json.loads((job.workspace / result.outputs["result-file"]).read_text())
-    assert story["error"]["exit_code"] == 5
+    report = json.loads((job.workspace / result.outputs["result-file"]).read_text())
+    assert report["error"]["exit_code"] == 5
     assert [annotation.type for annotation in result.annotations] == ["error"]
 
 
 def test_debug_logging_of_the_runner_is_verbose(job: Job) -> None:
     quiet, verbose = job.run(dry_run="true"), job.run({"RUNNER_DEBUG": "1"}, dry_run="true")
-    told = "setting signing-password: from input signing-password"
-    assert told in verbose.log
-    assert told not in quiet.log
+    reported = "setting signing-password: from input signing-password"
+    assert reported in verbose.log
+    assert reported not in quiet.log
     assert verbose.leaked == ()
 
 

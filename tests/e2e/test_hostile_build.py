@@ -185,8 +185,8 @@ def test_secrets_printed_by_the_build_are_hidden_everywhere(tmp_path: Path) -> N
     for result in (job.building().run(), job.building_again("exit 1").run()):
         assert result.leaked == ()
         assert result.outputs["result"] in {"uploaded", "failed"}
-        story = (job.runner.workspace / result.outputs["result-file"]).read_text()
-        shown = [*result.log, result.summary, story, *result.outputs.values()]
+        report = (job.runner.workspace / result.outputs["result-file"]).read_text()
+        shown = [*result.log, result.summary, report, *result.outputs.values()]
         # Where a long line is cut, no part of a secret is left either.
         for secret in (*job.runner.secrets, PASSWORD[:10]):
             assert not any(secret in text for text in shown)

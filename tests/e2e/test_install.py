@@ -34,14 +34,14 @@ def shop(workshop: Workshop, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> It
         yield shop
 
 
-def told(result: Result) -> str:
+def reported(result: Result) -> str:
     return result.stdout + result.stderr
 
 
-def standing(shop: Shop, environment: str = "production") -> dict[str, str]:
+def deployed(shop: Shop, environment: str = "production") -> dict[str, str]:
     """Return the versions that ``status`` shows, by gateway."""
-    found = shop.call("status", "-e", environment, "--json").must(0).document["standing"]
-    assert not any(each["in_doubt"] for each in found)
+    found = shop.call("status", "-e", environment, "--json").must(0).document["deployed"]
+    assert not any(each["uncertain"] for each in found)
     return {each["gateway"]: each["version"] for each in found}
 
 
@@ -50,7 +50,7 @@ def test_a_published_module_is_installed_and_runs(shop: Shop) -> None:
     assert active(shop.gateway) == "1.2.0"
     assert "deployed: deployment" in result.stdout
     assert "- → 1.2.0" in result.stdout
-    assert standing(shop) == {shop.gateway.url: "1.2.0"}
+    assert deployed(shop) == {shop.gateway.url: "1.2.0"}
     again = shop.install(NAME).must(0)
     assert "unchanged: deployment" in again.stdout
     assert shop.gateway.state.restarts == 1
@@ -65,7 +65,7 @@ def test_a_version_or_a_range_can_be_asked_for(shop: Shop, asked: str, version: 
 def test_a_signed_file_is_installed(shop: Shop, tmp_path: Path) -> None:
     shop.install(modl(tmp_path, "3.0.0")).must(0)
     assert active(shop.gateway) == "3.0.0"
-    assert standing(shop) == {shop.gateway.url: "3.0.0"}
+    assert deployed(shop) == {shop.gateway.url: "3.0.0"}
 
 
 def test_an_unsigned_file_is_refused(shop: Shop, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_an_environment_s_gateways_come_from_the_config_file(shop: Shop) -> None
     result = shop.call("install", NAME, "-e", "production").must(0)
     assert "plant" in result.stdout
     assert active(shop.gateway) == "1.2.0"
-    assert TOKEN not in told(result)
+    assert TOKEN not in reported(result)
 
 
 def test_a_token_variable_that_is_not_set_is_named(shop: Shop) -> None:
@@ -137,7 +137,7 @@ def test_without_leave_to_restart_it_ends_well_and_says_what_to_do(shop: Shop) -
     assert shop.gateway.state.restarts == 0
     assert "1.2.0 (restart pending)" in shop.call("status", "-e", "production").must(0).stdout
     shop.install(NAME).must(0)
-    assert standing(shop) == {shop.gateway.url: "1.2.0"}
+    assert deployed(shop) == {shop.gateway.url: "1.2.0"}
     assert active(shop.gateway) == "1.2.0"
 
 
@@ -157,8 +157,8 @@ def test_bad_input_is_refused_before_anything_is_changed(shop: Shop, name: str) 
     arguments, exit_code, text = REFUSED[name]
     usual = () if "--gateway" in arguments else ("--gateway", shop.gateway.url)
     result = shop.call("install", NAME, *usual, *arguments, "--json").must(exit_code)
-    assert text in told(result), told(result)
-    assert "hunter22" not in told(result)
+    assert text in reported(result), reported(result)
+    assert "hunter22" not in reported(result)
     assert result.document["error"]["hint"]
     assert shop.gateway.asked("modules/upload") == 0
     assert shop.call("history", "--json").must(0).document == {"deployments": []}
@@ -168,7 +168,7 @@ def test_a_page_instead_of_the_api_is_told(shop: Shop) -> None:
     shop.gateway.options.html = True
     result = shop.install(NAME)
     assert result.exit_code in (6, 7)
-    assert "HTML" in told(result) or "page" in told(result)
+    assert "HTML" in reported(result) or "page" in reported(result)
     shop.gateway.options.html = False
 
 
@@ -196,8 +196,8 @@ def test_a_wrong_token_and_a_missing_right_are_told_apart(shop: Shop) -> None:
     assert missing.exit_code != 0
     assert "403" in missing.stderr
     assert "write" in missing.stderr
-    assert "wr0ng" not in told(wrong)
-    assert TOKEN not in told(missing)
+    assert "wr0ng" not in reported(wrong)
+    assert TOKEN not in reported(missing)
     assert NAME not in shop.gateway.state.listed
 
 
@@ -222,21 +222,21 @@ def test_a_failing_upgrade_is_rolled_back_told_and_one_json_document(shop: Shop)
     assert "the database is missing" in document["error"]["message"]
     assert document["deployment"]["gateways"][0]["modules"][0]["restored"] == "1.0.0"
     assert active(shop.gateway) == "1.0.0"
-    assert standing(shop) == {shop.gateway.url: "1.0.0"}
+    assert deployed(shop) == {shop.gateway.url: "1.0.0"}
 
 
 def test_when_going_back_fails_a_person_is_asked_with_the_next_steps(shop: Shop) -> None:
     shop.install(f"{NAME}@1.0.0").must(0)
     shop.gateway.options.faults[NAME] = Fault()
     result = shop.install(NAME).must(8)
-    assert f"look at {shop.gateway.url} yourself" in told(result)
-    assert f"it should have {NAME} 1.0.0" in told(result)
-    assert "runbook-exit-8" in told(result)
+    assert f"look at {shop.gateway.url} yourself" in reported(result)
+    assert f"it should have {NAME} 1.0.0" in reported(result)
+    assert "runbook-exit-8" in reported(result)
     assert "(in doubt)" in shop.call("status").must(0).stdout
     shop.gateway.options.faults.clear()
     shop.call("rollback", "-e", "production", "--gateway", shop.gateway.url, *WITH_RESTART).must(0)
     assert active(shop.gateway) == "1.0.0"
-    assert standing(shop) == {shop.gateway.url: "1.0.0"}
+    assert deployed(shop) == {shop.gateway.url: "1.0.0"}
 
 
 def rollback(shop: Shop, *arguments: str) -> Result:
@@ -250,7 +250,7 @@ def test_the_version_before_is_brought_back_by_command(shop: Shop) -> None:
     result = rollback(shop, NAME).must(0)
     assert "1.1.0 → 1.0.0" in result.stdout
     assert active(shop.gateway) == "1.0.0"
-    assert standing(shop) == {shop.gateway.url: "1.0.0"}
+    assert deployed(shop) == {shop.gateway.url: "1.0.0"}
 
 
 def test_any_version_is_brought_back_by_its_name(shop: Shop) -> None:
@@ -264,9 +264,9 @@ def test_any_version_is_brought_back_by_its_name(shop: Shop) -> None:
 def test_what_was_not_there_before_is_uninstalled_by_a_rollback(shop: Shop) -> None:
     shop.install(NAME).must(0)
     result = rollback(shop).must(0)
-    assert "1.2.0 → uninstalled" in told(result)
+    assert "1.2.0 → uninstalled" in reported(result)
     assert active(shop.gateway) == ""
-    assert standing(shop) == {}
+    assert deployed(shop) == {}
 
 
 def test_a_rollback_of_nothing_is_told(shop: Shop) -> None:
@@ -282,12 +282,12 @@ def test_an_uninstalling_rollback_whose_restart_never_ends_is_finished_by_the_sa
     shop.install(NAME).must(0)
     shop.gateway.options.never_back = "down"
     result = rollback(shop, "--timeout", "60").must(8)
-    assert "run the same command again" in told(result)
+    assert "run the same command again" in reported(result)
     shop.gateway.options.never_back = ""
     shop.gateway.state.come_back()
     rollback(shop).must(0)
     assert active(shop.gateway) == ""
-    assert standing(shop) == {}
+    assert deployed(shop) == {}
 
 
 class Killed(BaseException):
@@ -312,7 +312,7 @@ def test_a_rollback_killed_at_any_request_brings_the_same_version_when_repeated(
         rollback(shop).must(0)
         wanted = next(versions)
         assert active(shop.gateway) == wanted, number
-        assert standing(shop) == {shop.gateway.url: wanted}, number
+        assert deployed(shop) == {shop.gateway.url: wanted}, number
 
 
 def test_what_staging_runs_is_promoted_to_production(shop: Shop) -> None:
@@ -322,7 +322,7 @@ def test_what_staging_runs_is_promoted_to_production(shop: Shop) -> None:
     result = shop.call("promote", "-e", "staging", "--to", "production", "--json").must(0)
     assert active(shop.gateway) == "1.1.0"
     assert result.document["deployment"]["source"] == "staging"
-    assert standing(shop) == {shop.gateway.url: "1.1.0"}
+    assert deployed(shop) == {shop.gateway.url: "1.1.0"}
     assert "itself" in shop.call("promote", "-e", "staging", "--to", "staging").must(2).stderr
 
 

@@ -53,7 +53,7 @@ def test_every_problem_is_told_and_nothing_was_built(workshop: Workshop, project
         path=project,
         env={**no_java(workshop), "MODULE_SIGNING_PASSWORD": "wrong-one"},
     ).must(2)  # fmt: skip
-    for told in (
+    for reported in (
         "1.0.0-alpha.1",
         "password",
         "missing/parent",
@@ -62,7 +62,7 @@ def test_every_problem_is_told_and_nothing_was_built(workshop: Workshop, project
         "no Java was found",
         "a-file is not a folder",
     ):
-        assert told in result.stderr
+        assert reported in result.stderr
     assert result.stderr.count("error[") == 7
     assert result.stderr.count("  hint: ") == 7
     assert "7 problems found before the start" in result.stderr

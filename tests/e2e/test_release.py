@@ -210,9 +210,9 @@ def test_the_bundle_is_the_same_from_another_folder_and_time(
 ) -> None:
     other = Workshop(tmp_path_factory.mktemp("other"))
     shutil.copytree(workshop.folder, other.folder, dirs_exist_ok=True)
-    for place, env in ((workshop, {"TZ": "Asia/Tokyo"}), (other, {"LC_ALL": "C", "TZ": "UTC"})):
-        place.release("--format", "zip", "--skip-upload", env=env).must(0)
-    bundles = [next((place.folder / "dist").glob("*.zip")) for place in (workshop, other)]
+    for location, env in ((workshop, {"TZ": "Asia/Tokyo"}), (other, {"LC_ALL": "C", "TZ": "UTC"})):
+        location.release("--format", "zip", "--skip-upload", env=env).must(0)
+    bundles = [next((location.folder / "dist").glob("*.zip")) for location in (workshop, other)]
     assert bundles[0].read_bytes() == bundles[1].read_bytes()
 
 

@@ -22,7 +22,7 @@ VALUES = st.recursive(
 
 def read_or_refuse(data: bytes) -> Release | RepositoryError:
     try:
-        return parse_release(data, place="x")
+        return parse_release(data, location="x")
     except RepositoryError as refusal:
         return refusal
 
@@ -36,7 +36,7 @@ def read(data: bytes) -> None:
     assert is_safe_component(release.id)
     assert is_safe_component(release.version)
     assert all("/" not in file.name for file in release.files)
-    assert parse_release(release.to_json(), place="x") == release
+    assert parse_release(release.to_json(), location="x") == release
 
 
 @given(st.binary(max_size=400))
@@ -47,8 +47,8 @@ def test_any_bytes_are_refused_or_read(data: bytes) -> None:
 
 
 @given(st.integers(0, len(SOUND) - 1), st.binary(max_size=6), st.integers(0, 6))
-def test_a_damaged_record_is_refused_or_read(place: int, put: bytes, dropped: int) -> None:
-    read(SOUND[:place] + put + SOUND[place + dropped :])
+def test_a_damaged_record_is_refused_or_read(location: int, put: bytes, dropped: int) -> None:
+    read(SOUND[:location] + put + SOUND[location + dropped :])
 
 
 @given(st.sampled_from([*release_fields(), "later", "tags", "build", "dependencies"]), VALUES)

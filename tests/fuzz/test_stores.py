@@ -1,4 +1,4 @@
-"""Documents of stores, and what users write of them: read, or refused with our errors alone."""
+"""DocumentStore of stores, and what users write of them: read, or refused with our errors alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ign_deploy.repositories.page import page_module, read_page, render_page
 from ign_deploy.repositories.ranges import VersionRange
 from ign_deploy.repositories.record import make_release
 from ign_deploy.repositories.rows import module_row, version_rows
-from ign_deploy.repositories.status_events import Mark, marks_folder, read_states
+from ign_deploy.repositories.status_events import StatusEvent, read_states, status_folder
 from ign_deploy.repositories.store import Claim, Document
 from tests.support.mutations import mutated
 from tests.support.releases import release_fields
@@ -42,7 +42,7 @@ assert MODULE is not None
 MODULE_BYTES = index_bytes(MODULE)
 ROOT_BYTES = index_bytes(make_root((), added=[module_entry(MODULE)]))
 CLAIM = claim_bytes(Claim("someone", 3, datetime(2026, 1, 1, tzinfo=UTC), RECORDS["1.0.0"]))
-MARK = Mark.model_validate(
+MARK = StatusEvent.model_validate(
     {
         "kind": "yanked",
         "id": ID,
@@ -64,14 +64,14 @@ VALUES = st.recursive(
 
 
 class OneMark:
-    """Documents that hold one mark."""
+    """DocumentStore that hold one mark."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
     def read(self, path: str) -> Document | None:
         """Return the mark, whatever is asked for."""
-        assert path.startswith(marks_folder(ID))
+        assert path.startswith(status_folder(ID))
         return Document(self._data)
 
     def write(self, *_: Any, **__: Any) -> bool:

@@ -240,8 +240,8 @@ def test_a_build_that_ends_well_without_building_is_an_error(tmp_path: Path, hom
 class _Interrupting(Recorder):
     """Presses Ctrl-C when the build says that it sleeps."""
 
-    def foreign(self, lines: Sequence[str]) -> None:
-        super().foreign(lines)
+    def untrusted(self, lines: Sequence[str]) -> None:
+        super().untrusted(lines)
         if any(line.startswith("sleeping ") for line in lines):
             raise KeyboardInterrupt
 

@@ -30,7 +30,7 @@ def lines_of(entries: list[Entry]) -> list[bytes]:
     lines: list[bytes] = []
     previous = "0" * 64
     for seq, entry in enumerate(entries, 1):
-        lines.append(make_line(entry, seq=seq, previous=previous, time=NOON, hide=as_is))
+        lines.append(make_line(entry, seq=seq, previous=previous, time=NOON, redact=as_is))
         previous = line_digest(lines[-1])
     return lines
 
@@ -71,9 +71,9 @@ def test_any_bytes_are_a_line_or_none(data: bytes) -> None:
 def test_no_change_of_a_byte_goes_unnoticed(entries: list[Entry], data: st.DataObject) -> None:
     whole = b"".join(lines_of(entries))
     head = line_digest(lines_of(entries)[-1])
-    place = data.draw(st.integers(0, len(whole) - 1))
-    byte = data.draw(st.integers(0, 255).filter(lambda value: value != whole[place]))
-    changed = whole[:place] + bytes([byte]) + whole[place + 1 :]
+    location = data.draw(st.integers(0, len(whole) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != whole[location]))
+    changed = whole[:location] + bytes([byte]) + whole[location + 1 :]
     assert not report_on(changed, expect_head=head).is_intact
 
 

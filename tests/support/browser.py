@@ -22,7 +22,7 @@ CHROMIUM = "/usr/bin/chromium"
 
 
 @dataclass(frozen=True)
-class Visit:
+class GatewayDeployment:
     """What to do with a page: steps as ``browser.mjs`` knows them, in a window of that width."""
 
     url: str
@@ -50,7 +50,7 @@ class Answer:
         return not (self.dialogs or self.errors or self.violations)
 
 
-def browse(folder: Path, *visits: Visit) -> list[Answer]:
+def browse(folder: Path, *visits: GatewayDeployment) -> list[Answer]:
     """Make the visits one after another, each with a profile of its own; a missing Chromium fails.
 
     ``folder`` is the browser's home.

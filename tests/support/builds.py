@@ -26,7 +26,7 @@ class Recorder(SilentReporter):
     def warning(self, message: str) -> None:
         self.warnings.append(message)
 
-    def foreign(self, lines: Sequence[str]) -> None:
+    def untrusted(self, lines: Sequence[str]) -> None:
         self.lines += lines
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ign_deploy.deployment.options import Consents, Gateway, Manner, Restart
+from ign_deploy.deployment.options import Consents, DeployOptions, Gateway, Restart
 from ign_deploy.deployment.records import GatewayRecord
 from ign_deploy.deployment.rollout import Rollout, look_at_all
 from ign_deploy.errors import NotInRepository
@@ -28,7 +28,7 @@ def verified(path: Path) -> VerifiedModule:
 
 
 @dataclass
-class Shelf:
+class VersionStore:
     """Published modules, by (id, version), as a repository would hand them out."""
 
     folder: Path
@@ -47,35 +47,35 @@ class Shelf:
         return self.modules[module_id, version]
 
 
-def manner(shelf: Shelf, simulated: Simulated, **wishes: Any) -> Manner:
+def deploy_options_for(shelf: VersionStore, simulated: Simulated, **options: Any) -> DeployOptions:
     """Return a manner that accepts everything and restarts if needed, unless told otherwise."""
     usual: dict[str, Any] = {
         "consents": ACCEPT_ALL,
         "restart": Restart.IF_NEEDED,
         "timing": replace(timing_of(simulated), deadline=60.0),
     }
-    return Manner(obtain=shelf.obtain, **(usual | wishes))
+    return DeployOptions(obtain=shelf.obtain, **(usual | options))
 
 
 def deploy(
-    shelf: Shelf,
+    shelf: VersionStore,
     simulated: Sequence[Simulated],
     modules: Sequence[VerifiedModule],
     *,
     before: Mapping[tuple[str, str], str] | None = None,
     reporter: Reporter | None = None,
     wrap: Callable[[Gateway], Gateway] = lambda gateway: gateway,
-    withdrawn: Sequence[str] = (),
-    **wishes: Any,
+    removals: Sequence[str] = (),
+    **options: Any,
 ) -> tuple[GatewayRecord, ...]:
     """Look at the gateways, then deploy the modules to them; returns what became of each."""
-    how = manner(shelf, simulated[0], **wishes)
+    how = deploy_options_for(shelf, simulated[0], **options)
     tell = reporter or SilentReporter()
     gateways = [
         wrap(Gateway(client_of(each), name=f"gateway {number}"))
         for number, each in enumerate(simulated, start=1)
     ]
     prepared = look_at_all(
-        gateways, modules, manner=how, before=before or {}, reporter=tell, withdrawn=withdrawn
+        gateways, modules, options=how, before=before or {}, reporter=tell, removals=removals
     )
     return Rollout(prepared, how, tell).run()

@@ -53,7 +53,7 @@ def hostile() -> Notice:
 
 
 def as_is(text: str) -> str:
-    """Hide nothing."""
+    """Redact nothing."""
     return text
 
 

@@ -49,8 +49,8 @@ def file_reply(call: Call, data: bytes, headers: Mapping[str, str]) -> Reply:
     start = int(asked.removeprefix("bytes=").removesuffix("-"))
     if start >= len(data):
         return Reply(416, b"", {**headers, "Content-Range": f"bytes */{len(data)}"})
-    place = f"bytes {start}-{len(data) - 1}/{len(data)}"
-    return Reply(206, data[start:], {**headers, "Content-Range": place})
+    location = f"bytes {start}-{len(data) - 1}/{len(data)}"
+    return Reply(206, data[start:], {**headers, "Content-Range": location})
 
 
 def checksums(data: bytes) -> dict[str, str]:

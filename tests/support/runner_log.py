@@ -73,7 +73,7 @@ class LogReader:
             self._process(command)
 
     def mask(self, value: str) -> None:
-        """Hide a value and each of its lines from now on."""
+        """Redact a value and each of its lines from now on."""
         self.masks.add(value)
         self.masks.update(part.strip() for part in value.splitlines() if part.strip())
 

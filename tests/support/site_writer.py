@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
-from ign_deploy.pipeline.events import Teller
+from ign_deploy.pipeline.events import RunEvents
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.settings import Settings
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> None:
             env=env,
             repository=open_repository(repository, reporter=reporter),
             reporter=reporter,
-            teller=Teller(settings, env, reporter, lambda text: text),
+            events=RunEvents(settings, env, reporter, lambda text: text),
             folder=Path(repository),
         )
         part = Part([replace(found, descriptor=descriptor)])

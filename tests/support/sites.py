@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ign_deploy.cli import run_cli
-from ign_deploy.deployment.history import Deployment, Standing
-from ign_deploy.deployment.options import Gateway, Manner
+from ign_deploy.deployment.history import DeployedVersion, Deployment
+from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import DeploymentRecord, Kind
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
-from ign_deploy.pipeline.events import Teller
+from ign_deploy.pipeline.events import RunEvents
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.settings import Settings
@@ -45,11 +45,11 @@ class QuickDeployer(Deployer):
 
     clockwork: Simulated | None = None
 
-    def _manner(self, kind: Kind) -> Manner:
-        manner = super()._manner(kind)
+    def _manner(self, kind: Kind) -> DeployOptions:
+        options = super()._manner(kind)
         if self.clockwork is None:
-            return manner
-        return replace(manner, timing=replace(timing_of(self.clockwork), deadline=60.0))
+            return options
+        return replace(options, timing=replace(timing_of(self.clockwork), deadline=60.0))
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Site:
     folder: Path
     environment: str = "production"
     settings: dict[str, Any] = field(default_factory=dict)
-    told: Told = field(default_factory=Told)
+    reported: Told = field(default_factory=Told)
     fetched: dict[tuple[str, str], VerifiedModule] | None = None
 
     def deployer(self, gateways: Sequence[Simulated], **settings: Any) -> QuickDeployer:
@@ -76,13 +76,13 @@ class Site:
             "repository_url": str(self.repository),
         }
         chosen = Settings(**{**usual, **self.settings, **settings})
-        reporter: Reporter = self.told
+        reporter: Reporter = self.reported
         deployer = QuickDeployer(
             settings=chosen,
             env={"USER": "tester"},
             repository=open_repository(str(self.repository), reporter=reporter),
             reporter=reporter,
-            teller=Teller(chosen, {"USER": "tester"}, reporter, lambda text: text),
+            events=RunEvents(chosen, {"USER": "tester"}, reporter, lambda text: text),
             folder=self.folder,
         )
         if self.fetched is not None:
@@ -103,16 +103,16 @@ class Site:
         """Return what ``history`` shows, oldest first."""
         return self.deployer(()).history.deployments(self.environment)
 
-    def standing(self) -> list[Standing]:
+    def deployed(self) -> list[DeployedVersion]:
         """Return what ``status`` shows."""
-        return self.deployer(()).history.standing(self.environment)
+        return self.deployer(()).history.deployed(self.environment)
 
     def version(self, gateway: Simulated, module_id: str = MODULE_ID) -> str:
         """Return which version the history says the gateway runs, empty for none; never a doubt."""
         found = [
-            each for each in self.standing() if (each.gateway, each.id) == (gateway.url, module_id)
+            each for each in self.deployed() if (each.gateway, each.id) == (gateway.url, module_id)
         ]
-        assert not any(each.in_doubt for each in found), found
+        assert not any(each.uncertain for each in found), found
         return found[0].version if found else ""
 
 

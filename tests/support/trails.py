@@ -28,13 +28,13 @@ def entry(number: int = 1, **details: str) -> Entry:
 
 
 def as_is(text: str) -> str:
-    """Hide nothing."""
+    """Redact nothing."""
     return text
 
 
 def add(path: Path, number: int = 1, **details: str) -> Appended:
     """Append one entry."""
-    return append(path, entry(number, **details), time=NOON, hide=as_is)
+    return append(path, entry(number, **details), time=NOON, redact=as_is)
 
 
 def trail(path: Path, *, length: int = 6) -> list[bytes]:

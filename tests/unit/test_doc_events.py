@@ -89,8 +89,8 @@ def test_results_have_the_states_that_are_shown() -> None:
             event = (
                 "rollback" if result == "rolled-back" and "asked for" in results else "deployment"
             )
-            told = notice(event=event, result=result)
-            assert (github_state(told), gitlab_status(told)) == (on_github, on_gitlab)
+            reported = notice(event=event, result=result)
+            assert (github_state(reported), gitlab_status(reported)) == (on_github, on_gitlab)
             seen.add(result)
     listed = section(page_text("notifications.md"), "A service of your own")
     assert seen | {"uploaded"} <= code_words(listed)

@@ -103,8 +103,8 @@ def test_every_kind_of_gateway_is_told() -> None:
     text = section(page_text("deploy-and-roll-back.md"), "Gateways before 8.3")
     shown = re.findall(r"^\| .*? \| `(\S+)`(?: and `--gateway-manifest (\S+)`)? \|", text, re.M)
     schemes = set()
-    for place, manifest in shown:
+    for location, manifest in shown:
         access = Access(manifest=Path(manifest) if manifest else None)
-        assert open_target(place, access=access)
-        schemes.add(place.partition("://")[0] if "://" in place else "file")
+        assert open_target(location, access=access)
+        schemes.add(location.partition("://")[0] if "://" in location else "file")
     assert schemes == {"https", "developer+http", "file"}

@@ -12,7 +12,7 @@ import click
 import pytest
 
 import ign_deploy
-from ign_deploy.deployment.records import STANDING, Outcome
+from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, Outcome
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.settings import GatewayEntry, Settings, Source, default_variable, option_name
 from tests.support.pages import (
@@ -76,7 +76,7 @@ def test_every_outcome_of_a_deployment_is_documented_with_its_exit_code() -> Non
     codes = {Outcome.ROLLBACK_FAILED: "8", Outcome.ROLLED_BACK: "7", Outcome.FAILED: "7"}
     for outcome in set(Outcome) - {Outcome.UNTOUCHED}:
         assert rows[outcome.value].split("|")[1].strip() == codes.get(outcome, "0")
-    assert set(Outcome) - {Outcome.UNTOUCHED, *codes} == STANDING
+    assert set(Outcome) - {Outcome.UNTOUCHED, *codes} == DEPLOYED_OUTCOMES
 
 
 def test_no_command_is_documented_that_does_not_exist() -> None:

@@ -73,14 +73,14 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "made").is_symlink()
 
 
-@pytest.mark.parametrize("place", ["file/made", "folder", f"{'n' * 250}"])
-def test_a_place_that_can_not_be_written_is_named(tmp_path: Path, place: str) -> None:
+@pytest.mark.parametrize("location", ["file/made", "folder", f"{'n' * 250}"])
+def test_a_place_that_can_not_be_written_is_named(tmp_path: Path, location: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder" / "full").mkdir(parents=True)
     before = names(tmp_path)
     with pytest.raises(ConfigurationError) as caught:
-        write_atomically(tmp_path / place, b"x")
-    assert place in caught.value.message
+        write_atomically(tmp_path / location, b"x")
+    assert location in caught.value.message
     assert caught.value.hint
     assert names(tmp_path) == before
 

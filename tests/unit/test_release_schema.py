@@ -32,7 +32,7 @@ def is_accepted(document: object) -> bool:
 
 def is_read(document: object) -> bool:
     try:
-        parse_release(json.dumps(document).encode(), place="here")
+        parse_release(json.dumps(document).encode(), location="here")
     except RepositoryError:
         return False
     return True

@@ -23,7 +23,7 @@ def tell_everything(reporter: BufferedReporter | TerminalReporter) -> None:
         with reporter.group("inner"), reporter.progress("moving", 10) as advance:
             reporter.warning("two")
             advance(10)
-        reporter.foreign(["three", "four"])
+        reporter.untrusted(["three", "four"])
     reporter.finding(warning("five", "message", hint="do it."), file="x.modl")
 
 
@@ -47,7 +47,7 @@ def test_it_is_told_once() -> None:
 
 def test_a_secret_that_turns_up_late_is_hidden_in_what_was_kept() -> None:
     buffered, stream = pair()
-    buffered.foreign(["the password is hunter22"])
+    buffered.untrusted(["the password is hunter22"])
     buffered.mask("hunter22")
     buffered.play_back()
     assert stream.getvalue() == "| the password is ***\n"
@@ -57,7 +57,7 @@ def test_of_a_long_output_beginning_and_end_are_kept_in_their_place() -> None:
     buffered, stream = pair(room=100)
     buffered.info("before")
     for number in range(10_000):
-        buffered.foreign([f"line {number}"])
+        buffered.untrusted([f"line {number}"])
     buffered.info("after")
     buffered.play_back()
     lines = stream.getvalue().splitlines()

@@ -106,7 +106,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class TargetOptions:
     """How to talk to a target: its waits, its retries, and who is told."""
 
     timing: Timing
@@ -114,37 +114,37 @@ class Manner:
     reporter: Reporter
 
 
-Opener = Callable[[str, Access, Manner], Target]
+Opener = Callable[[str, Access, TargetOptions], Target]
 
 
-def _open_api(url: str, access: Access, manner: Manner) -> Target:
+def _open_api(url: str, access: Access, options: TargetOptions) -> Target:
     from ign_deploy.deployment.gateway.opening import open_api_gateway
 
     return open_api_gateway(
         url,
         access=access,
-        timing=manner.timing,
-        retry=manner.retry,
-        reporter=manner.reporter,
+        timing=options.timing,
+        retry=options.retry,
+        reporter=options.reporter,
     )
 
 
-def _open_developer(url: str, access: Access, manner: Manner) -> Target:
+def _open_developer(url: str, access: Access, options: TargetOptions) -> Target:
     from ign_deploy.deployment.gateway.opening import open_developer_gateway
 
     return open_developer_gateway(
         url.partition("+")[2],
         access=access,
-        timing=manner.timing,
-        retry=manner.retry,
-        reporter=manner.reporter,
+        timing=options.timing,
+        retry=options.retry,
+        reporter=options.reporter,
     )
 
 
-def _open_folder(url: str, access: Access, manner: Manner) -> Target:
+def _open_folder(url: str, access: Access, options: TargetOptions) -> Target:
     from ign_deploy.deployment.gateway.folder import FolderTarget
 
-    del manner
+    del options
     return FolderTarget(_local_path(url), manifest=access.manifest)
 
 
@@ -181,8 +181,10 @@ def open_target(
             f"no gateway of the kind {scheme}: is known; there are {', '.join(TARGETS)}",
             hint="give the gateway's address, such as https://gateway.example:8043.",
         )
-    manner = Manner(timing or Timing(), retry or RetryPolicy(), reporter or SilentReporter())
-    return opener(url, access or Access(), manner)
+    options = TargetOptions(
+        timing or Timing(), retry or RetryPolicy(), reporter or SilentReporter()
+    )
+    return opener(url, access or Access(), options)
 
 
 def _local_path(url: str) -> Path:

@@ -37,5 +37,5 @@ def parse_gateway_url(text: str, *, allow_insecure_http: bool = False) -> str:
         )
     shown = f"[{host}]" if ":" in host else host
     usual = 443 if scheme == "https" else 80
-    place = shown if port == usual else f"{shown}:{port}"
-    return f"{scheme}://{place}{parts.path.rstrip('/')}"
+    location = shown if port == usual else f"{shown}:{port}"
+    return f"{scheme}://{location}{parts.path.rstrip('/')}"

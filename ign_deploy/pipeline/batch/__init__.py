@@ -15,21 +15,21 @@ from ign_deploy.pipeline.batch.failure import BatchFailed
 from ign_deploy.pipeline.batch.job import SKIPPED, Job
 from ign_deploy.pipeline.batch.uploads import upload_in_order
 from ign_deploy.pipeline.batch_checks import check_releases, name_path
-from ign_deploy.pipeline.release import Run, deploy_modules, prepare
-from ign_deploy.pipeline.release_checks import Ready
-from ign_deploy.pipeline.run_report import Story
+from ign_deploy.pipeline.release import RunContext, deploy_modules, prepare
+from ign_deploy.pipeline.release_checks import PreflightResult
+from ign_deploy.pipeline.run_report import RunReport
 from ign_deploy.process import stop_running
 from ign_deploy.report import BufferedReporter
 
 
-def release_all(paths: Sequence[Path], run: Run) -> str:
+def release_all(paths: Sequence[Path], run: RunContext) -> str:
     """Take the projects (or module files) at ``paths`` as far as the settings say.
 
     Returns the same as ``pipeline.release``. Nothing is begun unless everything is in order, and
     nothing is uploaded before all modules are verified. Raises PreflightFailed, VerificationError
     for modules that clash, and BatchFailed in the end; ``run.story`` tells how far each path came.
     """
-    with run.story.stage("preflight"):
+    with run.report.stage("preflight"):
         found = check_releases(paths, settings=run.settings, env=run.env, reporter=run.reporter)
         jobs = [_job(path, ready, run) for path, ready in zip(paths, found, strict=True)]
         check_known(jobs, settings=run.settings)
@@ -37,12 +37,12 @@ def release_all(paths: Sequence[Path], run: Run) -> str:
         run.reporter.info("dry run: nothing is built, signed or uploaded")
         return "dry-run"
     try:
-        with run.story.timed("package, sign and verify"):
+        with run.report.timed("package, sign and verify"):
             _prepare_all(jobs, run)
         clash = _publish_all(jobs, run)
     finally:
-        _collect(jobs, run.story)
-    run.story.paths.extend(job.record() for job in jobs)
+        _collect(jobs, run.report)
+    run.report.paths.extend(job.record() for job in jobs)
     result = _result(jobs, clash)
     if run.settings.skip_upload:
         return result
@@ -52,16 +52,16 @@ def release_all(paths: Sequence[Path], run: Run) -> str:
     return deploy_modules(published, run) or result
 
 
-def _job(path: Path, ready: Ready, run: Run) -> Job:
-    story = Story(BufferedReporter(run.reporter), clock=run.story.clock)
+def _job(path: Path, ready: PreflightResult, run: RunContext) -> Job:
+    report = RunReport(BufferedReporter(run.reporter), clock=run.report.clock)
     try:
         known = known_modules(ready.project)
     except (IgnDeployError, OSError):
         known = ()  # it will fail, and say why, when its turn comes
-    return Job(path, ready, replace(run, story=story), known)
+    return Job(path, ready, replace(run, report=report), known)
 
 
-def _prepare_all(jobs: Sequence[Job], run: Run) -> None:
+def _prepare_all(jobs: Sequence[Job], run: RunContext) -> None:
     """Build, sign and verify in parallel; after a failure begin nothing new, unless told to."""
     workers = min(run.settings.max_parallel or usable_processors(), len(jobs))
     failed: list[Job] = []
@@ -88,19 +88,20 @@ def _prepare(job: Job) -> None:
         job.fail(name_path(problem, job.path))
 
 
-def _play_back(job: Job, run: Run) -> None:
+def _play_back(job: Job, run: RunContext) -> None:
     """Tell what happened on a path, as one group; what follows is told as it happens."""
     buffered = job.run.reporter
     names = ", ".join(
-        f"{each.descriptor.id} {each.descriptor.version}" for each in job.run.story.modules.values()
+        f"{each.descriptor.id} {each.descriptor.version}"
+        for each in job.run.report.modules.values()
     )
     with run.reporter.group(f"{job.path}: {names + ', ' if names else ''}{job.result}"):
         if isinstance(buffered, BufferedReporter):
             buffered.play_back()
-    job.run.story.reporter = run.reporter
+    job.run.report.reporter = run.reporter
 
 
-def _publish_all(jobs: Sequence[Job], run: Run) -> VerificationError | None:
+def _publish_all(jobs: Sequence[Job], run: RunContext) -> VerificationError | None:
     """Upload what may be uploaded; nothing where modules clash, for the reason returned."""
     try:
         check_made(jobs)
@@ -112,10 +113,12 @@ def _publish_all(jobs: Sequence[Job], run: Run) -> VerificationError | None:
     return None
 
 
-def _collect(jobs: Sequence[Job], story: Story) -> None:
+def _collect(jobs: Sequence[Job], report: RunReport) -> None:
     for job in jobs:
-        story.modules.update(job.run.story.modules)
-        story.findings.extend(item for item in job.run.story.findings if item not in story.findings)
+        report.modules.update(job.run.report.modules)
+        report.findings.extend(
+            item for item in job.run.report.findings if item not in report.findings
+        )
 
 
 def _result(jobs: Sequence[Job], clash: VerificationError | None) -> str:

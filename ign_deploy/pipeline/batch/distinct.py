@@ -46,7 +46,7 @@ def check_made(jobs: Iterable[Job]) -> None:
         [
             _Claim(job.path, module.descriptor.id, _place(module.file))
             for job in jobs
-            for module in job.run.story.modules.values()
+            for module in job.run.report.modules.values()
         ]
     )
 
@@ -69,7 +69,7 @@ def _repeated_ids(claims: Sequence[_Claim]) -> list[Finding]:
         error(
             "module-id-repeated",
             f"{first.path} and {second.path} have one id: {second.module_id!a}",
-            place=str(second.path),
+            location=str(second.path),
             hint="give each module an id of its own, or release only one of them.",
         )
         for first, second in _clashes(claims, [claim.module_id for claim in claims])
@@ -82,7 +82,7 @@ def _repeated_files(claims: Sequence[_Claim]) -> list[Finding]:
         error(
             "file-name-repeated",
             f"{first.path} and {second.path} would both become {Path(second.file).name}",
-            place=str(second.path),
+            location=str(second.path),
             hint="give each module a file name of its own, or release them one after another.",
         )
         for first, second in _clashes(claims, [claim.file.lower() for claim in claims])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.packaging.identify import KnownModule
-from ign_deploy.pipeline.release import Prepared, Run
-from ign_deploy.pipeline.release_checks import Ready
+from ign_deploy.pipeline.release import PreparedModules, RunContext
+from ign_deploy.pipeline.release_checks import PreflightResult
 from ign_deploy.pipeline.run_report import PathRecord, problem_findings, shown_path
 
 FAILED = "failed"
@@ -25,10 +25,10 @@ class Job:
     """
 
     path: Path
-    ready: Ready
-    run: Run
+    ready: PreflightResult
+    run: RunContext
     known: tuple[KnownModule, ...] = ()
-    prepared: Prepared | None = None
+    prepared: PreparedModules | None = None
     problem: IgnDeployError | None = None
     reason: str = ""
 
@@ -37,7 +37,7 @@ class Job:
         """What became of the path: the worst of its modules' results."""
         if self.problem is not None:
             return FAILED
-        results = {module.result for module in self.run.story.modules.values()}
+        results = {module.result for module in self.run.report.modules.values()}
         if not results:
             return SKIPPED
         return min(results, key=_WORST_FIRST.index)
@@ -45,43 +45,43 @@ class Job:
     @property
     def module_ids(self) -> tuple[str, ...]:
         """The ids of its modules, as far as anybody knows them."""
-        made = list(self.run.story.modules)
+        made = list(self.run.report.modules)
         return tuple(dict.fromkeys([*made, *(each.id for each in self.known)]))
 
     def fail(self, problem: IgnDeployError) -> None:
         """Remember and tell why the path failed, and with it all its modules."""
         self.blame(problem)
-        for module_id in list(self.run.story.modules):
+        for module_id in list(self.run.report.modules):
             self.mark(module_id, result=FAILED, reason=problem.message)
 
     def blame(self, problem: IgnDeployError) -> None:
         """Remember and tell why the path, or one of its modules, failed."""
         self.problem = self.problem or problem
-        story = self.run.story
-        told = {item.finding for item in story.findings}
+        report = self.run.report
+        reported = {item.finding for item in report.findings}
         for finding, file in problem_findings(problem):
-            if finding not in told:
-                story.report([finding], file=Path(file or shown_path(self.path)))
+            if finding not in reported:
+                report.add_findings([finding], file=Path(file or shown_path(self.path)))
 
     def skip(self, reason: str) -> None:
         """Leave out what of the path isn't published yet."""
         self.reason = self.reason or reason
-        for module_id in list(self.run.story.modules):
+        for module_id in list(self.run.report.modules):
             self.mark(module_id, result=SKIPPED, reason=reason)
 
     def mark(self, module_id: str, *, result: str, reason: str) -> None:
         """Note that a module failed or was left out, unless its end is known already."""
-        record = self.run.story.modules[module_id]
+        record = self.run.report.modules[module_id]
         if record.result not in ("uploaded", "unchanged", FAILED, SKIPPED):
-            self.run.story.note(replace(record, result=result, reason=reason))
+            self.run.report.note(replace(record, result=result, reason=reason))
 
     def record(self) -> PathRecord:
         """Return what became of the path, for the batch's story."""
-        story = self.run.story
+        report = self.run.report
         return PathRecord(
             self.path,
             self.result,
             self.problem.message if self.problem else self.reason,
-            tuple(story.modules),
-            tuple(story.stages),
+            tuple(report.modules),
+            tuple(report.stages),
         )

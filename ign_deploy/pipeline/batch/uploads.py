@@ -10,10 +10,10 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.pipeline.batch.job import FAILED, SKIPPED, Job
 from ign_deploy.pipeline.batch_checks import name_path
-from ign_deploy.pipeline.release import Prepared, Run, upload_module
+from ign_deploy.pipeline.release import PreparedModules, RunContext, upload_module
 
 
-def upload_in_order(jobs: Sequence[Job], run: Run) -> None:
+def upload_in_order(jobs: Sequence[Job], run: RunContext) -> None:
     """Upload the verified modules; without ``continue_on_error`` only if nothing has failed.
 
     What went wrong is in the jobs. Raises VerificationError for a circle of dependencies, before
@@ -29,10 +29,12 @@ def upload_in_order(jobs: Sequence[Job], run: Run) -> None:
         {name: Needs.of(each.module.descriptor) for name, each in waiting.items()}
     )
     if run.settings.skip_upload:
-        run.story.skip("upload", "asked to skip the upload")
+        run.report.skip("upload", "asked to skip the upload")
         return
-    with run.story.stage("upload"):
-        uploads = _Uploads(waiting, lost=_lost(jobs), goes_on=run.settings.continue_on_error)
+    with run.report.stage("upload"):
+        uploads = _Uploads(
+            waiting, lost=_lost(jobs), continue_on_error=run.settings.continue_on_error
+        )
         failed = next((job for job in jobs if job.problem is not None), None)
         uploads.stopped_by = str(failed.path) if failed is not None else ""
         for module_id in order:
@@ -44,7 +46,7 @@ class _Waiting:
     """A module that may be uploaded, and where it comes from."""
 
     job: Job
-    prepared: Prepared
+    prepared: PreparedModules
     module: VerifiedModule
 
 
@@ -64,7 +66,7 @@ class _Uploads:
 
     waiting: Mapping[str, _Waiting]
     lost: dict[str, str]
-    goes_on: bool
+    continue_on_error: bool
     stopped_by: str = ""
     _needs: dict[str, frozenset[str]] = field(default_factory=dict)
 
@@ -87,7 +89,7 @@ class _Uploads:
             self.stopped_by = self.stopped_by or str(item.job.path)
 
     def _obstacle(self, item: _Waiting) -> str:
-        if self.stopped_by and not self.goes_on:
+        if self.stopped_by and not self.continue_on_error:
             return f"not uploaded, since {self.stopped_by} failed"
         lost = sorted(Needs.of(item.module.descriptor).required & self.lost.keys())
         if not lost:

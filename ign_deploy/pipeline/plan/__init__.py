@@ -98,7 +98,10 @@ def _in_order(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
             needs[module_id] = each
             owners[module_id] = decision
     # A path is done when its last module is.
-    last = {id(owners[module_id]): place for place, module_id in enumerate(dependency_order(needs))}
+    last = {
+        id(owners[module_id]): location
+        for location, module_id in enumerate(dependency_order(needs))
+    }
     return tuple(sorted(decisions, key=lambda decision: last[id(decision)]))
 
 
@@ -109,7 +112,7 @@ def _one_id(module_id: str, first: Decision, second: Decision) -> IgnDeployError
     finding = error(
         "module-id-repeated",
         f"{first.path} and {second.path} have one id: {module_id!a}",
-        place=str(second.path),
+        location=str(second.path),
         hint="give each module an id of its own, or plan only one of them.",
     )
     return VerificationError(finding.message, hint=finding.hint, findings=(finding,))

@@ -76,7 +76,7 @@ def _compare(
 
 
 def _published(module_id: str, repository: Repository) -> Sequence[CatalogueEntry]:
-    """Return the versions that weren't withdrawn, highest first."""
+    """Return the versions that weren't removals, highest first."""
     try:
         return [each for each in repository.catalogue(module_id) if each.yanked is None]
     except NotInRepository:

@@ -31,8 +31,8 @@ class Name(NamedTuple):
     is_folder: bool
 
 
-class Objects(Protocol):
-    """Objects by path, relative to the repository's root; folders need not be made.
+class ObjectStore(Protocol):
+    """ObjectStore by path, relative to the repository's root; folders need not be made.
 
     Every method retries what may pass, and raises RepositoryError (the store refused; what to do)
     or NetworkError.
@@ -83,10 +83,10 @@ class Objects(Protocol):
         """Delete an object; what is gone already is no error."""
 
 
-class PathStore:
+class ObjectBackend:
     """See ``stores.Store``; versions are at ``modules/<id>/<version>/``."""
 
-    def __init__(self, objects: Objects, *, reporter: Reporter) -> None:
+    def __init__(self, objects: ObjectStore, *, reporter: Reporter) -> None:
         self._objects = objects
         self._reporter = reporter
 
@@ -102,33 +102,33 @@ class PathStore:
         """See ``Store.location``."""
         return self._objects.url(f"{key.folder}/")
 
-    # Shelf
+    # VersionStore
 
     def read_record(self, key: Key) -> bytes | None:
-        """See ``Shelf.read_record``."""
+        """See ``VersionStore.read_record``."""
         document = self._objects.get(f"{key.folder}/{RECORD_NAME}", limit=MAX_RECORD_SIZE)
         return None if document is None else document.data
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
-        """See ``Shelf.copy_file``."""
+        """See ``VersionStore.copy_file``."""
         self._objects.receive(f"{key.folder}/{file.name}", to=to, expected=file, progress=progress)
 
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
-        """See ``Shelf.versions``."""
+        """See ``VersionStore.versions``."""
         ids = self._folders("modules") if module_id is None else [module_id]
         for each in ids:
             for version in self._folders(f"modules/{each}"):
                 yield Key(each, version)
 
     def discard(self, key: Key, release: Release) -> None:
-        """See ``Shelf.discard``."""
+        """See ``VersionStore.discard``."""
         for file in release.files:
             self._objects.delete(f"{key.folder}/{file.name}")
 
-    # Press
+    # Publisher
 
     def current_claim(self, key: Key) -> Claim | None:
-        """See ``Press.current_claim``."""
+        """See ``Publisher.current_claim``."""
         generation = last_generation(self._objects.names(key.folder))
         if generation is None:
             return None
@@ -138,19 +138,19 @@ class PathStore:
         return parse_claim(data[: MAX_CLAIM_SIZE + 1], generation=generation)
 
     def claim(self, key: Key, claim: Claim) -> bool:
-        """See ``Press.claim``."""
+        """See ``Publisher.claim``."""
         return self._objects.create(_claim_path(key, claim.generation), claim_bytes(claim))
 
     def put_files(
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
     ) -> None:
-        """See ``Press.put_files``."""
+        """See ``Publisher.put_files``."""
         for file in release.files:
             path = f"{key.folder}/{file.name}"
             self._objects.send(path, files[file.name], expected=file, progress=progress)
 
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
-        """See ``Press.put_record``."""
+        """See ``Publisher.put_record``."""
         self._objects.put(f"{key.folder}/{RECORD_NAME}", record, replaces=None)
         try:
             for generation in range(claim.generation + 1):
@@ -159,22 +159,22 @@ class PathStore:
             # A claim beside a record means nothing; it only stays to be seen.
             self._reporter.info(f"the claim on {key.id} {key.version} stays: {problem.message}")
 
-    # Documents
+    # DocumentStore
 
     def read(self, path: str) -> Document | None:
-        """See ``Documents.read``."""
+        """See ``DocumentStore.read``."""
         return self._objects.get(path, limit=MAX_DOCUMENT_SIZE)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Documents.write``."""
+        """See ``DocumentStore.write``."""
         return self._objects.put(path, data, replaces=replaces)
 
     def add(self, path: str, data: bytes) -> None:
-        """See ``Documents.add``."""
+        """See ``DocumentStore.add``."""
         self._objects.put(path, data, replaces=None)
 
     def names(self, folder: str) -> list[str]:
-        """See ``Documents.names``."""
+        """See ``DocumentStore.names``."""
         return [name.text for name in self._objects.names(folder) if not name.is_folder]
 
     def _folders(self, folder: str) -> list[str]:

@@ -18,7 +18,7 @@ from ign_deploy.repositories.page.data import (
     shortened_reason,
 )
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.status_events import Marked, VersionState
+from ign_deploy.repositories.status_events import ModuleStatus, VersionState
 
 
 def refresh_module(
@@ -67,7 +67,7 @@ def page_module(versions: Sequence[tuple[Release, str | None]]) -> PageModule:
         module_id=module_id,
         present=list(records),
         read=records.get,
-        marked=Marked(states=states),
+        marked=ModuleStatus(states=states),
     )
     return refresh_module(index, module_id=module_id, old=None, read=records.get)
 

@@ -49,12 +49,12 @@ class Artifactory:
         """See ``Product``."""
         if not call.path.startswith(CONTEXT):
             return Reply(404)
-        place = call.path.removeprefix(CONTEXT)
+        location = call.path.removeprefix(CONTEXT)
         if not call.user:
             return _problem(401, "Authentication is required")
-        if place.startswith("api/storage/"):
-            return self._storage(call, place.removeprefix("api/storage/"))
-        name, _, path = place.partition("/")
+        if location.startswith("api/storage/"):
+            return self._storage(call, location.removeprefix("api/storage/"))
+        name, _, path = location.partition("/")
         if name != "modules":
             return _problem(404, f"Repository '{name}' doesn't exist")
         if call.method in {"GET", "HEAD"}:
@@ -66,8 +66,8 @@ class Artifactory:
     def _may_overwrite(self, path: str) -> bool:
         return not any(fnmatch.fnmatchcase(path, pattern) for pattern in self.kept)
 
-    def _storage(self, call: Call, place: str) -> Reply:
-        name, _, path = place.rstrip("/").partition("/")
+    def _storage(self, call: Call, location: str) -> Reply:
+        name, _, path = location.rstrip("/").partition("/")
         if call.method != "GET":
             return _problem(405, "no")
         if name != "modules":

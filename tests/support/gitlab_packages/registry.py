@@ -105,20 +105,20 @@ class Registry:
         self._lock = threading.RLock()
         self._creation: dict[tuple[str, str, str], threading.Lock] = {}
 
-    def upload(self, project: Project, place: tuple[str, str], name: str, data: bytes) -> File:
+    def upload(self, project: Project, location: tuple[str, str], name: str, data: bytes) -> File:
         """Insert a file in one transaction, with its package if there is none."""
-        package = self._find(project.path, *place)
+        package = self._find(project.path, *location)
         if package is not None:
             return self._insert(project, package, name, data)
-        lock = self._creation_lock(project.path, *place)
+        lock = self._creation_lock(project.path, *location)
         if not self.switches.unique_index:
-            return self._create(project, place, name, data)
+            return self._create(project, location, name, data)
         if not lock.acquire(blocking=not self.switches.race_fails):
             raise RaceLost
         try:
-            package = self._find(project.path, *place)
+            package = self._find(project.path, *location)
             if package is None:
-                return self._create(project, place, name, data)
+                return self._create(project, location, name, data)
         finally:
             lock.release()
         return self._insert(project, package, name, data)
@@ -156,9 +156,9 @@ class Registry:
             found = [each for each in package.files if self._seen(each, lag=lag)]
         return sorted(found, key=lambda file: file.id)
 
-    def by_name(self, project: str, place: tuple[str, str], name: str) -> File | None:
+    def by_name(self, project: str, location: tuple[str, str], name: str) -> File | None:
         """Return the newest file of the name, of the first package that matches."""
-        package = self._find(project, *place)
+        package = self._find(project, *location)
         if package is None:
             return None
         named = [each for each in self.files(package, lag=0.0) if each.name == name]
@@ -194,9 +194,9 @@ class Registry:
                 None,
             )
 
-    def _create(self, project: Project, place: tuple[str, str], name: str, data: bytes) -> File:
+    def _create(self, project: Project, location: tuple[str, str], name: str, data: bytes) -> File:
         with self._lock:
-            package = Package(next(self._numbers), project.path, *place)
+            package = Package(next(self._numbers), project.path, *location)
             self.packages.append(package)
         return self._insert(project, package, name, data)
 
@@ -214,7 +214,7 @@ class Registry:
             file.visible_at = time.monotonic()
         return file
 
-    def _creation_lock(self, *place: str) -> threading.Lock:
-        project, name, version = place
+    def _creation_lock(self, *location: str) -> threading.Lock:
+        project, name, version = location
         with self._lock:
             return self._creation.setdefault((project, name, version), threading.Lock())

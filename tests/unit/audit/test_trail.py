@@ -62,7 +62,7 @@ def test_a_line_says_who_did_what_and_holds_the_hash_of_the_one_before(tmp_path:
 def test_times_are_utc(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     local = datetime(2026, 1, 31, 12, 0, tzinfo=timezone(timedelta(hours=5)))
-    append(path, entry(), time=local, hide=as_is)
+    append(path, entry(), time=local, redact=as_is)
     assert json.loads(path.read_bytes())["time"] == "2026-01-31T07:00:00.000000Z"
 
 
@@ -72,7 +72,7 @@ def test_no_secret_gets_into_the_trail(tmp_path: Path) -> None:
         "s3cret", "s3cret", "s3cret", "s3cret", digests={"s3cret": "s3cret"},
         details={"s3cret": "s3cret"},
     )  # fmt: skip
-    append(path, secret, time=NOON, hide=lambda text: text.replace("s3cret", "***"))
+    append(path, secret, time=NOON, redact=lambda text: text.replace("s3cret", "***"))
     assert b"s3cret" not in path.read_bytes()
     assert path.read_bytes().count(b"***") == 8
 
@@ -85,7 +85,7 @@ def test_hostile_and_huge_texts_stay_one_readable_line(tmp_path: Path) -> None:
         path,
         Entry(hostile, hostile, hostile, hostile, digests=details, details=details),
         time=NOON,
-        hide=as_is,
+        redact=as_is,
     )
     add(path)
     data = path.read_bytes()
@@ -216,7 +216,7 @@ def test_a_writer_that_hangs_is_not_waited_for_endlessly(tmp_path: Path) -> None
     with path.open("rb") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
         with pytest.raises(ConfigurationError, match="held by another process"):
-            append(path, entry(), time=NOON, hide=as_is, patience=0.05)
+            append(path, entry(), time=NOON, redact=as_is, patience=0.05)
     assert verify(path).count == 1
 
 
@@ -255,7 +255,7 @@ def test_a_trail_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
 def test_the_clock_of_the_machine_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     for year in (2030, 2000):
-        append(path, entry(), time=datetime(year, 1, 1, tzinfo=UTC), hide=as_is)
+        append(path, entry(), time=datetime(year, 1, 1, tzinfo=UTC), redact=as_is)
     assert verify(path).findings == ()
 
 

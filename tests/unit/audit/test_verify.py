@@ -13,7 +13,7 @@ from tests.support.trails import NOON, add, as_is, entry, trail
 
 
 def codes(path: Path) -> list[tuple[str, str]]:
-    return [(each.code, each.place) for each in verify(path).findings]
+    return [(each.code, each.location) for each in verify(path).findings]
 
 
 def test_an_intact_trail_is_summed_up(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_changed_line_with_a_new_hash_is_found(tmp_path: Path) -> None:
     lines = trail(path)
     before = read_line(lines[2])
     assert before is not None
-    lines[2] = make_line(entry(99), seq=3, previous=before.previous, time=NOON, hide=as_is)
+    lines[2] = make_line(entry(99), seq=3, previous=before.previous, time=NOON, redact=as_is)
     path.write_bytes(b"".join(lines))
     assert codes(path) == [("audit-changed", "line 4")]
 
@@ -174,7 +174,7 @@ def test_a_line_of_a_gigabyte_is_one_finding_and_takes_no_memory(tmp_path: Path)
         stream.truncate(1 << 30)  # sparse: takes no room on the disk
         stream.seek(0, 2)
         stream.write(b"\n")
-    add_line = make_line(entry(), seq=1, previous="0" * 64, time=NOON, hide=as_is)
+    add_line = make_line(entry(), seq=1, previous="0" * 64, time=NOON, redact=as_is)
     with path.open("ab") as stream:
         stream.write(add_line)
     tracemalloc.start()
@@ -183,7 +183,9 @@ def test_a_line_of_a_gigabyte_is_one_finding_and_takes_no_memory(tmp_path: Path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert [(each.code, each.place) for each in report.findings] == [("audit-unreadable", "line 1")]
+    assert [(each.code, each.location) for each in report.findings] == [
+        ("audit-unreadable", "line 1")
+    ]
     assert report.count == 1
     assert peak < 8 << 20
 
@@ -206,7 +208,7 @@ def test_a_number_far_ahead_is_one_finding(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     trail(path, length=1)
     with path.open("ab") as stream:
-        stream.write(make_line(entry(), seq=10**15, previous="0" * 64, time=NOON, hide=as_is))
+        stream.write(make_line(entry(), seq=10**15, previous="0" * 64, time=NOON, redact=as_is))
     [finding] = verify(path).findings
     assert finding.code == "audit-removed"
     assert "entries 2 to 999999999999999" in finding.message

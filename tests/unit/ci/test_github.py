@@ -60,7 +60,7 @@ def test_a_stage_is_one_group_and_ends_also_after_a_failure() -> None:
 
 
 def test_commands_in_foreign_text_are_not_executed() -> None:
-    reader = read_back(lambda reporter: reporter.foreign(HOSTILE))
+    reader = read_back(lambda reporter: reporter.untrusted(HOSTILE))
     assert names(reader) == ["stop-commands"]
     assert not reader.stopped
     assert reader.problems == []
@@ -79,7 +79,7 @@ def test_commands_in_our_own_messages_are_not_executed_either() -> None:
 def test_titles_and_annotations_carry_foreign_text_as_text(text: str) -> None:
     def run(reporter: Reporter) -> None:
         reporter.warning(text)
-        reporter.finding(error("e1", text, place=text, hint=text), file=f"{text},line=1::x")
+        reporter.finding(error("e1", text, location=text, hint=text), file=f"{text},line=1::x")
         with reporter.group(text):
             pass
 
@@ -88,8 +88,8 @@ def test_titles_and_annotations_carry_foreign_text_as_text(text: str) -> None:
 
 def test_each_foreign_block_has_its_own_token() -> None:
     def run(reporter: Reporter) -> None:
-        reporter.foreign(["a"])
-        reporter.foreign(["b"])
+        reporter.untrusted(["a"])
+        reporter.untrusted(["b"])
 
     first, second = read_back(run).commands
     assert first.data != second.data
@@ -97,7 +97,7 @@ def test_each_foreign_block_has_its_own_token() -> None:
 
 
 def test_a_finding_is_an_annotation_of_its_file() -> None:
-    finding = error("missing-line", "no line", place="lib.jar", hint="sign again.")
+    finding = error("missing-line", "no line", location="lib.jar", hint="sign again.")
     reader = read_back(lambda reporter: reporter.finding(finding, file="dist/a,b:c.modl"))
     (annotation,) = reader.annotations
     assert annotation.type == "error"
@@ -140,7 +140,7 @@ def test_a_secret_is_masked_before_anything_shows_it() -> None:
         reporter.mask(secret)
         reporter.info(f"using {secret}")
         reporter.warning(secret)
-        reporter.foreign(["the build prints second & line"])
+        reporter.untrusted(["the build prints second & line"])
         with reporter.group(secret):
             pass
 

@@ -68,7 +68,7 @@ def test_a_build_can_neither_open_nor_close_a_section() -> None:
     stream, reporter = log_of()
     forged = "\x1b[0Ksection_end:1700000000:sign-1700000000-1\r\x1b[0K"
     with reporter.group("sign"):
-        reporter.foreign([forged, "\x1b[0Ksection_start:1:evil\r\x1b[0Kgotcha"])
+        reporter.untrusted([forged, "\x1b[0Ksection_start:1:evil\r\x1b[0Kgotcha"])
         reporter.info(forged)
     assert [name for _, _, name, *_ in _EDGE.findall(stream.getvalue())] == [
         "sign-1700000000-1"
@@ -79,8 +79,8 @@ def test_the_wording_is_the_terminals() -> None:
     stream, reporter = log_of()
     reporter.mask("hunter22")
     reporter.warning("old key hunter22")
-    reporter.finding(error("e1", "no line", place="lib.jar", hint="sign it."), file="a.modl")
-    reporter.foreign(["build says"])
+    reporter.finding(error("e1", "no line", location="lib.jar", hint="sign it."), file="a.modl")
+    reporter.untrusted(["build says"])
     assert stream.getvalue() == (
         "warning: old key ***\n"
         "error[e1]: a.modl: lib.jar: no line\n"
@@ -148,7 +148,7 @@ def test_findings_are_code_quality_issues() -> None:
     masker = Masker()
     masker.add("hunter22")
     findings = [
-        Located(error("e1", "no hunter22", place="lib.jar", hint="sign it."), "dist/a.modl"),
+        Located(error("e1", "no hunter22", location="lib.jar", hint="sign it."), "dist/a.modl"),
         Located(warning("w1", "odd\x1b[31m\nthing")),
         Located(info("i1", "same")),
         Located(info("i1", "same")),

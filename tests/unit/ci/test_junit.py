@@ -57,7 +57,7 @@ def test_stages_are_cases_with_times_failures_and_reasons() -> None:
 
 
 def test_findings_are_cases_and_only_errors_fail() -> None:
-    root = read(failed(error("e1", "bad", place="x.jar", hint="mend it."), warning("w1", "odd")))
+    root = read(failed(error("e1", "bad", location="x.jar", hint="mend it."), warning("w1", "odd")))
     one, other = root[1]
     assert (one.get("classname"), one.get("name")) == (
         "ign-deploy.findings",
@@ -89,7 +89,7 @@ def test_no_text_can_break_the_report_or_show_a_secret() -> None:
     masker = Masker()
     masker.add("hunter22")
     hostile = "\x00\x1b[31m<b>&]]>\ufffe\uffff\udcff hun\x1b[0mter22"
-    root = read(failed(error("e1", hostile, place=hostile, hint=hostile)), masker)
+    root = read(failed(error("e1", hostile, location=hostile, hint=hostile)), masker)
     text = "".join(root.itertext()) + str([case.attrib for case in root.iter()])
     assert "<b>&]]>" in text
     assert "hunter22" not in text

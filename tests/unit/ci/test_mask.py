@@ -16,7 +16,7 @@ PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END
 def hidden(secret: str, text: str) -> str:
     masker = Masker()
     masker.add(secret)
-    return masker.hide(text)
+    return masker.redact(text)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_base64_in_lines_is_hidden(width: int) -> None:
     masker = Masker()
     masker.add(key)
     for start in range(0, len(encoded), width):
-        assert masker.hide(encoded[start : start + width]) == "***"
+        assert masker.redact(encoded[start : start + width]) == "***"
 
 
 def test_a_private_key_has_few_enough_forms_for_a_runner() -> None:
@@ -75,7 +75,7 @@ def test_the_longer_of_two_secrets_is_hidden_first() -> None:
     masker = Masker()
     masker.add("abcd")
     masker.add("abcdefgh")
-    assert masker.hide("abcdefgh") == "***"
+    assert masker.redact("abcdefgh") == "***"
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n\n"])

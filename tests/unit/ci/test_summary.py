@@ -63,7 +63,7 @@ def test_every_table_row_has_the_cells_of_its_header() -> None:
     nasty = ModuleRow(id="a|b", version="1|2", name="x\n| y |", signer="`|`", result="|")
     page = render(
         modules=[MODULE, nasty],
-        findings=[Located(error("e|1", "a|b\nc", place="|", hint="|"), "f|g")],
+        findings=[Located(error("e|1", "a|b\nc", location="|", hint="|"), "f|g")],
         stages=[Stage("sign", 1.5), Stage("upload", 0, "skipped", "dry | run")],
     )
     for table in re.findall(r"(?:^\|.*\|$\n?)+", page, re.MULTILINE):
@@ -99,7 +99,7 @@ def test_findings_come_worst_first_with_their_files() -> None:
         findings=[
             Located(info("i1", "remark"), "x.modl"),
             Located(warning("w1", "odd"), "y.modl"),
-            Located(error("e1", "bad", place="lib.jar"), "z.modl"),
+            Located(error("e1", "bad", location="lib.jar"), "z.modl"),
         ]
     )
     assert page.index("e1") < page.index("w1") < page.index("i1")
@@ -139,7 +139,7 @@ def test_a_secret_is_hidden_before_escaping_disguises_it() -> None:
 def test_thousands_of_modules_and_findings_stay_below_the_limit() -> None:
     page = render(
         modules=[ModuleRow(id=f"org.{n}." + "ü|" * 300, version="1") for n in range(5000)],
-        findings=[Located(error("e", "🙂" * 500, place=str(n))) for n in range(5000)],
+        findings=[Located(error("e", "🙂" * 500, location=str(n))) for n in range(5000)],
         stages=[Stage(f"stage {n}", 1.0, reason="🙂" * 500) for n in range(5000)],
         next_steps=["🙂" * 500] * 5000,
         error="x" * 2_000_000,

@@ -50,9 +50,9 @@ def test_lines_are_plain_and_indented_within_a_group() -> None:
     with reporter.group("sign"):
         reporter.info("one\ntwo")
         reporter.warning("old key")
-        reporter.finding(error("e1", "no line", place="lib.jar", hint="sign it."), file="a.modl")
+        reporter.finding(error("e1", "no line", location="lib.jar", hint="sign it."), file="a.modl")
         reporter.finding(warning("w1", "odd"))
-        reporter.foreign(["build says"])
+        reporter.untrusted(["build says"])
         with reporter.progress("hash", 10) as advance:
             advance(10)
     reporter.info("done")
@@ -103,7 +103,7 @@ def test_foreign_text_can_neither_move_the_cursor_nor_show_a_secret() -> None:
     stream = io.StringIO()
     reporter = TerminalReporter(stream)
     reporter.mask("hunter22")
-    reporter.foreign(["\x1b[2Jcleared hun\x1b[0mter22", "a\rb"])
+    reporter.untrusted(["\x1b[2Jcleared hun\x1b[0mter22", "a\rb"])
     assert stream.getvalue() == "| cleared ***\n| a\n| b\n"
 
 

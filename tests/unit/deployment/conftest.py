@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deploying import Shelf
+from tests.support.deploying import VersionStore
 from tests.support.gateway import Gateway, VirtualTime, running_gateway
 
 
@@ -27,6 +27,6 @@ def plant(gateways: list[Gateway]) -> Gateway:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
+def shelf(tmp_path: Path) -> VersionStore:
     """A repository's modules."""
-    return Shelf(tmp_path)
+    return VersionStore(tmp_path)

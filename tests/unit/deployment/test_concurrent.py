@@ -40,11 +40,11 @@ def test_200_deployments_from_eight_processes_lose_nothing(tmp_path: Path) -> No
         assert {each.last.outcome for each in deployments} == {Outcome.TRACKED}
         modules = [each.last.gateways[0].modules[0] for each in deployments]
         seen.update(each.version for each in modules)
-        (standing,) = site.standing()
-        assert not standing.in_doubt
-        assert standing.version == modules[-1].version
-        assert standing.previous in {each.version for each in modules} - {standing.version}
-        assert site.told.warnings == []
+        (deployed,) = site.deployed()
+        assert not deployed.uncertain
+        assert deployed.version == modules[-1].version
+        assert deployed.previous in {each.version for each in modules} - {deployed.version}
+        assert site.reported.warnings == []
     assert len(seen) == PROCESSES * EACH
     assert set(seen.values()) == {1}
 

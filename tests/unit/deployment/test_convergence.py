@@ -152,8 +152,8 @@ def test_while_it_is_killed_the_history_is_in_doubt_and_says_what_stood_before(
         site.install(OLD, gateway, allow_downgrade=True)
         with pytest.raises(Killed), HttpSteps(steps.count - 2, kill):
             site.install(NEW, gateway)
-        (found,) = site.standing()
-        assert (found.version, found.in_doubt, found.way_back) == (OLD, True, OLD)
+        (found,) = site.deployed()
+        assert (found.version, found.uncertain, found.rollback_version) == (OLD, True, OLD)
         assert site.deployments()[-1].ended is None
 
 
@@ -164,6 +164,6 @@ def test_the_command_after_a_kill_warns_that_something_has_not_ended(
     with prepared(CASES[UPGRADE], "8.3.8", site) as gateway:
         with pytest.raises(Killed), HttpSteps(8, kill):
             site.install(NEW, gateway)
-        site.told.warnings.clear()
+        site.reported.warnings.clear()
         site.install(NEW, gateway)
-        assert any("hasn't ended" in line for line in site.told.warnings)
+        assert any("hasn't ended" in line for line in site.reported.warnings)

@@ -10,7 +10,7 @@ from ign_deploy.deployment.options import Consents, Restart
 from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.deployment.rollout import NotBegun, overall, require_success
 from ign_deploy.errors import ConfigurationError, DeploymentError, RollbackError
-from tests.support.deploying import Shelf, deploy
+from tests.support.deploying import VersionStore, deploy
 from tests.support.gateway import Gateway
 from tests.support.gateway.client import MODULE_ID, Told, client_of
 from tests.support.gateway.options import Fault
@@ -26,7 +26,7 @@ def uploads(gateway: Gateway) -> int:
     return gateway.asked("modules/upload")
 
 
-def install_first(shelf: Shelf, gateway: Gateway, version: str = "1.0.0") -> None:
+def install_first(shelf: VersionStore, gateway: Gateway, version: str = "1.0.0") -> None:
     (record,) = deploy(shelf, [gateway], [shelf.add(version)])
     assert record.outcome is Outcome.DEPLOYED
     assert running(gateway) == version
@@ -36,7 +36,7 @@ def outcomes(records: tuple[GatewayRecord, ...]) -> list[Outcome]:
     return [record.outcome for record in records]
 
 
-def test_a_module_is_installed_restarted_and_verified(plant: Gateway, shelf: Shelf) -> None:
+def test_a_module_is_installed_restarted_and_verified(plant: Gateway, shelf: VersionStore) -> None:
     install_first(shelf, plant)
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
     assert record.outcome is Outcome.DEPLOYED
@@ -51,7 +51,7 @@ def test_a_module_is_installed_restarted_and_verified(plant: Gateway, shelf: She
 
 
 def test_without_leave_to_restart_it_is_pending_and_says_what_to_do(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     install_first(shelf, plant)
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], restart=Restart.NEVER)
@@ -64,7 +64,7 @@ def test_without_leave_to_restart_it_is_pending_and_says_what_to_do(
     assert running(plant) == "1.1.0"
 
 
-def test_what_runs_already_is_left_alone(plant: Gateway, shelf: Shelf) -> None:
+def test_what_runs_already_is_left_alone(plant: Gateway, shelf: VersionStore) -> None:
     install_first(shelf, plant)
     before = plant.state.restarts
     (record,) = deploy(shelf, [plant], [shelf.modules[MODULE_ID, "1.0.0"]])
@@ -72,7 +72,7 @@ def test_what_runs_already_is_left_alone(plant: Gateway, shelf: Shelf) -> None:
     assert plant.state.restarts == before
 
 
-def test_a_module_that_faults_is_rolled_back(plant: Gateway, shelf: Shelf) -> None:
+def test_a_module_that_faults_is_rolled_back(plant: Gateway, shelf: VersionStore) -> None:
     install_first(shelf, plant)
     plant.options.faults[MODULE_ID] = Fault(version="1.1.0")
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
@@ -84,30 +84,32 @@ def test_a_module_that_faults_is_rolled_back(plant: Gateway, shelf: Shelf) -> No
     assert failure.value.exit_code == 7
 
 
-def test_a_first_installation_that_faults_is_uninstalled(plant: Gateway, shelf: Shelf) -> None:
+def test_a_first_installation_that_faults_is_uninstalled(
+    plant: Gateway, shelf: VersionStore
+) -> None:
     plant.options.faults[MODULE_ID] = Fault()
-    told = Told()
-    (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], reporter=told)
+    reported = Told()
+    (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
     assert client_of(plant).module(MODULE_ID) is None
-    assert any("will mean uninstalling it" in line for line in told.infos)
+    assert any("will mean uninstalling it" in line for line in reported.infos)
 
 
 def test_without_the_old_file_it_warns_before_and_uninstalls_after(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     install_first(shelf, plant)
     del shelf.modules[MODULE_ID, "1.0.0"]
     plant.options.faults[MODULE_ID] = Fault(version="1.1.0")
-    told = Told()
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], reporter=told)
+    reported = Told()
+    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
-    assert any("rolling back will mean uninstalling" in line for line in told.warnings)
+    assert any("rolling back will mean uninstalling" in line for line in reported.warnings)
     assert client_of(plant).module(MODULE_ID) is None
 
 
 def test_a_rollback_that_fails_needs_a_person_and_says_what_to_do(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     install_first(shelf, plant)
     plant.options.faults[MODULE_ID] = Fault()  # the old version fails now too
@@ -121,7 +123,7 @@ def test_a_rollback_that_fails_needs_a_person_and_says_what_to_do(
 
 
 def test_a_restart_that_never_ends_is_told_and_goes_back_as_far_as_it_can(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     install_first(shelf, plant)
     plant.options.never_back = "starting"
@@ -131,7 +133,7 @@ def test_a_restart_that_never_ends_is_told_and_goes_back_as_far_as_it_can(
 
 
 def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     module = shelf.add("1.0.0")
     (record,) = deploy(shelf, [plant], [module], consents=Consents())
@@ -142,7 +144,7 @@ def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
     assert ConsentMissing.exit_code == 7
 
 
-def test_consent_to_this_signer_and_licence_is_enough(plant: Gateway, shelf: Shelf) -> None:
+def test_consent_to_this_signer_and_licence_is_enough(plant: Gateway, shelf: VersionStore) -> None:
     module = shelf.add("1.0.0")
     consents = Consents(
         frozenset({module.certificate.sha256}), frozenset({str(module.licence_crc)})
@@ -152,7 +154,7 @@ def test_consent_to_this_signer_and_licence_is_enough(plant: Gateway, shelf: She
 
 
 def test_a_fingerprint_of_another_signer_is_refused_before_anything(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     module = shelf.add("1.0.0")
     consents = Consents(frozenset({"0" * 40}), frozenset({"yes"}))
@@ -170,7 +172,7 @@ def test_a_fingerprint_of_another_signer_is_refused_before_anything(
     ],
 )
 def test_what_the_gateway_cannot_take_is_refused_before_anything(
-    plant: Gateway, shelf: Shelf, options: dict[str, str], reason: str
+    plant: Gateway, shelf: VersionStore, options: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(NotBegun) as refusal:
         deploy(shelf, [plant], [shelf.add("1.0.0", **options)])
@@ -179,7 +181,7 @@ def test_what_the_gateway_cannot_take_is_refused_before_anything(
     assert uploads(plant) == 0
 
 
-def test_a_downgrade_needs_leave(plant: Gateway, shelf: Shelf) -> None:
+def test_a_downgrade_needs_leave(plant: Gateway, shelf: VersionStore) -> None:
     old = shelf.add("0.9.0")
     install_first(shelf, plant)
     with pytest.raises(NotBegun) as refusal:
@@ -190,14 +192,14 @@ def test_a_downgrade_needs_leave(plant: Gateway, shelf: Shelf) -> None:
     assert running(plant) == "0.9.0"
 
 
-def test_a_redundant_backup_is_refused(plant: Gateway, shelf: Shelf) -> None:
+def test_a_redundant_backup_is_refused(plant: Gateway, shelf: VersionStore) -> None:
     plant.options.redundancy_role = "Backup"
     with pytest.raises(NotBegun):
         deploy(shelf, [plant], [shelf.add("1.0.0")])
 
 
 def test_one_gateway_that_cannot_take_it_keeps_all_unchanged(
-    gateways: list[Gateway], shelf: Shelf
+    gateways: list[Gateway], shelf: VersionStore
 ) -> None:
     gateways[2].options.version = "8.1.33"
     with pytest.raises(NotBegun):
@@ -205,7 +207,9 @@ def test_one_gateway_that_cannot_take_it_keeps_all_unchanged(
     assert [uploads(each) for each in gateways] == [0, 0, 0]
 
 
-def test_after_a_failure_no_further_gateway_is_begun(gateways: list[Gateway], shelf: Shelf) -> None:
+def test_after_a_failure_no_further_gateway_is_begun(
+    gateways: list[Gateway], shelf: VersionStore
+) -> None:
     gateways[1].options.faults[MODULE_ID] = Fault()
     records = deploy(shelf, gateways, [shelf.add("1.0.0")])
     assert outcomes(records) == [Outcome.DEPLOYED, Outcome.ROLLED_BACK, Outcome.UNTOUCHED]
@@ -213,14 +217,14 @@ def test_after_a_failure_no_further_gateway_is_begun(gateways: list[Gateway], sh
     assert overall(records) is Outcome.ROLLED_BACK
 
 
-def test_told_to_go_on_it_does(gateways: list[Gateway], shelf: Shelf) -> None:
+def test_told_to_go_on_it_does(gateways: list[Gateway], shelf: VersionStore) -> None:
     gateways[1].options.faults[MODULE_ID] = Fault()
-    records = deploy(shelf, gateways, [shelf.add("1.0.0")], goes_on=True)
+    records = deploy(shelf, gateways, [shelf.add("1.0.0")], continue_on_error=True)
     assert outcomes(records) == [Outcome.DEPLOYED, Outcome.ROLLED_BACK, Outcome.DEPLOYED]
 
 
 def test_all_or_nothing_brings_back_those_that_had_succeeded(
-    gateways: list[Gateway], shelf: Shelf
+    gateways: list[Gateway], shelf: VersionStore
 ) -> None:
     old, new = shelf.add("1.0.0"), shelf.add("1.1.0")
     deploy(shelf, gateways, [old])
@@ -230,7 +234,7 @@ def test_all_or_nothing_brings_back_those_that_had_succeeded(
     assert [running(each) for each in gateways] == ["1.0.0"] * 3
 
 
-def test_a_canary_goes_first_and_alone(gateways: list[Gateway], shelf: Shelf) -> None:
+def test_a_canary_goes_first_and_alone(gateways: list[Gateway], shelf: VersionStore) -> None:
     gateways[0].options.faults[MODULE_ID] = Fault()
     records = deploy(shelf, gateways, [shelf.add("1.0.0")], wave=5, canary=True)
     assert outcomes(records) == [Outcome.ROLLED_BACK, Outcome.UNTOUCHED, Outcome.UNTOUCHED]
@@ -240,7 +244,7 @@ def test_a_canary_goes_first_and_alone(gateways: list[Gateway], shelf: Shelf) ->
 
 
 def test_modules_that_need_each_other_go_in_their_order_with_one_restart(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     upper = shelf.add("1.0.0", module_id="com.example.upper", depends="com.example.lower")
     lower = shelf.add("1.0.0", module_id="com.example.lower")
@@ -251,7 +255,7 @@ def test_modules_that_need_each_other_go_in_their_order_with_one_restart(
     assert plant.state.restarts == before + 1
 
 
-def test_if_one_of_two_modules_fails_both_go_back(plant: Gateway, shelf: Shelf) -> None:
+def test_if_one_of_two_modules_fails_both_go_back(plant: Gateway, shelf: VersionStore) -> None:
     ids = ("com.example.a", "com.example.b")
     deploy(shelf, [plant], [shelf.add("1.0.0", module_id=each) for each in ids])
     plant.options.faults[ids[1]] = Fault(version="1.1.0")
@@ -260,7 +264,7 @@ def test_if_one_of_two_modules_fails_both_go_back(plant: Gateway, shelf: Shelf) 
     assert [running(plant, each) for each in ids] == ["1.0.0", "1.0.0"]
 
 
-def test_a_health_check_that_fails_rolls_back(plant: Gateway, shelf: Shelf) -> None:
+def test_a_health_check_that_fails_rolls_back(plant: Gateway, shelf: VersionStore) -> None:
     install_first(shelf, plant)
     asked: list[str] = []
 
@@ -276,7 +280,7 @@ def test_a_health_check_that_fails_rolls_back(plant: Gateway, shelf: Shelf) -> N
 
 
 def test_health_checks_that_pass_are_asked_with_the_gateways_address(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     asked: list[str] = []
 
@@ -293,9 +297,9 @@ def test_health_checks_that_pass_are_asked_with_the_gateways_address(
     assert asked == [f"probe --now {plant.url}"]
 
 
-def test_a_module_can_be_taken_off(plant: Gateway, shelf: Shelf) -> None:
+def test_a_module_can_be_taken_off(plant: Gateway, shelf: VersionStore) -> None:
     install_first(shelf, plant)
-    (record,) = deploy(shelf, [plant], [], withdrawn=[MODULE_ID])
+    (record,) = deploy(shelf, [plant], [], removals=[MODULE_ID])
     assert record.outcome is Outcome.DEPLOYED
     assert client_of(plant).module(MODULE_ID) is None
     (module,) = record.modules
@@ -303,7 +307,7 @@ def test_a_module_can_be_taken_off(plant: Gateway, shelf: Shelf) -> None:
 
 
 def test_after_a_killed_run_it_goes_back_to_what_stood_before_that_run(
-    plant: Gateway, shelf: Shelf
+    plant: Gateway, shelf: VersionStore
 ) -> None:
     """The killed run had got as far as the restart; the new version is there, and faulted."""
     install_first(shelf, plant)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from ign_deploy.deployment.history import ENVIRONMENTS, ROOT, Standing, unfinished_previous
+from ign_deploy.deployment.history import ENVIRONMENTS, ROOT, DeployedVersion, unfinished_previous
 from ign_deploy.deployment.records import Kind, Outcome, Phase
 from ign_deploy.errors import ConfigurationError
 from tests.support.gateway.client import Told
@@ -18,21 +18,21 @@ def ledger() -> Ledger:
     return Ledger()
 
 
-def only(found: Iterable[Standing]) -> Standing:
-    (standing,) = found
-    return standing
+def only(found: Iterable[DeployedVersion]) -> DeployedVersion:
+    (deployed,) = found
+    return deployed
 
 
-def standing(ledger: Ledger) -> tuple[str, str, bool]:
+def deployed(ledger: Ledger) -> tuple[str, str, bool]:
     """Return version, way back and doubt of what stands on the only gateway."""
-    found = only(ledger.history.standing("production"))
-    return found.version, found.way_back, found.in_doubt
+    found = only(ledger.history.deployed("production"))
+    return found.version, found.rollback_version, found.uncertain
 
 
 def test_nothing_was_deployed_yet(ledger: Ledger) -> None:
     assert ledger.history.environments() == []
     assert ledger.history.deployments("production") == []
-    assert ledger.history.standing("production") == []
+    assert ledger.history.deployed("production") == []
     assert ledger.history.protected() == set()
 
 
@@ -40,12 +40,12 @@ def test_the_last_deployment_stands_and_names_the_one_before(ledger: Ledger) -> 
     ledger.deploy("1.0.0")
     ledger.deploy("1.1.0", previous="1.0.0")
     last = ledger.deploy("1.2.0", previous="1.1.0")
-    found = only(ledger.history.standing("production"))
+    found = only(ledger.history.deployed("production"))
     assert (found.gateway, found.id, found.version, found.previous) == (
         PLANT, PUMP, "1.2.0", "1.1.0",
     )  # fmt: skip
     assert (found.since, found.actor, found.deployment) == (last.ended_at, "somebody", last.id)
-    assert found.way_back == "1.1.0"
+    assert found.rollback_version == "1.1.0"
     assert [each.begun.gateways[0].modules[0].version for each in
             ledger.history.deployments("production")] == ["1.0.0", "1.1.0", "1.2.0"]  # fmt: skip
     assert ledger.history.environments() == ["production"]
@@ -55,27 +55,27 @@ def test_deployed_once_more_the_way_back_stays(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
     ledger.deploy("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.1.0"), Outcome.UNCHANGED)
-    assert standing(ledger) == ("1.1.0", "1.0.0", False)
+    assert deployed(ledger) == ("1.1.0", "1.0.0", False)
 
 
 def test_one_that_was_killed_leaves_a_doubt_and_the_way_back_is_what_stood(ledger: Ledger) -> None:
     ledger.deploy("0.9.0")
     ledger.deploy("1.0.0", previous="0.9.0")
     ledger.begin("1.1.0", previous="1.0.0")
-    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+    assert deployed(ledger) == ("1.0.0", "1.0.0", True)
     ledger.begin("1.1.0", previous="1.0.0")
-    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+    assert deployed(ledger) == ("1.0.0", "1.0.0", True)
     ledger.deploy("1.1.0", previous="1.0.0")
-    assert standing(ledger) == ("1.1.0", "1.0.0", False)
+    assert deployed(ledger) == ("1.1.0", "1.0.0", False)
 
 
 def test_a_first_installation_that_was_killed_is_in_doubt_and_goes_back_to_nothing(
     ledger: Ledger,
 ) -> None:
     ledger.begin("1.0.0")
-    assert standing(ledger) == ("", "", True)
+    assert deployed(ledger) == ("", "", True)
     ledger.end(ledger.begin("1.0.0"), Outcome.ROLLED_BACK, restored="")
-    assert ledger.history.standing("production") == []
+    assert ledger.history.deployed("production") == []
 
 
 def test_a_rollback_that_was_killed_is_made_again_to_the_same_version(ledger: Ledger) -> None:
@@ -83,9 +83,9 @@ def test_a_rollback_that_was_killed_is_made_again_to_the_same_version(ledger: Le
     ledger.deploy("1.0.0", previous="0.9.0")
     ledger.begin("1.1.0", previous="1.0.0")
     ledger.begin("1.0.0", previous="1.0.0", kind=Kind.ROLLBACK)
-    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+    assert deployed(ledger) == ("1.0.0", "1.0.0", True)
     ledger.deploy("1.0.0", previous="1.0.0", kind=Kind.ROLLBACK)
-    assert standing(ledger) == ("1.0.0", "0.9.0", False)
+    assert deployed(ledger) == ("1.0.0", "0.9.0", False)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNTOUCHED])
@@ -94,36 +94,36 @@ def test_one_that_changed_nothing_neither_moves_nor_settles(
 ) -> None:
     ledger.deploy("1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)
-    assert standing(ledger) == ("1.0.0", "", False)
+    assert deployed(ledger) == ("1.0.0", "", False)
     ledger.begin("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)
-    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+    assert deployed(ledger) == ("1.0.0", "1.0.0", True)
 
 
 def test_one_that_was_rolled_back_settles_the_doubt(ledger: Ledger) -> None:
     first = ledger.deploy("1.0.0", previous="0.9.0")
     ledger.begin("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLED_BACK, restored="1.0.0")
-    assert standing(ledger) == ("1.0.0", "0.9.0", False)
-    assert only(ledger.history.standing("production")).sha256 == first.gateways[0].modules[0].sha256
+    assert deployed(ledger) == ("1.0.0", "0.9.0", False)
+    assert only(ledger.history.deployed("production")).sha256 == first.gateways[0].modules[0].sha256
 
 
 def test_one_that_could_not_go_back_is_in_doubt(ledger: Ledger) -> None:
     ledger.deploy("1.0.0", previous="0.9.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLBACK_FAILED)
-    assert standing(ledger) == ("1.0.0", "1.0.0", True)
+    assert deployed(ledger) == ("1.0.0", "1.0.0", True)
 
 
 def test_an_old_version_put_there_by_hand_stands_after_a_rollback(ledger: Ledger) -> None:
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLED_BACK)
-    found = only(ledger.history.standing("production"))
+    found = only(ledger.history.deployed("production"))
     assert (found.version, found.outcome) == ("1.0.0", Outcome.ROLLED_BACK)
 
 
 def test_what_was_taken_off_stands_no_longer(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
     ledger.deploy("", previous="1.0.0", kind=Kind.ROLLBACK)
-    assert ledger.history.standing("production") == []
+    assert ledger.history.deployed("production") == []
 
 
 def test_environments_and_gateways_are_apart(ledger: Ledger) -> None:
@@ -132,8 +132,8 @@ def test_environments_and_gateways_are_apart(ledger: Ledger) -> None:
     ledger.deploy("1.1.0", gateway="https://plant-2:8043")
     staging.deploy("2.0.0")
     assert ledger.history.environments() == ["production", "staging"]
-    assert [each.version for each in ledger.history.standing("production")] == ["1.0.0", "1.1.0"]
-    assert [each.version for each in ledger.history.standing("staging")] == ["2.0.0"]
+    assert [each.version for each in ledger.history.deployed("production")] == ["1.0.0", "1.1.0"]
+    assert [each.version for each in ledger.history.deployed("staging")] == ["2.0.0"]
 
 
 def before(ledger: Ledger) -> dict[tuple[str, str], str]:
@@ -203,13 +203,13 @@ def test_a_damaged_or_hostile_document_is_a_warning_and_left_out(
     ledger: Ledger, data: bytes
 ) -> None:
     ledger.deploy("1.0.0")
-    told = ledger.reporter = Told()
+    reported = ledger.reporter = Told()
     name = record("1.0.0").file_name
     ledger.documents.files[f"{ROOT}/production/{name}"] = data
     ledger.documents.files[f"{ROOT}/production/notes.txt"] = b"no record by its name"
-    assert standing(ledger) == ("1.0.0", "", False)
-    assert len(told.warnings) == 1
-    assert name in told.warnings[0]
+    assert deployed(ledger) == ("1.0.0", "", False)
+    assert len(reported.warnings) == 1
+    assert name in reported.warnings[0]
 
 
 def test_a_name_that_would_leave_the_folder_is_refused(ledger: Ledger) -> None:
@@ -221,15 +221,15 @@ def test_a_name_that_would_leave_the_folder_is_refused(ledger: Ledger) -> None:
 
 def test_a_hostile_name_among_the_environments_is_a_warning(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
-    told = ledger.reporter = Told()
+    reported = ledger.reporter = Told()
     ledger.documents.files[f"{ENVIRONMENTS}/..json"] = b"{}\n"
     assert ledger.history.environments() == ["production"]
     assert ledger.history.protected() == {(PUMP, "1.0.0")}
-    assert len(told.warnings) == 2
+    assert len(reported.warnings) == 2
 
 
 def test_the_end_alone_is_enough(ledger: Ledger) -> None:
     begun = ledger.begin("1.0.0")
     ledger.end(begun, Outcome.DEPLOYED)
     del ledger.documents.files[f"{ROOT}/production/{begun.file_name}"]
-    assert standing(ledger) == ("1.0.0", "", False)
+    assert deployed(ledger) == ("1.0.0", "", False)

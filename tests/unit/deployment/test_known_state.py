@@ -51,8 +51,8 @@ def test_a_restart_that_never_ends_is_in_doubt_until_the_same_command_has_succee
     site.install(OLD, plant)
     plant.options.never_back = "starting"
     assert site.install(NEW, plant).outcome is Outcome.ROLLBACK_FAILED
-    (found,) = site.standing()
-    assert (found.version, found.in_doubt, found.way_back) == (OLD, True, OLD)
+    (found,) = site.deployed()
+    assert (found.version, found.uncertain, found.rollback_version) == (OLD, True, OLD)
     plant.options.never_back = ""
     plant.state.come_back()
     assert site.install(NEW, plant).outcome is Outcome.DEPLOYED
@@ -106,7 +106,7 @@ def test_quarantine_after_the_restart_is_told_and_goes_back(
     site: Site, plant: Gateway, what: str
 ) -> None:
     site.install(OLD, plant)
-    site.told = Acting("restarting", getattr(plant.state, what).clear)
+    site.reported = Acting("restarting", getattr(plant.state, what).clear)
     record = site.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK, record
     assert "is in quarantine" in record.gateways[0].message
@@ -142,11 +142,11 @@ def test_a_gateway_in_commissioning_is_told_and_in_doubt(site: Site, plant: Gate
     def commission() -> None:
         plant.options.commissioning = True
 
-    site.told = Acting("restarting", commission)
+    site.reported = Acting("restarting", commission)
     record = site.install(NEW, plant)
     assert record.outcome is Outcome.ROLLBACK_FAILED
     assert "commissioning" in record.gateways[0].message
-    assert site.standing()[0].in_doubt
+    assert site.deployed()[0].uncertain
     plant.options.commissioning = False
     assert site.install(NEW, plant).outcome is Outcome.DEPLOYED
     assert active(plant) == site.version(plant) == NEW
@@ -260,7 +260,7 @@ def test_killed_around_the_records_the_same_command_converges(
             site.install(NEW, plant)
     assert active(plant) == (OLD if phase is Phase.BEGUN else NEW)
     if phase is Phase.BEGUN:
-        assert site.standing()[0].in_doubt
+        assert site.deployed()[0].uncertain
     assert site.install(NEW, plant).outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED)
     assert active(plant) == site.version(plant) == NEW
 
@@ -278,8 +278,8 @@ def test_an_end_that_cannot_be_written_down_is_a_warning_and_the_same_command_wr
     with monkeypatch.context() as patch:
         patch.setattr(History, "append", full)
         assert site.install(OLD, plant).outcome is Outcome.DEPLOYED
-    assert any("the history couldn't be written" in line for line in site.told.warnings)
-    assert site.standing()[0].in_doubt
+    assert any("the history couldn't be written" in line for line in site.reported.warnings)
+    assert site.deployed()[0].uncertain
     restarts = plant.state.restarts
     assert site.install(OLD, plant).outcome is Outcome.DEPLOYED
     assert plant.state.restarts == restarts

@@ -44,7 +44,7 @@ def damaged(path: Path, name: str) -> str:
         with pytest.raises(VerificationError) as caught:
             list(archive.chunks(entry))
     assert [finding.code for finding in caught.value.findings] == ["entry-damaged"]
-    assert caught.value.findings[0].place == name
+    assert caught.value.findings[0].location == name
     return caught.value.message
 
 

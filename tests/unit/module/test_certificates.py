@@ -170,7 +170,7 @@ def test_broken_bytes_are_unreadable_or_empty(name: str) -> None:
         read_certificates(broken()[name])
     codes = [finding.code for finding in caught.value.findings]
     assert codes in (["certificates-unreadable"], ["certificates-empty"])
-    assert caught.value.findings[0].place == "certificates.p7b"
+    assert caught.value.findings[0].location == "certificates.p7b"
     assert caught.value.hint
 
 

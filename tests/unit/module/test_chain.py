@@ -77,9 +77,9 @@ def test_a_root_without_the_intermediate_is_not_linked() -> None:
 def test_a_namesake_of_the_issuer_is_not_taken_for_it() -> None:
     key, (leaf, middle, root) = chain()
     _, namesake = self_signed("Test Intermediate", key=rsa_key("namesake"))
-    ordered, foreign = split_chain([namesake, root, middle, leaf], key.public_key())
+    ordered, untrusted = split_chain([namesake, root, middle, leaf], key.public_key())
     assert ordered == (leaf, middle, root)
-    assert foreign == (namesake,)
+    assert untrusted == (namesake,)
 
 
 def test_two_that_issued_each_other_end_the_chain() -> None:

@@ -37,7 +37,7 @@ def check(path: Path, **asked: Any) -> tuple[Finding, ...]:
 
 def found(path: Path, **asked: Any) -> list[tuple[Severity, str, str]]:
     """Return (severity, code, place) of every finding."""
-    return [(one.severity, one.code, one.place) for one in check(path, **asked)]
+    return [(one.severity, one.code, one.location) for one in check(path, **asked)]
 
 
 def found_in(tmp_path: Path, **changes: Any) -> list[tuple[Severity, str, str]]:

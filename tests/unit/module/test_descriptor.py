@@ -81,7 +81,7 @@ def refusal(data: bytes) -> str:
         parse_descriptors(data)
     assert caught.value.hint
     (finding,) = caught.value.findings
-    assert finding.place == "module.xml"
+    assert finding.location == "module.xml"
     return finding.code
 
 

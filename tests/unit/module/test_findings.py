@@ -90,11 +90,11 @@ def test_findings_are_ordered_worst_first_else_as_found() -> None:
 
 
 def test_a_finding_as_data_holds_plain_strings() -> None:
-    finding = error("entry-name", "what", place="a.jar", hint="do this.")
+    finding = error("entry-name", "what", location="a.jar", hint="do this.")
     assert finding.as_dict() == {
         "code": "entry-name",
         "severity": "error",
         "message": "what",
-        "place": "a.jar",
+        "location": "a.jar",
         "hint": "do this.",
     }

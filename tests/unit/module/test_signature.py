@@ -13,7 +13,7 @@ from tests.support.modules import RawEntry, write_zip
 
 
 def codes(data: bytes) -> list[tuple[str, str]]:
-    return [(finding.code, finding.place) for finding in parse_signatures(data).findings]
+    return [(finding.code, finding.location) for finding in parse_signatures(data).findings]
 
 
 def test_lines_are_sorted_and_read_back() -> None:

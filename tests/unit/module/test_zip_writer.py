@@ -48,10 +48,10 @@ def sparse(tmp_path: Path) -> Path:
     placed, end = place_all(entries)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        for entry, place in zip(entries, placed, strict=True):
-            write_at(descriptor, place.local, place.header_offset)
+        for entry, location in zip(entries, placed, strict=True):
+            write_at(descriptor, location.local, location.header_offset)
             if entry in small:
-                write_at(descriptor, entry.name, place.data_offset)
+                write_at(descriptor, entry.name, location.data_offset)
         size = write_directory(descriptor, placed, end)
     finally:
         os.close(descriptor)

@@ -40,7 +40,7 @@ class Upload:
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.told = Warnings()
+        self.reported = Warnings()
         self.counter = Counter()
 
     def __call__(self, server: FileServer, source: Source, **options: Any) -> Sent:
@@ -53,7 +53,7 @@ class Upload:
                 f"{server.url}/a.modl",
                 source=source,
                 title="uploading",
-                reporter=self.told,
+                reporter=self.reported,
                 progress=self.counter,
                 **options,
             )
@@ -75,7 +75,7 @@ def test_a_file_arrives_whole_with_its_length(
     assert headers["Content-Type"] == "application/zip"
     assert "Transfer-Encoding" not in headers
     assert upload.counter.done == len(CONTENT)
-    assert upload.told.warnings == []
+    assert upload.reported.warnings == []
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 18, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
@@ -111,7 +111,7 @@ def test_a_further_attempt_sends_the_whole_file_again(
     assert server.stored == {"/a.modl": DIGEST}
     assert [each.path for each in server.seen] == ["/a.modl"] * 3
     assert (server.seen[2].size, server.seen[2].sha256) == (len(CONTENT), DIGEST)
-    assert len(upload.told.warnings) == 2
+    assert len(upload.reported.warnings) == 2
     assert upload.counter.done == len(CONTENT)
     assert (upload.counter.least, upload.counter.most) == (0, len(CONTENT))
 
@@ -272,7 +272,7 @@ def test_a_read_error_in_the_middle_is_no_network_failure(
     monkeypatch.setattr(os, "readv", broken)
     with pytest.raises(RepositoryError, match=r"cannot read .*the share is gone"):
         upload(server, source)
-    assert upload.told.warnings == []
+    assert upload.reported.warnings == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -305,7 +305,7 @@ def test_a_server_that_takes_nothing_more_stalls(source: Source, upload: Upload)
                 f"http://127.0.0.1:{deaf.getsockname()[1]}/",
                 source=Source(source.path, size, DIGEST),
                 title="uploading",
-                reporter=upload.told,
+                reporter=upload.reported,
                 progress=upload.counter,
                 policy=upload.time.policy(attempts=2),
             )
@@ -341,7 +341,7 @@ def test_small_bodies_have_the_same_rules(server: FileServer, upload: Upload) ->
             f"{server.url}/r",
             data=data,
             title="writing",
-            reporter=upload.told,
+            reporter=upload.reported,
             policy=upload.time.policy(),
             **options,
         )
@@ -363,7 +363,9 @@ def test_small_bodies_have_the_same_rules(server: FileServer, upload: Upload) ->
 def test_connections_are_used_again(server: FileServer, upload: Upload) -> None:
     with open_session() as session:
         for _ in range(5):
-            send_bytes(session, "PUT", server.url, data=b"x", title="writing", reporter=upload.told)
+            send_bytes(
+                session, "PUT", server.url, data=b"x", title="writing", reporter=upload.reported
+            )
     assert server.connections == 1
 
 

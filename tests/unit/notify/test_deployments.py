@@ -60,8 +60,8 @@ def gitlab(env: Mapping[str, str]) -> GitlabStatuses:
     ],
 )
 def test_every_result_has_its_state(event: str, result: str, states: tuple[str, str]) -> None:
-    told = notice(event=event, result=result)
-    assert (github_state(told), gitlab_status(told)) == states
+    reported = notice(event=event, result=result)
+    assert (github_state(reported), gitlab_status(reported)) == states
 
 
 def test_github_shows_one_deployment_from_its_begin_to_its_end() -> None:

@@ -12,27 +12,27 @@ from tests.support.notices import HOSTILE, as_is, notice
 
 
 def test_credentials_in_a_gateways_url_are_left_out() -> None:
-    told = notice(gateways=(NoticedGateway("https://me:s3cret@gw1:8043/", "deployed"),))
-    assert told.cleaned(as_is).gateways[0].name == "https://gw1:8043/"
+    reported = notice(gateways=(NoticedGateway("https://me:s3cret@gw1:8043/", "deployed"),))
+    assert reported.cleaned(as_is).gateways[0].name == "https://gw1:8043/"
 
 
 def test_secrets_are_hidden_in_every_text() -> None:
-    told = notice(
+    reported = notice(
         message="s3cret",
         actor="s3cret",
         run_url="https://ci/?t=s3cret",
         modules=(NoticedModule("s3cret", "s3cret", "s3cret", "s3cret"),),
         gateways=(NoticedGateway("s3cret", "s3cret", ("s3cret",)),),
     )
-    told = replace(
-        told,
+    reported = replace(
+        reported,
         result="s3cret",
         environment="s3cret",
         commit="s3cret",
         deployment_id="s3cret",
         audit_head="s3cret",
     )
-    assert "s3cret" not in repr(told.cleaned(lambda text: text.replace("s3cret", "***")))
+    assert "s3cret" not in repr(reported.cleaned(lambda text: text.replace("s3cret", "***")))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_web_address_stays_a_link() -> None:
 
 @given(st.text())
 def test_any_text_becomes_one_line_that_can_be_sent(text: str) -> None:
-    clean = clean_text(text, hide=as_is)
+    clean = clean_text(text, redact=as_is)
     assert len(clean) <= 300
     assert len(clean.splitlines()) <= 1
     clean.encode()
@@ -57,7 +57,7 @@ def test_any_text_becomes_one_line_that_can_be_sent(text: str) -> None:
 
 @given(st.text())
 def test_any_message_can_be_sent(text: str) -> None:
-    clean = clean_lines(text, hide=as_is)
+    clean = clean_lines(text, redact=as_is)
     assert len(clean) <= 2000
     assert "\r" not in clean
     clean.encode()
@@ -100,4 +100,4 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_a_hostile_text_stays_harmless() -> None:
-    assert clean_text(HOSTILE, hide=as_is).isprintable()
+    assert clean_text(HOSTILE, redact=as_is).isprintable()

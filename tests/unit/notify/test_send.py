@@ -18,19 +18,19 @@ class Stub:
 
     def __init__(self, problem: Exception | None = None, *, wait: threading.Event | None = None):
         self.problem, self.wait = problem, wait
-        self.told: list[Notice] = []
+        self.reported: list[Notice] = []
         self.secrets = ("hidden",)
 
     @property
     def name(self) -> str:
         return "the stub"
 
-    def send(self, told: Notice) -> None:
+    def send(self, reported: Notice) -> None:
         if self.wait is not None:
             self.wait.wait(30)
         if self.problem is not None:
             raise self.problem
-        self.told.append(told)
+        self.reported.append(reported)
 
 
 def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
@@ -38,10 +38,10 @@ def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
     with serving(WebhookReceiver("")) as receiver:
         bad = webhook(f"http://127.0.0.1:{unused_port()}/hidden", policy=QUICK)
         good = Stub()
-        sent = notify_all([bad, good], notice(), reporter=listener, hide=as_is)
+        sent = notify_all([bad, good], notice(), reporter=listener, redact=as_is)
         assert receiver.requests == []
     assert sent == 1
-    assert good.told == [notice()]
+    assert good.reported == [notice()]
     [warning] = listener.warnings
     assert warning.startswith("the webhook at 127.0.0.1 was not told: 127.0.0.1 refused")
     assert "check the port" in warning
@@ -50,7 +50,7 @@ def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
 
 def test_a_bug_in_a_channel_fails_nothing() -> None:
     listener = Listener()
-    assert notify_all([Stub(KeyError("x"))], notice(), reporter=listener, hide=as_is) == 0
+    assert notify_all([Stub(KeyError("x"))], notice(), reporter=listener, redact=as_is) == 0
     assert "KeyError, a bug in ign-deploy" in listener.warnings[0]
 
 
@@ -58,7 +58,7 @@ def test_a_channel_that_hangs_is_left_behind() -> None:
     listener, release = Listener(), threading.Event()
     begin = time.monotonic()
     channels = [Stub(wait=release), Stub(wait=release), Stub()]
-    sent = notify_all(channels, notice(), reporter=listener, hide=as_is, deadline=0.2)
+    sent = notify_all(channels, notice(), reporter=listener, redact=as_is, deadline=0.2)
     took = time.monotonic() - begin
     release.set()
     assert sent == 1
@@ -67,17 +67,17 @@ def test_a_channel_that_hangs_is_left_behind() -> None:
 
 
 def test_secrets_are_masked_and_hidden_in_warnings_and_notices() -> None:
-    listener, told = Listener(), Stub()
+    listener, reported = Listener(), Stub()
     failing = Stub(NetworkError("it answered s3cret", hint="mend it."))
 
-    def hide(text: str) -> str:
+    def redact(text: str) -> str:
         return text.replace("s3cret", "***")
 
-    notify_all([told, failing], notice(message="s3cret"), reporter=listener, hide=hide)
+    notify_all([reported, failing], notice(message="s3cret"), reporter=listener, redact=redact)
     assert listener.masked == ["hidden", "hidden"]
     assert listener.warnings == ["the stub was not told: it answered ***; mend it."]
-    assert told.told[0].message == "***"
+    assert reported.reported[0].message == "***"
 
 
 def test_nobody_to_tell_is_no_failure() -> None:
-    assert notify_all([], notice(), reporter=Listener(), hide=as_is) == 0
+    assert notify_all([], notice(), reporter=Listener(), redact=as_is) == 0

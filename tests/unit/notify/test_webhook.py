@@ -192,9 +192,9 @@ def wrapped(receiver: WebhookReceiver, context: ssl.SSLContext) -> ssl.SSLSocket
     return context.wrap_socket(receiver.socket, server_side=True)
 
 
-def sent_by(form: str, told: Any) -> dict[str, Any]:
+def sent_by(form: str, reported: Any) -> dict[str, Any]:
     with scripted_server(Answer(200, body=b"ok")) as server:
-        channel(server.url, form=form).send(told.cleaned(as_is))
+        channel(server.url, form=form).send(reported.cleaned(as_is))
     document: dict[str, Any] = json.loads(server.requests[0].body)
     return document
 
@@ -258,10 +258,10 @@ def test_foreign_text_is_never_markdown_in_teams() -> None:
 
 def test_a_large_notice_stays_below_what_teams_takes() -> None:
     with scripted_server(Answer(202)) as server:
-        told = notice(
+        reported = notice(
             message="x" * 9000,
             modules=notice().modules * 500,
             gateways=notice().gateways * 250,
         )
-        channel(server.url, form="teams").send(told.cleaned(as_is))
+        channel(server.url, form="teams").send(reported.cleaned(as_is))
     assert len(server.requests[0].body) < 28_000

@@ -175,8 +175,8 @@ def test_hostile_lines_go_through_the_foreign_door_only(tmp_path: Path) -> None:
 
 def test_lines_are_shown_before_a_silent_build_goes_on(tmp_path: Path) -> None:
     class Answering(Recorder):
-        def foreign(self, lines: Sequence[str]) -> None:
-            super().foreign(lines)
+        def untrusted(self, lines: Sequence[str]) -> None:
+            super().untrusted(lines)
             (root / "seen").touch()
 
     root = gradle_wrapper(

@@ -16,8 +16,8 @@ from ign_deploy.pipeline.batch import BatchFailed, release_all
 from ign_deploy.pipeline.batch.failure import BatchFailed as Failure
 from ign_deploy.pipeline.batch_checks import check_distinct, name_path
 from ign_deploy.pipeline.preflight import PreflightFailed
-from ign_deploy.pipeline.release import Run
-from ign_deploy.pipeline.run_report import ModuleRecord, Story
+from ign_deploy.pipeline.release import RunContext
+from ign_deploy.pipeline.run_report import ModuleRecord, RunReport
 from ign_deploy.report import SilentReporter
 from ign_deploy.settings import Settings
 from tests.support.identities import pem_files, self_signed
@@ -27,7 +27,7 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> RunContext:
     """A run whose repository and outputs are in a folder of its own."""
     key, certificate = self_signed()
     pem_files(tmp_path, key, (certificate,))
@@ -38,10 +38,10 @@ def run(tmp_path: Path) -> Run:
         repository_url=str(tmp_path / "repository"),
     )
     env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    return Run(settings, env, NOW, Story(SilentReporter()))
+    return RunContext(settings, env, NOW, RunReport(SilentReporter()))
 
 
-def with_settings(run: Run, **changes: object) -> Run:
+def with_settings(run: RunContext, **changes: object) -> RunContext:
     return replace(run, settings=run.settings.model_copy(update=changes))
 
 
@@ -52,35 +52,35 @@ def modules(folder: Path, *names: str) -> list[Path]:
     ]
 
 
-def test_the_story_of_a_batch_tells_every_path_and_module(run: Run, tmp_path: Path) -> None:
+def test_the_story_of_a_batch_tells_every_path_and_module(run: RunContext, tmp_path: Path) -> None:
     paths = modules(tmp_path, "a", "b", "c")
     assert release_all(paths, run) == "uploaded"
-    assert [each.path for each in run.story.paths] == paths
-    assert [each.modules for each in run.story.paths] == [
+    assert [each.path for each in run.report.paths] == paths
+    assert [each.modules for each in run.report.paths] == [
         (f"com.example.{name}",) for name in "abc"
     ]
-    stages = [stage.name for stage in run.story.stages]
+    stages = [stage.name for stage in run.report.stages]
     assert stages == ["preflight", "package, sign and verify", "upload"]
-    own = [stage.name for stage in run.story.paths[0].stages]
+    own = [stage.name for stage in run.report.paths[0].stages]
     assert own == ["package", "validate", "sign", "verify"]
-    assert {each.result for each in run.story.modules.values()} == {"uploaded"}
+    assert {each.result for each in run.report.modules.values()} == {"uploaded"}
 
 
 @pytest.mark.parametrize(("asked", "expected"), [(1, 1), (2, 2), (3, 3)])
 def test_so_many_modules_are_worked_on_at_once_and_no_more(
-    run: Run, tmp_path: Path, asked: int, expected: int, monkeypatch: pytest.MonkeyPatch
+    run: RunContext, tmp_path: Path, asked: int, expected: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = modules(tmp_path, *"abcdef")
     barrier = threading.Barrier(expected, timeout=60)
     inside: set[int] = set()
     most = 0
     lock = threading.Lock()
-    timed = Story.timed
+    timed = RunReport.timed
 
     @contextmanager
-    def watched(story: Story, name: str) -> Iterator[None]:
+    def watched(report: RunReport, name: str) -> Iterator[None]:
         nonlocal most
-        with timed(story, name):
+        with timed(report, name):
             if name == "sign":
                 with lock:
                     inside.add(threading.get_ident())
@@ -91,32 +91,34 @@ def test_so_many_modules_are_worked_on_at_once_and_no_more(
                 barrier.wait()
             yield
 
-    monkeypatch.setattr(Story, "timed", watched)
+    monkeypatch.setattr(RunReport, "timed", watched)
     release_all(paths, with_settings(run, max_parallel=asked))
     assert most == expected
 
 
 def test_a_bug_ends_the_batch_with_nothing_uploaded_but_the_story_kept(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = modules(tmp_path, "a", "b")
-    note = Story.note
+    note = RunReport.note
 
-    def buggy(story: Story, module: ModuleRecord) -> None:
-        note(story, module)
+    def buggy(report: RunReport, module: ModuleRecord) -> None:
+        note(report, module)
         if module.result == "verified" and module.descriptor.id.endswith("b"):
             raise ZeroDivisionError
 
-    monkeypatch.setattr(Story, "note", buggy)
+    monkeypatch.setattr(RunReport, "note", buggy)
     with pytest.raises(ZeroDivisionError):
         release_all(paths, with_settings(run, max_parallel=1, continue_on_error=True))
     assert not (tmp_path / "repository" / "modules").exists()
-    results = {module_id[-1]: each.result for module_id, each in run.story.modules.items()}
+    results = {module_id[-1]: each.result for module_id, each in run.report.modules.items()}
     assert results == {"a": "verified", "b": "verified"}
-    assert run.story.paths == []
+    assert run.report.paths == []
 
 
-def test_problems_with_one_exit_code_give_it_to_the_preflight(run: Run, tmp_path: Path) -> None:
+def test_problems_with_one_exit_code_give_it_to_the_preflight(
+    run: RunContext, tmp_path: Path
+) -> None:
     with pytest.raises(PreflightFailed) as caught:
         release_all([tmp_path / "x", tmp_path / "y"], run)
     assert caught.value.exit_code == PackagingError.exit_code
@@ -138,7 +140,7 @@ def test_the_exit_code_is_the_common_one_or_the_first(
     assert Failure("failed", problems=problems).exit_code == expected
 
 
-def test_a_failed_batch_holds_every_problem_with_its_path(run: Run, tmp_path: Path) -> None:
+def test_a_failed_batch_holds_every_problem_with_its_path(run: RunContext, tmp_path: Path) -> None:
     paths = modules(tmp_path, "good")
     for name in ("one", "two"):
         paths.append(tmp_path / f"{name}.modl")
@@ -148,7 +150,7 @@ def test_a_failed_batch_holds_every_problem_with_its_path(run: Run, tmp_path: Pa
     assert caught.value.message == "2 of 3 paths failed"
     for problem, path in zip(caught.value.causes, paths[1:], strict=True):
         assert path.name in problem.message
-    assert [each.result for each in run.story.paths] == ["uploaded", "failed", "failed"]
+    assert [each.result for each in run.report.paths] == ["uploaded", "failed", "failed"]
 
 
 def test_naming_the_path_keeps_what_a_problem_is() -> None:

@@ -71,7 +71,7 @@ def test_the_exit_code_is_theirs_when_they_agree(
 
 
 def test_a_finding_becomes_a_problem_that_keeps_place_and_hint() -> None:
-    problem = as_problem(error("code", "is bad", place="x.xml", hint="mend it."), IdentityError)
+    problem = as_problem(error("code", "is bad", location="x.xml", hint="mend it."), IdentityError)
     assert (problem.message, problem.hint) == ("x.xml: is bad", "mend it.")
     assert isinstance(problem, IdentityError)
 

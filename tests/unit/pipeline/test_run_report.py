@@ -8,23 +8,23 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.module.findings import warning
-from ign_deploy.pipeline.run_report import Story, shown_path
+from ign_deploy.pipeline.run_report import RunReport, shown_path
 from tests.support.builds import Recorder
 
 
-def story() -> Story:
+def report() -> RunReport:
     ticks = count(step=1.5)
-    return Story(Recorder(), clock=lambda: next(ticks))
+    return RunReport(Recorder(), clock=lambda: next(ticks))
 
 
 def test_a_stage_has_its_time_and_its_end() -> None:
-    told = story()
-    with told.stage("build"):
+    reported = report()
+    with reported.stage("build"):
         pass
-    with pytest.raises(ZeroDivisionError), told.stage("sign"):
+    with pytest.raises(ZeroDivisionError), reported.stage("sign"):
         raise ZeroDivisionError
-    told.skip("upload", "asked to")
-    assert [stage.as_dict() for stage in told.stages] == [
+    reported.skip("upload", "asked to")
+    assert [stage.as_dict() for stage in reported.stages] == [
         {"name": "build", "result": "ok", "seconds": 1.5, "reason": ""},
         {"name": "sign", "result": "failed", "seconds": 1.5, "reason": ""},
         {"name": "upload", "result": "skipped", "seconds": 0.0, "reason": "asked to"},
@@ -32,11 +32,11 @@ def test_a_stage_has_its_time_and_its_end() -> None:
 
 
 def test_a_finding_is_told_once_for_each_file(tmp_path: Path) -> None:
-    told = story()
+    reported = report()
     found = [warning("code", "look at it", hint="look.")]
     for name in ("a", "a", "b"):
-        told.report(found, file=tmp_path / name)
-    assert [item.file for item in told.findings] == [str(tmp_path / "a"), str(tmp_path / "b")]
+        reported.add_findings(found, file=tmp_path / name)
+    assert [item.file for item in reported.findings] == [str(tmp_path / "a"), str(tmp_path / "b")]
 
 
 def test_files_are_shown_as_the_workspace_has_them(

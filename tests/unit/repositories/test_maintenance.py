@@ -14,13 +14,13 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Repository, open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.directory.repository import DirectoryRepository
-from ign_deploy.repositories.backends.object_store import PathStore
-from ign_deploy.repositories.maintenance import Statement, remove, to_prune, unyank, yank
+from ign_deploy.repositories.backends.object_store import ObjectBackend
+from ign_deploy.repositories.maintenance import StatusChange, remove, to_prune, unyank, yank
 from ign_deploy.repositories.mirror import mirror
 from ign_deploy.repositories.page import PageModule, read_page
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.repository import StoredRepository
-from ign_deploy.repositories.search import Wanted, choose_version, list_modules
+from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
 from tests.support.memory_objects import Memory, MemoryObjects
 from tests.support.releases import release_of, verified_module
 
@@ -35,8 +35,8 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     if request.param == "folder":
         return lambda: open_repository(str(tmp_path / "repository"))
     memory = Memory()
-    return lambda: StoredRepository(
-        PathStore(MemoryObjects(memory), reporter=QUIET),
+    return lambda: StoreRepository(
+        ObjectBackend(MemoryObjects(memory), reporter=QUIET),
         reporter=QUIET,
         access=Access(),
         has_page=True,
@@ -58,7 +58,7 @@ def page_of(opened: Open) -> list[PageModule] | None:
     if isinstance(repository, DirectoryRepository):
         root = Path(repository.check().location)
         return read_page((root / "index.html").read_bytes())
-    document = repository.upkeep.documents.read("index.html")
+    document = repository.maintenance.documents.read("index.html")
     assert document is not None
     return read_page(document.data)
 
@@ -78,18 +78,18 @@ def test_the_page_follows_every_change(opened: Open, tmp_path: Path) -> None:
     remove(opened(), old, said=said("", after=1), reporter=QUIET)
     assert shown() == [("1.1.0", "bad")]
     before = page_of(opened)
-    opened().upkeep.reindex()
+    opened().maintenance.reindex()
     assert page_of(opened) == before
     remove(opened(), new, said=said("", after=2), reporter=QUIET)
     assert page_of(opened) == []
 
 
-def said(reason: str = "", *, after: int = 0) -> Statement:
-    return Statement("ann", BEGIN + timedelta(seconds=after), reason)
+def said(reason: str = "", *, after: int = 0) -> StatusChange:
+    return StatusChange("ann", BEGIN + timedelta(seconds=after), reason)
 
 
 def versions(opened: Open, *, include_yanked: bool = False) -> list[str]:
-    wanted = Wanted(every_version=True, include_yanked=include_yanked)
+    wanted = ListFilter(every_version=True, include_yanked=include_yanked)
     return [entry.version for entry in list_modules(opened(), wanted)]
 
 
@@ -144,7 +144,7 @@ def test_a_removed_version_is_gone_and_never_comes_back(opened: Open, tmp_path: 
             opened().publish(release, files=files)
     with pytest.raises(NotInRepository, match="was removed"):
         yank(opened(), old, said=said("bad"), reporter=QUIET)
-    found = opened().upkeep.reindex()
+    found = opened().maintenance.reindex()
     assert found.versions == 1
     assert versions(opened, include_yanked=True) == ["1.1.0"]
     assert opened().catalogue()[0].versions == 1
@@ -166,7 +166,7 @@ def test_reindex_keeps_yanks_and_finds_every_version(opened: Open, tmp_path: Pat
     old, *_ = publish(opened, tmp_path, "1.0.0", "1.1.0", "2.0.0-rc1")
     yank(opened(), old, said=said("bad"), reporter=QUIET)
     before = opened().catalogue(ID)
-    found = opened().upkeep.reindex()
+    found = opened().maintenance.reindex()
     assert (found.modules, found.versions) == (1, 3)
     assert opened().catalogue(ID) == before
 
@@ -188,7 +188,7 @@ def test_a_mirror_copies_records_files_and_yanks_and_converges(
     target = open_repository(str(tmp_path / "target"))
 
     def copy() -> list[Outcome]:
-        entries = list_modules(opened(), Wanted(every_version=True, include_yanked=True))
+        entries = list_modules(opened(), ListFilter(every_version=True, include_yanked=True))
         found = mirror(
             opened(),
             target,
@@ -215,10 +215,10 @@ def test_a_reason_that_is_too_long_is_refused(opened: Open, tmp_path: Path) -> N
 
 def test_a_mark_that_is_damaged_or_hostile_is_left_out(opened: Open, tmp_path: Path) -> None:
     publish(opened, tmp_path, "1.0.0")
-    documents = opened().upkeep.documents
+    documents = opened().maintenance.documents
     for number, data in enumerate(
         (b"", b"[]", b"{}", b"\xff", b'{"kind": "yanked"}', b"x" * 99999)
     ):
-        documents.add(f"ledger/marks/{ID}/20260201T000000Z-{number}.json", data)
-    opened().upkeep.refresh(ID)
+        documents.add(f"ledger/status-events/{ID}/20260201T000000Z-{number}.json", data)
+    opened().maintenance.refresh(ID)
     assert opened().catalogue(ID)[0].yanked is None

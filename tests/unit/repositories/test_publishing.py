@@ -14,8 +14,8 @@ from ign_deploy.errors import IgnDeployError, RepositoryError, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Publication
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.backends.object_store import PathStore
-from ign_deploy.repositories.repository import StoredRepository
+from ign_deploy.repositories.backends.object_store import ObjectBackend
+from ign_deploy.repositories.repository import StoreRepository
 from tests.support.memory_objects import Killed, Memory, MemoryObjects
 from tests.support.releases import release_of
 
@@ -36,11 +36,11 @@ class Told(SilentReporter):
 
 
 def repository(
-    objects: MemoryObjects, *, patience: Patience = QUICK, told: Told | None = None
-) -> StoredRepository:
-    reporter = told or Told()
-    return StoredRepository(
-        PathStore(objects, reporter=reporter),
+    objects: MemoryObjects, *, patience: Patience = QUICK, reported: Told | None = None
+) -> StoreRepository:
+    reporter = reported or Told()
+    return StoreRepository(
+        ObjectBackend(objects, reporter=reporter),
         reporter=reporter,
         access=Access(patience=patience),
         has_page=True,
@@ -54,10 +54,10 @@ def publish(
     content: bytes = b"module",
     version: str = "1.0.0",
     patience: Patience = QUICK,
-    told: Told | None = None,
+    reported: Told | None = None,
 ) -> Publication:
     release, files = release_of(folder, content=content, version=version)
-    return repository(objects, patience=patience, told=told).publish(release, files=files)
+    return repository(objects, patience=patience, reported=reported).publish(release, files=files)
 
 
 def content_of(memory: Memory, version: str = "1.0.0") -> bytes:
@@ -128,7 +128,7 @@ def test_the_same_bytes_go_on_without_waiting_for_the_lease(tmp_path: Path) -> N
 
 
 def test_other_bytes_wait_for_a_living_claim_and_say_so(tmp_path: Path) -> None:
-    memory, told = Memory(), Told()
+    memory, reported = Memory(), Told()
     with pytest.raises(Killed):
         publish(killing(5, when="before")(MemoryObjects(memory)), tmp_path)
     waits: list[float] = []
@@ -138,13 +138,13 @@ def test_other_bytes_wait_for_a_living_claim_and_say_so(tmp_path: Path) -> None:
         memory.ahead += 60
 
     publish(
-        MemoryObjects(memory), tmp_path, content=b"other", told=told,
+        MemoryObjects(memory), tmp_path, content=b"other", reported=reported,
         patience=Patience(grace=0.05, poll=0.5, sleep=sleep),
     )  # fmt: skip
     assert content_of(memory) == b"other"
     assert len(waits) >= 10
-    assert "another run is publishing com.acme.thing 1.0.0; waiting for it" in told.lines[0]
-    assert len([line for line in told.lines if "waiting" in line]) == 1
+    assert "another run is publishing com.acme.thing 1.0.0; waiting for it" in reported.lines[0]
+    assert len([line for line in reported.lines if "waiting" in line]) == 1
 
 
 def test_a_run_that_slept_through_its_lease_does_not_write_over_its_successor(
@@ -232,11 +232,11 @@ def test_a_claim_that_cannot_be_read_is_taken_over_after_the_grace(
 
 @pytest.mark.parametrize("record", [b"", b"not json", b"{}", b'{"id": "../../x"}'])
 def test_a_record_that_cannot_be_read_stops_publishing(tmp_path: Path, record: bytes) -> None:
-    place = "modules/com.acme.thing/1.0.0/release.json"
-    memory = Memory({place: record})
+    location = "modules/com.acme.thing/1.0.0/release.json"
+    memory = Memory({location: record})
     with pytest.raises(RepositoryError):
         publish(MemoryObjects(memory), tmp_path)
-    assert memory.objects == {place: record}
+    assert memory.objects == {location: record}
 
 
 def test_the_record_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_the_record_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_index_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> None:
-    memory, told = Memory(), Told()
+    memory, reported = Memory(), Told()
 
     def refuse(number: int) -> None:
         if "modules/com.acme.thing/1.0.0/release.json" in memory.objects:
@@ -258,9 +258,11 @@ def test_an_index_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> No
                 raise RepositoryError("the store is tired")
 
     refused: list[int] = []
-    outcome = publish(MemoryObjects(memory, before_step=refuse), tmp_path, told=told).outcome
+    outcome = publish(
+        MemoryObjects(memory, before_step=refuse), tmp_path, reported=reported
+    ).outcome
     assert outcome is Outcome.PUBLISHED
-    assert any("run `ign-deploy reindex`" in line for line in told.lines)
+    assert any("run `ign-deploy reindex`" in line for line in reported.lines)
     found = repository(MemoryObjects(memory)).reindex()
     assert (found.modules, found.versions) == (1, 1)
 

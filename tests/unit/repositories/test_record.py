@@ -19,7 +19,7 @@ from tests.support.releases import release_fields
 def reading(document: object) -> RepositoryError:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
     with pytest.raises(RepositoryError) as refusal:
-        parse_release(data, place="here/release.json")
+        parse_release(data, location="here/release.json")
     assert refusal.value.message.startswith("here/release.json is not a usable release record: ")
     assert refusal.value.__cause__ is None
     return refusal.value
@@ -32,7 +32,7 @@ def test_a_record_is_written_the_same_whatever_the_order_of_its_fields() -> None
     assert make_release(**backwards).to_json() == data
     assert data.endswith(b"}\n")
     assert list(json.loads(data)) == sorted(json.loads(data))
-    assert parse_release(data, place="x").to_json() == data
+    assert parse_release(data, location="x").to_json() == data
 
 
 def test_a_record_is_utf8() -> None:
@@ -45,7 +45,7 @@ def test_newer_fields_are_kept_at_every_level() -> None:
     fields["certificate"]["log_index"] = 17
     fields["files"].append({**fields["files"][0], "name": "vex.json", "role": "vex"})
     data = json.dumps(fields).encode()
-    again = json.loads(parse_release(data, place="x").to_json())
+    again = json.loads(parse_release(data, location="x").to_json())
     assert again["later"] == {"x": [1, None, "é"]}
     assert again["files"][0]["sha512"] == "newer"
     assert again["files"][1]["role"] == "vex"
@@ -84,7 +84,7 @@ def test_a_record_beyond_the_limit_is_refused_unread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "place"),
+    ("changes", "location"),
     [
         ({"id": "../../etc"}, "id:"),
         ({"id": 7}, "id:"),
@@ -104,10 +104,10 @@ def test_a_record_beyond_the_limit_is_refused_unread() -> None:
     ],
 )
 def test_a_wrong_field_is_named_and_its_value_is_not_shown(
-    changes: dict[str, Any], place: str
+    changes: dict[str, Any], location: str
 ) -> None:
     problem = reading(release_fields() | changes)
-    assert place in problem.message
+    assert location in problem.message
     for value in changes.values():
         if isinstance(value, str) and len(value) > 3:
             assert value not in problem.message

@@ -7,7 +7,7 @@ import pytest
 from ign_deploy.errors import ConfigurationError, NotInRepository
 from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.repositories.search import (
-    Wanted,
+    ListFilter,
     choose_version,
     find_module,
     list_modules,
@@ -43,7 +43,7 @@ def repository(tmp_path: Path) -> Repository:
 def test_modules_are_searched_by_all_their_texts(
     search: str, found: list[str], repository: Repository
 ) -> None:
-    assert [entry.id for entry in list_modules(repository, Wanted(search=search))] == found
+    assert [entry.id for entry in list_modules(repository, ListFilter(search=search))] == found
 
 
 def test_the_listed_version_is_the_one_that_a_download_takes(repository: Repository) -> None:
@@ -125,12 +125,12 @@ def test_modules_are_chosen_by_what_a_gateway_takes(
         tmp_path / "in", module_id="org.acme.new", required_ignition_version="8.3.4"
     )
     repository.publish(release, files=files)
-    entries = list_modules(repository, Wanted(ignition=ignition))
+    entries = list_modules(repository, ListFilter(ignition=ignition))
     assert [entry.id for entry in entries] == found
 
 
 def test_every_version_is_listed_newest_first(repository: Repository) -> None:
-    wanted = Wanted(search="alarm", every_version=True)
+    wanted = ListFilter(search="alarm", every_version=True)
     assert [entry.version for entry in list_modules(repository, wanted)] == ["1.1.0-rc1", "1.0.0"]
 
 
@@ -138,4 +138,4 @@ def test_every_version_is_listed_newest_first(repository: Repository) -> None:
 def test_what_is_no_ignition_version_is_refused(text: str, repository: Repository) -> None:
     if text:
         with pytest.raises(ConfigurationError, match="no version of Ignition"):
-            list_modules(repository, Wanted(ignition=text))
+            list_modules(repository, ListFilter(ignition=text))

@@ -12,7 +12,7 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.module.certificates import write_certificates
 from ign_deploy.module.findings import errors_among
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
-from ign_deploy.signing.verifier import Examination, SignatureStatus, examine, verify
+from ign_deploy.signing.verifier import SignatureStatus, VerificationReport, examine, verify
 from tests.support.identities import chain, pem_key, rsa_key, self_signed
 from tests.support.modules import build_module
 from tests.support.signing import NOW, Content, chained_vendor, content, rewritten, signed_module
@@ -28,7 +28,7 @@ def problems(path: Path, *, now: dt.datetime = NOW) -> list[tuple[str, str]]:
     examination = examine(path, now=now)
     found = errors_among(examination.findings)
     assert (examination.status is SignatureStatus.INVALID) == bool(found)
-    return [(finding.code, finding.place) for finding in found]
+    return [(finding.code, finding.location) for finding in found]
 
 
 def without(data: bytes, part: bytes) -> bytes:
@@ -164,7 +164,7 @@ def test_a_shipped_private_key_is_named(signed: Path) -> None:
 
 def test_certificates_that_are_no_certificates_are_named(signed: Path) -> None:
     changed = rewritten(signed, lambda files: {**files, CERTIFICATES_NAME: b"nothing"})
-    assert [place for _, place in problems(changed)] == [CERTIFICATES_NAME]
+    assert [location for _, location in problems(changed)] == [CERTIFICATES_NAME]
 
 
 @pytest.mark.parametrize(("year", "code"), [(1999, "not-yet-valid"), (2299, "expired")])
@@ -176,7 +176,7 @@ def test_a_certificate_outside_its_time_is_a_finding(signed: Path, year: int, co
 
 
 class TestTrustAnchor:
-    def examine(self, signed: Path, *anchors: int) -> Examination:
+    def examine(self, signed: Path, *anchors: int) -> VerificationReport:
         certificates = chain()[1]
         return examine(signed, now=NOW, trust_anchors=[certificates[i] for i in anchors])
 

@@ -75,7 +75,7 @@ def copy_out(source: Path, target: BinaryIO, *, expected: ReleaseFile, progress:
             "digest-mismatch",
             f"{source} isn't what its record says: expected {expected.size} bytes with SHA-256 "
             f"{expected.sha256}, read {size} bytes with {digest.hexdigest()}",
-            place=expected.name,
+            location=expected.name,
             hint="don't install it; restore the file from a backup, and find out who changed it.",
         )
         raise VerificationError(problem.message, hint=problem.hint, findings=(problem,))

@@ -27,58 +27,58 @@ LOCK_NAME = ".lock"
 
 
 class DirectoryDocuments:
-    """See ``stores.Documents``; every part of a path is a safe component."""
+    """See ``stores.DocumentStore``; every part of a path is a safe component."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def read(self, path: str) -> Document | None:
-        """See ``Documents.read``."""
-        place = self._place(path)
-        if not self._is_there(place.parent):
+        """See ``DocumentStore.read``."""
+        location = self._place(path)
+        if not self._is_there(location.parent):
             return None
-        with explained("read", place, hints=READING):
+        with explained("read", location, hints=READING):
             try:
-                data = read_bounded(place, limit=MAX_DOCUMENT_SIZE)
+                data = read_bounded(location, limit=MAX_DOCUMENT_SIZE)
             except FileNotFoundError:
                 return None
         return Document(data)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Documents.write``; compared and replaced under the repository's lock."""
-        place = self._place(path)
-        with explained("write to the repository", place):
-            self._make_folders(place.parent)
+        """See ``DocumentStore.write``; compared and replaced under the repository's lock."""
+        location = self._place(path)
+        with explained("write to the repository", location):
+            self._make_folders(location.parent)
             with folder_lock(self._root / LOCK_NAME):
                 if self.read(path) != replaces:
                     return False
-                replace_whole(place, data)
+                replace_whole(location, data)
         return True
 
     def add(self, path: str, data: bytes) -> None:
-        """See ``Documents.add``; it appears whole, by a link that never replaces anything."""
-        place = self._place(path)
-        fresh = place.with_name(f".{secrets.token_hex(8)}.new")
-        with explained("write to the repository", place):
-            self._make_folders(place.parent)
+        """See ``DocumentStore.add``; it appears whole, by a link that never replaces anything."""
+        location = self._place(path)
+        fresh = location.with_name(f".{secrets.token_hex(8)}.new")
+        with explained("write to the repository", location):
+            self._make_folders(location.parent)
             try:
                 write_whole(fresh, data)
-                _show(fresh, place)
+                _show(fresh, location)
             finally:
                 with suppress(FileNotFoundError):
                     fresh.unlink()
             with suppress(OSError):
-                sync_folder(place.parent)
+                sync_folder(location.parent)
 
     def names(self, folder: str) -> list[str]:
-        """See ``Documents.names``."""
-        place = self._place(folder)
-        if not self._is_there(place):
+        """See ``DocumentStore.names``."""
+        location = self._place(folder)
+        if not self._is_there(location):
             return []
-        with explained("list", place, hints=READING):
+        with explained("list", location, hints=READING):
             return [
                 entry.name
-                for entry in os.scandir(place)
+                for entry in os.scandir(location)
                 if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
             ]
 
@@ -94,28 +94,28 @@ class DirectoryDocuments:
         """Tell whether the folder is there; a link on the way could lead out, and is refused."""
         way = folder.relative_to(self._root).parts
         places = [self._root.joinpath(*way[: length + 1]) for length in range(len(way))]
-        return all(is_real_folder(place) for place in places)
+        return all(is_real_folder(location) for location in places)
 
     def _make_folders(self, folder: Path) -> None:
         make_folder(self._root)
-        place = self._root
+        location = self._root
         for part in folder.relative_to(self._root).parts:
-            place /= part
-            make_folder(place)
-            is_real_folder(place)
+            location /= part
+            make_folder(location)
+            is_real_folder(location)
 
 
 _OWN_NAMES = frozenset({"index.json", "release.json"})
 
 
-def _show(fresh: Path, place: Path) -> None:
+def _show(fresh: Path, location: Path) -> None:
     try:
-        os.link(fresh, place, follow_symlinks=False)
+        os.link(fresh, location, follow_symlinks=False)
     except FileExistsError:
-        if read_bounded(place, limit=MAX_DOCUMENT_SIZE) != fresh.read_bytes():
+        if read_bounded(location, limit=MAX_DOCUMENT_SIZE) != fresh.read_bytes():
             raise
     except OSError as cause:
         # A share without hard links; the name is unique, so that nothing is replaced.
         if cause.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
             raise
-        fresh.rename(place)
+        fresh.rename(location)

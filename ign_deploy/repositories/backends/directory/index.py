@@ -49,7 +49,7 @@ from ign_deploy.repositories.record import (
     is_safe_component,
     parse_release,
 )
-from ign_deploy.repositories.status_events import mark_names, read_marked
+from ign_deploy.repositories.status_events import read_module_status, status_event_names
 
 MODULES_NAME = "modules"
 
@@ -171,7 +171,7 @@ class DirectoryIndex:
             if known is not None:
                 names = self._version_names(module_id)
                 listed = known["count"] + known["removed"]
-                marks = mark_names(self._documents, module_id)
+                marks = status_event_names(self._documents, module_id)
                 if len(names) == listed and known["latest"] in names and marks == known["marks"]:
                     return known
             index = self.module(module_id)
@@ -186,7 +186,7 @@ class DirectoryIndex:
             module_id=module_id,
             present=self._version_names(module_id),
             read=self._reader(module_id),
-            marked=read_marked(self._documents, module_id, reporter=self._reporter),
+            marked=read_module_status(self._documents, module_id, reporter=self._reporter),
         )
 
     def _reader(self, module_id: str) -> Callable[[str], Release | None]:
@@ -240,7 +240,7 @@ def read_release(modules: Path, module_id: str, version: str) -> Release | None:
             data = read_bounded(path, limit=MAX_RECORD_SIZE)
         except FileNotFoundError:
             return None
-    release = parse_release(data, place=str(path))
+    release = parse_release(data, location=str(path))
     if (release.id, release.version) != (module_id, version):
         raise RepositoryError(
             f"{path} is the record of {release.id} {release.version}, expected {module_id} "

@@ -139,26 +139,26 @@ class DirectoryRepository:
         return release
 
     @property
-    def upkeep(self) -> DirectoryRepository:
+    def maintenance(self) -> DirectoryRepository:
         """See ``Repository.upkeep``; a folder takes care of itself."""
         return self
 
     @property
     def documents(self) -> DirectoryDocuments:
-        """See ``Upkeep.documents``."""
+        """See ``Maintenance.documents``."""
         return self._documents
 
     def refresh(self, module_id: str) -> None:
-        """See ``Upkeep.refresh``."""
+        """See ``Maintenance.refresh``."""
         self._index.update(module_id)
 
     def reindex(self) -> Reindexed:
-        """See ``Upkeep.reindex``."""
+        """See ``Maintenance.reindex``."""
         self._require_folder(self._root)
         return self._index.rebuild()
 
     def discard(self, release: Release) -> None:
-        """See ``Upkeep.discard``."""
+        """See ``Maintenance.discard``."""
         folder = self._folder(release)
         for file in release.files:
             with explained("remove", folder / file.name), suppress(FileNotFoundError):

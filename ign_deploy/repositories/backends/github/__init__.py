@@ -17,12 +17,12 @@ def open_github(url: str, access: Access, reporter: Reporter) -> Repository:
     Raises ConfigurationError for what isn't such a URL.
     """
     from ign_deploy.repositories.backends.github.api import Api
-    from ign_deploy.repositories.backends.github.location import find_place
+    from ign_deploy.repositories.backends.github.location import find_location
     from ign_deploy.repositories.backends.github.store import GitHubStore
-    from ign_deploy.repositories.repository import StoredRepository
+    from ign_deploy.repositories.repository import StoreRepository
 
-    place = find_place(url, access=access)
-    if place.token:
-        reporter.mask(place.token)
-    store = GitHubStore(Api(place, access=access, reporter=reporter))
-    return StoredRepository(store, reporter=reporter, access=access)
+    location = find_location(url, access=access)
+    if location.token:
+        reporter.mask(location.token)
+    store = GitHubStore(Api(location, access=access, reporter=reporter))
+    return StoreRepository(store, reporter=reporter, access=access)

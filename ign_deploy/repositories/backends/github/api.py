@@ -23,7 +23,7 @@ from ign_deploy.net.session import Session, open_session
 from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.github.location import Place
+from ign_deploy.repositories.backends.github.location import Location
 from ign_deploy.repositories.backends.github.schema import is_empty, refusal
 from ign_deploy.repositories.record import ReleaseFile
 
@@ -44,9 +44,14 @@ class Api:
     """
 
     def __init__(
-        self, place: Place, *, access: Access, reporter: Reporter, policy: RetryPolicy | None = None
+        self,
+        location: Location,
+        *,
+        access: Access,
+        reporter: Reporter,
+        policy: RetryPolicy | None = None,
     ) -> None:
-        self.place = place
+        self.location = location
         self.policy = policy
         self._access = access
         self._reporter = reporter
@@ -57,10 +62,10 @@ class Api:
     def get(self, path: str, *, accept: str = JSON, limit: int = MAX_ANSWER) -> SmallAnswer:
         """Ask for a small answer, whatever its status; redirects are followed."""
         answer = read_small(
-            self._session(self.place.api),
+            self._session(self.location.api),
             self._url(path),
             limit=limit,
-            title=f"asking {self.place.name} on GitHub",
+            title=f"asking {self.location.name} on GitHub",
             reporter=self._reporter,
             headers={"Accept": accept},
             policy=self.policy,
@@ -84,7 +89,7 @@ class Api:
             if 'rel="next"' not in answer.headers.get("Link", ""):
                 return
         raise RepositoryError(
-            f"{self.place.name} has more than {_MOST_PAGES * _PAGE} {path}",
+            f"{self.location.name} has more than {_MOST_PAGES * _PAGE} {path}",
             hint="use another repository for the modules.",
         )
 
@@ -100,7 +105,7 @@ class Api:
         """Send a JSON document, or none; ``settle`` is as in ``net.upload``."""
         data = b"" if document is None else json.dumps(document).encode()
         sent = send_bytes(
-            self._session(self.place.api),
+            self._session(self.location.api),
             method,
             self._url(path),
             data=data,
@@ -126,10 +131,10 @@ class Api:
 
         Raises RepositoryError when the token must not go there.
         """
-        if not self.place.takes_uploads_at(url):
+        if not self.location.takes_uploads_at(url):
             raise RepositoryError(
                 f"GitHub wants uploads at {origin(url)[1]}, which doesn't belong to its API at "
-                f"{origin(self.place.api)[1]}",
+                f"{origin(self.location.api)[1]}",
                 hint="check the address of the API: the token isn't sent anywhere else.",
             )
         session = self._session(url)
@@ -150,12 +155,12 @@ class Api:
     def download(self, path: str, *, to: BinaryIO, file: ReleaseFile, progress: Progress) -> None:
         """Copy an asset, compared with its record; see ``net.download``."""
         receive(
-            self._session(self.place.api),
+            self._session(self.location.api),
             self._url(path),
             to=to,
             size=file.size,
             sha256=file.sha256,
-            place=file.name,
+            location=file.name,
             title=f"downloading {file.name}",
             reporter=self._reporter,
             progress=progress,
@@ -167,17 +172,17 @@ class Api:
         """Return GitHub's time: that of its last answer, and what has passed since."""
         if self._time is None:
             return datetime.now(UTC)
-        told, at = self._time
-        return told + timedelta(seconds=time.monotonic() - at)
+        reported, at = self._time
+        return reported + timedelta(seconds=time.monotonic() - at)
 
     def _url(self, path: str) -> str:
-        return f"{self.place.url}/{path}" if path else self.place.url
+        return f"{self.location.url}/{path}" if path else self.location.url
 
     def _session(self, url: str) -> Session:
         """Return the session for a URL's origin, the only one to get the token from it."""
         with self._lock:
             if (session := self._sessions.get(origin(url))) is None:
-                token = self.place.token
+                token = self.location.token
                 session = self._sessions[origin(url)] = open_session(
                     ca=self._access.ca,
                     proxies=partial(proxies_from, self._access.env),
@@ -188,9 +193,9 @@ class Api:
 
     def _keep_time(self, headers: Mapping[str, str]) -> None:
         with suppress(ValueError, TypeError, IndexError, OverflowError):
-            told = parsedate_to_datetime(headers.get("Date", ""))
-            if told.tzinfo is not None:
-                self._time = (told.astimezone(UTC), time.monotonic())
+            reported = parsedate_to_datetime(headers.get("Date", ""))
+            if reported.tzinfo is not None:
+                self._time = (reported.astimezone(UTC), time.monotonic())
 
 
 def quoted(text: str, *, safe: str = "") -> str:

@@ -42,14 +42,14 @@ _LONGEST_WAIT = 2.0
 
 
 class BranchDocuments:
-    """See ``stores.Documents``; ``create`` is for claims."""
+    """See ``stores.DocumentStore``; ``create`` is for claims."""
 
     def __init__(self, api: Api, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._api = api
         self._sleep = sleep
 
     def read(self, path: str) -> Document | None:
-        """See ``Documents.read``; the tag is the hash that Git gives the content."""
+        """See ``DocumentStore.read``; the tag is the hash that Git gives the content."""
         answer = self._api.get(
             f"contents/{quoted(path, safe='/')}?ref={BRANCH}", accept=RAW, limit=MAX_DOCUMENT_SIZE
         )
@@ -60,15 +60,15 @@ class BranchDocuments:
         return Document(answer.body, blob_hash(answer.body))
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Documents.write``."""
+        """See ``DocumentStore.write``."""
         expected = None if replaces is None else replaces.tag
         return self._put(path, data, expected=expected, ours=False)
 
     def add(self, path: str, data: bytes) -> None:
-        """See ``Documents.add``; raises RepositoryError when another stands there."""
+        """See ``DocumentStore.add``; raises RepositoryError when another stands there."""
         if not self.create(path, data):
             raise RepositoryError(
-                f"{path} is in {self._api.place.name} already, with another content",
+                f"{path} is in {self._api.location.name} already, with another content",
                 hint=f"look at the branch {BRANCH}; then run again.",
             )
 
@@ -80,7 +80,7 @@ class BranchDocuments:
         return self._put(path, data, expected=None, ours=True)
 
     def names(self, folder: str) -> list[str]:
-        """See ``Documents.names``."""
+        """See ``DocumentStore.names``."""
         answer = self._api.get(f"contents/{quoted(folder, safe='/')}?ref={BRANCH}")
         if answer.status == 404:
             return []
@@ -88,7 +88,7 @@ class BranchDocuments:
             raise refusal(answer.status, answer.body, doing=f"listing {folder}")
         if not answer.body.lstrip().startswith(b"["):
             return []  # a file has that name
-        entries = parse(ENTRIES, answer.body, place=folder)
+        entries = parse(ENTRIES, answer.body, location=folder)
         if len(entries) >= _LONGEST_LISTING:
             return [entry.path for entry in self._tree(folder) if entry.type == "blob"]
         return [entry.name for entry in entries if entry.type == "file"]
@@ -107,7 +107,7 @@ class BranchDocuments:
         answer = self._api.get(f"git/trees/{quoted(tree)}")
         if answer.status != 200:
             raise refusal(answer.status, answer.body, doing=f"listing the branch {BRANCH}")
-        found = parse(TREE, answer.body, place=f"the branch {BRANCH}")
+        found = parse(TREE, answer.body, location=f"the branch {BRANCH}")
         if found.truncated:
             raise RepositoryError(
                 f"a folder on the branch {BRANCH} has more files than GitHub lists",
@@ -174,10 +174,10 @@ class BranchDocuments:
         title = f"making the branch {BRANCH}"
         sent = self._api.send("POST", path, document=document, title=title)
         if is_empty(sent.status, sent.body):
-            raise empty_repository(self._api.place.name)
+            raise empty_repository(self._api.location.name)
         if not sent.accepted:
             raise refusal(sent.status, sent.body, doing=title)
-        return parse(SHA, sent.body, place=title).sha
+        return parse(SHA, sent.body, location=title).sha
 
 
 def empty_repository(name: str) -> RepositoryError:

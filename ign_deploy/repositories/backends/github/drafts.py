@@ -91,7 +91,7 @@ class Drafts:
         sent = self._api.send("POST", "releases", document=document, title=title, settle=settle)
         if not sent.accepted:
             raise refusal(sent.status, sent.body, doing=title)
-        made = lost[0] if sent.settled else parse(RELEASE, sent.body, place="the draft")
+        made = lost[0] if sent.settled else parse(RELEASE, sent.body, location="the draft")
         return Draft(made.id, tag, made.upload_url.partition("{")[0])
 
     def fill(self, draft: Draft, file: ReleaseFile, *, path: Path, progress: Progress) -> None:
@@ -141,7 +141,7 @@ class Drafts:
 
     def _all(self) -> list[ReleaseAnswer]:
         pages = self._api.pages("releases")
-        return [each for page in pages for each in parse(RELEASES, page, place="the releases")]
+        return [each for page in pages for each in parse(RELEASES, page, location="the releases")]
 
     def _has_commit(self, commit: str) -> bool:
         """Tell whether the module was built from this repository, so that its commit is tagged."""
@@ -153,7 +153,7 @@ class Drafts:
         answer = self._api.get(f"releases/{draft.id}")
         if answer.status != 200:
             return False
-        return not parse(RELEASE, answer.body, place="the draft").draft
+        return not parse(RELEASE, answer.body, location="the draft").draft
 
     def _wait_until_visible(self, draft: Draft) -> None:
         """Wait for the servers that don't know of it yet; a reader may ask any of them."""
@@ -180,7 +180,7 @@ class Drafts:
             if sent.settled:
                 return
             if sent.accepted:
-                self._compare(draft, wanted, parse(ASSET, sent.body, place=wanted.name))
+                self._compare(draft, wanted, parse(ASSET, sent.body, location=wanted.name))
                 return
             if sent.status != 422 or "already_exists" not in words(sent.body):
                 break
@@ -193,7 +193,7 @@ class Drafts:
     def _has(self, draft: Draft, wanted: _Wanted) -> bool:
         """Tell whether the draft has the file; delete what an upload that broke left of it."""
         for page in self._api.pages(f"releases/{draft.id}/assets"):
-            for asset in parse(ASSETS, page, place="the draft's files"):
+            for asset in parse(ASSETS, page, location="the draft's files"):
                 if asset.name != wanted.name:
                     continue
                 if asset.holds(size=wanted.size, sha256=wanted.sha256):

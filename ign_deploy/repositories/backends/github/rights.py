@@ -21,10 +21,10 @@ from ign_deploy.repositories.backends.github.schema import (
 def require_readable(api: Api) -> RepositoryAnswer:
     """Return the repository; raises RepositoryError when the token may not read it."""
     answer = api.get("")
-    place = api.place
+    location = api.location
     if answer.status == 404:
-        missing = f"there is no repository {place.name} on GitHub"
-        if place.token:
+        missing = f"there is no repository {location.name} on GitHub"
+        if location.token:
             raise RepositoryError(
                 f"{missing}, or the token may not read it",
                 hint="check owner and name; let the token's access include the repository.",
@@ -33,8 +33,8 @@ def require_readable(api: Api) -> RepositoryAnswer:
             f"{missing} that can be read without a token", hint=f"check owner and name; or {TOKEN}"
         )
     if answer.status != 200:
-        raise refusal(answer.status, answer.body, doing=f"asking for {place.name}")
-    return parse(REPOSITORY, answer.body, place=place.name)
+        raise refusal(answer.status, answer.body, doing=f"asking for {location.name}")
+    return parse(REPOSITORY, answer.body, location=location.name)
 
 
 def find_rights(api: Api) -> Capabilities:
@@ -47,7 +47,7 @@ def find_rights(api: Api) -> Capabilities:
     repository = require_readable(api)
     obstacle = _obstacle(api, repository)
     return Capabilities(
-        location=f"{api.place.web}/{api.place.name}",
+        location=f"{api.location.web}/{api.location.name}",
         writable=not obstacle,
         obstacle=obstacle,
         create_once=True,
@@ -59,13 +59,13 @@ def find_rights(api: Api) -> Capabilities:
 
 
 def _obstacle(api: Api, repository: RepositoryAnswer) -> str:
-    name = api.place.name
+    name = api.location.name
     if repository.full_name.lower() != name.lower():
         shown = repository.full_name[:200]
         return f"{name} was renamed to {shown!a} on GitHub; use that name in the repository URL"
     if repository.archived:
         return f"{name} is archived on GitHub; unarchive it, or use another repository"
-    if not api.place.token:
+    if not api.location.token:
         return f"there is no token to write to {name}; {TOKEN}"
     document = {"content": "ign-deploy asks whether it may write here\n", "encoding": "utf-8"}
     sent = api.send("POST", "git/blobs", document=document, title=f"asking to write to {name}")

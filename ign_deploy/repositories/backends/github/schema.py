@@ -102,14 +102,14 @@ ENTRIES = TypeAdapter(list[EntryAnswer])
 TREE = TypeAdapter(TreeAnswer)
 
 
-def parse(kind: TypeAdapter[Answer], body: bytes, *, place: str) -> Answer:
+def parse(kind: TypeAdapter[Answer], body: bytes, *, location: str) -> Answer:
     """Read an answer; raises RepositoryError without repeating its values."""
     try:
         return kind.validate_json(body)
     except ValidationError as cause:
         # Not chained: pydantic's own error prints the answer's values.
         raise RepositoryError(
-            f"GitHub's answer about {place} can't be read: {explain(cause)}",
+            f"GitHub's answer about {location} can't be read: {explain(cause)}",
             hint="check the address of the API; a proxy may answer in GitHub's place.",
         ) from None
 

@@ -59,12 +59,12 @@ class GitHubStore:
 
     def location(self, key: Key) -> str:
         """See ``Store.location``."""
-        return self._api.place.release_page(tag_of(key))
+        return self._api.location.release_page(tag_of(key))
 
-    # Shelf
+    # VersionStore
 
     def read_record(self, key: Key) -> bytes | None:
-        """See ``Shelf.read_record``."""
+        """See ``VersionStore.read_record``."""
         release = self._release(key)
         if release is None:
             return None
@@ -86,7 +86,7 @@ class GitHubStore:
         return answer.body
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
-        """See ``Shelf.copy_file``."""
+        """See ``VersionStore.copy_file``."""
         if key not in self._assets:
             release = self._release(key)
             self._assets[key] = () if release is None else release.assets
@@ -99,17 +99,17 @@ class GitHubStore:
         self._api.download(f"releases/assets/{asset.id}", to=to, file=file, progress=progress)
 
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
-        """See ``Shelf.versions``; read off the tags, which come in one answer."""
+        """See ``VersionStore.versions``; read off the tags, which come in one answer."""
         wanted = PREFIX if module_id is None else module_prefix(module_id)
         path = f"git/matching-refs/{quoted(f'tags/{wanted}', safe='/')}"
         for page in self._api.pages(path):
-            for found in parse(REFS, page, place="the tags"):
+            for found in parse(REFS, page, location="the tags"):
                 key = key_of(found.ref.removeprefix("refs/tags/"))
                 if key is not None and module_id in {None, key.id}:
                     yield key
 
     def discard(self, key: Key, release: Release) -> None:
-        """See ``Shelf.discard``; an immutable release keeps its files."""
+        """See ``VersionStore.discard``; an immutable release keeps its files."""
         present = self._release(key)
         if present is None:
             return
@@ -126,10 +126,10 @@ class GitHubStore:
                     raise refusal(sent.status, sent.body, doing=title)
         self._assets.pop(key, None)
 
-    # Press
+    # Publisher
 
     def current_claim(self, key: Key) -> Claim | None:
-        """See ``Press.current_claim``."""
+        """See ``Publisher.current_claim``."""
         tag_of(key)
         stems = [name.partition(".") for name in self._branch.names(_claims(key))]
         generations = [
@@ -145,14 +145,14 @@ class GitHubStore:
         return parse_claim(document.data[: MAX_CLAIM_SIZE + 1], generation=generation)
 
     def claim(self, key: Key, claim: Claim) -> bool:
-        """See ``Press.claim``."""
+        """See ``Publisher.claim``."""
         path = f"{_claims(key)}/{claim.generation}.json"
         return self._branch.create(path, claim_bytes(claim))
 
     def put_files(
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
     ) -> None:
-        """See ``Press.put_files``: into a draft, which is deleted when it can't be filled."""
+        """See ``Publisher.put_files``: into a draft, which is deleted when it can't be filled."""
         with self._slots:
             draft = self._drafts.begin(release, tag=tag_of(key))
             try:
@@ -171,32 +171,32 @@ class GitHubStore:
         claim: Claim,  # noqa: ARG002 - it stays: deleting it would cost one more commit
         record: bytes,
     ) -> None:
-        """See ``Press.put_record``."""
+        """See ``Publisher.put_record``."""
         draft = self._begun.pop((key, _digest(record)), None)
         # None: the version was seen to be published meanwhile, which is read back next.
         if draft is not None:
             with self._slots:
                 self._drafts.publish(draft, record)
 
-    # Documents
+    # DocumentStore
 
     def read(self, path: str) -> Document | None:
-        """See ``Documents.read``."""
+        """See ``DocumentStore.read``."""
         document = self._branch.read(path)
         if document is None:
             self._require_readable()
         return document
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Documents.write``."""
+        """See ``DocumentStore.write``."""
         return self._branch.write(path, data, replaces=replaces)
 
     def add(self, path: str, data: bytes) -> None:
-        """See ``Documents.add``."""
+        """See ``DocumentStore.add``."""
         self._branch.add(path, data)
 
     def names(self, folder: str) -> list[str]:
-        """See ``Documents.names``."""
+        """See ``DocumentStore.names``."""
         names = self._branch.names(folder)
         if not names:
             self._require_readable()
@@ -211,7 +211,7 @@ class GitHubStore:
             return None
         if answer.status != 200:
             raise refusal(answer.status, answer.body, doing=f"asking for {tag}")
-        release = parse(RELEASE, answer.body, place=f"the release {tag}")
+        release = parse(RELEASE, answer.body, location=f"the release {tag}")
         return None if release.draft else release
 
     def _drop_drafts(self, key: Key) -> None:

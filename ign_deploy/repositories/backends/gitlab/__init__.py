@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 def open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
     """Return the repository in a project; nothing is asked yet. Raises ConfigurationError."""
-    from ign_deploy.repositories.repository import StoredRepository
+    from ign_deploy.repositories.repository import StoreRepository
 
-    return StoredRepository(gitlab_store(url, access, reporter), reporter=reporter, access=access)
+    return StoreRepository(gitlab_store(url, access, reporter), reporter=reporter, access=access)
 
 
 def gitlab_store(url: str, access: Access, reporter: Reporter) -> GitLabStore:

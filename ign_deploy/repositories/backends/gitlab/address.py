@@ -52,8 +52,8 @@ def project_at(url: str, *, env: Mapping[str, str]) -> Project:
             "the gitlab: URL doesn't name a project by its groups and its name",
             hint="write gitlab://host/group/project, as in the project's address in the browser.",
         )
-    place = urlsplit(f"//{parts.host}")
-    host, port = place.hostname or "", place.port
+    location = urlsplit(f"//{parts.host}")
+    host, port = location.hostname or "", location.port
     scheme = "http" if is_this_machine(host) else "https"
     own = _api_of_this_job(env, host=host, port=port)
     return Project(path=parts.path, api=own or f"{scheme}://{parts.host}{_API}")

@@ -163,7 +163,7 @@ class GitLabApi:
             to=to,
             size=expected.size,
             sha256=expected.sha256,
-            place=expected.name,
+            location=expected.name,
             title=title,
             reporter=self._reporter,
             progress=progress,

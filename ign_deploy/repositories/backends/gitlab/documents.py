@@ -14,7 +14,7 @@ from ign_deploy.repositories.backends.gitlab.naming import (
     document_version,
     encode,
 )
-from ign_deploy.repositories.backends.gitlab.packages import Packages, Place, uploaded
+from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, Packages, uploaded
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
 _DUPLICATES = (
@@ -24,7 +24,7 @@ _DUPLICATES = (
 
 
 class GitLabDocuments:
-    """See ``stores.Documents``."""
+    """See ``stores.DocumentStore``."""
 
     def __init__(self, packages: Packages, *, reporter: Reporter) -> None:
         self._packages = packages
@@ -32,38 +32,38 @@ class GitLabDocuments:
         self._keeps_old = False
 
     def read(self, path: str) -> Document | None:
-        """See ``Documents.read``."""
-        place, name = _located(path)
-        data = self._packages.read_newest(place, name, limit=MAX_DOCUMENT_SIZE)
+        """See ``DocumentStore.read``."""
+        location, name = _located(path)
+        data = self._packages.read_newest(location, name, limit=MAX_DOCUMENT_SIZE)
         return None if data is None else Document(data)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Documents.write``; GitLab can't compare, so it is always written."""
-        place, name = _located(path)
+        """See ``DocumentStore.write``; GitLab can't compare, so it is always written."""
+        location, name = _located(path)
         settle = self._settle(path, data)
-        sent = self._packages.put(place, name, data, settle=settle)
+        sent = self._packages.put(location, name, data, settle=settle)
         if is_duplicate(sent.status, sent.body):
-            self._remove_all(place, name)
-            sent = self._packages.put(place, name, data, settle=settle)
+            self._remove_all(location, name)
+            sent = self._packages.put(location, name, data, settle=settle)
         if not sent.accepted:
             raise self._refused(sent, path)
         written = uploaded(sent, title=f"uploading {path}")
         if written is not None and replaces is not None:
-            self._remove_older(place, name, than=written.id)
+            self._remove_older(location, name, than=written.id)
         return True
 
     def add(self, path: str, data: bytes) -> None:
-        """See ``Documents.add``."""
-        place, name = _located(path)
+        """See ``DocumentStore.add``."""
+        location, name = _located(path)
         settle = self._settle(path, data)
-        sent = self._packages.put(place, name, data, settle=settle)
+        sent = self._packages.put(location, name, data, settle=settle)
         if sent.accepted or (is_duplicate(sent.status, sent.body) and settle()):
             return
         raise self._refused(sent, path)
 
     def names(self, folder: str) -> list[str]:
-        """See ``Documents.names``."""
-        files = self._packages.files(Place(DOCUMENTS, document_version(folder)))
+        """See ``DocumentStore.names``."""
+        files = self._packages.files(PackageLocation(DOCUMENTS, document_version(folder)))
         found = {decode(file.file_name) or "" for file in files}
         return sorted(name for name in found if _is_name(name))
 
@@ -76,12 +76,12 @@ class GitLabDocuments:
 
         return arrived
 
-    def _remove_older(self, place: Place, name: str, *, than: int) -> None:
+    def _remove_older(self, location: PackageLocation, name: str, *, than: int) -> None:
         """Delete what isn't read any more; a token that may not delete leaves it there."""
         if self._keeps_old:
             return
         try:
-            files = self._packages.files_of_known(place)
+            files = self._packages.files_of_known(location)
             self._packages.remove(
                 file for file in files if file.file_name == name and file.id < than
             )
@@ -89,9 +89,9 @@ class GitLabDocuments:
             self._keeps_old = True
             self._reporter.info(f"older copies of {name} stay: {problem.message}")
 
-    def _remove_all(self, place: Place, name: str) -> None:
+    def _remove_all(self, location: PackageLocation, name: str) -> None:
         try:
-            files = self._packages.files(place)
+            files = self._packages.files(location)
             self._packages.remove(file for file in files if file.file_name == name)
         except RepositoryError as cause:
             raise RepositoryError(
@@ -111,6 +111,6 @@ def _is_name(text: str) -> bool:
     return text.isprintable() and text not in {"", ".", ".."} and "/" not in text
 
 
-def _located(path: str) -> tuple[Place, str]:
+def _located(path: str) -> tuple[PackageLocation, str]:
     folder, _, name = path.rpartition("/")
-    return Place(DOCUMENTS, document_version(folder)), encode(name)
+    return PackageLocation(DOCUMENTS, document_version(folder)), encode(name)

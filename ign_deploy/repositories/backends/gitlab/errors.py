@@ -44,9 +44,9 @@ class Caller:
 def refusal(status: int, body: bytes, *, title: str, caller: Caller) -> RepositoryError:
     """Return the error for an answer that is none of success; ``title`` is what was wanted."""
     reason = reason_of(body)
-    told = f" ({reason})" if reason else ""
+    reported = f" ({reason})" if reason else ""
     return RepositoryError(
-        f"{title}: GitLab answered {status}{told} for the project {caller.project.path}",
+        f"{title}: GitLab answered {status}{reported} for the project {caller.project.path}",
         hint=_hint(status, reason.lower(), caller=caller),
     )
 

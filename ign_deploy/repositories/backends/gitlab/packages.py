@@ -23,7 +23,7 @@ from ign_deploy.repositories.backends.gitlab.schema import (
 )
 
 
-class Place(NamedTuple):
+class PackageLocation(NamedTuple):
     """A package by name and version."""
 
     package: str
@@ -40,7 +40,7 @@ class Packages:
 
     def __init__(self, api: GitLabApi) -> None:
         self.api = api
-        self._ids: dict[Place, tuple[int, ...]] = {}
+        self._ids: dict[PackageLocation, tuple[int, ...]] = {}
 
     def find(self, package: str = "", version: str = "") -> list[Package]:
         """Return the packages of that name and version (empty: any), and remember their numbers."""
@@ -59,57 +59,66 @@ class Packages:
             and (not package or each.name == package)
             and (not version or each.version == version)
         ]
-        by_place: dict[Place, list[int]] = {}
+        by_location: dict[PackageLocation, list[int]] = {}
         for each in found:
-            by_place.setdefault(Place(each.name, each.version or ""), []).append(each.id)
-        self._ids |= {place: tuple(sorted(ids)) for place, ids in by_place.items()}
+            by_location.setdefault(PackageLocation(each.name, each.version or ""), []).append(
+                each.id
+            )
+        self._ids |= {location: tuple(sorted(ids)) for location, ids in by_location.items()}
         return found
 
-    def known_id(self, place: Place) -> int | None:
+    def known_id(self, location: PackageLocation) -> int | None:
         """Return the package's number, if it has been seen."""
-        ids = self._ids.get(place)
+        ids = self._ids.get(location)
         return None if ids is None else ids[0]
 
-    def files(self, place: Place) -> list[PackageFile]:
+    def files(self, location: PackageLocation) -> list[PackageFile]:
         """Return the files of all packages of that name and version as of now, oldest first."""
-        ids = sorted(each.id for each in self.find(*place))
-        found = [file for each in ids for file in self._files_of(each, place) or ()]
+        ids = sorted(each.id for each in self.find(*location))
+        found = [file for each in ids for file in self._files_of(each, location) or ()]
         return sorted(found, key=lambda file: file.id)
 
-    def files_of_known(self, place: Place) -> list[PackageFile]:
+    def files_of_known(self, location: PackageLocation) -> list[PackageFile]:
         """Return the same, without looking up the package again if it has been seen."""
-        listed = [self._files_of(each, place) for each in self._ids.get(place, ())]
+        listed = [self._files_of(each, location) for each in self._ids.get(location, ())]
         if not listed or None in listed:
-            return self.files(place)
+            return self.files(location)
         found = [file for files in listed for file in files or ()]
         return sorted(found, key=lambda file: file.id)
 
-    def read_newest(self, place: Place, name: str, *, limit: int) -> bytes | None:
+    def read_newest(self, location: PackageLocation, name: str, *, limit: int) -> bytes | None:
         """Return the newest small file of that name, None without one."""
-        title = f"reading {name} of {place.text}"
-        answer = self.api.find(file_path(*place, name), limit=limit, title=title)
+        title = f"reading {name} of {location.text}"
+        answer = self.api.find(file_path(*location, name), limit=limit, title=title)
         return None if answer is None else answer.body
 
-    def read(self, place: Place, file: PackageFile, *, limit: int) -> bytes | None:
+    def read(self, location: PackageLocation, file: PackageFile, *, limit: int) -> bytes | None:
         """Return one certain small file; None when it is gone, or GitLab can't give it."""
-        newest = self.read_newest(place, file.file_name, limit=limit)
+        newest = self.read_newest(location, file.file_name, limit=limit)
         if newest is not None and digest_of(newest) == file.file_sha256:
             return newest
         answer = self.api.find(
-            by_number(file), limit=limit, title=f"reading {file.file_name} of {place.text}"
+            by_number(file), limit=limit, title=f"reading {file.file_name} of {location.text}"
         )
         return None if answer is None else answer.body
 
     def put(
-        self, place: Place, name: str, data: bytes, *, settle: Callable[[], bool] | None = None
+        self,
+        location: PackageLocation,
+        name: str,
+        data: bytes,
+        *,
+        settle: Callable[[], bool] | None = None,
     ) -> Sent:
         """Upload a small file; the answer may be a refusal."""
-        title = f"uploading {name} to {place.text}"
-        return self.api.upload(file_path(*place, name), data, title=title, settle=settle)
+        title = f"uploading {name} to {location.text}"
+        return self.api.upload(file_path(*location, name), data, title=title, settle=settle)
 
-    def refused(self, sent: Sent, place: Place, name: str) -> RepositoryError:
+    def refused(self, sent: Sent, location: PackageLocation, name: str) -> RepositoryError:
         """Return the error for an upload that was refused."""
-        return self.api.refused(sent.status, sent.body, title=f"uploading {name} to {place.text}")
+        return self.api.refused(
+            sent.status, sent.body, title=f"uploading {name} to {location.text}"
+        )
 
     def remove(self, files: Iterable[PackageFile]) -> None:
         """Delete files; those that are gone are no error. Raises RepositoryError if it can't."""
@@ -117,8 +126,8 @@ class Packages:
             path = f"/packages/{file.package_id}/package_files/{file.id}"
             self.api.delete(path, title=f"deleting {file.file_name}")
 
-    def _files_of(self, number: int, place: Place) -> list[PackageFile] | None:
-        title = f"listing the files of {place.text}"
+    def _files_of(self, number: int, location: PackageLocation) -> list[PackageFile] | None:
+        title = f"listing the files of {location.text}"
         path = f"/packages/{number}/package_files"
         return self.api.entries(path, PACKAGE_FILES, title=title, query={})
 
@@ -146,10 +155,10 @@ def is_served_by_name(file: PackageFile, files: Sequence[PackageFile]) -> bool:
     return one_package and newest_named(files, file.file_name) == file
 
 
-def hidden(name: str, place: Place) -> RepositoryError:
+def hidden(name: str, location: PackageLocation) -> RepositoryError:
     """Return the error for a file that only a newer GitLab could give."""
     return RepositoryError(
-        f"{name} of {place.text} is hidden by a newer file of that name",
+        f"{name} of {location.text} is hidden by a newer file of that name",
         hint="use GitLab 18.4 or later, or let a maintainer delete the newer file.",
     )
 

@@ -10,7 +10,7 @@ from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.gitlab.api import GitLabApi
 from ign_deploy.repositories.backends.gitlab.credentials import TokenKind
 from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
-from ign_deploy.repositories.backends.gitlab.packages import Packages, Place
+from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, Packages
 from ign_deploy.repositories.backends.gitlab.schema import (
     DEVELOPER,
     MAINTAINER,
@@ -70,7 +70,7 @@ class GitLabStore(GitLabVersions, GitLabDocuments):
 
     def location(self, key: Key) -> str:
         """See ``Store.location``."""
-        number = self._packages.known_id(Place(*key))
+        number = self._packages.known_id(PackageLocation(*key))
         page = f"{self._api.caller.project.web}/-/packages"
         return page if number is None else f"{page}/{number}"
 

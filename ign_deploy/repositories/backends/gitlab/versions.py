@@ -18,8 +18,8 @@ from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.gitlab.errors import is_duplicate
 from ign_deploy.repositories.backends.gitlab.naming import claim_generation, claim_name, file_path
 from ign_deploy.repositories.backends.gitlab.packages import (
+    PackageLocation,
     Packages,
-    Place,
     by_number,
     digest_of,
     hidden,
@@ -45,7 +45,7 @@ _POLLS = 20
 
 
 class GitLabVersions:
-    """See ``stores.Shelf`` and ``stores.Press``; a version is a generic package."""
+    """See ``stores.VersionStore`` and ``stores.Publisher``; a version is a generic package."""
 
     def __init__(
         self,
@@ -59,39 +59,39 @@ class GitLabVersions:
         self._settle_time = min(SETTLE, patience.grace)
         self._sleep = patience.sleep
 
-    # Shelf
+    # VersionStore
 
     def read_record(self, key: Key) -> bytes | None:
-        """See ``Shelf.read_record``."""
-        place = Place(*key)
-        newest = self._packages.read_newest(place, RECORD_NAME, limit=MAX_RECORD_SIZE + 1)
+        """See ``VersionStore.read_record``."""
+        location = PackageLocation(*key)
+        newest = self._packages.read_newest(location, RECORD_NAME, limit=MAX_RECORD_SIZE + 1)
         if newest is None:
             return None
-        files = self._packages.files_of_known(place)
-        records = _named(files, RECORD_NAME) or _named(self._packages.files(place), RECORD_NAME)
+        files = self._packages.files_of_known(location)
+        records = _named(files, RECORD_NAME) or _named(self._packages.files(location), RECORD_NAME)
         # A list may be a moment behind.
         if not records or records[0].file_sha256 == digest_of(newest):
             return newest
-        oldest = self._packages.read(place, records[0], limit=MAX_RECORD_SIZE + 1)
+        oldest = self._packages.read(location, records[0], limit=MAX_RECORD_SIZE + 1)
         if oldest is None:
-            raise hidden(RECORD_NAME, place)
+            raise hidden(RECORD_NAME, location)
         return oldest
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
-        """See ``Shelf.copy_file``."""
-        place = Place(*key)
-        files = self._packages.files_of_known(place)
+        """See ``VersionStore.copy_file``."""
+        location = PackageLocation(*key)
+        files = self._packages.files_of_known(location)
         newest = newest_named(files, file.name)
         if newest is None:
             raise NotInRepository(
-                f"{file.name} of {place.text} is gone from the package registry",
+                f"{file.name} of {location.text} is gone from the package registry",
                 hint="restore the file from a backup: what is published must stay.",
             )
         # With other bytes than the record's the newest is as good as any: it will be refused.
         wanted = next((each for each in reversed(files) if _matches(each, file)), newest)
         title = f"downloading {file.name}"
         if is_served_by_name(wanted, files):
-            path = file_path(*place, file.name)
+            path = file_path(*location, file.name)
             self._packages.api.download(path, to=to, expected=file, title=title, progress=progress)
             return
         try:
@@ -99,37 +99,37 @@ class GitLabVersions:
                 by_number(wanted), to=to, expected=file, title=title, progress=progress
             )
         except RepositoryError as cause:
-            raise hidden(file.name, place) from cause
+            raise hidden(file.name, location) from cause
 
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
-        """See ``Shelf.versions``; packages that are none of ours may be among them."""
+        """See ``VersionStore.versions``; packages that are none of ours may be among them."""
         found = self._packages.find(module_id or "")
         for name, version in {(each.name, each.version or "") for each in found}:
             if is_safe_component(name) and is_safe_component(version):
                 yield Key(name, version)
 
     def discard(self, key: Key, release: Release) -> None:
-        """See ``Shelf.discard``; needs the right to delete: the role Maintainer."""
+        """See ``VersionStore.discard``; needs the right to delete: the role Maintainer."""
         names = {file.name for file in release.files}
-        files = self._packages.files(Place(*key))
+        files = self._packages.files(PackageLocation(*key))
         self._packages.remove(file for file in files if file.file_name in names)
 
-    # Press
+    # Publisher
 
     def current_claim(self, key: Key) -> Claim | None:
-        """See ``Press.current_claim``."""
-        place = Place(*key)
-        files = self._packages.files(place)
+        """See ``Publisher.current_claim``."""
+        location = PackageLocation(*key)
+        files = self._packages.files(location)
         claims = _claims(files)
         if not claims or _named(files, RECORD_NAME):
             return None  # what is published can't be claimed, whatever was left there
         generation = max(claims)
-        data = self._packages.read(place, claims[generation][0], limit=MAX_CLAIM_SIZE + 1)
+        data = self._packages.read(location, claims[generation][0], limit=MAX_CLAIM_SIZE + 1)
         return Claim("", generation) if data is None else parse_claim(data, generation=generation)
 
     def claim(self, key: Key, claim: Claim) -> bool:
-        """See ``Press.claim``."""
-        place, name = Place(*key), claim_name(claim.generation, claim.holder)
+        """See ``Publisher.claim``."""
+        location, name = PackageLocation(*key), claim_name(claim.generation, claim.holder)
         data = claim_bytes(claim)
         digest = digest_of(data)
 
@@ -137,18 +137,18 @@ class GitLabVersions:
             return file.file_name == name and file.file_sha256 == digest
 
         def arrived() -> bool:
-            return any(is_ours(file) for file in self._packages.files(place))
+            return any(is_ours(file) for file in self._packages.files(location))
 
-        sent = self._packages.put(place, name, data, settle=arrived)
+        sent = self._packages.put(location, name, data, settle=arrived)
         if not sent.accepted and not is_duplicate(sent.status, sent.body):
-            raise self._packages.refused(sent, place, name)
+            raise self._packages.refused(sent, location, name)
         # The winner removes all claims, ours too, when its record stands.
-        files = self._listed(place, name, lambda file: is_ours(file) or _is_record(file))
+        files = self._listed(location, name, lambda file: is_ours(file) or _is_record(file))
         won = _is_oldest(files, claim.generation, is_ours)
         if won and not is_ours(files[0]):
             # The package was there before: somebody with a lower number may still be hidden.
             self._sleep(self._settle_time)
-            files = self._packages.files(place)
+            files = self._packages.files(location)
             won = _is_oldest(files, claim.generation, is_ours)
         if not won:
             self._clean(file for file in files if is_ours(file))
@@ -157,9 +157,9 @@ class GitLabVersions:
     def put_files(
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
     ) -> None:
-        """See ``Press.put_files``; one after another, as GitLab asks for."""
-        place = Place(*key)
-        there = self._packages.files(place)
+        """See ``Publisher.put_files``; one after another, as GitLab asks for."""
+        location = PackageLocation(*key)
+        there = self._packages.files(location)
         if _named(there, RECORD_NAME):
             return  # another run was faster: its files aren't to be hidden by ours
         for file in release.files:
@@ -167,31 +167,31 @@ class GitLabVersions:
             if newest is not None and _matches(newest, file):
                 progress(file.size)
             else:
-                self._put_file(place, file, source=files[file.name], progress=progress)
+                self._put_file(location, file, source=files[file.name], progress=progress)
 
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:  # noqa: ARG002
-        """See ``Press.put_record``."""
-        place = Place(*key)
+        """See ``Publisher.put_record``."""
+        location = PackageLocation(*key)
 
         def arrived() -> bool:
-            return bool(_named(self._packages.files(place), RECORD_NAME))
+            return bool(_named(self._packages.files(location), RECORD_NAME))
 
-        sent = self._packages.put(place, RECORD_NAME, record, settle=arrived)
+        sent = self._packages.put(location, RECORD_NAME, record, settle=arrived)
         if not sent.accepted and not is_duplicate(sent.status, sent.body):
-            raise self._packages.refused(sent, place, RECORD_NAME)
-        files = self._listed(place, RECORD_NAME, _is_record)
+            raise self._packages.refused(sent, location, RECORD_NAME)
+        files = self._listed(location, RECORD_NAME, _is_record)
         self._clean(file for each in _claims(files).values() for file in each)
 
     def _put_file(
-        self, place: Place, file: ReleaseFile, *, source: Path, progress: Progress
+        self, location: PackageLocation, file: ReleaseFile, *, source: Path, progress: Progress
     ) -> None:
         def arrived() -> bool:
-            newest = newest_named(self._packages.files(place), file.name)
+            newest = newest_named(self._packages.files(location), file.name)
             return newest is not None and _matches(newest, file)
 
         def send() -> Sent:
             return self._packages.api.upload_file(
-                file_path(*place, file.name),
+                file_path(*location, file.name),
                 source,
                 expected=file,
                 title=f"uploading {file.name}",
@@ -202,11 +202,11 @@ class GitLabVersions:
         sent = send()
         if is_duplicate(sent.status, sent.body):
             # An unpublished file of a run whose claim has ended.
-            left = _named(self._packages.files(place), file.name)
+            left = _named(self._packages.files(location), file.name)
             self._packages.remove(left)
             sent = send()
         if not sent.accepted:
-            raise self._packages.refused(sent, place, file.name)
+            raise self._packages.refused(sent, location, file.name)
         stored = uploaded(sent, title=f"uploading {file.name}")
         if stored is not None and not _matches(stored, file):
             raise RepositoryError(
@@ -217,16 +217,16 @@ class GitLabVersions:
             )
 
     def _listed(
-        self, place: Place, name: str, test: Callable[[PackageFile], bool]
+        self, location: PackageLocation, name: str, test: Callable[[PackageFile], bool]
     ) -> list[PackageFile]:
         """Return the files once what was uploaded is among them: a list may be behind."""
         for _ in range(_POLLS):
-            files = self._packages.files(place)
+            files = self._packages.files(location)
             if any(test(file) for file in files):
                 return files
             self._sleep(_POLL)
         raise RepositoryError(
-            f"GitLab accepted {name} of {place.text}, but doesn't list it with its SHA-256",
+            f"GitLab accepted {name} of {location.text}, but doesn't list it with its SHA-256",
             hint="see whether somebody hid or deleted the package; GitLab 14 or later is needed.",
         )
 

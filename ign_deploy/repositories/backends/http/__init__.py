@@ -14,7 +14,7 @@ from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
 
 if TYPE_CHECKING:
-    from ign_deploy.repositories.backends.http.base import HttpObjects
+    from ign_deploy.repositories.backends.http.base import HttpObjectStore
 
 
 def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
@@ -23,18 +23,22 @@ def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
     Nothing is asked yet; over http to another machine there is a warning. Raises ConfigurationError
     for a URL that is none, and for credentials that anyone on the way could read.
     """
-    from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjects
+    from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
     from ign_deploy.repositories.backends.http.client import Client
-    from ign_deploy.repositories.backends.http.location import find_place
-    from ign_deploy.repositories.backends.http.nexus import NexusObjects
-    from ign_deploy.repositories.backends.http.webdav import WebDavObjects
-    from ign_deploy.repositories.backends.object_store import PathStore
-    from ign_deploy.repositories.repository import StoredRepository
+    from ign_deploy.repositories.backends.http.location import find_location
+    from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
+    from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
+    from ign_deploy.repositories.backends.object_store import ObjectBackend
+    from ign_deploy.repositories.repository import StoreRepository
 
-    kinds: dict[str, Callable[[Client], HttpObjects]]
-    kinds = {"": WebDavObjects, "nexus": NexusObjects, "artifactory": ArtifactoryObjects}
-    place = find_place(url, access=access, reporter=reporter)
-    client = Client(place, access=access, reporter=reporter)
-    objects = kinds[place.kind](client)
-    store = PathStore(objects, reporter=reporter)
-    return StoredRepository(store, reporter=reporter, access=access, has_page=True)
+    kinds: dict[str, Callable[[Client], HttpObjectStore]]
+    kinds = {
+        "": WebDavObjectStore,
+        "nexus": NexusObjectStore,
+        "artifactory": ArtifactoryObjectStore,
+    }
+    location = find_location(url, access=access, reporter=reporter)
+    client = Client(location, access=access, reporter=reporter)
+    objects = kinds[location.kind](client)
+    store = ObjectBackend(objects, reporter=reporter)
+    return StoreRepository(store, reporter=reporter, access=access, has_page=True)

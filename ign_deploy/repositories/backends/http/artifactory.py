@@ -1,4 +1,4 @@
-"""Objects in a generic repository of JFrog Artifactory: ``artifactory+https://host/artifactory/x``.
+"""ObjectStore in a generic repository of JFrog Artifactory: ``artifactory+https://host/artifactory/x``.
 
 Artifactory has no way to create a file once only but an account that may not overwrite it. So the
 account should be denied "Delete/Overwrite" for records and claims, and have it for the rest.
@@ -14,7 +14,7 @@ from ign_deploy.net.fetching import SmallAnswer
 from ign_deploy.net.upload import Sent
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjects
+from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore
 from ign_deploy.repositories.backends.http.client import Client
 from ign_deploy.repositories.backends.http.errors import refusal
 from ign_deploy.repositories.backends.http.listing import plain_names
@@ -32,12 +32,12 @@ _OVERWRITES = (
 )
 
 
-class ArtifactoryObjects(HttpObjects):
-    """See ``path_store.Objects``."""
+class ArtifactoryObjectStore(HttpObjectStore):
+    """See ``path_store.ObjectStore``."""
 
     def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
         super().__init__(client, settle=settle)
-        self._base, self._name, self._prefix = _find(client.place.parts)
+        self._base, self._name, self._prefix = _find(client.location.parts)
         self._hints = {
             401: "set REPOSITORY_API_TOKEN to an access or identity token, or "
             "REPOSITORY_USERNAME and REPOSITORY_PASSWORD; API keys (X-JFrog-Art-Api) aren't used.",
@@ -50,7 +50,7 @@ class ArtifactoryObjects(HttpObjects):
         }
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Objects.put``."""
+        """See ``ObjectStore.put``."""
         sent = self._put(path, data)
         if sent.accepted:
             return True
@@ -59,7 +59,7 @@ class ArtifactoryObjects(HttpObjects):
         raise self._refusal(sent.status, path, doing=f"writing {path}")
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
-        """See ``Objects.send``; what Artifactory has anywhere already isn't transferred."""
+        """See ``ObjectStore.send``; what Artifactory has anywhere already isn't transferred."""
         known = self._client.change(
             "PUT",
             self.url(path),
@@ -86,7 +86,7 @@ class ArtifactoryObjects(HttpObjects):
         self._require_stored(path, expected)
 
     def names(self, folder: str) -> list[Name]:
-        """See ``Objects.names``; one request, however much there is."""
+        """See ``ObjectStore.names``; one request, however much there is."""
         answer = self._look(folder)
         if answer.status == 404:
             return []
@@ -97,13 +97,13 @@ class ArtifactoryObjects(HttpObjects):
         return list(plain_names((child.uri.removeprefix("/"), child.folder) for child in children))
 
     def delete(self, path: str) -> None:
-        """See ``Objects.delete``."""
+        """See ``ObjectStore.delete``."""
         sent = self._client.change("DELETE", self.url(path))
         if not sent.accepted and sent.status != 404:
             raise self._refusal(sent.status, path, doing=f"deleting {path}")
 
     def _find_out(self) -> Capabilities:
-        url = self._client.place.url_of(*self._base, "api", "storage", self._name)
+        url = self._client.location.url_of(*self._base, "api", "storage", self._name)
         answer = self._client.ask("GET", url)
         if answer.status != 200:
             doing = f"looking at repository {self._name}"
@@ -126,7 +126,7 @@ class ArtifactoryObjects(HttpObjects):
             # Where it isn't granted, the file stays.
             self._client.change("DELETE", self.url(_PROBE))
         return Capabilities(
-            location=self._client.place.root,
+            location=self._client.location.root,
             writable=not obstacle,
             obstacle=obstacle,
             create_once=once and not obstacle,
@@ -159,7 +159,7 @@ class ArtifactoryObjects(HttpObjects):
 
     def _storage(self, path: str) -> str:
         parts = [part for part in path.split("/") if part]
-        return self._client.place.url_of(
+        return self._client.location.url_of(
             *self._base, "api", "storage", self._name, *self._prefix, *parts
         )
 

@@ -38,8 +38,8 @@ class Tagged(Document):
     etag: str = ""
 
 
-class HttpObjects(ABC):
-    """See ``path_store.Objects``; ``settle`` is how long a timed claim waits, in seconds."""
+class HttpObjectStore(ABC):
+    """See ``path_store.ObjectStore``; ``settle`` is how long a timed claim waits, in seconds."""
 
     def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
         self._client = client
@@ -59,11 +59,11 @@ class HttpObjects(ABC):
         return self._client.now()
 
     def url(self, path: str) -> str:
-        """See ``Objects.url``."""
-        return f"{self._client.place.root}/{quote(path)}"
+        """See ``ObjectStore.url``."""
+        return f"{self._client.location.root}/{quote(path)}"
 
     def get(self, path: str, *, limit: int) -> Document | None:
-        """See ``Objects.get``."""
+        """See ``ObjectStore.get``."""
         # Who reads it judges its length: an index that is too long can be written anew.
         answer = self._client.ask("GET", self.url(path), limit=limit + 1, cut=True)
         if answer.status in {404, 410}:
@@ -76,7 +76,7 @@ class HttpObjects(ABC):
     def receive(
         self, path: str, *, to: BinaryIO, expected: ReleaseFile, progress: Progress
     ) -> None:
-        """See ``Objects.receive``."""
+        """See ``ObjectStore.receive``."""
         try:
             self._client.download(self.url(path), to=to, expected=expected, progress=progress)
         except RepositoryError as problem:
@@ -85,7 +85,7 @@ class HttpObjects(ABC):
             raise
 
     def create(self, path: str, data: bytes) -> bool:
-        """See ``Objects.create``. Raises RepositoryError when the store can't be written."""
+        """See ``ObjectStore.create``. Raises RepositoryError when the store can't be written."""
         found = self.probe()
         if not found.writable:
             raise RepositoryError(
@@ -95,25 +95,25 @@ class HttpObjects(ABC):
         return self._create_once(path, data) if found.create_once else self._claim(path, data)
 
     def created(self, path: str) -> bytes | None:
-        """See ``Objects.created``."""
+        """See ``ObjectStore.created``."""
         document = self.get(path, limit=MAX_CLAIM_SIZE)
         return None if document is None else document.data
 
     @abstractmethod
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Objects.put``."""
+        """See ``ObjectStore.put``."""
 
     @abstractmethod
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
-        """See ``Objects.send``."""
+        """See ``ObjectStore.send``."""
 
     @abstractmethod
     def names(self, folder: str) -> list[Name]:
-        """See ``Objects.names``."""
+        """See ``ObjectStore.names``."""
 
     @abstractmethod
     def delete(self, path: str) -> None:
-        """See ``Objects.delete``."""
+        """See ``ObjectStore.delete``."""
 
     @abstractmethod
     def _find_out(self) -> Capabilities:
@@ -121,7 +121,7 @@ class HttpObjects(ABC):
 
     @abstractmethod
     def _create_once(self, path: str, data: bytes) -> bool:
-        """See ``Objects.create``; only called where the probe found that it is safe."""
+        """See ``ObjectStore.create``; only called where the probe found that it is safe."""
 
     def _claim(self, path: str, data: bytes) -> bool:
         begin = self._client.patience.clock()

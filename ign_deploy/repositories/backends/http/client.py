@@ -20,7 +20,7 @@ from ign_deploy.net.session import open_session
 from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.http.location import Place
+from ign_deploy.repositories.backends.http.location import Location
 from ign_deploy.repositories.record import ReleaseFile
 
 MAX_LISTING = 32 << 20
@@ -37,15 +37,20 @@ class Client:
     """
 
     def __init__(
-        self, place: Place, *, access: Access, reporter: Reporter, policy: RetryPolicy | None = None
+        self,
+        location: Location,
+        *,
+        access: Access,
+        reporter: Reporter,
+        policy: RetryPolicy | None = None,
     ) -> None:
-        self.place = place
+        self.location = location
         self.patience = access.patience
         self._policy = policy
         self._reporter = reporter
         self._time: tuple[datetime, float] | None = None
         self._session = open_session(
-            ca=access.ca, proxies=partial(proxies_from, access.env), auth=place.auth
+            ca=access.ca, proxies=partial(proxies_from, access.env), auth=location.auth
         )
 
     def ask(
@@ -137,7 +142,7 @@ class Client:
             to=to,
             size=expected.size,
             sha256=expected.sha256,
-            place=expected.name,
+            location=expected.name,
             title=f"downloading {expected.name}",
             reporter=self._reporter,
             progress=progress,
@@ -148,11 +153,11 @@ class Client:
         """Return the server's time: that of its last answer, and what has passed since."""
         if self._time is None:
             return datetime.now(UTC)
-        told, at = self._time
-        return told + timedelta(seconds=time.monotonic() - at)
+        reported, at = self._time
+        return reported + timedelta(seconds=time.monotonic() - at)
 
     def _keep_time(self, headers: Mapping[str, str]) -> None:
         with suppress(ValueError, TypeError, IndexError, OverflowError):
-            told = parsedate_to_datetime(headers.get("Date", ""))
-            if told.tzinfo is not None:
-                self._time = (told.astimezone(UTC), time.monotonic())
+            reported = parsedate_to_datetime(headers.get("Date", ""))
+            if reported.tzinfo is not None:
+                self._time = (reported.astimezone(UTC), time.monotonic())

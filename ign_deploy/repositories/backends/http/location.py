@@ -14,7 +14,7 @@ from ign_deploy.repositories.backends.http.listing import is_plain
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A folder of a web server.
 
     ``kind`` is ``nexus``, ``artifactory``, or empty for plain HTTP and WebDAV; ``server`` is
@@ -36,7 +36,7 @@ class Place:
         return "/".join([self.server, *(quote(part, safe="") for part in parts)])
 
 
-def find_place(url: str, *, access: Access, reporter: Reporter) -> Place:
+def find_location(url: str, *, access: Access, reporter: Reporter) -> Location:
     """Return what a repository URL names; warns of http to other machines. Hides the credentials.
 
     Raises ConfigurationError for a path that isn't plain, and for credentials over such http.
@@ -58,7 +58,7 @@ def find_place(url: str, *, access: Access, reporter: Reporter) -> Place:
             f"the repository on {host} is reached over http: anyone on the way can read and change "
             "what is sent; use https"
         )
-    return Place(kind, server, parts, auth)
+    return Location(kind, server, parts, auth)
 
 
 def _auth(server: str, *, kind: str, access: Access, reporter: Reporter) -> HostAuth | None:

@@ -1,4 +1,4 @@
-"""Objects in a raw repository of Sonatype Nexus: ``nexus+https://host/repository/name[/folder]``.
+"""ObjectStore in a raw repository of Sonatype Nexus: ``nexus+https://host/repository/name[/folder]``.
 
 Exactly once needs the deployment policy "Disable redeploy": a second PUT of a path is answered 400.
 What is written anew then, such as an index, is deleted first.
@@ -17,7 +17,7 @@ from ign_deploy.net.errors import host_of
 from ign_deploy.net.upload import Sent
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjects
+from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore
 from ign_deploy.repositories.backends.http.client import Client
 from ign_deploy.repositories.backends.http.errors import refusal
 from ign_deploy.repositories.backends.http.listing import plain_names
@@ -43,15 +43,15 @@ _NO_DELETE = (
 )
 
 
-class NexusObjects(HttpObjects):
-    """See ``path_store.Objects``.
+class NexusObjectStore(HttpObjectStore):
+    """See ``path_store.ObjectStore``.
 
     The search of Nexus lags behind: what this run wrote or deleted is known without it.
     """
 
     def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
         super().__init__(client, settle=settle)
-        self._base, self._name, self._prefix = _find(client.place.parts)
+        self._base, self._name, self._prefix = _find(client.location.parts)
         self._ours: dict[str, bool] = {}
         self._ours_lock = threading.Lock()
         rights = f"nx-repository-view-raw-{self._name}-*"
@@ -64,7 +64,7 @@ class NexusObjects(HttpObjects):
         }
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Objects.put``."""
+        """See ``ObjectStore.put``."""
         sent = self._put(path, data)
         if sent.accepted:
             return True
@@ -79,7 +79,7 @@ class NexusObjects(HttpObjects):
         return sent.accepted
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
-        """See ``Objects.send``."""
+        """See ``ObjectStore.send``."""
         sent = self._upload(path, source, expected=expected, progress=progress)
         if not sent.accepted and self._is_kept(path, sent):
             # A run that was killed left it; we hold the claim now.
@@ -95,7 +95,7 @@ class NexusObjects(HttpObjects):
         self._require_digest(path, expected)
 
     def names(self, folder: str) -> list[Name]:
-        """See ``Objects.names``; asks for the folder's own files, then for all below it."""
+        """See ``ObjectStore.names``; asks for the folder's own files, then for all below it."""
         prefix = f"{folder}/" if folder else ""
         group = "/" + "/".join([*self._prefix, *folder.split("/")]).rstrip("/")
         paths = {
@@ -113,7 +113,7 @@ class NexusObjects(HttpObjects):
         return list(plain_names((rest.partition("/")[0], "/" in rest) for rest in sorted(rests)))
 
     def delete(self, path: str) -> None:
-        """See ``Objects.delete``."""
+        """See ``ObjectStore.delete``."""
         sent = self._client.change("DELETE", self.url(path))
         if not sent.accepted and sent.status != 404:
             raise self._refusal(sent, path, doing=f"deleting {path}")
@@ -160,7 +160,7 @@ class NexusObjects(HttpObjects):
         self, *, obstacle: str = "", once: bool = False, resume: bool = False
     ) -> Capabilities:
         return Capabilities(
-            location=self._client.place.root,
+            location=self._client.location.root,
             writable=not obstacle,
             obstacle=obstacle,
             create_once=once,
@@ -233,7 +233,7 @@ class NexusObjects(HttpObjects):
             seen.add(token)
             if len(seen) > _MOST_PAGES:
                 raise RepositoryError(
-                    f"{host_of(self._client.place.root)} lists {group} without an end",
+                    f"{host_of(self._client.location.root)} lists {group} without an end",
                     hint="look at the server's log.",
                 )
             page = self._page(group, token)
@@ -258,7 +258,7 @@ class NexusObjects(HttpObjects):
             self._ours[path] = there
 
     def _api(self, *parts: str, **query: str) -> str:
-        return f"{self._client.place.url_of(*self._base, *_API, *parts)}?{urlencode(query)}"
+        return f"{self._client.location.url_of(*self._base, *_API, *parts)}?{urlencode(query)}"
 
     def _refusal(self, sent: Sent, path: str, *, doing: str) -> RepositoryError:
         return refusal(sent.status, self.url(path), doing=doing, hints=self._hints)

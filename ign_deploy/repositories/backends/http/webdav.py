@@ -1,4 +1,4 @@
-"""Objects on a WebDAV server; and on a plain web server, as far as that goes.
+"""ObjectStore on a WebDAV server; and on a plain web server, as far as that goes.
 
 A claim is a collection: of several that make it (MKCOL) one succeeds, on every server, while
 conditions of a PUT are ignored by nginx and racy on Apache. Its content is a file in it.
@@ -12,7 +12,7 @@ from ign_deploy.errors import RepositoryError
 from ign_deploy.net.errors import TransientAnswer
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjects, Tagged
+from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore, Tagged
 from ign_deploy.repositories.backends.http.client import Client
 from ign_deploy.repositories.backends.http.errors import refusal
 from ign_deploy.repositories.backends.http.listing import (
@@ -29,15 +29,15 @@ _CONTENT = "claim.json"
 _UNSUPPORTED = frozenset({405, 501})
 
 
-class WebDavObjects(HttpObjects):
-    """See ``path_store.Objects``."""
+class WebDavObjectStore(HttpObjectStore):
+    """See ``path_store.ObjectStore``."""
 
     def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
         super().__init__(client, settle=settle)
         self._made: set[str] = set()
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Objects.put``; where the server keeps conditions, it is asked to compare."""
+        """See ``ObjectStore.put``; where the server keeps conditions, it is asked to compare."""
         self._make(_parent(path))
         headers = {"Content-Type": "application/json"}
         if replaces is None:
@@ -52,12 +52,12 @@ class WebDavObjects(HttpObjects):
         return True
 
     def created(self, path: str) -> bytes | None:
-        """See ``Objects.created``."""
+        """See ``ObjectStore.created``."""
         inside = self.probe().create_once
         return super().created(f"{path}/{_CONTENT}" if inside else path)
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
-        """See ``Objects.send``."""
+        """See ``ObjectStore.send``."""
         self._make(_parent(path))
         sent = self._client.upload(
             self.url(path),
@@ -71,7 +71,7 @@ class WebDavObjects(HttpObjects):
         self._require_stored(path, expected)
 
     def names(self, folder: str) -> list[Name]:
-        """See ``Objects.names``; asks with PROPFIND, else for the JSON listing of nginx."""
+        """See ``ObjectStore.names``; asks with PROPFIND, else for the JSON listing of nginx."""
         url = self._folder_url(folder)
         headers = {"Depth": "1", "Content-Type": "application/xml"}
         answer = self._client.ask("PROPFIND", url, headers=headers, data=PROPFIND_BODY)
@@ -86,7 +86,7 @@ class WebDavObjects(HttpObjects):
         raise refusal(answer.status, url, doing=f"listing {folder}/")
 
     def delete(self, path: str) -> None:
-        """See ``Objects.delete``."""
+        """See ``ObjectStore.delete``."""
         sent = self._client.change("DELETE", self.url(path))
         if sent.status == 409:
             # nginx wants the slash of a collection, which a claim is.
@@ -149,7 +149,7 @@ class WebDavObjects(HttpObjects):
         return answer.status == 207
 
     def _folder_url(self, folder: str) -> str:
-        return f"{self.url(folder)}/" if folder else f"{self._client.place.root}/"
+        return f"{self.url(folder)}/" if folder else f"{self._client.location.root}/"
 
 
 def _parent(path: str) -> str:

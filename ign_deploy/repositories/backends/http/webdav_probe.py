@@ -43,7 +43,7 @@ def find_out(client: Client) -> Capabilities:
 
     Raises RepositoryError when it can't be read.
     """
-    root = f"{client.place.root}/"
+    root = f"{client.location.root}/"
     answer = _look(client, root)
     if answer.status == 404:
         _make_root(client, root)
@@ -110,9 +110,9 @@ def _try_writing(client: Client, root: str) -> _Trial:
     if first.status in {423, 507}:
         raise refusal(first.status, root, doing="making a folder for trial")
     if not first.accepted:
-        return _try_file(client, name, place=name)
+        return _try_file(client, name, location=name)
     second = client.change("MKCOL", f"{name}/")
-    trial = _try_file(client, f"{name}/trial", place=f"{name}/")
+    trial = _try_file(client, f"{name}/trial", location=f"{name}/")
     return replace(trial, exclusive=not second.accepted)
 
 
@@ -121,7 +121,7 @@ def _make_trial(client: Client, root: str) -> tuple[str, Sent]:
     return name, client.change("MKCOL", f"{name}/")
 
 
-def _try_file(client: Client, url: str, *, place: str) -> _Trial:
+def _try_file(client: Client, url: str, *, location: str) -> _Trial:
     """Put a file, and delete what is at ``place``."""
     sent = client.change("PUT", url, data=b"trial\n")
     if not sent.accepted:
@@ -129,8 +129,8 @@ def _try_file(client: Client, url: str, *, place: str) -> _Trial:
     else:
         head = client.ask("HEAD", url, headers=WANTED)
         trial = _Trial(digest=stated_digest(head.headers) is not None, resume=_resumes(head))
-    if sent.accepted or place != url:
-        gone = client.change("DELETE", place)
+    if sent.accepted or location != url:
+        gone = client.change("DELETE", location)
         trial = replace(trial, deletes=gone.accepted or gone.status == 404)
     return trial
 
@@ -140,7 +140,7 @@ def _resumes(answer: SmallAnswer) -> bool:
 
 
 def _capabilities(client: Client, trial: _Trial) -> Capabilities:
-    root = client.place.root
+    root = client.location.root
     obstacle, remarks = "", list[str]()
     if trial.refused:
         obstacle = refusal(trial.refused, root, doing="writing a file for trial").message

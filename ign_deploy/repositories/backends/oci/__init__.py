@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 def open_oci(url: str, access: Access, reporter: Reporter) -> Repository:
     """Return the repository in a registry; nothing is asked yet. Raises ConfigurationError."""
-    from ign_deploy.repositories.repository import StoredRepository
+    from ign_deploy.repositories.repository import StoreRepository
 
-    return StoredRepository(oci_store(url, access, reporter), reporter=reporter, access=access)
+    return StoreRepository(oci_store(url, access, reporter), reporter=reporter, access=access)
 
 
 def oci_store(url: str, access: Access, reporter: Reporter) -> OciStore:
     """Return the store that the repository is made of. Raises ConfigurationError."""
-    from ign_deploy.repositories.backends.oci.address import place_at
+    from ign_deploy.repositories.backends.oci.address import location_at
     from ign_deploy.repositories.backends.oci.client import Client
     from ign_deploy.repositories.backends.oci.store import OciStore
 
-    place = place_at(url)
-    client = Client(place, access=access, reporter=reporter)
+    location = location_at(url)
+    client = Client(location, access=access, reporter=reporter)
     return OciStore(client, patience=access.patience, reporter=reporter)

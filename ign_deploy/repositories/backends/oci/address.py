@@ -20,7 +20,7 @@ _DOCKER_HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """One repository of a registry.
 
     ``api`` is the registry's URL without a slash at the end; ``host`` is as the user wrote it;
@@ -43,7 +43,7 @@ class Place:
         return f"{self.api}/v2/{self.name}"
 
 
-def place_at(url: str) -> Place:
+def location_at(url: str) -> Location:
     """Return the place that a repository URL names; raises ConfigurationError."""
     parts = split_store_url(url, options=frozenset({_IMMUTABLE}))
     host = parts.host.lower()
@@ -55,7 +55,7 @@ def place_at(url: str) -> Place:
         )
     bare = urlsplit(f"//{host}").hostname or ""
     scheme = "http" if is_this_machine(bare) else "https"
-    return Place(
+    return Location(
         host=host,
         name=parts.path,
         api=f"{scheme}://{_DOCKER_HUB.get(host, host)}",

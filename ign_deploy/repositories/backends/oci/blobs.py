@@ -36,7 +36,7 @@ class Blobs:
 
     def url(self, digest: str) -> str:
         """Return a blob's address."""
-        return f"{self._client.place.root}/blobs/{digest}"
+        return f"{self._client.location.root}/blobs/{digest}"
 
     def read(self, layer: Descriptor, *, limit: int, doing: str) -> bytes | None:
         """Return a small blob, compared with its digest; None when it is gone.
@@ -55,7 +55,7 @@ class Blobs:
             raise self._client.refused(answer, doing=doing)
         if digest_of(answer.body) != layer.digest:
             raise RepositoryError(
-                f"{doing}: {self._client.place.host} sent {len(answer.body)} bytes that aren't "
+                f"{doing}: {self._client.location.host} sent {len(answer.body)} bytes that aren't "
                 f"those of {layer.digest}",
                 hint="run again; if it stays so, look at the registry's disk and log.",
             )
@@ -113,13 +113,15 @@ class Blobs:
 
     def begin(self, *, doing: str) -> Sent:
         """Ask for an upload session; the answer may be a refusal."""
-        return self._client.change("POST", f"{self._client.place.root}/blobs/uploads/", doing=doing)
+        return self._client.change(
+            "POST", f"{self._client.location.root}/blobs/uploads/", doing=doing
+        )
 
     def session(self, begun: Sent) -> str:
         """Return the address of a session that has begun."""
-        place = self._client.place
-        location = begun.headers.get("Location", "")
-        return upload_address(location, base=f"{place.root}/blobs/uploads/", place=place)
+        location = self._client.location
+        header = begun.headers.get("Location", "")
+        return upload_address(header, base=f"{location.root}/blobs/uploads/", location=location)
 
     def _upload(
         self,
@@ -156,15 +158,16 @@ class Blobs:
         if not sent.accepted:
             if sent.status == 416 or _AGAIN & set(error_codes(sent.body)):
                 raise TransientAnswer(
-                    f"{self._client.place.host} answered {sent.status} in the middle of an upload",
+                    f"{self._client.location.host} answered {sent.status} in the middle of an "
+                    "upload",
                     hint="run again; if it stays so, look at the registry's log and disk.",
                 )
             raise self._client.refused(sent, doing=doing)
         stated = sent.headers.get("Docker-Content-Digest", "")
         if stated != digest and not (not stated and self._holds(digest, size)):
             raise RepositoryError(
-                f"{doing}: {self._client.place.host} states the digest {stated[:80]!a}, expected "
-                f"{digest}",
+                f"{doing}: {self._client.location.host} states the digest {stated[:80]!a}, "
+                f"expected {digest}",
                 hint="run again; if it stays so, look at the registry's log and disk.",
             )
 

@@ -22,7 +22,7 @@ from ign_deploy.net.session import open_session
 from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.oci.address import Place
+from ign_deploy.repositories.backends.oci.address import Location
 from ign_deploy.repositories.backends.oci.credentials import login_for
 from ign_deploy.repositories.backends.oci.errors import refusal
 from ign_deploy.repositories.backends.oci.tokens import Authorization
@@ -36,14 +36,19 @@ class Client:
     """One repository of a registry; refusals (4xx) are returned, for the caller to judge."""
 
     def __init__(
-        self, place: Place, *, access: Access, reporter: Reporter, policy: RetryPolicy | None = None
+        self,
+        location: Location,
+        *,
+        access: Access,
+        reporter: Reporter,
+        policy: RetryPolicy | None = None,
     ) -> None:
-        self.place = place
+        self.location = location
         self.reporter = reporter
         self._policy = policy
         self._time: tuple[datetime, float] | None = None
         self._authorization = Authorization(
-            place, login=login_for(place, access), access=access, reporter=reporter
+            location, login=login_for(location, access), access=access, reporter=reporter
         )
         self._session = open_session(
             ca=access.ca, proxies=partial(proxies_from, access.env), auth=self._authorization.auth
@@ -125,7 +130,7 @@ class Client:
             to=to,
             size=expected.size,
             sha256=expected.sha256,
-            place=expected.name,
+            location=expected.name,
             title=f"downloading {expected.name}",
             reporter=self.reporter,
             progress=progress,
@@ -138,7 +143,7 @@ class Client:
             answer.status,
             answer.body,
             doing=doing,
-            place=self.place,
+            location=self.location,
             known=self._authorization.known,
         )
 
@@ -146,8 +151,8 @@ class Client:
         """Return the registry's time: that of its last answer, and what has passed since."""
         if self._time is None:
             return datetime.now(UTC)
-        told, at = self._time
-        return told + timedelta(seconds=time.monotonic() - at)
+        reported, at = self._time
+        return reported + timedelta(seconds=time.monotonic() - at)
 
     def _authorized(self, action: Callable[[], Answered]) -> Answered:
         self._authorization.keep_fresh()
@@ -160,33 +165,33 @@ class Client:
 
     def _keep_time(self, headers: Mapping[str, str]) -> None:
         with suppress(ValueError, TypeError, IndexError, OverflowError):
-            told = parsedate_to_datetime(headers.get("Date", ""))
-            if told.tzinfo is not None:
-                self._time = (told.astimezone(UTC), time.monotonic())
+            reported = parsedate_to_datetime(headers.get("Date", ""))
+            if reported.tzinfo is not None:
+                self._time = (reported.astimezone(UTC), time.monotonic())
 
 
-def upload_address(location: str, *, base: str, place: Place) -> str:
+def upload_address(header: str, *, base: str, location: Location) -> str:
     """Return where an upload goes on: a foreign ``Location``, relative or on another host.
 
     Raises RepositoryError for a place that is less safe than the registry.
     """
     try:
-        target = urljoin(base, location.strip())
+        target = urljoin(base, header.strip())
         scheme, host, _ = origin(target)
         has_login = "@" in urlsplit(target).netloc
     except (ValueError, ConfigurationError):
-        raise _unusable(place, "nowhere that can be reached") from None
+        raise _unusable(location, "nowhere that can be reached") from None
     old, registry, _ = origin(base)
-    if has_login or not location.strip() or not target.isprintable():
-        raise _unusable(place, "nowhere that can be reached")
+    if has_login or not header.strip() or not target.isprintable():
+        raise _unusable(location, "nowhere that can be reached")
     if (old, scheme) == ("https", "http") and not is_this_machine(registry):
-        raise _unusable(place, f"http://{host}, where anyone on the way can change it")
+        raise _unusable(location, f"http://{host}, where anyone on the way can change it")
     return target
 
 
-def _unusable(place: Place, where: str) -> RepositoryError:
+def _unusable(location: Location, where: str) -> RepositoryError:
     return RepositoryError(
-        f"{place.host} sends uploads to {where}",
+        f"{location.host} sends uploads to {where}",
         hint="tell the registry that it is reached over https: let the proxy before it set "
         "X-Forwarded-Proto, or set the registry's own address.",
     )

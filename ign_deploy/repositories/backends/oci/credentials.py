@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.oci.address import Place
+from ign_deploy.repositories.backends.oci.address import Location
 
 # With a token as the password, registries don't look at the name; it must not be empty.
 _ANY_NAME = "token"
@@ -20,7 +20,7 @@ class Login:
     password: str = field(repr=False)
 
 
-def login_for(place: Place, access: Access) -> Login | None:
+def login_for(location: Location, access: Access) -> Login | None:
     """Return what is set, else the CI job's own credentials if they are for this very host.
 
     None for anonymous access.
@@ -28,7 +28,7 @@ def login_for(place: Place, access: Access) -> Login | None:
     secret = access.password or access.token
     if secret:
         return Login(access.username or _ANY_NAME, secret)
-    return _of_the_job(place.host, access.env)
+    return _of_the_job(location.host, access.env)
 
 
 def _of_the_job(host: str, env: Mapping[str, str]) -> Login | None:

@@ -1,7 +1,7 @@
 """Small documents: each is a tag of its own, pointing to a manifest with one layer.
 
 Tags have no conditional write, so an index that two runs write at once is compared before and
-after (by ``StoredIndex``), never locked.
+after (by ``StoreIndex``), never locked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORKERS = 8
 
 
 class OciDocuments:
-    """See ``stores.Documents``."""
+    """See ``stores.DocumentStore``."""
 
     def __init__(self, client: Client, references: References, blobs: Blobs) -> None:
         self._client = client
@@ -33,7 +33,7 @@ class OciDocuments:
         self._blobs = blobs
 
     def read(self, path: str) -> Document | None:
-        """See ``Documents.read``."""
+        """See ``DocumentStore.read``."""
         doing = f"reading {path}"
         found = self._references.find(document_tag(path), doing=doing)
         if found is None:
@@ -48,14 +48,14 @@ class OciDocuments:
         return None if data is None else Document(data)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Documents.write``; what stands there is compared right before."""
+        """See ``DocumentStore.write``; what stands there is compared right before."""
         if self.read(path) != (None if replaces is None else Document(replaces.data)):
             return False
         self.add(path, data)
         return True
 
     def add(self, path: str, data: bytes) -> None:
-        """See ``Documents.add``."""
+        """See ``DocumentStore.add``."""
         doing = f"writing {path}"
         self._blobs.put_empty()
         self._blobs.put(data, doing=doing)
@@ -65,7 +65,7 @@ class OciDocuments:
             raise self._client.refused(sent, doing=doing)
 
     def names(self, folder: str) -> list[str]:
-        """See ``Documents.names``."""
+        """See ``DocumentStore.names``."""
         tags = FolderTags(folder)
         found: list[str] = []
         hashed: list[str] = []

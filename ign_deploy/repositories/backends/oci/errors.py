@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.backends.oci.address import Place
+from ign_deploy.repositories.backends.oci.address import Location
 
 SET_CREDENTIALS = (
     "set REPOSITORY_USERNAME and REPOSITORY_PASSWORD, or REPOSITORY_API_TOKEN, for this registry."
@@ -33,15 +33,17 @@ _HINTS = {
 }
 
 
-def refusal(status: int, body: bytes, *, doing: str, place: Place, known: bool) -> RepositoryError:
+def refusal(
+    status: int, body: bytes, *, doing: str, location: Location, known: bool
+) -> RepositoryError:
     """Return the error for an answer that isn't success.
 
     ``doing`` is what was wanted, ``known`` whether we have credentials for the registry.
     """
     reason = reason_of(body)
-    told = f" ({reason})" if reason else ""
+    reported = f" ({reason})" if reason else ""
     return RepositoryError(
-        f"{doing}: {place.host} answered {status}{told} for the repository {place.name}",
+        f"{doing}: {location.host} answered {status}{reported} for the repository {location.name}",
         hint=_hint(status, reason.lower(), known=known),
     )
 

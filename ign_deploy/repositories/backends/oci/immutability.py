@@ -27,7 +27,7 @@ class Immutability:
         """Raise RepositoryError unless a tag that exists can't be moved."""
         if not self.holds():
             raise RepositoryError(
-                f"tags in {self._client.place.shown} can be moved, though the URL says "
+                f"tags in {self._client.location.shown} can be moved, though the URL says "
                 "immutable-tags=true: of two jobs both might publish a version",
                 hint="switch on immutability for all tags that don't begin with '_', or take "
                 "?immutable-tags=true out of the URL.",

@@ -79,7 +79,7 @@ class Manifest(BaseModel):
         return found[0] if len(found) == 1 else None
 
 
-def parse_manifest(data: bytes, *, place: str) -> Manifest:
+def parse_manifest(data: bytes, *, location: str) -> Manifest:
     """Read a foreign manifest; raises RepositoryError without repeating its values."""
     try:
         return Manifest.model_validate(from_json(data, allow_inf_nan=False))
@@ -88,7 +88,7 @@ def parse_manifest(data: bytes, *, place: str) -> Manifest:
     except ValueError:
         reason = "it is not JSON"
     raise RepositoryError(
-        f"{place} is no image manifest that can be read: {reason}",
+        f"{location} is no image manifest that can be read: {reason}",
         hint="use a repository that holds nothing but modules published with ign-deploy.",
     )
 

@@ -40,8 +40,8 @@ _MOST_SETTLE = 16.0
 _LONGEST_NUMBER = 6
 
 
-class OciPress:
-    """See ``stores.Press``; files are ``Blobs``' to send.
+class OciPublisher:
+    """See ``stores.Publisher``; files are ``Blobs``' to send.
 
     ``immutability`` is what publishes without claims, where tags can't be moved.
     """
@@ -68,7 +68,7 @@ class OciPress:
         self._may_delete = True
 
     def current_claim(self, key: Key) -> Claim | None:
-        """See ``Press.current_claim``; a claim of ours that came late counts as another's."""
+        """See ``Publisher.current_claim``; a claim of ours that came late counts as another's."""
         if self._immutability is not None:
             return None
         found = self._references.find(claim_tag(key), doing=_CLAIMING)
@@ -84,7 +84,7 @@ class OciPress:
         return replace(claim, holder="") if doubtful else claim
 
     def claim(self, key: Key, claim: Claim) -> bool:
-        """See ``Press.claim``."""
+        """See ``Publisher.claim``."""
         if self._immutability is not None:
             self._immutability.require()
             return True
@@ -115,9 +115,9 @@ class OciPress:
         return True
 
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
-        """See ``Press.put_record``."""
+        """See ``Publisher.put_record``."""
         doing = f"publishing {key.id} {key.version}"
-        release = parse_release(record, place="the record to be published")
+        release = parse_release(record, location="the record to be published")
         manifest = release_manifest(release, record)
         if len(manifest) > MAX_MANIFEST_SIZE:
             raise RepositoryError(

@@ -64,12 +64,12 @@ class References:
         # Another algorithm's can't be compared with what a tag has.
         if stated.startswith("sha256:") and stated != digest:
             raise RepositoryError(
-                f"{doing}: what {self._client.place.host} sent for the tag {tag} doesn't have the "
-                "digest that it states",
+                f"{doing}: what {self._client.location.host} sent for the tag {tag} doesn't have "
+                "the digest that it states",
                 hint="run again; if it stays so, look at the registry and the proxies before it.",
             )
-        place = f"the tag {tag} of {self._client.place.shown}"
-        return Found(parse_manifest(answer.body, place=place), digest)
+        location = f"the tag {tag} of {self._client.location.shown}"
+        return Found(parse_manifest(answer.body, location=location), digest)
 
     def put(self, tag: str, manifest: bytes, *, doing: str) -> Sent:
         """Point a tag to a manifest; the answer may be a refusal.
@@ -84,7 +84,7 @@ class References:
             sent = self._client.change("PUT", url, data=manifest, doing=doing, headers=headers)
             if sent.status == 400 and "DIGEST_INVALID" in error_codes(sent.body):
                 raise TransientAnswer(
-                    f"{self._client.place.host} answered that a digest is invalid",
+                    f"{self._client.location.host} answered that a digest is invalid",
                     hint="run again; if it stays so, look at the registry's log and disk.",
                 )
             return sent
@@ -106,23 +106,23 @@ class References:
     def tags(self) -> Iterator[str]:
         """Yield all tags, in no order; none where the repository isn't there yet."""
         doing = "listing what is published"
-        first = f"{self._client.place.root}/tags/list"
+        first = f"{self._client.location.root}/tags/list"
         url: str | None = f"{first}?n=1000"
         seen: set[str] = set()
         while url is not None:
             if url in seen or len(seen) >= _MAX_PAGES:
-                raise _unusable_list(self._client.place.host, "a list of tags that has no end")
+                raise _unusable_list(self._client.location.host, "a list of tags that has no end")
             seen.add(url)
             answer = self._client.ask("GET", url, limit=_MAX_LISTING, doing=doing)
             if answer.status == 404 and len(seen) == 1:
                 return
             if answer.status != 200:
                 raise self._client.refused(answer, doing=doing)
-            yield from _tags_in(answer.body, host=self._client.place.host)
+            yield from _tags_in(answer.body, host=self._client.location.host)
             url = next_page(answer.headers.get("Link", ""), base=url, first=first)
 
     def _url(self, reference: str) -> str:
-        return f"{self._client.place.root}/manifests/{reference}"
+        return f"{self._client.location.root}/manifests/{reference}"
 
 
 def next_page(link: str, *, base: str, first: str) -> str | None:

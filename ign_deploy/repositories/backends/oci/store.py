@@ -23,7 +23,7 @@ from ign_deploy.repositories.backends.oci.manifests import (
     Manifest,
     tombstone_manifest,
 )
-from ign_deploy.repositories.backends.oci.publisher import OciPress
+from ign_deploy.repositories.backends.oci.publisher import OciPublisher
 from ign_deploy.repositories.backends.oci.references import Found, References
 from ign_deploy.repositories.backends.oci.tags import parse_version_tag, version_tag
 from ign_deploy.repositories.record import MAX_RECORD_SIZE, Release, ReleaseFile
@@ -48,9 +48,11 @@ class OciStore:
         self._blobs = Blobs(client)
         self._documents = OciDocuments(client, self._references, self._blobs)
         self._immutability = (
-            Immutability(client, self._references, self._blobs) if client.place.immutable else None
+            Immutability(client, self._references, self._blobs)
+            if client.location.immutable
+            else None
         )
-        self._press = OciPress(
+        self._press = OciPublisher(
             client,
             self._references,
             self._blobs,
@@ -63,7 +65,7 @@ class OciStore:
         """See ``Store.probe``: logs in, and begins an upload that is taken back at once."""
         doing = "looking at the registry"
         answer = self._client.ask(
-            "GET", f"{self._client.place.api}/v2/", limit=_MAX_ANSWER, doing=doing
+            "GET", f"{self._client.location.api}/v2/", limit=_MAX_ANSWER, doing=doing
         )
         if answer.status != 200:
             raise self._unreachable(answer, doing=doing)
@@ -71,7 +73,7 @@ class OciStore:
         # Trying it leaves a tag behind, so only where we could publish.
         once = self._immutability is not None and not obstacle and self._immutability.holds()
         return Capabilities(
-            location=self._client.place.shown,
+            location=self._client.location.shown,
             writable=not obstacle,
             obstacle=obstacle,
             create_once=once,
@@ -87,17 +89,17 @@ class OciStore:
 
     def location(self, key: Key) -> str:
         """See ``Store.location``: what `oras pull` takes, after the scheme."""
-        return f"{self._client.place.shown}:{version_tag(key)}"
+        return f"{self._client.location.shown}:{version_tag(key)}"
 
-    # Shelf
+    # VersionStore
 
     def read_record(self, key: Key) -> bytes | None:
-        """See ``Shelf.read_record``."""
+        """See ``VersionStore.read_record``."""
         found = self._find(key)
         return None if found is None else self._record_of(key, found)
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
-        """See ``Shelf.copy_file``."""
+        """See ``VersionStore.copy_file``."""
         found = self._find(key)
         layers = [] if found is None else found.manifest.layers
         named = [layer for layer in layers if layer.title == file.name]
@@ -115,14 +117,14 @@ class OciStore:
         self._blobs.receive(named[0], to=to, expected=file, progress=progress)
 
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
-        """See ``Shelf.versions``."""
+        """See ``VersionStore.versions``."""
         for tag in self._references.tags():
             key = parse_version_tag(tag)
             if key is not None and module_id in {None, key.id}:
                 yield key
 
     def discard(self, key: Key, release: Release) -> None:
-        """See ``Shelf.discard``: the tag keeps the record; the registry's clean-up does the rest.
+        """See ``VersionStore.discard``: the tag keeps the record; the registry cleans up.
 
         The manifest with the files is deleted where the registry does that.
         """
@@ -140,44 +142,44 @@ class OciStore:
                 f"read by who knows {found.digest}, until its own clean-up of untagged manifests"
             )
 
-    # Press
+    # Publisher
 
     def current_claim(self, key: Key) -> Claim | None:
-        """See ``Press.current_claim``."""
+        """See ``Publisher.current_claim``."""
         return self._press.current_claim(key)
 
     def claim(self, key: Key, claim: Claim) -> bool:
-        """See ``Press.claim``."""
+        """See ``Publisher.claim``."""
         return self._press.claim(key, claim)
 
     def put_files(
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
     ) -> None:
-        """See ``Press.put_files``; blobs belong to no version, so nobody's are replaced."""
+        """See ``Publisher.put_files``; blobs belong to no version, so nobody's are replaced."""
         for file in release.files:
             doing = f"uploading {file.name} of {key.id} {key.version}"
             self._blobs.send(files[file.name], expected=file, doing=doing, progress=progress)
 
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
-        """See ``Press.put_record``."""
+        """See ``Publisher.put_record``."""
         self._press.put_record(key, claim, record)
 
-    # Documents
+    # DocumentStore
 
     def read(self, path: str) -> Document | None:
-        """See ``Documents.read``."""
+        """See ``DocumentStore.read``."""
         return self._documents.read(path)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Documents.write``."""
+        """See ``DocumentStore.write``."""
         return self._documents.write(path, data, replaces=replaces)
 
     def add(self, path: str, data: bytes) -> None:
-        """See ``Documents.add``."""
+        """See ``DocumentStore.add``."""
         self._documents.add(path, data)
 
     def names(self, folder: str) -> list[str]:
-        """See ``Documents.names``."""
+        """See ``DocumentStore.names``."""
         return self._documents.names(folder)
 
     def _find(self, key: Key) -> Found | None:
@@ -187,7 +189,7 @@ class OciStore:
         layer = found.manifest.layer_of(RECORD_TYPE)
         if found.manifest.artifact_type != RELEASE_ARTIFACT or layer is None:
             raise RepositoryError(
-                f"the tag {version_tag(key)} of {self._client.place.shown} holds something else "
+                f"the tag {version_tag(key)} of {self._client.location.shown} holds something else "
                 f"than {key.id} {key.version}",
                 hint="find out who pushed it; move it to another repository.",
             )
@@ -214,7 +216,7 @@ class OciStore:
         if answer.status != 404:
             return self._client.refused(answer, doing=doing)
         return RepositoryError(
-            f"{self._client.place.host} answered 404 to {doing}, so it is no OCI registry",
+            f"{self._client.location.host} answered 404 to {doing}, so it is no OCI registry",
             hint="check the host and port in the repository URL.",
         )
 

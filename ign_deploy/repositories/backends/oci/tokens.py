@@ -25,7 +25,7 @@ from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.session import open_session
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.oci.address import Place
+from ign_deploy.repositories.backends.oci.address import Location
 from ign_deploy.repositories.backends.oci.challenges import (
     Challenge,
     actions_asked,
@@ -80,16 +80,16 @@ class Authorization:
 
     def __init__(
         self,
-        place: Place,
+        location: Location,
         *,
         login: Login | None,
         access: Access,
         reporter: Reporter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.auth = RegistryAuth(url=place.api)
+        self.auth = RegistryAuth(url=location.api)
         self.state = 0
-        self._place = place
+        self._place = location
         self._login = login
         self._access = access
         self._reporter = reporter
@@ -159,7 +159,7 @@ class Authorization:
                 401 if answer.status in {400, 401} else answer.status,
                 answer.body,
                 doing=f"asking {origin(realm)[1]} for a token",
-                place=self._place,
+                location=self._place,
                 known=self.known,
             )
         token, lasts = _parsed(answer.body, host=origin(realm)[1])

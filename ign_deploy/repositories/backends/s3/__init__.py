@@ -25,12 +25,12 @@ def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
             "S3 repositories need botocore, which isn't installed",
             hint="pip install 'ign-deploy[s3]', or use the container image, which has it.",
         ) from None
-    from ign_deploy.repositories.backends.object_store import PathStore
+    from ign_deploy.repositories.backends.object_store import ObjectBackend
     from ign_deploy.repositories.backends.s3.address import read_address
     from ign_deploy.repositories.backends.s3.calls import Calls
     from ign_deploy.repositories.backends.s3.client import make_client, read_keys
-    from ign_deploy.repositories.backends.s3.objects import S3Objects
-    from ign_deploy.repositories.repository import StoredRepository
+    from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
+    from ign_deploy.repositories.repository import StoreRepository
 
     address = read_address(url, env=access.env)
     keys = read_keys(access)
@@ -41,6 +41,6 @@ def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
     calls = Calls(
         address, client=lambda: make_client(address, access=access, keys=keys), reporter=reporter
     )
-    objects = S3Objects(calls, reporter=reporter, patience=access.patience)
-    store = PathStore(objects, reporter=reporter)
-    return StoredRepository(store, reporter=reporter, access=access, has_page=True)
+    objects = S3ObjectStore(calls, reporter=reporter, patience=access.patience)
+    store = ObjectBackend(objects, reporter=reporter)
+    return StoreRepository(store, reporter=reporter, access=access, has_page=True)

@@ -85,14 +85,14 @@ class Calls:
         """Return the store's time, going on from its last answer; ours before any."""
         if self._told is None:
             return datetime.now(UTC)
-        told, at = self._told
-        return told + timedelta(seconds=time.monotonic() - at)
+        reported, at = self._told
+        return reported + timedelta(seconds=time.monotonic() - at)
 
     def _note_time(self, answer: Mapping[str, Any]) -> None:
         text = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
         try:
-            told = parsedate_to_datetime(text)
+            reported = parsedate_to_datetime(text)
         except (ValueError, TypeError, IndexError, OverflowError):
             return
-        if told.tzinfo is not None:
-            self._told = (told, time.monotonic())
+        if reported.tzinfo is not None:
+            self._told = (reported, time.monotonic())

@@ -32,7 +32,7 @@ def receive_file(
         to=to,
         size=expected.size,
         sha256=expected.sha256,
-        place=calls.address.url(path),
+        location=calls.address.url(path),
         title=f"downloading {expected.name}",
         reporter=calls.reporter,
         progress=progress,

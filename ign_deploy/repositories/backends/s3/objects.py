@@ -1,4 +1,4 @@
-"""The objects of a repository in a bucket; see ``path_store.Objects``."""
+"""The objects of a repository in a bucket; see ``path_store.ObjectStore``."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _LEFTOVER = (
 )
 
 
-class S3Objects:
-    """Objects below the prefix of ``calls``' address."""
+class S3ObjectStore:
+    """ObjectStore below the prefix of ``calls``' address."""
 
     def __init__(self, calls: Calls, *, reporter: Reporter, patience: Patience) -> None:
         self._calls = calls
@@ -53,7 +53,7 @@ class S3Objects:
         self._known: Conditions | None = None
 
     def probe(self) -> Capabilities:
-        """See ``Objects.probe``."""
+        """See ``ObjectStore.probe``."""
         require_access(self._calls)
         found = self._conditions()
         remarks = []
@@ -73,19 +73,19 @@ class S3Objects:
         )
 
     def now(self) -> datetime:
-        """See ``Objects.now``."""
+        """See ``ObjectStore.now``."""
         return self._calls.now()
 
     def url(self, path: str) -> str:
-        """See ``Objects.url``."""
+        """See ``ObjectStore.url``."""
         return self._calls.address.url(path)
 
     def get(self, path: str, *, limit: int) -> Document | None:
-        """See ``Objects.get``."""
+        """See ``ObjectStore.get``."""
         return read_object(self._calls, path, limit=limit)
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``Objects.put``."""
+        """See ``ObjectStore.put``."""
         if replaces is None:
             self._write(path, data)
             return True
@@ -102,7 +102,7 @@ class S3Objects:
         return True
 
     def create(self, path: str, data: bytes) -> bool:
-        """See ``Objects.create``."""
+        """See ``ObjectStore.create``."""
         if not self._conditions().creates_once:
             return self._tickets.claim(path, data)
         try:
@@ -114,7 +114,7 @@ class S3Objects:
         return True
 
     def created(self, path: str) -> bytes | None:
-        """See ``Objects.created``."""
+        """See ``ObjectStore.created``."""
         holder: str | None = path
         if not self._conditions().creates_once:
             holder = self._tickets.oldest(path)
@@ -122,21 +122,21 @@ class S3Objects:
         return None if found is None else found.data
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
-        """See ``Objects.send``."""
+        """See ``ObjectStore.send``."""
         send_file(self._calls, path, source, expected=expected, progress=progress)
 
     def receive(
         self, path: str, *, to: BinaryIO, expected: ReleaseFile, progress: Progress
     ) -> None:
-        """See ``Objects.receive``."""
+        """See ``ObjectStore.receive``."""
         receive_file(self._calls, path, to=to, expected=expected, progress=progress)
 
     def names(self, folder: str) -> list[Name]:
-        """See ``Objects.names``."""
+        """See ``ObjectStore.names``."""
         return [Name(each.text, each.is_folder) for each in list_folder(self._calls, folder)]
 
     def delete(self, path: str) -> None:
-        """See ``Objects.delete``."""
+        """See ``ObjectStore.delete``."""
         if not self._conditions().creates_once:
             self._tickets.remove(path)
         try:

@@ -25,7 +25,7 @@ from tests.support.identities import common_name, pem_files, rsa_key, self_signe
 SECRET = "ci:s3cret"
 
 
-def told(problem: ConfigurationError) -> str:
+def reported(problem: ConfigurationError) -> str:
     return f"{problem.message} {problem.hint}"
 
 
@@ -64,7 +64,7 @@ def test_an_address_that_is_none_or_holds_a_secret_is_refused_without_repeating_
 ) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse_gateway_url(url, allow_insecure_http=True)
-    assert "s3cret" not in told(raised.value)
+    assert "s3cret" not in reported(raised.value)
 
 
 def test_plain_http_to_another_machine_needs_to_be_allowed() -> None:
@@ -79,14 +79,14 @@ def test_a_token_never_goes_over_plain_http_to_another_machine() -> None:
     access = Access(token=SECRET, allow_insecure_http=True)
     with pytest.raises(ConfigurationError, match="anyone on the way can read them") as raised:
         open_target("http://plant.example:8088", access=access)
-    assert "s3cret" not in told(raised.value)
+    assert "s3cret" not in reported(raised.value)
 
 
 @pytest.mark.parametrize("token", ["s3cret", ":s3cret", "s3cret:", "ci:s3cret x", "ci:s3crét"])
 def test_a_token_of_another_form_is_refused_without_repeating_it(token: str) -> None:
     with pytest.raises(ConfigurationError, match="NAME:KEY") as raised:
         open_target("https://plant.example", access=Access(token=token))
-    assert "s3cr" not in told(raised.value)
+    assert "s3cr" not in reported(raised.value)
 
 
 def test_a_token_with_a_line_break_is_refused() -> None:

@@ -288,14 +288,16 @@ def test_a_commissioning_that_passes_is_waited_for(gateway: Gateway) -> None:
     assert startup.states == ("COMMISSIONING", "RUNNING")
 
 
-@pytest.mark.parametrize("place", ["down", "starting"])
-def test_a_restart_that_never_ends_is_told_with_what_was_seen(gateway: Gateway, place: str) -> None:
-    gateway.options.never_back = place
+@pytest.mark.parametrize("location", ["down", "starting"])
+def test_a_restart_that_never_ends_is_told_with_what_was_seen(
+    gateway: Gateway, location: str
+) -> None:
+    gateway.options.never_back = location
     client = client_of(gateway, deadline=60)
     client.restart()
     with pytest.raises(RestartTimeout, match=r"isn't running after 60 s") as raised:
         client.wait_until_running()
-    assert place.upper() in raised.value.message
+    assert location.upper() in raised.value.message
     assert "--timeout" in raised.value.hint
 
 

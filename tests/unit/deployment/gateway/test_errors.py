@@ -15,7 +15,7 @@ from tests.support.gateway.client import MODULE_ID, client_of, modl
 TOKEN = "ci:s3cret"
 
 
-def told(problem: IgnDeployError) -> str:
+def reported(problem: IgnDeployError) -> str:
     return f"{problem.message}\n{problem.hint}"
 
 
@@ -38,8 +38,8 @@ def test_a_bad_token_is_told_apart_from_one_without_the_level(
         client.upload(modl(tmp_path), file_name="pump.modl")
     assert "the gateway's write permission" in unwritten.value.hint
     for refusal in (bad, unread, unwritten):
-        assert "wr0ng" not in told(refusal.value)
-        assert "s3cret" not in told(refusal.value)
+        assert "wr0ng" not in reported(refusal.value)
+        assert "s3cret" not in reported(refusal.value)
 
 
 def test_a_gateway_that_wants_a_token_says_so_when_there_is_none(gateway: Gateway) -> None:
@@ -81,7 +81,7 @@ def test_what_a_gateway_says_is_shown_harmless_and_without_the_token(gateway: Ga
     gateway.faults.answer(Canned(400, body), path="modules/healthy")
     with pytest.raises(GatewayRefusal) as raised:
         client_of(gateway).modules()
-    assert "s3cret" not in told(raised.value)
+    assert "s3cret" not in reported(raised.value)
     assert "***" in raised.value.message
     assert raised.value.message.isprintable()
 
@@ -160,8 +160,8 @@ def test_without_consent_nothing_is_accepted_and_what_to_accept_is_said(
     for consent in (Consent(), Consent(certificate=True), Consent(license=True)):
         with pytest.raises(ConsentMissing) as raised:
             client.install(upload, consent=consent)
-        assert (str(upload.certificate_sha1) in told(raised.value)) == (not consent.certificate)
-        assert (str(upload.license_crc) in told(raised.value)) == (not consent.license)
+        assert (str(upload.certificate_sha1) in reported(raised.value)) == (not consent.certificate)
+        assert (str(upload.license_crc) in reported(raised.value)) == (not consent.license)
     assert gateway.state.accepted_certificates == set()
     assert gateway.state.accepted_licenses == set()
     assert client.module(MODULE_ID) is None

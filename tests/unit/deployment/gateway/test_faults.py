@@ -81,11 +81,11 @@ def test_an_installation_whose_answer_is_lost_is_settled_by_what_shows(
     # It takes a while until the listing shows the upgrade.
     gateway.options.notice_seconds = 8
     gateway.faults.cut(Cut.AFTER, path="modules/install")
-    told = Told()
-    client = client_of(gateway, reporter=told)
+    reported = Told()
+    client = client_of(gateway, reporter=reported)
     client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
     assert gateway.asked("modules/install") == 1
-    assert any("done, by what it shows" in info for info in told.infos)
+    assert any("done, by what it shows" in info for info in reported.infos)
 
 
 def test_an_installation_that_shows_too_late_is_asked_for_again_and_then_known(
@@ -124,11 +124,11 @@ def test_what_fails_again_and_again_is_told_in_the_end(
 ) -> None:
     path = modl(tmp_path)
     gateway.have(path)
-    told = Told()
-    client = client_of(gateway, reporter=told)
+    reported = Told()
+    client = client_of(gateway, reporter=reported)
     gateway.faults.cut(Cut.BEFORE, times=2, path=route)
     STEPS[route](client, path)
-    assert len(told.warnings) == 2
+    assert len(reported.warnings) == 2
     gateway.faults.cut(Cut.BEFORE, times=99, path=route)
     with pytest.raises(TransientFailure, match="broke"):
         STEPS[route](client, path)

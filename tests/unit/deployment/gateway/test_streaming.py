@@ -17,10 +17,10 @@ def test_an_upload_needs_little_memory_and_tells_its_progress(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     path = modl(tmp_path, license_text=None, large=Random(1).randbytes(SIZE))
-    told: list[int] = []
+    reported: list[int] = []
 
     def progress(advance: int) -> None:
-        told.append(advance)
+        reported.append(advance)
 
     client = client_of(gateway)
     client.upload(path, file_name="pump.modl")
@@ -31,7 +31,7 @@ def test_an_upload_needs_little_memory_and_tells_its_progress(
     finally:
         tracemalloc.stop()
     assert upload.module_id == MODULE_ID
-    assert sum(told) == path.stat().st_size > SIZE
+    assert sum(reported) == path.stat().st_size > SIZE
     assert peak < SIZE / 3
     assert gateway.requests[-1].headers["Content-Length"] == str(path.stat().st_size)
 

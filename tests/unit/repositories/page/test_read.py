@@ -106,8 +106,8 @@ def test_a_forged_module_is_not_read() -> None:
 
 
 @given(st.integers(0, len(PAGE) - 1), st.binary(max_size=6), st.integers(0, 6))
-def test_a_damaged_page_is_read_or_not(place: int, put: bytes, dropped: int) -> None:
-    modules = read_page(PAGE[:place] + put + PAGE[place + dropped :])
+def test_a_damaged_page_is_read_or_not(location: int, put: bytes, dropped: int) -> None:
+    modules = read_page(PAGE[:location] + put + PAGE[location + dropped :])
     if modules is not None:
         assert read_page(render_page(modules)) == modules
 

@@ -25,7 +25,7 @@ def simulator() -> Iterator[Simulator]:
 def test_the_branch_is_made_without_a_parent_at_the_first_use(simulator: Simulator) -> None:
     store = store_of(simulator)
     assert store.read("index.json") is None
-    assert store.names("ledger/marks/x") == []
+    assert store.names("ledger/status-events/x") == []
     assert "refs/heads/ign-deploy" not in simulator.repository.refs
     assert store.write("index.json", b"{}", replaces=None)
     repository = simulator.repository
@@ -55,10 +55,10 @@ def test_a_document_is_only_replaced_by_whoever_has_read_it(simulator: Simulator
 
 def test_adding_the_same_again_is_no_error_but_another_is(simulator: Simulator) -> None:
     store = store_of(simulator)
-    store.add("ledger/marks/a/x.json", b"mark")
-    store.add("ledger/marks/a/x.json", b"mark")
+    store.add("ledger/status-events/a/x.json", b"mark")
+    store.add("ledger/status-events/a/x.json", b"mark")
     with pytest.raises(RepositoryError, match="with another content"):
-        store.add("ledger/marks/a/x.json", b"other")
+        store.add("ledger/status-events/a/x.json", b"other")
 
 
 def test_documents_above_a_megabyte_are_read_and_written_whole(simulator: Simulator) -> None:

@@ -81,7 +81,7 @@ def test_many_writers_of_different_versions_lose_nothing(tmp_path: Path) -> None
                 for entry in repository.catalogue(module.id)
             }
             assert listed == wanted
-            found = repository.upkeep.reindex()
+            found = repository.maintenance.reindex()
             assert (found.modules, found.versions) == (5, 50)
 
 

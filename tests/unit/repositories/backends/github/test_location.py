@@ -4,19 +4,19 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.github.location import find_place
+from ign_deploy.repositories.backends.github.location import find_location
 
 JOB = {"GITHUB_API_URL": "https://ghe.example/api/v3", "GITHUB_TOKEN": "job-token"}
 
 
 def test_github_com_is_the_default() -> None:
-    place = find_place("github://Acme/Modules.x_y", access=Access(token="t"))
-    assert place.api == "https://api.github.com"
-    assert place.url == "https://api.github.com/repos/acme/Modules.x_y"
-    assert place.release_page("modl/a/1+b") == (
+    location = find_location("github://Acme/Modules.x_y", access=Access(token="t"))
+    assert location.api == "https://api.github.com"
+    assert location.url == "https://api.github.com/repos/acme/Modules.x_y"
+    assert location.release_page("modl/a/1+b") == (
         "https://github.com/acme/Modules.x_y/releases/tag/modl/a/1%2Bb"
     )
-    assert "t" not in repr(place).split("token")[1:]
+    assert "t" not in repr(location).split("token")[1:]
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ def test_github_com_is_the_default() -> None:
 def test_the_job_s_token_goes_to_the_job_s_server_only(
     url: str, env: dict[str, str], api: str, web: str, token: str
 ) -> None:
-    place = find_place(url, access=Access(env=env))
-    assert (place.api, place.web, place.token) == (api, web, token)
+    location = find_location(url, access=Access(env=env))
+    assert (location.api, location.web, location.token) == (api, web, token)
 
 
 def test_the_own_token_comes_first() -> None:
-    assert find_place("github://a/b", access=Access(token="own", env=JOB)).token == "own"
+    assert find_location("github://a/b", access=Access(token="own", env=JOB)).token == "own"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_own_token_comes_first() -> None:
 )  # fmt: skip
 def test_what_names_no_repository_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
-        find_place(url, access=Access(token="secret"))
+        find_location(url, access=Access(token="secret"))
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_what_names_no_repository_is_refused(url: str) -> None:
 def test_the_token_follows_uploads_to_github_s_own_hosts_only(
     api: str, url: str, allowed: bool
 ) -> None:
-    place = find_place(f"github://a/b?api={api}", access=Access())
-    assert place.takes_uploads_at(url) is allowed
+    location = find_location(f"github://a/b?api={api}", access=Access())
+    assert location.takes_uploads_at(url) is allowed

@@ -77,7 +77,7 @@ def test_releases_of_the_project_itself_are_left_alone(
     assert repository.catalogue() == ()
     release, files = release_of(tmp_path)
     repository.publish(release, files=files)
-    found = repository.upkeep.reindex()
+    found = repository.maintenance.reindex()
     assert (found.modules, found.versions) == (1, 1)
     assert len(releases(simulator)) == 5
 
@@ -179,7 +179,7 @@ def test_immutable_releases_get_everything_before_they_are_published(tmp_path: P
         repository.publish(release, files=files)
         assert content_of(repository, release.id, "1.0.0") == b"one"
         with pytest.raises(RepositoryError, match="immutable"):
-            repository.upkeep.discard(release)
+            repository.maintenance.discard(release)
         assert content_of(repository, release.id, "1.0.0") == b"one"
 
 
@@ -203,7 +203,7 @@ def test_an_immutable_release_that_doesn_t_say_so_is_noticed_when_files_are_dele
     refused = {"message": "Cannot delete assets from an immutable release."}
     simulator.faults = [Fault("DELETE ", status=422, document=refused)]
     with pytest.raises(RepositoryError, match="GitHub keeps its files"):
-        repository.upkeep.discard(release)
+        repository.maintenance.discard(release)
 
 
 def test_rules_that_protect_the_tags_are_explained(simulator: Simulator, tmp_path: Path) -> None:

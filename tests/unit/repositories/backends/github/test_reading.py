@@ -8,7 +8,7 @@ import pytest
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError, VersionConflict
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.status_events import Mark, MarkKind, add_mark
+from ign_deploy.repositories.status_events import StatusEvent, StatusKind, add_status_event
 from ign_deploy.repositories.store import Key
 from tests.support.github.server import github_simulator
 from tests.support.github.simulator import Fault, Simulator
@@ -28,8 +28,8 @@ def published(simulator: Simulator, folder: Path, **what: str) -> Release:
     return release
 
 
-def mark(release: Release, kind: MarkKind) -> Mark:
-    return Mark(
+def mark(release: Release, kind: StatusKind) -> StatusEvent:
+    return StatusEvent(
         kind=kind,
         id=release.id,
         version=release.version,
@@ -77,7 +77,7 @@ def test_versions_are_those_of_one_module_or_all(simulator: Simulator, tmp_path:
     assert set(store.versions()) == {
         Key("A.b", "1.lock"), Key("a.b", "1.0.0"), Key("a.b", "1.1.0+x"), Key("a.bc", "1.0.0"),
     }  # fmt: skip
-    found = opened(simulator).upkeep.reindex()
+    found = opened(simulator).maintenance.reindex()
     assert (found.modules, found.versions) == (3, 4)
     assert content_of(opened(simulator), "A.b", "1.lock")
 
@@ -88,7 +88,7 @@ def test_a_tag_whose_release_was_deleted_is_left_out(simulator: Simulator, tmp_p
     first = min(simulator.repository.releases)
     simulator.repository.delete_release(first)
     repository = opened(simulator)
-    found = repository.upkeep.reindex()
+    found = repository.maintenance.reindex()
     assert (found.modules, found.versions) == (1, 1)
     assert [entry.version for entry in repository.catalogue("com.acme.thing")] == ["1.1.0"]
 
@@ -99,7 +99,7 @@ def test_a_release_without_a_record_is_left_out_with_a_warning(
     published(simulator, tmp_path)
     simulator.repository.create_release({"tag_name": "modl/com.acme.thing/9.9.9"})
     said = Lines()
-    found = opened(simulator, reporter=said).upkeep.reindex()
+    found = opened(simulator, reporter=said).maintenance.reindex()
     assert (found.modules, found.versions) == (1, 1)
     assert any("9.9.9 is left out" in line for line in said.lines)
 
@@ -107,8 +107,8 @@ def test_a_release_without_a_record_is_left_out_with_a_warning(
 def test_yanking_shows_in_the_index(simulator: Simulator, tmp_path: Path) -> None:
     release = published(simulator, tmp_path)
     repository = opened(simulator)
-    add_mark(repository.upkeep.documents, mark(release, MarkKind.YANKED))
-    repository.upkeep.refresh(release.id)
+    add_status_event(repository.maintenance.documents, mark(release, StatusKind.YANKED))
+    repository.maintenance.refresh(release.id)
     assert [entry.yanked for entry in opened(simulator).catalogue(release.id)] == ["it leaks"]
     assert content_of(opened(simulator), release.id, "1.0.0")
 
@@ -118,10 +118,10 @@ def test_a_removed_version_keeps_its_record_and_never_comes_back(
 ) -> None:
     release = published(simulator, tmp_path)
     repository = opened(simulator)
-    add_mark(repository.upkeep.documents, mark(release, MarkKind.REMOVED))
-    repository.upkeep.discard(release)
-    repository.upkeep.discard(release)  # what is gone is no error
-    repository.upkeep.refresh(release.id)
+    add_status_event(repository.maintenance.documents, mark(release, StatusKind.REMOVED))
+    repository.maintenance.discard(release)
+    repository.maintenance.discard(release)  # what is gone is no error
+    repository.maintenance.refresh(release.id)
     (made,) = simulator.repository.releases.values()
     assert [asset.name for asset in made.assets] == ["release.json"]
     assert opened(simulator).catalogue() == ()

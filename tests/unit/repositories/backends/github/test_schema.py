@@ -42,7 +42,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 @given(VALUES, st.sampled_from(ALL))
 def test_any_answer_is_read_or_refused(value: Any, kind: TypeAdapter[Any]) -> None:
     with suppress(RepositoryError):
-        parse(kind, json.dumps(value).encode(), place="something")
+        parse(kind, json.dumps(value).encode(), location="something")
 
 
 @given(st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()))
@@ -59,13 +59,13 @@ def test_any_refusal_is_one_short_printable_line(body: bytes) -> None:
 def test_an_answer_s_values_are_never_repeated() -> None:
     body = json.dumps([{"id": SECRET, "name": [SECRET], "state": 1}]).encode()
     with pytest.raises(RepositoryError) as refused:
-        parse(ASSETS, body, place="the files")
+        parse(ASSETS, body, location="the files")
     assert SECRET not in refused.value.message
     assert refused.value.__cause__ is None
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert parse(SHA, b'{"sha": "a", "new": {"x": 1}}', place="x").sha == "a"
+    assert parse(SHA, b'{"sha": "a", "new": {"x": 1}}', location="x").sha == "a"
 
 
 def test_github_s_own_words_are_shown() -> None:

@@ -199,14 +199,14 @@ def test_one_request_tells_whether_publishing_works(opened: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "writable", "told"),
+    ("role", "writable", "reported"),
     [(REPORTER, False, "Developer"), (DEVELOPER, True, "maintainers delete")],
 )
-def test_what_a_role_may_do(tmp_path: Path, role: int, writable: bool, told: str) -> None:
+def test_what_a_role_may_do(tmp_path: Path, role: int, writable: bool, reported: str) -> None:
     with gitlab_world(role=role) as opened:
         found = check(opened)
         assert found.writable is writable
-        assert told in f"{found.obstacle} {found.remarks}"
+        assert reported in f"{found.obstacle} {found.remarks}"
 
 
 def test_an_administrator_without_a_role_may_publish(opened: World, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
 from ign_deploy.repositories.backends.gitlab.store import GitLabStore
 from tests.support.gitlab_packages import DEVELOPER, Fault, World, gitlab_world
 
-MARKS = "ledger/marks/com.acme.thing"
+MARKS = "ledger/status-events/com.acme.thing"
 
 
 @pytest.fixture
@@ -58,13 +58,13 @@ def test_the_newest_copy_counts_and_older_ones_go(opened: World) -> None:
 
 def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> None:
     with gitlab_world(role=DEVELOPER) as opened:
-        told = Told()
-        store = documents(opened, told)
+        reported = Told()
+        store = documents(opened, reported)
         for data in (b"one", b"two", b"three"):
             store.write("index.json", data, replaces=store.read("index.json"))
         assert content(store, "index.json") == b"three"
         assert len(opened.snapshot()[DOCUMENTS, "root", "index.json"]) == 3
-        assert len(told.infos) == 1
+        assert len(reported.infos) == 1
         assert len(opened.server.asked("DELETE")) == 1
 
 
@@ -75,9 +75,9 @@ def test_names_are_those_directly_in_the_folder(opened: World) -> None:
     store.add(f"{MARKS}/b ü.json", b"2")
     store.add(f"{MARKS}2/c.json", b"3")
     store.add(f"{MARKS}/below/d.json", b"4")
-    for foreign in ("+zz", "+2E+2E", "+2E", "a+2Fb", "a+0Ab"):
-        place = (DOCUMENTS, "ledger+2Fmarks+2Fcom.acme.thing")
-        opened.server.registry.upload(opened.project, place, foreign, b"foreign")
+    for untrusted in ("+zz", "+2E+2E", "+2E", "a+2Fb", "a+0Ab"):
+        location = (DOCUMENTS, "ledger+2Fmarks+2Fcom.acme.thing")
+        opened.server.registry.upload(opened.project, location, untrusted, b"foreign")
     assert store.names(MARKS) == ["a.json", "b ü.json"]
     assert content(store, f"{MARKS}/b ü.json") == b"2"
 

@@ -52,7 +52,7 @@ def test_folders_are_readable() -> None:
     assert document_version("") == "root"
     assert document_version("root") != "root"
     assert document_version("modules/com.acme.thing") == "modules+2Fcom.acme.thing"
-    assert document_version("ledger/marks/a..b.") == "ledger+2Fmarks+2Fa.+2Eb+2E"
+    assert document_version("ledger/status-events/a..b.") == "ledger+2Fstatus-events+2Fa.+2Eb+2E"
 
 
 def test_no_module_can_have_the_documents_package() -> None:

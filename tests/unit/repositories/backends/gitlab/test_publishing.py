@@ -25,7 +25,7 @@ from ign_deploy.repositories.backends.gitlab import gitlab_store as open_store
 from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
 from ign_deploy.repositories.backends.gitlab.store import GitLabStore
 from ign_deploy.repositories.record import FileRole, Release
-from ign_deploy.repositories.status_events import Mark, MarkKind, add_mark
+from ign_deploy.repositories.status_events import StatusEvent, StatusKind, add_status_event
 from ign_deploy.repositories.store import Claim, Key
 from tests.support.gitlab_packages import DEVELOPER, Fault, World, gitlab_world
 from tests.support.releases import release_of
@@ -158,7 +158,7 @@ def test_of_many_versions_at_once_none_is_lost(opened: World, tmp_path: Path) ->
 
     found = outcomes(together(50, publish_one))
     assert found == [Outcome.PUBLISHED] * 50
-    done = repository(opened).upkeep.reindex()
+    done = repository(opened).maintenance.reindex()
     assert (done.modules, done.versions) == (1, 50)
     listed = {row.version for row in repository(opened).catalogue("com.acme.thing")}
     assert listed == {f"1.0.{number}" for number in range(50)}
@@ -375,7 +375,7 @@ def test_foreign_packages_are_passed_over(opened: World, tmp_path: Path) -> None
     publish(opened, tmp_path, b"module")
     opened.server.registry.upload(opened.project, ("..", "1.0"), "release.json", b"{}")
     opened.server.registry.upload(opened.project, ("tool", "1.0"), "tool.bin", b"{}")
-    done = repository(opened).upkeep.reindex()
+    done = repository(opened).maintenance.reindex()
     assert (done.modules, done.versions) == (1, 1)
 
 
@@ -431,7 +431,7 @@ def test_where_duplicates_are_refused_a_developer_is_told_what_to_allow(tmp_path
 
 def test_discarded_files_are_gone_and_the_record_stays(opened: World, tmp_path: Path) -> None:
     done = publish(opened, tmp_path, b"module")
-    care = repository(opened).upkeep
+    care = repository(opened).maintenance
     care.discard(done.release)
     care.discard(done.release)
     with pytest.raises(NotInRepository):
@@ -443,23 +443,23 @@ def test_discarding_needs_a_maintainer(tmp_path: Path) -> None:
     with gitlab_world(role=DEVELOPER) as opened:
         done = publish(opened, tmp_path, b"module")
         with pytest.raises(RepositoryError) as caught:
-            repository(opened).upkeep.discard(done.release)
+            repository(opened).maintenance.discard(done.release)
         assert "Maintainer" in caught.value.hint
         assert fetched(opened) == b"module"
 
 
 def test_a_yanked_version_shows_in_the_index(opened: World, tmp_path: Path) -> None:
     done = publish(opened, tmp_path, b"module")
-    care = repository(opened).upkeep
-    add_mark(care.documents, yanked(done.release))
+    care = repository(opened).maintenance
+    add_status_event(care.documents, yanked(done.release))
     care.refresh("com.acme.thing")
     (row,) = repository(opened).catalogue("com.acme.thing")
     assert row.yanked == "broken"
 
 
-def yanked(release: Release) -> Mark:
-    return Mark(
-        kind=MarkKind.YANKED,
+def yanked(release: Release) -> StatusEvent:
+    return StatusEvent(
+        kind=StatusKind.YANKED,
         id=release.id,
         version=release.version,
         sha256=release.module_file.sha256,

@@ -13,18 +13,18 @@ from ign_deploy.errors import IgnDeployError
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjects
-from ign_deploy.repositories.backends.http.base import HttpObjects
+from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
+from ign_deploy.repositories.backends.http.base import HttpObjectStore
 from ign_deploy.repositories.backends.http.client import Client
-from ign_deploy.repositories.backends.http.location import find_place
-from ign_deploy.repositories.backends.http.nexus import NexusObjects
-from ign_deploy.repositories.backends.http.webdav import WebDavObjects
+from ign_deploy.repositories.backends.http.location import find_location
+from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
+from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
 from ign_deploy.repositories.record import ReleaseFile
 
-_KINDS: dict[str, Callable[..., HttpObjects]] = {
-    "": WebDavObjects,
-    "nexus": NexusObjects,
-    "artifactory": ArtifactoryObjects,
+_KINDS: dict[str, Callable[..., HttpObjectStore]] = {
+    "": WebDavObjectStore,
+    "nexus": NexusObjectStore,
+    "artifactory": ArtifactoryObjectStore,
 }
 
 
@@ -53,11 +53,11 @@ def objects_at(
     if waits is not None:
         access["patience"] = Patience(sleep=waits.sleep)
     given = Access(**access)
-    told = reporter or SilentReporter()
-    place = find_place(url, access=given, reporter=told)
+    reported = reporter or SilentReporter()
+    location = find_location(url, access=given, reporter=reported)
     policy = RetryPolicy(attempts=attempts, sleep=lambda _: None)
-    client = Client(place, access=given, reporter=told, policy=policy)
-    return _KINDS[place.kind](client, settle=settle)
+    client = Client(location, access=given, reporter=reported, policy=policy)
+    return _KINDS[location.kind](client, settle=settle)
 
 
 def file_of(path: Path, content: bytes) -> ReleaseFile:

@@ -16,8 +16,13 @@ from ign_deploy.errors import NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.repository import StoredRepository
-from ign_deploy.repositories.status_events import Mark, MarkKind, add_mark, read_marked
+from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.status_events import (
+    StatusEvent,
+    StatusKind,
+    add_status_event,
+    read_module_status,
+)
 from ign_deploy.repositories.store import Claim, Key, Store
 from tests.contract.opened import Opened
 from tests.contract.stores_http import apache_store, artifactory_store, nexus_store, nginx_store
@@ -55,7 +60,7 @@ def _root(server: Opened) -> None:
     opened_at(server, server.url).check()
 
 
-def opened_at(server: Opened, url: str) -> StoredRepository:
+def opened_at(server: Opened, url: str) -> StoreRepository:
     access = Access(
         token=server.token,
         username=server.username,
@@ -64,12 +69,12 @@ def opened_at(server: Opened, url: str) -> StoredRepository:
         patience=QUICK,
     )
     repository = open_repository(url, access=access)
-    assert isinstance(repository, StoredRepository)
+    assert isinstance(repository, StoreRepository)
     return repository
 
 
 def store_of(repository: Repository) -> Store:
-    store = repository.upkeep.documents
+    store = repository.maintenance.documents
     assert hasattr(store, "claim")
     return store  # type: ignore[return-value]  # the documents are the store's
 
@@ -146,7 +151,7 @@ def test_none_of_many_writers_of_different_versions_is_lost(
     )
     assert {each[0] for each in results if isinstance(each, tuple)} == {Outcome.PUBLISHED}, results
     assert len(results) == 20
-    assert opener().upkeep.reindex().versions == 20
+    assert opener().maintenance.reindex().versions == 20
     assert sorted(entry.version for entry in opener().catalogue(ID)) == sorted(versions)
     assert content_of(opener(), "1.0.17") == b"1.0.17"
 
@@ -186,33 +191,33 @@ def test_versions_are_yanked_reindexed_and_discarded(
 ) -> None:
     for version in ("1.0.0", "2.0.0"):
         publish(opener, tmp_path, content=version.encode(), version=version)
-    upkeep = opener().upkeep
+    maintenance = opener().maintenance
     release = opener().fetch(ID, version="1.0.0")
-    mark = Mark(
-        kind=MarkKind.YANKED, id=ID, version="1.0.0", sha256=release.module_file.sha256,
+    mark = StatusEvent(
+        kind=StatusKind.YANKED, id=ID, version="1.0.0", sha256=release.module_file.sha256,
         reason="broken", at="2026-01-31T12:00:00Z",
     )  # fmt: skip
-    name = add_mark(upkeep.documents, mark)
-    upkeep.documents.add(f"ledger/marks/{ID}/{name}", mark.to_json())
-    assert upkeep.documents.names(f"ledger/marks/{ID}") == [name]
-    marked = read_marked(upkeep.documents, ID, reporter=SilentReporter())
+    name = add_status_event(maintenance.documents, mark)
+    maintenance.documents.add(f"ledger/status-events/{ID}/{name}", mark.to_json())
+    assert maintenance.documents.names(f"ledger/status-events/{ID}") == [name]
+    marked = read_module_status(maintenance.documents, ID, reporter=SilentReporter())
     assert marked.yanked("1.0.0") == "broken"
-    upkeep.refresh(ID)
+    maintenance.refresh(ID)
     assert {entry.version: entry.yanked for entry in opener().catalogue(ID)} == {
         "1.0.0": "broken",
         "2.0.0": None,
     }
-    upkeep.discard(release)
-    upkeep.discard(release)
+    maintenance.discard(release)
+    maintenance.discard(release)
     with pytest.raises(NotInRepository):
         content_of(opener())
     assert content_of(opener(), "2.0.0") == b"2.0.0"
-    found = upkeep.reindex()
+    found = maintenance.reindex()
     assert (found.modules, found.versions) == (1, 2)
 
 
 def test_documents_are_written_over_and_over(opener: Callable[[], Repository]) -> None:
-    documents = opener().upkeep.documents
+    documents = opener().maintenance.documents
     opener().check()
     assert documents.read("a/b.json") is None
     assert documents.names("a") == []

@@ -13,7 +13,7 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.http.location import Place, find_place
+from ign_deploy.repositories.backends.http.location import Location, find_location
 from tests.support.transfers import Warnings
 
 SERVER = "https://store.example"
@@ -29,11 +29,11 @@ class Masks(SilentReporter):
         self.secrets.add(secret)
 
 
-def place(url: str = SERVER, **access: Any) -> Place:
-    return find_place(url, access=Access(**access), reporter=SilentReporter())
+def location(url: str = SERVER, **access: Any) -> Location:
+    return find_location(url, access=Access(**access), reporter=SilentReporter())
 
 
-def header(found: Place, url: str = f"{SERVER}/x") -> str | None:
+def header(found: Location, url: str = f"{SERVER}/x") -> str | None:
     request = requests.Request("GET", url, auth=found.auth).prepare()
     return request.headers.get("Authorization")
 
@@ -53,14 +53,14 @@ def header(found: Place, url: str = f"{SERVER}/x") -> str | None:
     ],
 )  # fmt: skip
 def test_a_url_names_a_server_and_a_folder(url: str, kind: str, root: str) -> None:
-    found = place(url)
+    found = location(url)
     assert (found.kind, found.root) == (kind, root)
 
 
 @pytest.mark.parametrize("path", ["/a/../b", "/a/%2e%2e/b", "/a%2fb", "/a%00b", "/.", "/a%5cb"])
 def test_a_path_that_isnt_plain_is_refused(path: str) -> None:
     with pytest.raises(ConfigurationError, match="path in the repository URL"):
-        place(SERVER + path)
+        location(SERVER + path)
 
 
 @pytest.mark.parametrize(
@@ -95,47 +95,47 @@ BASIC = base64.b64encode("ä:b:c".encode()).decode()
 def test_a_token_a_password_or_nothing_is_sent(
     access: Mapping[str, str], expected: str | None
 ) -> None:
-    found = place(**access)
+    found = location(**access)
     assert header(found) == expected
     assert header(found, "https://other.example/x") is None
 
 
 def test_a_user_token_of_nexus_is_a_pair() -> None:
     pair = base64.b64encode(b"name:code").decode()
-    assert header(place(f"nexus+{SERVER}/repository/x", token="name:code")) == f"Basic {pair}"
-    assert header(place(token="name:code")) == "Bearer name:code"
+    assert header(location(f"nexus+{SERVER}/repository/x", token="name:code")) == f"Basic {pair}"
+    assert header(location(token="name:code")) == "Bearer name:code"
 
 
 def test_secrets_are_hidden() -> None:
-    told = Masks()
+    reported = Masks()
     env = {"https_proxy": "http://me:pr%20xy@proxy.example:3128"}
     access = Access(token="name:code", password="", env=env)
-    find_place(f"nexus+{SERVER}/repository/x", access=access, reporter=told)
-    assert told.secrets == {"name:code", "code", "pr%20xy", "pr xy"}
-    assert "code" not in repr(place(token="name:code"))
+    find_location(f"nexus+{SERVER}/repository/x", access=access, reporter=reported)
+    assert reported.secrets == {"name:code", "code", "pr%20xy", "pr xy"}
+    assert "code" not in repr(location(token="name:code"))
 
 
 @pytest.mark.parametrize("access", [{"username": "x"}, {"password": "secret"}])
 def test_half_a_credential_is_refused(access: Mapping[str, str]) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        place(**access)
+        location(**access)
     assert "secret" not in refused.value.message
 
 
 def test_http_is_warned_of_and_gets_no_credentials() -> None:
-    told = Warnings()
-    find_place("http://store.example/x", access=Access(), reporter=told)
-    assert len(told.warnings) == 1
-    assert "store.example is reached over http" in told.warnings[0]
+    reported = Warnings()
+    find_location("http://store.example/x", access=Access(), reporter=reported)
+    assert len(reported.warnings) == 1
+    assert "store.example is reached over http" in reported.warnings[0]
     for kind in ("", "nexus+", "artifactory+"):
         with pytest.raises(ConfigurationError, match="anyone on the way can read"):
-            place(f"{kind}http://store.example/x", token="t0k")
-    told = Warnings()
-    find_place("http://localhost/x", access=Access(token="t0k"), reporter=told)
-    assert told.warnings == []
+            location(f"{kind}http://store.example/x", token="t0k")
+    reported = Warnings()
+    find_location("http://localhost/x", access=Access(token="t0k"), reporter=reported)
+    assert reported.warnings == []
 
 
 def test_credentials_in_the_url_are_refused() -> None:
     with pytest.raises(ConfigurationError) as refused:
-        place("https://me:hunter2@store.example/x")
+        location("https://me:hunter2@store.example/x")
     assert "hunter2" not in refused.value.message + refused.value.hint

@@ -37,14 +37,14 @@ class Telling(SilentReporter):
     """Remembers what it was told."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.masked: list[str] = []
 
     def info(self, message: str) -> None:
-        self.told.append(message)
+        self.reported.append(message)
 
     def warning(self, message: str) -> None:
-        self.told.append(message)
+        self.reported.append(message)
 
     def mask(self, secret: str) -> None:
         self.masked.append(secret)

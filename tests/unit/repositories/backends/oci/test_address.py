@@ -6,12 +6,12 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.oci.address import Place, place_at
+from ign_deploy.repositories.backends.oci.address import Location, location_at
 from ign_deploy.repositories.backends.oci.client import upload_address
 from ign_deploy.repositories.backends.oci.credentials import Login, login_for
 from ign_deploy.repositories.backends.oci.references import next_page
 
-PLACE = place_at("oci://registry.example.com/acme/modules")
+PLACE = location_at("oci://registry.example.com/acme/modules")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ PLACE = place_at("oci://registry.example.com/acme/modules")
     ],
 )
 def test_only_this_machine_is_asked_without_tls(url: str, api: str) -> None:
-    assert place_at(url).api == api
+    assert location_at(url).api == api
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_only_this_machine_is_asked_without_tls(url: str, api: str) -> None:
 )  # fmt: skip
 def test_what_names_no_repository_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError) as refusal:
-        place_at(url)
+        location_at(url)
     assert "s3cret" not in refusal.value.message + refusal.value.hint
 
 
 def test_immutability_is_an_option() -> None:
-    assert place_at("oci://host/a?immutable-tags=true").immutable
-    assert not place_at("oci://host/a?immutable-tags=false").immutable
-    assert place_at("oci://host/a?immutable-tags=true").shown == "oci://host/a"
+    assert location_at("oci://host/a?immutable-tags=true").immutable
+    assert not location_at("oci://host/a?immutable-tags=false").immutable
+    assert location_at("oci://host/a?immutable-tags=true").shown == "oci://host/a"
 
 
 GITHUB = {"GITHUB_TOKEN": "of-the-job", "GITHUB_ACTOR": "ann"}
@@ -79,7 +79,7 @@ GITLAB = {
 def test_a_jobs_own_credentials_are_for_their_host_only(
     url: str, access: Access, expected: Login | None
 ) -> None:
-    assert login_for(place_at(url), access) == expected
+    assert login_for(location_at(url), access) == expected
 
 
 def test_a_login_never_shows_its_password() -> None:
@@ -99,7 +99,7 @@ BASE = "https://registry.example.com/v2/acme/modules/blobs/uploads/"
     ],
 )  # fmt: skip
 def test_an_upload_goes_on_where_the_registry_says(location: str, expected: str) -> None:
-    assert upload_address(location, base=BASE, place=PLACE) == expected
+    assert upload_address(location, base=BASE, location=PLACE) == expected
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_an_upload_goes_on_where_the_registry_says(location: str, expected: str)
 )  # fmt: skip
 def test_an_upload_is_never_sent_to_a_less_safe_place(location: str) -> None:
     with pytest.raises(RepositoryError) as refusal:
-        upload_address(location, base=BASE, place=PLACE)
+        upload_address(location, base=BASE, location=PLACE)
     assert "X-Forwarded-Proto" in refusal.value.hint
     assert "pw" not in refusal.value.message
 
@@ -154,4 +154,4 @@ def test_a_next_page_elsewhere_is_refused(target: str) -> None:
 
 
 def test_the_place_shows_no_option() -> None:
-    assert Place("registry.example.com", "acme/modules", "https://registry.example.com") == PLACE
+    assert Location("registry.example.com", "acme/modules", "https://registry.example.com") == PLACE

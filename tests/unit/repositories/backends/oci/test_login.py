@@ -12,7 +12,7 @@ from ign_deploy.errors import RepositoryError
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.oci.address import place_at
+from ign_deploy.repositories.backends.oci.address import location_at
 from ign_deploy.repositories.backends.oci.credentials import Login
 from ign_deploy.repositories.backends.oci.tokens import Authorization
 from tests.support.http_server import Answer, ScriptedServer, scripted_server
@@ -76,10 +76,10 @@ def test_who_may_not_delete_can_publish(
 
 
 def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
-    place = place_at(f"oci://127.0.0.1:1/{NAME}")
+    location = location_at(f"oci://127.0.0.1:1/{NAME}")
     now = 1000.0
     authorization = Authorization(
-        place,
+        location,
         login=Login("bob", "pw"),
         access=Access(),
         reporter=SilentReporter(),
@@ -98,11 +98,11 @@ def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("username", "password", "told"),
+    ("username", "password", "reported"),
     [("ann", "wr0ng", "wrong or expired"), ("", "", "set REPOSITORY_USERNAME")],
 )
 def test_who_may_not_push_is_told_why(
-    server: RegistryServer, username: str, password: str, told: str
+    server: RegistryServer, username: str, password: str, reported: str
 ) -> None:
     try:
         found = open_at(server.url, username=username, password=password).check()
@@ -111,7 +111,7 @@ def test_who_may_not_push_is_told_why(
     else:
         assert not found.writable
         said = found.obstacle
-    assert told in said
+    assert reported in said
     assert "wr0ng" not in said
 
 
@@ -144,7 +144,7 @@ def test_a_registry_with_a_password_takes_a_token_as_one(tmp_path: Path) -> None
 
 def ask_for_token(realm: str, *, host: str, login: Login | None) -> Authorization:
     authorization = Authorization(
-        place_at(f"oci://{host}/{NAME}"), login=login, access=Access(), reporter=SilentReporter()
+        location_at(f"oci://{host}/{NAME}"), login=login, access=Access(), reporter=SilentReporter()
     )
     header = {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'}
     authorization.answer(header, state=0)
@@ -203,7 +203,7 @@ def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
 
 def test_an_unknown_scheme_is_not_answered() -> None:
     authorization = Authorization(
-        place_at(f"oci://127.0.0.1:1/{NAME}"),
+        location_at(f"oci://127.0.0.1:1/{NAME}"),
         login=Login("ann", "pw"),
         access=Access(),
         reporter=SilentReporter(),

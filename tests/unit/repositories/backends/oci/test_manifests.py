@@ -43,7 +43,7 @@ def test_our_manifest_is_read_back(tmp_path: Path) -> None:
     )
     release = release.model_copy(update={"files": (*release.files, *files)})
     record = release.to_json()
-    manifest = parse_manifest(release_manifest(release, record), place="it")
+    manifest = parse_manifest(release_manifest(release, record), location="it")
     assert manifest.artifact_type == RELEASE_ARTIFACT
     layer = manifest.layer_of(RECORD_TYPE)
     assert layer is not None
@@ -72,30 +72,30 @@ def test_our_manifest_is_read_back(tmp_path: Path) -> None:
     ],
 )
 def test_an_unsound_manifest_is_refused(change: dict[str, Any]) -> None:
-    parse_manifest(json.dumps(SOUND).encode(), place="the tag x")
+    parse_manifest(json.dumps(SOUND).encode(), location="the tag x")
     with pytest.raises(RepositoryError, match="the tag x is no image manifest"):
-        parse_manifest(json.dumps({**SOUND, **change}).encode(), place="the tag x")
+        parse_manifest(json.dumps({**SOUND, **change}).encode(), location="the tag x")
 
 
 @given(JSON | st.fixed_dictionaries(dict.fromkeys(("schemaVersion", "layers"), JSON)))
 def test_no_document_breaks_the_reading(document: object) -> None:
     with suppress(RepositoryError):
-        parse_manifest(json.dumps(document).encode(), place="it")
+        parse_manifest(json.dumps(document).encode(), location="it")
 
 
 @given(st.binary(max_size=100))
 def test_no_bytes_break_the_reading(data: bytes) -> None:
     with suppress(RepositoryError):
-        parse_manifest(data, place="it")
+        parse_manifest(data, location="it")
 
 
 def test_a_refusal_never_repeats_foreign_values() -> None:
     with pytest.raises(RepositoryError) as refusal:
-        parse_manifest(b'{"schemaVersion": "s3cret"}', place="it")
+        parse_manifest(b'{"schemaVersion": "s3cret"}', location="it")
     assert "s3cret" not in refusal.value.message
     assert refusal.value.__cause__ is None
     with pytest.raises(RepositoryError, match="not JSON"):
-        parse_manifest(b"[" * 100_000, place="it")
+        parse_manifest(b"[" * 100_000, location="it")
 
 
 def test_a_manifest_that_was_changed_on_the_way_is_refused() -> None:

@@ -15,7 +15,7 @@ import requests
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories.maintenance import Statement, remove
+from ign_deploy.repositories.maintenance import StatusChange, remove
 from ign_deploy.repositories.store import Key
 from tests.support.releases import release_of
 from tests.support.servers import RegistryServer, registry
@@ -68,9 +68,9 @@ def push(ask: Ask, tag: str, manifest: object) -> None:
 
 
 def push_blob(ask: Ask, data: bytes) -> dict[str, Any]:
-    place = ask("POST", "blobs/uploads/").headers["Location"]
+    location = ask("POST", "blobs/uploads/").headers["Location"]
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    assert ask("PUT", f"{place}&digest={digest}", data=data).status_code == 201
+    assert ask("PUT", f"{location}&digest={digest}", data=data).status_code == 201
     return {"mediaType": "application/octet-stream", "digest": digest, "size": len(data)}
 
 
@@ -128,7 +128,7 @@ def test_a_removed_versions_files_are_gone_and_its_record_stays(
     record = store_at(server.url).read_record(KEY)
     before = ask("HEAD", f"manifests/{TAG}", headers={"Accept": MANIFEST})
     release, _ = release_of(tmp_path)
-    said = Statement("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
+    said = StatusChange("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
     remove(open_at(server.url), release, said=said, reporter=SilentReporter())
     assert [layer["mediaType"] for layer in manifest_at(ask, TAG)["layers"]] == [
         "application/vnd.ign-deploy.release.v1+json"
@@ -149,7 +149,7 @@ def test_foreign_tags_are_no_versions(server: RegistryServer, ask: Ask, tmp_path
     for tag in ("latest", "1.0.0", "sha256-abc.sig", "_d.odd_x", "a_v"):
         push(ask, tag, image)
     assert list(store_at(server.url).versions()) == [KEY]
-    assert open_at(server.url).upkeep.reindex().versions == 1
+    assert open_at(server.url).maintenance.reindex().versions == 1
     assert store_at(server.url).names("") == ["index.json"]
 
 
@@ -226,9 +226,9 @@ def test_a_registry_that_does_not_delete_is_told_when_removing(tmp_path: Path) -
         publish(server, tmp_path)
         release, _ = release_of(tmp_path)
         reporter = Telling()
-        open_at(server.url, reporter=reporter).upkeep.discard(release)
-        assert [text for text in reporter.told if "doesn't delete" in text]
-        open_at(server.url).upkeep.discard(release)  # again is no error
+        open_at(server.url, reporter=reporter).maintenance.discard(release)
+        assert [text for text in reporter.reported if "doesn't delete" in text]
+        open_at(server.url).maintenance.discard(release)  # again is no error
         assert store_at(server.url).read_record(KEY)
 
 

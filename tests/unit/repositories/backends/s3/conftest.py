@@ -14,7 +14,7 @@ from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.s3.address import read_address
 from ign_deploy.repositories.backends.s3.calls import Calls
 from ign_deploy.repositories.backends.s3.client import Keys, make_client
-from ign_deploy.repositories.backends.s3.objects import S3Objects
+from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
 from ign_deploy.repositories.record import ReleaseFile
 from tests.contract.stores_s3 import new_bucket, s3_server
 from tests.support.fault_proxy import FaultProxy, fault_proxy
@@ -56,9 +56,9 @@ class Bucket:
             reporter=self.reporter,
         )
 
-    def objects(self) -> S3Objects:
+    def objects(self) -> S3ObjectStore:
         patience = Patience(grace=0.05, poll=0.01)
-        return S3Objects(self.calls(), reporter=self.reporter, patience=patience)
+        return S3ObjectStore(self.calls(), reporter=self.reporter, patience=patience)
 
     def read(self, path: str) -> bytes:
         found = self.client.get_object(Bucket=self.name, Key=f"team/{path}")

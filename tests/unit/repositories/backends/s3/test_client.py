@@ -20,7 +20,7 @@ from ign_deploy.repositories.backends.s3.address import read_address
 from ign_deploy.repositories.backends.s3.client import Keys, make_client, read_keys
 from tests.unit.repositories.backends.s3.conftest import Bucket
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[5]
 ENV = {
     "AWS_ACCESS_KEY_ID": "id",
     "AWS_SECRET_ACCESS_KEY": "s3cret",

@@ -1,4 +1,4 @@
-"""Objects in a bucket: documents, claims, listings, and what the store is found to keep."""
+"""ObjectStore in a bucket: documents, claims, listings, and what the store is found to keep."""
 
 from __future__ import annotations
 
