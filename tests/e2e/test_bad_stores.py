@@ -242,7 +242,7 @@ def test_an_index_that_is_wrong_is_harmless_and_repaired(store: Stocked, case: s
     ids=["rubbish", "deep", "another's", "long", "unknown kind"],
 )
 def test_a_hostile_mark_is_left_out_with_a_warning(store: Stocked, mark: bytes) -> None:
-    folder = store.root / "ledger" / "marks" / ID
+    folder = store.root / "ledger" / "status-events" / ID
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "20260101T000000Z-evil.json").write_bytes(mark)
     result = store.call("reindex").must(0)
