@@ -87,7 +87,7 @@ def test_results_have_the_states_that_are_shown() -> None:
     for results, on_github, on_gitlab in rows:
         for result in re.findall(r"`([\w-]+)`", results):
             event = (
-                "rollback" if result == "rolled-back" and "asked for" in results else "deployment"
+                "rollback" if result == "rolled-back" and "on request" in results else "deployment"
             )
             reported = notice(event=event, result=result)
             assert (github_state(reported), gitlab_status(reported)) == (on_github, on_gitlab)

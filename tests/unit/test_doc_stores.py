@@ -77,7 +77,7 @@ def test_every_kind_of_store_has_its_row_and_its_url() -> None:
 
 
 def test_every_kind_of_store_says_what_it_promises() -> None:
-    promises = section(page_text("publish-to-a-store.md"), "What a store promises")
+    promises = section(page_text("publish-to-a-store.md"), "What a store guarantees")
     assert {"create_once", "compare_and_swap", "server_digest", "resume"} <= code_words(promises)
     rows = re.findall(r"^\| (\w[\w ]*?) \|.*\|$", promises, re.M)
     assert rows == [
