@@ -1,23 +1,30 @@
-"""Output files that are either absent or whole, whenever the process is killed."""
+"""Files: atomic output, safe opening, locks, and explained errors."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
-from collections.abc import Iterator
+import stat
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from ign_deploy.errors import ConfigurationError
+from ign_deploy.errors import ConfigurationError, IgnDeployError
+
+LOCK_TIMEOUT = 60.0
+"""Seconds."""
 
 
 @contextmanager
 def atomic_output(path: Path, *, mode: int = 0o644, durable: bool = False) -> Iterator[BinaryIO]:
-    """Open a hidden temporary file beside ``path`` that replaces it when the block ends well.
+    """Open a hidden temporary file next to ``path`` that replaces it when the block succeeds.
 
-    The folder is made when missing. ``mode`` holds from the first byte, so a private key is never
-    readable by others, not even for a moment. ``durable`` also survives a power cut (fsync);
-    build outputs can be made again, published files can't. Raises ConfigurationError when the
+    The folder is created if missing. ``mode`` applies from the first byte, so a private key is
+    never readable by others, not even for a moment. ``durable`` also survives a power cut (fsync);
+    build outputs can be built again, published files can't. Raises ConfigurationError when the
     folder can't be written or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.partial")
@@ -37,7 +44,7 @@ def atomic_output(path: Path, *, mode: int = 0o644, durable: bool = False) -> It
         if durable:
             sync_folder(path.parent)
     except BrokenPipeError:
-        raise  # it isn't about the file: nobody reads our log any more
+        raise  # not about this file: whoever read our log is gone
     except OSError as cause:
         raise output_error(path, cause) from cause
     finally:
@@ -46,13 +53,13 @@ def atomic_output(path: Path, *, mode: int = 0o644, durable: bool = False) -> It
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
-    """Write ``data`` to ``path`` whole or not at all; see ``atomic_output``."""
+    """Write ``data`` to ``path`` completely or not at all; see ``atomic_output``."""
     with atomic_output(path, mode=mode, durable=durable) as stream:
         stream.write(data)
 
 
 def is_same_file(first: Path, second: Path) -> bool:
-    """Tell whether both names are one existing file; what can't be reached is none."""
+    """Return whether both names are the same existing file; False if either can't be reached."""
     try:
         return first.samefile(second)
     except OSError:
@@ -69,9 +76,92 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow_links: bool = False) -> int:
+    """Open a regular file and nothing else; return its descriptor.
+
+    A link in its place isn't followed, unless ``follow_links``: somebody may have put it there to
+    have another file read or written. A named pipe doesn't make us wait for its other end. Raises
+    OSError: FileNotFoundError when there is nothing, ELOOP for a link, EISDIR or EINVAL for
+    anything else that isn't a regular file.
+    """
+    # O_NONBLOCK: opening a named pipe returns at once.
+    safe = os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
+    descriptor = os.open(path, flags | safe, 0o644)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "not a regular file")
+    return descriptor
+
+
+@contextmanager
+def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """Hold the lock file ``path``, created if missing, across threads and processes.
+
+    The kernel frees it when we are killed. See ``wait_for_lock`` for ``timeout`` and errors.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        wait_for_lock(descriptor, timeout=timeout)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_lock(descriptor: int, *, timeout: float) -> None:
+    """Lock an open file until it is closed, waiting up to ``timeout`` seconds for others.
+
+    Raises TimeoutError (an OSError), or another OSError where the file system has no locks.
+    """
+    # A blocking flock can't be given a deadline, and a stopped process may hold the lock.
+    deadline = time.monotonic() + timeout
+    pause = 0.001
+    while not try_lock(descriptor):
+        if time.monotonic() >= deadline:
+            raise TimeoutError(errno.ETIMEDOUT, f"still locked after {timeout:g} s")
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file without waiting; return False when another process holds it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as cause:
+        if cause.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
+
+
+@contextmanager
+def explain_os_error(
+    action: str,
+    path: Path,
+    *,
+    error: type[IgnDeployError],
+    hint: str,
+    hints: Mapping[int, str] | None = None,
+) -> Iterator[None]:
+    """Turn an OSError of the block into ``error``: ``cannot <action> <path>: <why>``.
+
+    ``hints`` gives better advice than ``hint`` for some error numbers.
+    """
+    try:
+        yield
+    except OSError as cause:
+        advice = (hints or {}).get(cause.errno or 0, hint)
+        raise error(f"cannot {action} {path}: {os_error_reason(cause)}", hint=advice) from cause
+
+
+def os_error_reason(cause: OSError) -> str:
+    """Return the reason that the system gave: ``No space left on device``."""
+    return cause.strerror or str(cause)
+
+
 def output_error(path: Path, cause: OSError) -> ConfigurationError:
-    """Explain why ``path`` could not be written."""
+    """Return the error for a file that could not be written."""
     return ConfigurationError(
-        f"cannot write {path}: {cause.strerror or cause}; nothing was left at that name",
+        f"cannot write {path}: {os_error_reason(cause)}; no partial file was left",
         hint="free disk space, or choose a writable folder with --output-dir.",
     )

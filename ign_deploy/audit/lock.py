@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import sync_folder
-
-_PAUSE = 0.005
-_BUSY = frozenset({errno.EAGAIN, errno.EACCES})
+from ign_deploy.files import open_regular, os_error_reason, sync_folder, wait_for_lock
 
 
-def open_regular(path: Path, flags: int) -> int:
-    """Open a plain file and nothing else; returns its descriptor.
+def open_trail(path: Path, flags: int) -> int:
+    """Open the trail's file and nothing else; return its descriptor.
 
     A build may have left a link under the trail's name, to have another file written: it isn't
     followed. Raises ConfigurationError, but FileNotFoundError as it is.
     """
-    safe = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
     try:
-        descriptor = os.open(path, flags | safe, 0o644)
+        return open_regular(path, flags)
     except FileNotFoundError:
         raise
     except OSError as cause:
@@ -36,29 +29,22 @@ def open_regular(path: Path, flags: int) -> int:
                 hint="give the path of the file itself, and find out who made the link.",
             ) from cause
         raise ConfigurationError(
-            f"the audit trail {path} can't be opened: {cause.strerror or cause}",
+            f"cannot open the audit trail {path}: {os_error_reason(cause)}",
             hint="choose a file in a writable folder.",
         ) from cause
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise ConfigurationError(
-            f"the audit trail {path} is no plain file", hint="choose another path."
-        )
-    return descriptor
 
 
 @contextmanager
-def held_trail(path: Path, *, patience: float) -> Iterator[int]:
+def held_trail(path: Path, *, timeout: float) -> Iterator[int]:
     """Open the trail for reading and appending, made if missing, and hold it alone.
 
-    Waits up to ``patience`` seconds for other writers, threads and processes alike. Raises
+    Waits up to ``timeout`` seconds for other writers, threads and processes alike. Raises
     ConfigurationError when they take longer, or the file system knows no locks.
     """
-    end = time.monotonic() + patience
     while True:
         descriptor = _open_or_make(path)
         try:
-            _lock(descriptor, path, end)
+            _lock(descriptor, path, timeout)
             if _is_still(path, descriptor):
                 yield descriptor
                 return
@@ -72,34 +58,29 @@ def _open_or_make(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise ConfigurationError(
-            f"the folder of the audit trail {path} can't be made: {cause.strerror or cause}",
+            f"cannot create the folder of the audit trail {path}: {os_error_reason(cause)}",
             hint="choose a file in a writable folder.",
         ) from cause
     with suppress(FileNotFoundError):
-        return open_regular(path, os.O_RDWR | os.O_APPEND)
-    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        return open_trail(path, os.O_RDWR | os.O_APPEND)
+    descriptor = open_trail(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     sync_folder(path.parent)
     return descriptor
 
 
-def _lock(descriptor: int, path: Path, end: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as cause:
-            if cause.errno not in _BUSY:
-                raise ConfigurationError(
-                    f"the audit trail {path} can't be locked: {cause.strerror or cause}",
-                    hint="put it on a file system that has locks, such as a local disk.",
-                ) from cause
-        else:
-            return
-        if time.monotonic() >= end:
-            raise ConfigurationError(
-                f"the audit trail {path} is held by another process for too long",
-                hint="look for a process that hangs, then run again.",
-            )
-        time.sleep(_PAUSE)
+def _lock(descriptor: int, path: Path, timeout: float) -> None:
+    try:
+        wait_for_lock(descriptor, timeout=timeout)
+    except TimeoutError as cause:
+        raise ConfigurationError(
+            f"the audit trail {path} is still locked by another process after {timeout:g} s",
+            hint="look for a process that hangs, then run again.",
+        ) from cause
+    except OSError as cause:
+        raise ConfigurationError(
+            f"cannot lock the audit trail {path}: {os_error_reason(cause)}",
+            hint="put it on a file system that has locks, such as a local disk.",
+        ) from cause
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

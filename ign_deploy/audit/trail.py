@@ -19,12 +19,10 @@ from ign_deploy.audit.entry import (
 )
 from ign_deploy.audit.lock import held_trail
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import write_atomically
+from ign_deploy.files import LOCK_TIMEOUT, os_error_reason, write_atomically
 
 RECOVERED = "audit.recovered"
 _BEGIN = b'{"action":"'
-PATIENCE = 60.0
-"""Seconds to wait for other writers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def append(
     *,
     time: datetime,
     redact: Redact,
-    patience: float = PATIENCE,
+    timeout: float = LOCK_TIMEOUT,
 ) -> Appended:
     """Add a line to the trail at ``path``, made if missing; any number of processes may.
 
@@ -49,12 +47,12 @@ def append(
     left unfinished is kept in a file beside the trail, and a line ``audit.recovered`` says so.
     Raises ConfigurationError when the line can't be written, or the file is no trail.
     """
-    with held_trail(path, patience=patience) as descriptor:
+    with held_trail(path, timeout=timeout) as descriptor:
         try:
             return _append(path, descriptor, entry, time=time, redact=redact)
         except OSError as cause:
             raise ConfigurationError(
-                f"the audit trail {path} can't be written: {cause.strerror or cause}",
+                f"the audit trail {path} can't be written: {os_error_reason(cause)}",
                 hint="free disk space, or choose another file.",
             ) from cause
 

@@ -10,8 +10,9 @@ from typing import BinaryIO
 
 from ign_deploy.audit.chain import ChainCheck
 from ign_deploy.audit.entry import MAX_LINE, is_digest, line_digest, read_line
-from ign_deploy.audit.lock import open_regular
+from ign_deploy.audit.lock import open_trail
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, error, errors_among, warning
 
 _PIECE = 1 << 20
@@ -62,7 +63,7 @@ def verify(path: Path, *, expect_head: str = "", expect_count: int = 0) -> Audit
     check = ChainCheck()
     reading = _Reading(expect_head)
     try:
-        with os.fdopen(open_regular(path, os.O_RDONLY), "rb", buffering=_PIECE) as stream:
+        with os.fdopen(open_trail(path, os.O_RDONLY), "rb", buffering=_PIECE) as stream:
             for number, data in _lines(stream):
                 reading.take(check, number, data)
     except FileNotFoundError as cause:
@@ -71,7 +72,7 @@ def verify(path: Path, *, expect_head: str = "", expect_count: int = 0) -> Audit
         ) from cause
     except OSError as cause:
         raise ConfigurationError(
-            f"the audit trail {path} can't be read: {cause.strerror or cause}",
+            f"the audit trail {path} can't be read: {os_error_reason(cause)}",
             hint="check its permissions and the disk.",
         ) from cause
     return reading.report(check, expect_count)

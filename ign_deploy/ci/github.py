@@ -22,6 +22,7 @@ from ign_deploy.ci.lines import LineWriter
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.text import encodable, neutralise
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, Severity
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _append(env: Mapping[str, str], variable: str, text: str) -> None:
             stream.write(text)
     except OSError as cause:
         raise ConfigurationError(
-            f"cannot write {path} ({variable}): {cause.strerror or cause}",
+            f"cannot write {path} ({variable}): {os_error_reason(cause)}",
             hint="mount the runner's file_commands folder into the container, writable.",
         ) from cause
 

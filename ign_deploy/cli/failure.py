@@ -13,6 +13,7 @@ from ign_deploy.ci.host import Host
 from ign_deploy.cli.action import is_action
 from ign_deploy.cli.session import Session, open_bare_session
 from ign_deploy.errors import ConfigurationError, IgnDeployError
+from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.pipeline.run_report import problem_findings
 
@@ -89,7 +90,7 @@ def system_error(cause: OSError) -> ConfigurationError:
     """Return what the operating system refused: the surroundings are wrong, not the program."""
     what = f": {cause.filename}" if isinstance(cause.filename, str) else ""
     return ConfigurationError(
-        f"the operating system refused to go on: {cause.strerror or cause}{what}",
+        f"the operating system refused to go on: {os_error_reason(cause)}{what}",
         hint="check permissions, free space and limits (--verbose shows where it happened).",
     )
 

@@ -20,6 +20,7 @@ from ign_deploy.ci.reporters import reporter_for
 from ign_deploy.cli.action import is_action
 from ign_deploy.cli.formatting import json_text
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding
 from ign_deploy.net.proxy_secrets import proxy_passwords
 from ign_deploy.report import Reporter
@@ -87,7 +88,7 @@ class Session:
         except OSError as cause:
             discard(self.out)
             raise ConfigurationError(
-                f"the result can't be written to standard output: {cause.strerror or cause}",
+                f"the result can't be written to standard output: {os_error_reason(cause)}",
                 hint="check where standard output goes; everything else was done.",
             ) from cause
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Self, cast
 from zlib_ng import zlib_ng
 
 from ign_deploy.errors import VerificationError
+from ign_deploy.files import open_regular, os_error_reason
 from ign_deploy.module.findings import Finding, error, errors_among
 from ign_deploy.module.zip_directory import read_directory
 from ign_deploy.module.zip_entry import Entry
@@ -213,19 +213,11 @@ def _inflate(entry: Entry, blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _open_file(path: Path) -> int:
     try:
-        # Without O_NONBLOCK a named pipe would keep us waiting for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        return open_regular(path, follow_links=True)
     except OSError as cause:
-        raise _unreadable(path, cause.strerror or "unknown reason") from cause
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _unreadable(path, "it is not a regular file")
-    return descriptor
-
-
-def _unreadable(path: Path, reason: str) -> VerificationError:
-    problem = error("file-unreadable", f"cannot open {path}: {reason}", hint="check the path.")
-    return VerificationError(problem.message, hint=problem.hint, findings=(problem,))
+        reason = os_error_reason(cause)
+        problem = error("file-unreadable", f"cannot open {path}: {reason}", hint="check the path.")
+        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,)) from cause
 
 
 def _refuse_errors(findings: list[Finding]) -> None:

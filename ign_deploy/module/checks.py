@@ -7,6 +7,7 @@ from functools import partial
 from tempfile import SpooledTemporaryFile
 
 from ign_deploy.errors import ConfigurationError, VerificationError
+from ign_deploy.files import os_error_reason
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.descriptor_checks import DESCRIPTOR_RULES
@@ -105,7 +106,7 @@ def _read_jar(archive: Archive, entry: Entry, wanted: frozenset[str]) -> JarFact
             return inspect_jar(stream, wanted=wanted)
     except OSError as cause:
         raise ConfigurationError(
-            f"cannot unpack {quoted(entry.name)} into a temporary file: {cause.strerror or cause}",
+            f"cannot unpack {quoted(entry.name)} into a temporary file: {os_error_reason(cause)}",
             hint="free disk space, or let TMPDIR name a folder with room.",
         ) from cause
 

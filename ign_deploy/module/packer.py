@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import atomic_output
+from ign_deploy.files import atomic_output, os_error_reason
 from ign_deploy.module.archive import BLOCK, Archive
 from ign_deploy.module.zip_entry import Entry
 from ign_deploy.module.zip_records import DEFLATED, EPOCH_DOS_DATE, EPOCH_DOS_TIME
@@ -90,7 +90,7 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
                 yield block
     except OSError as cause:
         raise ConfigurationError(
-            f"cannot read {path}: {cause.strerror or cause}", hint="check the file's rights."
+            f"cannot read {path}: {os_error_reason(cause)}", hint="check the file's rights."
         ) from cause
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.files import explain_os_error, open_regular
 from ign_deploy.net.deadline import Deadline, policy_for
 from ign_deploy.net.errors import (
     TransientAnswer,
@@ -204,29 +204,21 @@ class _FileBody:
 def _opened(source: Source) -> Iterator[int]:
     """Open a file that has the right size, by descriptor; a pipe in its place doesn't hang us."""
     with _explained(source.path):
-        descriptor = os.open(source.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_regular(source.path, follow_links=True)
     try:
-        with _explained(source.path):
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EISDIR, "not a regular file")
-        if status.st_size != source.size:
-            raise _changed(source, f"found {status.st_size} bytes")
+        size = os.fstat(descriptor).st_size
+        if size != source.size:
+            raise _changed(source, f"found {size} bytes")
         yield descriptor
     finally:
         os.close(descriptor)
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> AbstractContextManager[None]:
     """Turn an OSError of the file into a RepositoryError: it must not count as the network's."""
-    try:
-        yield
-    except OSError as cause:
-        raise RepositoryError(
-            f"cannot read {path}: {cause.strerror or cause}",
-            hint=_HINTS.get(cause.errno or 0, "check the disk, and run again."),
-        ) from cause
+    return explain_os_error(
+        "read", path, error=RepositoryError, hint="check the disk, and run again.", hints=_HINTS
+    )
 
 
 def _changed(source: Source, observed: str) -> RepositoryError:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, VerificationError
+from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, error, warning
 from ign_deploy.packaging.artifacts import refuse_lfs_pointer
 from ign_deploy.packaging.detect import GRADLE_FILES, MAVEN_FILE, Kind, Project
@@ -58,7 +59,7 @@ def _prebuilt_problems(project: Project) -> Iterator[Finding]:
         except IgnDeployError as problem:
             yield error("module-unreadable", problem.message, location=path.name, hint=problem.hint)
         except OSError as problem:
-            yield error("module-unreadable", f"cannot read {path}: {problem.strerror}")
+            yield error("module-unreadable", f"cannot read {path}: {os_error_reason(problem)}")
 
 
 def _folder_problems(project: Project) -> Iterator[Finding]:

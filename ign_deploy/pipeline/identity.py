@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, IdentityError
+from ign_deploy.files import os_error_reason
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def load_trust_anchors(paths: Sequence[str]) -> tuple[x509.Certificate, ...]:
             anchors += read_certificates(Path(path).read_bytes())
         except OSError as cause:
             raise ConfigurationError(
-                f"cannot read the trust anchor {path}: {cause.strerror}",
+                f"cannot read the trust anchor {path}: {os_error_reason(cause)}",
                 hint="check --trust-anchor.",
             ) from cause
         except VerificationError as cause:

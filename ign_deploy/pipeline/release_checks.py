@@ -13,7 +13,7 @@ from ign_deploy.errors import (
     PackagingError,
     SigningError,
 )
-from ign_deploy.files import is_same_file
+from ign_deploy.files import is_same_file, os_error_reason
 from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.module.packer import DosTime
 from ign_deploy.module.version import ModuleVersion
@@ -226,4 +226,4 @@ def expected_size(path: Path) -> int:
     try:
         return path.stat().st_size * _COPIES if path.is_file() else 0
     except OSError as cause:
-        raise ConfigurationError(f"cannot read {path}: {cause.strerror}") from cause
+        raise ConfigurationError(f"cannot read {path}: {os_error_reason(cause)}") from cause

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.files import os_error_reason
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
 from ign_deploy.report import Reporter, SilentReporter
@@ -124,6 +125,6 @@ def _digest(path: Path) -> tuple[str, int]:
             return digest, stream.tell()
     except OSError as cause:
         raise RepositoryError(
-            f"cannot read the bundle {path}: {cause.strerror or cause}",
+            f"cannot read the bundle {path}: {os_error_reason(cause)}",
             hint="make the bundle again, then upload.",
         ) from cause

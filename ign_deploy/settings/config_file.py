@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import os_error_reason
 from ign_deploy.settings.deployment import GatewayEntry
 from ign_deploy.settings.model import Settings
 from ign_deploy.settings.source import Source, default_variable
@@ -99,7 +100,7 @@ def _config_table(path: Path) -> Mapping[str, Any]:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as cause:
         raise ConfigurationError(
-            f"cannot read {path}: {cause.strerror}", hint="check --config."
+            f"cannot read {path}: {os_error_reason(cause)}", hint="check --config."
         ) from cause
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise ConfigurationError(f"{path} isn't valid TOML: {cause}", hint="mend it.") from cause

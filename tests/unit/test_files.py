@@ -1,14 +1,24 @@
-"""Output files: absent or whole, private from the first byte, and clear errors."""
+"""Files: atomic and private output, nothing but regular files opened, locks, clear errors."""
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import atomic_output, is_same_file, sync_folder, write_atomically
+from ign_deploy.errors import ConfigurationError, RepositoryError
+from ign_deploy.files import (
+    atomic_output,
+    explain_os_error,
+    is_same_file,
+    locked,
+    open_regular,
+    sync_folder,
+    try_lock,
+    write_atomically,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -110,3 +120,69 @@ def test_a_folder_is_synced(tmp_path: Path) -> None:
     sync_folder(tmp_path)
     with pytest.raises(NotADirectoryError):
         sync_folder(tmp_path / "file")
+
+
+def test_a_link_is_followed_only_on_request(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    link = tmp_path / "link"
+    link.symlink_to("file")
+    with pytest.raises(OSError) as refusal:
+        open_regular(link)
+    assert refusal.value.errno == errno.ELOOP
+    with os.fdopen(open_regular(link, follow_links=True), "rb") as stream:
+        assert stream.read() == b"content"
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("pipe", errno.EINVAL), ("folder", errno.EISDIR)])
+def test_what_is_not_a_regular_file_is_not_opened_and_not_waited_for(
+    tmp_path: Path, kind: str, expected: int
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="not a regular file") as refusal:
+        open_regular(tmp_path / kind)
+    assert refusal.value.errno == expected
+
+
+def test_a_missing_file_is_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "missing")
+
+
+def test_a_lock_is_held_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked(path), path.open() as other:
+        assert not try_lock(other.fileno())
+    with path.open() as other:
+        assert try_lock(other.fileno())
+
+
+def test_a_lock_that_stays_taken_is_given_up(tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / "lock"),
+        pytest.raises(TimeoutError) as refusal,
+        locked(tmp_path / "lock", timeout=0.05),
+    ):
+        pass
+    assert refusal.value.errno == errno.ETIMEDOUT
+
+
+def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("elsewhere")
+    with pytest.raises(OSError), locked(tmp_path / "lock"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_an_error_of_the_system_is_explained_with_the_hint_for_its_number(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with (
+        pytest.raises(RepositoryError) as refusal,
+        explain_os_error(
+            "read", missing, error=RepositoryError, hint="else", hints={errno.ENOENT: "create it."}
+        ),
+    ):
+        missing.read_bytes()
+    assert refusal.value.message == f"cannot read {missing}: No such file or directory"
+    assert refusal.value.hint == "create it."
+    assert isinstance(refusal.value.__cause__, FileNotFoundError)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ign_deploy.deployment.gateway.consent import require_consent
 from ign_deploy.deployment.gateway.folder_files import (
-    folder_lock,
     keep_copy,
+    lock_folder,
     put_bytes,
     put_file,
     remove_file,
@@ -34,6 +34,7 @@ from ign_deploy.deployment.gateway.modules_json import Manifest, read_manifest
 from ign_deploy.deployment.gateway.reading import no_progress
 from ign_deploy.deployment.gateway.versions import parse_shown
 from ign_deploy.errors import DeploymentError, VerificationError
+from ign_deploy.files import os_error_reason
 from ign_deploy.report import Progress
 
 REPLACED = ".replaced"
@@ -109,7 +110,7 @@ class FolderTarget:
         require_consent(upload, consent, host=self.location)
         file = read_module_file(upload.path)
         target = self._folder / upload.file_name
-        with folder_lock(self._folder):
+        with lock_folder(self._folder):
             self._require_own(target, upload.module_id)
             manifest = self._read_manifest()
             replaced = None
@@ -134,7 +135,7 @@ class FolderTarget:
 
     def uninstall(self, module_id: str) -> None:
         """Take the module out of the manifest and remove its file, of which a copy is kept."""
-        with folder_lock(self._folder):
+        with lock_folder(self._folder):
             manifest = self._read_manifest()
             if manifest is not None and module_id in manifest.entries:
                 self._write_manifest(manifest.without(module_id))
@@ -149,7 +150,7 @@ class FolderTarget:
             paths = sorted(self._folder.glob("*.modl"))
         except OSError as cause:
             raise DeploymentError(
-                f"cannot read {self._folder}: {cause.strerror or cause}", hint="check its path."
+                f"cannot read {self._folder}: {os_error_reason(cause)}", hint="check its path."
             ) from cause
         for path in paths:
             try:

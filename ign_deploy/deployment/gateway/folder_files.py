@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import ConfigurationError, DeploymentError
-from ign_deploy.files import atomic_output, sync_folder
+from ign_deploy.files import (
+    LOCK_TIMEOUT,
+    atomic_output,
+    explain_os_error,
+    locked,
+    os_error_reason,
+    sync_folder,
+)
 
 _LOCK = ".ign-deploy.lock"
-_LOCK_WAIT = 60.0
 _BLOCK = 1 << 20
 
 
@@ -58,39 +62,25 @@ def remove_file(path: Path) -> None:
 
 
 @contextmanager
-def folder_lock(folder: Path, *, timeout: float = _LOCK_WAIT) -> Iterator[None]:
-    """Keep other runs out of the folder; the kernel frees the lock of a killed one.
+def lock_folder(folder: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """Keep other runs out of the folder.
 
-    Raises DeploymentError after ``timeout`` seconds.
+    Raises DeploymentError after ``timeout`` seconds, or when there are no locks.
     """
-    with _explained("lock", folder):
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        _wait_for(descriptor, folder, timeout)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _wait_for(descriptor: int, folder: Path, timeout: float) -> None:
-    deadline = time.monotonic() + timeout
-    while True:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise DeploymentError(
-                    f"{folder} is still locked by another run after {timeout:g} s",
-                    hint="wait for the other run to end, then run again.",
-                ) from None
-            time.sleep(0.02)
+            stack.enter_context(locked(folder / _LOCK, timeout=timeout))
+        except TimeoutError:
+            raise DeploymentError(
+                f"{folder} is still locked by another run after {timeout:g} s",
+                hint="wait for the other run to end, then run again.",
+            ) from None
         except OSError as cause:
             raise DeploymentError(
-                f"cannot lock {folder}: {cause.strerror or cause}",
-                hint="use a file system with locks, or make sure that only one run writes there.",
+                f"cannot lock {folder}: {os_error_reason(cause)}",
+                hint="give this user write access to the folder, on a file system with locks.",
             ) from cause
-        else:
-            return
+        yield
 
 
 @contextmanager
@@ -114,19 +104,12 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _explained(action: str, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as cause:
-        raise _failed(action, path, cause) from cause
-    except ConfigurationError as cause:
-        # What atomic_output advises is about an option that has nothing to do with this folder.
-        nested = cause.__cause__
-        raise _failed(action, path, nested if isinstance(nested, OSError) else cause) from cause
-
-
-def _failed(action: str, path: Path, cause: Exception) -> DeploymentError:
-    reason = (cause.strerror if isinstance(cause, OSError) else None) or str(cause)
-    return DeploymentError(
-        f"cannot {action} {path}: {reason}",
-        hint="give this user write access to the folder, and free space on its disk.",
-    )
+    hint = "give this user write access to the folder, and free space on its disk."
+    with explain_os_error(action, path, error=DeploymentError, hint=hint):
+        try:
+            yield
+        except ConfigurationError as problem:
+            # What atomic_output advises is about an option that has nothing to do with this folder.
+            if isinstance(problem.__cause__, OSError):
+                raise problem.__cause__ from None
+            raise

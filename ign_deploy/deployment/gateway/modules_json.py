@@ -10,6 +10,7 @@ from typing import Any
 
 from ign_deploy.deployment.gateway.module_file import ModuleFile
 from ign_deploy.errors import DeploymentError
+from ign_deploy.files import os_error_reason
 
 ENABLED = "enabled"
 _MAX_SIZE = 16 << 20
@@ -80,7 +81,7 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest({})
     except OSError as cause:
         raise DeploymentError(
-            f"cannot read {path}: {cause.strerror or cause}",
+            f"cannot read {path}: {os_error_reason(cause)}",
             hint="give this user read access to the gateway's data folder.",
         ) from cause
     except (ValueError, RecursionError) as cause:

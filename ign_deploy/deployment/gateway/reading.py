@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from ign_deploy.errors import DeploymentError
+from ign_deploy.files import os_error_reason
 from ign_deploy.report import Progress
 
 # A multiple of three bytes becomes Base64 without padding.
@@ -67,7 +68,7 @@ def opened_for_sending(
         stream = path.open("rb")
     except OSError as cause:
         raise DeploymentError(
-            f"cannot read {path}: {cause.strerror or cause}", hint="check the path of the module."
+            f"cannot read {path}: {os_error_reason(cause)}", hint="check the path of the module."
         ) from cause
     with stream:
         size = os.fstat(stream.fileno()).st_size

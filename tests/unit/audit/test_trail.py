@@ -215,8 +215,8 @@ def test_a_writer_that_hangs_is_not_waited_for_endlessly(tmp_path: Path) -> None
     trail(path, length=1)
     with path.open("rb") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
-        with pytest.raises(ConfigurationError, match="held by another process"):
-            append(path, entry(), time=NOON, redact=as_is, patience=0.05)
+        with pytest.raises(ConfigurationError, match="still locked by another process"):
+            append(path, entry(), time=NOON, redact=as_is, timeout=0.05)
     assert verify(path).count == 1
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import RepositoryError, VerificationError
+from ign_deploy.files import open_regular
 from ign_deploy.module.findings import error
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.directory.filesystem import (
     READING,
     SOURCE,
     explained,
-    open_regular,
 )
 from ign_deploy.repositories.record import ReleaseFile
 

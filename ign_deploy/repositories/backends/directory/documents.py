@@ -9,11 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.files import sync_folder
+from ign_deploy.files import locked, sync_folder
 from ign_deploy.repositories.backends.directory.filesystem import (
     READING,
     explained,
-    folder_lock,
     is_real_folder,
     make_folder,
     read_bounded,
@@ -49,7 +48,7 @@ class DirectoryDocuments:
         location = self._place(path)
         with explained("write to the repository", location):
             self._make_folders(location.parent)
-            with folder_lock(self._root / LOCK_NAME):
+            with locked(self._root / LOCK_NAME):
                 if self.read(path) != replaces:
                     return False
                 replace_whole(location, data)

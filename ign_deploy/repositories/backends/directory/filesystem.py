@@ -1,19 +1,19 @@
-"""A directory repository's file system: explained errors, safe opening, locks, bounded waits."""
+"""A directory repository's file system: explained errors and durable writes."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.files import explain_os_error, open_regular, os_error_reason
 
 _ACCESS = "give this user write access to the folder, or choose another repository."
+_DISK = "check the disk or the network share, and run again."
 _SPACE = "free disk space there; nothing half-written was left behind."
 WRITING: Mapping[int, str] = {
     errno.ENOSPC: _SPACE,
@@ -39,24 +39,22 @@ SOURCE: Mapping[int, str] = {
 }
 
 
-@contextmanager
-def explained(action: str, path: Path, *, hints: Mapping[int, str] = WRITING) -> Iterator[None]:
+def explained(
+    action: str, path: Path, *, hints: Mapping[int, str] = WRITING
+) -> AbstractContextManager[None]:
     """Turn an OSError inside into a RepositoryError: ``cannot <action> <path>: <why>``.
 
     ``hints`` says what to do by error number: WRITING, READING, or SOURCE for what is uploaded.
     """
-    try:
-        yield
-    except OSError as cause:
-        raise store_error(action, path, cause, hints=hints) from cause
+    return explain_os_error(action, path, error=RepositoryError, hint=_DISK, hints=hints)
 
 
 def store_error(
     action: str, path: Path, cause: OSError, *, hints: Mapping[int, str] = WRITING
 ) -> RepositoryError:
     """Explain why something couldn't be done in the repository's folder."""
-    hint = hints.get(cause.errno or 0, "check the disk or the network share, and run again.")
-    return RepositoryError(f"cannot {action} {path}: {cause.strerror or cause}", hint=hint)
+    hint = hints.get(cause.errno or 0, _DISK)
+    return RepositoryError(f"cannot {action} {path}: {os_error_reason(cause)}", hint=hint)
 
 
 def make_folder(path: Path) -> None:
@@ -91,20 +89,6 @@ def is_real_folder(path: Path) -> bool:
     return True
 
 
-def open_regular(path: Path) -> int:
-    """Open a regular file for reading, never through a link; returns its descriptor.
-
-    Raises OSError, of which FileNotFoundError says that there is none.
-    """
-    # O_NONBLOCK: a named pipe in the place of a file must not hang us.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    descriptor = os.open(path, flags)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file")
-    return descriptor
-
-
 def read_bounded(path: Path, *, limit: int) -> bytes:
     """Read at most ``limit`` + 1 bytes of a regular file, so that excess shows. Raises OSError."""
     with os.fdopen(open_regular(path), "rb") as stream:
@@ -137,38 +121,3 @@ def replace_whole(path: Path, data: bytes) -> None:
         with suppress(OSError):
             fresh.unlink()
         raise
-
-
-@contextmanager
-def folder_lock(path: Path, *, timeout: float = 60.0) -> Iterator[None]:
-    """Hold the lock file ``path`` alone, across processes; the kernel frees it if we are killed.
-
-    Raises OSError when the file system has no locks, TimeoutError (an OSError) after ``timeout``
-    seconds.
-    """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    try:
-        _wait_for(descriptor, timeout)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def try_lock(descriptor: int) -> bool:
-    """Lock an open file without waiting; False when another process holds it."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _wait_for(descriptor: int, timeout: float) -> None:
-    # A blocking flock can't be given a deadline, and a stopped process may hold the lock.
-    deadline = time.monotonic() + timeout
-    pause = 0.001
-    while not try_lock(descriptor):
-        if time.monotonic() > deadline:
-            raise TimeoutError(errno.ETIMEDOUT, f"still locked after {timeout:g} s")
-        time.sleep(pause)
-        pause = min(pause * 2, 0.05)

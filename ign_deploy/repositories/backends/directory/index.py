@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.files import locked
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import Reindexed
 from ign_deploy.repositories.backends.directory.documents import LOCK_NAME, DirectoryDocuments
 from ign_deploy.repositories.backends.directory.filesystem import (
     READING,
     explained,
-    folder_lock,
     is_real_folder,
     read_bounded,
     replace_whole,
@@ -92,7 +92,7 @@ class DirectoryIndex:
         """
         with (
             explained("update the indexes of", self._root),
-            folder_lock(self._root / LOCK_NAME),
+            locked(self._root / LOCK_NAME),
         ):
             stored = self._stored(module_id)
             module = self._merged(module_id, stored)
@@ -105,7 +105,7 @@ class DirectoryIndex:
         """Write all indexes anew from the records alone. Raises RepositoryError."""
         with (
             explained("update the indexes of", self._root),
-            folder_lock(self._root / LOCK_NAME),
+            locked(self._root / LOCK_NAME),
         ):
             entries: list[ModuleEntry] = []
             pages: list[PageModule] = []

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
-from ign_deploy.files import sync_folder
+from ign_deploy.files import locked, os_error_reason, sync_folder
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import (
     Capabilities,
@@ -36,7 +36,6 @@ from ign_deploy.repositories.backends.directory.documents import LOCK_NAME, Dire
 from ign_deploy.repositories.backends.directory.filesystem import (
     READING,
     explained,
-    folder_lock,
     is_real_folder,
     make_folder,
     store_error,
@@ -247,7 +246,7 @@ class DirectoryRepository:
         """Move a folder without a record away, once nobody has touched it for a day."""
         with (
             explained("take over", target),
-            folder_lock(self._root / LOCK_NAME),
+            locked(self._root / LOCK_NAME),
         ):
             # Another run may have done so meanwhile, and have published: then there is a record.
             if not target.exists() or (target / RECORD_NAME).exists():
@@ -284,5 +283,5 @@ def _obstacle_to_writing(folder: Path) -> str:
         probe.mkdir()
         probe.rmdir()
     except OSError as cause:
-        return f"cannot write to {folder}: {cause.strerror or cause}"
+        return f"cannot write to {folder}: {os_error_reason(cause)}"
     return ""

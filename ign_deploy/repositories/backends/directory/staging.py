@@ -10,13 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ign_deploy.files import sync_folder
+from ign_deploy.files import sync_folder, try_lock
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.directory.copying import copy_in
 from ign_deploy.repositories.backends.directory.filesystem import (
     explained,
     make_folder,
-    try_lock,
     write_whole,
 )
 from ign_deploy.repositories.record import RECORD_NAME, Release

@@ -6,13 +6,13 @@ import base64
 import errno
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.files import explain_os_error, open_regular
 from ign_deploy.net.deadline import Deadline
 from ign_deploy.report import Progress
 from ign_deploy.repositories.record import ReleaseFile
@@ -87,15 +87,12 @@ def open_source(path: Path, *, expected: ReleaseFile) -> Iterator[OpenSource]:
     Raises RepositoryError when it can't be read or has another size.
     """
     with _explained(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_regular(path, follow_links=True)
     try:
-        with _explained(path):
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise OSError(errno.EISDIR, "not a regular file")
         source = OpenSource(descriptor, path=path, expected=expected)
-        if status.st_size != expected.size:
-            raise source.changed(f"found {status.st_size} bytes")
+        size = os.fstat(descriptor).st_size
+        if size != expected.size:
+            raise source.changed(f"found {size} bytes")
         yield source
     finally:
         os.close(descriptor)
@@ -158,13 +155,8 @@ def as_checksum(sha256: str) -> str:
     return base64.b64encode(bytes.fromhex(sha256)).decode()
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> AbstractContextManager[None]:
     """Turn an OSError of the file into a RepositoryError: it must not count as the network's."""
-    try:
-        yield
-    except OSError as cause:
-        raise RepositoryError(
-            f"cannot read {path}: {cause.strerror or cause}",
-            hint=_HINTS.get(cause.errno or 0, "check the disk, and run again."),
-        ) from cause
+    return explain_os_error(
+        "read", path, error=RepositoryError, hint="check the disk, and run again.", hints=_HINTS
+    )

@@ -15,7 +15,7 @@ import pytest
 from ign_deploy.deployment.gateway import Consent, Installation
 from ign_deploy.deployment.gateway.errors import ConsentMissing
 from ign_deploy.deployment.gateway.folder import REPLACED, FolderTarget
-from ign_deploy.deployment.gateway.folder_files import folder_lock
+from ign_deploy.deployment.gateway.folder_files import lock_folder
 from ign_deploy.errors import DeploymentError, VerificationError
 from ign_deploy.module.certificates import describe
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
@@ -315,10 +315,10 @@ def test_runs_side_by_side_lose_no_entry(folder: Path, tmp_path: Path) -> None:
 
 def test_a_lock_that_another_run_holds_is_not_waited_for_without_end(folder: Path) -> None:
     with (
-        folder_lock(folder),
+        lock_folder(folder),
         pytest.raises(DeploymentError, match="still locked"),
-        folder_lock(folder, timeout=0.05),
+        lock_folder(folder, timeout=0.05),
     ):
         pass
-    with folder_lock(folder, timeout=0.05):
+    with lock_folder(folder, timeout=0.05):
         assert os.listdir(folder) == [".ign-deploy.lock"]

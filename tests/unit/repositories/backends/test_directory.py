@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -10,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
+from ign_deploy.files import locked
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Publication
-from ign_deploy.repositories.backends.directory.filesystem import folder_lock
 from ign_deploy.repositories.backends.directory.repository import DirectoryRepository
 from ign_deploy.repositories.backends.directory.staging import LEFTOVER_AGE
 from tests.support.releases import release_of, tree
@@ -287,19 +286,9 @@ def test_staging_folders_of_killed_runs_are_removed_after_a_day(world: World) ->
             (staging / name / "lock").touch()
         if name != "young":
             age(staging / name)
-    with folder_lock(staging / "alive" / "lock"):
+    with locked(staging / "alive" / "lock"):
         world.publish(version="1.1.0")
     assert sorted(path.name for path in staging.iterdir()) == ["alive", "young"]
-
-
-def test_a_lock_that_stays_taken_is_given_up(tmp_path: Path) -> None:
-    with (
-        folder_lock(tmp_path / "lock"),
-        pytest.raises(TimeoutError) as refusal,
-        folder_lock(tmp_path / "lock", timeout=0.05),
-    ):
-        pass
-    assert refusal.value.errno == errno.ETIMEDOUT
 
 
 def test_a_failed_publication_leaves_no_trace_but_the_folders(world: World) -> None:
