@@ -37,8 +37,8 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
 
     NAME is a module's id or name, with @VERSION or @RANGE if need be. What ran before is secured
     first, and comes back when the new version doesn't run. Without --gateway, it goes to the
-    gateways that the config file has for the environment; without any, the environment is only
-    tracked. Gateways are restarted only with --restart.
+    gateways that the config file has for the environment; without any, the deployment is
+    only recorded. Gateways are restarted only with --restart.
     """
 
     def order(deployer: Deployer) -> Order:

@@ -123,7 +123,7 @@ def _write_page(
         ],
         stages=[
             Stage(
-                gateway.name or gateway.gateway or "tracked",
+                gateway.name or gateway.gateway or "no gateway",
                 gateway.seconds,
                 "ok" if problem is None else "failed",
                 gateway.message,

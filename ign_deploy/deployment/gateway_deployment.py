@@ -64,7 +64,10 @@ class GatewayDeployment:
         try:
             outcome, message = self._go_back(DeploymentError(reason))
         except RollbackError as problem:
-            outcome, message = Outcome.ROLLBACK_FAILED, f"{problem.message}; {problem.hint}"
+            outcome, message = (
+                Outcome.ROLLBACK_FAILED,
+                f"{problem.message}; {problem.hint}",
+            )
         return self._record(outcome, message, seconds=self.options.timing.clock() - begin)
 
     def _install_all(self) -> None:
@@ -220,7 +223,10 @@ class GatewayDeployment:
             second = self._removal_error(problem)
             return Outcome.ROLLBACK_FAILED, f"{second.message} Next: {second.hint}"
         if not self.touched:
-            return Outcome.FAILED, f"{problem.message}; nothing was changed. {problem.hint}"
+            return (
+                Outcome.FAILED,
+                f"{problem.message}; nothing was changed. {problem.hint}",
+            )
         try:
             return self._go_back(problem)
         except RollbackError as second:
@@ -248,7 +254,10 @@ class GatewayDeployment:
         except IgnDeployError as problem:
             raise self._rollback_error(reason, problem) from problem
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
-        return Outcome.ROLLED_BACK, f"{reason.message}; it runs what it ran before{pending}"
+        return (
+            Outcome.ROLLED_BACK,
+            f"{reason.message}; it runs what it ran before{pending}",
+        )
 
     def _rollback_error(self, reason: IgnDeployError, problem: IgnDeployError) -> RollbackError:
         wanted = ", ".join(f"{each.id} {each.present or 'not installed'}" for each in self.touched)

@@ -21,7 +21,7 @@ class HealthCheck(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HealthResponse:
     """What a URL answered."""
 
     status: int
@@ -36,7 +36,7 @@ class UrlCheck:
     """
 
     url: str
-    get: Callable[[str], Answer]
+    get: Callable[[str], HealthResponse]
     status: int = 200
     text: str = ""
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from ign_deploy.deployment.records import (
     DEPLOYED_OUTCOMES,
+    DeploymentKind,
     DeploymentRecord,
-    Kind,
     ModuleOnGateway,
     Outcome,
     Phase,
@@ -25,7 +25,7 @@ _WORKERS = 8
 _UNSETTLED = frozenset({Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED})
 
 
-class Document(Protocol):
+class HistoryDocument(Protocol):
     """A small file."""
 
     @property
@@ -33,10 +33,10 @@ class Document(Protocol):
         """Its content."""
 
 
-class Documents(Protocol):
+class HistoryStore(Protocol):
     """Where the history is kept: a repository's small files."""
 
-    def read(self, path: str) -> Document | None:
+    def read(self, path: str) -> HistoryDocument | None:
         """Return a document, None when there is none."""
 
     def add(self, path: str, data: bytes) -> None:
@@ -85,7 +85,7 @@ class DeployedVersion:
 class History:
     """The deployments in a repository's documents."""
 
-    def __init__(self, documents: Documents, *, reporter: Reporter) -> None:
+    def __init__(self, documents: HistoryStore, *, reporter: Reporter) -> None:
         self._documents = documents
         self._reporter = reporter
 
@@ -240,7 +240,7 @@ def _doubted(
 ) -> DeployedVersion:
     """Return what stood before a deployment of which nobody knows how far it got."""
     stood = before.version if before is not None else module.previous
-    rollback_version = module.version if record.kind is Kind.ROLLBACK else stood
+    rollback_version = module.version if record.kind is DeploymentKind.ROLLBACK else stood
     if before is not None:
         return replace(
             before, deployment=record.id, rollback_version=rollback_version, uncertain=True

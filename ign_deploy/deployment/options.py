@@ -41,7 +41,7 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
-class Consents:
+class AcceptOptions:
     """What the user agreed to accept: fingerprints (hex) and licence CRCs, or ``yes`` for any."""
 
     certificates: frozenset[str] = frozenset()
@@ -89,7 +89,7 @@ class DeployOptions:
     """
 
     obtain: Callable[[str, str], VerifiedModule]
-    consents: Consents = field(default_factory=Consents)
+    consents: AcceptOptions = field(default_factory=AcceptOptions)
     restart: Restart = Restart.NEVER
     allow_downgrade: bool = False
     checks: tuple[HealthCheck, ...] = ()

@@ -89,7 +89,7 @@ def module_record(change: Change, outcome: Outcome, *, license_state: str = "") 
     )
 
 
-def prepare(
+def plan_gateway(
     gateway: Gateway,
     modules: Sequence[VerifiedModule],
     *,

@@ -29,7 +29,7 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
-class Kind(StrEnum):
+class DeploymentKind(StrEnum):
     """Why a deployment was made."""
 
     DEPLOYMENT = "deployment"
@@ -40,15 +40,15 @@ class Kind(StrEnum):
 class Outcome(StrEnum):
     """What became of a gateway, of a module on it, or of a whole deployment.
 
-    ``tracked``: written down without any gateway. ``restart-pending``: installed, but the gateway
-    has to be restarted. ``rolled-back``: it failed, and what ran before runs again.
-    ``rollback-failed``: a person is needed. ``untouched``: nothing was changed there.
+    ``recorded``: only written to the history, since there was no gateway. ``restart-pending``:
+    installed, but the gateway must be restarted. ``rolled-back``: it failed, and the previous
+    version is back. ``rollback-failed``: needs manual repair. ``untouched``: nothing was changed.
     """
 
     DEPLOYED = "deployed"
     UNCHANGED = "unchanged"
     RESTART_PENDING = "restart-pending"
-    TRACKED = "tracked"
+    RECORDED = "recorded"
     ROLLED_BACK = "rolled-back"
     FAILED = "failed"
     ROLLBACK_FAILED = "rollback-failed"
@@ -57,7 +57,12 @@ class Outcome(StrEnum):
 
 # The version asked for is there, or will be after the restart that somebody else makes.
 DEPLOYED_OUTCOMES = frozenset(
-    {Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.RESTART_PENDING, Outcome.TRACKED}
+    {
+        Outcome.DEPLOYED,
+        Outcome.UNCHANGED,
+        Outcome.RESTART_PENDING,
+        Outcome.RECORDED,
+    }
 )
 
 
@@ -124,13 +129,13 @@ class GatewayRecord(_Part):
 class DeploymentRecord(_Part):
     """One of a deployment's documents; times are ISO 8601 (UTC), ``ended_at`` empty in the first.
 
-    Without any gateway, one entry with an empty address holds what is only tracked.
+    Without any gateway, one entry with an empty address holds what is only recorded.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = 1
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}\z")]
     phase: Phase = Field(strict=False)
-    kind: Kind = Field(default=Kind.DEPLOYMENT, strict=False)
+    kind: DeploymentKind = Field(default=DeploymentKind.DEPLOYMENT, strict=False)
     environment: Annotated[str, AfterValidator(_environment)]
     outcome: Outcome | None = Field(default=None, strict=False)
     begun_at: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.options import DeployOptions, Gateway
-from ign_deploy.deployment.plan import GatewayPlan, prepare
+from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
 from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -35,14 +35,14 @@ class NotBegun(DeploymentError):
             self.exit_code = codes.pop()
 
 
-def in_order(modules: Sequence[VerifiedModule]) -> tuple[VerifiedModule, ...]:
+def in_dependency_order(modules: Sequence[VerifiedModule]) -> tuple[VerifiedModule, ...]:
     """Return the modules so that each comes after those it depends on."""
     by_id = {module.descriptor.id: module for module in modules}
     order = dependency_order({name: Needs.of(each.descriptor) for name, each in by_id.items()})
     return tuple(by_id[name] for name in order)
 
 
-def look_at_all(
+def plan_gateways(
     gateways: Sequence[Gateway],
     modules: Sequence[VerifiedModule],
     *,
@@ -56,11 +56,11 @@ def look_at_all(
     See ``visit.prepare`` for ``before`` and ``removals``.
     """
     options.consents.require_use(tuple(modules))
-    ordered = in_order(modules)
+    ordered = in_dependency_order(modules)
 
     def look(gateway: Gateway) -> GatewayPlan | list[IgnDeployError]:
         try:
-            prepared, problems = prepare(
+            prepared, problems = plan_gateway(
                 gateway,
                 ordered,
                 options=options,
@@ -145,7 +145,7 @@ class Rollout:
         return prepared.record().model_copy(update={"message": message})
 
 
-def overall(records: Sequence[GatewayRecord]) -> Outcome:
+def overall_outcome(records: Sequence[GatewayRecord]) -> Outcome:
     """Return the outcome of a whole deployment: the worst one counts."""
     outcomes = {record.outcome for record in records}
     for worst in (
@@ -158,7 +158,7 @@ def overall(records: Sequence[GatewayRecord]) -> Outcome:
     ):
         if worst in outcomes:
             return worst
-    return Outcome.TRACKED
+    return Outcome.RECORDED
 
 
 def require_success(records: Sequence[GatewayRecord]) -> None:

@@ -1,4 +1,4 @@
-"""The last stage of a release: what was published goes onto gateways, or is tracked."""
+"""The last stage of a release: what was published goes onto gateways, or is recorded."""
 
 from __future__ import annotations
 

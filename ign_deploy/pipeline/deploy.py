@@ -15,17 +15,17 @@ from ign_deploy.deployment.history import (
     deployed_versions,
     unfinished_previous,
 )
-from ign_deploy.deployment.options import ANY, Consents, DeployOptions, Gateway
+from ign_deploy.deployment.options import ANY, AcceptOptions, DeployOptions, Gateway
 from ign_deploy.deployment.records import (
+    DeploymentKind,
     DeploymentRecord,
     GatewayRecord,
-    Kind,
     ModuleOnGateway,
     Outcome,
     Phase,
     timestamp,
 )
-from ign_deploy.deployment.rollout import Rollout, look_at_all, overall
+from ign_deploy.deployment.rollout import Rollout, overall_outcome, plan_gateways
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.events import RunEvents
@@ -46,7 +46,7 @@ DEFAULT_ENVIRONMENT = "default"
 class Part:
     """The same modules for some gateways; ``removals`` are ids to be taken off them.
 
-    Without any gateway, the environment is only tracked.
+    Without gateways, the deployment is only recorded.
     """
 
     modules: Sequence[VerifiedModule]
@@ -60,7 +60,7 @@ class Order:
 
     environment: str
     parts: Sequence[Part]
-    kind: Kind = Kind.DEPLOYMENT
+    kind: DeploymentKind = DeploymentKind.DEPLOYMENT
     source: str = ""
 
 
@@ -125,7 +125,7 @@ class Deployer:
                 "phase": Phase.ENDED,
                 "ended_at": timestamp(self.now),
                 "gateways": records,
-                "outcome": overall(records),
+                "outcome": overall_outcome(records),
             }
         )
         try:
@@ -148,7 +148,7 @@ class Deployer:
         return [
             (
                 part,
-                look_at_all(
+                plan_gateways(
                     part.gateways,
                     part.modules,
                     options=options,
@@ -160,14 +160,14 @@ class Deployer:
             for part in order.parts
         ]
 
-    def _manner(self, kind: Kind) -> DeployOptions:
+    def _manner(self, kind: DeploymentKind) -> DeployOptions:
         options = deploy_options(
             self.settings, env=self.env, obtain=self.obtain, reporter=self.reporter
         )
-        if kind is not Kind.ROLLBACK:
+        if kind is not DeploymentKind.ROLLBACK:
             return options
         # It ran there before: its signer was accepted then, and older it is by its nature.
-        agreed = Consents(frozenset({ANY}), frozenset({ANY}))
+        agreed = AcceptOptions(frozenset({ANY}), frozenset({ANY}))
         return replace(options, consents=agreed, allow_downgrade=True)
 
     def _begun(
@@ -178,7 +178,7 @@ class Deployer:
     ) -> DeploymentRecord:
         gateways = [each.record() for _, found in prepared for each in found]
         gateways += [
-            _tracked(part, deployments, Outcome.UNTOUCHED) for part, found in prepared if not found
+            _recorded(part, deployments, Outcome.UNTOUCHED) for part, found in prepared if not found
         ]
         return DeploymentRecord(
             id=secrets.token_hex(6),
@@ -197,7 +197,7 @@ class Deployer:
 
     def _carry_out(
         self,
-        kind: Kind,
+        kind: DeploymentKind,
         prepared: Sequence[tuple[Part, list[GatewayPlan]]],
         begun: DeploymentRecord,
     ) -> tuple[GatewayRecord, ...]:
@@ -208,11 +208,11 @@ class Deployer:
         for gateway in begun.gateways:
             if not gateway.gateway:
                 modules = tuple(
-                    module.model_copy(update={"outcome": Outcome.TRACKED})
+                    module.model_copy(update={"outcome": Outcome.RECORDED})
                     for module in gateway.modules
                 )
                 records.append(
-                    gateway.model_copy(update={"outcome": Outcome.TRACKED, "modules": modules})
+                    gateway.model_copy(update={"outcome": Outcome.RECORDED, "modules": modules})
                 )
         return tuple(records)
 
@@ -228,7 +228,7 @@ class Deployer:
         with self.reporter.group(f"plan for {record.environment}"):
             for gateway in record.gateways:
                 for module in gateway.modules:
-                    where = gateway.name or gateway.gateway or "tracked without a gateway"
+                    where = gateway.name or gateway.gateway or "no gateway"
                     there = module.previous or "not installed"
                     wanted = module.version or "uninstalled"
                     self.reporter.info(f"{where}: {module.id} {there} → {wanted}")
@@ -236,7 +236,7 @@ class Deployer:
                 self.reporter.info(f"restart: {self.settings.restart}")
 
 
-def _tracked(part: Part, deployments: Sequence[Deployment], outcome: Outcome) -> GatewayRecord:
+def _recorded(part: Part, deployments: Sequence[Deployment], outcome: Outcome) -> GatewayRecord:
     deployed = {
         each.id: each.version for each in deployed_versions(deployments) if not each.gateway
     }

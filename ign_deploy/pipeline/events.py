@@ -159,7 +159,7 @@ class RunEvents:
             seconds=(end - begin).total_seconds(),
             environment=record.environment,
             stages=tuple(
-                Stage(gateway.name or gateway.gateway or "tracked", gateway.seconds)
+                Stage(gateway.name or gateway.gateway or "no gateway", gateway.seconds)
                 for gateway in record.gateways
             ),
             modules=tuple(
@@ -287,7 +287,7 @@ def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:
 
 def _noticed_result(record: DeploymentRecord) -> str:
     result = record.outcome.value if record.outcome else "in-progress"
-    if result not in ("deployed", "unchanged", "tracked"):
+    if result not in ("deployed", "unchanged", "recorded"):
         return result
     return "rolled-back" if record.kind.value == "rollback" else "deployed"
 

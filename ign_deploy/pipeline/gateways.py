@@ -14,7 +14,7 @@ from ign_deploy.report import Reporter
 from ign_deploy.settings import GatewayEntry, Settings
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.health import Answer, HealthCheck
+    from ign_deploy.deployment.health import HealthCheck, HealthResponse
     from ign_deploy.deployment.options import DeployOptions, Gateway
 
 _HEALTH_LIMIT = 1 << 20
@@ -90,7 +90,7 @@ def check_gateways(settings: Settings, *, env: Mapping[str, str], reporter: Repo
 def _open(
     entry: GatewayEntry, settings: Settings, *, env: Mapping[str, str], reporter: Reporter
 ) -> Gateway:
-    from ign_deploy.deployment.gateway import Access, Timing, open_target
+    from ign_deploy.deployment.gateway import GatewayAccess, Timing, open_target
     from ign_deploy.deployment.options import Gateway
     from ign_deploy.net.proxies import proxies_from
 
@@ -98,7 +98,7 @@ def _open(
     ca, pin = _tls(entry, settings)
     manifest = entry.manifest or settings.gateway_manifest
     is_web = entry.url.partition(":")[0].rpartition("+")[2] in ("http", "https")
-    access = Access(
+    access = GatewayAccess(
         token=_token(entry, settings, env),
         ca=ca,
         pin=pin,
@@ -152,11 +152,16 @@ def deploy_options(
 ) -> DeployOptions:
     """Return how to deploy; ``obtain`` fetches a published version as a verified file."""
     from ign_deploy.deployment.gateway import Timing
-    from ign_deploy.deployment.options import Consents, DeployOptions, Restart, normal_fingerprint
+    from ign_deploy.deployment.options import (
+        AcceptOptions,
+        DeployOptions,
+        Restart,
+        normal_fingerprint,
+    )
 
     return DeployOptions(
         obtain=obtain,
-        consents=Consents(
+        consents=AcceptOptions(
             frozenset(map(normal_fingerprint, settings.accept_certificate)),
             frozenset(text.strip().lower() for text in settings.accept_license),
         ),
@@ -187,8 +192,10 @@ def _checks(
         yield CommandCheck(settings.health_command, partial(_execute, env=env, reporter=reporter))
 
 
-def _get(url: str, *, settings: Settings, env: Mapping[str, str], reporter: Reporter) -> Answer:
-    from ign_deploy.deployment.health import Answer
+def _get(
+    url: str, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
+) -> HealthResponse:
+    from ign_deploy.deployment.health import HealthResponse
     from ign_deploy.net.fetching import read_small
     from ign_deploy.net.proxies import proxies_from
     from ign_deploy.net.session import open_session
@@ -201,7 +208,7 @@ def _get(url: str, *, settings: Settings, env: Mapping[str, str], reporter: Repo
         answer = read_small(
             session, url, limit=_HEALTH_LIMIT, title="the health check", reporter=reporter
         )
-    return Answer(answer.status, answer.body.decode("utf-8", "replace"))
+    return HealthResponse(answer.status, answer.body.decode("utf-8", "replace"))
 
 
 def _is_on(entry: GatewayEntry, url: str) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.history import DeployedVersion
-from ign_deploy.deployment.records import Kind, check_environment
+from ign_deploy.deployment.records import DeploymentKind, check_environment
 from ign_deploy.errors import ConfigurationError, DeploymentError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.deploy import Deployer, Order, Part, environment_of
@@ -52,7 +52,7 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
             hint="name them with --gateway, or in the config file; see `ign-deploy status`.",
         )
     parts = [_way_back(found, chosen.get(address), deployer) for address, found in places.items()]
-    return Order(environment, tuple(parts), kind=Kind.ROLLBACK)
+    return Order(environment, tuple(parts), kind=DeploymentKind.ROLLBACK)
 
 
 def promotion(names: Sequence[str], deployer: Deployer) -> Order:
@@ -77,7 +77,7 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
     modules = [deployer.obtain(module_id, version) for module_id, version in versions.items()]
     there = deployer.settings.model_copy(update={"environment": target})
     gateways = open_gateways(there, env=deployer.env, reporter=deployer.reporter)
-    return Order(target, (Part(modules, gateways),), kind=Kind.PROMOTION, source=source)
+    return Order(target, (Part(modules, gateways),), kind=DeploymentKind.PROMOTION, source=source)
 
 
 def _way_back(

@@ -113,9 +113,9 @@ def publish(prepared: PreparedModules, run: RunContext) -> str:
 def deploy_modules(modules: Sequence[VerifiedModule], run: RunContext) -> str:
     """Deploy what was published to the gateways that were asked for; returns the outcome.
 
-    Without a gateway, an environment is tracked; without either, it is only told that they were
-    published, and the outcome is empty. Raises DeploymentError or RollbackError; ``run.story`` has
-    the record then, too.
+    Without a gateway, an environment is only recorded; without either, it is only told that they
+    were published, and the outcome is empty. Raises DeploymentError or RollbackError;
+    ``run.report`` has the record then, too.
     """
     if not (run.settings.gateway or run.settings.environment):
         uploaded = [each for each in run.report.modules.values() if each.result == "uploaded"]

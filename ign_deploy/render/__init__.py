@@ -21,8 +21,8 @@ from ign_deploy.render.model import (
     Secret,
 )
 
-Kind = Literal["compose", "kubernetes", "helm-values"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+RenderKind = Literal["compose", "kubernetes", "helm-values"]
+KINDS: tuple[RenderKind, ...] = get_args(RenderKind)
 
 __all__ = [
     "EVERYTHING",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 
-def render(kind: Kind, modules: Sequence[RenderedModule], options: RenderOptions) -> Rendered:
+def render(kind: RenderKind, modules: Sequence[RenderedModule], options: RenderOptions) -> Rendered:
     """Return the file of that kind, and what its reader has to know or do.
 
     The same request always gives the same text. Raises ConfigurationError for what can't be
@@ -51,7 +51,7 @@ def render(kind: Kind, modules: Sequence[RenderedModule], options: RenderOptions
     return _renderer(kind)(tuple(modules), options)
 
 
-def _renderer(kind: Kind) -> Callable[[tuple[RenderedModule, ...], RenderOptions], Rendered]:
+def _renderer(kind: RenderKind) -> Callable[[tuple[RenderedModule, ...], RenderOptions], Rendered]:
     # PyYAML is imported with them, and only by who renders.
     if kind == "compose":
         from ign_deploy.render.compose import render_compose

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ign_deploy.render.consent import Consent, consent_of
+from ign_deploy.render.consent import AcceptedModules, accepted_modules
 from ign_deploy.render.fetching import (
     FOLDER,
     GATEWAY_DATA,
@@ -13,13 +13,13 @@ from ign_deploy.render.fetching import (
     REPOSITORY,
     fetch_arguments,
     gateway_path,
-    listed,
+    module_lines,
     step_name,
     volume_path,
 )
 from ign_deploy.render.model import Rendered, RenderedModule, RenderOptions
 from ign_deploy.render.notes import FETCHING, NO_ADMINISTRATOR, general_notes
-from ign_deploy.render.text import document, doubled, header
+from ign_deploy.render.text import escape_dollars, header, yaml_document
 
 _SUBPATH = (
     "mounting one file of a volume (subpath) needs Docker Engine 26 and Compose 2.26 or newer"
@@ -28,7 +28,7 @@ _SUBPATH = (
 
 def render_compose(modules: tuple[RenderedModule, ...], options: RenderOptions) -> Rendered:
     """Return the compose file; its values come from ``check_request``."""
-    consent = consent_of(modules, options)
+    consent = accepted_modules(modules, options)
     notes = (*general_notes(options, consent), _SUBPATH)
     if not options.admin_secret:
         notes = (*notes, NO_ADMINISTRATOR)
@@ -50,10 +50,10 @@ def render_compose(modules: tuple[RenderedModule, ...], options: RenderOptions) 
             "Start and update the gateway with: docker compose --file FILE up --detach",
             f"{FETCHING} The modules:",
         ],
-        listed=listed(modules),
+        listed=module_lines(modules),
         notes=notes,
     )
-    return Rendered(top + document(tree), notes)
+    return Rendered(top + yaml_document(tree), notes)
 
 
 def _fetcher(module: RenderedModule, options: RenderOptions) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _fetcher(module: RenderedModule, options: RenderOptions) -> dict[str, Any]:
         mounts.append(
             {
                 "type": "bind",
-                "source": doubled(_as_path(options.repository_folder)),
+                "source": escape_dollars(_as_path(options.repository_folder)),
                 "target": REPOSITORY,
                 "read_only": True,
                 "bind": {"create_host_path": False},
@@ -71,7 +71,7 @@ def _fetcher(module: RenderedModule, options: RenderOptions) -> dict[str, Any]:
     service: dict[str, Any] = {
         "image": options.ign_deploy_image,
         "entrypoint": [PROGRAM],
-        "command": [doubled(each) for each in fetch_arguments(module, options)],
+        "command": [escape_dollars(each) for each in fetch_arguments(module, options)],
         "restart": "no",
         # A new volume belongs to root; without capabilities it may do no more than write there.
         "user": "0:0",
@@ -88,7 +88,7 @@ def _fetcher(module: RenderedModule, options: RenderOptions) -> dict[str, Any]:
 def _gateway(
     modules: tuple[RenderedModule, ...],
     options: RenderOptions,
-    consent: Consent,
+    consent: AcceptedModules,
     *,
     waits_for: list[str],
 ) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from ign_deploy.render.model import EVERYTHING, RenderedModule, RenderOptions
 
 
 @dataclass(frozen=True)
-class Consent:
+class AcceptedModules:
     """Ids for ACCEPT_MODULE_CERTS and ACCEPT_MODULE_LICENSES, and what is missing, as notes."""
 
     certificates: tuple[str, ...]
@@ -26,7 +26,7 @@ class Consent:
         return {name: value for name, value in values.items() if value}
 
 
-def consent_of(modules: Sequence[RenderedModule], options: RenderOptions) -> Consent:
+def accepted_modules(modules: Sequence[RenderedModule], options: RenderOptions) -> AcceptedModules:
     """Compare what was consented to with the modules; nothing is ever accepted for anybody."""
     accepted = _fingerprints(options)
     certificates: list[str] = []
@@ -50,8 +50,8 @@ def consent_of(modules: Sequence[RenderedModule], options: RenderOptions) -> Con
                 f" to accept it here, read it and render with --accept-license {module.licence_crc}"
             )
     if options.accepts_by_variable:
-        return Consent(tuple(certificates), tuple(licences), tuple(notes))
-    return Consent((), (), (_BY_HAND,))
+        return AcceptedModules(tuple(certificates), tuple(licences), tuple(notes))
+    return AcceptedModules((), (), (_BY_HAND,))
 
 
 _BY_HAND = (

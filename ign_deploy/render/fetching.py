@@ -54,7 +54,7 @@ def gateway_path(module: RenderedModule) -> str:
     return f"{GATEWAY_MODULES}/{module.id}.modl"
 
 
-def listed(modules: tuple[RenderedModule, ...]) -> list[str]:
+def module_lines(modules: tuple[RenderedModule, ...]) -> list[str]:
     """Say which modules these are, a line each."""
     return [
         f"{each.id} {each.version}  sha256:{each.sha256}  {each.size} bytes"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.render.consent import consent_of
-from ign_deploy.render.fetching import listed
+from ign_deploy.render.consent import accepted_modules
+from ign_deploy.render.fetching import module_lines
 from ign_deploy.render.model import Rendered, RenderedModule, RenderOptions
 from ign_deploy.render.notes import FETCHING, REPLACED, general_notes
 from ign_deploy.render.pod import (
@@ -15,7 +15,7 @@ from ign_deploy.render.pod import (
     pod_volumes,
     require_reachable_repository,
 )
-from ign_deploy.render.text import document, header
+from ign_deploy.render.text import header, yaml_document
 
 CHART_VERSION = "0.2.1"  # of inductiveautomation/ignition-helm-chart
 _MADE_BY = (
@@ -32,7 +32,7 @@ _EXTERNAL_MODULES = (
 def render_helm_values(modules: tuple[RenderedModule, ...], options: RenderOptions) -> Rendered:
     """Return the values; raises ConfigurationError for what the chart can't be told."""
     require_reachable_repository(options)
-    consent = consent_of(modules, options)
+    consent = accepted_modules(modules, options)
     notes = (*general_notes(options, consent), _EXTERNAL_MODULES)
     if not options.accepts_by_variable:
         notes = (*notes, f"not sure: version {CHART_VERSION} of the chart is made for Ignition 8.3")
@@ -63,10 +63,10 @@ def render_helm_values(modules: tuple[RenderedModule, ...], options: RenderOptio
             REPLACED,
             f"{FETCHING} The modules:",
         ],
-        listed=listed(modules),
+        listed=module_lines(modules),
         notes=notes,
     )
-    return Rendered(top + document(tree), notes)
+    return Rendered(top + yaml_document(tree), notes)
 
 
 def _data_volume(options: RenderOptions) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ign_deploy.render.consent import Consent, consent_of
-from ign_deploy.render.fetching import GATEWAY_DATA, GATEWAY_PORT, listed
+from ign_deploy.render.consent import AcceptedModules, accepted_modules
+from ign_deploy.render.fetching import GATEWAY_DATA, GATEWAY_PORT, module_lines
 from ign_deploy.render.model import Rendered, RenderedModule, RenderOptions
 from ign_deploy.render.notes import FETCHING, NO_ADMINISTRATOR, REPLACED, general_notes
 from ign_deploy.render.pod import (
@@ -18,7 +18,7 @@ from ign_deploy.render.pod import (
     require_reachable_repository,
     secret_variable,
 )
-from ign_deploy.render.text import Script, document, header
+from ign_deploy.render.text import Script, header, yaml_document
 
 ADMIN_KEY = "gateway-admin-password"
 _DATA = "data"
@@ -48,7 +48,7 @@ _READY = (
 def render_kubernetes(modules: tuple[RenderedModule, ...], options: RenderOptions) -> Rendered:
     """Return the manifests; raises ConfigurationError for a repository no pod can reach."""
     require_reachable_repository(options)
-    consent = consent_of(modules, options)
+    consent = accepted_modules(modules, options)
     notes = general_notes(options, consent)
     if not options.admin_secret:
         notes = (*notes, NO_ADMINISTRATOR)
@@ -61,11 +61,11 @@ def render_kubernetes(modules: tuple[RenderedModule, ...], options: RenderOption
             REPLACED,
             f"{FETCHING} The modules:",
         ],
-        listed=listed(modules),
+        listed=module_lines(modules),
         notes=notes,
     )
     parts = [_service(options), _stateful_set(modules, options, consent)]
-    body = "---\n".join(document(part) for part in parts)
+    body = "---\n".join(yaml_document(part) for part in parts)
     return Rendered(top + body, notes)
 
 
@@ -102,7 +102,7 @@ def _service(options: RenderOptions) -> dict[str, Any]:
 
 
 def _stateful_set(
-    modules: tuple[RenderedModule, ...], options: RenderOptions, consent: Consent
+    modules: tuple[RenderedModule, ...], options: RenderOptions, consent: AcceptedModules
 ) -> dict[str, Any]:
     volumes = pod_volumes(modules, options)
     if not options.storage_size:
@@ -156,7 +156,7 @@ def _seed(options: RenderOptions) -> dict[str, Any]:
 
 
 def _gateway(
-    modules: tuple[RenderedModule, ...], options: RenderOptions, consent: Consent
+    modules: tuple[RenderedModule, ...], options: RenderOptions, consent: AcceptedModules
 ) -> dict[str, Any]:
     variables = consent.variables()
     if options.accept_ignition_eula:

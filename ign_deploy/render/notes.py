@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ign_deploy.render.consent import Consent
+from ign_deploy.render.consent import AcceptedModules
 from ign_deploy.render.model import RenderOptions
 
 MODULES_ENABLED = (
@@ -28,7 +28,7 @@ _OLD_LINE = (
 )
 
 
-def general_notes(options: RenderOptions, consent: Consent) -> tuple[str, ...]:
+def general_notes(options: RenderOptions, consent: AcceptedModules) -> tuple[str, ...]:
     """Return the notes in the order of their weight: what stops the gateway first."""
     notes = list(consent.notes)
     if not options.accept_ignition_eula:

@@ -16,7 +16,7 @@ from ign_deploy.render.fetching import (
     volume_path,
 )
 from ign_deploy.render.model import RenderedModule, RenderOptions
-from ign_deploy.render.text import doubled
+from ign_deploy.render.text import escape_dollars
 
 VOLUME = "ign-deploy-modules"
 _TEMPORARY = "ign-deploy-tmp"
@@ -76,7 +76,7 @@ def fetch_containers(
             "name": step_name(number, module),
             "image": options.ign_deploy_image,
             "command": [PROGRAM],
-            "args": [doubled(each) for each in fetch_arguments(module, options)],
+            "args": [escape_dollars(each) for each in fetch_arguments(module, options)],
             "env": [
                 secret_variable(variable, name=options.credentials.name, key=key)
                 for variable, key in options.credentials.keys

@@ -42,7 +42,7 @@ _Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(Script, _represent_script)
 
 
-def document(tree: dict[str, Any]) -> str:
+def yaml_document(tree: dict[str, Any]) -> str:
     """Return a tree of plain values as YAML, keys in the order given."""
     text: str = yaml.dump(tree, Dumper=_Dumper, sort_keys=False, width=2**20, allow_unicode=False)
     return text
@@ -75,6 +75,6 @@ def one_line(text: str) -> str:
     )
 
 
-def doubled(text: str) -> str:
+def escape_dollars(text: str) -> str:
     """Protect ``$``, which compose and Kubernetes (in arguments) replace; both undo ``$$``."""
     return text.replace("$", "$$")

@@ -337,7 +337,7 @@ def test_status_and_history_are_tables(shop: Shop) -> None:
     row = status[1].split()
     assert [*row[:4], *row[5:]] == ["test", "-", NAME, "1.1.0", "mary", "1.0.0"]
     history = shop.call("history", "-e", "test").must(0).stdout.splitlines()
-    assert [line.split()[4] for line in history[1:]] == ["tracked", "tracked"]
+    assert [line.split()[4] for line in history[1:]] == ["recorded", "recorded"]
     assert f"{NAME} 1.0.0 → 1.1.0" in history[1]
     assert len(shop.call("history", "--limit", "1").must(0).stdout.splitlines()) == 2
     assert "nothing" in shop.call("history", "com.example.other").must(0).stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.render import KINDS, Kind, RenderedModule
+from ign_deploy.render import KINDS, RenderedModule, RenderKind
 from ign_deploy.render.fetching import FOLDER, REPOSITORY
 from tests.support.cli import Workshop, make_workshop
 from tests.support.releases import tree
@@ -39,7 +39,9 @@ def published(workshop: Workshop) -> RenderedModule:
     )
 
 
-def command_in(kind: Kind, module: RenderedModule, *, repository: Path, volume: Path) -> list[str]:
+def command_in(
+    kind: RenderKind, module: RenderedModule, *, repository: Path, volume: Path
+) -> list[str]:
     """Return the arguments as the container would have them, its mounts being these folders."""
     result = rendered(
         kind,
@@ -57,7 +59,7 @@ def command_in(kind: Kind, module: RenderedModule, *, repository: Path, volume: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_command_leaves_the_file_where_the_gateway_mounts_it(
-    workshop: Workshop, tmp_path: Path, kind: Kind
+    workshop: Workshop, tmp_path: Path, kind: RenderKind
 ) -> None:
     module = published(workshop)
     before = tree(workshop.repository)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.render import KINDS, Kind, RenderedModule, render
-from ign_deploy.render.text import document, header
+from ign_deploy.render import KINDS, RenderedModule, RenderKind, render
+from ign_deploy.render.text import header, yaml_document
 from tests.support.rendering import OPTIONS, PUMP, compose_value, documents, fetch_commands
 
 SCALARS = st.one_of(
@@ -34,7 +34,7 @@ def read_strictly(text: str) -> list[Any]:
 
 @given(st.dictionaries(SCALARS, SCALARS, max_size=5))
 def test_every_text_stays_a_text_for_readers_of_both_versions(tree: dict[str, str]) -> None:
-    text = document(tree)
+    text = yaml_document(tree)
     assert text.isascii()
     assert yaml.safe_load(text) == tree
     assert read_strictly(text) == [tree]
@@ -57,7 +57,7 @@ def test_nothing_in_a_comment_ends_it(
     ),
 )
 def test_hostile_texts_are_refused_or_arrive_unchanged(
-    kind: Kind, fields: dict[str, str], changes: dict[str, Any]
+    kind: RenderKind, fields: dict[str, str], changes: dict[str, Any]
 ) -> None:
     module: RenderedModule = replace(PUMP, **fields)  # type: ignore[arg-type]
     options = replace(OPTIONS, accept_certificates=(), **changes)
@@ -74,7 +74,7 @@ def test_hostile_texts_are_refused_or_arrive_unchanged(
 
 
 @given(st.sampled_from(KINDS), NASTY.filter(str.isprintable))
-def test_url_arrives_as_it_is(kind: Kind, path: str) -> None:
+def test_url_arrives_as_it_is(kind: RenderKind, path: str) -> None:
     url = f"https://modules.example.com/{path}"
     options = replace(OPTIONS, repository_url=url, accept_certificates=())
     (command,) = fetch_commands(kind, render(kind, [PUMP], options))

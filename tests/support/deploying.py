@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ign_deploy.deployment.options import Consents, DeployOptions, Gateway, Restart
+from ign_deploy.deployment.options import AcceptOptions, DeployOptions, Gateway, Restart
 from ign_deploy.deployment.records import GatewayRecord
-from ign_deploy.deployment.rollout import Rollout, look_at_all
+from ign_deploy.deployment.rollout import Rollout, plan_gateways
 from ign_deploy.errors import NotInRepository
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.report import Reporter, SilentReporter
@@ -19,7 +19,7 @@ from tests.support.gateway import Gateway as Simulated
 from tests.support.gateway.client import MODULE_ID, client_of, modl, timing_of
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
-ACCEPT_ALL = Consents(frozenset({"yes"}), frozenset({"yes"}))
+ACCEPT_ALL = AcceptOptions(frozenset({"yes"}), frozenset({"yes"}))
 
 
 def verified(path: Path) -> VerifiedModule:
@@ -75,7 +75,7 @@ def deploy(
         wrap(Gateway(client_of(each), name=f"gateway {number}"))
         for number, each in enumerate(simulated, start=1)
     ]
-    prepared = look_at_all(
+    prepared = plan_gateways(
         gateways, modules, options=how, before=before or {}, reporter=tell, removals=removals
     )
     return Rollout(prepared, how, tell).run()

@@ -9,9 +9,9 @@ from typing import Any
 
 from ign_deploy.deployment.history import History
 from ign_deploy.deployment.records import (
+    DeploymentKind,
     DeploymentRecord,
     GatewayRecord,
-    Kind,
     ModuleOnGateway,
     Outcome,
     Phase,
@@ -103,7 +103,7 @@ def record(
     previous: str = "",
     gateway: str = PLANT,
     module_id: str = PUMP,
-    kind: Kind = Kind.DEPLOYMENT,
+    kind: DeploymentKind = DeploymentKind.DEPLOYMENT,
     **fields: Any,
 ) -> DeploymentRecord:
     """Return the record of a deployment that begins: one module, one gateway."""

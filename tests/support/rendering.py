@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ign_deploy.render import Kind, Rendered, RenderedModule, RenderOptions, Secret, render
+from ign_deploy.render import Rendered, RenderedModule, RenderKind, RenderOptions, Secret, render
 
 PUMP = RenderedModule(
     id="com.example.pump",
@@ -43,7 +43,7 @@ OPTIONS = RenderOptions(
 )
 
 
-def rendered(kind: Kind, *modules: RenderedModule, **changes: Any) -> Rendered:
+def rendered(kind: RenderKind, *modules: RenderedModule, **changes: Any) -> Rendered:
     """Render those modules (else both) with the options, some of them changed."""
     return render(kind, modules or (PUMP, VALVE), replace(OPTIONS, **changes))
 
@@ -53,7 +53,7 @@ def documents(result: Rendered) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(result.text))
 
 
-def init_containers(kind: Kind, result: Rendered) -> list[dict[str, Any]]:
+def init_containers(kind: RenderKind, result: Rendered) -> list[dict[str, Any]]:
     """Return the init containers of a pod, in a manifest or in values."""
     if kind == "kubernetes":
         containers = documents(result)[1]["spec"]["template"]["spec"]["initContainers"]
@@ -62,7 +62,7 @@ def init_containers(kind: Kind, result: Rendered) -> list[dict[str, Any]]:
     return [each for each in containers if each["name"].startswith("fetch-")]
 
 
-def fetch_commands(kind: Kind, result: Rendered) -> list[list[str]]:
+def fetch_commands(kind: RenderKind, result: Rendered) -> list[list[str]]:
     """Return what each fetching container runs, once its runtime has replaced variables."""
     if kind == "compose":
         services = documents(result)[0]["services"]
@@ -77,7 +77,7 @@ def fetch_commands(kind: Kind, result: Rendered) -> list[list[str]]:
     ]
 
 
-def gateway_files(kind: Kind, result: Rendered) -> dict[str, str]:
+def gateway_files(kind: RenderKind, result: Rendered) -> dict[str, str]:
     """Return the gateway's module files by their paths: where each is in the shared volume."""
     if kind == "compose":
         mounts = documents(result)[0]["services"]["gateway"]["volumes"]
@@ -93,7 +93,7 @@ def gateway_files(kind: Kind, result: Rendered) -> dict[str, str]:
     return {each["mountPath"]: each["subPath"] for each in mounts if "subPath" in each}
 
 
-def gateway_variables(kind: Kind, result: Rendered) -> dict[str, Any]:
+def gateway_variables(kind: RenderKind, result: Rendered) -> dict[str, Any]:
     """Return the gateway's variables; the chart's values as the variables it makes of them."""
     if kind == "compose":
         variables: dict[str, Any] = documents(result)[0]["services"]["gateway"]["environment"]

@@ -13,7 +13,7 @@ from typing import Any
 from ign_deploy.cli import run_cli
 from ign_deploy.deployment.history import DeployedVersion, Deployment
 from ign_deploy.deployment.options import DeployOptions, Gateway
-from ign_deploy.deployment.records import DeploymentRecord, Kind
+from ign_deploy.deployment.records import DeploymentKind, DeploymentRecord
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
 from ign_deploy.pipeline.events import RunEvents
@@ -45,7 +45,7 @@ class QuickDeployer(Deployer):
 
     clockwork: Simulated | None = None
 
-    def _manner(self, kind: Kind) -> DeployOptions:
+    def _manner(self, kind: DeploymentKind) -> DeployOptions:
         options = super()._manner(kind)
         if self.clockwork is None:
             return options

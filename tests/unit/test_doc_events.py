@@ -15,7 +15,7 @@ from ign_deploy.audit import chain
 from ign_deploy.audit import verify as verifying
 from ign_deploy.audit.trail import RECOVERED
 from ign_deploy.audit.verify import verify
-from ign_deploy.deployment.records import Kind
+from ign_deploy.deployment.records import DeploymentKind
 from ign_deploy.metrics.exposition import openmetrics
 from ign_deploy.notify import webhook
 from ign_deploy.notify.generic import (
@@ -105,7 +105,7 @@ def test_a_line_of_the_trail_is_as_shown(tmp_path: Path) -> None:
 
 
 def test_every_kind_of_deployment_is_told_as_an_action_and_as_an_event() -> None:
-    kinds = {kind.value for kind in Kind}
+    kinds = {kind.value for kind in DeploymentKind}
     assert kinds <= code_words(page_text("audit.md"))
     assert kinds <= code_words(page_text("metrics.md"))
 

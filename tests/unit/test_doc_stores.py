@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.deployment.gateway import Access, open_target
+from ign_deploy.deployment.gateway import GatewayAccess, open_target
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import BACKENDS, open_repository
 from tests.support.pages import blocks, code_words, page_text, section
@@ -104,7 +104,7 @@ def test_every_kind_of_gateway_is_told() -> None:
     shown = re.findall(r"^\| .*? \| `(\S+)`(?: and `--gateway-manifest (\S+)`)? \|", text, re.M)
     schemes = set()
     for location, manifest in shown:
-        access = Access(manifest=Path(manifest) if manifest else None)
+        access = GatewayAccess(manifest=Path(manifest) if manifest else None)
         assert open_target(location, access=access)
         schemes.add(location.partition("://")[0] if "://" in location else "file")
     assert schemes == {"https", "developer+http", "file"}

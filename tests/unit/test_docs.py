@@ -73,7 +73,11 @@ def test_no_option_is_documented_that_a_command_lacks(name: str) -> None:
 
 def test_every_outcome_of_a_deployment_is_documented_with_its_exit_code() -> None:
     rows = table_rows(section(page_text("commands.md"), "install"))
-    codes = {Outcome.ROLLBACK_FAILED: "8", Outcome.ROLLED_BACK: "7", Outcome.FAILED: "7"}
+    codes = {
+        Outcome.ROLLBACK_FAILED: "8",
+        Outcome.ROLLED_BACK: "7",
+        Outcome.FAILED: "7",
+    }
     for outcome in set(Outcome) - {Outcome.UNTOUCHED}:
         assert rows[outcome.value].split("|")[1].strip() == codes.get(outcome, "0")
     assert set(Outcome) - {Outcome.UNTOUCHED, *codes} == DEPLOYED_OUTCOMES

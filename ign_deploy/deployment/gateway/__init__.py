@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
-    Capabilities,
     Consent,
+    GatewayCapabilities,
     GatewayFacts,
     Installation,
     InstalledModule,
@@ -30,9 +30,9 @@ from ign_deploy.report import Progress, Reporter, SilentReporter
 __all__ = [
     "NO_CONSENT",
     "TARGETS",
-    "Access",
-    "Capabilities",
     "Consent",
+    "GatewayAccess",
+    "GatewayCapabilities",
     "GatewayFacts",
     "Installation",
     "InstalledModule",
@@ -88,7 +88,7 @@ class Restartable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class GatewayAccess:
     """How to get to a gateway.
 
     ``token`` (``NAME:KEY``) goes to its origin only, and never over plain http but to this
@@ -114,10 +114,10 @@ class TargetOptions:
     reporter: Reporter
 
 
-Opener = Callable[[str, Access, TargetOptions], Target]
+Opener = Callable[[str, GatewayAccess, TargetOptions], Target]
 
 
-def _open_api(url: str, access: Access, options: TargetOptions) -> Target:
+def _open_api(url: str, access: GatewayAccess, options: TargetOptions) -> Target:
     from ign_deploy.deployment.gateway.opening import open_api_gateway
 
     return open_api_gateway(
@@ -129,7 +129,7 @@ def _open_api(url: str, access: Access, options: TargetOptions) -> Target:
     )
 
 
-def _open_developer(url: str, access: Access, options: TargetOptions) -> Target:
+def _open_developer(url: str, access: GatewayAccess, options: TargetOptions) -> Target:
     from ign_deploy.deployment.gateway.opening import open_developer_gateway
 
     return open_developer_gateway(
@@ -141,7 +141,7 @@ def _open_developer(url: str, access: Access, options: TargetOptions) -> Target:
     )
 
 
-def _open_folder(url: str, access: Access, options: TargetOptions) -> Target:
+def _open_folder(url: str, access: GatewayAccess, options: TargetOptions) -> Target:
     from ign_deploy.deployment.gateway.folder import FolderTarget
 
     del options
@@ -162,7 +162,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 def open_target(
     url: str,
     *,
-    access: Access | None = None,
+    access: GatewayAccess | None = None,
     timing: Timing | None = None,
     retry: RetryPolicy | None = None,
     reporter: Reporter | None = None,
@@ -184,7 +184,7 @@ def open_target(
     options = TargetOptions(
         timing or Timing(), retry or RetryPolicy(), reporter or SilentReporter()
     )
-    return opener(url, access or Access(), options)
+    return opener(url, access or GatewayAccess(), options)
 
 
 def _local_path(url: str) -> Path:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import requests
 
-from ign_deploy.deployment.gateway.errors import GatewayRefusal
+from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.errors import DeploymentError
 from ign_deploy.module.subject import quoted
 from ign_deploy.net.credentials import NoAuth
@@ -20,9 +20,9 @@ from ign_deploy.net.session import Session
 from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.gateway.schema import Outcome
+    from ign_deploy.deployment.gateway.schema import ChangeResponse
 
-    Answer = TypeVar("Answer", bound=Outcome)
+    Answer = TypeVar("Answer", bound=ChangeResponse)
 
 API = "/data/api/v1/"
 # The description of the whole API has a few megabytes.
@@ -116,14 +116,14 @@ class Transport:
     def parse(self, reply: Reply, model: type[Answer], *, doing: str, writes: bool) -> Answer:
         """Return the answer to a successful request.
 
-        Raises GatewayRefusal for anything else, a ``success:false`` inside a 200 included, and
+        Raises GatewayRequestError for anything else, a ``success:false`` inside a 200 included, and
         DeploymentError for what no gateway's API answers. ``doing`` completes "refused …".
         """
         self.require_success(reply, doing=doing, writes=writes)
         answer = model.model_validate(self._object(reply, doing))
-        reason = answer.refusal()
+        reason = answer.failure_reason()
         if reason is not None:
-            raise GatewayRefusal(
+            raise GatewayRequestError(
                 f"{self.host} refused {doing}: {self.clean(reason)}",
                 hint="look at the gateway's log for the reason.",
                 status=reply.status,
@@ -131,7 +131,7 @@ class Transport:
         return answer
 
     def require_success(self, reply: Reply, *, doing: str, writes: bool) -> None:
-        """Raise GatewayRefusal, or DeploymentError, unless the answer is a 2xx."""
+        """Raise GatewayRequestError, or DeploymentError, unless the answer is a 2xx."""
         if 200 <= reply.status < 300:
             return
         if 300 <= reply.status < 400:
@@ -145,7 +145,7 @@ class Transport:
             raise self._forbidden(reply, doing, _WRITE if writes else _READ)
         if reply.is_html:
             raise self.no_api(reply, doing)
-        raise GatewayRefusal(
+        raise GatewayRequestError(
             f"{self.host} refused {doing} with {reply.status}: {self.reason(reply)}",
             hint="look at the gateway's log for the reason.",
             status=reply.status,
@@ -161,7 +161,7 @@ class Transport:
 
     def reason(self, reply: Reply) -> str:
         """Return the gateway's own explanation of an error, fit to be shown."""
-        from ign_deploy.deployment.gateway.schema import Outcome
+        from ign_deploy.deployment.gateway.schema import ChangeResponse
 
         try:
             document = reply.document()
@@ -169,7 +169,7 @@ class Transport:
             return "it gave no reason"
         if not isinstance(document, dict):
             return "it gave no reason"
-        outcome = Outcome.model_validate(document)
+        outcome = ChangeResponse.model_validate(document)
         return self.clean(outcome.problem.message or outcome.message) or "it gave no reason"
 
     def clean(self, text: str) -> str:
@@ -188,24 +188,24 @@ class Transport:
         # Some changes are answered with nothing, or with a bare true.
         return document if isinstance(document, dict) else {}
 
-    def _unauthorised(self, doing: str) -> GatewayRefusal:
+    def _unauthorised(self, doing: str) -> GatewayRequestError:
         if not self._token:
-            return GatewayRefusal(
+            return GatewayRequestError(
                 f"{self.host} wants an API token for {doing}, and none is set",
                 hint="make a token under Platform > Security > API Keys of the gateway; set it as "
                 "IGN_DEPLOY_GATEWAY_TOKEN.",
                 status=401,
             )
         plain = self.base.startswith("http://")
-        return GatewayRefusal(
+        return GatewayRequestError(
             f"{self.host} doesn't accept the API token (401) for {doing}",
             hint="check the token (NAME:KEY), and that it is enabled on this gateway"
             + ("; use https://, since a token may demand a secure channel." if plain else "."),
             status=401,
         )
 
-    def _forbidden(self, reply: Reply, doing: str, level: str) -> GatewayRefusal:
-        return GatewayRefusal(
+    def _forbidden(self, reply: Reply, doing: str, level: str) -> GatewayRequestError:
+        return GatewayRequestError(
             f"the API token lacks a security level for {doing} on {self.host} (403): "
             f"{self.reason(reply)}",
             hint=f"grant the token a security level that has the gateway's {level} permission.",

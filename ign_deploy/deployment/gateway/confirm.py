@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ign_deploy.deployment.gateway.client import Transport
-from ign_deploy.deployment.gateway.errors import GatewayRefusal
+from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.deployment.gateway.timing import Timing
 from ign_deploy.net.errors import TransientAnswer, TransientFailure
 
@@ -27,7 +27,7 @@ def settle(
     for attempt in range(1, transport.retry.attempts + 1):
         try:
             change()
-        except GatewayRefusal:
+        except GatewayRequestError:
             # The gateway may refuse to do once more what it did when its answer was lost.
             if attempt > 1 and is_done():
                 return

@@ -7,8 +7,8 @@ from pathlib import Path
 from ign_deploy.deployment.gateway.client import Reply, Transport
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
-    Capabilities,
     Consent,
+    GatewayCapabilities,
     GatewayFacts,
     Installation,
     InstalledModule,
@@ -50,7 +50,7 @@ class DeveloperGateway:
             obstacle = f"it isn't running ({shown}, expected {RUNNING})"
         return GatewayFacts(
             location=self.location,
-            capabilities=Capabilities(install=True, at_once=True),
+            capabilities=GatewayCapabilities(install=True, at_once=True),
             obstacle=obstacle,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ign_deploy.errors import DeploymentError
 
 
-class GatewayRefusal(DeploymentError):
+class GatewayRequestError(DeploymentError):
     """The gateway said no; ``status`` is the HTTP status (200 for a refusal inside a success)."""
 
     def __init__(self, message: str, *, hint: str = "", status: int) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ign_deploy.deployment.gateway.client import API, Transport
-from ign_deploy.deployment.gateway.model import Capabilities, GatewayFacts
-from ign_deploy.deployment.gateway.schema import Description, Info
+from ign_deploy.deployment.gateway.model import GatewayCapabilities, GatewayFacts
+from ign_deploy.deployment.gateway.schema import ApiDescription, GatewayInfo
 from ign_deploy.deployment.gateway.versions import parse_shown
 from ign_deploy.errors import NetworkError
 
@@ -12,12 +12,12 @@ _BACKUP = "backup"
 
 
 def read_facts(transport: Transport) -> GatewayFacts:
-    """Ask for the facts. Raises GatewayRefusal, DeploymentError (no API there), NetworkError."""
+    """Ask for the facts; raises GatewayRequestError, NetworkError, DeploymentError (no API)."""
     doing = "reading the gateway's facts"
     reply = transport.get(f"{API}gateway-info", title=doing)
     if reply.status == 404:
         raise transport.no_api(reply, doing)
-    info = transport.parse(reply, Info, doing=doing, writes=False)
+    info = transport.parse(reply, GatewayInfo, doing=doing, writes=False)
     if not info.ignition_version:
         raise transport.no_api(reply, doing)
     version = parse_shown(info.ignition_version)
@@ -37,20 +37,20 @@ def read_facts(transport: Transport) -> GatewayFacts:
     )
 
 
-def _obstacle(info: Info) -> str:
+def _obstacle(info: GatewayInfo) -> str:
     if _BACKUP in info.redundancy_role.lower():
         return "it is a redundant backup, which takes its modules from the primary"
     return ""
 
 
-def _capabilities(transport: Transport) -> Capabilities:
+def _capabilities(transport: Transport) -> GatewayCapabilities:
     """Look which routes the gateway describes; one that describes nothing is taken at its word."""
     description = _description(transport)
     if not description.paths:
-        return Capabilities(
+        return GatewayCapabilities(
             lists_modules=True, reports_state=True, install=True, uninstall=True, restart=True
         )
-    return Capabilities(
+    return GatewayCapabilities(
         lists_modules=description.has("modules/healthy"),
         reports_state=description.has("modules/healthy"),
         install=description.has("modules/upload") and description.has("modules/install"),
@@ -60,10 +60,10 @@ def _capabilities(transport: Transport) -> Capabilities:
     )
 
 
-def _description(transport: Transport) -> Description:
+def _description(transport: Transport) -> ApiDescription:
     try:
         reply = transport.send("GET", "/openapi.json")
         document = reply.document() if reply.status == 200 else None
     except (NetworkError, ValueError):
         document = None
-    return Description.model_validate(document if isinstance(document, dict) else {})
+    return ApiDescription.model_validate(document if isinstance(document, dict) else {})

@@ -18,8 +18,8 @@ from ign_deploy.deployment.gateway.folder_files import (
 )
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
-    Capabilities,
     Consent,
+    GatewayCapabilities,
     GatewayFacts,
     Installation,
     InstalledModule,
@@ -30,7 +30,7 @@ from ign_deploy.deployment.gateway.module_file import (
     read_module_file,
     require_file_name,
 )
-from ign_deploy.deployment.gateway.modules_json import Manifest, read_manifest
+from ign_deploy.deployment.gateway.modules_json import ModulesJson, read_modules_json
 from ign_deploy.deployment.gateway.reading import no_progress
 from ign_deploy.deployment.gateway.versions import parse_shown
 from ign_deploy.errors import DeploymentError, VerificationError
@@ -70,7 +70,7 @@ class FolderTarget:
             self._read_manifest()
         return GatewayFacts(
             location=self.location,
-            capabilities=Capabilities(lists_modules=True, install=True, uninstall=True),
+            capabilities=GatewayCapabilities(lists_modules=True, install=True, uninstall=True),
             free_bytes=None if obstacle else shutil.disk_usage(self._folder).free,
             obstacle=obstacle,
         )
@@ -158,7 +158,9 @@ class FolderTarget:
             except VerificationError:
                 continue
 
-    def _describe(self, path: Path, file: ModuleFile, manifest: Manifest | None) -> InstalledModule:
+    def _describe(
+        self, path: Path, file: ModuleFile, manifest: ModulesJson | None
+    ) -> InstalledModule:
         reason = _obstacle(path, file, manifest)
         entry = manifest.entry(file.module_id) if manifest is not None else {}
         version = parse_shown(file.version)
@@ -191,7 +193,7 @@ class FolderTarget:
             )
 
     def _other_files(
-        self, module_id: str, target: Path, manifest: Manifest | None
+        self, module_id: str, target: Path, manifest: ModulesJson | None
     ) -> tuple[Path, ...]:
         """Return the module's files of other names: two of one id would be in each other's way."""
         named = manifest.file_name(module_id) if manifest is not None else ""
@@ -203,10 +205,10 @@ class FolderTarget:
             and (manifest is None or path.name == named)
         )
 
-    def _read_manifest(self) -> Manifest | None:
-        return read_manifest(self._manifest_path) if self._manifest_path is not None else None
+    def _read_manifest(self) -> ModulesJson | None:
+        return read_modules_json(self._manifest_path) if self._manifest_path is not None else None
 
-    def _write_manifest(self, manifest: Manifest) -> None:
+    def _write_manifest(self, manifest: ModulesJson) -> None:
         path = self._manifest_path
         if path is None:
             return
@@ -217,7 +219,7 @@ class FolderTarget:
         put_bytes(manifest.to_bytes(), path)
 
 
-def _obstacle(path: Path, file: ModuleFile, manifest: Manifest | None) -> str:
+def _obstacle(path: Path, file: ModuleFile, manifest: ModulesJson | None) -> str:
     """Return why the gateway won't load the file, empty when nothing is known to be wrong."""
     if manifest is None:
         return ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ign_deploy.deployment.gateway.client import API, Transport
 from ign_deploy.deployment.gateway.model import InstalledModule
-from ign_deploy.deployment.gateway.schema import Listing, ModuleItem
+from ign_deploy.deployment.gateway.schema import ModuleItem, ModuleListing
 from ign_deploy.deployment.gateway.versions import parse_shown
 from ign_deploy.errors import DeploymentError
 
@@ -15,7 +15,7 @@ _MAX_MODULES = 10_000
 
 
 def list_modules(transport: Transport) -> tuple[InstalledModule, ...]:
-    """Return every module by id. Raises GatewayRefusal, DeploymentError, NetworkError."""
+    """Return every module by id. Raises GatewayRequestError, DeploymentError, NetworkError."""
     healthy = _all_items(transport, "modules/healthy")
     quarantined = _all_items(transport, "modules/quarantined")
     return join(healthy, quarantined)
@@ -59,7 +59,7 @@ def _all_items(transport: Transport, route: str) -> tuple[ModuleItem, ...]:
         reply = transport.get(
             API + route, title=doing, query={"limit": str(_PAGE), "offset": str(seen)}
         )
-        page = transport.parse(reply, Listing, doing=doing, writes=False)
+        page = transport.parse(reply, ModuleListing, doing=doing, writes=False)
         if page.items is None:
             raise transport.no_api(reply, doing)
         items = [ModuleItem.model_validate(item) for item in page.items]

@@ -11,7 +11,7 @@ ACTIVE = "ACTIVE"
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class GatewayCapabilities:
     """What a target can do, as found by asking it.
 
     ``lists_modules``: it says which modules it has. ``reports_state``: it says whether they run.
@@ -39,7 +39,7 @@ class GatewayFacts:
     """
 
     location: str
-    capabilities: Capabilities
+    capabilities: GatewayCapabilities
     version: str = ""
     build: str = ""
     name: str = ""

@@ -17,7 +17,7 @@ _MAX_SIZE = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class ModulesJson:
     """The document: an object by module id; what we don't know in it stays as it is."""
 
     entries: Mapping[str, Any]
@@ -44,7 +44,7 @@ class Manifest:
         known = self.entry(file.module_id).get("licenseAgreementHash")
         return not isinstance(known, bool) and str(known) == str(file.license_crc)
 
-    def with_module(self, file: ModuleFile, *, file_name: str) -> Manifest:
+    def with_module(self, file: ModuleFile, *, file_name: str) -> ModulesJson:
         """Return the document with the module's entry for that file, accepted and enabled.
 
         What somebody else set in the entry is kept, a module that was disabled too.
@@ -60,25 +60,25 @@ class Manifest:
                 entry.pop(key, None)
             else:
                 entry[key] = value
-        return Manifest({**self.entries, file.module_id: entry})
+        return ModulesJson({**self.entries, file.module_id: entry})
 
-    def without(self, module_id: str) -> Manifest:
+    def without(self, module_id: str) -> ModulesJson:
         """Return the document without that module."""
-        return Manifest({key: self.entries[key] for key in self.entries if key != module_id})
+        return ModulesJson({key: self.entries[key] for key in self.entries if key != module_id})
 
     def to_bytes(self) -> bytes:
         """Return the document's bytes."""
         return json.dumps(self.entries, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_modules_json(path: Path) -> ModulesJson:
     """Read the file; one that isn't there is empty. Raises DeploymentError for a broken one."""
     try:
         with path.open("rb") as stream:
             data = stream.read(_MAX_SIZE + 1)
         document = json.loads(data) if data.strip() else {}
     except FileNotFoundError:
-        return Manifest({})
+        return ModulesJson({})
     except OSError as cause:
         raise DeploymentError(
             f"cannot read {path}: {os_error_reason(cause)}",
@@ -88,7 +88,7 @@ def read_manifest(path: Path) -> Manifest:
         raise _broken(path) from cause
     if not isinstance(document, dict) or len(data) > _MAX_SIZE:
         raise _broken(path)
-    return Manifest(document)
+    return ModulesJson(document)
 
 
 def _broken(path: Path) -> DeploymentError:

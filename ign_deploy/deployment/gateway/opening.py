@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ign_deploy.deployment.gateway import Access
+from ign_deploy.deployment.gateway import GatewayAccess
 from ign_deploy.deployment.gateway.address import parse_gateway_url
 from ign_deploy.deployment.gateway.client import Transport
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
@@ -20,7 +20,7 @@ TOKEN_HEADER = "X-Ignition-API-Token"  # noqa: S105 - the name of a header
 def open_api_gateway(
     url: str,
     *,
-    access: Access | None = None,
+    access: GatewayAccess | None = None,
     timing: Timing | None = None,
     retry: RetryPolicy | None = None,
     reporter: Reporter | None = None,
@@ -30,7 +30,7 @@ def open_api_gateway(
     Raises ConfigurationError for a URL, token or TLS setting that can't be used safely.
     """
     reporter = reporter or SilentReporter()
-    chosen = access or Access()
+    chosen = access or GatewayAccess()
     transport = _transport(url, chosen, retry, reporter, token=chosen.token)
     return ApiGateway(transport, timing=timing or Timing())
 
@@ -38,19 +38,19 @@ def open_api_gateway(
 def open_developer_gateway(
     url: str,
     *,
-    access: Access | None = None,
+    access: GatewayAccess | None = None,
     timing: Timing | None = None,
     retry: RetryPolicy | None = None,
     reporter: Reporter | None = None,
 ) -> DeveloperGateway:
     """Return the developer's gateway at ``url``; it has no use for a token, so none is sent."""
     reporter = reporter or SilentReporter()
-    transport = _transport(url, access or Access(), retry, reporter, token="")
+    transport = _transport(url, access or GatewayAccess(), retry, reporter, token="")
     return DeveloperGateway(transport, timing=timing or Timing())
 
 
 def _transport(
-    url: str, access: Access, retry: RetryPolicy | None, reporter: Reporter, *, token: str
+    url: str, access: GatewayAccess, retry: RetryPolicy | None, reporter: Reporter, *, token: str
 ) -> Transport:
     base = parse_gateway_url(url, allow_insecure_http=access.allow_insecure_http)
     if access.pin is not None and not base.startswith("https://"):

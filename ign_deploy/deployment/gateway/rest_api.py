@@ -37,7 +37,7 @@ class ApiGateway:
 
     Reads are tried again; a change whose answer was lost is settled by looking at what the
     gateway has, and asked for again only if it wasn't made. So each step may be repeated after a
-    kill. Every method raises GatewayRefusal when the gateway says no, DeploymentError when it
+    kill. Every method raises GatewayRequestError when the gateway says no, DeploymentError when it
     answers nonsense, NetworkError when it can't be reached.
     """
 
@@ -68,7 +68,7 @@ class ApiGateway:
         Sending the same file again under the same name changes nothing, so it is tried again as a
         whole. Raises VerificationError when the file is no module.
         """
-        from ign_deploy.deployment.gateway.schema import Uploaded
+        from ign_deploy.deployment.gateway.schema import UploadResponse
 
         name, file = require_file_name(file_name), read_module_file(path)
         doing = f"the upload of {name}"
@@ -84,7 +84,7 @@ class ApiGateway:
                 )
 
         reply = self._transport.repeating(attempt, title=doing)
-        answer = self._transport.parse(reply, Uploaded, doing=doing, writes=True)
+        answer = self._transport.parse(reply, UploadResponse, doing=doing, writes=True)
         if answer.module_id != file.module_id:
             raise DeploymentError(
                 f"{self._transport.host} took {name} for {self._transport.clean(answer.module_id)}"
@@ -105,13 +105,13 @@ class ApiGateway:
 
     def certificate(self, module_id: str) -> ModuleCertificate | None:
         """Return the signer of an uploaded module; None when it isn't there or is unsigned."""
-        from ign_deploy.deployment.gateway.schema import CertificateAnswer
+        from ign_deploy.deployment.gateway.schema import CertificateResponse
 
         doing = f"reading the certificate of {module_id}"
         reply = self._read("modules/certificate", module_id, doing)
         if reply.status == 404 and not reply.is_html:
             return None
-        answer = self._transport.parse(reply, CertificateAnswer, doing=doing, writes=False)
+        answer = self._transport.parse(reply, CertificateResponse, doing=doing, writes=False)
         return ModuleCertificate(
             subject=answer.subject_name,
             issuer=answer.issuer_name,
@@ -167,7 +167,7 @@ class ApiGateway:
 
     def restart(self) -> None:
         """Ask for a restart, and don't wait for it; a connection that it cuts is its beginning."""
-        from ign_deploy.deployment.gateway.schema import Outcome
+        from ign_deploy.deployment.gateway.schema import ChangeResponse
 
         try:
             reply = self._transport.send(
@@ -183,7 +183,7 @@ class ApiGateway:
             if any(self._is_going_down() for _ in self._timing.looks(self._timing.floor)):
                 return
             raise
-        self._transport.parse(reply, Outcome, doing="the restart", writes=True)
+        self._transport.parse(reply, ChangeResponse, doing="the restart", writes=True)
 
     def wait_until_running(self, timing: Timing | None = None) -> Startup:
         """Wait until the gateway is up again, after a restart was asked for.
@@ -197,11 +197,11 @@ class ApiGateway:
 
         Nothing waiting doesn't mean that it has restarted.
         """
-        from ign_deploy.deployment.gateway.schema import Pending
+        from ign_deploy.deployment.gateway.schema import PendingRestart
 
         doing = "reading what waits for a restart"
         reply = self._transport.get(f"{API}restart-tasks/pending", title=doing)
-        answer = self._transport.parse(reply, Pending, doing=doing, writes=False)
+        answer = self._transport.parse(reply, PendingRestart, doing=doing, writes=False)
         return tuple(answer.pending)
 
     def _is_going_down(self) -> bool:
@@ -212,7 +212,7 @@ class ApiGateway:
 
     def _accept(self, route: str, module_id: str, what: str) -> bool:
         """Accept; twice is answered with a conflict, so it is asked again for a lost answer."""
-        from ign_deploy.deployment.gateway.schema import Outcome
+        from ign_deploy.deployment.gateway.schema import ChangeResponse
 
         doing = f"accepting {what}"
         reply = self._transport.repeating(
@@ -221,11 +221,11 @@ class ApiGateway:
         )
         if reply.status == _ALREADY:
             return False
-        self._transport.parse(reply, Outcome, doing=doing, writes=True)
+        self._transport.parse(reply, ChangeResponse, doing=doing, writes=True)
         return True
 
     def _complete(self, upload: Upload) -> str:
-        from ign_deploy.deployment.gateway.schema import Installed
+        from ign_deploy.deployment.gateway.schema import InstallResponse
 
         doing = f"installing {upload.module_id}"
         message = ""
@@ -235,7 +235,7 @@ class ApiGateway:
             reply = self._transport.send(
                 "POST", f"{API}modules/install", query={"moduleId": upload.module_id}
             )
-            answer = self._transport.parse(reply, Installed, doing=doing, writes=True)
+            answer = self._transport.parse(reply, InstallResponse, doing=doing, writes=True)
             message = answer.message
 
         before = self.module(upload.module_id)
@@ -267,7 +267,7 @@ class ApiGateway:
         """Name the module in the body; gateways that don't know that form get it in the query."""
         import json
 
-        from ign_deploy.deployment.gateway.schema import Outcome
+        from ign_deploy.deployment.gateway.schema import ChangeResponse
 
         doing, route = f"removing {module_id}", f"{API}modules/uninstall"
         body = json.dumps({"uninstall": [module_id]}).encode()
@@ -276,4 +276,4 @@ class ApiGateway:
             if self.module(module_id) is None:
                 return
             reply = self._transport.send("DELETE", route, query={"moduleId": module_id})
-        self._transport.parse(reply, Outcome, doing=doing, writes=True)
+        self._transport.parse(reply, ChangeResponse, doing=doing, writes=True)

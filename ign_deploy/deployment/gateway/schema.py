@@ -44,34 +44,34 @@ Number = Annotated[int | None, BeforeValidator(_number)]
 Object = Annotated[dict[str, Any], BeforeValidator(_object)]
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     # Fields of newer gateways are ignored; what isn't of the kind expected counts as not said.
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
     )
 
 
-class Problem(_Answer):
+class Problem(_Response):
     """An explanation, at the top of an error or as ``problem`` inside an answer."""
 
     message: Text = ""
 
 
-class Outcome(_Answer):
+class ChangeResponse(_Response):
     """What a change answers: a 200 may still say that nothing was done."""
 
     success: Flag = None
     message: Text = ""
     problem: Annotated[Problem, BeforeValidator(_object)] = Problem()
 
-    def refusal(self) -> str | None:
+    def failure_reason(self) -> str | None:
         """Return why the gateway did not do it, None when it says nothing of the kind."""
         if self.success is False or self.problem.message:
             return self.problem.message or self.message or "it gave no reason"
         return None
 
 
-class Uploaded(Outcome):
+class UploadResponse(ChangeResponse):
     """What ``modules/upload`` answers."""
 
     module_id: Text = ""
@@ -79,7 +79,7 @@ class Uploaded(Outcome):
     cert_accepted: Flag = None
 
 
-class CertificateAnswer(Outcome):
+class CertificateResponse(ChangeResponse):
     """What ``modules/certificate`` answers."""
 
     subject_name: Text = ""
@@ -90,30 +90,30 @@ class CertificateAnswer(Outcome):
     not_valid_after: Text = ""
 
 
-class Installed(Outcome):
+class InstallResponse(ChangeResponse):
     """What ``modules/install`` answers, in either form."""
 
     filename: Text = ""
     upgrade_version: Text = ""
 
 
-class PageOf(_Answer):
+class ListingMetadata(_Response):
     """How much of a listing there is."""
 
     total: Number = None
 
 
-class Listing(Outcome):
+class ModuleListing(ChangeResponse):
     """One page of modules."""
 
     items: Annotated[
         list[dict[str, Any]] | None,
         BeforeValidator(lambda value: _objects(value) if isinstance(value, list) else None),
     ] = None
-    metadata: Annotated[PageOf, BeforeValidator(_object)] = PageOf()
+    metadata: Annotated[ListingMetadata, BeforeValidator(_object)] = ListingMetadata()
 
 
-class ModuleItem(_Answer):
+class ModuleItem(_Response):
     """One module of either listing."""
 
     id: Text = ""
@@ -131,20 +131,20 @@ class ModuleItem(_Answer):
     reason: Text = ""
 
 
-class Pending(Outcome):
+class PendingRestart(ChangeResponse):
     """What waits for a restart."""
 
     pending: Annotated[list[str], BeforeValidator(_texts)] = Field(default_factory=list)
 
 
-class Ping(_Answer):
+class StatusPing(_Response):
     """What ``/StatusPing`` answers."""
 
     state: Text = ""
     details: Text = ""
 
 
-class Info(Outcome):
+class GatewayInfo(ChangeResponse):
     """What ``gateway-info`` answers; the shape of ``license`` is described nowhere."""
 
     ignition_version: Text = ""
@@ -165,7 +165,7 @@ class Info(Outcome):
         return _number(_object(self.license).get("trialRemaining"))
 
 
-class Description(_Answer):
+class ApiDescription(_Response):
     """The OpenAPI document: only which routes there are."""
 
     paths: Object = Field(default_factory=dict)

@@ -36,7 +36,7 @@ class Status:
 
 def read_status(transport: Transport) -> Status:
     """Take one look. Whatever isn't a gateway's answer counts as down: a proxy speaks for it."""
-    from ign_deploy.deployment.gateway.schema import Ping
+    from ign_deploy.deployment.gateway.schema import StatusPing
 
     try:
         reply = transport.send("GET", "/StatusPing", anonymous=True, timeout=_TIMEOUT)
@@ -45,7 +45,7 @@ def read_status(transport: Transport) -> Status:
         return Status(DOWN)
     if reply.status != 200 or not isinstance(document, dict):
         return Status(DOWN)
-    ping = Ping.model_validate(document)
+    ping = StatusPing.model_validate(document)
     return Status(ping.state.upper() or DOWN, ping.details.upper())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ign_deploy.deployment.gateway import Access, Timing
+from ign_deploy.deployment.gateway import GatewayAccess, Timing
 from ign_deploy.deployment.gateway.opening import open_api_gateway
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.net.retry import RetryPolicy
@@ -56,7 +56,7 @@ def retry_of(gateway: Gateway) -> RetryPolicy:
 def client_of(
     gateway: Gateway,
     *,
-    access: Access | None = None,
+    access: GatewayAccess | None = None,
     reporter: SilentReporter | None = None,
     floor: float | None = None,
     deadline: float | None = None,
@@ -70,7 +70,7 @@ def client_of(
     )
     return open_api_gateway(
         gateway.url,
-        access=access or Access(token=gateway.options.token),
+        access=access or GatewayAccess(token=gateway.options.token),
         timing=timing,
         retry=retry_of(gateway),
         reporter=reporter,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ign_deploy.deployment.gateway.errors import ConsentMissing
-from ign_deploy.deployment.health import Answer, CommandCheck, UrlCheck
-from ign_deploy.deployment.options import Consents, Restart
+from ign_deploy.deployment.health import CommandCheck, HealthResponse, UrlCheck
+from ign_deploy.deployment.options import AcceptOptions, Restart
 from ign_deploy.deployment.records import GatewayRecord, Outcome
-from ign_deploy.deployment.rollout import NotBegun, overall, require_success
+from ign_deploy.deployment.rollout import NotBegun, overall_outcome, require_success
 from ign_deploy.errors import ConfigurationError, DeploymentError, RollbackError
 from tests.support.deploying import VersionStore, deploy
 from tests.support.gateway import Gateway
@@ -136,7 +136,7 @@ def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
     plant: Gateway, shelf: VersionStore
 ) -> None:
     module = shelf.add("1.0.0")
-    (record,) = deploy(shelf, [plant], [module], consents=Consents())
+    (record,) = deploy(shelf, [plant], [module], consents=AcceptOptions())
     assert record.outcome is Outcome.FAILED
     assert f"--accept-certificate {module.certificate.sha1}" in record.message
     assert f"--accept-license {module.licence_crc}" in record.message
@@ -146,7 +146,7 @@ def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
 
 def test_consent_to_this_signer_and_licence_is_enough(plant: Gateway, shelf: VersionStore) -> None:
     module = shelf.add("1.0.0")
-    consents = Consents(
+    consents = AcceptOptions(
         frozenset({module.certificate.sha256}), frozenset({str(module.licence_crc)})
     )
     (record,) = deploy(shelf, [plant], [module], consents=consents)
@@ -157,7 +157,7 @@ def test_a_fingerprint_of_another_signer_is_refused_before_anything(
     plant: Gateway, shelf: VersionStore
 ) -> None:
     module = shelf.add("1.0.0")
-    consents = Consents(frozenset({"0" * 40}), frozenset({"yes"}))
+    consents = AcceptOptions(frozenset({"0" * 40}), frozenset({"yes"}))
     with pytest.raises(ConfigurationError, match="no module here has such a certificate"):
         deploy(shelf, [plant], [module], consents=consents)
     assert uploads(plant) == 0
@@ -212,15 +212,23 @@ def test_after_a_failure_no_further_gateway_is_begun(
 ) -> None:
     gateways[1].options.faults[MODULE_ID] = Fault()
     records = deploy(shelf, gateways, [shelf.add("1.0.0")])
-    assert outcomes(records) == [Outcome.DEPLOYED, Outcome.ROLLED_BACK, Outcome.UNTOUCHED]
+    assert outcomes(records) == [
+        Outcome.DEPLOYED,
+        Outcome.ROLLED_BACK,
+        Outcome.UNTOUCHED,
+    ]
     assert uploads(gateways[2]) == 0
-    assert overall(records) is Outcome.ROLLED_BACK
+    assert overall_outcome(records) is Outcome.ROLLED_BACK
 
 
 def test_told_to_go_on_it_does(gateways: list[Gateway], shelf: VersionStore) -> None:
     gateways[1].options.faults[MODULE_ID] = Fault()
     records = deploy(shelf, gateways, [shelf.add("1.0.0")], continue_on_error=True)
-    assert outcomes(records) == [Outcome.DEPLOYED, Outcome.ROLLED_BACK, Outcome.DEPLOYED]
+    assert outcomes(records) == [
+        Outcome.DEPLOYED,
+        Outcome.ROLLED_BACK,
+        Outcome.DEPLOYED,
+    ]
 
 
 def test_all_or_nothing_brings_back_those_that_had_succeeded(
@@ -237,7 +245,11 @@ def test_all_or_nothing_brings_back_those_that_had_succeeded(
 def test_a_canary_goes_first_and_alone(gateways: list[Gateway], shelf: VersionStore) -> None:
     gateways[0].options.faults[MODULE_ID] = Fault()
     records = deploy(shelf, gateways, [shelf.add("1.0.0")], wave=5, canary=True)
-    assert outcomes(records) == [Outcome.ROLLED_BACK, Outcome.UNTOUCHED, Outcome.UNTOUCHED]
+    assert outcomes(records) == [
+        Outcome.ROLLED_BACK,
+        Outcome.UNTOUCHED,
+        Outcome.UNTOUCHED,
+    ]
     gateways[0].options.faults.clear()
     records = deploy(shelf, gateways, [shelf.modules[MODULE_ID, "1.0.0"]], wave=5, canary=True)
     assert outcomes(records) == [Outcome.DEPLOYED] * 3
@@ -268,9 +280,9 @@ def test_a_health_check_that_fails_rolls_back(plant: Gateway, shelf: VersionStor
     install_first(shelf, plant)
     asked: list[str] = []
 
-    def get(url: str) -> Answer:
+    def get(url: str) -> HealthResponse:
         asked.append(url)
-        return Answer(503, "down")
+        return HealthResponse(503, "down")
 
     check = UrlCheck("/system/healthy?key=s3cret", get)
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], checks=(check,))
@@ -289,7 +301,7 @@ def test_health_checks_that_pass_are_asked_with_the_gateways_address(
         return 0
 
     checks = (
-        UrlCheck("https://mes.example/up", lambda _: Answer(200, "all well"), text="well"),
+        UrlCheck("https://mes.example/up", lambda _: HealthResponse(200, "all well"), text="well"),
         CommandCheck("probe --now", execute),
     )
     (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], checks=checks)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from ign_deploy.deployment.history import ENVIRONMENTS, ROOT, DeployedVersion, unfinished_previous
-from ign_deploy.deployment.records import Kind, Outcome, Phase
+from ign_deploy.deployment.records import DeploymentKind, Outcome, Phase
 from ign_deploy.errors import ConfigurationError
 from tests.support.gateway.client import Told
 from tests.support.records import PLANT, PUMP, Ledger, record
@@ -82,9 +82,9 @@ def test_a_rollback_that_was_killed_is_made_again_to_the_same_version(ledger: Le
     ledger.deploy("0.9.0")
     ledger.deploy("1.0.0", previous="0.9.0")
     ledger.begin("1.1.0", previous="1.0.0")
-    ledger.begin("1.0.0", previous="1.0.0", kind=Kind.ROLLBACK)
+    ledger.begin("1.0.0", previous="1.0.0", kind=DeploymentKind.ROLLBACK)
     assert deployed(ledger) == ("1.0.0", "1.0.0", True)
-    ledger.deploy("1.0.0", previous="1.0.0", kind=Kind.ROLLBACK)
+    ledger.deploy("1.0.0", previous="1.0.0", kind=DeploymentKind.ROLLBACK)
     assert deployed(ledger) == ("1.0.0", "0.9.0", False)
 
 
@@ -122,7 +122,7 @@ def test_an_old_version_put_there_by_hand_stands_after_a_rollback(ledger: Ledger
 
 def test_what_was_taken_off_stands_no_longer(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
-    ledger.deploy("", previous="1.0.0", kind=Kind.ROLLBACK)
+    ledger.deploy("", previous="1.0.0", kind=DeploymentKind.ROLLBACK)
     assert ledger.history.deployed("production") == []
 
 
@@ -150,7 +150,10 @@ def test_what_stood_before_an_unsettled_deployment_is_known(
     assert before(ledger) == {(PLANT, PUMP): "1.0.0"}
 
 
-@pytest.mark.parametrize("outcome", [Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.ROLLED_BACK])
+@pytest.mark.parametrize(
+    "outcome",
+    [Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.ROLLED_BACK],
+)
 def test_a_deployment_that_ended_well_or_back_settles_it(ledger: Ledger, outcome: Outcome) -> None:
     ledger.begin("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)

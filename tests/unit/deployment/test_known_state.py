@@ -261,7 +261,10 @@ def test_killed_around_the_records_the_same_command_converges(
     assert active(plant) == (OLD if phase is Phase.BEGUN else NEW)
     if phase is Phase.BEGUN:
         assert site.deployed()[0].uncertain
-    assert site.install(NEW, plant).outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED)
+    assert site.install(NEW, plant).outcome in (
+        Outcome.DEPLOYED,
+        Outcome.UNCHANGED,
+    )
     assert active(plant) == site.version(plant) == NEW
 
 

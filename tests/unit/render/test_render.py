@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.render import EVERYTHING, KINDS, Kind, Secret, render
+from ign_deploy.render import EVERYTHING, KINDS, RenderKind, Secret, render
 from ign_deploy.render.kubernetes import SEED_SCRIPT
 from tests.support.rendering import (
     OPTIONS,
@@ -61,7 +61,7 @@ EACH_KIND = pytest.mark.parametrize("kind", KINDS)
         ("ignition-8.1", {"image": "inductiveautomation/ignition:8.1.48"}),
     ],
 )
-def test_text_is_the_golden_file(kind: Kind, name: str, changes: dict[str, Any]) -> None:
+def test_text_is_the_golden_file(kind: RenderKind, name: str, changes: dict[str, Any]) -> None:
     golden = GOLDEN / f"{kind}-{name}.golden"
     text = rendered(kind, **changes).text
     if REFRESH:
@@ -70,7 +70,7 @@ def test_text_is_the_golden_file(kind: Kind, name: str, changes: dict[str, Any])
 
 
 @EACH_KIND
-def test_each_module_is_fetched_exactly(kind: Kind) -> None:
+def test_each_module_is_fetched_exactly(kind: RenderKind) -> None:
     commands = fetch_commands(kind, rendered(kind))
     assert commands == [
         [
@@ -83,7 +83,7 @@ def test_each_module_is_fetched_exactly(kind: Kind) -> None:
 
 
 @EACH_KIND
-def test_gateway_gets_single_files_so_that_its_own_modules_stay(kind: Kind) -> None:
+def test_gateway_gets_single_files_so_that_its_own_modules_stay(kind: RenderKind) -> None:
     folder = "/usr/local/bin/ignition/user-lib/modules"
     assert gateway_files(kind, rendered(kind)) == {
         f"{folder}/com.example.pump.modl": "com.example.pump/com.example.pump-1.4.2.modl",
@@ -93,7 +93,7 @@ def test_gateway_gets_single_files_so_that_its_own_modules_stay(kind: Kind) -> N
 
 
 @EACH_KIND
-def test_accepts_what_was_consented_to(kind: Kind) -> None:
+def test_accepts_what_was_consented_to(kind: RenderKind) -> None:
     variables = gateway_variables(kind, rendered(kind))
     assert variables["ACCEPT_MODULE_CERTS"] == "com.example.pump,com.example.valve"
     assert variables["ACCEPT_MODULE_LICENSES"] == "com.example.pump"
@@ -101,7 +101,7 @@ def test_accepts_what_was_consented_to(kind: Kind) -> None:
 
 
 @EACH_KIND
-def test_what_was_not_consented_to_is_left_out_and_noted(kind: Kind) -> None:
+def test_what_was_not_consented_to_is_left_out_and_noted(kind: RenderKind) -> None:
     result = rendered(kind, accept_certificates=(VALVE.certificate_sha256,), accept_licenses=())
     variables = gateway_variables(kind, result)
     assert variables["ACCEPT_MODULE_CERTS"] == "com.example.valve"
@@ -113,7 +113,7 @@ def test_what_was_not_consented_to_is_left_out_and_noted(kind: Kind) -> None:
 
 
 @EACH_KIND
-def test_without_any_consent_no_acceptance_variable_is_written(kind: Kind) -> None:
+def test_without_any_consent_no_acceptance_variable_is_written(kind: RenderKind) -> None:
     text = rendered(kind, **BARE).text
     body = "".join(line for line in text.splitlines(keepends=True) if not line.startswith("#"))
     assert "ACCEPT_" not in body
@@ -121,7 +121,7 @@ def test_without_any_consent_no_acceptance_variable_is_written(kind: Kind) -> No
 
 
 @EACH_KIND
-def test_consent_to_everything_is_one_word(kind: Kind) -> None:
+def test_consent_to_everything_is_one_word(kind: RenderKind) -> None:
     everything = (EVERYTHING,)
     result = rendered(kind, accept_certificates=everything, accept_licenses=everything)
     assert gateway_variables(kind, result) == gateway_variables(kind, rendered(kind))
@@ -134,7 +134,7 @@ def test_fingerprints_may_be_written_as_browsers_show_them() -> None:
 
 
 @EACH_KIND
-def test_enabled_modules_are_never_listed(kind: Kind) -> None:
+def test_enabled_modules_are_never_listed(kind: RenderKind) -> None:
     result = rendered(kind)
     lines = [line for line in result.text.splitlines() if "GATEWAY_MODULES_ENABLED" in line]
     assert all(line.startswith("#") for line in lines)
@@ -142,7 +142,7 @@ def test_enabled_modules_are_never_listed(kind: Kind) -> None:
 
 
 @EACH_KIND
-def test_notes_are_comments_of_the_file(kind: Kind) -> None:
+def test_notes_are_comments_of_the_file(kind: RenderKind) -> None:
     result = rendered(kind, **BARE)
     comments = [line[1:] for line in result.text.splitlines() if line.startswith("#")]
     text = " ".join(" ".join(comments).split())
@@ -150,7 +150,7 @@ def test_notes_are_comments_of_the_file(kind: Kind) -> None:
 
 
 @EACH_KIND
-def test_older_gateways_get_no_variables_they_do_not_know(kind: Kind) -> None:
+def test_older_gateways_get_no_variables_they_do_not_know(kind: RenderKind) -> None:
     result = rendered(kind, image="inductiveautomation/ignition:8.1.48")
     assert {"ACCEPT_MODULE_CERTS", "ACCEPT_MODULE_LICENSES"}.isdisjoint(
         gateway_variables(kind, result)
@@ -187,7 +187,7 @@ def test_images_without_digest_are_noted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["kubernetes", "helm-values"])
-def test_secrets_are_references(kind: Kind) -> None:
+def test_secrets_are_references(kind: RenderKind) -> None:
     for container in init_containers(kind, rendered(kind)):
         assert container["env"] == [
             {
@@ -205,7 +205,7 @@ def test_compose_takes_secrets_from_who_starts_it() -> None:
 
 
 @EACH_KIND
-def test_secrets_of_a_signed_url_are_not_shown(kind: Kind) -> None:
+def test_secrets_of_a_signed_url_are_not_shown(kind: RenderKind) -> None:
     signed = replace(PUMP, url="https://me:pw@store.example.com/a.modl?X-Signature=abc#def")
     text = rendered(kind, signed, accept_certificates=()).text
     assert "https://store.example.com/a.modl" in text
@@ -213,7 +213,7 @@ def test_secrets_of_a_signed_url_are_not_shown(kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kubernetes", "helm-values"])
-def test_fetching_containers_have_no_rights(kind: Kind) -> None:
+def test_fetching_containers_have_no_rights(kind: RenderKind) -> None:
     for container in init_containers(kind, rendered(kind)):
         assert container["securityContext"] == {
             "runAsNonRoot": True,
@@ -242,13 +242,13 @@ def test_folder_is_mounted_read_only_for_compose() -> None:
 
 
 @pytest.mark.parametrize("kind", ["kubernetes", "helm-values"])
-def test_folder_that_no_pod_could_read_is_refused(kind: Kind) -> None:
+def test_folder_that_no_pod_could_read_is_refused(kind: RenderKind) -> None:
     with pytest.raises(ConfigurationError, match="no pod of a cluster can read"):
         rendered(kind, repository_url="/srv/modules")
 
 
 @pytest.mark.parametrize("kind", ["kubernetes", "helm-values"])
-def test_credentials_without_their_secret_are_refused(kind: Kind) -> None:
+def test_credentials_without_their_secret_are_refused(kind: RenderKind) -> None:
     with pytest.raises(ConfigurationError, match="not which secret"):
         rendered(kind, credentials=Secret("", (("REPOSITORY_API_TOKEN", "token"),)))
 

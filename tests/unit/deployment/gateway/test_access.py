@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from ign_deploy.deployment.gateway import TARGETS, Access, open_target
+from ign_deploy.deployment.gateway import TARGETS, GatewayAccess, open_target
 from ign_deploy.deployment.gateway.address import parse_gateway_url
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
 from ign_deploy.deployment.gateway.folder import FolderTarget
@@ -71,12 +71,12 @@ def test_plain_http_to_another_machine_needs_to_be_allowed() -> None:
     with pytest.raises(ConfigurationError, match="in plain") as raised:
         open_target("http://plant.example:8088")
     assert "--insecure-http" in raised.value.hint
-    access = Access(allow_insecure_http=True)
+    access = GatewayAccess(allow_insecure_http=True)
     assert open_target("http://plant.example:8088", access=access).location.startswith("http://")
 
 
 def test_a_token_never_goes_over_plain_http_to_another_machine() -> None:
-    access = Access(token=SECRET, allow_insecure_http=True)
+    access = GatewayAccess(token=SECRET, allow_insecure_http=True)
     with pytest.raises(ConfigurationError, match="anyone on the way can read them") as raised:
         open_target("http://plant.example:8088", access=access)
     assert "s3cret" not in reported(raised.value)
@@ -85,17 +85,17 @@ def test_a_token_never_goes_over_plain_http_to_another_machine() -> None:
 @pytest.mark.parametrize("token", ["s3cret", ":s3cret", "s3cret:", "ci:s3cret x", "ci:s3crét"])
 def test_a_token_of_another_form_is_refused_without_repeating_it(token: str) -> None:
     with pytest.raises(ConfigurationError, match="NAME:KEY") as raised:
-        open_target("https://plant.example", access=Access(token=token))
+        open_target("https://plant.example", access=GatewayAccess(token=token))
     assert "s3cr" not in reported(raised.value)
 
 
 def test_a_token_with_a_line_break_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="line break"):
-        open_target("https://plant.example", access=Access(token="ci:key\n"))
+        open_target("https://plant.example", access=GatewayAccess(token="ci:key\n"))
 
 
 def test_access_shows_no_secret() -> None:
-    access = Access(token=SECRET, proxies={"https": "http://u:s3cret@proxy"})
+    access = GatewayAccess(token=SECRET, proxies={"https": "http://u:s3cret@proxy"})
     assert "s3cret" not in repr(access)
 
 
@@ -156,7 +156,7 @@ def tls_gateway(folder: Path) -> Iterator[tuple[Gateway, Path, str]]:
         assert gateway.violations == []
 
 
-def open_tls(gateway: Gateway, access: Access, *, host: str = "127.0.0.1") -> ApiGateway:
+def open_tls(gateway: Gateway, access: GatewayAccess, *, host: str = "127.0.0.1") -> ApiGateway:
     target = open_target(gateway.url.replace("127.0.0.1", host), access=access)
     assert isinstance(target, ApiGateway)
     return target
@@ -165,14 +165,14 @@ def open_tls(gateway: Gateway, access: Access, *, host: str = "127.0.0.1") -> Ap
 def test_a_self_signed_certificate_needs_its_file_or_its_fingerprint(tmp_path: Path) -> None:
     with tls_gateway(tmp_path) as (gateway, file, pin):
         with pytest.raises(NetworkError, match="can't be trusted") as raised:
-            open_tls(gateway, Access(token=SECRET)).facts()
+            open_tls(gateway, GatewayAccess(token=SECRET)).facts()
         assert "CA file" in raised.value.hint
         assert gateway.requests == []
-        trusted = open_tls(gateway, Access(token=SECRET, ca=file), host="localhost")
+        trusted = open_tls(gateway, GatewayAccess(token=SECRET, ca=file), host="localhost")
         assert trusted.facts().version == "8.3.8"
         colons = ":".join(pin[at : at + 2] for at in range(0, 64, 2)).upper()
         for written in (pin, colons):
-            client = open_tls(gateway, Access(token=SECRET, pin=written))
+            client = open_tls(gateway, GatewayAccess(token=SECRET, pin=written))
             assert client.facts().version == "8.3.8"
 
 
@@ -182,17 +182,17 @@ def test_another_certificate_than_the_pinned_one_is_refused_before_the_token_is_
     with tls_gateway(tmp_path) as (gateway, _, pin):
         wrong = "ab" * 32
         with pytest.raises(NetworkError, match="another TLS certificate") as raised:
-            open_tls(gateway, Access(token=SECRET, pin=wrong)).facts()
+            open_tls(gateway, GatewayAccess(token=SECRET, pin=wrong)).facts()
         assert f"expected {wrong}, got {pin}" in raised.value.message
         assert gateway.requests == []
 
 
 def test_a_pin_stands_alone_is_a_sha256_and_needs_tls(tmp_path: Path) -> None:
     for access, url in (
-        (Access(pin="ab" * 32, ca=tmp_path), "https://plant.example"),
-        (Access(pin="ab" * 20), "https://plant.example"),
-        (Access(pin="xy" * 32), "https://plant.example"),
-        (Access(pin="ab" * 32), "http://127.0.0.1:8088"),
+        (GatewayAccess(pin="ab" * 32, ca=tmp_path), "https://plant.example"),
+        (GatewayAccess(pin="ab" * 20), "https://plant.example"),
+        (GatewayAccess(pin="xy" * 32), "https://plant.example"),
+        (GatewayAccess(pin="ab" * 32), "http://127.0.0.1:8088"),
     ):
         with pytest.raises(ConfigurationError):
             open_target(url, access=access)
@@ -202,7 +202,7 @@ def test_something_that_speaks_no_tls_is_explained() -> None:
     with scripted_server(Answer(200)) as server:
         url = server.url.replace("http:", "https:")
         for pin in (None, "ab" * 32):
-            target = open_target(url, access=Access(token=SECRET, pin=pin), retry=RETRY)
+            target = open_target(url, access=GatewayAccess(token=SECRET, pin=pin), retry=RETRY)
             with pytest.raises(NetworkError):
                 target.facts()
         assert server.requests == []

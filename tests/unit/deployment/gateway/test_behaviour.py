@@ -10,7 +10,7 @@ from ign_deploy.deployment.gateway import Consent
 from ign_deploy.deployment.gateway.errors import (
     CommissioningError,
     ConsentMissing,
-    GatewayRefusal,
+    GatewayRequestError,
     RestartTimeout,
 )
 from ign_deploy.deployment.gateway.model import InstalledModule
@@ -338,7 +338,7 @@ def test_the_file_name_is_encoded_and_never_a_path(gateway: Gateway, tmp_path: P
 def test_a_module_for_another_line_of_ignition_is_refused(
     gateway: Gateway, tmp_path: Path, requires: str
 ) -> None:
-    with pytest.raises(GatewayRefusal, match="requires Ignition") as raised:
+    with pytest.raises(GatewayRequestError, match="requires Ignition") as raised:
         client_of(gateway).upload(modl(tmp_path, requires=requires), file_name="pump.modl")
     assert raised.value.status == 400
 
@@ -347,7 +347,7 @@ def test_a_redundant_backup_says_so_and_refuses_changes(gateway: Gateway, tmp_pa
     gateway.options.redundancy_role = "Backup"
     client = client_of(gateway)
     assert "redundant backup" in client.facts().obstacle
-    with pytest.raises(GatewayRefusal, match="redundant backup"):
+    with pytest.raises(GatewayRequestError, match="redundant backup"):
         client.upload(modl(tmp_path), file_name="pump.modl")
 
 
@@ -391,7 +391,7 @@ def test_a_refusal_inside_a_success_is_a_refusal(
     gateway: Gateway, tmp_path: Path, body: bytes, route: str
 ) -> None:
     gateway.faults.answer(Canned(body=body), method="POST", path=route)
-    with pytest.raises(GatewayRefusal, match="the disk is full") as raised:
+    with pytest.raises(GatewayRequestError, match="the disk is full") as raised:
         put(client_of(gateway), modl(tmp_path))
     assert (raised.value.status, raised.value.code) == (200, "deployment")
 
@@ -399,9 +399,9 @@ def test_a_refusal_inside_a_success_is_a_refusal(
 def test_refused_restarts_and_removals_inside_a_success_are_told(gateway: Gateway) -> None:
     gateway.options.refuse = {"restart-tasks/restart": "no", "modules/uninstall": "busy"}
     client = client_of(gateway)
-    with pytest.raises(GatewayRefusal, match="refused the restart: 'no'"):
+    with pytest.raises(GatewayRequestError, match="refused the restart: 'no'"):
         client.restart()
-    with pytest.raises(GatewayRefusal, match="'busy'"):
+    with pytest.raises(GatewayRequestError, match="'busy'"):
         client.uninstall("com.inductiveautomation.vision")
     assert gateway.state.restarts == 0
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.deployment.gateway import Access, Consent
-from ign_deploy.deployment.gateway.errors import ConsentMissing, GatewayRefusal
+from ign_deploy.deployment.gateway import Consent, GatewayAccess
+from ign_deploy.deployment.gateway.errors import ConsentMissing, GatewayRequestError
 from ign_deploy.errors import DeploymentError, IgnDeployError, VerificationError
 from tests.support.gateway import Canned, Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, client_of, modl
@@ -22,19 +22,19 @@ def reported(problem: IgnDeployError) -> str:
 def test_a_bad_token_is_told_apart_from_one_without_the_level(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    with pytest.raises(GatewayRefusal, match="doesn't accept the API token") as bad:
-        client_of(gateway, access=Access(token="ci:wr0ng")).facts()
+    with pytest.raises(GatewayRequestError, match="doesn't accept the API token") as bad:
+        client_of(gateway, access=GatewayAccess(token="ci:wr0ng")).facts()
     assert bad.value.status == 401
     assert "secure channel" in bad.value.hint
     gateway.options.can_read = False
-    with pytest.raises(GatewayRefusal, match="lacks a security level") as unread:
+    with pytest.raises(GatewayRequestError, match="lacks a security level") as unread:
         client_of(gateway).facts()
     assert unread.value.status == 403
     assert "the gateway's read permission" in unread.value.hint
     gateway.options.can_read, gateway.options.can_write = True, False
     client = client_of(gateway)
     client.modules()
-    with pytest.raises(GatewayRefusal) as unwritten:
+    with pytest.raises(GatewayRequestError) as unwritten:
         client.upload(modl(tmp_path), file_name="pump.modl")
     assert "the gateway's write permission" in unwritten.value.hint
     for refusal in (bad, unread, unwritten):
@@ -43,8 +43,8 @@ def test_a_bad_token_is_told_apart_from_one_without_the_level(
 
 
 def test_a_gateway_that_wants_a_token_says_so_when_there_is_none(gateway: Gateway) -> None:
-    with pytest.raises(GatewayRefusal, match="none is set") as raised:
-        client_of(gateway, access=Access()).facts()
+    with pytest.raises(GatewayRequestError, match="none is set") as raised:
+        client_of(gateway, access=GatewayAccess()).facts()
     assert "IGN_DEPLOY_GATEWAY_TOKEN" in raised.value.hint
 
 
@@ -52,7 +52,7 @@ def test_a_token_that_demands_a_secure_channel_is_refused_with_the_reason(
     gateway: Gateway,
 ) -> None:
     gateway.options.secure_only = True
-    with pytest.raises(GatewayRefusal) as raised:
+    with pytest.raises(GatewayRequestError) as raised:
         client_of(gateway).facts()
     assert "use https://" in raised.value.hint
 
@@ -69,7 +69,7 @@ def test_a_token_that_demands_a_secure_channel_is_refused_with_the_reason(
 )
 def test_any_body_of_an_error_will_do(gateway: Gateway, body: bytes) -> None:
     gateway.faults.answer(Canned(403, body), path="gateway-info")
-    with pytest.raises(GatewayRefusal) as raised:
+    with pytest.raises(GatewayRequestError) as raised:
         client_of(gateway).facts()
     assert raised.value.status == 403
     if b"level is" in body:
@@ -79,7 +79,7 @@ def test_any_body_of_an_error_will_do(gateway: Gateway, body: bytes) -> None:
 def test_what_a_gateway_says_is_shown_harmless_and_without_the_token(gateway: Gateway) -> None:
     body = b'{"message":"bad token ci:s3cret \\u001b[31m\\n::error::x","status":"400"}'
     gateway.faults.answer(Canned(400, body), path="modules/healthy")
-    with pytest.raises(GatewayRefusal) as raised:
+    with pytest.raises(GatewayRequestError) as raised:
         client_of(gateway).modules()
     assert "s3cret" not in reported(raised.value)
     assert "***" in raised.value.message

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.deployment.gateway import Consent
-from ign_deploy.deployment.gateway.errors import GatewayRefusal
+from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import NetworkError
 from ign_deploy.net.errors import TransientAnswer, TransientFailure
@@ -97,7 +97,7 @@ def test_an_installation_that_shows_too_late_is_asked_for_again_and_then_known(
     client = client_of(gateway)
     upload = client.upload(modl(tmp_path, NEW), file_name="pump.modl")
     # The second request is refused: what was uploaded is used up.
-    with pytest.raises(GatewayRefusal, match="has not been uploaded"):
+    with pytest.raises(GatewayRequestError, match="has not been uploaded"):
         client.install(upload, consent=ALL)
     client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
     client.restart()

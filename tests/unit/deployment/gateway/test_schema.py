@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ign_deploy.deployment.gateway import schema as answers
+from ign_deploy.deployment.gateway import schema
 from ign_deploy.deployment.gateway.listing import join
 
 ANY = st.recursive(
@@ -18,16 +18,16 @@ ANY = st.recursive(
     max_leaves=8,
 )
 MODELS = (
-    answers.Outcome,
-    answers.Uploaded,
-    answers.CertificateAnswer,
-    answers.Installed,
-    answers.Listing,
-    answers.ModuleItem,
-    answers.Pending,
-    answers.Ping,
-    answers.Info,
-    answers.Description,
+    schema.ChangeResponse,
+    schema.UploadResponse,
+    schema.CertificateResponse,
+    schema.InstallResponse,
+    schema.ModuleListing,
+    schema.ModuleItem,
+    schema.PendingRestart,
+    schema.StatusPing,
+    schema.GatewayInfo,
+    schema.ApiDescription,
 )
 KEYS = sorted(
     {field.alias or name for model in MODELS for name, field in model.model_fields.items()}
@@ -38,12 +38,12 @@ KEYS = sorted(
 def test_any_values_of_the_known_fields_are_read(document: dict[str, Any]) -> None:
     for model in MODELS:
         answer = model.model_validate(document)
-        if isinstance(answer, answers.Outcome):
-            answer.refusal()
-        if isinstance(answer, answers.Info):
+        if isinstance(answer, schema.ChangeResponse):
+            answer.failure_reason()
+        if isinstance(answer, schema.GatewayInfo):
             assert isinstance(answer.license_state(), str)
             answer.trial_seconds()
-    item = answers.ModuleItem.model_validate(document)
+    item = schema.ModuleItem.model_validate(document)
     assert all(isinstance(module.id, str) for module in join([item], [item]))
 
 
@@ -60,11 +60,13 @@ def test_any_values_of_the_known_fields_are_read(document: dict[str, Any]) -> No
     ],
 )
 def test_only_a_refusal_is_one(document: dict[str, Any], is_refusal: bool) -> None:
-    assert (answers.Outcome.model_validate(document).refusal() is not None) == is_refusal
+    assert (
+        schema.ChangeResponse.model_validate(document).failure_reason() is not None
+    ) == is_refusal
 
 
 def test_fields_of_newer_gateways_are_passed_over() -> None:
-    item = answers.ModuleItem.model_validate(
+    item = schema.ModuleItem.model_validate(
         json.loads('{"id":"a","version":"1.0.0","shouldUpgrade":"true","news":{"x":1}}')
     )
     assert (item.id, item.should_upgrade) == ("a", True)
