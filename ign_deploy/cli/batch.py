@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ign_deploy.cli.options import common_options, settings_options
+from ign_deploy.cli.options import GroupedCommand, common_options, settings_options
 from ign_deploy.cli.release import RELEASE, run_job
 from ign_deploy.cli.session import Session
 from ign_deploy.pipeline.batch import BatchFailed, release_all
@@ -15,7 +15,7 @@ from ign_deploy.pipeline.rehearsal import run_or_rehearse
 from ign_deploy.pipeline.run_report import problem_findings
 
 
-@click.command("batch")
+@click.command("batch", cls=GroupedCommand)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
 @settings_options(*RELEASE, "max_parallel")
 @common_options

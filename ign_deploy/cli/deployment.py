@@ -15,6 +15,7 @@ from ign_deploy.cli.options import (
     DEPLOYING,
     EVENTS,
     REPOSITORY,
+    GroupedCommand,
     common_options,
     settings_options,
 )
@@ -28,7 +29,7 @@ _USUAL = (*DEPLOYING, "continue_on_error", "notes", "tags", *REPOSITORY, "cache_
           "trust_anchor", *EVENTS, "dry_run")  # fmt: skip
 
 
-@click.command("install", short_help="Install modules on gateways.")
+@click.command("install", cls=GroupedCommand, short_help="Install modules on gateways.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME|FILE…")
 @settings_options("version", "environment", *_USUAL)
 @common_options
@@ -49,7 +50,7 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
     _run(session, order)
 
 
-@click.command("rollback", short_help="Go back to what ran before.")
+@click.command("rollback", cls=GroupedCommand, short_help="Go back to what ran before.")
 @click.argument("modules", nargs=-1, metavar="[MODULE…]")
 @settings_options("environment", "to", *_USUAL)
 @common_options
@@ -68,7 +69,9 @@ def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
     _run(session, order)
 
 
-@click.command("promote", short_help="Deploy what runs in one environment to another.")
+@click.command(
+    "promote", cls=GroupedCommand, short_help="Deploy what runs in one environment to another."
+)
 @click.argument("modules", nargs=-1, metavar="[MODULE…]")
 @settings_options("environment", "to", *_USUAL)
 @common_options

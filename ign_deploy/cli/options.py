@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import click
+from pydantic.fields import FieldInfo
 
 from ign_deploy.cli.failure import (
     report_bug,
@@ -20,7 +21,7 @@ from ign_deploy.cli.failure import (
 from ign_deploy.cli.session import discard, open_session
 from ign_deploy.cli.workspace import files_given_back
 from ign_deploy.errors import IgnDeployError
-from ign_deploy.settings import Settings, option_name
+from ign_deploy.settings import Settings, Source, option_name
 
 Command = Callable[..., Any]
 _SIGPIPE = 128 + 13
@@ -69,6 +70,14 @@ EVENTS = (
     "otlp_endpoint",
 )
 PUBLISHING = (*REPOSITORY, "description", "notes", "tags", "environment")
+_GROUPS = {
+    "Build": ("module_id", "output_dir", "gradle_args", "build_timeout", "format"),
+    "Signing": (*SIGNING, "trust_anchor"),
+    "Repository": (*REPOSITORY, "cache_dir"),
+    "Gateways": (*DEPLOYING, "continue_on_error"),
+    "Notifications, audit trail and metrics": EVENTS,
+    "Release guards": GUARDS,
+}
 
 
 def settings_options(*names: str) -> Callable[[Command], Command]:
@@ -82,15 +91,22 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
             if name in _SHORT:
                 declarations.insert(0, _SHORT[name])
             command = click.option(
-                *declarations, help=source.help, **_option_kind(name, field.annotation)
+                *declarations, help=_help(field, source), **_option_kind(name, field, source)
             )(command)
         return command
 
     return decorate
 
 
-def _option_kind(name: str, annotation: Any) -> dict[str, Any]:
+def _help(field: FieldInfo, source: Source) -> str:
+    own = field.default if isinstance(field.default, str | int | Path) else ""
+    default = source.default or own
+    return f"{source.help}  [default: {default}]" if default else source.help
+
+
+def _option_kind(name: str, field: FieldInfo, source: Source) -> dict[str, Any]:
     """Translate a setting's type into click's terms; the default None means "not given"."""
+    annotation = field.annotation
     if annotation is bool:
         return {"is_flag": True, "default": None}
     if get_origin(annotation) is Literal:
@@ -99,14 +115,29 @@ def _option_kind(name: str, annotation: Any) -> dict[str, Any]:
             "default": None,
         }
     if annotation is int:
-        is_time = name.endswith("timeout")
-        least, unit = (1, "SECONDS") if is_time else (0, "N")
-        return {"type": click.IntRange(min=least), "default": None, "metavar": unit}
+        least = 1 if name.endswith("timeout") else 0
+        return {"type": click.IntRange(min=least), "default": None, "metavar": source.metavar}
     if annotation is Path:
-        return {"type": click.Path(path_type=Path), "default": None, "metavar": "FOLDER"}
+        return {"type": click.Path(path_type=Path), "default": None, "metavar": source.metavar}
     if get_origin(annotation) is tuple:
-        return {"multiple": True, "metavar": "TEXT"}
-    return {"default": None, "metavar": "TEXT"}
+        return {"multiple": True, "metavar": source.metavar}
+    return {"default": None, "metavar": source.metavar}
+
+
+class GroupedCommand(click.Command):
+    """A command with many options, which its help lists in groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one section per group, those of the command itself first."""
+        groups: dict[str, list[tuple[str, str]]] = {"Options": []}
+        titles = {name: title for title, names in _GROUPS.items() for name in names}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx) if isinstance(option, click.Option) else None
+            if record is not None:
+                groups.setdefault(titles.get(str(option.name), "Options"), []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 def common_options(command: Command) -> Command:

@@ -16,6 +16,7 @@ from ign_deploy.cli.options import (
     PACKAGING,
     PUBLISHING,
     SIGNING,
+    GroupedCommand,
     common_options,
     settings_options,
 )
@@ -46,7 +47,7 @@ RELEASE = (
 )
 
 
-@click.command("module")
+@click.command("module", cls=GroupedCommand)
 @_PATH
 @settings_options(*RELEASE)
 @common_options

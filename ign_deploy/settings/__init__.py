@@ -1,6 +1,6 @@
 """All settings: one model, filled from layers; each value knows where it came from.
 
-Precedence: command line flag > action input > environment > env file > config file > default.
+Precedence: command-line option > action input > environment > env file > config file > default.
 """
 
 from ign_deploy.settings.config_file import CONFIG_FILE

@@ -21,10 +21,10 @@ _GATEWAYS = "gateways"
 
 
 def config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, str]]:
-    """Return the file's settings, by name: the value and where it stands.
+    """Return the file's settings by name: the value and its origin.
 
     ``chosen`` is the user's ``--config``; otherwise ``folder`` is searched. Raises
-    ConfigurationError for a file that can't be read, an unknown setting, or a secret.
+    ConfigurationError for an unreadable file, an unknown setting, or a secret.
     """
     path, table = _read_config(chosen, folder)
     layer: dict[str, tuple[object, str]] = {}
@@ -37,20 +37,20 @@ def config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, s
         if not name:
             near = get_close_matches(key, known, n=1)
             raise ConfigurationError(
-                f"{path} has the unknown setting {key!a}",
-                hint=f"did you mean '{near[0]}'?" if near else f"known are: {', '.join(known)}.",
+                f"unknown setting {key!a} in {path}",
+                hint=f"did you mean '{near[0]}'?" if near else f"use one of: {', '.join(known)}.",
             )
         if source.secret:
             raise ConfigurationError(
-                f"{path} holds the secret setting {key!r}; a config file gets committed",
-                hint=f"give it as the environment variable {source.env or default_variable(name)}.",
+                f"{path} contains the secret setting {key!r}, but config files get committed",
+                hint=f"set the environment variable {source.env or default_variable(name)}.",
             )
         layer[name] = (value, f"{key} in {path}")
     return layer
 
 
 def _gateways(value: object, path: Path) -> tuple[GatewayEntry, ...]:
-    """Read the tables of gateways; raises ConfigurationError that names the table and the key."""
+    """Read the tables of gateways; raises ConfigurationError, naming the table and the key."""
     tables = value if isinstance(value, list) else [value]
     found: list[GatewayEntry] = []
     for number, table in enumerate(tables, start=1):
@@ -69,12 +69,14 @@ def _gateways(value: object, path: Path) -> tuple[GatewayEntry, ...]:
             )
             known = ", ".join(name.replace("_", "-") for name in GatewayEntry.model_fields)
             raise ConfigurationError(
-                f"gateway {number} in {path} can't be used: {shown}", hint=f"known are: {known}."
+                f"gateway {number} in {path} is not valid: {shown}",
+                hint=f"use only these keys: {known}.",
             ) from None
     names = [each.name for each in found]
     if again := next((name for name in names if names.count(name) > 1), ""):
         raise ConfigurationError(
-            f"{path} has two gateways called {again[:100]!a}", hint="give each a name of its own."
+            f"two gateways in {path} share the name {again[:100]!a}",
+            hint="give each gateway a unique name.",
         )
     return tuple(found)
 
@@ -103,13 +105,16 @@ def _config_table(path: Path) -> Mapping[str, Any]:
             f"cannot read {path}: {os_error_reason(cause)}", hint="check --config."
         ) from cause
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise ConfigurationError(f"{path} isn't valid TOML: {cause}", hint="mend it.") from cause
+        raise ConfigurationError(
+            f"{path} is not valid TOML: {cause}", hint="fix the file."
+        ) from cause
     if path.name != "pyproject.toml":
         return document
     tools = document.get("tool", {})
     table = tools.get("ign-deploy", {}) if isinstance(tools, dict) else {}
     if not isinstance(table, dict):
         raise ConfigurationError(
-            f"ign-deploy in the [tool] table of {path} is no table", hint="write [tool.ign-deploy]."
+            f"tool.ign-deploy in {path} is not a table",
+            hint="put the settings below [tool.ign-deploy].",
         )
     return table

@@ -10,10 +10,10 @@ from ign_deploy.settings.source import Lines, Source
 
 
 class GatewayEntry(BaseModel):
-    """A gateway as the config file names it, in a table of ``[[gateways]]``.
+    """A gateway in the config file: a table of ``[[gateways]]``.
 
-    ``token_variable`` is the name of the environment variable that holds its token; the other
-    fields are as the settings of the same name.
+    ``token_variable`` is the name of the environment variable that contains its token; the other
+    fields mean the same as the settings of that name.
     """
 
     model_config = ConfigDict(
@@ -31,66 +31,78 @@ class GatewayEntry(BaseModel):
 
 
 class DeploymentSettings(BaseModel):
-    """How modules get onto gateways."""
+    """How modules are deployed to gateways."""
 
     gateways: tuple[GatewayEntry, ...] = ()
-    """From the config file only."""
+    """Only from the config file."""
 
     gateway: Annotated[
         Lines,
-        Source("A gateway to deploy to: its URL, or its name in the config file; may be repeated."),
+        Source("Gateway: its URL, or its name in the config file; repeatable.", metavar="URL|NAME"),
     ] = ()
     gateway_token: Annotated[
-        SecretStr, Source("The API token of the gateways (NAME:KEY).", secret=True)
+        SecretStr, Source("API token of the gateways (NAME:KEY).", secret=True)
     ] = SecretStr("")
     gateway_ca: Annotated[
-        str, Source("A private authority's certificates (PEM file), for gateways behind it.")
+        str, Source("CA certificates (PEM file) for gateways with a private CA.", metavar="PATH")
     ] = ""
     gateway_pin: Annotated[
-        str, Source("The SHA-256 fingerprint of the gateway's own TLS certificate.")
+        str, Source("SHA-256 fingerprint of the gateway's TLS certificate.", metavar="FINGERPRINT")
     ] = ""
     gateway_manifest: Annotated[
-        str, Source("The modules.json of a gateway of 8.3, when --gateway is its modules folder.")
+        str,
+        Source(
+            "File modules.json of an 8.3 gateway, if --gateway is its modules folder.",
+            metavar="PATH",
+        ),
     ] = ""
     insecure_http: Annotated[
-        bool, Source("Allow plain http to a gateway on another machine; only without a token.")
+        bool, Source("Allow plain http to a gateway on another machine, without a token.")
     ] = False
     accept_certificate: Annotated[
-        Lines, Source("Accept this signer on the gateways: a fingerprint, or yes for any.")
+        Lines,
+        Source(
+            "Signer to accept on the gateways: fingerprint, or yes for any; repeatable.",
+            metavar="FINGERPRINT|yes",
+        ),
     ] = ()
     accept_license: Annotated[
-        Lines, Source("Accept this licence on the gateways: its CRC, or yes for any.")
+        Lines,
+        Source(
+            "Licence to accept on the gateways: CRC, or yes for any; repeatable.", metavar="CRC|yes"
+        ),
     ] = ()
     restart: Annotated[
         Literal["never", "if-needed", "always"],
-        Source("Whether gateways may be restarted, which stops a plant's gateway for minutes."),
+        Source("Whether gateways may restart, which stops the plant's gateway for minutes."),
     ] = "never"
     timeout: Annotated[
-        int, Field(gt=0), Source("Seconds until a gateway must run the new version.")
+        int,
+        Field(gt=0),
+        Source("Time limit for a gateway to run the new version.", metavar="SECONDS"),
     ] = 300
-    allow_downgrade: Annotated[
-        bool, Source("Allow an older version than the one on the gateway.")
-    ] = False
+    allow_downgrade: Annotated[bool, Source("Allow an older version than the gateway's.")] = False
     health_url: Annotated[
         Lines,
-        Source("This URL, or path on the gateway, must answer afterwards; may be repeated."),
+        Source("Health check: URL, or path on each gateway; repeatable.", metavar="URL"),
     ] = ()
     health_status: Annotated[
-        int, Field(ge=100, le=599), Source("The status that health URLs must answer.")
+        int, Field(ge=100, le=599), Source("Status that health URLs must return.", metavar="N")
     ] = 200
-    health_text: Annotated[str, Source("A text that the answer of health URLs must hold.")] = ""
+    health_text: Annotated[str, Source("Text that responses of health URLs must contain.")] = ""
     health_command: Annotated[
-        str, Source("A command that must succeed afterwards, for each gateway.")
+        str, Source("Health check: command to run for each gateway.", metavar="COMMAND")
     ] = ""
     wave_size: Annotated[
-        int, Field(ge=1), Source("How many gateways are done at once; 1: one after the other.")
+        int, Field(ge=1), Source("Number of gateways changed at once.", metavar="N")
     ] = 1
-    canary: Annotated[bool, Source("Do the first gateway alone, and go on only if it works.")] = (
-        False
-    )
-    all_or_nothing: Annotated[
-        bool, Source("If one gateway fails, roll back those that had succeeded, too.")
+    canary: Annotated[
+        bool, Source("Deploy to the first gateway alone, and continue only if it works.")
     ] = False
-    to: Annotated[str, Source("The version to roll back to, or the environment to promote to.")] = (
-        ""
-    )
+    all_or_nothing: Annotated[
+        bool, Source("If one gateway fails, also roll back those that succeeded.")
+    ] = False
+    to: Annotated[
+        str,
+        Source("Version to roll back to, or environment to promote to.", metavar="VERSION|NAME"),
+    ] = ""

@@ -1,4 +1,4 @@
-"""The settings of what is told about a run: notifications, audit trail, metrics."""
+"""The settings of run events: notifications, audit trail, metrics."""
 
 from __future__ import annotations
 
@@ -10,54 +10,76 @@ from ign_deploy.settings.source import Source
 
 
 class EventSettings(BaseModel):
-    """Who is told about deployments, and where they are written down."""
+    """Who is notified of deployments, and where they are recorded."""
 
     webhook_url: Annotated[
         SecretStr,
         Source(
-            "The URL that is told about deployments.", env="DEPLOYMENT_WEBHOOK_URL", secret=True
+            "URL that receives deployment notifications.", env="DEPLOYMENT_WEBHOOK_URL", secret=True
         ),
     ] = SecretStr("")
     webhook_format: Annotated[
         Literal["", "generic", "slack", "teams"],
-        Source("What the webhook reads: generic, slack or teams. Default: by its host."),
+        Source("Format of webhook notifications.", default="by host"),
     ] = ""
     webhook_secret: Annotated[
-        SecretStr, Source("Signs what the generic webhook gets.", secret=True)
+        SecretStr, Source("Secret that signs requests to a generic webhook.", secret=True)
     ] = SecretStr("")
     notification_email: Annotated[
         str,
-        Source("Who gets e-mail, separated by commas.", env="DEPLOYMENT_NOTIFICATION_EMAIL"),
+        Source(
+            "Recipients of notifications, separated by commas.",
+            metavar="ADDRESS,…",
+            env="DEPLOYMENT_NOTIFICATION_EMAIL",
+        ),
     ] = ""
-    smtp_url: Annotated[str, Source("The mail server: smtp://host:587 or smtps://host:465.")] = ""
-    smtp_username: Annotated[str, Source("The user at the mail server.")] = ""
-    smtp_sender: Annotated[str, Source("The sender's address.")] = ""
-    smtp_password: Annotated[SecretStr, Source("The password of that user.", secret=True)] = (
-        SecretStr("")
+    smtp_url: Annotated[
+        str, Source("Mail server: smtp://host:587 or smtps://host:465.", metavar="URL")
+    ] = ""
+    smtp_username: Annotated[str, Source("User name for the mail server.", metavar="NAME")] = ""
+    smtp_sender: Annotated[
+        str,
+        Source("Sender's address.", metavar="ADDRESS", default="the user, or the first recipient"),
+    ] = ""
+    smtp_password: Annotated[SecretStr, Source("Password of that user.", secret=True)] = SecretStr(
+        ""
     )
     skip_deployment_statuses: Annotated[
-        bool, Source("Don't tell GitHub or GitLab about deployments.")
+        bool, Source("Don't send deployment statuses to GitHub or GitLab.")
     ] = False
     notification_ca: Annotated[
         str,
-        Source("A private authority's certificates (PEM file), for notifications and metrics."),
+        Source("CA certificates (PEM file) for notifications and metrics.", metavar="PATH"),
     ] = ""
-    audit_file: Annotated[str, Source("The file that records every change; empty: none.")] = ""
-    expect_head: Annotated[str, Source("For `audit verify`: the head that was noted earlier.")] = ""
+    audit_file: Annotated[
+        str,
+        Source("Audit trail: the file that records every change.", metavar="PATH", default="none"),
+    ] = ""
+    expect_head: Annotated[
+        str, Source("For `audit verify`: the head noted earlier.", metavar="HASH")
+    ] = ""
     expect_count: Annotated[
-        int, Field(ge=0), Source("For `audit verify`: at least so many entries; 0: not checked.")
+        int, Field(ge=0), Source("For `audit verify`: the minimum number of entries.", metavar="N")
     ] = 0
-    metrics_file: Annotated[str, Source("The file for metrics (OpenMetrics).")] = ""
-    pushgateway_url: Annotated[str, Source("The Pushgateway that gets the metrics.")] = ""
-    metrics_job: Annotated[str, Source("The job's name at the Pushgateway.")] = "ign-deploy"
+    metrics_file: Annotated[str, Source("Metrics file (OpenMetrics).", metavar="PATH")] = ""
+    pushgateway_url: Annotated[
+        str, Source("Pushgateway that receives the metrics.", metavar="URL")
+    ] = ""
+    metrics_job: Annotated[str, Source("Job name at the Pushgateway.", metavar="NAME")] = (
+        "ign-deploy"
+    )
     otlp_endpoint: Annotated[
         str,
-        Source("The OpenTelemetry collector (OTLP over HTTP).", env="OTEL_EXPORTER_OTLP_ENDPOINT"),
+        Source(
+            "OpenTelemetry collector (OTLP over HTTP).",
+            metavar="URL",
+            env="OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
     ] = ""
     otlp_headers: Annotated[
         SecretStr,
         Source(
-            "Headers for it: name=value,name=value.",
+            "Headers for the collector: name=value,name=value.",
             env="OTEL_EXPORTER_OTLP_HEADERS",
             secret=True,
         ),

@@ -1,4 +1,4 @@
-"""Where settings come from: layers of values, merged so that each knows its origin."""
+"""Layers of settings (file, environment, inputs, options), merged; each value has an origin."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Resolved:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def origin(self, name: str) -> str:
-        """Say where a setting came from, as people know it: ``--version``, ``input version``, …."""
+        """Return the origin of a setting as users know it: ``--version``, ``input version``."""
         return self.origins.get(name, "the default")
 
     def secrets(self) -> tuple[str, ...]:
@@ -49,7 +49,7 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything settings can come from, beside the defaults; ``folder`` holds the config file."""
+    """All sources of settings besides the defaults; ``folder`` contains the config file."""
 
     env: Mapping[str, str]
     flags: Mapping[str, object]
@@ -59,14 +59,14 @@ class Inputs:
     env_file: Path | None = None
 
     def resolve(self) -> Resolved:
-        """Merge all layers; raises ConfigurationError that names the layer of each wrong value."""
+        """Merge all layers; raises ConfigurationError, naming the origin of each wrong value."""
         values: dict[str, object] = {}
         origins: dict[str, str] = {}
         for layer in self._layers():
             for name, (value, origin) in layer.items():
                 if "\0" in str(value):
                     raise ConfigurationError(
-                        f"{origin} holds a NUL character", hint="give it as plain text."
+                        f"{origin} contains a NUL character", hint="give plain text."
                     )
                 values[name] = _read_secret_file(name, value, origin)
                 origins[name] = origin
@@ -76,7 +76,7 @@ class Inputs:
             raise _explain(cause, origins) from None
 
     def _layers(self) -> Iterator[Mapping[str, tuple[object, str]]]:
-        """Yield the layers, the weakest first."""
+        """Yield the layers, weakest first."""
         yield config_layer(self.config_file, self.folder)
         if self.env_file is not None:
             yield _environment_layer(_read_env_file(self.env_file), f" in {self.env_file}")
@@ -91,7 +91,7 @@ class Inputs:
 
 
 def given_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
-    """Return every secret that ``env`` holds for us, for a run whose settings can't be used."""
+    """Return every secret of ours in ``env``, for a run whose settings aren't valid."""
     found: list[str] = []
     for name, _, source in Settings.names():
         for variable in (default_variable(name), source.env, input_variable(name)):
@@ -103,9 +103,9 @@ def given_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _read_secret_file(name: str, value: object, origin: str) -> object:
-    """Return the password inside the file that a secret names: GitLab's File variables, mounts.
+    """Return the content of the file that a secret names: GitLab's File variables, mounts.
 
-    Only an absolute path of a file that exists is taken for one; its last line feed doesn't count.
+    Only the absolute path of an existing file counts; a final line feed is dropped.
     """
     source = next((source for known, _, source in Settings.names() if known == name), Source(""))
     if not (source.secret and isinstance(value, str) and value.startswith("/")):
@@ -119,20 +119,21 @@ def _read_secret_file(name: str, value: object, origin: str) -> object:
         text = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, ValueError) as cause:
         raise ConfigurationError(
-            f"{origin} names a file that can't be read as a password", hint="check the file."
+            f"cannot read the file named by {origin}", hint="check that it is a readable text file."
         ) from cause
     if len(data) > _LONGEST_PASSWORD_FILE or not text:
         raise ConfigurationError(
-            f"{origin} names a file of {len(data) or 'no'} bytes, which is no password",
-            hint="put only the password into it.",
+            f"the file named by {origin} is {'empty' if not text else 'too large for a secret'}",
+            hint="put only the secret into the file.",
         )
     return text
 
 
 def _looks_like_path(value: str) -> bool:
-    """Tell a path, also of a file that is missing, from key material, which is longer.
+    """Return whether this is a path, even of a missing file, rather than key material.
 
-    The shortest key in Base64 has 64 characters. A message must be able to name a missing file.
+    Key material is longer: the shortest key in Base64 has 64 characters. Messages must be able to
+    name a missing file.
     """
     if len(value) > _LONGEST_PATH or "\n" in value:
         return False
@@ -152,7 +153,7 @@ def _environment_layer(env: Mapping[str, str], where: str) -> dict[str, tuple[ob
 
 
 def _action_layer(env: Mapping[str, str]) -> dict[str, tuple[object, str]]:
-    """Read INPUT_*; an input without a value arrives as an empty text, which means unset."""
+    """Read INPUT_*; an input without a value arrives as an empty text, which means "not set"."""
     return {
         name: (_trimmed(env[variable], source), f"input {name.replace('_', '-')}")
         for name, _, source in Settings.names()
@@ -161,7 +162,7 @@ def _action_layer(env: Mapping[str, str]) -> dict[str, tuple[object, str]]:
 
 
 def _trimmed(value: str, source: Source) -> str:
-    """Drop the line feed that a YAML block leaves; a password is taken as it is."""
+    """Drop the line feed that a YAML block adds; a secret stays as it is."""
     return value if source.secret else value.strip()
 
 
@@ -169,17 +170,17 @@ def _read_env_file(path: Path) -> Mapping[str, str]:
     from dotenv import dotenv_values
 
     if not path.is_file():
-        raise ConfigurationError(f"there is no file {path}", hint="check --env-file.")
+        raise ConfigurationError(f"env file {path} not found", hint="check --env-file.")
     values = dotenv_values(path, interpolate=False)
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _explain(problem: ValidationError, origins: Mapping[str, str]) -> ConfigurationError:
-    """Rebuild pydantic's error without the values: they may be secrets."""
+    """Rebuild pydantic's error without the values, which may be secrets."""
     parts: list[str] = []
     for item in problem.errors(include_input=False, include_url=False, include_context=False):
         name = str(item["loc"][0]) if item["loc"] else ""
         parts.append(f"{origins.get(name, name)}: {item['msg']}")
     return ConfigurationError(
-        "a setting can't be used: " + "; ".join(parts), hint="see `ign-deploy COMMAND --help`."
+        "invalid settings: " + "; ".join(parts), hint="see `ign-deploy COMMAND --help`."
     )

@@ -16,76 +16,83 @@ from ign_deploy.settings.source import Lines, Source, Tags
 
 
 class Settings(EventSettings, DeploymentSettings, RepositorySettings):
-    """What a run was asked to do. Empty texts mean "not set"."""
+    """What a run should do. An empty text means "not set"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    version: Annotated[
-        str, Source("The version the module must have; nothing is released otherwise.")
-    ] = ""
-    module_id: Annotated[str, Source("The module id that the build must give.")] = ""
+    version: Annotated[str, Source("Version the module must have.", metavar="VERSION")] = ""
+    module_id: Annotated[str, Source("ID the module must have.", metavar="ID")] = ""
     environment: Annotated[
         str,
-        Source(
-            "The environment this is for; its history gets an entry.", env="DEPLOYMENT_ENVIRONMENT"
-        ),
+        Source("Target environment.", metavar="NAME", env="DEPLOYMENT_ENVIRONMENT"),
     ] = ""
-    description: Annotated[str, Source("One sentence about this release.")] = ""
+    description: Annotated[str, Source("One-sentence description of the release.")] = ""
     notes: Annotated[
-        str, Source("Notes for the release or the deployment: the text, or a file's path.")
+        str,
+        Source("Release or deployment notes: text, or the path of a file.", metavar="TEXT|PATH"),
     ] = ""
-    tags: Annotated[
-        Tags, Source("Tags for the release or the deployment, separated by commas.")
-    ] = ()
+    tags: Annotated[Tags, Source("Tags, separated by commas.", metavar="TAG,…")] = ()
     dry_run: Annotated[bool, Source("Check everything, change nothing.")] = False
-    skip_packaging: Annotated[bool, Source("Take the module that is built already.")] = False
-    skip_signing: Annotated[bool, Source("Take the module as it is, signed or not.")] = False
-    skip_upload: Annotated[bool, Source("Stop after verifying.")] = False
+    skip_packaging: Annotated[
+        bool, Source("Don't build; use the modules that are already built.")
+    ] = False
+    skip_signing: Annotated[bool, Source("Don't sign; use the module as it is.")] = False
+    skip_upload: Annotated[bool, Source("Stop after verification.")] = False
 
     continue_on_error: Annotated[
         bool,
-        Source("Go on with what doesn't depend on what failed; on gateways, with the next wave."),
+        Source("Continue with what doesn't depend on the failure, and with the next wave."),
     ] = False
     max_parallel: Annotated[
-        int, Field(ge=0), Source("Modules worked on at once; 0: as many as usable processors.")
+        int,
+        Field(ge=0),
+        Source("Number of modules processed at once.", metavar="N", default="one per usable CPU"),
     ] = 0
-    all: Annotated[bool, Source("Plan every module, also those that haven't changed.")] = False
+    all: Annotated[bool, Source("Include modules that haven't changed.")] = False
 
-    tag: Annotated[str, Source("The git tag that is released. Default: the CI host's.")] = ""
+    tag: Annotated[
+        str, Source("Git tag of the release.", metavar="TAG", default="the CI host's")
+    ] = ""
     tag_pattern: Annotated[
         str,
-        Source("What the tag must look like; its {version} is the one to be built: v{version}."),
+        Source(
+            "Form of the git tag, such as v{version}; the module must have that version.",
+            metavar="PATTERN",
+        ),
     ] = ""
     protected_branch: Annotated[
-        Lines, Source("The commit must be on one of these branches; may be repeated.")
+        Lines, Source("Branch that must contain the commit; repeatable.", metavar="BRANCH")
     ] = ()
     require_unpublished: Annotated[
-        bool, Source("Refuse a version that is published already, even with the same bytes.")
+        bool, Source("Fail if the version is already published, even with the same bytes.")
     ] = False
     rehearsal: Annotated[
-        bool, Source("Do everything, into a throw-away repository, and clean up.")
+        bool, Source("Run everything against a temporary repository, then clean up.")
     ] = False
 
     output_dir: Annotated[
-        Path, Source("The folder for what is made.", env="DEPLOYMENT_OUTPUT_DIR")
+        Path, Source("Output folder.", metavar="PATH", env="DEPLOYMENT_OUTPUT_DIR")
     ] = Path("dist")
     format: Annotated[
         Literal["modl", "zip", "both"],
-        Source("What to make: the module, the distribution bundle, or both."),
+        Source("Output: module, distribution bundle, or both."),
     ] = "modl"
     gradle_args: Annotated[
         str,
         Source(
-            "Arguments for the build; without a task among them, the usual tasks are added. "
-            "Split as a shell does."
+            "Gradle or Maven arguments, split as in a shell; a task replaces the usual ones.",
+            metavar="ARGS",
         ),
     ] = ""
-    build_timeout: Annotated[int, Field(gt=0), Source("Seconds until a build is stopped.")] = 1800
+    build_timeout: Annotated[
+        int, Field(gt=0), Source("Time limit for the build.", metavar="SECONDS")
+    ] = 1800
 
     cert_path: Annotated[
         str,
         Source(
-            "The signing certificate and its chain: path, Base64 or PEM text.",
+            "Signing certificate and chain: path, Base64 or PEM text.",
+            metavar="PATH",
             env="MODULE_SIGNING_CERT_PATH",
             material=True,
         ),
@@ -93,7 +100,8 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     key_path: Annotated[
         str,
         Source(
-            "The private key of the certificate: path, Base64 or PEM text.",
+            "Private key of the certificate: path, Base64 or PEM text.",
+            metavar="PATH",
             env="MODULE_SIGNING_KEY_PATH",
             material=True,
         ),
@@ -101,18 +109,25 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     keystore: Annotated[
         str,
         Source(
-            "A PKCS#12 or JKS keystore with key and certificates: path or Base64.",
+            "PKCS#12 or JKS keystore with key and certificates: path or Base64.",
+            metavar="PATH",
             env="IGN_DEPLOY_KEYSTORE",
             material=True,
         ),
     ] = ""
     alias: Annotated[
-        str, Source("Which key of the keystore to sign with.", env="IGN_DEPLOY_ALIAS")
+        str,
+        Source(
+            "Alias of the key in the keystore.",
+            metavar="NAME",
+            env="IGN_DEPLOY_ALIAS",
+            default="the only key",
+        ),
     ] = ""
     signing_password: Annotated[
         SecretStr,
         Source(
-            "The password of the keystore, or of an encrypted PEM key.",
+            "Password of the keystore, or of an encrypted PEM key.",
             env="MODULE_SIGNING_PASSWORD",
             secret=True,
         ),
@@ -120,7 +135,7 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     key_password: Annotated[
         SecretStr,
         Source(
-            "The password of the key inside the keystore, where it differs.",
+            "Password of the key in the keystore, if it differs.",
             env="IGN_DEPLOY_KEY_PASSWORD",
             secret=True,
         ),
@@ -128,14 +143,15 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     trust_anchor: Annotated[
         Lines,
         Source(
-            "A certificate (file) that signatures must lead to; may be repeated.",
+            "Certificate file that signatures must chain to; repeatable.",
+            metavar="PATH",
             env="MODULE_CA_CERT_PATH",
         ),
     ] = ()
 
     @classmethod
     def names(cls) -> Iterator[tuple[str, FieldInfo, Source]]:
-        """Yield each setting's name, its field and how it can be given; not the file's tables."""
+        """Yield each setting's name, its field and how it can be given, without ``gateways``."""
         for name, field in cls.model_fields.items():
             for item in field.metadata:
                 if isinstance(item, Source):

@@ -1,4 +1,4 @@
-"""The settings of repositories: where they are, how they are reached, and their care."""
+"""The settings of repositories: address, credentials, maintenance."""
 
 from __future__ import annotations
 
@@ -10,46 +10,50 @@ from ign_deploy.settings.source import Lines, Source
 
 
 class RepositorySettings(BaseModel):
-    """Where modules are published, and what is done with what is published."""
+    """Where modules are published, and how published versions are maintained."""
 
     repository_url: Annotated[
         str,
         Source(
-            "The repository: a folder, or the URL of a store. Default: ./module-repository.",
+            "Repository: a folder, or the URL of a store.",
+            metavar="URL",
             env="MODULE_REPOSITORY_URL",
+            default="module-repository",
         ),
     ] = ""
     repository_token: Annotated[
         SecretStr,
-        Source("The token for the repository.", env="REPOSITORY_API_TOKEN", secret=True),
+        Source("Token for the repository.", env="REPOSITORY_API_TOKEN", secret=True),
     ] = SecretStr("")
     repository_username: Annotated[
         str,
-        Source("The user name for the repository, where it takes one.", env="REPOSITORY_USERNAME"),
+        Source("User name for the repository.", metavar="NAME", env="REPOSITORY_USERNAME"),
     ] = ""
     repository_password: Annotated[
         SecretStr,
-        Source("The password of that user.", env="REPOSITORY_PASSWORD", secret=True),
+        Source("Password of that user.", env="REPOSITORY_PASSWORD", secret=True),
     ] = SecretStr("")
     repository_ca: Annotated[
-        str, Source("A private authority's certificates (PEM file), for a repository behind it.")
+        str,
+        Source("CA certificates (PEM file) for a repository with a private CA.", metavar="PATH"),
     ] = ""
     cache_dir: Annotated[
-        str, Source("Keep downloads in this folder, by digest, and take them from there again.")
+        str, Source("Folder that caches downloads by digest.", metavar="PATH", default="no cache")
     ] = ""
     source_token: Annotated[
-        SecretStr, Source("The token for the repository that is mirrored.", secret=True)
+        SecretStr, Source("Token for the repository to mirror.", secret=True)
     ] = SecretStr("")
     source_username: Annotated[
-        str, Source("The user name for the repository that is mirrored.")
+        str, Source("User name for the repository to mirror.", metavar="NAME")
     ] = ""
     source_password: Annotated[
-        SecretStr, Source("The password for the repository that is mirrored.", secret=True)
+        SecretStr, Source("Password for the repository to mirror.", secret=True)
     ] = SecretStr("")
-    reason: Annotated[str, Source("Why a version is yanked, taken back or removed.")] = ""
+    reason: Annotated[str, Source("Reason for the change, kept with the version.")] = ""
     confirm: Annotated[
-        Lines, Source("Confirm a removal by repeating it: ID@VERSION; may be repeated.")
+        Lines,
+        Source("Confirmation of a removal: repeat ID@VERSION; repeatable.", metavar="ID@VERSION"),
     ] = ()
     keep: Annotated[
-        int, Field(ge=0), Source("When pruning, keep so many newest versions; 0: not set.")
+        int, Field(ge=0), Source("Number of newest versions to keep when pruning.", metavar="N")
     ] = 0

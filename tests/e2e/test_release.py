@@ -262,7 +262,7 @@ def test_settings_stand_in_pyproject_too(workshop: Workshop) -> None:
 def test_a_secret_in_a_config_file_is_refused_and_not_repeated(workshop: Workshop) -> None:
     (workshop.folder / "ign-deploy.toml").write_text('signing-password = "hunter2hunter2"\n')
     refused = workshop.release().must(2)
-    assert "ign-deploy.toml holds the secret setting 'signing-password'" in refused.stderr
+    assert "ign-deploy.toml contains the secret setting 'signing-password'" in refused.stderr
     assert "MODULE_SIGNING_PASSWORD" in refused.stderr
     assert "hunter2" not in refused.stderr
 

@@ -1,4 +1,4 @@
-"""The house is in order: files that must agree do, and nothing local slipped in."""
+"""Project files: those that must agree do, and nothing local slipped in."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from ign_deploy import __version__
 from ign_deploy.ci.outputs import OUTPUT_NAMES
-from ign_deploy.settings import Settings
+from ign_deploy.cli import deployment_cli
+from ign_deploy.settings import Settings, default_variable, option_name
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
+SOURCES = {name: source for name, _, source in Settings.names()}
 
 
 def locked(name: str) -> dict[str, str]:
@@ -57,7 +61,7 @@ def tracked_files() -> list[Path]:
         ".ci/run",
     ],
 )
-def test_what_every_project_has_is_there(name: str) -> None:
+def test_the_usual_project_files_exist(name: str) -> None:
     assert (ROOT / name).read_text("utf-8").strip()
 
 
@@ -66,11 +70,11 @@ def test_the_licence_is_mit() -> None:
     assert "Copyright (c) 2026 ign-deploy contributors" in (ROOT / "LICENSE").read_text("utf-8")
 
 
-def test_the_changelog_has_a_place_for_what_is_unreleased() -> None:
+def test_the_changelog_has_an_unreleased_section() -> None:
     assert "\n## [Unreleased]\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
-def test_the_version_is_a_version() -> None:
+def test_the_version_is_valid() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?", __version__)
 
 
@@ -85,12 +89,12 @@ def test_every_locked_package_has_one_version_and_hashes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_lock_files_name_no_index_and_no_path(name: str) -> None:
+def test_lock_files_contain_no_index_and_no_path(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     assert not re.search(r"https?:|file:|--(?:extra-)?index|find-links|\s@\s|/[a-z]+/", text)
 
 
-def test_both_lock_files_agree_and_hold_every_dependency() -> None:
+def test_both_lock_files_agree_and_contain_every_dependency() -> None:
     runtime, everything = (set(locked(name)) for name in LOCKS)
     assert runtime <= everything
     names = {requirement.split("==")[0] for requirement in runtime}
@@ -118,16 +122,16 @@ def test_the_actions_inputs_are_the_settings() -> None:
     assert set(ACTION["inputs"]) == settings | {"command", "path"}
 
 
-def test_only_the_command_has_a_default_so_that_empty_means_unset() -> None:
+def test_only_the_command_input_has_a_default() -> None:
     defaults = {name for name, about in ACTION["inputs"].items() if "default" in about}
     assert defaults == {"command"}
 
 
-def test_the_actions_outputs_are_the_ones_we_write() -> None:
+def test_the_actions_outputs_are_those_we_write() -> None:
     assert tuple(ACTION["outputs"]) == OUTPUT_NAMES
 
 
-def test_the_action_holds_no_logic() -> None:
+def test_the_action_contains_no_logic() -> None:
     assert ACTION["runs"] == {"using": "docker", "image": "Dockerfile"}
     body = [
         line
@@ -148,7 +152,7 @@ def test_the_image_is_started_by_python_and_keeps_root() -> None:
         assert re.search(rf"^FROM \S+ AS {stage}$", dockerfile, re.M)
 
 
-def test_scripts_can_be_executed_and_stop_at_errors() -> None:
+def test_scripts_are_executable_and_stop_at_errors() -> None:
     scripts = [*(ROOT / "tools").glob("*.sh"), ROOT / ".ci" / "run"]
     assert len(scripts) >= 5
     for script in scripts:
@@ -158,8 +162,8 @@ def test_scripts_can_be_executed_and_stop_at_errors() -> None:
         assert any(re.match(r"set -e?uo pipefail$", line) for line in lines)
 
 
-def test_no_file_names_a_folder_of_somebodys_machine() -> None:
-    # Put together here, so that this file does not find itself.
+def test_no_file_names_a_local_folder() -> None:
+    # Assembled here, so that the test doesn't find its own file.
     local = re.compile(
         rb"(?:^|[\s\"'=(:])/(?:"
         + rb"|".join((b"wo" + b"rk", b"ro" + b"ot", b"ho" + b"me/[a-z]", b"Us" + b"ers"))
@@ -173,7 +177,7 @@ def test_no_file_names_a_folder_of_somebodys_machine() -> None:
     assert found == []
 
 
-def test_the_reference_pages_are_not_referred_to() -> None:
+def test_the_reference_pages_are_not_mentioned() -> None:
     marker = b"../sha" + b"red"
     found = [
         str(path.relative_to(ROOT))
@@ -181,3 +185,62 @@ def test_the_reference_pages_are_not_referred_to() -> None:
         if path.stat().st_size < 1_000_000 and marker in path.read_bytes()
     ]
     assert found == []
+
+
+def command_options() -> dict[str, set[str]]:
+    """Return the options of all commands: setting or parameter name → flags."""
+    context = click.Context(deployment_cli)
+    found: dict[str, set[str]] = {}
+    for name in deployment_cli.list_commands(context):
+        command = deployment_cli.get_command(context, name)
+        assert command is not None
+        for option in command.params:
+            if isinstance(option, click.Option):
+                found.setdefault(str(option.name), set()).update(option.opts)
+    return found
+
+
+def test_every_setting_but_secrets_is_an_option_somewhere() -> None:
+    missing = {name for name, source in SOURCES.items() if not source.secret} - set(
+        command_options()
+    )
+    assert missing == set()
+
+
+def test_an_option_has_the_name_of_its_setting() -> None:
+    for name, flags in command_options().items():
+        if name in SOURCES:
+            assert not SOURCES[name].secret
+            assert option_name(name) in flags
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_setting_is_described_in_one_short_sentence(name: str) -> None:
+    text = SOURCES[name].help
+    assert text[0].isupper()
+    assert text.endswith(".")
+    assert len(text) < 100
+
+
+def test_environment_variables_are_not_shared() -> None:
+    names = [source.env for source in SOURCES.values() if source.env]
+    names += [default_variable(name) for name in SOURCES]
+    again = {name for name in names if names.count(name) > 1}
+    assert all(SOURCES[name.removeprefix("IGN_DEPLOY_").lower()].env == name for name in again)
+
+
+def test_the_action_names_every_command() -> None:
+    text = " ".join(ACTION["inputs"]["command"]["description"].split())
+    for name in deployment_cli.list_commands(click.Context(deployment_cli)):
+        # A key must not be generated in a job's log.
+        assert name in text or name == "generate-certificate"
+
+
+def test_the_help_shows_defaults_units_and_groups() -> None:
+    shown = CliRunner().invoke(deployment_cli, ["install", "--help"], obj={}).output
+    for part in (
+        r"^Gateways:\n",
+        r"--timeout SECONDS [^-]*\[default:\s+300\]",
+        r"--gateway URL\|NAME",
+    ):
+        assert re.search(part, shown, re.M), part

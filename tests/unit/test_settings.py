@@ -1,4 +1,4 @@
-"""Settings: where each value comes from, and that no secret is ever shown."""
+"""Settings: where each value comes from, and that no secret is shown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def config(folder: Path, text: str, name: str = "ign-deploy.toml") -> Path:
     return path
 
 
-def test_every_layer_wins_over_the_one_below_and_says_where_it_is(tmp_path: Path) -> None:
+def test_every_layer_overrides_the_one_below_and_names_its_origin(tmp_path: Path) -> None:
     env_file = tmp_path / "my.env"
     env_file.write_text("MODULE_REPOSITORY_URL=from-env-file\n")
     path = config(tmp_path, 'repository-url = "from-config"\n')
@@ -68,7 +68,7 @@ def test_every_layer_wins_over_the_one_below_and_says_where_it_is(tmp_path: Path
         assert resolved.origin("repository_url") == origin
 
 
-def test_the_name_that_users_know_wins_over_ours(tmp_path: Path) -> None:
+def test_the_variable_that_users_know_overrides_ours(tmp_path: Path) -> None:
     env = {"IGN_DEPLOY_CERT_PATH": "ours", "MODULE_SIGNING_CERT_PATH": "known"}
     assert resolve(tmp_path, env).settings.cert_path == "known"
     assert resolve(tmp_path, {"IGN_DEPLOY_CERT_PATH": "ours"}).settings.cert_path == "ours"
@@ -98,7 +98,7 @@ def test_switches_are_read_from_text(tmp_path: Path, text: str, value: bool) -> 
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n"])
-def test_an_empty_text_is_unset(tmp_path: Path, text: str) -> None:
+def test_an_empty_value_is_unset(tmp_path: Path, text: str) -> None:
     config(tmp_path, 'dry-run = true\nversion = "1.2.3"\n')
     env = {"IGN_DEPLOY_DRY_RUN": text, "INPUT_DRY-RUN": text, "INPUT_VERSION": text}
     settings = resolve(tmp_path, env, action=True).settings
@@ -106,12 +106,12 @@ def test_an_empty_text_is_unset(tmp_path: Path, text: str) -> None:
     assert settings.version == "1.2.3"
 
 
-def test_a_switch_that_is_off_wins_over_a_weaker_one_that_is_on(tmp_path: Path) -> None:
+def test_a_switch_that_is_off_overrides_a_lower_layer_that_turns_it_on(tmp_path: Path) -> None:
     env = {"IGN_DEPLOY_DRY_RUN": "true", "INPUT_DRY-RUN": "false"}
     assert resolve(tmp_path, env, action=True).settings.dry_run is False
 
 
-def test_lists_stand_one_a_line_or_with_commas(tmp_path: Path) -> None:
+def test_lists_are_separated_by_lines_or_commas(tmp_path: Path) -> None:
     tags = ("a", "b c", "d")
     assert resolve(tmp_path, {"IGN_DEPLOY_TAGS": "a, b c,\n\nd"}).settings.tags == tags
     assert resolve(tmp_path, flags={"tags": ("a,b c", "d")}).settings.tags == tags
@@ -120,7 +120,7 @@ def test_lists_stand_one_a_line_or_with_commas(tmp_path: Path) -> None:
     assert resolve(tmp_path).settings.trust_anchor == ("x,y.pem",)
 
 
-def test_a_line_feed_at_the_end_is_no_part_of_a_value_but_of_a_password(tmp_path: Path) -> None:
+def test_a_final_line_feed_is_dropped_from_values_but_not_from_passwords(tmp_path: Path) -> None:
     env = {"INPUT_VERSION": "1.2.3\n", "MODULE_SIGNING_PASSWORD": " blank \n"}
     settings = resolve(tmp_path, env, action=True).settings
     assert settings.version == "1.2.3"
@@ -137,7 +137,7 @@ def test_a_line_feed_at_the_end_is_no_part_of_a_value_but_of_a_password(tmp_path
         ({"IGN_DEPLOY_FORMAT": SECRET}, "IGN_DEPLOY_FORMAT"),
     ],
 )
-def test_a_wrong_value_is_named_by_its_place_and_not_repeated(
+def test_a_wrong_value_is_named_by_its_origin_and_not_repeated(
     tmp_path: Path, env: dict[str, str], origin: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -158,18 +158,18 @@ def test_all_wrong_values_are_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("signing-password = 'x'", "holds the secret setting 'signing-password'"),
-        ("key_password = 'x'", "holds the secret setting 'key_password'"),
+        ("signing-password = 'x'", "contains the secret setting 'signing-password'"),
+        ("key_password = 'x'", "contains the secret setting 'key_password'"),
         ("repositry-url = 'x'", "unknown setting 'repositry-url'"),
         ("version = 1.2", "version in "),
-        ("version = ", "isn't valid TOML"),
-        ("output-dir = 'a\\u0000b'", "isn't valid TOML"),
+        ("version = ", "is not valid TOML"),
+        ("output-dir = 'a\\u0000b'", "is not valid TOML"),
         ('output-dir = "a\\u0000b"', "NUL"),
         ("dry-run = 'perhaps'", "dry-run in "),
         ("tags = [1]", "tags in "),
     ],
 )
-def test_a_wrong_config_file_is_explained(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_config_file_is_explained(tmp_path: Path, text: str, message: str) -> None:
     if text.startswith("output-dir = 'a"):
         text = "output-dir = 'a"
     config(tmp_path, text)
@@ -180,7 +180,7 @@ def test_a_wrong_config_file_is_explained(tmp_path: Path, text: str, message: st
 
 
 @pytest.mark.parametrize("name", ["missing.toml", ".", "huge.toml", "latin.toml"])
-def test_a_config_file_that_can_not_be_read_is_explained(tmp_path: Path, name: str) -> None:
+def test_an_unreadable_config_file_is_explained(tmp_path: Path, name: str) -> None:
     (tmp_path / "huge.toml").write_bytes(b"#" * ((1 << 20) + 1))
     (tmp_path / "latin.toml").write_bytes(b"notes = '\xff'")
     with pytest.raises(ConfigurationError) as caught:
@@ -188,7 +188,7 @@ def test_a_config_file_that_can_not_be_read_is_explained(tmp_path: Path, name: s
     assert str(tmp_path / name) in caught.value.message
 
 
-def test_the_own_file_wins_over_pyproject(tmp_path: Path) -> None:
+def test_ign_deploy_toml_overrides_pyproject(tmp_path: Path) -> None:
     config(tmp_path, "[tool.ign-deploy]\nversion = '1.0.0'\n", "pyproject.toml")
     assert resolve(tmp_path).settings.version == "1.0.0"
     config(tmp_path, "version = '2.0.0'\n")
@@ -196,33 +196,33 @@ def test_the_own_file_wins_over_pyproject(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "tool = 3\n", "[tool.other]\nx = 1\n", "[project]\n"])
-def test_somebody_else_s_pyproject_says_nothing(tmp_path: Path, text: str) -> None:
+def test_a_pyproject_without_our_table_is_ignored(tmp_path: Path, text: str) -> None:
     config(tmp_path, text, "pyproject.toml")
     assert resolve(tmp_path).settings == Settings()
 
 
-def test_a_pyproject_that_means_us_but_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_a_pyproject_whose_ign_deploy_key_is_not_a_table_is_rejected(tmp_path: Path) -> None:
     config(tmp_path, "[tool]\nign-deploy = 'x'\n", "pyproject.toml")
-    with pytest.raises(ConfigurationError, match="no table"):
+    with pytest.raises(ConfigurationError, match="is not a table"):
         resolve(tmp_path)
 
 
-def test_an_env_file_is_taken_literally(tmp_path: Path) -> None:
+def test_an_env_file_is_read_literally(tmp_path: Path) -> None:
     path = tmp_path / "my.env"
     path.write_text("export IGN_DEPLOY_NOTES='$HOME ${X}'\nMODULE_SIGNING_PASSWORD=a#b\n")
     settings = resolve(tmp_path, {"X": "y"}, env_file=path).settings
     assert settings.notes == "$HOME ${X}"
     assert settings.signing_password.get_secret_value() == "a#b"
-    with pytest.raises(ConfigurationError, match=r"no file .*missing"):
+    with pytest.raises(ConfigurationError, match=r"env file .*missing not found"):
         resolve(tmp_path, env_file=tmp_path / "missing")
 
 
-def test_no_env_file_is_read_unless_asked_for(tmp_path: Path) -> None:
+def test_no_env_file_is_read_unless_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("IGN_DEPLOY_VERSION=1.2.3\n")
     assert resolve(tmp_path).settings.version == ""
 
 
-def test_a_secret_is_in_no_representation(tmp_path: Path) -> None:
+def test_no_representation_contains_a_secret(tmp_path: Path) -> None:
     env = {"MODULE_SIGNING_PASSWORD": SECRET, "IGN_DEPLOY_KEY_PASSWORD": SECRET + "2"}
     resolved = resolve(tmp_path, env)
     assert (
@@ -243,7 +243,7 @@ def test_key_material_is_secret_but_a_path_is_not(tmp_path: Path) -> None:
         assert resolve(tmp_path, {"MODULE_SIGNING_KEY_PATH": value}).secrets() == ()
 
 
-def test_secrets_are_found_before_the_settings_are_understood() -> None:
+def test_secrets_are_found_before_the_settings_are_parsed() -> None:
     env = {
         "MODULE_SIGNING_PASSWORD": SECRET,
         "INPUT_KEY-PASSWORD": "other",
@@ -254,8 +254,8 @@ def test_secrets_are_found_before_the_settings_are_understood() -> None:
     assert set(given_secrets(env)) == {SECRET, "other", "A" * 100}
 
 
-def test_a_password_may_be_the_path_of_a_file(tmp_path: Path) -> None:
-    """As a File variable of GitLab, or a mounted secret, has it."""
+def test_a_password_can_be_the_path_of_a_file(tmp_path: Path) -> None:
+    """Like a File variable of GitLab, or a mounted secret."""
     file = tmp_path / "password"
     file.write_text("pass word\n")
     resolved = Inputs(
@@ -273,11 +273,11 @@ def test_a_password_that_only_looks_like_a_path_is_a_password(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 5000, b"\xff\xfe"])
-def test_a_file_that_holds_no_password_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_a_password_is_rejected(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "password"
     file.write_bytes(content)
     inputs = Inputs(env={"MODULE_SIGNING_PASSWORD": str(file)}, flags={}, folder=tmp_path)
-    with pytest.raises(ConfigurationError, match="MODULE_SIGNING_PASSWORD names a file"):
+    with pytest.raises(ConfigurationError, match="file named by MODULE_SIGNING_PASSWORD"):
         inputs.resolve()
 
 
@@ -298,7 +298,7 @@ token-variable = "LINE3_TOKEN"
 """
 
 
-def test_the_config_file_names_gateways_and_their_tokens_are_hidden(tmp_path: Path) -> None:
+def test_the_config_file_names_gateways_and_their_tokens_are_secret(tmp_path: Path) -> None:
     (tmp_path / "ign-deploy.toml").write_text(GATEWAYS, "utf-8")
     resolved = resolve(tmp_path, {"LINE3_TOKEN": "ci:s3cret"})
     (gateway,) = resolved.settings.gateways
@@ -313,14 +313,12 @@ def test_the_config_file_names_gateways_and_their_tokens_are_hidden(tmp_path: Pa
         ('[[gateways]]\nname = "a"\nurl = "https://a"\ntoken = "s3cret"', "token"),
         ('[[gateways]]\nname = ""\nurl = "https://a"', "name"),
         ('gateways = "https://a"', "the table"),
-        (f"{GATEWAYS}\n{GATEWAYS}", "two gateways called 'line 3'"),
+        (f"{GATEWAYS}\n{GATEWAYS}", "share the name 'line 3'"),
     ],
 )
-def test_a_table_of_a_gateway_that_cannot_be_used_is_explained(
-    tmp_path: Path, text: str, reason: str
-) -> None:
+def test_an_invalid_gateway_table_is_explained(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "ign-deploy.toml").write_text(text, "utf-8")
-    with pytest.raises(ConfigurationError) as refusal:
+    with pytest.raises(ConfigurationError) as caught:
         resolve(tmp_path, {})
-    assert reason in refusal.value.message
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert reason in caught.value.message
+    assert "s3cret" not in caught.value.message + caught.value.hint
