@@ -17,26 +17,17 @@ from typing import Any
 import tenacity  # noqa: F401 - imported on use by the retry policy, but not to be measured here
 
 from ign_deploy.module.parallel import map_parallel
+from ign_deploy.net.client import Client
 from ign_deploy.net.session import Session, open_session
-from ign_deploy.net.upload import Source, send_file
-from ign_deploy.report import SilentReporter
+from ign_deploy.net.upload import Source
 from ign_deploy.repositories import no_progress
 
 
 def send(session: Session, file: list[Any]) -> None:
-    """Upload one file; raises RuntimeError when the server refuses it."""
+    """Upload one file; raises NetworkError when the server refuses it."""
     url, path, size, sha256 = file
-    sent = send_file(
-        session,
-        "PUT",
-        url,
-        source=Source(Path(path), size, sha256),
-        title="upload",
-        reporter=SilentReporter(),
-        progress=no_progress,
-    )
-    if not sent.accepted:
-        raise RuntimeError(f"{url} answered {sent.status}")
+    source = Source(Path(path), size, sha256)
+    Client(session).upload("PUT", url, source=source, title="uploading", progress=no_progress)
 
 
 def send_fresh(file: list[Any]) -> None:

@@ -23,6 +23,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from ign_deploy.module.findings import Finding
 
 
@@ -123,3 +125,20 @@ class NetworkError(IgnDeployError):
 
     code = "network"
     exit_code = 9
+
+
+def explain_validation(cause: ValidationError) -> str:
+    """Return what is wrong and where, without the values, which are untrusted or secret."""
+    problems = cause.errors(include_input=False, include_url=False, include_context=False)
+    shown = [
+        f"{'.'.join(_printable(part) for part in problem['loc']) or 'the document'}: "
+        f"{problem['msg']}"
+        for problem in problems[:5]
+    ]
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    return "; ".join(shown)
+
+
+def _printable(part: int | str) -> str:
+    return ascii(part)[1:61].rstrip("'") if isinstance(part, str) else str(part)

@@ -22,7 +22,7 @@ from ign_deploy.cli.formatting import json_text
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding
-from ign_deploy.net.proxy_secrets import proxy_passwords
+from ign_deploy.net.proxies import proxy_passwords
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ign_deploy.metrics.exposition import grouping_path, prometheus_text
 from ign_deploy.metrics.measurement import Measured, label
-from ign_deploy.net.address import require_web_address
+from ign_deploy.net.credentials import require_web_address
 from ign_deploy.net.requesting import POLICY, Proxies, call
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import open_session

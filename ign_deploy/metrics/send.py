@@ -11,10 +11,9 @@ from ign_deploy.metrics.exposition import write_metrics
 from ign_deploy.metrics.measurement import Measured
 from ign_deploy.metrics.pushgateway import JOB, push_metrics
 from ign_deploy.metrics.spans import Endpoint, export_spans
-from ign_deploy.net.address import require_web_address
-from ign_deploy.net.best_effort import DEADLINE, do_aside
+from ign_deploy.net.credentials import require_web_address
 from ign_deploy.net.requesting import POLICY, Proxies
-from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.retry import BEST_EFFORT_SECONDS, RetryPolicy, best_effort
 from ign_deploy.report import Reporter
 
 
@@ -59,7 +58,7 @@ def record(
     targets: Targets,
     env: Mapping[str, str],
     reporter: Reporter,
-    deadline: float = DEADLINE,
+    deadline: float = BEST_EFFORT_SECONDS,
 ) -> None:
     """Write, push and export at once; each failure is one warning, and nothing is raised.
 
@@ -69,7 +68,7 @@ def record(
         for secret in targets.otlp.secrets:
             reporter.mask(secret)
     steps = dict(_steps(measured, targets, env))
-    problems = do_aside(list(steps.values()), deadline=deadline)
+    problems = best_effort(list(steps.values()), deadline=deadline)
     for failure, problem in zip(steps, problems, strict=True):
         if problem:
             reporter.warning(f"{failure}: {problem}")

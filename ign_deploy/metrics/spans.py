@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.metrics.measurement import Measured, Stage, label
-from ign_deploy.net.address import require_web_address
+from ign_deploy.net.credentials import require_web_address
 from ign_deploy.net.requesting import POLICY, Proxies, call
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import open_session

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import requests
-from requests.auth import AuthBase
-
 from ign_deploy.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import requests
 
 _PORTS = {"http": 80, "https": 443}
 _LOCAL_NAMES = frozenset({"localhost"})
 
 
-class HostAuth(AuthBase):
+class HostAuth:
     """Sends a header with credentials to one origin only.
 
     ``header`` is its whole value, such as ``Bearer …``; ``name`` is that of the header, where it
@@ -23,14 +23,9 @@ class HostAuth(AuthBase):
     """
 
     def __init__(self, header: str, *, url: str, name: str = "Authorization") -> None:
-        if not header.isprintable():
-            raise ConfigurationError(
-                "the token or password has a line break or a control character",
-                hint="store the secret without a newline at its end.",
-            )
         require_safe_for_credentials(url)
         self._name = name
-        self._header = header
+        self._header = printable_header(header)
         self._origin = origin(url)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -43,8 +38,8 @@ class HostAuth(AuthBase):
         return f"HostAuth({self._origin[1]})"
 
 
-class NoAuth(AuthBase):
-    """No credentials; its being there keeps requests from reading the machine's netrc."""
+class NoAuth:
+    """No credentials."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Leave the request as it is."""
@@ -53,10 +48,14 @@ class NoAuth(AuthBase):
 
 def basic_auth(username: str, password: str, *, url: str) -> HostAuth:
     """Return HTTP basic authentication (RFC 7617, UTF-8) for the URL's origin."""
+    return HostAuth(basic_header(username, password), url=url)
+
+
+def basic_header(username: str, password: str) -> str:
+    """Return the value of ``Authorization`` for HTTP basic authentication."""
     from base64 import b64encode
 
-    pair = f"{username}:{password}".encode()
-    return HostAuth(f"Basic {b64encode(pair).decode()}", url=url)
+    return f"Basic {b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
 def token_auth(token: str, *, url: str) -> HostAuth:
@@ -73,33 +72,77 @@ def origin(url: str) -> tuple[str, str, int]:
         host, port = None, None
     if not host or parts.scheme not in _PORTS:
         raise ConfigurationError(
-            "a URL is neither http://host/… nor https://host/…", hint="mend the URL."
+            "a URL does not have the form http://host/… or https://host/…",
+            hint="correct the URL.",
         )
     return parts.scheme, host, _PORTS[parts.scheme] if port is None else port
 
 
 def require_safe_for_credentials(url: str) -> None:
-    """Raise ConfigurationError if credentials for this URL would be readable on the way."""
+    """Raise ConfigurationError if credentials for this URL would be readable on the network."""
     if is_private(url):
         return
     _, host, _ = origin(url)
     raise ConfigurationError(
-        f"credentials are set for http://{host}, where anyone on the way can read them",
+        f"credentials are set for http://{host}, which would send them unencrypted",
         hint="use https://, or remove the credentials.",
     )
 
 
+def require_web_address(url: str, *, what: str, is_private: bool = True) -> str:
+    """Return the host of ``url``, to which something is to be sent.
+
+    ``what`` names it in messages, which never hold the URL: it may be a secret itself. Raises
+    ConfigurationError for an invalid URL, for credentials in it, and, where what is sent
+    ``is_private``, for plain http to another machine.
+    """
+    if not url.isprintable() or " " in url:
+        raise ConfigurationError(
+            f"the URL of {what} contains a space or a control character",
+            hint="store it as one line, without spaces.",
+        )
+    try:
+        scheme, host, _ = origin(url)
+    except ConfigurationError:
+        raise ConfigurationError(
+            f"the URL of {what} does not have the form https://host/…", hint="correct the URL."
+        ) from None
+    if is_private and scheme == "http" and not is_this_machine(host):
+        raise ConfigurationError(
+            f"the URL of {what} is http://{host}, which would send everything unencrypted",
+            hint="use https://.",
+        )
+    if "@" in urlsplit(url).netloc:
+        raise ConfigurationError(
+            f"the URL of {what} contains a user name or password",
+            hint="remove it from the URL.",
+        )
+    return host
+
+
 def is_private(url: str) -> bool:
-    """Tell whether nobody on the way can read along: https, or a URL of this machine."""
+    """Return whether nobody else can read what is sent: https, or a URL of this machine."""
     scheme, host, _ = origin(url)
     return scheme == "https" or is_this_machine(host)
 
 
 def is_this_machine(host: str) -> bool:
-    """Tell whether a host name or address means this machine: nobody else is on the way."""
+    """Return whether a host name or address is this machine's: nothing goes over a network."""
+    from ipaddress import ip_address
+
     if host in _LOCAL_NAMES:
         return True
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def printable_header(value: str) -> str:
+    """Return the value; raises ConfigurationError, which doesn't show it, if it can't be sent."""
+    if not value.isprintable():
+        raise ConfigurationError(
+            "the token or password contains a line break or a control character",
+            hint="store the secret without a newline at its end.",
+        )
+    return value

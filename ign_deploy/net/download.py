@@ -1,4 +1,4 @@
-"""Downloads: streamed, resumed where they broke, and compared with their record on the way."""
+"""Downloads: streamed, resumed where they broke, and compared with their record while received."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
-from ign_deploy.errors import RepositoryError, VerificationError
-from ign_deploy.module.findings import error
-from ign_deploy.net.deadline import Deadline, policy_for
+from ign_deploy.errors import IgnDeployError, NetworkError, VerificationError
+from ign_deploy.module.findings import error as error_finding
 from ign_deploy.net.errors import TransientFailure, host_of
-from ign_deploy.net.redirects import follow
-from ign_deploy.net.retry import RetryPolicy, retrying
-from ign_deploy.net.streams import read_piece, refuse_encoded
+from ign_deploy.net.response import NO_HEADERS, read_piece, require_plain
+from ign_deploy.net.retry import Deadline, RetryPolicy, retrying
 from ign_deploy.report import Progress, Reporter
 
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
     from ign_deploy.net.session import Session
 
 _BLOCK = 1 << 20
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
 _ACCESS = "check the credentials, and that they may read the repository."
 _HINTS = {
@@ -36,12 +32,13 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What the record says of a file."""
+class _Expected:
+    """What the record says of a file, and the class of errors about it."""
 
-    location: str
+    name: str
     size: int
     sha256: str
+    error: type[IgnDeployError]
 
 
 def receive(
@@ -51,36 +48,40 @@ def receive(
     to: BinaryIO,
     size: int,
     sha256: str,
-    location: str,
-    title: str,
+    name: str,
     reporter: Reporter,
     progress: Progress,
-    headers: Mapping[str, str] = _NO_HEADERS,
+    headers: Mapping[str, str] = NO_HEADERS,
     policy: RetryPolicy | None = None,
+    error: type[IgnDeployError] = NetworkError,
 ) -> None:
     """Write a file to ``to`` from its present position, in constant memory.
 
-    ``size`` (bytes) and ``sha256`` (lower-case hex) are what its record says, ``location`` names it
-    in messages. After a break the next attempt asks for the rest, if the server says which version
+    ``size`` (bytes) and ``sha256`` (lower-case hex) are what its record says, ``name`` is for
+    messages. After a break the next attempt requests the rest, if the server says which version
     of the file it has. If that changed, or the server sends everything, ``to`` is cut back; when
-    it can't seek, what it has already is compared and left out. At most one byte beyond the size
-    is read. Raises VerificationError when the bytes aren't those of the record, RepositoryError
+    it can't seek, what it has already is compared and skipped. At most one byte beyond the size
+    is read. Raises VerificationError when the bytes aren't those of the record, ``error``
     when the server refuses, NetworkError when it can't be reached; an OSError of ``to`` is passed
     on.
     """
-    wanted = _Wanted(location, size, sha256)
-    rules = policy_for(size, policy)
+    title = f"downloading {name}"
+    rules = policy or RetryPolicy.for_size(size)
     reception = _Reception(
-        wanted, to=to, progress=progress, deadline=Deadline(rules, url=url), host=host_of(url)
+        _Expected(name, size, sha256, error),
+        to=to,
+        progress=progress,
+        deadline=Deadline(rules, url=url),
+        host=host_of(url),
     )
 
     def attempt() -> None:
         if reception.complete:
             return
-        asked = {**headers, "Accept-Encoding": "identity", **reception.range_headers()}
-        response = follow(session, "GET", url, headers=asked)
+        sent = {**headers, "Accept-Encoding": "identity", **reception.range_headers()}
+        response = session.follow("GET", url, headers=sent)
         try:
-            refuse_encoded(response, location=location)
+            require_plain(response, title=title, error=error)
             reception.begin(response)
             reception.take(response)
         finally:
@@ -99,9 +100,15 @@ class _Reception:
     """
 
     def __init__(
-        self, wanted: _Wanted, *, to: BinaryIO, progress: Progress, deadline: Deadline, host: str
+        self,
+        expected: _Expected,
+        *,
+        to: BinaryIO,
+        progress: Progress,
+        deadline: Deadline,
+        host: str,
     ) -> None:
-        self._wanted = wanted
+        self._expected = expected
         self._to = to
         self._progress = progress
         self._deadline = deadline
@@ -115,55 +122,55 @@ class _Reception:
 
     @property
     def complete(self) -> bool:
-        """Whether all bytes are there: only the end of the answer got lost."""
-        return 0 < self._wanted.size <= self._offset
+        """Whether all bytes are there: only the end of the response got lost."""
+        return 0 < self._expected.size <= self._offset
 
     def range_headers(self) -> dict[str, str]:
-        """Return the headers that ask for the rest, of this version only (RFC 9110 13.1.5)."""
+        """Return the headers that request the rest, of this version only (RFC 9110 13.1.5)."""
         if not self._offset or not self._validator:
             return {}
         return {"Range": f"bytes={self._offset}-", "If-Range": self._validator}
 
     def begin(self, response: requests.Response) -> None:
-        """Prepare for the body of an answer, which is the rest or everything."""
+        """Prepare for the body of a response, which is the rest or everything."""
         status = response.status_code
-        asked = bool(self._offset and self._validator)
+        is_rest = bool(self._offset and self._validator)
         if status == 200:
             self._start_over()
             self._validator = _validator(response)
-        elif asked and status in {206, 416}:
+        elif is_rest and status in {206, 416}:
             if status == 416 or not self._continues(response):
-                # The file is another one by now: the next attempt asks for all of it.
+                # The file is another one by now: the next attempt requests all of it.
                 self._validator = ""
                 raise TransientFailure(
-                    f"{self._host} can't resume {self._wanted.location} at byte {self._offset}",
+                    f"{self._host} can't resume {self._expected.name} at byte {self._offset}",
                     hint="try again when nothing else writes the file on the server.",
                 )
         else:
-            raise RepositoryError(
-                f"{self._host} answered {status} for {self._wanted.location}",
-                hint=_HINTS.get(status, "look at the server's log."),
+            raise self._expected.error(
+                f"downloading {self._expected.name} failed: {self._host} returned {status}",
+                hint=_HINTS.get(status, "check the server's log."),
             )
 
     def take(self, response: requests.Response) -> None:
         """Take the body until its end, or one byte beyond the size."""
-        while self._offset <= self._wanted.size:
-            room = self._wanted.size + 1 - self._offset
+        size = self._expected.size
+        while self._offset <= size:
+            room = size + 1 - self._offset
             piece = read_piece(response, limit=min(_BLOCK, room), deadline=self._deadline)
             if not piece:
                 break
             self._keep(piece)
-        if self._offset < self._wanted.size and _open_ended(response):
+        if self._offset < size and _is_open_ended(response):
             raise TransientFailure(
-                f"the connection to {self._host} ended after {self._offset} of "
-                f"{self._wanted.size} bytes",
+                f"the connection to {self._host} ended after {self._offset} of {size} bytes",
                 hint="check the network, or try again later.",
             )
 
     def compare(self) -> None:
-        """Raise VerificationError if it isn't what was wanted."""
+        """Raise VerificationError if it isn't what was expected."""
         digest = self._digest.hexdigest()
-        if (self._offset, digest) != (self._wanted.size, self._wanted.sha256):
+        if (self._offset, digest) != (self._expected.size, self._expected.sha256):
             self._refuse(f"read {self._offset} bytes with {digest}")
 
     def _keep(self, piece: bytes) -> None:
@@ -204,7 +211,7 @@ class _Reception:
         self._digest = hashlib.sha256()
 
     def _continues(self, response: requests.Response) -> bool:
-        """Tell whether an answer is the rest of the version of which we have the beginning."""
+        """Return whether a response is the rest of the version of which we have the beginning."""
         given = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
         return (
             given is not None
@@ -213,12 +220,12 @@ class _Reception:
         )
 
     def _refuse(self, observed: str) -> NoReturn:
-        wanted = self._wanted
-        problem = error(
+        expected = self._expected
+        problem = error_finding(
             "digest-mismatch",
-            f"{wanted.location} isn't what its record says: expected {wanted.size} bytes with "
-            f"SHA-256 {wanted.sha256}, {observed}",
-            location=wanted.location,
+            f"{expected.name} isn't what its record says: expected {expected.size} bytes with "
+            f"SHA-256 {expected.sha256}, {observed}",
+            location=expected.name,
             hint="don't install it; restore the file from a backup, and find out who changed it.",
         )
         raise VerificationError(problem.message, hint=problem.hint, findings=(problem,))
@@ -233,6 +240,6 @@ def _validator(response: requests.Response) -> str:
     return modified
 
 
-def _open_ended(response: requests.Response) -> bool:
-    """Tell whether only the connection's end marks that of the body."""
+def _is_open_ended(response: requests.Response) -> bool:
+    """Return whether only the connection's end marks that of the body."""
     return "Content-Length" not in response.headers and not response.raw.chunked

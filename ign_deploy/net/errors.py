@@ -1,4 +1,9 @@
-"""What can go wrong on the network, explained, and told apart by whether it may pass."""
+"""What can go wrong on the network, explained, and told apart by whether it may pass.
+
+NetworkError               stays until somebody acts
+├── TransientResponse      the server said that a later attempt may succeed
+└── TransientFailure       the connection failed in a way that may pass
+"""
 
 from __future__ import annotations
 
@@ -18,14 +23,15 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_CAP = 60.0
 _TRANSIENT = frozenset({408, 429})
-# What the server can't do (501, 505), has no room for (507, 508), or wants a person for (511).
+# What the server can't do (501, 505), has no room for (507, 508), or needs a person for (511).
 _LASTING = frozenset({501, 505, 507, 508, 511})
 _RATE_LIMIT_TEXT = "rate limit"
 _PIN_MISMATCH = "Fingerprints did not match"  # urllib3's words
+_CHECK_NETWORK = "check the network, or try again later."
 
 
-class TransientAnswer(NetworkError):
-    """The server answered that a later attempt may succeed; ``retry_after`` is in seconds."""
+class TransientResponse(NetworkError):
+    """A response after which a later attempt may succeed; ``retry_after`` is in seconds."""
 
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -35,7 +41,7 @@ class TransientAnswer(NetworkError):
 class TransientFailure(NetworkError):
     """The connection failed in a way that may pass: a time-out, a reset, a refusal.
 
-    ``sent`` tells whether the server may have got the request, and done what it asks for.
+    ``sent`` says whether the server may have received the request, and done what it asks for.
     """
 
     def __init__(self, message: str, *, hint: str = "", sent: bool = True) -> None:
@@ -44,7 +50,7 @@ class TransientFailure(NetworkError):
 
 
 def raise_for_transient(response: requests.Response, *, now: datetime, text: str = "") -> None:
-    """Raise TransientAnswer for an answer after which trying again makes sense.
+    """Raise TransientResponse for a response after which trying again makes sense.
 
     GitHub limits with 403 too, and may say so only in the body: give its beginning as ``text``.
     """
@@ -60,15 +66,15 @@ def raise_for_transient(response: requests.Response, *, now: datetime, text: str
         if not limited:
             return
     response.close()
-    raise TransientAnswer(
-        f"{host_of(response.url)} answered {status}",
-        hint="try again later; if it stays, look at the server's status page or log.",
+    raise TransientResponse(
+        f"{host_of(response.url)} returned {status}",
+        hint="try again later; if it persists, check the server's status page or log.",
         retry_after=parse_retry_after(response.headers.get("Retry-After"), now=now),
     )
 
 
 def parse_retry_after(text: str | None, *, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110 10.2.3), None without one.
+    """Return the seconds in a Retry-After header (RFC 9110 10.2.3), None without one.
 
     It may hold seconds or a date; what is neither counts as absent.
     """
@@ -87,7 +93,7 @@ def parse_retry_after(text: str | None, *, now: datetime) -> float | None:
 
 
 def explain_failure(url: str, cause: Exception) -> NetworkError:
-    """Map what requests raised to an error that says what to do; names only the host.
+    """Return an error that says what to do for what requests raised; it names only the host.
 
     TransientFailure is what may pass by itself; anything else stays until somebody acts.
     """
@@ -108,21 +114,22 @@ def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkErro
     mismatch = next((str(each) for each in chain if _PIN_MISMATCH in str(each)), "")
     if mismatch and _is_any(chain, SSLError):
         return NetworkError(
-            f"{host} has another TLS certificate than the pinned one: {_fingerprints(mismatch)}",
-            hint="ask who runs the host which is right; pin the new one only if they say so.",
+            f"the TLS certificate of {host} isn't the pinned one: {_fingerprints(mismatch)}",
+            hint="ask the operator of the host which one is right; pin the new one only if they "
+            "confirm it.",
         )
     # The other end hung up (SSLEOFError): that is a broken connection, with TLS or without.
     hung_up = _is_any(chain, ssl.SSLEOFError)
     if _is_any(chain, SSLError, ssl.SSLCertVerificationError) and not hung_up:
         return NetworkError(
-            f"the TLS certificate of {host} can't be trusted, or TLS failed: {_reason(chain)}",
-            hint="for a private authority, give its certificate (PEM) as the CA file.",
+            f"the TLS certificate of {host} isn't trusted, or TLS failed: {_reason(chain)}",
+            hint="for a private authority, set its certificate (PEM) as the CA file.",
         )
     names = [each for each in chain if isinstance(each, socket.gaierror)]
     if names and names[0].errno != socket.EAI_AGAIN:
         return NetworkError(
-            f"the name {host} can't be resolved",
-            hint="mend the URL, or check the name server of this machine.",
+            f"cannot resolve the host name {host}",
+            hint="check the URL and this machine's name server.",
         )
     return None
 
@@ -136,19 +143,15 @@ def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> Transient
     rules = (
         (
             (socket.gaierror,),
-            f"the name {host} can't be resolved at the moment",
-            "check the name server of this machine, or try again later.",
+            f"cannot resolve the host name {host} at the moment",
+            "check this machine's name server, or try again later.",
         ),
         (
             (ProxyError,),
-            f"the proxy for {host} can't be used: {_reason(chain)}",
+            f"cannot use the proxy for {host}: {_reason(chain)}",
             "check the proxy's URL, and that it is running.",
         ),
-        (
-            (Timeout, TimeoutError),
-            f"{host} didn't answer in time",
-            "check the network, or try again later.",
-        ),
+        ((Timeout, TimeoutError), f"{host} didn't respond in time", _CHECK_NETWORK),
         (
             (ConnectionRefusedError,),
             f"{host} refused the connection",
@@ -157,7 +160,7 @@ def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> Transient
         (
             (BrokenConnection, ChunkedEncodingError, ConnectionError, ProtocolError, BrokenTLS),
             f"the connection to {host} broke",
-            "check the network, or try again later.",
+            _CHECK_NETWORK,
         ),
     )
     for kinds, message, hint in rules:

@@ -7,23 +7,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import NetworkError
-from ign_deploy.net.deadline import Deadline
 from ign_deploy.net.errors import raise_for_transient
-from ign_deploy.net.retry import RetryPolicy, retrying
-from ign_deploy.net.streams import read_body
+from ign_deploy.net.proxies import Proxies
+from ign_deploy.net.response import read_body
+from ign_deploy.net.retry import QUICK, Deadline, RetryPolicy, retrying
 from ign_deploy.report import SilentReporter
 
 if TYPE_CHECKING:
     from ign_deploy.net.session import Session
 
-POLICY = RetryPolicy(attempts=3, deadline=12.0, first_wait=0.5, longest_wait=4.0)
-"""For notifications and measurements: a run's end waits for them."""
+__all__ = ["POLICY", "Proxies", "call"]
+POLICY = QUICK
 _TIMEOUT = (5.0, 10.0)
 _LONGEST = 4 << 20
 """Bytes of an answer that are read: a list of deployments with their payloads is far smaller."""
 NO_HINTS: Mapping[int, str] = {}
-Proxies = Mapping[str, str] | Callable[[str], Mapping[str, str]]
-"""Proxies by scheme, or a function that gives them for a URL."""
 
 
 def call(

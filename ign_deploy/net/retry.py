@@ -1,20 +1,27 @@
-"""The one retry policy: what is tried again, how often, how long to wait, and when to stop."""
+"""The one retry policy: what is tried again, how long all of it may take, and best effort."""
 
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from ign_deploy.net.errors import RETRY_AFTER_CAP, TransientAnswer, TransientFailure
+from ign_deploy.errors import IgnDeployError, NetworkError
+from ign_deploy.net.errors import RETRY_AFTER_CAP, TransientFailure, TransientResponse, host_of
 from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 Result = TypeVar("Result")
+
+BEST_EFFORT_SECONDS = 20.0
+"""For all best-effort actions of a run together: they are done at the same time."""
+_BASE = 300.0
+_SLOWEST = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +33,43 @@ class RetryPolicy:
     """
 
     attempts: int = 5
-    deadline: float = 300.0
+    deadline: float = _BASE
     first_wait: float = 0.5
     longest_wait: float = 30.0
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
 
+    @classmethod
+    def for_size(cls, size: int) -> Self:
+        """Return a policy for so many bytes: five minutes, and 10 s more for each MB."""
+        return cls(deadline=_BASE + size / _SLOWEST)
+
     def wait_before(self, attempt: int) -> float:
         """Return the seconds to wait before the given attempt (the second is number 2)."""
         bound = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 2))
         return bound * (0.5 + self.random() / 2)
+
+
+QUICK = RetryPolicy(attempts=3, deadline=12.0, first_wait=0.5, longest_wait=4.0)
+"""For notifications and metrics: the end of a run waits for them."""
+
+
+class Deadline:
+    """The end of a transfer: a server that drips bytes never stalls, but is cut off here."""
+
+    def __init__(self, policy: RetryPolicy, *, url: str) -> None:
+        self._policy = policy
+        self._end = policy.clock() + policy.deadline
+        self._host = host_of(url)
+
+    def check(self) -> None:
+        """Raise NetworkError, which isn't retried, once the deadline has passed."""
+        if self._policy.clock() >= self._end:
+            raise NetworkError(
+                f"the transfer with {self._host} took longer than {self._policy.deadline:.0f} s",
+                hint="check the speed of the network and the server, then run again.",
+            )
 
 
 def retrying(
@@ -46,7 +79,7 @@ def retrying(
     reporter: Reporter,
     policy: RetryPolicy | None = None,
 ) -> Result:
-    """Do ``action`` until it neither raises TransientAnswer nor TransientFailure.
+    """Do ``action`` until it raises neither TransientResponse nor TransientFailure.
 
     ``action`` makes a whole new request each time, with a body read from its start. Every further
     attempt is reported under ``title``. Raises the last failure when the attempts or the deadline
@@ -58,26 +91,26 @@ def retrying(
     end = rules.clock() + rules.deadline
 
     def wait(state: RetryCallState) -> float:
-        asked = getattr(_failure(state), "retry_after", None)
+        requested = getattr(_failure(state), "retry_after", None)
         own = rules.wait_before(state.attempt_number + 1)
-        return own if asked is None else max(0.0, min(asked, RETRY_AFTER_CAP))
+        return own if requested is None else max(0.0, min(requested, RETRY_AFTER_CAP))
 
     def stop(state: RetryCallState) -> bool:
         # ``upcoming_sleep`` is known here: no use in waiting for an attempt beyond the deadline.
         late = rules.clock() + state.upcoming_sleep >= end
         return late or state.attempt_number >= rules.attempts
 
-    def tell(state: RetryCallState) -> None:
+    def report(state: RetryCallState) -> None:
         reporter.warning(
-            f"{title}: {_failure(state)}; attempt {state.attempt_number + 1} of "
-            f"{rules.attempts} in {state.upcoming_sleep:.1f} s"
+            f"{title}: {_failure(state)}; retrying in {state.upcoming_sleep:.1f} s "
+            f"(attempt {state.attempt_number + 1} of {rules.attempts})"
         )
 
     return Retrying(
-        retry=retry_if_exception_type((TransientAnswer, TransientFailure)),
+        retry=retry_if_exception_type((TransientResponse, TransientFailure)),
         wait=wait,
         stop=stop,
-        before_sleep=tell,
+        before_sleep=report,
         sleep=rules.sleep,
         reraise=True,
     )(action)
@@ -85,3 +118,36 @@ def retrying(
 
 def _failure(state: RetryCallState) -> BaseException | None:
     return state.outcome.exception() if state.outcome is not None else None
+
+
+def best_effort(
+    actions: Sequence[Callable[[], None]], *, deadline: float = BEST_EFFORT_SECONDS
+) -> list[str]:
+    """Do all actions at once; return for each what went wrong, nothing where it went well.
+
+    Raises none of their errors. One that isn't done at the ``deadline`` (seconds) is abandoned.
+    """
+    problems: dict[int, str] = {}
+    threads = [
+        threading.Thread(target=_try, args=(action, index, problems), daemon=True)
+        for index, action in enumerate(actions)
+    ]
+    end = time.monotonic() + deadline
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    late = f"timed out after {deadline:g} s; check that the host is reachable."
+    return [
+        problems.get(index, late if thread.is_alive() else "")
+        for index, thread in enumerate(threads)
+    ]
+
+
+def _try(action: Callable[[], None], index: int, problems: dict[int, str]) -> None:
+    try:
+        action()
+    except IgnDeployError as problem:
+        problems[index] = "; ".join(part for part in (problem.message, problem.hint) if part)
+    except Exception as problem:  # noqa: BLE001 - the work itself is done, and must not fail now
+        problems[index] = f"{type(problem).__name__}, a bug in ign-deploy; please report it."

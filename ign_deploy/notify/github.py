@@ -14,8 +14,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ign_deploy.errors import NetworkError
-from ign_deploy.net.address import require_web_address
-from ign_deploy.net.credentials import token_auth
+from ign_deploy.net.credentials import require_web_address, token_auth
 from ign_deploy.net.requesting import POLICY, Proxies, call
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import Session, open_session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from ign_deploy.net.best_effort import DEADLINE, do_aside
+from ign_deploy.net.retry import BEST_EFFORT_SECONDS, best_effort
 from ign_deploy.notify import Channel
 from ign_deploy.notify.notice import Notice, Redact
 from ign_deploy.report import Reporter
@@ -17,7 +17,7 @@ def notify_all(
     *,
     reporter: Reporter,
     redact: Redact,
-    deadline: float = DEADLINE,
+    deadline: float = BEST_EFFORT_SECONDS,
 ) -> int:
     """Send the notice over every channel; return how many took it. Never raises an error.
 
@@ -28,7 +28,7 @@ def notify_all(
         for secret in channel.secrets:
             reporter.mask(secret)
     clean = notice.cleaned(redact)
-    problems = do_aside([partial(each.send, clean) for each in channels], deadline=deadline)
+    problems = best_effort([partial(each.send, clean) for each in channels], deadline=deadline)
     for channel, problem in zip(channels, problems, strict=True):
         if problem:
             reporter.warning(f"{channel.name} was not told: {redact(problem)}")

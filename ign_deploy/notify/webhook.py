@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.net.address import require_web_address
+from ign_deploy.net.credentials import require_web_address
 from ign_deploy.net.requesting import POLICY, Proxies, call
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import open_session

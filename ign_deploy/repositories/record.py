@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import from_json
 
-from ign_deploy.errors import NotInRepository, RepositoryError
+from ign_deploy.errors import NotInRepository, RepositoryError, explain_validation
 
 RECORD_NAME = "release.json"
 INDEX_NAME = "index.json"
@@ -208,7 +208,7 @@ def parse_release(data: bytes, *, location: str) -> Release:
         return Release.model_validate(document)
     except ValidationError as cause:
         # Not chained: pydantic's own error prints the record's values.
-        raise _unreadable(location, explain(cause)) from None
+        raise _unreadable(location, explain_validation(cause)) from None
 
 
 def make_release(**fields: object) -> Release:
@@ -217,26 +217,9 @@ def make_release(**fields: object) -> Release:
         return Release.model_validate(fields)
     except ValidationError as cause:
         raise RepositoryError(
-            f"this module can't be published: {explain(cause)}",
+            f"this module can't be published: {explain_validation(cause)}",
             hint="mend the module's id or version in its build files.",
         ) from None
-
-
-def explain(cause: ValidationError) -> str:
-    """Return what is wrong and where, without the values, which are foreign or secret."""
-    problems = cause.errors(include_input=False, include_url=False, include_context=False)
-    shown = [
-        f"{'.'.join(_printable(part) for part in problem['loc']) or 'the document'}: "
-        f"{problem['msg']}"
-        for problem in problems[:5]
-    ]
-    if len(problems) > len(shown):
-        shown.append(f"and {len(problems) - len(shown)} more")
-    return "; ".join(shown)
-
-
-def _printable(part: int | str) -> str:
-    return ascii(part)[1:61].rstrip("'") if isinstance(part, str) else str(part)
 
 
 def _unreadable(location: str, reason: str) -> RepositoryError:

@@ -15,8 +15,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ign_deploy.errors import explain_validation
 from ign_deploy.report import Reporter
-from ign_deploy.repositories.record import Component, Sha256, UtcTime, explain
+from ign_deploy.repositories.record import Component, Sha256, UtcTime
 from ign_deploy.repositories.store import DocumentStore
 
 STATUS_FOLDER = "ledger/status-events"
@@ -141,7 +142,9 @@ def _parse(data: bytes, module_id: str, name: str, reporter: Reporter) -> Status
         try:
             mark = StatusEvent.model_validate_json(data)
         except ValidationError as cause:
-            reporter.warning(f"the mark {name} of {module_id} is left out: {explain(cause)}")
+            reporter.warning(
+                f"the mark {name} of {module_id} is left out: {explain_validation(cause)}"
+            )
             return None
         if mark.id == module_id:
             return mark

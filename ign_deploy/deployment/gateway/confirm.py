@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ign_deploy.deployment.gateway.client import Transport
 from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.deployment.gateway.timing import Timing
-from ign_deploy.net.errors import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 
 
 def settle(
@@ -32,7 +32,7 @@ def settle(
             if attempt > 1 and is_done():
                 return
             raise
-        except (TransientAnswer, TransientFailure) as failure:
+        except (TransientResponse, TransientFailure) as failure:
             if any(is_done() for _ in timing.looks(timing.settle)):
                 transport.reporter.info(f"{transport.host}: {title}: done, by what it shows")
                 return

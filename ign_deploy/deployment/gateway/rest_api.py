@@ -24,7 +24,7 @@ from ign_deploy.deployment.gateway.reading import no_progress, opened_for_sendin
 from ign_deploy.deployment.gateway.startup import read_status, wait_until_running
 from ign_deploy.deployment.gateway.timing import Timing
 from ign_deploy.errors import DeploymentError
-from ign_deploy.net.errors import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.report import Progress
 
 _ALREADY = 409
@@ -178,7 +178,7 @@ class ApiGateway:
                 raise
             self._transport.reporter.info(f"{self._transport.host}: the restart cut the connection")
             return
-        except TransientAnswer:
+        except TransientResponse:
             # A proxy answers for a gateway that is gone.
             if any(self._is_going_down() for _ in self._timing.looks(self._timing.floor)):
                 return

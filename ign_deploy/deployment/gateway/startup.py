@@ -8,7 +8,7 @@ from ign_deploy.deployment.gateway.client import Transport
 from ign_deploy.deployment.gateway.errors import CommissioningError, RestartTimeout
 from ign_deploy.deployment.gateway.model import Startup
 from ign_deploy.deployment.gateway.timing import Timing
-from ign_deploy.net.errors import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 
 DOWN = "DOWN"
 RUNNING = "RUNNING"
@@ -41,7 +41,7 @@ def read_status(transport: Transport) -> Status:
     try:
         reply = transport.send("GET", "/StatusPing", anonymous=True, timeout=_TIMEOUT)
         document = reply.document()
-    except (TransientAnswer, TransientFailure, ValueError):
+    except (TransientResponse, TransientFailure, ValueError):
         return Status(DOWN)
     if reply.status != 200 or not isinstance(document, dict):
         return Status(DOWN)

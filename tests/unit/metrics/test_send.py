@@ -58,11 +58,11 @@ def test_a_server_that_hangs_is_left_behind() -> None:
             reporter=listener,
             deadline=0.1,
         )
-    assert "wasn't done after 0.1 s" in listener.warnings[0]
+    assert "timed out after 0.1 s" in listener.warnings[0]
 
 
 def test_a_pushgateway_that_cannot_be_used_is_found_before_the_run() -> None:
     Targets().check()
     Targets(pushgateway="http://pushgateway:9091").check()
-    with pytest.raises(ConfigurationError, match="the Pushgateway has no URL"):
+    with pytest.raises(ConfigurationError, match="URL of the Pushgateway"):
         Targets(pushgateway="pushgateway").check()

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.net.credentials import HostAuth, token_auth
+from ign_deploy.net.credentials import HostAuth, require_web_address, token_auth
 
 
 @pytest.mark.parametrize("url", ["http://store.example", "http://10.0.0.1:8080/x"])
 def test_credentials_for_plain_http_are_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="anyone on the way can read them"):
+    with pytest.raises(ConfigurationError, match="send them unencrypted"):
         HostAuth("Bearer x", url=url)
 
 
@@ -22,7 +22,7 @@ def test_credentials_for_tls_and_this_machine_are_fine(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://x/", "https:///x", "http://[::1", "http://h:99999/"])
 def test_credentials_for_no_http_url_are_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="neither http"):
+    with pytest.raises(ConfigurationError, match="have the form http"):
         HostAuth("Bearer x", url=url)
 
 
@@ -30,3 +30,29 @@ def test_a_token_with_a_line_break_is_refused_without_being_shown() -> None:
     with pytest.raises(ConfigurationError) as refusal:
         token_auth("s3cret\nX-Other: 1", url="https://store.example")
     assert "s3cret" not in refusal.value.message + refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.com/x", "HTTPS://example.com", "http://127.0.0.1:1", "http://[::1]/"]
+)
+def test_an_address_is_named_by_its_host(url: str) -> None:
+    assert require_web_address(url, what="it") in ("example.com", "127.0.0.1", "::1")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com", "HTTP://example.com", "http://127.0.0.1.nip"]
+)
+def test_plain_http_to_another_machine_is_for_what_is_not_private(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="send everything unencrypted"):
+        require_web_address(url, what="it")
+    require_web_address(url, what="it", is_private=False)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:s3cret@h/", "https://h/s3cret\r\n", "s3cret", "https://[s3cret", "//s3cret"]
+)
+def test_what_cannot_be_used_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError) as failure:
+        require_web_address(url, what="the thing", is_private=False)
+    assert "the thing" in failure.value.message
+    assert "s3cret" not in failure.value.message + failure.value.hint

@@ -12,7 +12,7 @@ import pytest
 
 from ign_deploy.errors import NetworkError, RepositoryError, VerificationError
 from ign_deploy.net.download import receive
-from ign_deploy.net.errors import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.net.session import open_session
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.transfers import Counter, FakeTime, Warnings
@@ -49,7 +49,7 @@ class Download:
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.reported = Warnings()
+        self.told = Warnings()
         self.counter = Counter()
         self.to = io.BytesIO()
 
@@ -63,11 +63,11 @@ class Download:
                     "to": to,
                     "size": len(CONTENT),
                     "sha256": DIGEST,
-                    "location": "a.modl",
-                    "title": "downloading",
-                    "reporter": self.reported,
+                    "name": "a.modl",
+                    "reporter": self.told,
                     "progress": self.counter,
                     "policy": self.time.policy(),
+                    "error": RepositoryError,
                     **options,
                 },
             )
@@ -93,7 +93,7 @@ def test_a_file_arrives_whole(
     assert download.counter.done == len(CONTENT)
     assert server.seen[0].headers["Accept-Encoding"] == "identity"
     assert server.seen[0].headers["X"] == "1"
-    assert download.reported.warnings == []
+    assert download.told.warnings == []
 
 
 def test_an_empty_file_arrives(server: FileServer, download: Download) -> None:
@@ -113,7 +113,7 @@ def test_a_broken_download_is_resumed(
     assert server.seen[1].headers["If-Range"]
     assert download.counter.done == len(CONTENT)
     assert download.counter.least == 0
-    assert len(download.reported.warnings) == 3
+    assert len(download.told.warnings) == 3
 
 
 def test_a_connection_that_ends_early_without_a_length_is_resumed(
@@ -128,7 +128,7 @@ def test_a_connection_that_ends_early_without_a_length_is_resumed(
 
     server.faults = [Fault(), Fault(act=mend)]
     assert download(server) == CONTENT
-    assert "ended after 1000 of 3160320 bytes" in download.reported.warnings[0]
+    assert "ended after 1000 of 3160320 bytes" in download.told.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_a_wrong_answer_to_a_range_leads_to_a_new_start(
     server.faults = [Fault(cut=1_000_000), fault]
     assert download(server) == CONTENT
     assert ranges(server) == [None, "bytes=1000000-", None]
-    assert "can't resume a.modl at byte 1000000" in download.reported.warnings[1]
+    assert "can't resume a.modl at byte 1000000" in download.told.warnings[1]
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 403, 404, 410, 416])
@@ -222,7 +222,7 @@ def test_a_refusal_says_its_status_at_once(
     status: int, server: FileServer, download: Download
 ) -> None:
     server.faults = [Fault(status=status)]
-    with pytest.raises(RepositoryError, match=rf"127\.0\.0\.1 answered {status} for a\.modl"):
+    with pytest.raises(RepositoryError, match=rf"127\.0\.0\.1 returned {status}"):
         download(server)
     assert len(server.seen) == 1
     assert download.to.getvalue() == b""
@@ -232,7 +232,7 @@ def test_a_server_that_stays_down_is_a_network_failure(
     server: FileServer, download: Download
 ) -> None:
     server.faults = [Fault(status=503)] * 5
-    with pytest.raises(TransientAnswer):
+    with pytest.raises(TransientResponse):
         download(server)
     assert len(server.seen) == 5
 
@@ -261,7 +261,7 @@ def test_other_bytes_than_recorded_are_refused(
 
 def test_a_compressed_answer_is_refused(server: FileServer, download: Download) -> None:
     server.faults = [Fault(status=200, headers={"Content-Encoding": "gzip"}, body=b"\x1f\x8b")]
-    with pytest.raises(RepositoryError, match="with the encoding gzip, expected plain bytes"):
+    with pytest.raises(RepositoryError, match="sent the encoding gzip, expected plain bytes"):
         download(server)
     server.faults = [Fault(status=200, headers={"Content-Encoding": "identity"}, body=CONTENT)]
     assert download(server) == CONTENT
@@ -277,13 +277,13 @@ def test_an_error_of_the_target_is_no_network_failure(
     with pytest.raises(BrokenPipeError):
         download(server, to=Full())
     assert len(server.seen) == 1
-    assert download.reported.warnings == []
+    assert download.told.warnings == []
 
 
 def test_a_silent_server_is_tried_again(server: FileServer, download: Download) -> None:
     server.faults = [Fault(drip=1.0)]
     assert download(server, stall=0.3) == CONTENT
-    assert "127.0.0.1 didn't answer in time" in download.reported.warnings[0]
+    assert "127.0.0.1 didn't respond in time" in download.told.warnings[0]
     assert ranges(server) == [None, "bytes=1-"]
 
 
@@ -305,7 +305,7 @@ def test_a_server_that_drips_headers_is_cut_off(server: FileServer, download: Do
     server.faults = [Fault(drip_head=0.05)]
     assert download(server, stall=0.2) == CONTENT
     assert len(server.seen) == 2
-    assert "127.0.0.1 didn't answer in time" in download.reported.warnings[0]
+    assert "127.0.0.1 didn't respond in time" in download.told.warnings[0]
 
 
 CHILD = """
@@ -316,7 +316,7 @@ from ign_deploy.net.download import receive
 from ign_deploy.report import SilentReporter
 url, size, sha256 = sys.argv[1:]
 with open_session() as session, open("/dev/null", "wb", buffering=0) as to:
-    receive(session, url, to=to, size=int(size), sha256=sha256, location="s", title="downloading",
+    receive(session, url, to=to, size=int(size), sha256=sha256, name="s",
             reporter=SilentReporter(), progress=lambda advance: None)
 # Not getrusage: a child begins with the peak of its parent there.
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.net.proxies import proxies_from
+from ign_deploy.net.proxies import proxies_from, proxy_passwords
 
 PROXY = "http://proxy.example:3128"
 
@@ -102,3 +102,19 @@ def test_any_text_is_understood_or_refused(proxy: str, listed: str) -> None:
     except ConfigurationError:
         return
     assert set(found) <= {"https"}
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        ("http://user:p%40ss@proxy.example:3128", ("p%40ss", "p@ss")),
+        ("http://user:plain@proxy.example", ("plain",)),
+        ("http://proxy.example:3128", ()),
+        ("http://[broken", ()),
+        ("", ()),
+    ],
+)
+def test_the_password_of_a_proxy_is_found_as_written_and_decoded(
+    url: str, found: tuple[str, ...]
+) -> None:
+    assert proxy_passwords({"HTTPS_PROXY": url}) == found

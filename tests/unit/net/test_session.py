@@ -4,7 +4,7 @@ import hashlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from ign_deploy.net.errors import (
 )
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.session import open_session
-from tests.support.file_server import Fault, file_server
+from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.http_server import Answer, ScriptedServer, scripted_server, unused_port
 from tests.support.identities import pem_files, self_signed
 from tests.support.tls import server_context
@@ -48,7 +48,7 @@ def test_an_unknown_host_says_so_and_is_not_tried_again(monkeypatch: pytest.Monk
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     failure = failure_of("http://no-such-host.invalid/path?token=s3cret")
     assert not isinstance(failure, TransientFailure)
-    assert failure.message == "the name no-such-host.invalid can't be resolved"
+    assert failure.message == "cannot resolve the host name no-such-host.invalid"
     assert "s3cret" not in failure.message + failure.hint
 
 
@@ -86,7 +86,7 @@ def test_an_untrusted_certificate_says_how_to_trust_it(
         wrap(server)
         failure = failure_of(server.url.replace("http:", "https:"))
     assert not isinstance(failure, TransientFailure)
-    assert "can't be trusted" in failure.message
+    assert "isn't trusted" in failure.message
     assert "self-signed" in failure.message.replace("self signed", "self-signed")
     assert "CA file" in failure.hint
 
@@ -102,7 +102,7 @@ def test_the_machines_authorities_are_not_used(
         url = f"https://localhost:{server.server_address[1]}/"
         with open_session(ca=authority) as session:
             assert session.request("GET", url).status_code == 200
-        assert "can't be trusted" in failure_of(url).message
+        assert "isn't trusted" in failure_of(url).message
 
 
 def test_a_missing_ca_file_is_refused(tmp_path: Path) -> None:
@@ -153,12 +153,12 @@ def test_the_machines_netrc_and_proxies_are_not_used(
 def test_a_given_proxy_is_used() -> None:
     with scripted_server(Answer(200, body=b"by proxy")) as proxy:
         with open_session(proxies={"http": proxy.url}) as session:
-            answer = session.request("GET", "http://store.example/x")
-        assert answer.content == b"by proxy"
+            response = session.request("GET", "http://store.example/x")
+            assert response.content == b"by proxy"
         assert proxy.requests[0].path == "http://store.example/x"
     with (
         open_session(proxies={"http": f"http://127.0.0.1:{unused_port()}"}) as session,
-        pytest.raises(TransientFailure, match=r"the proxy for store\.example"),
+        pytest.raises(TransientFailure, match=r"cannot use the proxy for store\.example"),
     ):
         session.request("GET", "http://store.example/x")
 
@@ -179,7 +179,7 @@ def test_a_silent_proxy_is_given_up() -> None:
     with (
         scripted_server(Answer(delay=1.0)) as proxy,
         open_session(proxies={"http": proxy.url}, stall=0.2) as session,
-        pytest.raises(TransientFailure, match=r"store\.example didn't answer in time"),
+        pytest.raises(TransientFailure, match=r"store\.example didn't respond in time"),
     ):
         session.request("GET", "http://store.example/x")
 
@@ -189,7 +189,7 @@ def test_a_proxy_that_drips_headers_is_given_up() -> None:
         proxy.faults = [Fault(status=200, drip_head=0.05)]
         with (
             open_session(proxies={"http": proxy.url}, stall=0.2) as session,
-            pytest.raises(TransientFailure, match=r"store\.example didn't answer in time"),
+            pytest.raises(TransientFailure, match=r"store\.example didn't respond in time"),
         ):
             session.request("GET", "http://store.example/x")
 
@@ -304,3 +304,112 @@ def test_a_failure_says_whether_the_request_may_have_arrived() -> None:
         broken = failure_of(server.url)
     assert isinstance(broken, TransientFailure)
     assert broken.sent
+
+
+HEADERS = {"PRIVATE-TOKEN": "t0ken", "Range": "bytes=1-", "Accept": "*/*"}
+
+
+@pytest.fixture
+def own() -> Iterator[FileServer]:
+    with file_server() as store:
+        store.files["/there"] = b"content"
+        yield store
+
+
+@pytest.fixture
+def other() -> Iterator[FileServer]:
+    with file_server() as store:
+        store.files["/there"] = b"content"
+        yield store
+
+
+def content_of(server: FileServer, *, auth: HostAuth | None = None) -> bytes:
+    with (
+        open_session(auth=auth) as session,
+        session.follow("GET", f"{server.url}/a/b", headers=HEADERS) as response,
+    ):
+        return response.content
+
+
+def moved(location: str, status: int = 302) -> Fault:
+    return Fault(status=status, headers={"Location": location})
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["/there", "../there", "//{netloc}/there"])
+def test_a_redirect_on_the_same_host_keeps_everything(
+    status: int, location: str, own: FileServer
+) -> None:
+    netloc = own.url.removeprefix("http://")
+    own.faults = [moved(location.format(netloc=netloc), status)]
+    assert content_of(own, auth=token_auth("a", url=own.url)) == b"ontent"
+    assert own.seen[1].headers["Authorization"] == "Bearer a"
+    assert own.seen[1].headers["PRIVATE-TOKEN"] == "t0ken"
+
+
+def test_another_host_gets_no_credentials_not_even_on_the_way_back(
+    own: FileServer, other: FileServer
+) -> None:
+    own.faults = [moved(f"{other.url}/x")]
+    other.faults = [moved(f"{own.url}/there")]
+    assert content_of(own, auth=token_auth("a", url=own.url)) == b"ontent"
+    assert own.seen[0].headers["Authorization"] == "Bearer a"
+    (there,) = other.seen
+    assert not {"Authorization", "PRIVATE-TOKEN"} & set(there.headers)
+    assert there.headers["Range"] == "bytes=1-"
+    assert "PRIVATE-TOKEN" not in own.seen[1].headers
+
+
+def test_credentials_in_a_header_of_another_name_stay_with_their_origin(
+    own: FileServer, other: FileServer
+) -> None:
+    own.faults = [moved(f"{other.url}/there")]
+    content_of(own, auth=HostAuth("t0ken", url=own.url, name="JOB-TOKEN"))
+    assert own.seen[0].headers["JOB-TOKEN"] == "t0ken"
+    assert "JOB-TOKEN" not in other.seen[0].headers
+
+
+def test_five_redirects_are_followed_and_no_more(own: FileServer) -> None:
+    own.faults = [moved("/x")] * 4 + [moved("/there")]
+    assert content_of(own) == b"ontent"
+    own.faults = [moved("/x")] * 6
+    with pytest.raises(NetworkError, match=r"127\.0\.0\.1 redirects more than 5 times"):
+        content_of(own)
+    assert len(own.seen) == 12
+
+
+def test_a_redirect_without_a_target_is_an_answer(own: FileServer) -> None:
+    own.faults = [Fault(status=302, body=b"where to")]
+    assert content_of(own) == b"where to"
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("file:///etc/passwd?s3cret", "something other than an http or https URL"),
+        ("http://[::1?s3cret", "something other than an http or https URL"),
+        ("http://h:99999/?s3cret", "something other than an http or https URL"),
+        ("https://u:s3cret@store.example/", "store.example with a password in the URL"),
+    ],
+)
+def test_a_redirect_to_nonsense_is_refused_without_being_shown(
+    location: str, message: str, own: FileServer
+) -> None:
+    own.faults = [moved(location)]
+    with pytest.raises(NetworkError) as refusal:
+        content_of(own)
+    assert message in refusal.value.message
+    assert "s3cret" not in refusal.value.message + refusal.value.hint
+
+
+def test_https_never_leads_to_http_but_on_this_machine(tmp_path: Path, own: FileServer) -> None:
+    context, authority = server_context(tmp_path)
+    away = Answer(302, headers={"Location": "http://store.example/a"})
+    near = Answer(302, headers={"Location": f"{own.url}/there"})
+    with scripted_server(away, near) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        url = f"https://localhost:{server.server_address[1]}/"
+        with open_session(ca=authority) as session:
+            with pytest.raises(NetworkError, match=r"from https to http://store\.example"):
+                session.follow("GET", url, headers={})
+            assert session.follow("GET", url, headers={}).content == b"content"

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from ign_deploy.errors import NetworkError, RepositoryError
-from ign_deploy.net.credentials import token_auth
-from ign_deploy.net.errors import TransientAnswer, TransientFailure
+from ign_deploy.net.client import Client
+from ign_deploy.net.errors import TransientFailure, TransientResponse
+from ign_deploy.net.response import ANY_STATUS, Response
+from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import open_session
-from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
+from ign_deploy.net.upload import Source
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.transfers import Counter, FakeTime, Warnings
 
@@ -40,23 +42,19 @@ class Upload:
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.reported = Warnings()
+        self.told = Warnings()
         self.counter = Counter()
 
-    def __call__(self, server: FileServer, source: Source, **options: Any) -> Sent:
-        options.setdefault("policy", self.time.policy())
+    def __call__(self, server: FileServer, source: Source, **options: Any) -> Response:
         stall = options.pop("stall", 5.0)
-        with open_session(stall=stall) as session:
-            return send_file(
-                session,
-                "PUT",
-                f"{server.url}/a.modl",
-                source=source,
-                title="uploading",
-                reporter=self.reported,
-                progress=self.counter,
-                **options,
-            )
+        with Client(
+            open_session(stall=stall), base=server.url, reporter=self.told,
+            retry=options.pop("retry", self.time.policy()), error=RepositoryError,
+        ) as client:  # fmt: skip
+            return client.upload(
+                "PUT", "/a.modl", source=source, title="uploading", progress=self.counter,
+                expect=ANY_STATUS, **options,
+            )  # fmt: skip
 
 
 @pytest.fixture
@@ -68,14 +66,14 @@ def test_a_file_arrives_whole_with_its_length(
     server: FileServer, source: Source, upload: Upload
 ) -> None:
     sent = upload(server, source, headers={"Content-Type": "application/zip"})
-    assert (sent.status, sent.accepted, sent.settled) == (201, True, False)
+    assert (sent.status, sent.ok, sent.confirmed) == (201, True, False)
     assert server.stored == {"/a.modl": DIGEST}
     headers = server.seen[0].headers
     assert headers["Content-Length"] == str(len(CONTENT))
     assert headers["Content-Type"] == "application/zip"
     assert "Transfer-Encoding" not in headers
     assert upload.counter.done == len(CONTENT)
-    assert upload.reported.warnings == []
+    assert upload.told.warnings == []
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 18, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
@@ -85,7 +83,7 @@ def test_a_file_of_any_size_arrives(
     path = tmp_path / "file"
     path.write_bytes(CONTENT[:size])
     digest = hashlib.sha256(CONTENT[:size]).hexdigest()
-    assert upload(server, Source(path, size, digest)).accepted
+    assert upload(server, Source(path, size, digest)).ok
     assert server.stored == {"/a.modl": digest}
     assert server.seen[0].headers["Content-Length"] == str(size)
     assert upload.counter.done == size
@@ -111,7 +109,7 @@ def test_a_further_attempt_sends_the_whole_file_again(
     assert server.stored == {"/a.modl": DIGEST}
     assert [each.path for each in server.seen] == ["/a.modl"] * 3
     assert (server.seen[2].size, server.seen[2].sha256) == (len(CONTENT), DIGEST)
-    assert len(upload.reported.warnings) == 2
+    assert len(upload.told.warnings) == 2
     assert upload.counter.done == len(CONTENT)
     assert (upload.counter.least, upload.counter.most) == (0, len(CONTENT))
 
@@ -135,13 +133,13 @@ def test_a_lost_acknowledgement_is_settled_by_asking(
     server.faults = [fault]
     asked: list[str] = []
 
-    def settle() -> bool:
+    def confirm() -> bool:
         asked.append("once")
         return True
 
-    sent = upload(server, source, settle=settle)
-    assert sent == Sent(0, settled=True)
-    assert sent.accepted
+    sent = upload(server, source, confirm=confirm)
+    assert (sent.status, sent.confirmed) == (0, True)
+    assert sent.ok
     assert asked == ["once"]
     assert len(server.seen) == 1
     assert upload.counter.done == len(CONTENT)
@@ -151,19 +149,19 @@ def test_what_did_not_arrive_is_sent_again(
     server: FileServer, source: Source, upload: Upload
 ) -> None:
     server.faults = [Fault(cut=5)]
-    sent = upload(server, source, settle=lambda: "/a.modl" in server.stored)
-    assert (sent.status, sent.settled) == (201, False)
+    sent = upload(server, source, confirm=lambda: "/a.modl" in server.stored)
+    assert (sent.status, sent.confirmed) == (201, False)
 
 
 def test_the_last_attempt_is_settled_too(
     server: FileServer, source: Source, upload: Upload
 ) -> None:
     server.faults = [Fault(status=500)] * 5
-    with pytest.raises(TransientAnswer):
-        upload(server, source, settle=lambda: False)
+    with pytest.raises(TransientResponse):
+        upload(server, source, confirm=lambda: False)
     server.faults = [Fault(status=500)] * 5
     answers = iter([False] * 4 + [True])
-    assert upload(server, source, settle=lambda: next(answers)).settled
+    assert upload(server, source, confirm=lambda: next(answers)).confirmed
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 413, 422])
@@ -173,7 +171,7 @@ def test_a_refusal_is_returned_at_once(
     server.faults = [Fault(status=status, body=b"no", headers={"X-Why": "so"})]
     sent = upload(server, source)
     assert (sent.status, sent.body, sent.headers["x-why"]) == (status, b"no", "so")
-    assert not sent.accepted
+    assert not sent.ok
     assert len(server.seen) == 1
     assert upload.counter.done == 0
 
@@ -205,9 +203,9 @@ def test_a_file_that_changed_before_is_never_stored(
     with pytest.raises(RepositoryError) as refusal:
         upload(server, source)
     message = refusal.value.message
-    assert f"{source.path} changed while it was being published: expected 3160320 bytes" in message
+    assert f"{source.path} changed while it was being sent: expected 3160320 bytes" in message
     assert observed in message
-    assert "nothing was published" in refusal.value.hint
+    assert "nothing else writes the file" in refusal.value.hint
     assert server.stored == {}
     assert upload.counter.done == 0
 
@@ -225,7 +223,7 @@ def test_a_file_that_changes_meanwhile_is_never_stored(
         Counter.__call__(seen, advance)
 
     upload.counter = change_once  # type: ignore[assignment]
-    with pytest.raises(RepositoryError, match="changed while it was being published"):
+    with pytest.raises(RepositoryError, match="changed while it was being sent"):
         upload(server, source)
     assert server.stored == {}
     assert seen.done == 0
@@ -235,7 +233,7 @@ def test_a_file_that_changes_between_attempts_is_never_stored(
     server: FileServer, source: Source, upload: Upload
 ) -> None:
     server.faults = [Fault(status=503, act=lambda: source.path.write_bytes(CONTENT[::-1]))]
-    with pytest.raises(RepositoryError, match="changed while it was being published"):
+    with pytest.raises(RepositoryError, match="changed while it was being sent"):
         upload(server, source)
     assert server.stored == {}
 
@@ -255,7 +253,7 @@ def test_what_cannot_be_read_is_no_network_failure(
 ) -> None:
     with pytest.raises(RepositoryError, match=r"cannot read .*none: No such file") as refusal:
         upload(server, Source(tmp_path / "none", 1, DIGEST))
-    assert refusal.value.hint == "make the file again, then upload it."
+    assert refusal.value.hint == "build the file again, then upload it."
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(RepositoryError, match="cannot read"):
@@ -272,7 +270,7 @@ def test_a_read_error_in_the_middle_is_no_network_failure(
     monkeypatch.setattr(os, "readv", broken)
     with pytest.raises(RepositoryError, match=r"cannot read .*the share is gone"):
         upload(server, source)
-    assert upload.reported.warnings == []
+    assert upload.told.warnings == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -285,7 +283,7 @@ def test_an_upload_is_never_redirected(
         with pytest.raises(RepositoryError) as refusal:
             upload(server, source)
         assert other.seen == []
-        assert f"127.0.0.1 redirects uploads to {other.url}, " in refusal.value.message
+        assert f"127.0.0.1 redirects to {other.url}, " in refusal.value.message
         assert other.url in refusal.value.hint
     assert "s3cret" not in refusal.value.message + refusal.value.hint
     assert upload.counter.done == 0
@@ -298,16 +296,14 @@ def test_a_server_that_takes_nothing_more_stalls(source: Source, upload: Upload)
     size = 64 << 20
     os.truncate(source.path, size)
     with socket.create_server(("127.0.0.1", 0)) as deaf, open_session(stall=0.3) as session:
-        with pytest.raises(TransientFailure, match=r"127\.0\.0\.1 didn't answer in time"):
-            send_file(
-                session,
+        client = Client(session, retry=upload.time.policy(attempts=2))
+        with pytest.raises(TransientFailure, match=r"127\.0\.0\.1 didn't respond in time"):
+            client.upload(
                 "PUT",
                 f"http://127.0.0.1:{deaf.getsockname()[1]}/",
                 source=Source(source.path, size, DIGEST),
                 title="uploading",
-                reporter=upload.reported,
                 progress=upload.counter,
-                policy=upload.time.policy(attempts=2),
             )
         assert 0 < upload.counter.most < size
         assert upload.counter.done == 0
@@ -325,61 +321,21 @@ def test_an_upload_ends_at_its_deadline(server: FileServer, source: Source, uplo
 
 
 def test_the_deadline_grows_with_the_size() -> None:
-    from ign_deploy.net.deadline import policy_for
-
-    assert policy_for(0, None).deadline == 300
-    assert policy_for(300_000_000, None).deadline == 3300
-    given = FakeTime().policy(deadline=5)
-    assert policy_for(1, given) is given
-
-
-def test_small_bodies_have_the_same_rules(server: FileServer, upload: Upload) -> None:
-    def send(data: bytes, **options: Any) -> Sent:
-        return send_bytes(
-            session,
-            "PATCH",
-            f"{server.url}/r",
-            data=data,
-            title="writing",
-            reporter=upload.reported,
-            policy=upload.time.policy(),
-            **options,
-        )
-
-    with open_session(auth=token_auth("t0ken", url=server.url)) as session:
-        server.faults = [Fault(cut=1), Fault(status=500)]
-        assert send(b"{}", headers={"X": "1"}).status == 201
-        assert [each.size for each in server.seen] == [1, 2, 2]
-        assert server.seen[2].headers["X"] == "1"
-        server.faults = [Fault(lost=True)]
-        assert send(b"", settle=lambda: True).settled
-        assert server.seen[3].headers["Content-Length"] == "0"
-        server.faults = [Fault(status=307, headers={"Location": "/x"})]
-        with pytest.raises(RepositoryError, match="redirects uploads"):
-            send(b"{}")
-        assert server.seen[-1].headers["Authorization"] == "Bearer t0ken"
-
-
-def test_connections_are_used_again(server: FileServer, upload: Upload) -> None:
-    with open_session() as session:
-        for _ in range(5):
-            send_bytes(
-                session, "PUT", server.url, data=b"x", title="writing", reporter=upload.reported
-            )
-    assert server.connections == 1
+    assert RetryPolicy.for_size(0).deadline == 300
+    assert RetryPolicy.for_size(300_000_000).deadline == 3300
 
 
 CHILD = """
 import re, sys
 from pathlib import Path
+from ign_deploy.net.client import Client
 from ign_deploy.net.session import open_session
-from ign_deploy.net.upload import Source, send_file
-from ign_deploy.report import SilentReporter
+from ign_deploy.net.upload import Source
 path, url, sha256 = sys.argv[1:]
 source = Source(Path(path), Path(path).stat().st_size, sha256)
-with open_session() as session:
-    sent = send_file(session, "PUT", url, source=source, title="uploading",
-                     reporter=SilentReporter(), progress=lambda advance: None)
+with Client(open_session()) as client:
+    sent = client.upload("PUT", url, source=source, title="uploading",
+                         progress=lambda advance: None)
 # Not getrusage: a child begins with the peak of its parent there.
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 print(sent.status, peak)

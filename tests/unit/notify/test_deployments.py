@@ -119,7 +119,7 @@ def test_what_would_change_the_requests_address_is_not_taken(name: str, value: s
 @pytest.mark.parametrize("name", ["GITHUB_API_URL", "CI_API_V4_URL"])
 def test_a_token_never_goes_over_plain_http(name: str) -> None:
     env = github_env("https://h") | gitlab_env("https://h") | {name: "http://api.example.com"}
-    with pytest.raises(ConfigurationError, match="anyone on the way can read"):
+    with pytest.raises(ConfigurationError, match="unencrypted"):
         (github_statuses if name[0] == "G" else gitlab_statuses)(env)
 
 

@@ -63,7 +63,7 @@ def test_a_channel_that_hangs_is_left_behind() -> None:
     release.set()
     assert sent == 1
     assert took < 5
-    assert ["wasn't done after 0.2 s" in each for each in listener.warnings] == [True, True]
+    assert ["timed out after 0.2 s" in each for each in listener.warnings] == [True, True]
 
 
 def test_secrets_are_masked_and_hidden_in_warnings_and_notices() -> None:

@@ -183,7 +183,7 @@ def test_a_private_authority_is_used(tmp_path: Path) -> None:
     with serving(WebhookReceiver(SECRET)) as receiver:
         receiver.socket = wrapped(receiver, tls.context)
         url = receiver.url.replace("http:", "https:")
-        assert "can't be trusted" in failure_of(channel(url, secret=SECRET)).message
+        assert "isn't trusted" in failure_of(channel(url, secret=SECRET)).message
         channel(url, secret=SECRET, ca=tls.ca).send(notice())
     assert len(receiver.documents) == 1
 

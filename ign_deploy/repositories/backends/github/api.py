@@ -19,8 +19,8 @@ from ign_deploy.net.download import receive
 from ign_deploy.net.fetching import SmallAnswer, read_small
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.sending import Sent, Source, send_bytes, send_file
 from ign_deploy.net.session import Session, open_session
-from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.github.location import Location
@@ -160,12 +160,12 @@ class Api:
             to=to,
             size=file.size,
             sha256=file.sha256,
-            location=file.name,
-            title=f"downloading {file.name}",
+            name=file.name,
             reporter=self._reporter,
             progress=progress,
             headers={"Accept": BINARY},
             policy=self.policy,
+            error=RepositoryError,
         )
 
     def now(self) -> datetime:

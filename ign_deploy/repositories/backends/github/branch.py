@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.repositories.backends.github.api import RAW, Api, quoted
 from ign_deploy.repositories.backends.github.schema import (
     ENTRIES,

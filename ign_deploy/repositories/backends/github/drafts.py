@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
-from ign_deploy.net.upload import Sent, Source
+from ign_deploy.net.sending import Sent, Source
 from ign_deploy.report import Progress
 from ign_deploy.repositories import no_progress
 from ign_deploy.repositories.backends.github.api import Api

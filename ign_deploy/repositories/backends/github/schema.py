@@ -7,8 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.record import explain
+from ign_deploy.errors import RepositoryError, explain_validation
 
 UPLOADED = "uploaded"
 RIGHTS = (
@@ -109,7 +108,7 @@ def parse(kind: TypeAdapter[Answer], body: bytes, *, location: str) -> Answer:
     except ValidationError as cause:
         # Not chained: pydantic's own error prints the answer's values.
         raise RepositoryError(
-            f"GitHub's answer about {location} can't be read: {explain(cause)}",
+            f"GitHub's answer about {location} can't be read: {explain_validation(cause)}",
             hint="check the address of the API; a proxy may answer in GitHub's place.",
         ) from None
 

@@ -14,7 +14,7 @@ from ign_deploy.errors import RepositoryError
 from ign_deploy.net.download import receive
 from ign_deploy.net.fetching import SmallAnswer, read_small
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
+from ign_deploy.net.sending import Sent, Source, send_bytes, send_file
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.backends.gitlab.errors import Caller, is_unknown_project, refusal
 from ign_deploy.repositories.backends.gitlab.schema import Answer, parse
@@ -154,7 +154,7 @@ class GitLabApi:
         )
 
     def download(
-        self, path: str, *, to: BinaryIO, expected: ReleaseFile, title: str, progress: Progress
+        self, path: str, *, to: BinaryIO, expected: ReleaseFile, progress: Progress
     ) -> None:
         """Download a file, compared with its record; where it is redirected to gets no token."""
         receive(
@@ -163,11 +163,11 @@ class GitLabApi:
             to=to,
             size=expected.size,
             sha256=expected.sha256,
-            location=expected.name,
-            title=title,
+            name=expected.name,
             reporter=self._reporter,
             progress=progress,
             policy=self._policy,
+            error=RepositoryError,
         )
 
     def delete(self, path: str, *, title: str) -> None:

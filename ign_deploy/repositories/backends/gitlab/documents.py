@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.backends.gitlab.errors import is_duplicate
 from ign_deploy.repositories.backends.gitlab.naming import (

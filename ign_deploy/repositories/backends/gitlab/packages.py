@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.repositories.backends.gitlab.api import GitLabApi
 from ign_deploy.repositories.backends.gitlab.naming import file_path
 from ign_deploy.repositories.backends.gitlab.schema import (

@@ -6,8 +6,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.record import explain
+from ign_deploy.errors import RepositoryError, explain_validation
 
 Answer = TypeVar("Answer")
 Id = Annotated[int, Field(ge=1)]
@@ -87,6 +86,6 @@ def parse(adapter: TypeAdapter[Answer], data: bytes, *, title: str) -> Answer:
     except ValidationError as cause:
         # Not chained: pydantic's own error prints the values.
         raise RepositoryError(
-            f"{title} isn't what GitLab's API answers: {explain(cause)}",
+            f"{title} isn't what GitLab's API answers: {explain_validation(cause)}",
             hint="check that the URL is a GitLab's, and that no proxy answers in its place.",
         ) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.gitlab.errors import is_duplicate
@@ -89,15 +89,12 @@ class GitLabVersions:
             )
         # With other bytes than the record's the newest is as good as any: it will be refused.
         wanted = next((each for each in reversed(files) if _matches(each, file)), newest)
-        title = f"downloading {file.name}"
         if is_served_by_name(wanted, files):
             path = file_path(*location, file.name)
-            self._packages.api.download(path, to=to, expected=file, title=title, progress=progress)
+            self._packages.api.download(path, to=to, expected=file, progress=progress)
             return
         try:
-            self._packages.api.download(
-                by_number(wanted), to=to, expected=file, title=title, progress=progress
-            )
+            self._packages.api.download(by_number(wanted), to=to, expected=file, progress=progress)
         except RepositoryError as cause:
             raise hidden(file.name, location) from cause
 

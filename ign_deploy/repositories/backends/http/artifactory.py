@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.fetching import SmallAnswer
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore

@@ -12,12 +12,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
 
+from ign_deploy.errors import RepositoryError
 from ign_deploy.net.download import receive
 from ign_deploy.net.fetching import SmallAnswer, read_small
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.sending import Sent, Source, send_bytes, send_file
 from ign_deploy.net.session import open_session
-from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.http.location import Location
@@ -142,11 +143,11 @@ class Client:
             to=to,
             size=expected.size,
             sha256=expected.sha256,
-            location=expected.name,
-            title=f"downloading {expected.name}",
+            name=expected.name,
             reporter=self._reporter,
             progress=progress,
             policy=self._policy,
+            error=RepositoryError,
         )
 
     def now(self) -> datetime:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.errors import host_of
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore

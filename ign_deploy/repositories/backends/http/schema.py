@@ -6,9 +6,8 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import RepositoryError, explain_validation
 from ign_deploy.net.errors import host_of
-from ign_deploy.repositories.record import explain
 
 Answer = TypeVar("Answer", bound="_Answer")
 
@@ -70,6 +69,6 @@ def parse_answer(kind: type[Answer], data: bytes, *, url: str) -> Answer:
         return kind.model_validate_json(data)
     except ValidationError as cause:
         raise RepositoryError(
-            f"{host_of(url)} gave an answer that can't be read: {explain(cause)}",
+            f"{host_of(url)} gave an answer that can't be read: {explain_validation(cause)}",
             hint="check that the repository URL is that of the product its scheme names.",
         ) from None

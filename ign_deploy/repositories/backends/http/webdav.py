@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.errors import TransientAnswer
+from ign_deploy.net.errors import TransientResponse
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore, Tagged
@@ -112,7 +112,7 @@ class WebDavObjectStore(HttpObjectStore):
         self._made.add(path)
         try:
             self.put(f"{path}/{_CONTENT}", data, replaces=None)
-        except (RepositoryError, TransientAnswer):
+        except (RepositoryError, TransientResponse):
             # nginx answers 500 to a missing folder. Others took ours over, and removed it.
             if self._is_there(path):
                 raise

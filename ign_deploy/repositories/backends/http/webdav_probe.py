@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.errors import host_of
 from ign_deploy.net.fetching import SmallAnswer
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.http.client import Client
 from ign_deploy.repositories.backends.http.digests import WANTED, stated_digest

@@ -10,10 +10,9 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from ign_deploy.errors import NotInRepository, RepositoryError
-from ign_deploy.net.deadline import policy_for
-from ign_deploy.net.errors import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.net.retry import RetryPolicy, retrying
-from ign_deploy.net.upload import Sent, Source
+from ign_deploy.net.sending import Sent, Source
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.oci.client import Client, upload_address
 from ign_deploy.repositories.backends.oci.errors import error_codes
@@ -81,7 +80,7 @@ class Blobs:
             progress(expected.size)
             return
         source = Source(path, expected.size, expected.sha256)
-        policy = policy_for(expected.size, None)
+        policy = RetryPolicy.for_size(expected.size)
 
         def put(url: str) -> Sent:
             once = RetryPolicy(attempts=1, deadline=policy.deadline)
@@ -101,7 +100,9 @@ class Blobs:
                 "PUT", url, data=data, doing=doing, headers=_OPAQUE, policy=once
             )
 
-        self._upload(digest, len(data), put=put, doing=doing, policy=policy_for(len(data), None))
+        self._upload(
+            digest, len(data), put=put, doing=doing, policy=RetryPolicy.for_size(len(data))
+        )
         self._known.put(digest, data)
 
     def put_empty(self) -> None:
@@ -145,7 +146,7 @@ class Blobs:
             joint = "&" if "?" in address else "?"
             try:
                 sent = put(f"{address}{joint}digest={quote(digest, safe='')}")
-            except (TransientAnswer, TransientFailure):
+            except (TransientResponse, TransientFailure):
                 if self._holds(digest, size):
                     return True
                 raise
@@ -157,7 +158,7 @@ class Blobs:
     def _judge(self, sent: Sent, digest: str, size: int, *, doing: str) -> None:
         if not sent.accepted:
             if sent.status == 416 or _AGAIN & set(error_codes(sent.body)):
-                raise TransientAnswer(
+                raise TransientResponse(
                     f"{self._client.location.host} answered {sent.status} in the middle of an "
                     "upload",
                     hint="run again; if it stays so, look at the registry's log and disk.",

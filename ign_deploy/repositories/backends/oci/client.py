@@ -18,8 +18,8 @@ from ign_deploy.net.download import receive
 from ign_deploy.net.fetching import SmallAnswer, read_small
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.sending import Sent, Source, send_bytes, send_file
 from ign_deploy.net.session import open_session
-from ign_deploy.net.upload import Sent, Source, send_bytes, send_file
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.address import Location
@@ -130,11 +130,11 @@ class Client:
             to=to,
             size=expected.size,
             sha256=expected.sha256,
-            location=expected.name,
-            title=f"downloading {expected.name}",
+            name=expected.name,
             reporter=self.reporter,
             progress=progress,
             policy=self._policy,
+            error=RepositoryError,
         )
 
     def refused(self, answer: SmallAnswer | Sent, *, doing: str) -> RepositoryError:

@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
-from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.record import RECORD_NAME, FileRole, Release, explain
+from ign_deploy.errors import RepositoryError, explain_validation
+from ign_deploy.repositories.record import RECORD_NAME, FileRole, Release
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 RELEASE_ARTIFACT = "application/vnd.ign-deploy.release.v1"
@@ -84,7 +84,7 @@ def parse_manifest(data: bytes, *, location: str) -> Manifest:
     try:
         return Manifest.model_validate(from_json(data, allow_inf_nan=False))
     except ValidationError as cause:
-        reason = explain(cause)
+        reason = explain_validation(cause)
     except ValueError:
         reason = "it is not JSON"
     raise RepositoryError(

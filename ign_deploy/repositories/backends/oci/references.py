@@ -12,9 +12,9 @@ from pydantic_core import from_json
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.credentials import origin
-from ign_deploy.net.errors import TransientAnswer
+from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.retry import retrying
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.repositories.backends.oci.client import Client
 from ign_deploy.repositories.backends.oci.errors import error_codes
 from ign_deploy.repositories.backends.oci.manifests import (
@@ -83,7 +83,7 @@ class References:
         def attempt() -> Sent:
             sent = self._client.change("PUT", url, data=manifest, doing=doing, headers=headers)
             if sent.status == 400 and "DIGEST_INVALID" in error_codes(sent.body):
-                raise TransientAnswer(
+                raise TransientResponse(
                     f"{self._client.location.host} answered that a digest is invalid",
                     hint="run again; if it stays so, look at the registry's log and disk.",
                 )

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
 from ign_deploy.net.fetching import SmallAnswer
-from ign_deploy.net.upload import Sent
+from ign_deploy.net.sending import Sent
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Patience

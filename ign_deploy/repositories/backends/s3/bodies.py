@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.files import explain_os_error, open_regular
-from ign_deploy.net.deadline import Deadline
+from ign_deploy.net.retry import Deadline
 from ign_deploy.report import Progress
 from ign_deploy.repositories.record import ReleaseFile
 

@@ -10,8 +10,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
-from ign_deploy.net.deadline import Deadline, policy_for
-from ign_deploy.net.retry import RetryPolicy, retrying
+from ign_deploy.net.retry import Deadline, RetryPolicy, retrying
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.backends.s3.address import Address
 from ign_deploy.repositories.backends.s3.errors import explained
@@ -44,7 +43,7 @@ class Calls:
 
     def rules(self, size: int) -> RetryPolicy:
         """Return the retry policy for so many bytes."""
-        return policy_for(size, self._policy)
+        return self._policy or RetryPolicy.for_size(size)
 
     def deadline(self, size: int) -> Deadline:
         """Return the end of a transfer of so many bytes that begins now."""
@@ -53,7 +52,7 @@ class Calls:
     def once(self, operation: str, *, path: str | None = None, **options: Any) -> dict[str, Any]:
         """Make one request; ``path`` in the repository becomes its key.
 
-        Raises TransientAnswer, TransientFailure, Refusal, or what ``explained`` makes of it.
+        Raises TransientResponse, TransientFailure, Refusal, or what ``explained`` makes of it.
         """
         from botocore.exceptions import BotoCoreError, ClientError
         from botocore.parsers import ResponseParserError

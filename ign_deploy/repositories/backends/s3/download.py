@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from ign_deploy.errors import NotInRepository
+from ign_deploy.errors import NotInRepository, RepositoryError
 from ign_deploy.net.download import receive
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.s3.calls import Calls
@@ -32,11 +32,11 @@ def receive_file(
         to=to,
         size=expected.size,
         sha256=expected.sha256,
-        location=calls.address.url(path),
-        title=f"downloading {expected.name}",
+        name=calls.address.url(path),
         reporter=calls.reporter,
         progress=progress,
         policy=calls.rules(expected.size),
+        error=RepositoryError,
     )
 
 
@@ -47,7 +47,7 @@ class _ObjectSession:
         self._calls = calls
         self._path = path
 
-    def request(
+    def follow(
         self, _method: str, url: str, *, headers: Mapping[str, str], **_: Any
     ) -> _ObjectAnswer:
         """Get the object; ``Range`` holds only while it is the one that ``If-Range`` names."""

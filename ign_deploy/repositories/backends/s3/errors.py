@@ -9,8 +9,8 @@ from typing import Any
 
 from ign_deploy.errors import ConfigurationError, IgnDeployError, NetworkError, RepositoryError
 from ign_deploy.net.errors import (
-    TransientAnswer,
     TransientFailure,
+    TransientResponse,
     explain_failure,
     parse_retry_after,
 )
@@ -54,7 +54,7 @@ class Refusal(RepositoryError):
 def explained(cause: Exception, *, operation: str, address: Address) -> IgnDeployError:
     """Map what botocore raised to an error of ours.
 
-    TransientAnswer and TransientFailure may pass; Refusal is the store's last word. What our own
+    TransientResponse and TransientFailure may pass; Refusal is the store's last word. What our own
     code raised below botocore (a file that changed) is returned as it was.
     """
     from botocore.exceptions import ClientError, HTTPClientError
@@ -73,7 +73,7 @@ def explained(cause: Exception, *, operation: str, address: Address) -> IgnDeplo
 
 def _answered(
     answer: Mapping[str, Any], *, operation: str, address: Address
-) -> TransientAnswer | Refusal:
+) -> TransientResponse | Refusal:
     about = answer.get("ResponseMetadata", {})
     headers: Mapping[str, str] = about.get("HTTPHeaders", {})
     error: Mapping[str, Any] = answer.get("Error", {})
@@ -81,7 +81,7 @@ def _answered(
     code = str(error.get("Code", ""))
     code = code if _CODE.fullmatch(code) else "no code"
     if _may_pass(status, code):
-        return TransientAnswer(
+        return TransientResponse(
             f"{address.host} answered {status} ({code}) to {_shown(operation)}",
             hint="try again later; if it stays, look at the server's status page or log.",
             retry_after=parse_retry_after(headers.get("retry-after"), now=datetime.now(UTC)),

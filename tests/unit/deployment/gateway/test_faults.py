@@ -11,7 +11,7 @@ from ign_deploy.deployment.gateway import Consent
 from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import NetworkError
-from ign_deploy.net.errors import TransientAnswer, TransientFailure
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 from tests.support.gateway import Canned, Cut, Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, Told, client_of, modl
 
@@ -134,7 +134,7 @@ def test_what_fails_again_and_again_is_told_in_the_end(
         STEPS[route](client, path)
     gateway.faults.clear()
     gateway.faults.answer(Canned(500), times=99, path=route)
-    with pytest.raises(TransientAnswer, match="answered 500"):
+    with pytest.raises(TransientResponse, match="returned 500"):
         STEPS[route](client, path)
 
 
@@ -155,7 +155,7 @@ def test_a_restart_that_a_proxy_answers_for_is_seen_by_the_gateway_going_down(
 ) -> None:
     client = client_of(gateway)
     gateway.faults.answer(Canned(502), path="restart-tasks/restart")
-    with pytest.raises(TransientAnswer, match="502"):
+    with pytest.raises(TransientResponse, match="502"):
         client.restart()
     assert gateway.state.restarts == 0
     gateway.faults.answer(Canned(502), path="restart-tasks/restart")

@@ -171,7 +171,7 @@ def test_a_job_token_is_shown_to_its_own_host_only(url: str) -> None:
 def test_a_token_is_not_sent_readable() -> None:
     env = {"CI_API_V4_URL": "http://git.example.com/api/v4"}
     project = project_at("gitlab://git.example.com/a/b", env=env)
-    with pytest.raises(ConfigurationError, match="read them"):
+    with pytest.raises(ConfigurationError, match="unencrypted"):
         credentials_for(project, Access(token="glpat-x"))
 
 

@@ -128,7 +128,7 @@ def test_http_is_warned_of_and_gets_no_credentials() -> None:
     assert len(reported.warnings) == 1
     assert "store.example is reached over http" in reported.warnings[0]
     for kind in ("", "nexus+", "artifactory+"):
-        with pytest.raises(ConfigurationError, match="anyone on the way can read"):
+        with pytest.raises(ConfigurationError, match="unencrypted"):
             location(f"{kind}http://store.example/x", token="t0k")
     reported = Warnings()
     find_location("http://localhost/x", access=Access(token="t0k"), reporter=reported)

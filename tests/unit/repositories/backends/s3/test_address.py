@@ -50,7 +50,7 @@ def test_the_region_of_the_url_wins_over_the_environments() -> None:
         ("s3://bucket?endpoint=http://minio.example", "isn't encrypted"),
         ("s3://bucket?endpoint=https://key:s3cret@minio.example", "more than scheme"),
         ("s3://bucket?endpoint=https://minio.example/path", "more than scheme"),
-        ("s3://bucket?endpoint=minio.example:9000", "neither http"),
+        ("s3://bucket?endpoint=minio.example:9000", "have the form http"),
         ("s3://bucket?region=EU_1", "region"),
         ("s3://bucket?path-style=yes", "path-style"),
         ("s3://bucket/a/../b", "beginning of keys"),
