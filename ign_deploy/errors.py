@@ -20,7 +20,7 @@ to do. Neither ever holds a secret.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -85,6 +85,20 @@ class VerificationError(IgnDeployError):
         super().__init__(message, hint=hint)
         self.findings: tuple[Finding, ...] = tuple(findings)
         self.file = ""
+
+    @classmethod
+    def from_findings(cls, *findings: Finding, about: str = "", hint: str = "") -> Self:
+        """Sum up one or more findings: the first of the worst, and how many more there are.
+
+        ``about`` begins the message, such as a file's name; ``hint`` replaces the finding's own.
+        """
+        ordered = sorted(findings, key=lambda finding: finding.severity)
+        first = ordered[0]
+        more = sum(finding.severity == first.severity for finding in ordered) - 1
+        message = f"{about}: {first.message}" if about else first.message
+        if more:
+            message += f" (and {more} more)"
+        return cls(message, hint=hint or first.hint, findings=ordered)
 
 
 class RepositoryError(IgnDeployError):

@@ -148,9 +148,7 @@ class Archive(AbstractContextManager["Archive"]):
                 location=entry.name,
                 hint="make the file smaller.",
             )
-            raise VerificationError(
-                f"{self.path.name}: {problem.message}", hint=problem.hint, findings=(problem,)
-            )
+            raise VerificationError.from_findings(problem, about=self.path.name)
         return b"".join(self.chunks(entry))
 
     def _raw_blocks(self, entry: Entry, on_raw: Callable[[bytes], None] | None) -> Iterator[bytes]:
@@ -217,21 +215,17 @@ def _open_file(path: Path) -> int:
     except OSError as cause:
         reason = os_error_reason(cause)
         problem = error("file-unreadable", f"cannot open {path}: {reason}", hint="check the path.")
-        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,)) from cause
+        raise VerificationError.from_findings(problem) from cause
 
 
 def _refuse_errors(findings: list[Finding]) -> None:
     problems = errors_among(findings)
     if problems:
-        raise VerificationError(problems[0].message, hint=problems[0].hint, findings=problems)
+        raise VerificationError.from_findings(*problems)
 
 
 def _named(path: Path, problem: VerificationError) -> VerificationError:
-    more = len(problem.findings) - 1
-    suffix = f" (and {more} more)" if more > 0 else ""
-    named = VerificationError(
-        f"{path.name}: {problem.message}{suffix}", hint=problem.hint, findings=problem.findings
-    )
+    named = VerificationError.from_findings(*problem.findings, about=path.name)
     named.file = str(path)
     return named
 
@@ -243,4 +237,4 @@ def _damaged(entry: Entry, what: str) -> VerificationError:
         location=entry.name,
         hint="the file was damaged after it was made; build or download it again.",
     )
-    return VerificationError(problem.message, hint=problem.hint, findings=(problem,))
+    return VerificationError.from_findings(problem)

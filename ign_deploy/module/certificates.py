@@ -187,4 +187,4 @@ def _unreadable(reason: str) -> VerificationError:
 def _refusal(code: str, message: str) -> VerificationError:
     hint = f"give the certificate chain as {_READABLE}."
     finding = findings.error(code, message, location=FILE_NAME, hint=hint)
-    return VerificationError(message, hint=hint, findings=(finding,))
+    return VerificationError.from_findings(finding)

@@ -188,4 +188,4 @@ def _leaf_key_problems(leaf: x509.Certificate) -> list[Finding]:
 
 def _refusal(code: str, message: str, *, hint: str) -> VerificationError:
     finding = findings.error(code, message, location=_PLACE, hint=hint)
-    return VerificationError(message, hint=hint, findings=(finding,))
+    return VerificationError.from_findings(finding)

@@ -48,7 +48,7 @@ def dependency_order(needs: Mapping[str, Needs]) -> Sequence[str]:
             f"the modules depend on each other in a circle: {circle}",
             hint="mend <depends> in one of them; no order of installing them would work.",
         )
-        raise VerificationError(finding.message, hint=finding.hint, findings=(finding,)) from cause
+        raise VerificationError.from_findings(finding) from cause
 
 
 def _sorted(needed: Mapping[str, Iterable[str]]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.findings import Finding, error
+from ign_deploy.module.findings import error
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -162,8 +162,8 @@ def read_descriptor(archive: Archive) -> ModuleDescriptor:
 
 
 def _refusal(code: str, message: str, hint: str) -> VerificationError:
-    problem: Finding = error(code, message, location=DESCRIPTOR_NAME, hint=hint)
-    return VerificationError(message, hint=hint, findings=(problem,))
+    finding = error(code, message, location=DESCRIPTOR_NAME, hint=hint)
+    return VerificationError.from_findings(finding)
 
 
 def _local_name(element: Element) -> str:

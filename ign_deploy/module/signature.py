@@ -56,7 +56,7 @@ def parse_signatures(data: bytes) -> SignatureLines:
             location=SIGNATURES_NAME,
             hint=RE_SIGN,
         )
-        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,)) from cause
+        raise VerificationError.from_findings(problem) from cause
     signatures: dict[str, bytes] = {}
     findings: list[Finding] = []
     for key, value in pairs:

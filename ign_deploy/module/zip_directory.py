@@ -51,7 +51,7 @@ class _End:
 
 def refusal(code: str, message: str, hint: str = "") -> VerificationError:
     """Make the error for an archive that can't be read any further."""
-    return VerificationError(message, hint=hint, findings=(error(code, message, hint=hint),))
+    return VerificationError.from_findings(error(code, message, hint=hint))
 
 
 def read_directory(descriptor: int, file_size: int, limits: Limits) -> Directory:

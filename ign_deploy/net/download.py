@@ -228,7 +228,7 @@ class _Reception:
             location=expected.name,
             hint="don't install it; restore the file from a backup, and find out who changed it.",
         )
-        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,))
+        raise VerificationError.from_findings(problem)
 
 
 def _validator(response: requests.Response) -> str:

@@ -12,7 +12,7 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.descriptor_checks import asked_id, asked_version
-from ign_deploy.module.findings import Finding, error, info, worst_first
+from ign_deploy.module.findings import Finding, error, info
 from ign_deploy.module.packer import DosTime, Member, pack
 from ign_deploy.module.signature import SIGNATURE_FILES
 from ign_deploy.module.subject import Expectations, Subject
@@ -105,7 +105,4 @@ def _members(archive: Archive) -> Iterator[Member]:
 
 def _refuse(findings: Sequence[Finding]) -> None:
     if findings:
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        raise VerificationError(
-            findings[0].message + more, hint=findings[0].hint, findings=worst_first(findings)
-        )
+        raise VerificationError.from_findings(*findings)

@@ -9,7 +9,7 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.module.descriptor import read_descriptor
-from ign_deploy.module.findings import Finding, errors_among, worst_first
+from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.pipeline.identity import load_trust_anchors
 from ign_deploy.settings import Settings
 
@@ -59,14 +59,7 @@ def validate(
 
 def require_no_errors(path: Path, findings: tuple[Finding, ...]) -> None:
     """Raise VerificationError when there are errors among the findings; it holds all of them."""
-    problems = errors_among(findings)
-    if not problems:
-        return
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    problem = VerificationError(
-        f"{path.name}: {problems[0].message}{more}",
-        hint=problems[0].hint,
-        findings=worst_first(findings),
-    )
-    problem.file = str(path)
-    raise problem
+    if errors_among(findings):
+        problem = VerificationError.from_findings(*findings, about=path.name)
+        problem.file = str(path)
+        raise problem

@@ -116,9 +116,8 @@ def require_agreement(module: VerifiedModule, *, release: Release) -> None:
         if says != is_
     )
     if findings:
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        raise VerificationError(
-            f"{file.name} isn't what its record says: {findings[0].message}{more}",
+        raise VerificationError.from_findings(
+            *findings,
+            about=f"{file.name} isn't what its record says",
             hint="don't install it; ask the publisher, and find out who changed the repository.",
-            findings=findings,
         )

@@ -97,15 +97,9 @@ def require_signed(examination: VerificationReport) -> None:
     name = examination.path.name
     if examination.status is SignatureStatus.UNSIGNED:
         finding = error("unsigned", f"{name} is not signed", hint="sign it: `ign-deploy sign`.")
-        raise VerificationError(finding.message, hint=finding.hint, findings=(finding,))
-    problems = errors_among(examination.findings)
-    if problems:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise VerificationError(
-            f"{name}: {problems[0].message}{more}",
-            hint=problems[0].hint,
-            findings=examination.findings,
-        )
+        raise VerificationError.from_findings(finding)
+    if errors_among(examination.findings):
+        raise VerificationError.from_findings(*examination.findings, about=name)
 
 
 def _examine(

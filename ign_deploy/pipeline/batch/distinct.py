@@ -58,10 +58,7 @@ def _place(file: Path) -> str:
 def _require_distinct(claims: Sequence[_Claim]) -> None:
     findings = [*_repeated_ids(claims), *_repeated_files(claims)]
     if findings:
-        more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-        raise VerificationError(
-            findings[0].message + more, hint=findings[0].hint, findings=tuple(findings)
-        )
+        raise VerificationError.from_findings(*findings)
 
 
 def _repeated_ids(claims: Sequence[_Claim]) -> list[Finding]:

@@ -115,7 +115,7 @@ def _one_id(module_id: str, first: Decision, second: Decision) -> IgnDeployError
         location=str(second.path),
         hint="give each module an id of its own, or plan only one of them.",
     )
-    return VerificationError(finding.message, hint=finding.hint, findings=(finding,))
+    return VerificationError.from_findings(finding)
 
 
 __all__ = ["Planning", "make_plan"]

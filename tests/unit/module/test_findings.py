@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+from ign_deploy.errors import VerificationError
 from ign_deploy.module.findings import Severity, error, errors_among, info, warning, worst_first
 
 PROJECT = Path(__file__).parents[3]
@@ -98,3 +99,16 @@ def test_a_finding_as_data_holds_plain_strings() -> None:
         "location": "a.jar",
         "hint": "do this.",
     }
+
+
+def test_an_error_sums_up_its_findings_worst_first() -> None:
+    findings = (warning("w", "odd"), error("a", "broken", hint="fix it."), error("b", "gone"))
+    problem = VerificationError.from_findings(*findings, about="x.modl")
+    assert problem.message == "x.modl: broken (and 1 more)"
+    assert problem.hint == "fix it."
+    assert [finding.code for finding in problem.findings] == ["a", "b", "w"]
+
+
+def test_an_error_of_one_finding_says_what_it_says() -> None:
+    problem = VerificationError.from_findings(error("a", "broken"), hint="look.")
+    assert (problem.message, problem.hint) == ("broken", "look.")

@@ -78,7 +78,7 @@ def copy_out(source: Path, target: BinaryIO, *, expected: ReleaseFile, progress:
             location=expected.name,
             hint="don't install it; restore the file from a backup, and find out who changed it.",
         )
-        raise VerificationError(problem.message, hint=problem.hint, findings=(problem,))
+        raise VerificationError.from_findings(problem)
 
 
 def _read(reader: BinaryIO, source: Path, *, hints: Mapping[int, str]) -> bytes:
