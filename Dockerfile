@@ -5,7 +5,7 @@ ARG BASE=python:3.11-slim-bookworm
 
 # ---- the application and its dependencies, in a virtual environment without pip ----------------
 FROM ${BASE} AS build
-# A certificate authority of a proxy in between, for the build only.
+# The CA of an intercepting proxy, for the build only.
 ARG SSL_CERT_FILE
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1 \
@@ -15,12 +15,12 @@ WORKDIR /build
 RUN python3 -m venv /build/pip \
  && python3 -m venv --without-pip /opt/ign-deploy
 COPY requirements.lock ./
-# actions-toolkit installs a package named `tests`, which nobody wants to import by accident.
+# actions-toolkit installs a package named `tests`, which must not be imported by accident.
 RUN /build/pip/bin/pip --python /opt/ign-deploy/bin/python install \
       --require-hashes --only-binary :all: --no-compile --requirement requirements.lock \
  && rm -rf /opt/ign-deploy/lib/python3*/site-packages/tests /opt/ign-deploy/bin/[Aa]ctivate* \
            /opt/ign-deploy/bin/*.py
-# botocore describes 400 services; S3 and the ways to its credentials need five: 26 MB less.
+# botocore describes 400 services; S3 and its credential providers need five: 26 MB less.
 RUN find /opt/ign-deploy/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
       ! -name s3 ! -name signin ! -name sso ! -name sso-oidc ! -name sts -exec rm -rf {} + \
  && find /opt/ign-deploy/lib/python3*/site-packages/botocore/data \
@@ -28,7 +28,7 @@ RUN find /opt/ign-deploy/lib/python3*/site-packages/botocore/data -mindepth 1 -m
 COPY ign_deploy/ /build/source/ign_deploy/
 COPY LICENSE entrypoint.py /opt/ign-deploy/app/
 COPY tools/ign-deploy /opt/ign-deploy/bin/ign-deploy
-# Byte code is compiled now (starting without it takes twice as long) and never checked against
+# Compile byte code now (startup takes twice as long without it), never checked against
 # the source's date, so that the same source gives the same bytes.
 RUN cp -R /build/source/ign_deploy /opt/ign-deploy/lib/python3*/site-packages/ \
  && chmod -R a+rX /opt/ign-deploy \
@@ -38,9 +38,9 @@ RUN cp -R /build/source/ign_deploy /opt/ign-deploy/lib/python3*/site-packages/ \
 
 # ---- slim ---------------------------------------------------------------------------------------
 FROM ${BASE} AS slim
-# procps: Jenkins looks at its containers with `ps`. git: the project's history and tags.
-# Nobody reads manuals or another language in here: dpkg leaves them out, as Debian's own slim
-# images do (licences stay). It spares 18 MB.
+# procps: Jenkins inspects its containers with `ps`. git: the project's history and tags.
+# dpkg skips manuals and translations, as in Debian's own slim images (licences stay), which
+# saves 18 MB.
 # hadolint ignore=DL3008
 RUN printf 'path-exclude %s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share/info/*' \
       '/usr/share/locale/*' '/usr/share/gitweb/*' '/usr/share/lintian/*' \
@@ -51,8 +51,8 @@ RUN printf 'path-exclude %s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/ldconfig/aux-cache /var/log/* \
  && rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/* \
            /usr/local/lib/python3*/ensurepip /usr/share/python-wheels
-# The official Python images come without byte code of the standard library (10 MB); Debian's
-# Python has it, and nothing is done here.
+# The official Python images lack byte code of the standard library (10 MB). Debian's
+# Python has it, so this does nothing there.
 RUN PYTHONDONTWRITEBYTECODE=1 python3 -m compileall -q --invalidation-mode unchecked-hash \
       -x '(site|dist)-packages|/(test|tests|idlelib|tkinter|lib2to3|turtledemo|pydoc_data)/' \
       "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
@@ -60,11 +60,11 @@ COPY --from=build /opt/ign-deploy /opt/ign-deploy
 ENV PATH=/opt/ign-deploy/bin:/opt/java/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1
-# Python itself, never a shell: shells drop variables with hyphens, as the action's inputs are.
+# Python itself, never a shell: shells drop variables with hyphens, such as the action's inputs.
 # No USER and no WORKDIR: GitHub runs the image as root and mounts what it needs.
 # hadolint ignore=DL3002
 ENTRYPOINT ["/opt/ign-deploy/bin/python", "-I", "/opt/ign-deploy/app/entrypoint.py"]
-# What changes with every commit comes last: the layers before it are shared by all versions.
+# What changes with every commit comes last, so that all versions share the layers before it.
 ARG VERSION=0
 ARG REVISION=unknown
 ARG SOURCE=https://github.com/org/ign-deploy
@@ -75,7 +75,7 @@ LABEL org.opencontainers.image.title="ign-deploy" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 
-# ---- a Java run time that can compile, a quarter of the full JDK's size --------------------------
+# ---- a Java runtime with compiler, a quarter of the full JDK's size ------------------------------
 FROM ${BASE} AS java
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -93,5 +93,5 @@ FROM slim AS jdk
 COPY --from=java /opt/java /opt/java
 ENV JAVA_HOME=/opt/java
 
-# ---- what `docker build .` makes: the action packages, so it has the JDK -------------------------
+# ---- the default target: the action builds modules, so it has the JDK ----------------------------
 FROM jdk AS action

@@ -1,14 +1,14 @@
-# The commands of a developer's day; each does the set-up it needs. `make help` lists them.
+# Targets for development; each sets up what it needs. `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
 
 .PHONY: help
-help: ## list these commands
+help: ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: setup
-setup: ## virtual environment from the lock, Java and Gradle
+setup: ## set up the virtual environment, Java and Gradle
 	@tools/setup.sh
 
 .PHONY: demo
@@ -35,15 +35,15 @@ bench: setup ## measure speed and memory as ratios
 	@$(BIN)/python -m benchmarks
 
 .PHONY: container
-container: setup ## build both images and run them as CI hosts do
+container: setup ## build both images and run them like CI hosts do
 	@tools/container-check.sh
 
 .PHONY: lock
-lock: setup ## write both lock files anew (UPGRADE=1: newest versions)
+lock: setup ## rewrite both lock files (UPGRADE=1: newest versions)
 	@tools/lock.sh $(if $(UPGRADE),--upgrade)
 
 .PHONY: clean
-clean: ## remove what the commands above made
+clean: ## delete everything the targets above created
 	rm -rf .venv demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf tools/node_modules
 	rm -rf examples/*/build examples/*/.gradle examples/*/*/build

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Build both images and run them as CI hosts do, without a Docker service (buildah and podman).
-# How they are run stands in container-runs.sh.
+# Build both images and run them like CI hosts do, without a Docker service (buildah and podman).
+# container-runs.sh has the runs.
 #
-# The base is a plain Debian made by mmdebstrap, cached in ~/.cache/ign-deploy. Missing packages
-# are a failure, not a skip: as root they are installed through apt-get.
+# The base is a plain Debian created by mmdebstrap, cached in ~/.cache/ign-deploy. As root, missing
+# packages are installed with apt-get; otherwise the check fails rather than skips.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -63,7 +63,7 @@ CONF
   export TMPDIR=$work
 }
 
-# Layers of earlier builds make the next one fast, up to a point.
+# Layers of earlier builds speed up the next one; limit their size.
 forget_old_layers() {
   if [ "$(du -sm "$storage/root" | cut -f 1)" -gt 5000 ]; then
     podman rmi --all --force >/dev/null
@@ -82,7 +82,7 @@ make_base() {
   podman image exists "$base" || podman import --quiet "$base_tar" "$base" >/dev/null
 }
 
-# The marker stands for a secret in the build's arguments and surroundings, which no layer may hold.
+# The password is a marker for secrets in the build's arguments and environment: no layer may contain it.
 build() { # <target> [<tag> <buildah options…>]
   local target=$1 tag=${2:-$1}
   local options=(--isolation chroot --network host --timestamp 0 --layers --quiet)
@@ -99,7 +99,7 @@ digest() { # <tag>
   podman image inspect --format '{{.Digest}}' "localhost/ign-deploy:$1"
 }
 
-# All steps again, none taken from earlier builds.
+# Build again without the cache.
 is_reproducible() {
   build slim again --no-cache
   [ "$(digest slim)" = "$(digest again)" ] \
@@ -114,7 +114,7 @@ holds_no_secrets() { # <target>
   if grep -qrF "$password" "$work/layers"; then fail "a build argument is in the image $1"; fi
   find "$work/layers" -name '*.tar' -exec tar -tf {} \; >"$work/names"
   if grep -E '(^|/)(\.env|\.git|\.netrc|\.pypirc|pip\.conf|id_[a-z0-9]+)(/|$)' "$work/names" >&2; then
-    fail "the image $1 holds files that may hold secrets"
+    fail "the image $1 contains files that may hold secrets"
   fi
   rm -rf "$work/layers" "$work/image.tar"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the images as CI hosts do; sourced by container-check.sh.
+# Run the images like CI hosts do; sourced by container-check.sh.
 set -euo pipefail
 
 run() { # <podman arguments…>
@@ -10,7 +10,7 @@ prints_its_version() {
   run "localhost/ign-deploy:$1" --version | grep -q "[0-9]" || fail "--version printed nothing"
 }
 
-# Byte code of everything of ours, never compared with a date; and of what Python brings.
+# Byte code for all of our code, never checked against a date, and for the standard library.
 has_byte_code() {
   run -i --entrypoint /opt/ign-deploy/bin/python "localhost/ign-deploy:$1" -I - <<'PYTHON' || fail "no byte code in $1"
 import argparse
@@ -34,9 +34,9 @@ has_no_pip() {
   fi
 }
 
-# Run a step as the GitHub runner does: hyphenated variables, empty inputs, the /github mounts, no
-# terminal, another owner of all that is mounted. Its log, outputs and summary are left in
-# $work/github; returns its exit code. More podman options stand in ${as[@]}.
+# Run a step like the GitHub runner: hyphenated variables, empty inputs, the /github mounts, no
+# terminal, another owner of everything mounted. Log, outputs and summary are in
+# $work/github; returns the exit code. ${as[@]} has more podman options.
 runner_user=1001:1001
 as=()
 action_step() { # <target> <INPUT_NAME=value…>
@@ -57,7 +57,7 @@ action_step() { # <target> <INPUT_NAME=value…>
     "localhost/ign-deploy:$target" >"$github/log" 2>&1
 }
 
-# The step's log and outputs, before the check ends.
+# Show the step's log and outputs, then fail.
 explain() {
   tail -n 60 "$work/github/log" "$work/github/file_commands/output" >&2
   fail "$*"
@@ -74,7 +74,7 @@ explains_a_missing_file() {
   if grep -q Traceback "$work/github/log"; then explain "the action printed a traceback"; fi
 }
 
-# A prebuilt module: signed, verified and published into a folder of the workspace, then again.
+# Sign, verify and publish a prebuilt module into a folder in the workspace, twice.
 releases_a_module() {
   local inputs=(
     INPUT_COMMAND=module INPUT_PATH=pumps.unsigned.modl
@@ -94,7 +94,7 @@ releases_a_module() {
   done
 }
 
-# Kubernetes and careful administrators: nothing writable but the mounts and /tmp, no root.
+# Like Kubernetes with strict settings: only the mounts and /tmp are writable, no root.
 releases_without_rights() {
   rm -rf "$work/github/workspace"/{repository,dist}
   as=(--read-only --read-only-tmpfs=false --tmpfs "/tmp:rw,size=64m" --cap-drop all
@@ -106,7 +106,7 @@ releases_without_rights() {
   as=()
 }
 
-# A build by root, of a checkout that is another user's: it asks git, and leaves files behind.
+# A build as root in another user's checkout: it runs git and creates files.
 builds_in_somebodys_workspace() {
   local workspace=$work/github/workspace strangers arguments code
   rm -rf "$work/github" && mkdir -p "$workspace/project/gradle/wrapper"
@@ -125,7 +125,7 @@ for argument; do [ "$argument" != --fail ] || exit 1; done
 cp ../made.modl build/Pump.modl
 GRADLEW
   git init --quiet "$workspace"
-  as=(-e JAVA_HOME=/opt/hostedtoolcache/Java_Temurin-Hotspot_jdk/17/x64) # left by setup-java
+  as=(-e JAVA_HOME=/opt/hostedtoolcache/Java_Temurin-Hotspot_jdk/17/x64) # set by setup-java
   for arguments in zipModule --fail; do
     action_step jdk INPUT_COMMAND=package INPUT_PATH=project "INPUT_GRADLE-ARGS=$arguments" \
       && code=0 || code=$?
@@ -141,7 +141,7 @@ GRADLEW
   as=()
 }
 
-# The image is started with `cat` as a user that it doesn't know; the job's steps run inside.
+# Start the image with `cat` as a user it doesn't know, and run the job's steps inside.
 runs_as_jenkins_does() {
   local workspace=$work/jenkins said
   mkdir -p "$workspace"

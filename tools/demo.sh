@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
 # Release the example module with the public command line, from source to a simulated gateway, and
-# back from a version that fails there.
+# roll back a version that fails there.
 #
-# Everything is made below demo/, which is made anew. REPOSITORY_URL names another repository than
-# the folder there, such as oci://127.0.0.1:5000/modules; it keeps what is published.
+# Everything is created in demo/, which is deleted first. REPOSITORY_URL names another repository than
+# the folder there, such as oci://127.0.0.1:5000/modules; what is published there stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 root=$PWD
 project=../examples/gradle-module
 id=com.example.shiftclock
-password=demo-password # protects a throw-away key that never leaves demo/
+password=demo-password # protects a temporary key that never leaves demo/
 python=$root/.venv/bin/python
 url=${REPOSITORY_URL:-}
 
-# Only what is given here counts, whatever the shell around has set.
+# Ignore settings from the surrounding shell.
 while read -r name; do unset "$name"; done < <(compgen -e | grep -E '^(MODULE_|REPOSITORY_|DEPLOYMENT_|IGN_DEPLOY_|INPUT_|GITHUB_)' || true)
 
-# A published version never changes: in a repository that stays, each demo has versions of its own.
+# A published version never changes, so in a permanent repository each demo has its own versions.
 stamp=0
 where="module-repository (the default: no --repository-url was given)"
 if [ -n "$url" ]; then
@@ -37,7 +37,7 @@ deploy() {
   "$root/.venv/bin/ign-deploy" "$@"
 }
 
-# Run what has to fail, with that exit code.
+# Run a command that must fail with this exit code.
 fails() {
   local expected=$1 code=0
   shift
@@ -54,10 +54,10 @@ value() {
 
 release() { # version, output folder
   deploy module "$project" --cert-path identity/signing.cert.pem --key-path identity/signing.key.pem \
-    --version "$1" --gradle-args="-PmoduleVersion=$1" --output-dir "$2" --notes "made by the demo" --tags demo
+    --version "$1" --gradle-args="-PmoduleVersion=$1" --output-dir "$2" --notes "created by the demo" --tags demo
 }
 
-started=() # what runs beside this script, by process id
+started=() # background processes, by process id
 stop_all() {
   for pid in ${started[@]+"${started[@]}"}; do
     kill "$pid" 2>/dev/null || true
@@ -70,27 +70,27 @@ rm -rf demo
 mkdir demo
 cd demo
 
-title "1. A throw-away certificate to sign with"
+title "1. Generate a temporary signing certificate"
 export MODULE_SIGNING_PASSWORD=$password
 deploy generate-certificate --common-name "ign-deploy demo" --output-dir identity
 
 title "2. Build, sign, verify and upload examples/gradle-module"
 release "$first" dist
 
-title "3. What the repository holds"
+title "3. List what the repository contains"
 deploy list-modules
 
-title "4. Download it again, verified before it is handed over"
+title "4. Download it again, verified"
 deploy download "$id" --version "$first" --output-dir download
 
-title "5. Who signed it, and is every byte covered?"
+title "5. Check who signed it, and that every byte is covered"
 module=$(find download -name '*.modl' | head -n 1)
 deploy verify "$module" --trust-anchor identity/signing.cert.pem
 
 signed=$(find dist -name '*.modl' ! -name '*unsigned*' | head -n 1)
 cmp "$signed" "$module"
 
-title "6. A simulated gateway of Ignition 8.3.8, on which version $second will fail"
+title "6. Start a simulated Ignition 8.3.8 gateway, on which version $second will fail"
 export IGN_DEPLOY_GATEWAY_TOKEN=demo:s3cret
 (cd "$root" && exec "$python" -m tests.support.gateway --token "$IGN_DEPLOY_GATEWAY_TOKEN" \
   --fault "$id=$second") >gateway.url &
@@ -101,36 +101,36 @@ for _ in $(seq 100); do
 done
 gateway=$(cat gateway.url)
 [ -n "$gateway" ]
-echo "it answers at $gateway"
+echo "the gateway is at $gateway"
 there=(--gateway "$gateway" --environment "demo-$stamp" --audit-file audit.jsonl)
 
-title "7. Install: nothing is accepted that nobody agreed to"
+title "7. Install without consent: nothing is accepted"
 fails 7 install "$id@$first" "${there[@]}"
 
-title "8. Install, with consent to this signer and this licence, and leave to restart"
+title "8. Install, with consent to this signer and licence, and permission to restart"
 there+=(--accept-certificate "$(value "$module" "['certificates'][0]['sha1']")"
   --accept-license "$(value "$module" "['licence_crc']")" --restart if-needed)
-release "$second" dist-next >release-next.log 2>&1 & # the next version, built meanwhile
+release "$second" dist-next >release-next.log 2>&1 & # build the next version in the meantime
 build=$!
 started+=("$build")
 deploy install "$id@$first" "${there[@]}"
 
-title "9. The next version fails on the gateway: the one before comes back"
+title "9. Install the next version, which fails on the gateway and is rolled back"
 wait "$build" || { cat release-next.log; exit 1; }
 echo "$id $second is published, see demo/release-next.log"
 fails 7 install "$id@$second" "${there[@]}"
 
-title "10. What runs there now, and how it came so"
+title "10. Show what runs there now, and the history"
 deploy status --environment "demo-$stamp"
 deploy history --environment "demo-$stamp"
 deploy audit verify audit.jsonl
 
-title "Made, all in the folder demo/"
+title "Results, all in the folder demo/"
 cat <<END
   certificate and key   identity/signing.cert.pem, identity/signing.key.pem
   signed module         $signed
   repository            $where
-  downloaded again      $module, the same bytes
+  downloaded module     $module, the same bytes
   audit trail           audit.jsonl
-Remove it all with: rm -rf demo
+Delete everything with: rm -rf demo
 END

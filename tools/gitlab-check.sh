@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Run the GitLab example with gitlab-ci-local inside a built image: gitlab-check.sh IMAGE BASE
 #
-# BASE is a Debian image, from which the helper is made that gitlab-ci-local copies files with.
-# Podman's configuration (CONTAINERS_CONF, CONTAINERS_STORAGE_CONF) is the caller's.
+# BASE is a Debian image for the helper with which gitlab-ci-local copies files.
+# The caller sets Podman's configuration (CONTAINERS_CONF, CONTAINERS_STORAGE_CONF).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ volumes() {
   podman volume ls --quiet --filter name=gcl- | sort
 }
 
-# gitlab-ci-local leaves containers of Podman, and their volumes, behind.
+# gitlab-ci-local leaves Podman containers and volumes behind.
 cleanup() {
   local volume
   for volume in $(volumes | comm -13 "$work/volumes" -); do
@@ -43,7 +43,7 @@ make_helper() {
     >"$work/log" 2>&1 || fail "the helper image did not build"
 }
 
-# The pipeline of a tag; its jobs run in the image that the example names.
+# Run the pipeline of a tag in the image that the example names.
 pipeline() { # <tag>
   podman tag "$image" registry.example.com/tools/ign-deploy:jdk
   (cd "$work/pump" && "$root/.venv/bin/node" "$root/tools/node_modules/.bin/gitlab-ci-local" \
@@ -58,4 +58,4 @@ pipeline v1.2.3 || fail "the pipeline failed"
 grep -q '> com.example.pump 1.2.3 is uploaded, SHA-256 [0-9a-f]\{64\}$' "$work/log" ||
   fail "a later job did not read the outputs"
 if grep -q a-password-nobody-shall-see "$work/log"; then fail "the password is in the log"; fi
-if pipeline v9.9.9; then fail "the pipeline of a wrong tag passed"; fi
+if pipeline v9.9.9; then fail "the pipeline of an invalid tag passed"; fi

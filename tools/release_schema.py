@@ -2,9 +2,9 @@
 
     .venv/bin/python -m tools.release_schema >docs/release.schema.json
 
-The schema is that of the model which reads records, with what pydantic can't say: the patterns of
-our own validators, and that exactly one file is the module. Its texts are for other programs'
-authors, so they stand here and not in the model.
+It is the schema of the model that reads records, plus what pydantic can't express: the patterns of
+our own validators, and that exactly one file is the module. Its texts are for authors of other
+programs, so they are here and not in the model.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _OURS = r"(?:[Rr][Ee][Ll][Ee][Aa][Ss][Ee]|[Ii][Nn][Dd][Ee][Xx])\.[Jj][Ss][Oo][Nn
 _NAME = rf"^(?!{_OURS}{_END}){_PART}{_END}"
 _TIME = rf"^\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{{1,6}})?Z{_END}".replace(r"\d", "[0-9]")
 
-# What our validators demand, by the type of a field.
-_DEMANDS: tuple[tuple[Any, dict[str, Any]], ...] = (
+# What our validators require, by type of field.
+_REQUIREMENTS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (Component, {"pattern": _NAME, "maxLength": 200}),
     (FileName, {"pattern": _NAME, "maxLength": 255}),
     (UtcTime, {"pattern": _TIME, "format": "date-time"}),
@@ -50,36 +50,36 @@ _ABOUT: Mapping[type[BaseModel], tuple[str, Mapping[str, str]]] = {
             "name": "The module's name, for people.",
             "version": "The module's version, as in its module.xml.",
             "description": "One sentence.",
-            "required_ignition_version": "The least version of Ignition; the gateway must be of "
+            "required_ignition_version": "The minimum version of Ignition; the gateway must be of "
             "the same line (8.1, 8.3). Empty: not stated.",
             "required_framework_version": "As the module states it; empty: not stated.",
             "scopes": "Where the module has code: G (gateway), D (designer), C (client), A (all).",
-            "dependencies": "Modules that this one needs.",
+            "dependencies": "Modules that this one requires.",
             "free": "Whether the module runs without a licence.",
             "certificate": "Who signed the module.",
-            "licence_crc": "The CRC-32 of the licence file, which gateways name when they ask for "
-            "consent; null without one.",
-            "files": "All files of the version, beside the record. Exactly one has the role "
-            "module; no name is there twice, whatever its letter case.",
-            "notes": "The release notes: foreign text, maybe Markdown. Make it harmless before "
+            "licence_crc": "The CRC-32 of the licence file, by which gateways identify an accepted "
+            "licence; null without one.",
+            "files": "All files of the version, besides the record. Exactly one has the role "
+            "module; names are unique, ignoring letter case.",
+            "notes": "The release notes: untrusted text, maybe Markdown. Neutralise it before "
             "you show it.",
-            "tags": "Words that the publisher gave it.",
-            "published_at": "When it was published, ISO 8601 in UTC.",
-            "commit": "The commit it was built from; empty if it isn't known.",
-            "build": "What is known of the CI run: ref, run, url, actor, source, environment.",
+            "tags": "Tags given by the publisher.",
+            "published_at": "Publication time, ISO 8601 in UTC.",
+            "commit": "The commit it was built from; empty if unknown.",
+            "build": "What is known about the CI run: ref, run, url, actor, source, environment.",
         },
     ),
     ReleaseFile: (
         "A file of the version.",
         {
-            "name": "Its name: a plain file name in the version's own folder.",
+            "name": "Its name: a plain file name in the version's folder.",
             "sha256": "The SHA-256 of its bytes, in lower-case hex.",
             "size": "Its size in bytes.",
             "role": f"{', '.join(FileRole)}, or one that only newer versions know.",
         },
     ),
     Signer: (
-        "The certificate that the module is signed with.",
+        "The signing certificate.",
         {
             "subject": "Its subject, as text.",
             "sha1": "Its SHA-1 fingerprint, which gateways show; lower-case hex.",
@@ -87,11 +87,11 @@ _ABOUT: Mapping[type[BaseModel], tuple[str, Mapping[str, str]]] = {
         },
     ),
     ReleaseDependency: (
-        "Another module that this one needs.",
+        "Another module that this one requires.",
         {
             "id": "Its id.",
-            "scope": "Where it is needed, as letters; empty: not stated.",
-            "required": "Whether the module doesn't start without it; null: not stated.",
+            "scope": "The scopes that need it, as letters; empty: not stated.",
+            "required": "Whether the module fails to start without it; null: not stated.",
         },
     ),
 }
@@ -119,23 +119,23 @@ def release_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Return the schema as the published file has it."""
+    """Return the schema as in the published file."""
     return json.dumps(release_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _complete(model: type[BaseModel], part: dict[str, Any]) -> None:
-    """Give a model's schema its texts, and the demands of its fields' validators."""
+    """Add texts, and the requirements of the fields' validators, to a model's schema."""
     part["description"], texts = _ABOUT[model]
     part.pop("title")
     for name, field in model.model_fields.items():
-        # A reference with a text beside it is allowed since draft 2019-09.
+        # Text next to a reference is allowed since draft 2019-09.
         stated: dict[str, Any] = part["properties"][name]
         stated.pop("title", None)
-        for kind, demands in _DEMANDS:
+        for kind, requirements in _REQUIREMENTS:
             if any(item in field.metadata for item in get_args(kind)[1:]):
-                stated.update(demands)
+                stated.update(requirements)
         if "pattern" in stated:
-            # Rust's word for the end, which other languages don't know.
+            # Rust's end anchor, which other languages don't know.
             stated["pattern"] = stated["pattern"].replace(r"\z", _END)
         stated["description"] = texts[name]
 

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Make the virtual environment from the hash-locked lock, and install Java and Gradle if missing.
+# Create the virtual environment from the lock file, and install Java and Gradle if missing.
 #
-# With the word `tests`, also Maven and the plugins that the tests build with, the servers and the
-# browser that they use, and tools from npm; with the word `lint`, only the latter. PYTHON names
-# the Python to use.
-# Debian 12, Ubuntu or anything with these programs in place. A second run takes no time.
+# The argument `tests` adds Maven and its plugins, servers and a browser for the tests, and npm
+# tools; `lint` adds only the npm tools. PYTHON names the Python to use.
+# Runs on Debian 12, Ubuntu, or anything that has these programs. A second run takes no time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +22,7 @@ find_python() {
   done
 }
 
-# Debian packages of the programs that are not there.
+# Debian packages of missing programs.
 missing_packages() {
   if ! "$1" -c 'import ensurepip, venv' 2>/dev/null; then echo "python3-venv"; fi
   if ! command -v javac >/dev/null; then echo "openjdk-17-jdk-headless"; fi
@@ -49,12 +48,12 @@ missing_maven_packages() {
   done
 }
 
-# The servers of tests/support/servers, some of which are not on everybody's PATH.
+# The servers of tests/support/servers, some of which are outside a normal user's PATH.
 missing_server_packages() {
   local PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
   if ! command -v nginx >/dev/null; then echo "nginx-light"; fi
   if [ ! -e /usr/lib/nginx/modules/ngx_http_dav_ext_module.so ]; then echo "libnginx-mod-http-dav-ext"; fi
-  # Without its service, which is in the package apache2.
+  # The package apache2 would add a service.
   if ! command -v apache2 >/dev/null; then echo "apache2-bin"; fi
   if ! command -v htpasswd >/dev/null; then echo "apache2-utils"; fi
   if ! command -v docker-registry >/dev/null; then echo "docker-registry"; fi
@@ -65,7 +64,7 @@ missing_server_packages() {
   done
 }
 
-# Packages of servers start them where they can; the tests start their own.
+# Keep server packages from starting services; the tests start their own.
 forbid_services() {
   if [ -e /usr/sbin/policy-rc.d ]; then return; fi
   trap 'rm -f /usr/sbin/policy-rc.d' EXIT
@@ -82,7 +81,7 @@ install_packages() {
   local log
   log=$(mktemp)
   export DEBIAN_FRONTEND=noninteractive
-  # A JDK wants to write manual pages, whose folder minimal images lack.
+  # Installing a JDK writes manual pages, whose folder minimal images lack.
   mkdir -p /usr/share/man/man1
   forbid_services
   if ! { apt-get update -q && apt-get install -y -q --no-install-recommends "${packages[@]}"; } \
@@ -93,7 +92,7 @@ install_packages() {
   rm -f "$log"
 }
 
-# What the environment was made from: another Python, lock, folder or project makes a new one.
+# Identify the environment: it is rebuilt for another Python, lock file, folder or project.
 fingerprint() {
   { "$1" --version; pwd; cat requirements-dev.lock pyproject.toml; } | sha256sum | cut -d ' ' -f 1
 }
@@ -109,12 +108,12 @@ make_environment() {
   .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
   local pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet install)
   "${pip[@]}" --require-hashes --requirement requirements-dev.lock
-  # The project itself, built by the locked hatchling, importing from this folder.
+  # The project itself, editable, built by the locked hatchling.
   "${pip[@]}" --no-deps --no-build-isolation --editable .
   echo "$wanted" >"$stamp"
 }
 
-# Linters and test tools from npm, as the lock says; Node.js itself comes from the Python lock.
+# Linters and test tools from npm's lock file; Node.js itself comes from the Python lock.
 install_node_tools() {
   local stamp=tools/node_modules/setup.stamp wanted
   wanted=$(sha256sum tools/package-lock.json | cut -d ' ' -f 1)

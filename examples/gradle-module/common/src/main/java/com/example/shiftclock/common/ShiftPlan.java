@@ -2,7 +2,7 @@ package com.example.shiftclock.common;
 
 import java.time.LocalTime;
 
-/** A plan of three shifts, as the gateway and the designer both know it. */
+/** A plan of three shifts, shared by the gateway and the designer. */
 public final class ShiftPlan {
     private static final LocalTime EARLY = LocalTime.of(6, 0);
     private static final LocalTime LATE = LocalTime.of(14, 0);
@@ -16,7 +16,7 @@ public final class ShiftPlan {
         EARLY, LATE, NIGHT
     }
 
-    /** Returns the shift that {@code time} belongs to; a shift's first minute is its own. */
+    /** Returns the shift that {@code time} belongs to; a shift includes its first minute. */
     public static Shift shiftAt(LocalTime time) {
         if (time.isBefore(EARLY) || !time.isBefore(NIGHT)) {
             return Shift.NIGHT;

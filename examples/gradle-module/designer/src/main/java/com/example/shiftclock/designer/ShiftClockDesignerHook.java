@@ -3,7 +3,7 @@ package com.example.shiftclock.designer;
 import com.example.shiftclock.common.ShiftPlan;
 
 /**
- * Where the designer enters the module.
+ * The designer's entry point to the module.
  *
  * <p>A real hook extends the SDK's {@code AbstractDesignerModuleHook}; see the gateway's hook for why
  * this one doesn't.
