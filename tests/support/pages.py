@@ -1,4 +1,4 @@
-"""The project's pages, cut into what tests look at: fenced blocks, prose, sections, code marks."""
+"""Parts of the project's pages for tests: fenced blocks, prose, sections, code marks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Block:
 
 
 def blocks(*languages: str) -> list[Block]:
-    """Return the fenced blocks in one of the languages, of all pages."""
+    """Return the fenced blocks in these languages from all pages."""
     found: list[Block] = []
     for page, name in zip(PAGES, PAGE_NAMES, strict=True):
         text = page.read_text("utf-8")
@@ -50,14 +50,14 @@ def page_text(name: str) -> str:
 
 
 def section(text: str, title: str) -> str:
-    """Return what stands under a heading, up to the next one of its level or above."""
+    """Return the text under a heading, up to the next heading of level 1 or 2."""
     match = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,2}} |\Z)", text, re.M | re.S)
     assert match is not None, title
     return match[2]
 
 
 def code_words(text: str) -> set[str]:
-    """Return everything in `code` marks, whole and by its first word."""
+    """Return everything in `code` marks, in full and as its first word."""
     spans = CODE.findall(text)
     return {*spans, *(span.split()[0] for span in spans)}
 

@@ -1,4 +1,4 @@
-"""What the documentation shows as examples works: command lines, workflows, files, local use."""
+"""Examples in the documentation work: command lines, workflows, files, local use."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def command_lines() -> list[tuple[str, str]]:
 
 
 def in_prose() -> list[tuple[str, str]]:
-    """Return every whole ``ign-deploy …`` command line in code marks, with its page."""
+    """Return every complete ``ign-deploy …`` command line in code marks, with its page."""
     return [
         (name, span)
         for page, name in zip(PAGES, PAGE_NAMES, strict=True)
@@ -60,25 +60,25 @@ def in_prose() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "line"), command_lines() + in_prose())
-def test_every_documented_command_line_is_understood(page: str, line: str) -> None:
-    assert_understood(shlex.split(line, comments=True)[1:])
+def test_every_documented_command_line_is_valid(page: str, line: str) -> None:
+    assert_valid(shlex.split(line, comments=True)[1:])
 
 
-def assert_understood(arguments: list[str]) -> None:
+def assert_valid(arguments: list[str]) -> None:
     name, *rest = arguments
     command = COMMANDS[name]
-    with suppress(click.MissingParameter):  # prose leaves out what doesn't matter there
+    with suppress(click.MissingParameter):  # prose omits what doesn't matter there
         command.parse_args(click.Context(command), rest)
 
 
-def test_there_are_command_lines_in_the_documentation() -> None:
+def test_every_command_has_an_example() -> None:
     lines = [line for _, line in command_lines()]
     assert {shlex.split(line)[1] for line in lines} == set(COMMANDS)
 
 
-def test_an_option_that_does_not_exist_would_be_noticed() -> None:
+def test_an_unknown_option_would_be_noticed() -> None:
     with pytest.raises(click.NoSuchOption):
-        assert_understood(["sign", "x.modl", "--key-file", "y"])
+        assert_valid(["sign", "x.modl", "--key-file", "y"])
 
 
 def steps_with_our_action(workflow: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -89,7 +89,7 @@ def steps_with_our_action(workflow: Mapping[str, Any]) -> Iterator[Mapping[str, 
 
 
 @pytest.mark.parametrize("block", blocks("yaml"), ids=lambda block: block.page)
-def test_workflows_are_valid_and_give_inputs_that_exist(block: Block) -> None:
+def test_workflows_are_valid_and_use_existing_inputs(block: Block) -> None:
     workflow = yaml.safe_load(block.text)
     for step in steps_with_our_action(workflow):
         assert set(step.get("with", {})) <= set(ACTION["inputs"])
@@ -112,14 +112,14 @@ def test_the_readmes_workflow_is_short() -> None:
 
 
 @pytest.mark.parametrize("block", blocks("toml"), ids=lambda block: block.page)
-def test_config_files_are_accepted(block: Block, tmp_path: Path) -> None:
+def test_config_files_are_valid(block: Block, tmp_path: Path) -> None:
     (tmp_path / "ign-deploy.toml").write_text(block.text, encoding="utf-8")
     resolved = Inputs(env={}, flags={}, folder=tmp_path).resolve()
     names = {name.replace("-", "_") for name in tomllib.loads(block.text)}
     assert names == set(resolved.origins)
 
 
-def test_env_files_are_accepted(tmp_path: Path) -> None:
+def test_env_files_are_valid(tmp_path: Path) -> None:
     [block] = blocks("ini")
     (tmp_path / "env").write_text(block.text, encoding="utf-8")
     inputs = Inputs(env={}, flags={}, folder=tmp_path, env_file=tmp_path / "env")
@@ -127,7 +127,7 @@ def test_env_files_are_accepted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", ["a,b", ("a,b",), ("a", "b"), "a\nb"])
-def test_tags_separated_by_commas_are_several_tags(given: object, tmp_path: Path) -> None:
+def test_tags_are_split_at_commas(given: object, tmp_path: Path) -> None:
     inputs = Inputs(env={}, flags={"tags": given}, folder=tmp_path)
     assert inputs.resolve().settings.tags == ("a", "b")
 
@@ -138,7 +138,7 @@ def test_the_make_targets_of_the_readme_exist() -> None:
         assert set(re.findall(r"^make ([a-z-]+)", block.text, re.M)) <= targets
 
 
-def test_the_readmes_local_use_works(tmp_path: Path) -> None:
+def test_the_commands_for_local_use_work(tmp_path: Path) -> None:
     [block] = [item for item in blocks("sh") if EXECUTED_MARK in item.before.splitlines()[-1]]
     build_module(tmp_path / "pump.unsigned.modl")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

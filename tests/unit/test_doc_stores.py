@@ -1,4 +1,4 @@
-"""The pages on stores and gateways name the kinds that there are, and URLs that can be opened."""
+"""The pages on stores and gateways name all kinds, with URLs that can be opened."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import BACKENDS, open_repository
 from tests.support.pages import blocks, code_words, page_text, section
 
-# What a CI host or a reader puts in; the host's own names have the same form.
-PUT_IN = {
+# Values for the placeholders of CI hosts.
+PLACEHOLDERS = {
     "${{ github.repository }}": "example/pump",
     "$CI_SERVER_HOST": "gitlab.example.com",
     "$CI_PROJECT_PATH": "plant/modules",
@@ -24,22 +24,22 @@ PUT_IN = {
 STORES = {scheme for scheme in BACKENDS if scheme not in ("http", "https", "file")}
 
 
-def put_in(text: str) -> str:
-    for name, value in PUT_IN.items():
+def fill_placeholders(text: str) -> str:
+    for name, value in PLACEHOLDERS.items():
         text = text.replace(name, value)
     return text
 
 
 def command_words() -> Iterator[list[str]]:
-    """Yield the words of the pages' command lines."""
+    """Yield the words of each command line in the pages."""
     for block in blocks("sh", "bash", "yaml", "groovy"):
         for line in re.sub(r"\\\n\s*", " ", block.text).splitlines():
             if "ign-deploy " in line and "://" in line:
                 yield shlex.split(line.strip().removeprefix("- run: ").rstrip("'"))
 
 
-def given(option: str) -> set[str]:
-    """Return what command lines give to an option."""
+def values_of(option: str) -> set[str]:
+    """Return all values of an option in command lines."""
     pairs = [pair for words in command_words() for pair in pairwise(words)]
     return {value for name, value in pairs if name == option}
 
@@ -55,31 +55,33 @@ def repository_urls() -> set[str]:
     stores = [
         word for words in command_words() for word in words if word.partition("://")[0] in STORES
     ]
-    shown = (*given("--repository-url"), *settings, *stores)
-    return {put_in(text.strip()) for text in shown} - {"${{ vars.MODULE_REPOSITORY_URL }}"}
+    shown = (*values_of("--repository-url"), *settings, *stores)
+    return {fill_placeholders(text.strip()) for text in shown} - {
+        "${{ vars.MODULE_REPOSITORY_URL }}"
+    }
 
 
 @pytest.mark.parametrize("url", sorted(repository_urls()))
-def test_every_repository_url_that_is_shown_can_be_opened(url: str) -> None:
+def test_every_documented_repository_url_can_be_opened(url: str) -> None:
     assert open_repository(url, reporter=SilentReporter())
 
 
-def test_repositories_of_many_kinds_are_shown() -> None:
+def test_repositories_of_every_kind_are_shown() -> None:
     schemes = {url.partition(":")[0] for url in repository_urls() if "://" in url}
     assert schemes >= STORES - {"nexus+http", "artifactory+http", "artifactory+https"}
 
 
-def test_every_kind_of_store_has_its_row_and_its_url() -> None:
+def test_every_kind_of_store_has_a_row_with_its_url() -> None:
     text = page_text("publish-to-a-store.md")
     rows = re.findall(r"^\| \[.*?\]\(#.*?\).*? \| `([a-z0-9+]+)://.*?` \|$", text, re.M)
-    plain = {"file", "http", "nexus+http", "artifactory+http"}  # told in the text below
+    plain = {"file", "http", "nexus+http", "artifactory+http"}  # explained below the table
     assert set(rows) == set(BACKENDS) - plain
 
 
-def test_every_kind_of_store_says_what_it_promises() -> None:
-    promises = section(page_text("publish-to-a-store.md"), "What a store guarantees")
-    assert {"create_once", "compare_and_swap", "server_digest", "resume"} <= code_words(promises)
-    rows = re.findall(r"^\| (\w[\w ]*?) \|.*\|$", promises, re.M)
+def test_the_guarantees_of_every_kind_of_store_are_documented() -> None:
+    guarantees = section(page_text("publish-to-a-store.md"), "What a store guarantees")
+    assert {"create_once", "compare_and_swap", "server_digest", "resume"} <= code_words(guarantees)
+    rows = re.findall(r"^\| (\w[\w ]*?) \|.*\|$", guarantees, re.M)
     assert rows == [
         "Folder",
         "WebDAV",
@@ -93,13 +95,13 @@ def test_every_kind_of_store_says_what_it_promises() -> None:
     ]
 
 
-@pytest.mark.parametrize("url", sorted(given("--gateway")))
-def test_every_gateway_that_is_shown_can_be_opened(url: str) -> None:
+@pytest.mark.parametrize("url", sorted(values_of("--gateway")))
+def test_every_documented_gateway_can_be_opened(url: str) -> None:
     if "://" in url:
         assert open_target(url)
 
 
-def test_every_kind_of_gateway_is_told() -> None:
+def test_every_kind_of_gateway_is_documented() -> None:
     text = section(page_text("deploy-and-roll-back.md"), "Gateways before 8.3")
     shown = re.findall(r"^\| .*? \| `(\S+)`(?: and `--gateway-manifest (\S+)`)? \|", text, re.M)
     schemes = set()

@@ -29,7 +29,7 @@ from tests.support.pages import (
 )
 
 COMMANDS = commands()
-# Paths of one machine, its tools, and hosts that a reader has no use for.
+# Local paths and tools, and hosts that readers have no use for.
 FORBIDDEN = re.compile(
     r"/wor[k]/[a-z.]|\.\./share[d]|/roo[t]/|localhost/|py[p]i\.org|proxy\.golan[g]|"
     r"registry\.np[m]js|files\.python[h]osted|DESIG[N]\.md|\bTODO\b|\bFIXME\b|\bissue \d",
@@ -43,7 +43,7 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
 
 
 def option_tables(name: str) -> str:
-    """Return a command's section, and those that its line "Also the options …" refers to."""
+    """Return a command's section, and those that its line "Also the options …" links to."""
     text = page_text("commands.md")
     found = section(text, name)
     titles = {slug(title): title for title in re.findall(r"^## (.+)$", text, re.M)}
@@ -64,7 +64,7 @@ def test_every_command_and_all_its_options_are_documented(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_no_option_is_documented_that_a_command_lacks(name: str) -> None:
+def test_every_documented_option_exists(name: str) -> None:
     rows = re.findall(r"^\| (`-.*?) \|", option_tables(name), re.M)
     documented = {word for row in rows for word in code_words(row) if word.startswith("-")}
     real = {flag for option in options_of(COMMANDS[name]) for flag in option.opts}
@@ -83,7 +83,7 @@ def test_every_outcome_of_a_deployment_is_documented_with_its_exit_code() -> Non
     assert set(Outcome) - {Outcome.UNTOUCHED, *codes} == DEPLOYED_OUTCOMES
 
 
-def test_no_command_is_documented_that_does_not_exist() -> None:
+def test_every_documented_command_exists() -> None:
     documented = re.findall(r"^\| \[`([a-z-]+)`\]\(#", page_text("commands.md"), re.M)
     assert documented == list(COMMANDS)
 
@@ -108,7 +108,7 @@ def test_every_setting_is_documented_with_its_option_and_variables(
     assert source.secret == ("**Secret.**" in row)
 
 
-def test_no_setting_is_documented_that_does_not_exist() -> None:
+def test_every_documented_setting_exists() -> None:
     assert set(setting_rows()) == {name.replace("_", "-") for name, _, _ in Settings.names()}
 
 
@@ -118,7 +118,7 @@ def test_every_key_of_a_gateway_in_the_config_file_is_documented() -> None:
     assert rows == known
 
 
-def test_defaults_are_documented_as_they_are() -> None:
+def test_documented_defaults_are_right() -> None:
     rows = setting_rows()
     for name, field, _ in Settings.names():
         documented = rows[name.replace("_", "-")].split("|")[3].strip()
@@ -171,7 +171,7 @@ def slug(title: str) -> str:
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
-def test_every_relative_link_leads_somewhere(name: str) -> None:
+def test_every_relative_link_has_a_target(name: str) -> None:
     page = ROOT / name
     for link in LINK.findall(prose(page.read_text("utf-8"))):
         if "://" in link:
@@ -198,12 +198,12 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 
 @pytest.mark.parametrize("name", PAGE_NAMES)
-def test_no_page_names_what_only_one_machine_has(name: str) -> None:
+def test_no_page_names_local_paths_or_tools(name: str) -> None:
     assert FORBIDDEN.findall((ROOT / name).read_text("utf-8")) == []
 
 
 def source_texts() -> str:
-    """Return the code with the strings that go over several lines joined."""
+    """Return the code, with multi-line strings joined."""
     code = "\n".join(
         path.read_text("utf-8") for path in sorted((ROOT / "ign_deploy").rglob("*.py"))
     )
@@ -223,12 +223,12 @@ def quoted_messages() -> list[str]:
     return found
 
 
-# What stands between the words of a message: what differs from case to case, or is put in.
+# What separates the fixed words of a message: values that vary.
 BETWEEN = re.compile(r"…|\S*[0-9]\S*|\.modl|zipModule|https:|JCEKS|release\.json")
 
 
 @pytest.mark.parametrize("message", quoted_messages())
-def test_messages_that_are_quoted_exist(message: str) -> None:
+def test_quoted_messages_exist(message: str) -> None:
     code = source_texts()
     assert [part for part in BETWEEN.split(message) if part.strip() not in code] == []
 

@@ -1,4 +1,4 @@
-"""The examples fit the program: inputs, outputs, commands, options, settings, reports, pins."""
+"""The examples match the program: inputs, outputs, commands, options, settings, reports, pins."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def our_steps(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", [*EXAMPLES, *OWN], ids=label)
-def test_what_a_workflow_gives_us_are_inputs_of_the_action(path: Path) -> None:
+def test_workflows_use_inputs_of_the_action(path: Path) -> None:
     for step in our_steps(path):
         given = step.get("with", {})
         assert set(given) <= set(ACTION["inputs"])
@@ -71,7 +71,7 @@ def test_every_example_uses_the_action(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [*EXAMPLES, *OWN], ids=label)
-def test_outputs_that_a_workflow_reads_are_outputs_of_the_action(path: Path) -> None:
+def test_workflows_read_outputs_of_the_action(path: Path) -> None:
     ours = {step["id"] for step in our_steps(path) if "id" in step}
     text = path.read_text("utf-8")
     for step, output in re.findall(r"steps\.([\w-]+)\.outputs\.([\w-]+)", text):
@@ -79,7 +79,7 @@ def test_outputs_that_a_workflow_reads_are_outputs_of_the_action(path: Path) -> 
 
 
 @pytest.mark.parametrize("path", [*EXAMPLES, *OWN], ids=label)
-def test_foreign_actions_are_pinned_by_commit_and_say_their_version(path: Path) -> None:
+def test_other_actions_are_pinned_by_commit_and_state_their_version(path: Path) -> None:
     for line in path.read_text("utf-8").splitlines():
         used = re.search(r"uses: (\S+)(.*)", line)
         if used and not OURS.match(used[1]):
@@ -88,7 +88,7 @@ def test_foreign_actions_are_pinned_by_commit_and_say_their_version(path: Path) 
 
 
 @pytest.mark.parametrize("path", [*EXAMPLES, *OWN], ids=label)
-def test_workflows_ask_for_the_least(path: Path) -> None:
+def test_workflows_request_minimal_permissions(path: Path) -> None:
     workflow = load(path)
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
@@ -98,7 +98,7 @@ def test_workflows_ask_for_the_least(path: Path) -> None:
             assert step["with"]["persist-credentials"] is False
 
 
-def test_one_commit_of_an_action_is_used_everywhere() -> None:
+def test_every_action_has_one_pin() -> None:
     pins: dict[str, set[str]] = {}
     for path in (*EXAMPLES, *OWN):
         for name, commit in re.findall(r"uses: ([\w./-]+)@([0-9a-f]{40})", path.read_text("utf-8")):
@@ -115,7 +115,7 @@ def test_a_release_takes_fewer_than_25_lines() -> None:
 
 
 @pytest.mark.parametrize("path", [PIPELINE, COMPONENT, JENKINSFILE], ids=label)
-def test_command_lines_are_understood(path: Path) -> None:
+def test_command_lines_are_valid(path: Path) -> None:
     lines = command_lines(path.read_text("utf-8"))
     assert lines
     for words in lines:
@@ -161,11 +161,11 @@ def test_the_component_uses_every_input_it_declares() -> None:
     body = COMPONENT.read_text("utf-8").split("\n---\n")[1]
     assert set(re.findall(r"\$\[\[ inputs\.([\w-]+) \]\]", body)) == set(header["spec"]["inputs"])
     scripts = [line for job in jobs_of(COMPONENT) for line in job.get("script", ())]
-    # An input in a script would be shell; a variable is text.
+    # An input in a script would be parsed by the shell; a variable isn't.
     assert not any("$[[" in line for line in scripts)
 
 
-def test_what_pipelines_read_are_outputs() -> None:
+def test_pipelines_read_outputs() -> None:
     known = {variable_name(name) for name in OUTPUT_NAMES}
     announced = load(PIPELINE)["announce"]["script"][0]
     assert set(re.findall(r"\$([A-Z0-9_]+)", announced)) <= known
@@ -182,13 +182,13 @@ def test_the_jenkinsfile_reads_the_files_we_write() -> None:
         assert variable in VARIABLES
 
 
-def test_there_is_a_template_for_each_need() -> None:
+def test_there_is_a_config_file_for_each_use() -> None:
     names = [path.name.split(".")[1] for path in CONFIGS]
     assert names == ["development", "gateways", "production", "security"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=label)
-def test_a_configuration_template_loads_and_every_setting_is_explained(path: Path) -> None:
+def test_an_example_config_file_loads_and_explains_every_setting(path: Path) -> None:
     resolved = Inputs(env={}, flags={}, folder=path.parent, config_file=path).resolve()
     keys = tomllib.loads(path.read_text("utf-8"))
     for table in keys.pop("gateways", ()):
@@ -203,6 +203,6 @@ def test_a_configuration_template_loads_and_every_setting_is_explained(path: Pat
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=label)
-def test_keys_of_a_template_are_spelt_as_in_the_documentation(path: Path) -> None:
+def test_keys_in_example_config_files_are_spelt_as_documented(path: Path) -> None:
     known = {name.replace("_", "-") for name, _, _ in Settings.names()}
     assert set(tomllib.loads(path.read_text("utf-8"))) <= known | {"gateways"}

@@ -26,7 +26,7 @@ SOURCES = {name: source for name, _, source in Settings.names()}
 
 
 def locked(name: str) -> dict[str, str]:
-    """Return the blocks of a lock file by requirement (``name==version``)."""
+    """Return the blocks of a lock file, by requirement (``name==version``)."""
     blocks: dict[str, str] = {}
     current = ""
     for line in (ROOT / name).read_text("utf-8").splitlines():
@@ -39,7 +39,7 @@ def locked(name: str) -> dict[str, str]:
 
 
 def tracked_files() -> list[Path]:
-    """Return the files git knows; outside a checkout, everything that isn't generated."""
+    """Return the files in git; outside a checkout, everything that isn't generated."""
     listing = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=False, timeout=60
     )

@@ -1,4 +1,4 @@
-"""The published JSON Schema of release.json is that of the model, and judges records as it does."""
+"""The published JSON Schema of release.json matches the model and accepts the same records."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tools.release_schema import release_schema, schema_text
 
 PUBLISHED = ROOT / "docs" / "release.schema.json"
 SCHEMA: dict[str, Any] = json.loads(PUBLISHED.read_text("utf-8"))
-JUDGE = Draft202012Validator(SCHEMA)
+VALIDATOR = Draft202012Validator(SCHEMA)
 Fields = dict[str, Any]
 
 
 def is_accepted(document: object) -> bool:
-    accepted: bool = JUDGE.is_valid(document)
+    accepted: bool = VALIDATOR.is_valid(document)
     return accepted
 
 
@@ -38,18 +38,18 @@ def is_read(document: object) -> bool:
     return True
 
 
-def test_the_published_schema_is_that_of_the_model() -> None:
+def test_the_published_schema_matches_the_model() -> None:
     assert PUBLISHED.read_text("utf-8") == schema_text(), (
         "run: .venv/bin/python -m tools.release_schema >docs/release.schema.json"
     )
 
 
-def test_the_schema_is_one_of_its_draft() -> None:
+def test_the_schema_is_valid() -> None:
     Draft202012Validator.check_schema(release_schema())
     assert SCHEMA["$schema"] == Draft202012Validator.META_SCHEMA["$schema"]
 
 
-def test_every_field_is_explained_and_none_has_a_made_up_title() -> None:
+def test_every_field_is_described_and_none_has_a_generated_title() -> None:
     for part in (SCHEMA, *SCHEMA["$defs"].values()):
         for name, stated in part["properties"].items():
             assert stated["description"][-1] in ".:", name
@@ -58,7 +58,7 @@ def test_every_field_is_explained_and_none_has_a_made_up_title() -> None:
     assert "``" not in PUBLISHED.read_text("utf-8")
 
 
-def test_a_record_that_we_write_is_valid(tmp_path: Path) -> None:
+def test_our_records_are_valid(tmp_path: Path) -> None:
     path, bundle = tmp_path / "thing.modl", tmp_path / "thing.zip"
     path.write_bytes(b"module")
     bundle.write_bytes(b"zip")
@@ -111,7 +111,7 @@ HOSTILE: dict[str, Callable[[Fields], object]] = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_record_is_invalid_for_both(case: str) -> None:
+def test_schema_and_model_reject_hostile_records(case: str) -> None:
     fields = release_fields()
     made = HOSTILE[case](fields)
     document = made if isinstance(made, list) else fields
@@ -124,13 +124,13 @@ def test_schema_and_model_agree_on_names(text: str) -> None:
     assert is_accepted(release_fields() | {"id": text}) == is_safe_component(text)
 
 
-def test_the_page_explains_every_field() -> None:
+def test_every_field_is_documented() -> None:
     words = code_words(page_text("release-record.md"))
     parts = (SCHEMA, *SCHEMA["$defs"].values())
     assert {name for part in parts for name in part["properties"]} <= words
 
 
-def test_the_record_that_the_page_shows_is_valid() -> None:
+def test_the_record_in_the_documentation_is_valid() -> None:
     [shown] = [block for block in blocks("json") if block.page == "docs/release-record.md"]
     document = json.loads(shown.text)
     assert is_accepted(document)

@@ -1,4 +1,4 @@
-"""The pages on notifications, the audit trail and metrics say what the code does."""
+"""The pages on notifications, the audit trail and metrics match the code."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def example(page: str, language: str) -> str:
 
 
 def shape(value: object) -> object:
-    """Return a document's names and kinds of values."""
+    """Return a document's keys and types of values."""
     if isinstance(value, dict):
         return {name: shape(each) for name, each in value.items()}
     return [shape(value[0])] if isinstance(value, list) and value else type(value).__name__
 
 
-def test_the_webhooks_document_is_as_shown() -> None:
+def test_the_webhooks_document_matches() -> None:
     shown = json.loads(example("notifications.md", "json"))
     real = json.loads(document(notice(), delivery="x"))
     assert set(shown) == set(real)
@@ -52,7 +52,7 @@ def test_the_webhooks_document_is_as_shown() -> None:
     assert shown["version"] == real["version"]
 
 
-def test_the_check_of_the_signature_works_as_shown() -> None:
+def test_the_signature_check_works() -> None:
     shown: dict[str, Any] = {}
     exec(example("notifications.md", "python"), shown)
     body = document(notice(), delivery="x")
@@ -72,7 +72,7 @@ def test_the_check_of_the_signature_works_as_shown() -> None:
     assert not is_genuine(moved, body, "s")
 
 
-def test_headers_and_hosts_are_named_as_they_are() -> None:
+def test_headers_and_hosts_are_documented() -> None:
     text = page_text("notifications.md")
     assert {SIGNATURE_HEADER, TIMESTAMP_HEADER, "Idempotency-Key"} <= code_words(text)
     for host in ("hooks.slack.com", "x.webhook.office.com", "x.logic.azure.com"):
@@ -80,7 +80,7 @@ def test_headers_and_hosts_are_named_as_they_are() -> None:
         assert host.removeprefix("x.") in code_words(text)
 
 
-def test_results_have_the_states_that_are_shown() -> None:
+def test_results_have_the_documented_states() -> None:
     rows = re.findall(r"^\| (.+?) \| `(\w+)` \| `(\w+)` \|$", page_text("notifications.md"), re.M)
     assert len(rows) == 5
     seen: set[str] = set()
@@ -96,7 +96,7 @@ def test_results_have_the_states_that_are_shown() -> None:
     assert seen | {"uploaded"} <= code_words(listed)
 
 
-def test_a_line_of_the_trail_is_as_shown(tmp_path: Path) -> None:
+def test_an_entry_of_the_trail_matches(tmp_path: Path) -> None:
     [line] = trail(tmp_path / "audit.jsonl", length=1)
     shown, real = json.loads(example("audit.md", "json")), json.loads(line)
     assert set(shown) == set(real)
@@ -104,13 +104,13 @@ def test_a_line_of_the_trail_is_as_shown(tmp_path: Path) -> None:
     assert RECOVERED in code_words(page_text("audit.md"))
 
 
-def test_every_kind_of_deployment_is_told_as_an_action_and_as_an_event() -> None:
+def test_every_kind_of_deployment_is_documented_as_action_and_event() -> None:
     kinds = {kind.value for kind in DeploymentKind}
     assert kinds <= code_words(page_text("audit.md"))
     assert kinds <= code_words(page_text("metrics.md"))
 
 
-def test_the_head_is_computed_as_shown(tmp_path: Path) -> None:
+def test_the_documented_command_computes_the_head(tmp_path: Path) -> None:
     trail(tmp_path / "audit.jsonl")
     done = subprocess.run(
         ["sh", "-c", example("audit.md", "sh")],
