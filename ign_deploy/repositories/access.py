@@ -6,9 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ign_deploy.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from ign_deploy.net.credentials import HostAuth
+    from ign_deploy.net.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,15 @@ class Access:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cache: Path | None = None
     patience: Patience = field(default_factory=Patience)
+
+    def open_session(self, auth: HostAuth | None) -> Session:
+        """Return a session with these certificates and proxies."""
+        from functools import partial
+
+        from ign_deploy.net.proxies import proxies_from
+        from ign_deploy.net.session import open_session
+
+        return open_session(ca=self.ca, proxies=partial(proxies_from, self.env), auth=auth)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,25 +20,22 @@ if TYPE_CHECKING:
 def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
     """Return the repository at a URL whose scheme says which kind of server it is.
 
-    Nothing is asked yet; over http to another machine there is a warning. Raises ConfigurationError
-    for a URL that is none, and for credentials that anyone on the way could read.
+    Nothing is requested yet; plain http to another machine is a warning. Raises ConfigurationError
+    for an invalid URL, and for credentials that would be sent unencrypted.
     """
     from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
-    from ign_deploy.repositories.backends.http.client import Client
     from ign_deploy.repositories.backends.http.location import find_location
     from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
     from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
     from ign_deploy.repositories.backends.object_store import ObjectBackend
     from ign_deploy.repositories.repository import StoreRepository
 
-    kinds: dict[str, Callable[[Client], HttpObjectStore]]
-    kinds = {
+    kinds: dict[str, Callable[..., HttpObjectStore]] = {
         "": WebDavObjectStore,
         "nexus": NexusObjectStore,
         "artifactory": ArtifactoryObjectStore,
     }
     location = find_location(url, access=access, reporter=reporter)
-    client = Client(location, access=access, reporter=reporter)
-    objects = kinds[location.kind](client)
+    objects = kinds[location.kind](location, access=access, reporter=reporter)
     store = ObjectBackend(objects, reporter=reporter)
     return StoreRepository(store, reporter=reporter, access=access, has_page=True)

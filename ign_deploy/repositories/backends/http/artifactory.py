@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Any
 
-from ign_deploy.errors import ConfigurationError, RepositoryError
-from ign_deploy.net.fetching import SmallAnswer
-from ign_deploy.net.sending import Sent
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore
-from ign_deploy.repositories.backends.http.client import Client
-from ign_deploy.repositories.backends.http.errors import refusal
-from ign_deploy.repositories.backends.http.listing import plain_names
-from ign_deploy.repositories.backends.http.schema import ArtifactoryItem, parse_answer
+from ign_deploy.repositories.backends.http.base import HttpObjectStore
+from ign_deploy.repositories.backends.http.listing import MAX_LISTING, plain_names
+from ign_deploy.repositories.backends.http.location import Location
+from ign_deploy.repositories.backends.http.schema import ARTIFACTORY_ITEM
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
@@ -33,100 +32,80 @@ _OVERWRITES = (
 
 
 class ArtifactoryObjectStore(HttpObjectStore):
-    """See ``path_store.ObjectStore``."""
+    """See ``object_store.ObjectStore``."""
 
-    def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
-        super().__init__(client, settle=settle)
-        self._base, self._name, self._prefix = _find(client.location.parts)
-        self._hints = {
-            401: "set REPOSITORY_API_TOKEN to an access or identity token, or "
-            "REPOSITORY_USERNAME and REPOSITORY_PASSWORD; API keys (X-JFrog-Art-Api) aren't used.",
-            403: f"in a permission of the account for {self._name}, grant Read and Deploy/Cache, "
-            "and Delete/Overwrite for all but **/release.json and **/claim-*.json.",
-            404: f"check the repository's name in the URL ({self._name!a}), and that the account "
-            "may read it.",
-            409: "upload again; if it stays so, look at the repository's checksum policy, its "
-            "include patterns and its storage.",
-        }
+    def __init__(self, location: Location, **options: Any) -> None:
+        self._base, self._name, self._prefix = _find(location.parts)
+        super().__init__(location, hints=_hints(self._name), **options)
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``."""
-        sent = self._put(path, data)
-        if sent.accepted:
-            return True
-        if replaces is None and self._is_kept(path, sent):
-            return False
-        raise self._refusal(sent.status, path, doing=f"writing {path}")
+        sent = self._put(path, data, expect={403})
+        if sent.ok or (replaces is None and self._is_kept(path, sent)):
+            return sent.ok
+        raise self._client.error_for_response(sent)
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         """See ``ObjectStore.send``; what Artifactory has anywhere already isn't transferred."""
-        known = self._client.change(
-            "PUT",
-            self.url(path),
-            headers={"X-Checksum-Deploy": "true", "X-Checksum-Sha256": expected.sha256},
-        )
-        if known.accepted:
+        digest = {"X-Checksum-Sha256": expected.sha256}
+        known = self._client.request(
+            "PUT", self.url(path), title=f"uploading {expected.name}", expect=ANY_STATUS,
+            headers={"X-Checksum-Deploy": "true", **digest},
+        )  # fmt: skip
+        if known.ok:
             progress(expected.size)
         elif self._is_kept(path, known) and self._holds(path, expected):
             # A run that was killed left it, and this account may not overwrite it.
             progress(expected.size)
         elif known.status in {401, 403}:
-            raise self._refusal(known.status, path, doing=f"storing {expected.name}")
+            raise self._client.error_for_response(known)
         else:
-            sent = self._client.upload(
-                self.url(path),
-                source,
-                expected=expected,
-                progress=progress,
-                headers={"X-Checksum-Sha256": expected.sha256},
-                settle=lambda: self._holds(path, expected),
-            )
-            if not sent.accepted:
-                raise self._refusal(sent.status, path, doing=f"storing {expected.name}")
+            self._upload(
+                path, source, expected=expected, progress=progress, headers=digest,
+                confirm=lambda: self._holds(path, expected),
+            )  # fmt: skip
         self._require_stored(path, expected)
 
     def names(self, folder: str) -> list[Name]:
         """See ``ObjectStore.names``; one request, however much there is."""
-        answer = self._look(folder)
-        if answer.status == 404:
+        response = self._client.request(
+            "GET", self._storage(folder), title=f"listing {folder}/", limit=MAX_LISTING,
+            expect={404},
+        )  # fmt: skip
+        if not response.ok:
             return []
-        url = self._storage(folder)
-        if answer.status != 200:
-            raise self._refusal(answer.status, folder, doing=f"listing {folder}/")
-        children = parse_answer(ArtifactoryItem, answer.body, url=url).children or ()
+        children = response.parse(ARTIFACTORY_ITEM).children or ()
         return list(plain_names((child.uri.removeprefix("/"), child.folder) for child in children))
 
     def delete(self, path: str) -> None:
         """See ``ObjectStore.delete``."""
-        sent = self._client.change("DELETE", self.url(path))
-        if not sent.accepted and sent.status != 404:
-            raise self._refusal(sent.status, path, doing=f"deleting {path}")
+        self._client.request("DELETE", self.url(path), title=f"deleting {path}", expect={404})
 
     def _find_out(self) -> Capabilities:
-        url = self._client.location.url_of(*self._base, "api", "storage", self._name)
-        answer = self._client.ask("GET", url)
-        if answer.status != 200:
-            doing = f"looking at repository {self._name}"
-            raise refusal(answer.status, url, doing=doing, hints=self._hints)
-        parse_answer(ArtifactoryItem, answer.body, url=url)
+        response = self._client.request(
+            "GET", self._location.url_of(*self._base, "api", "storage", self._name),
+            title=f"checking the repository {self._name}", limit=MAX_LISTING,
+        )  # fmt: skip
+        response.parse(ARTIFACTORY_ITEM)
         return self._try_writing()
 
     def _try_writing(self) -> Capabilities:
         """Write a file twice, each time with other bytes; and delete it, if that is granted."""
-        first = self._put(_PROBE, secrets.token_bytes(16))
-        second = first if not first.accepted else self._put(_PROBE, secrets.token_bytes(16))
+        second = first = self._try_put()
+        if first.ok:
+            second = self._try_put()
         once = second.status == 403 and self._is_kept(_PROBE, second)
         obstacle = ""
-        if not second.accepted and (not once or _may_not_even_deploy(second)):
-            obstacle = self._refusal(
-                second.status, _PROBE, doing="writing a file for trial"
-            ).message
+        if not second.ok and (not once or _may_not_even_deploy(second)):
+            obstacle = self._client.error_for_response(second).message
         head = self._head(_PROBE)
-        if second.accepted:
+        if second.ok:
             # Where it isn't granted, the file stays.
-            self._client.change("DELETE", self.url(_PROBE))
+            self._client.request(
+                "DELETE", self.url(_PROBE), title="deleting the test file", expect=ANY_STATUS
+            )
         return Capabilities(
-            location=self._client.location.root,
+            location=self._location.root,
             writable=not obstacle,
             obstacle=obstacle,
             create_once=once and not obstacle,
@@ -137,38 +116,42 @@ class ArtifactoryObjectStore(HttpObjectStore):
         )
 
     def _create_once(self, path: str, data: bytes) -> bool:
-        sent = self._put(path, data)
-        if not sent.accepted:
-            if self._is_kept(path, sent):
-                return False
-            raise self._refusal(sent.status, path, doing=f"writing {path}")
+        if not self.put(path, data, replaces=None):
+            return False
         # Of two uploads, both may have been checked before either was stored.
-        self._client.patience.sleep(self._client.patience.poll)
+        self._patience.sleep(self._patience.poll)
         return self.created(path) == data
 
-    def _put(self, path: str, data: bytes) -> Sent:
-        headers = {"Content-Type": "application/json"}
-        return self._client.change("PUT", self.url(path), data=data, headers=headers)
+    def _try_put(self) -> Response:
+        title = "writing a test file"
+        return self._put(_PROBE, secrets.token_bytes(16), title=title, expect=ANY_STATUS)
 
-    def _is_kept(self, path: str, sent: Sent) -> bool:
-        """Tell whether a PUT was refused because the file is there and must not be overwritten."""
-        return sent.status == 403 and self._head(path).status == 200
-
-    def _look(self, path: str) -> SmallAnswer:
-        return self._client.ask("GET", self._storage(path))
+    def _is_kept(self, path: str, sent: Response) -> bool:
+        """Return whether a PUT was refused because the file exists and can't be overwritten."""
+        return sent.status == 403 and self._head(path).ok
 
     def _storage(self, path: str) -> str:
         parts = [part for part in path.split("/") if part]
-        return self._client.location.url_of(
+        return self._location.url_of(
             *self._base, "api", "storage", self._name, *self._prefix, *parts
         )
 
-    def _refusal(self, status: int, path: str, *, doing: str) -> RepositoryError:
-        return refusal(status, self.url(path), doing=doing, hints=self._hints)
+
+def _hints(name: str) -> dict[int, str]:
+    return {
+        401: "set REPOSITORY_API_TOKEN to an access or identity token, or set REPOSITORY_USERNAME "
+        "and REPOSITORY_PASSWORD; API keys (X-JFrog-Art-Api) aren't supported.",
+        403: f"in a permission of the account for {name}, grant Read and Deploy/Cache, and "
+        "Delete/Overwrite for all but **/release.json and **/claim-*.json.",
+        404: f"check the repository's name in the URL ({name!a}), and that the account can read "
+        "it.",
+        409: "upload again; if it persists, check the repository's checksum policy, its include "
+        "patterns and its storage.",
+    }
 
 
-def _may_not_even_deploy(sent: Sent) -> bool:
-    """Tell whether a refused overwriting was refused for another right than that to overwrite.
+def _may_not_even_deploy(sent: Response) -> bool:
+    """Return whether an overwrite was refused for another permission than that to overwrite.
 
     Artifactory names the permission that the account needs.
     """
@@ -181,7 +164,7 @@ def _find(parts: tuple[str, ...]) -> tuple[tuple[str, ...], str, tuple[str, ...]
     index = parts.index("artifactory") if "artifactory" in parts[:-1] else None
     if index is None or parts[index + 1] == "api":
         raise ConfigurationError(
-            "the URL names no repository of Artifactory",
+            "the URL does not name an Artifactory repository",
             hint="write artifactory+https://HOST/artifactory/REPOSITORY.",
         )
     return parts[: index + 1], parts[index + 1], parts[index + 2 :]

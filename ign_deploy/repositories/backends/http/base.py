@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
 from ign_deploy.errors import NotInRepository, RepositoryError
-from ign_deploy.net.fetching import SmallAnswer
-from ign_deploy.report import Progress
+from ign_deploy.net.client import Client
+from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
+from ign_deploy.net.retry import RetryPolicy
+from ign_deploy.net.upload import Source
+from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.client import Client
+from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.http.digests import WANTED, stated_digest, stated_size
-from ign_deploy.repositories.backends.http.errors import refusal
+from ign_deploy.repositories.backends.http.errors import NO_HINTS, error_for_response
+from ign_deploy.repositories.backends.http.location import Location
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
 from ign_deploy.repositories.record import ReleaseFile
@@ -29,6 +35,8 @@ from ign_deploy.repositories.store import Document
 
 SETTLE = 5.0
 """Seconds that a timed claim is left alone before it is read back."""
+# A cache in between must not return what was there before another job's write.
+_FRESH = {"Cache-Control": "no-cache"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +47,33 @@ class Tagged(Document):
 
 
 class HttpObjectStore(ABC):
-    """See ``path_store.ObjectStore``; ``settle`` is how long a timed claim waits, in seconds."""
+    """See ``object_store.ObjectStore``.
 
-    def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
-        self._client = client
+    ``settle`` is how long a timed claim waits, in seconds; ``hints`` are what the product knows
+    better about error responses, by status.
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        *,
+        access: Access,
+        reporter: Reporter,
+        retry: RetryPolicy | None = None,
+        settle: float = SETTLE,
+        hints: Mapping[int, str] = NO_HINTS,
+    ) -> None:
+        self._location = location
+        self._patience = access.patience
         self._settle = settle
+        self._client = Client(
+            access.open_session(location.auth),
+            headers=_FRESH,
+            reporter=reporter,
+            retry=retry,
+            error=RepositoryError,
+            error_for_response=partial(error_for_response, hints=hints),
+        )
         self._lock = threading.Lock()
         self._found: Capabilities | None = None
 
@@ -60,25 +90,29 @@ class HttpObjectStore(ABC):
 
     def url(self, path: str) -> str:
         """See ``ObjectStore.url``."""
-        return f"{self._client.location.root}/{quote(path)}"
+        return f"{self._location.root}/{quote(path)}"
 
     def get(self, path: str, *, limit: int) -> Document | None:
         """See ``ObjectStore.get``."""
         # Who reads it judges its length: an index that is too long can be written anew.
-        answer = self._client.ask("GET", self.url(path), limit=limit + 1, cut=True)
-        if answer.status in {404, 410}:
+        response = self._client.request(
+            "GET", self.url(path), title=f"reading {path}", limit=limit + 1, truncate=True,
+            expect={404, 410},
+        )  # fmt: skip
+        if not response.ok:
             return None
-        if answer.status != 200:
-            raise refusal(answer.status, self.url(path), doing=f"reading {path}")
-        etag = answer.headers.get("ETag", "").strip()
-        return Tagged(answer.body, etag=etag if etag.startswith('"') else "")
+        etag = response.headers.get("ETag", "").strip()
+        return Tagged(response.body, etag=etag if etag.startswith('"') else "")
 
     def receive(
         self, path: str, *, to: BinaryIO, expected: ReleaseFile, progress: Progress
     ) -> None:
         """See ``ObjectStore.receive``."""
         try:
-            self._client.download(self.url(path), to=to, expected=expected, progress=progress)
+            self._client.download(
+                self.url(path), to=to, size=expected.size, sha256=expected.sha256,
+                name=expected.name, progress=progress,
+            )  # fmt: skip
         except RepositoryError as problem:
             if self._head(path).status in {404, 410}:
                 raise NotInRepository(problem.message, hint=problem.hint) from problem
@@ -124,37 +158,57 @@ class HttpObjectStore(ABC):
         """See ``ObjectStore.create``; only called where the probe found that it is safe."""
 
     def _claim(self, path: str, data: bytes) -> bool:
-        begin = self._client.patience.clock()
+        begin = self._patience.clock()
         if self.created(path) is not None:
             return False
         # Whether it was refused or overwritten: what stands there in the end counts.
         self.put(path, data, replaces=None)
-        if (took := self._client.patience.clock() - begin) > self._settle:
+        if (took := self._patience.clock() - begin) > self._settle:
             raise RepositoryError(
                 f"the server took {took:.1f} s for a claim, expected at most {self._settle:.1f} s: "
                 "another job may have claimed the version meanwhile",
                 hint="run again when the server is less busy; nothing was published.",
             )
-        self._client.patience.sleep(self._settle)
+        self._patience.sleep(self._settle)
         return self.created(path) == data
 
-    def _head(self, path: str) -> SmallAnswer:
-        return self._client.ask("HEAD", self.url(path), headers=WANTED)
+    def _head(self, path: str, *, expect: Container[int] = ANY_STATUS) -> Response:
+        return self._client.request(
+            "HEAD", self.url(path), title=f"checking {path}", headers=WANTED, expect=expect
+        )
+
+    def _put(
+        self, path: str, data: bytes, *, title: str = "", headers: Mapping[str, str] = NO_HEADERS,
+        expect: Container[int] = (),
+    ) -> Response:  # fmt: skip
+        return self._client.request(
+            "PUT", self.url(path), title=title or f"writing {path}", body=data,
+            headers={"Content-Type": "application/json", **headers}, expect=expect,
+        )  # fmt: skip
+
+    def _upload(
+        self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress,
+        confirm: Callable[[], bool], headers: Mapping[str, str] = NO_HEADERS,
+        expect: Container[int] = (),
+    ) -> Response:  # fmt: skip
+        return self._client.upload(
+            "PUT", self.url(path), source=Source(source, expected.size, expected.sha256),
+            title=f"uploading {expected.name}", progress=progress, confirm=confirm,
+            headers=headers, expect=expect,
+        )  # fmt: skip
 
     def _holds(self, path: str, expected: ReleaseFile) -> bool:
         """Tell whether the store states that it has exactly this file.
 
         The size alone proves nothing: a killed run with other bytes may have left it.
         """
-        answer = self._head(path)
-        return answer.status == 200 and stated_digest(answer.headers) == expected.sha256
+        response = self._head(path)
+        return response.ok and stated_digest(response.headers) == expected.sha256
 
     def _require_stored(self, path: str, expected: ReleaseFile) -> None:
         """Raise RepositoryError unless the stored file is as the record says, as far as stated."""
-        answer = self._head(path)
-        size, digest = stated_size(answer.headers), stated_digest(answer.headers)
-        if answer.status != 200:
-            raise refusal(answer.status, self.url(path), doing=f"looking at {expected.name}")
+        response = self._head(path, expect=())
+        size, digest = stated_size(response.headers), stated_digest(response.headers)
         if size not in {None, expected.size} or digest not in {None, expected.sha256}:
             raise RepositoryError(
                 f"the store holds {expected.name} with {size} bytes and SHA-256 "

@@ -1,4 +1,4 @@
-"""What a web server's refusals mean, and what to do about them."""
+"""What a web server's error responses mean, and what to do about them."""
 
 from __future__ import annotations
 
@@ -6,71 +6,70 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.errors import host_of
+from ign_deploy.net.response import Response
 
-_NO_HINTS: Mapping[int, str] = MappingProxyType({})
+NO_HINTS: Mapping[int, str] = MappingProxyType({})
 _NO_UPLOADS = (
-    "switch on WebDAV (PUT, DELETE, MKCOL, PROPFIND) for the path, or give the URL of a server "
-    "that takes uploads."
+    "enable WebDAV (PUT, DELETE, MKCOL, PROPFIND) for the path, or use the URL of a server that "
+    "accepts uploads."
 )
 _TOO_LARGE = (
-    "raise the limit of the server, and of a proxy before it (nginx: client_max_body_size, "
+    "raise the limit of the server and of any proxy in front of it (nginx: client_max_body_size, "
     "Apache: LimitRequestBody)."
 )
 _MEANINGS = {
     400: (
-        "it takes no such upload",
-        "on the server, allow uploads, and switch off the checking of content types.",
+        "it doesn't accept this upload",
+        "allow uploads on the server, and turn off its content type checks.",
     ),
     401: (
-        "the token or password is wrong or expired, or none is set",
-        "set REPOSITORY_API_TOKEN, or REPOSITORY_USERNAME and REPOSITORY_PASSWORD, anew.",
+        "the token or password is missing, wrong or expired",
+        "set REPOSITORY_API_TOKEN, or REPOSITORY_USERNAME and REPOSITORY_PASSWORD.",
     ),
     403: (
-        "the account lacks the right to it",
+        "the account lacks the permission",
         "on the server, grant the account read, write and delete for the repository's path.",
     ),
     404: (
-        "there is no such place, or the account may not see it",
-        "check the path in --repository-url, and the account's right to read it.",
+        "it doesn't exist, or the account can't see it",
+        "check the path in --repository-url, and the account's permission to read it.",
     ),
     405: (
-        "the server doesn't offer that",
+        "the server doesn't support it",
         _NO_UPLOADS,
     ),
     409: (
-        "the folder it belongs into is missing, or something else is in its place",
-        "make the repository's folder on the server, and look for files where folders belong.",
+        "its parent folder is missing, or something else has its name",
+        "create the repository's folder on the server, and look for files in place of folders.",
     ),
     413: (
-        "the server takes no file of that size",
+        "the file is too large for the server",
         _TOO_LARGE,
     ),
     423: (
-        "somebody holds a WebDAV lock on it",
+        "it is locked by another WebDAV client",
         "release the lock (a mounted folder, an editor), then run again.",
     ),
     501: (
-        "the server doesn't know that",
+        "the server doesn't support it",
         _NO_UPLOADS,
     ),
     507: (
-        "the server has no room left, or the account's quota is used up",
-        "make room on the server (ign-deploy prune), or raise the quota.",
+        "the server is full, or the account's quota is used up",
+        "free space on the server (ign-deploy prune), or raise the quota.",
     ),
 }
 
 
-def refusal(
-    status: int, url: str, *, doing: str, hints: Mapping[int, str] = _NO_HINTS
+def error_for_response(
+    response: Response, *, hints: Mapping[int, str] = NO_HINTS
 ) -> RepositoryError:
-    """Return the error for an answer; ``doing`` says what was asked, such as ``reading x``.
-
-    ``hints`` are those that the product knows better, by status.
-    """
+    """Return the error for a response; ``hints`` are what the product knows better, by status."""
     meaning, hint = _MEANINGS.get(
-        status, ("that was not expected", "look at the server's log, and check the repository URL.")
+        response.status,
+        ("that was not expected", "check the server's log and the repository URL."),
     )
     return RepositoryError(
-        f"{host_of(url)} answered {status} to {doing}: {meaning}", hint=hints.get(status, hint)
+        f"{response.title} failed: {response.host} returned {response.status}: {meaning}",
+        hint=hints.get(response.status, hint),
     )

@@ -12,6 +12,7 @@ from ign_deploy.net.credentials import origin
 from ign_deploy.net.errors import host_of
 from ign_deploy.repositories.backends.object_store import Name
 
+MAX_LISTING = 32 << 20
 _DAV = "{DAV:}"
 PROPFIND_BODY = (
     b'<?xml version="1.0" encoding="utf-8"?>'

@@ -10,22 +10,18 @@ import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.errors import host_of
-from ign_deploy.net.sending import Sent
+from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore
-from ign_deploy.repositories.backends.http.client import Client
-from ign_deploy.repositories.backends.http.errors import refusal
-from ign_deploy.repositories.backends.http.listing import plain_names
-from ign_deploy.repositories.backends.http.schema import (
-    NexusAssets,
-    NexusComponents,
-    parse_answer,
-)
+from ign_deploy.repositories.backends.http.base import HttpObjectStore
+from ign_deploy.repositories.backends.http.listing import MAX_LISTING, plain_names
+from ign_deploy.repositories.backends.http.location import Location
+from ign_deploy.repositories.backends.http.schema import NEXUS_ASSETS, NEXUS_COMPONENTS, NexusAssets
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
@@ -44,52 +40,44 @@ _NO_DELETE = (
 
 
 class NexusObjectStore(HttpObjectStore):
-    """See ``path_store.ObjectStore``.
+    """See ``object_store.ObjectStore``.
 
     The search of Nexus lags behind: what this run wrote or deleted is known without it.
     """
 
-    def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
-        super().__init__(client, settle=settle)
-        self._base, self._name, self._prefix = _find(client.location.parts)
+    def __init__(self, location: Location, **options: Any) -> None:
+        self._base, self._name, self._prefix = _find(location.parts)
         self._ours: dict[str, bool] = {}
         self._ours_lock = threading.Lock()
-        rights = f"nx-repository-view-raw-{self._name}-*"
-        self._hints = {
-            401: "set REPOSITORY_USERNAME and REPOSITORY_PASSWORD anew, or a user token (its two "
-            "codes with a colon between) as REPOSITORY_API_TOKEN.",
-            403: f"grant the account browse, read, add, edit and delete: {rights}.",
-            404: f"check the repository's name in the URL ({self._name!a}), and the account's "
-            f"right to it: {rights}.",
-        }
+        super().__init__(location, hints=_hints(self._name), **options)
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``."""
-        sent = self._put(path, data)
-        if sent.accepted:
+        if self._create_once(path, data):
             return True
-        if not self._is_kept(path, sent):
-            raise self._refusal(sent, path, doing=f"writing {path}")
         if replaces is None:
             return False
         self.delete(path)
-        sent = self._put(path, data)
-        if not sent.accepted and not self._is_kept(path, sent):
-            raise self._refusal(sent, path, doing=f"writing {path}")
-        return sent.accepted
+        return self._create_once(path, data)
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         """See ``ObjectStore.send``."""
-        sent = self._upload(path, source, expected=expected, progress=progress)
-        if not sent.accepted and self._is_kept(path, sent):
+
+        def is_stored() -> bool:
+            return self._digest(path) == expected.sha256
+
+        sent = self._upload(
+            path, source, expected=expected, progress=progress, confirm=is_stored, expect={400}
+        )
+        if self._is_kept(path, sent):
             # A run that was killed left it; we hold the claim now.
-            if self._digest(path) == expected.sha256:
+            if is_stored():
                 progress(expected.size)
                 return
             self.delete(path)
-            sent = self._upload(path, source, expected=expected, progress=progress)
-        if not sent.accepted:
-            raise self._refusal(sent, path, doing=f"storing {expected.name}")
+            self._upload(path, source, expected=expected, progress=progress, confirm=is_stored)
+        elif not sent.ok:
+            raise self._client.error_for_response(sent)
         self._note(path, there=True)
         self._require_stored(path, expected)
         self._require_digest(path, expected)
@@ -114,42 +102,37 @@ class NexusObjectStore(HttpObjectStore):
 
     def delete(self, path: str) -> None:
         """See ``ObjectStore.delete``."""
-        sent = self._client.change("DELETE", self.url(path))
-        if not sent.accepted and sent.status != 404:
-            raise self._refusal(sent, path, doing=f"deleting {path}")
+        self._client.request("DELETE", self.url(path), title=f"deleting {path}", expect={404})
         self._note(path, there=False)
 
     def _find_out(self) -> Capabilities:
-        url = self._api("components", repository=self._name)
-        answer = self._client.ask("GET", url)
-        if answer.status != 200:
-            raise refusal(
-                answer.status, url, doing=f"looking at repository {self._name}", hints=self._hints
-            )
-        found = parse_answer(NexusComponents, answer.body, url=url)
+        response = self._client.request(
+            "GET", self._api("components", repository=self._name), limit=MAX_LISTING,
+            title=f"checking the repository {self._name}",
+        )  # fmt: skip
+        found = response.parse(NEXUS_COMPONENTS)
         if any(item.format not in {"", "raw"} for item in found.items):
             raise RepositoryError(
                 f"the repository {self._name!a} has the format {found.items[0].format[:40]!a}, "
                 "expected raw",
-                hint='make a repository of the type "raw (hosted)", and give its URL.',
+                hint='create a repository of the type "raw (hosted)", and use its URL.',
             )
         return self._try_writing()
 
     def _try_writing(self) -> Capabilities:
         """Put a file twice, and delete it."""
         path = f"ign-deploy-probe-{secrets.token_hex(8)}"
-        first = self._put(path, b"1")
-        # Our own first attempt, of which the answer got lost, makes the next one be refused.
-        if not first.accepted and not self._is_kept(path, first):
-            return self._capabilities(
-                obstacle=self._refusal(first, path, doing="writing a file for trial").message
-            )
-        second = self._put(path, b"2")
+        title = "writing a test file"
+        first = self._put(path, b"1", title=title, expect=ANY_STATUS)
+        # Our own first attempt, whose response got lost, makes the next one be refused.
+        if not first.ok and not self._is_kept(path, first):
+            return self._capabilities(obstacle=self._client.error_for_response(first).message)
+        second = self._put(path, b"2", title=title, expect=ANY_STATUS)
         head = self._head(path)
-        gone = self._client.change("DELETE", self.url(path))
+        gone = self._client.request("DELETE", self.url(path), title=title, expect=ANY_STATUS)
         self._note(path, there=False)
-        deletes = gone.accepted or gone.status == 404
-        once = not second.accepted and head.status == 200
+        deletes = gone.ok or gone.status == 404
+        once = not second.ok and head.ok
         return self._capabilities(
             obstacle="" if deletes else _NO_DELETE.format(name=self._name),
             once=once,
@@ -160,7 +143,7 @@ class NexusObjectStore(HttpObjectStore):
         self, *, obstacle: str = "", once: bool = False, resume: bool = False
     ) -> Capabilities:
         return Capabilities(
-            location=self._client.location.root,
+            location=self._location.root,
             writable=not obstacle,
             obstacle=obstacle,
             create_once=once,
@@ -171,44 +154,27 @@ class NexusObjectStore(HttpObjectStore):
         )
 
     def _create_once(self, path: str, data: bytes) -> bool:
-        sent = self._put(path, data)
-        if not sent.accepted and not self._is_kept(path, sent):
-            raise self._refusal(sent, path, doing=f"writing {path}")
-        return sent.accepted
-
-    def _put(self, path: str, data: bytes) -> Sent:
-        sent = self._client.change(
-            "PUT", self.url(path), data=data, headers={"Content-Type": "application/json"}
-        )
-        if sent.accepted:
+        sent = self._put(path, data, expect={400})
+        if sent.ok:
             self._note(path, there=True)
-        return sent
+        elif not self._is_kept(path, sent):
+            raise self._client.error_for_response(sent)
+        return sent.ok
 
-    def _upload(
-        self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress
-    ) -> Sent:
-        return self._client.upload(
-            self.url(path),
-            source,
-            expected=expected,
-            progress=progress,
-            settle=lambda: self._digest(path) == expected.sha256,
-        )
-
-    def _is_kept(self, path: str, sent: Sent) -> bool:
-        """Tell whether a PUT was refused because the path is taken: 400, as for other reasons.
+    def _is_kept(self, path: str, sent: Response) -> bool:
+        """Return whether a PUT was refused because the path is taken: 400, as for other reasons.
 
         Nexus says so; what is taken may be gone by the time we look.
         """
         said = b"does not allow updating" in sent.body
-        return sent.status == 400 and (said or self._head(path).status == 200)
+        return sent.status == 400 and (said or self._head(path).ok)
 
     def _require_digest(self, path: str, expected: ReleaseFile) -> None:
         """Compare with the digest that Nexus computed, once its search shows the file."""
         digest = None
         for look in range(_LOOKS):
             if look:
-                self._client.patience.sleep(self._client.patience.poll)
+                self._patience.sleep(self._patience.poll)
             digest = self._digest(path)
             if digest == expected.sha256:
                 return
@@ -233,7 +199,7 @@ class NexusObjectStore(HttpObjectStore):
             seen.add(token)
             if len(seen) > _MOST_PAGES:
                 raise RepositoryError(
-                    f"{host_of(self._client.location.root)} lists {group} without an end",
+                    f"{host_of(self._location.root)} lists {group} without an end",
                     hint="look at the server's log.",
                 )
             page = self._page(group, token)
@@ -248,20 +214,26 @@ class NexusObjectStore(HttpObjectStore):
         url = self._api(
             "search", "assets", repository=self._name, format="raw", group=group, **more
         )
-        answer = self._client.ask("GET", url)
-        if answer.status != 200:
-            raise refusal(answer.status, url, doing=f"listing {group}", hints=self._hints)
-        return parse_answer(NexusAssets, answer.body, url=url)
+        response = self._client.request("GET", url, title=f"listing {group}", limit=MAX_LISTING)
+        return response.parse(NEXUS_ASSETS)
 
     def _note(self, path: str, *, there: bool) -> None:
         with self._ours_lock:
             self._ours[path] = there
 
     def _api(self, *parts: str, **query: str) -> str:
-        return f"{self._client.location.url_of(*self._base, *_API, *parts)}?{urlencode(query)}"
+        return f"{self._location.url_of(*self._base, *_API, *parts)}?{urlencode(query)}"
 
-    def _refusal(self, sent: Sent, path: str, *, doing: str) -> RepositoryError:
-        return refusal(sent.status, self.url(path), doing=doing, hints=self._hints)
+
+def _hints(name: str) -> dict[int, str]:
+    permissions = f"nx-repository-view-raw-{name}-*"
+    return {
+        401: "set REPOSITORY_USERNAME and REPOSITORY_PASSWORD, or set REPOSITORY_API_TOKEN to a "
+        "user token (its two codes, joined by a colon).",
+        403: f"grant the account browse, read, add, edit and delete: {permissions}.",
+        404: f"check the repository's name in the URL ({name!a}), and the account's permissions: "
+        f"{permissions}.",
+    }
 
 
 def _find(parts: tuple[str, ...]) -> tuple[tuple[str, ...], str, tuple[str, ...]]:
@@ -269,7 +241,7 @@ def _find(parts: tuple[str, ...]) -> tuple[tuple[str, ...], str, tuple[str, ...]
     index = parts.index("repository") if "repository" in parts[:-1] else None
     if index is None:
         raise ConfigurationError(
-            "the URL names no repository of Nexus",
+            "the URL does not name a Nexus repository",
             hint="write nexus+https://HOST/repository/NAME, as Nexus shows it.",
         )
     return parts[:index], parts[index + 1], parts[index + 2 :]

@@ -6,50 +6,49 @@ conditions of a PUT are ignored by nginx and racy on Apache. Its content is a fi
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
+from typing import Any
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.errors import TransientResponse
+from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import SETTLE, HttpObjectStore, Tagged
-from ign_deploy.repositories.backends.http.client import Client
-from ign_deploy.repositories.backends.http.errors import refusal
+from ign_deploy.repositories.backends.http.base import HttpObjectStore, Tagged
 from ign_deploy.repositories.backends.http.listing import (
+    MAX_LISTING,
     PROPFIND_BODY,
     parse_json_listing,
     parse_multistatus,
 )
+from ign_deploy.repositories.backends.http.location import Location
 from ign_deploy.repositories.backends.http.webdav_probe import find_out
 from ign_deploy.repositories.backends.object_store import Name, last_generation
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
 
 _CONTENT = "claim.json"
+_MISSING = frozenset({404, 410})
 _UNSUPPORTED = frozenset({405, 501})
 
 
 class WebDavObjectStore(HttpObjectStore):
-    """See ``path_store.ObjectStore``."""
+    """See ``object_store.ObjectStore``."""
 
-    def __init__(self, client: Client, *, settle: float = SETTLE) -> None:
-        super().__init__(client, settle=settle)
+    def __init__(self, location: Location, **options: Any) -> None:
+        super().__init__(location, **options)
         self._made: set[str] = set()
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``; where the server keeps conditions, it is asked to compare."""
         self._make(_parent(path))
-        headers = {"Content-Type": "application/json"}
+        headers = {}
         if replaces is None:
             headers["If-None-Match"] = "*"
         elif isinstance(replaces, Tagged) and replaces.etag:
             headers["If-Match"] = replaces.etag
-        sent = self._client.change("PUT", self.url(path), data=data, headers=headers)
-        if sent.status == 412:
-            return False
-        if not sent.accepted:
-            raise refusal(sent.status, self.url(path), doing=f"writing {path}")
-        return True
+        return self._put(path, data, headers=headers, expect={412}).ok
 
     def created(self, path: str) -> bytes | None:
         """See ``ObjectStore.created``."""
@@ -59,56 +58,54 @@ class WebDavObjectStore(HttpObjectStore):
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         """See ``ObjectStore.send``."""
         self._make(_parent(path))
-        sent = self._client.upload(
-            self.url(path),
-            source,
-            expected=expected,
-            progress=progress,
-            settle=lambda: self._holds(path, expected),
-        )
-        if not sent.accepted:
-            raise refusal(sent.status, self.url(path), doing=f"storing {expected.name}")
+        self._upload(
+            path, source, expected=expected, progress=progress,
+            confirm=lambda: self._holds(path, expected),
+        )  # fmt: skip
         self._require_stored(path, expected)
 
     def names(self, folder: str) -> list[Name]:
         """See ``ObjectStore.names``; asks with PROPFIND, else for the JSON listing of nginx."""
-        url = self._folder_url(folder)
-        headers = {"Depth": "1", "Content-Type": "application/xml"}
-        answer = self._client.ask("PROPFIND", url, headers=headers, data=PROPFIND_BODY)
-        if answer.status == 207:
-            return parse_multistatus(answer.body, url=url)
-        if answer.status in _UNSUPPORTED:
-            answer = self._client.ask("GET", url, headers={"Accept": "application/json"})
-            if answer.status == 200:
-                return parse_json_listing(answer.body, url=url)
-        if answer.status in {404, 410}:
-            return []
-        raise refusal(answer.status, url, doing=f"listing {folder}/")
+        url, title = self._folder_url(folder), f"listing {folder}/"
+        response = self._client.request(
+            "PROPFIND", url, title=title, limit=MAX_LISTING, body=PROPFIND_BODY,
+            headers={"Depth": "1", "Content-Type": "application/xml"},
+            expect=_MISSING | _UNSUPPORTED,
+        )  # fmt: skip
+        if response.status == 207:
+            return parse_multistatus(response.body, url=url)
+        if response.status in _UNSUPPORTED:
+            response = self._client.request(
+                "GET", url, title=title, limit=MAX_LISTING, expect=_MISSING,
+                headers={"Accept": "application/json"},
+            )  # fmt: skip
+            if response.ok:
+                return parse_json_listing(response.body, url=url)
+        if response.ok:
+            raise self._client.error_for_response(response)
+        return []
 
     def delete(self, path: str) -> None:
         """See ``ObjectStore.delete``."""
-        sent = self._client.change("DELETE", self.url(path))
+        url, title = self.url(path), f"deleting {path}"
+        sent = self._client.request("DELETE", url, title=title, expect={*_MISSING, 409})
         if sent.status == 409:
-            # nginx wants the slash of a collection, which a claim is.
-            sent = self._client.change("DELETE", f"{self.url(path)}/")
-        if not sent.accepted and sent.status not in {404, 410}:
-            raise refusal(sent.status, self.url(path), doing=f"deleting {path}")
+            # nginx requires the slash of a collection, which a claim is.
+            self._client.request("DELETE", f"{url}/", title=title, expect=_MISSING)
 
     def _find_out(self) -> Capabilities:
-        return find_out(self._client)
+        return find_out(self._client, self._location)
 
     def _create_once(self, path: str, data: bytes) -> bool:
         self._make(_parent(path))
-        patience = self._client.patience
+        patience = self._patience
         begin = patience.clock()
-        sent = self._client.change("MKCOL", self._folder_url(path))
-        if sent.status == 405:
+        made = self._make_collection(path, expect={405, 403})
+        # Apache refuses the second of two at the same moment with 403.
+        if made.status == 405 or (made.status == 403 and self._is_there(path)):
             return False
-        if not sent.accepted:
-            # Apache refuses the second of two at the same moment with 403.
-            if sent.status == 403 and self._is_there(path):
-                return False
-            raise refusal(sent.status, self.url(path), doing=f"making {path}/")
+        if not made.ok:
+            raise self._client.error_for_response(made)
         self._made.add(path)
         try:
             self.put(f"{path}/{_CONTENT}", data, replaces=None)
@@ -129,27 +126,35 @@ class WebDavObjectStore(HttpObjectStore):
         """Make a folder and those above it, unless they are there."""
         if folder in self._made:
             return
-        url = self._folder_url(folder)
-        sent = self._client.change("MKCOL", url)
-        if sent.status == 409 and folder:
-            self._make(_parent(folder))
-            sent = self._client.change("MKCOL", url)
         # A server without collections needs none.
-        there = sent.accepted or sent.status in _UNSUPPORTED
-        if not there and not (sent.status == 403 and self._is_there(folder)):
-            raise refusal(sent.status, url, doing=f"making the folder {folder}/")
+        expected = {*_UNSUPPORTED, 403}
+        made = self._make_collection(folder, expect={*expected, 409} if folder else expected)
+        if made.status == 409:
+            self._make(_parent(folder))
+            made = self._make_collection(folder, expect=expected)
+        if made.status == 403 and not self._is_there(folder):
+            raise self._client.error_for_response(made)
         self._made.add(folder)
+
+    def _make_collection(self, folder: str, *, expect: Container[int]) -> Response:
+        return self._client.request(
+            "MKCOL", self._folder_url(folder), title=f"creating the folder {folder}/",
+            expect=expect,
+        )  # fmt: skip
 
     def _is_there(self, folder: str) -> bool:
         url = self._folder_url(folder)
-        answer = self._client.ask("PROPFIND", url, headers={"Depth": "0"}, data=PROPFIND_BODY)
-        if answer.status in _UNSUPPORTED:
+        response = self._client.request(
+            "PROPFIND", url, title=f"checking {folder}/", body=PROPFIND_BODY,
+            headers={"Depth": "0"}, expect=ANY_STATUS,
+        )  # fmt: skip
+        if response.status in _UNSUPPORTED:
             _, _, name = folder.rpartition("/")
             return Name(name, is_folder=True) in self.names(_parent(folder))
-        return answer.status == 207
+        return response.status == 207
 
     def _folder_url(self, folder: str) -> str:
-        return f"{self.url(folder)}/" if folder else f"{self._client.location.root}/"
+        return f"{self.url(folder)}/" if folder else f"{self._location.root}/"
 
 
 def _parent(path: str) -> str:

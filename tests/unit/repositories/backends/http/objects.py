@@ -15,7 +15,6 @@ from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
 from ign_deploy.repositories.backends.http.base import HttpObjectStore
-from ign_deploy.repositories.backends.http.client import Client
 from ign_deploy.repositories.backends.http.location import find_location
 from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
 from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
@@ -56,8 +55,9 @@ def objects_at(
     reported = reporter or SilentReporter()
     location = find_location(url, access=given, reporter=reported)
     policy = RetryPolicy(attempts=attempts, sleep=lambda _: None)
-    client = Client(location, access=given, reporter=reported, policy=policy)
-    return _KINDS[location.kind](client, settle=settle)
+    return _KINDS[location.kind](
+        location, access=given, reporter=reported, retry=policy, settle=settle
+    )
 
 
 def file_of(path: Path, content: bytes) -> ReleaseFile:

@@ -252,13 +252,13 @@ def test_a_claim_that_is_removed_while_we_lose_it_is_no_error(kind: str, tmp_pat
         holder, late = objects_at(opened.url, **account), objects_at(opened.url, **account)
         late.probe()
         assert holder.create(path, b"1")
-        change = late._client.change
+        change = late._client.request
 
         def clean_up(method: str, url: str, **options: Any) -> Any:
             sent = change(method, url, **options)
-            if "claim-0" in url and not sent.accepted:
+            if "claim-0" in url and not sent.ok:
                 holder.delete(path)
             return sent
 
-        late._client.change = clean_up
+        late._client.request = clean_up
         assert late.create(path, b"2") is False

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.net.response import Response
 from ign_deploy.repositories.backends.http.listing import (
     is_plain,
     parse_json_listing,
     parse_multistatus,
 )
 from ign_deploy.repositories.backends.http.schema import (
-    ArtifactoryItem,
-    NexusAssets,
-    NexusComponents,
-    parse_answer,
+    ARTIFACTORY_ITEM,
+    NEXUS_ASSETS,
+    NEXUS_COMPONENTS,
 )
 from ign_deploy.repositories.backends.object_store import Name
 
@@ -191,9 +193,11 @@ _JSON = st.recursive(
 @given(_JSON)
 def test_any_json_is_an_answer_or_refused(document: object) -> None:
     data = json.dumps(document).encode()
-    for kind in (NexusAssets, NexusComponents, ArtifactoryItem):
+    response = Response(200, body=data, url=URL, error=RepositoryError)
+    kinds: list[TypeAdapter[Any]] = [NEXUS_ASSETS, NEXUS_COMPONENTS, ARTIFACTORY_ITEM]
+    for kind in kinds:
         with suppress(RepositoryError):
-            assert isinstance(parse_answer(kind, data, url=URL), kind)
+            response.parse(kind)
     try:
         names = parse_json_listing(data, url=URL)
     except RepositoryError:

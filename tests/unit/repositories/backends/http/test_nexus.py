@@ -68,16 +68,16 @@ def test_a_read_only_repository_is_an_obstacle(product: Nexus, opened: Callable[
     product.policy = Policy.READ_ONLY
     found = opened().probe()
     assert not found.writable
-    assert "answered 400" in found.obstacle
+    assert "returned 400" in found.obstacle
 
 
 def test_missing_privileges_are_named(product: Nexus, opened: Callable[..., Any]) -> None:
     product.privileges -= {"browse"}
-    with pytest.raises(RepositoryError, match="answered 403") as refused:
+    with pytest.raises(RepositoryError, match="returned 403") as refused:
         opened().probe()
     assert "nx-repository-view-raw-modules-*" in refused.value.hint
     product.privileges = frozenset({"browse", "read"})
-    assert "answered 403" in opened().probe().obstacle
+    assert "returned 403" in opened().probe().obstacle
     product.privileges = frozenset({"browse", "read", "add", "edit"})
     assert "nx-repository-view-raw-modules-delete" in opened().probe().obstacle
 
@@ -85,11 +85,11 @@ def test_missing_privileges_are_named(product: Nexus, opened: Callable[..., Any]
 def test_wrong_credentials_and_repositories_are_told(
     product: Nexus, opened: Callable[..., Any]
 ) -> None:
-    with pytest.raises(RepositoryError, match="answered 401") as refused:
+    with pytest.raises(RepositoryError, match="returned 401") as refused:
         opened(password="hunter2").probe()
     assert "user token" in refused.value.hint
     assert "hunter2" not in refused.value.message + refused.value.hint
-    with nexus(product) as url, pytest.raises(RepositoryError, match="answered 404") as refused:
+    with nexus(product) as url, pytest.raises(RepositoryError, match="returned 404") as refused:
         objects_at(f"nexus+{url}s", username=product.username, password=product.password).probe()
     assert "'moduless'" in refused.value.hint
 
@@ -232,7 +232,7 @@ def test_a_file_that_a_killed_run_left_is_kept_or_replaced(
 def test_an_odd_answer_is_refused(page: bytes) -> None:
     with scripted_server(Answer(200, body=page)) as server:
         objects = objects_at(f"nexus+{server.url}/repository/modules")
-        with pytest.raises(RepositoryError, match="gave an answer that can't be read"):
+        with pytest.raises(RepositoryError, match="sent an unexpected response"):
             objects.names("modules")
 
 
