@@ -22,6 +22,8 @@ from ign_deploy.module.zip_records import (
     MAX_16,
     MAX_32,
     MAX_COMMENT,
+    SIGNATURES,
+    is_extra_sound,
     zip64_values,
 )
 
@@ -89,19 +91,46 @@ _DAMAGED = "the file is damaged; build or download it again."
 def _find_end(descriptor: int, file_size: int) -> _End:
     tail_size = min(file_size, END.size + MAX_COMMENT)
     tail = os.pread(descriptor, tail_size, file_size - tail_size)
-    # A whole end record begins here at the latest; later signatures are part of a comment.
-    position = last = tail.rfind(END_SIGNATURE, 0, max(len(tail) - END.size + 4, 0))
-    while position >= 0:
-        fields = END.unpack_from(tail, position)
-        if position + END.size + fields[7] == len(tail):
-            return _with_zip64(descriptor, fields, file_size - tail_size + position)
-        position = tail.rfind(END_SIGNATURE, 0, position)
+    # A whole end record begins here at the latest.
+    last = tail.rfind(END_SIGNATURE, 0, max(len(tail) - END.size + 4, 0))
     if last < 0:
         raise _explain_missing_end(descriptor, file_size)
+    fields = END.unpack_from(tail, last)
+    if last + END.size + fields[7] == len(tail):
+        require_no_record("the archive's comment", tail[last + END.size :])
+        return _with_zip64(descriptor, fields, file_size - tail_size + last)
+    # Java also takes an end record whose comment doesn't reach the end of the file, if it points
+    # at a directory: an earlier one that fits doesn't help, readers disagree about which counts.
+    if _earlier_end_fits(tail, last):
+        raise _hidden_record("the archive's comment")
     raise refusal(
         "archive-trailing",
         "the archive is followed by bytes that don't belong to it, or is cut off",
         _DAMAGED,
+    )
+
+
+def _earlier_end_fits(tail: bytes, position: int) -> bool:
+    while (position := tail.rfind(END_SIGNATURE, 0, position)) >= 0:
+        if position + END.size + END.unpack_from(tail, position)[7] == len(tail):
+            return True
+    return False
+
+
+def require_no_record(where: str, data: bytes) -> None:
+    """Refuse ZIP records in bytes that are nobody's business: another reader may find them there.
+
+    ``where`` names the bytes in the message. Raises VerificationError.
+    """
+    if b"PK" in data and any(signature in data for signature in SIGNATURES):
+        raise _hidden_record(where)
+
+
+def _hidden_record(where: str) -> VerificationError:
+    return refusal(
+        "archive-ambiguous",
+        f"{where} holds a ZIP record: readers disagree about what is in the archive",
+        "build the module again, and find out who changed this file.",
     )
 
 
@@ -123,9 +152,9 @@ def _explain_missing_end(descriptor: int, file_size: int) -> VerificationError:
 
 
 def _with_zip64(descriptor: int, fields: tuple[bytes | int, ...], position: int) -> _End:
-    _, disk, directory_disk, disk_count, count, size, offset, _ = (
-        value if isinstance(value, int) else 0 for value in fields
-    )
+    _, *disks, count, size, offset, _ = (value if isinstance(value, int) else 0 for value in fields)
+    disk, directory_disk, disk_count = disks
+    values32 = (disk_count, count, size, offset)
     locator = (
         os.pread(descriptor, LOCATOR64.size, position - LOCATOR64.size)
         if position >= LOCATOR64.size
@@ -156,6 +185,17 @@ def _with_zip64(descriptor: int, fields: tuple[bytes | int, ...], position: int)
         )
     if end64_position + 12 + record_size != position - LOCATOR64.size:
         raise refusal("archive-directory", "the ZIP64 end record has a wrong size", _DAMAGED)
+    # Java uses the 32-bit values where the two records disagree.
+    values64 = (disk_count, count, size, offset)
+    for value, large, unset in zip(
+        values32, values64, (MAX_16, MAX_16, MAX_32, MAX_32), strict=True
+    ):
+        if value not in (large, unset):
+            raise refusal(
+                "archive-ambiguous",
+                "the end record and the ZIP64 end record disagree: readers see different archives",
+                _DAMAGED,
+            )
     return _End(count, size, offset, end64_position)
 
 
@@ -191,9 +231,11 @@ def _parse_entry(data: bytes, position: int) -> tuple[Entry, int]:
     if following > len(data) or disk not in (0, MAX_16):
         raise refusal("archive-directory", "the central directory is damaged", _DAMAGED)
     raw_name = data[name_start:extra_start]
+    extra = data[extra_start : extra_start + extra_length]
+    _check_extra(raw_name, extra, comment=data[extra_start + extra_length : following])
     large = [value == MAX_32 for value in (size, compressed, offset)]
     if any(large):
-        values = zip64_values(data[extra_start : extra_start + extra_length], sum(large))
+        values = zip64_values(extra, sum(large))
         if values is None:
             raise refusal("archive-directory", "a ZIP64 entry lacks its sizes", _DAMAGED)
         size, compressed, offset = (
@@ -215,6 +257,29 @@ def _parse_entry(data: bytes, position: int) -> tuple[Entry, int]:
         header_offset=offset,
     )
     return entry, following
+
+
+def _check_extra(raw_name: bytes, extra: bytes, *, comment: bytes) -> None:
+    """Refuse an extra field or a comment that Java can't read, or that hides a record."""
+    if not extra and not comment:
+        return
+    shown = ascii(raw_name)[2:-1]
+    require_no_record(f"the comment of {shown}", comment)
+    require_no_record(f"the extra field of {shown}", extra)
+    if not is_extra_sound(extra) or not _is_utf8(comment):
+        raise refusal(
+            "archive-directory",
+            f"the extra field or comment of {shown} is malformed; Java refuses the archive",
+            _DAMAGED,
+        )
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _decode_name(raw_name: bytes) -> str:

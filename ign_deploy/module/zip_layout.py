@@ -7,7 +7,7 @@ import struct
 from dataclasses import replace
 
 from ign_deploy.module.findings import Finding, error, warning
-from ign_deploy.module.zip_directory import Directory
+from ign_deploy.module.zip_directory import Directory, require_no_record
 from ign_deploy.module.zip_entry import Entry
 from ign_deploy.module.zip_records import (
     DESCRIPTOR_SIGNATURE,
@@ -67,6 +67,7 @@ def _locate(descriptor: int, entry: Entry, limit: int) -> Entry:
     rest = os.pread(descriptor, name_length + extra_length, entry.header_offset + LOCAL.size)
     if rest[:name_length] != entry.raw_name:
         raise _Mismatch("the local header has another name")
+    require_no_record(f"the extra field of {entry.name}", rest[name_length:])
     if method != entry.method or (flags ^ entry.flags) & FLAG_ENCRYPTED:
         raise _Mismatch("the local header has another compression or encryption")
     if MAX_32 in (compressed, size):

@@ -16,6 +16,13 @@ END_SIGNATURE = b"PK\x05\x06"
 END64_SIGNATURE = b"PK\x06\x06"
 LOCATOR64_SIGNATURE = b"PK\x06\x07"
 DESCRIPTOR_SIGNATURE = b"PK\x07\x08"
+SIGNATURES = (
+    LOCAL_SIGNATURE,
+    CENTRAL_SIGNATURE,
+    END_SIGNATURE,
+    END64_SIGNATURE,
+    LOCATOR64_SIGNATURE,
+)
 
 STORED = 0
 DEFLATED = 8
@@ -57,6 +64,21 @@ def zip64_values(extra: bytes, wanted: int) -> list[int] | None:
             return list(struct.unpack_from(f"<{wanted}Q", extra, position))
         position += length
     return None
+
+
+def is_extra_sound(extra: bytes) -> bool:
+    """Return whether an extra field block of the directory is one that java.util.zip accepts.
+
+    Its fields fill it, but for up to three bytes, and a ZIP64 field has one of the sizes that it
+    can have (ZipFile.Source.checkExtraFields since JDK 17.0.8).
+    """
+    position = 0
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, position)
+        position += 4 + length
+        if position > len(extra) or (kind == ZIP64_EXTRA and length not in (0, 8, 16, 24, 28)):
+            return False
+    return True
 
 
 def local_header(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,7 +109,7 @@ class TestASoundArchive:
             ]
             assert archive.findings == ()
 
-    @pytest.mark.parametrize("comment", [b"by hand", b"PK\5\6", b"PK\5\6" * 30, b"x" * 0xFFFF])
+    @pytest.mark.parametrize("comment", [b"by hand", b"PK", b"x" * 0xFFFF])
     def test_may_have_a_comment(self, tmp_path: Path, comment: bytes) -> None:
         path = tmp_path / "a.zip"
         path.write_bytes(raw_zip(GOOD, comment=comment))
@@ -245,6 +246,72 @@ class TestBytesThatBelongToNobody:
         path = tmp_path / "a.zip"
         path.write_bytes(raw_zip(GOOD, before_directory=b"signing block"))
         assert warned(path) == ("archive-gap",)
+
+
+INNER = raw_zip([RawEntry("module.xml", b"<modules>another</modules>")])
+
+
+class TestASecondArchiveInTheFirst:
+    """Java takes an end record whose comment doesn't reach the end if it points at a directory."""
+
+    @pytest.mark.parametrize(
+        "comment",
+        [INNER[:-2] + b"\x01\0", INNER + b"junk", b"PK\5\6", b"PK\5\6" * 30],
+        ids=["comment length off by one", "followed by junk", "signature", "signatures"],
+    )
+    def test_in_the_comment(self, tmp_path: Path, comment: bytes) -> None:
+        data = raw_zip(GOOD, comment=comment)
+        assert refused_bytes(tmp_path, data) == ("archive-ambiguous",)
+
+    def test_whole_in_the_comment_it_has_the_first_before_it(self, tmp_path: Path) -> None:
+        assert refused_bytes(tmp_path, raw_zip(GOOD, comment=INNER)) == ("archive-prefix",)
+
+    @pytest.mark.parametrize("field", ["comment", "extra"])
+    def test_in_an_entry(self, tmp_path: Path, field: str) -> None:
+        hidden = struct.pack("<HH", 0xCAFE, len(INNER)) + INNER
+        entries = [*GOOD, RawEntry("b", **{field: hidden})]  # type: ignore[arg-type]
+        assert refused(write_zip(tmp_path / "a.zip", entries)) == ("archive-ambiguous",)
+
+    def test_in_a_local_header_alone(self, tmp_path: Path) -> None:
+        data = bytearray(raw_zip([RawEntry("a", extra=struct.pack("<HH4s", 0xCAFE, 4, b"PK\5\7"))]))
+        assert data.count(b"PK\5\7") == 2
+        at = data.index(b"PK\5\7")
+        data[at + 3] = 6
+        assert refused_bytes(tmp_path, bytes(data)) == ("archive-ambiguous",)
+
+
+class TestDisagreeingEndRecords:
+    """Java falls back to the 32-bit values where the ZIP64 end record has others."""
+
+    @pytest.mark.parametrize(("field", "value"), [(8, 1), (10, 1), (12, 7), (16, 0)])
+    def test_are_refused(self, tmp_path: Path, field: int, value: int) -> None:
+        data = bytearray(raw_zip(GOOD, zip64_end=True))
+        end = data.rindex(b"PK\5\6")
+        struct.pack_into("<H" if field < 12 else "<I", data, end + field, value)
+        assert refused_bytes(tmp_path, bytes(data)) == ("archive-ambiguous",)
+
+    def test_may_both_hold_the_values(self, tmp_path: Path) -> None:
+        data = bytearray(raw_zip(GOOD, zip64_end=True))
+        end64, end = data.rindex(b"PK\6\6"), data.rindex(b"PK\5\6")
+        count, size, offset = struct.unpack_from("<QQQ", data, end64 + 32)
+        struct.pack_into("<HHII", data, end + 8, count, count, size, offset)
+        path = tmp_path / "a.zip"
+        path.write_bytes(data)
+        with Archive.open(path) as archive:
+            assert len(archive.entries) == len(GOOD)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        RawEntry("a", extra=struct.pack("<HH", 0xCAFE, 40)),
+        RawEntry("a", extra=struct.pack("<HHI", 1, 4, 0)),
+        RawEntry("a", comment=b"\xff"),
+    ],
+    ids=["an extra field too long", "a ZIP64 field of 4 bytes", "a comment that isn't UTF-8"],
+)
+def test_what_java_refuses_in_the_directory_is_refused(tmp_path: Path, entry: RawEntry) -> None:
+    assert refused(write_zip(tmp_path / "a.zip", [entry])) == ("archive-directory",)
 
 
 class TestNames:
