@@ -244,3 +244,16 @@ def test_the_help_shows_defaults_units_and_groups() -> None:
         r"--gateway URL\|NAME",
     ):
         assert re.search(part, shown, re.M), part
+
+
+def test_names_in_the_glossary_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    [glossary] = re.findall(r"^## Glossary\n(.*?)^## ", text, re.M | re.S)
+    names = {
+        name
+        for row in re.findall(r"^\|.*\| (`.*`.*?) \|$", glossary, re.M)
+        for name in re.findall(r"`([\w-]+)`", row)
+    }
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "ign_deploy").rglob("*.py"))
+    assert len(names) > 20
+    assert {name for name in names if not re.search(rf"\b{name}\b", code)} == set()
