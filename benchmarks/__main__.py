@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: every figure as a ratio, or against a limit, measured in one run."""
+"""`python -m benchmarks`: all figures, as ratios or against limits, measured in one run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.measure import Row, print_table
 from benchmarks.publishing import measure_uploads
 from benchmarks.signing import measure_memory, measure_signing, measure_start
 from benchmarks.stores import measure_stores
-from benchmarks.workshop import Workshop
+from benchmarks.workspace import Workspace
 
 
 def main() -> int:
-    """Measure everything, print the table, and say with the exit code whether all limits hold."""
+    """Measure everything and print the table; the exit code says whether all limits hold."""
     folder = Path(tempfile.mkdtemp(prefix="ign-deploy-bench-"))
     try:
-        workshop = Workshop.open(folder)
+        workspace = Workspace.open(folder)
         rows: list[Row] = []
         for title, measure in (
             ("start-up and small modules", measure_start),
@@ -30,7 +30,7 @@ def main() -> int:
             ("stores over the network", measure_stores),
         ):
             print(f"measuring {title} …", file=sys.stderr, flush=True)
-            rows += measure(workshop)
+            rows += measure(workspace)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print_table(rows)

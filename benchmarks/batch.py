@@ -1,4 +1,4 @@
-"""Twenty modules in one batch against the same modules one after another."""
+"""Twenty modules in one batch, compared with the same modules one at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.material import jar_bytes
 from benchmarks.measure import Row, Run, in_turn, median, ratio
-from benchmarks.workshop import Workshop
+from benchmarks.workspace import Workspace
 from tests.support.modules import HOOK, build_module, jar
 
 _MODULES = 20
@@ -16,18 +16,18 @@ _ROUNDS = 5
 _GAIN = 1.6
 
 
-def measure_batch(workshop: Workshop) -> list[Row]:
-    """Release 20 prebuilt modules of a few megabytes: one by one, and as a batch of 1 and of 2."""
-    modules = [_module(workshop.folder / "batch", number) for number in range(_MODULES)]
+def measure_batch(workspace: Workspace) -> list[Row]:
+    """Release 20 prebuilt modules of a few megabytes: one at a time, and in batches of 1 and 2."""
+    modules = [_module(workspace.folder / "batch", number) for number in range(_MODULES)]
 
     def batch(workers: int) -> Run:
-        _clean(workshop)
+        _clean(workspace)
         paths = [str(path) for path in modules]
-        return _release(workshop, "batch", *paths, "--max-parallel", str(workers))
+        return _release(workspace, "batch", *paths, "--max-parallel", str(workers))
 
     def one_by_one() -> Run:
-        _clean(workshop)
-        runs = [_release(workshop, "module", str(path)) for path in modules]
+        _clean(workspace)
+        runs = [_release(workspace, "module", str(path)) for path in modules]
         return Run(
             sum(run.wall for run in runs),
             sum(run.cpu for run in runs),
@@ -40,7 +40,7 @@ def measure_batch(workshop: Workshop) -> list[Row]:
     alone, together = (median(runs[name], lambda run: run.wall) for name in ("batch 1", "batch 2"))
     return [
         Row(
-            f"{_MODULES} modules one after another / in a batch",
+            f"{_MODULES} modules one at a time / in a batch",
             f"{gain:.2f} x",
             f"{_GAIN} x or more",
             gain >= _GAIN,
@@ -55,7 +55,7 @@ def measure_batch(workshop: Workshop) -> list[Row]:
 
 
 def _module(folder: Path, number: int) -> Path:
-    """Write an unsigned module with an id of its own and one jar of some mebibytes."""
+    """Write an unsigned module with its own id and one jar of some mebibytes."""
     content = jar_bytes()
     data = {f"data/{part}.bin": next(content) for part in range(_MEBIBYTES)}
     library = jar(HOOK, files=data, manifest={"Implementation-Version": "1.2.3"})
@@ -66,14 +66,14 @@ def _module(folder: Path, number: int) -> Path:
     )
 
 
-def _clean(workshop: Workshop) -> None:
+def _clean(workspace: Workspace) -> None:
     for name in ("dist", "batch-repository"):
-        shutil.rmtree(workshop.folder / name, ignore_errors=True)
+        shutil.rmtree(workspace.folder / name, ignore_errors=True)
 
 
-def _release(workshop: Workshop, *arguments: str) -> Run:
-    home = workshop.folder / "rsa2048"
-    return workshop.ign_deploy(
+def _release(workspace: Workspace, *arguments: str) -> Run:
+    home = workspace.folder / "rsa2048"
+    return workspace.ign_deploy(
         *arguments,
         *("--key-path", str(home / "signing.key.pem")),
         *("--cert-path", str(home / "signing.cert.pem")),

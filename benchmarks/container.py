@@ -1,6 +1,6 @@
-"""`python -m benchmarks.container IMAGE`: a container's start with us, against Python alone.
+"""`python -m benchmarks.container IMAGE`: container startup with ign-deploy and with bare Python.
 
-Pairs of one container each, in one run; needs podman and an image that it knows.
+Runs pairs of one container each; needs podman and a local image.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A server far away: our delaying proxy before it, in a process of its own.
+"""A distant server: a delaying proxy in front of it, in its own process.
 
-In ours, its threads would share an interpreter with what is measured.
+In this process, its threads would share the interpreter with what is measured.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ ROUND_TRIP = 0.020
 
 
 class Distance:
-    """The proxy: ``url`` is where the server is reached at a distance of ROUND_TRIP seconds."""
+    """The proxy: at ``url``, the server has a round trip of ROUND_TRIP seconds."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
-        self.url = self._answer()
+        self.url = self._read_line()
 
     def requests(self) -> int:
-        """Return how many requests have passed since this was asked last."""
+        """Return the number of requests since the last call."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        return int(self._answer())
+        return int(self._read_line())
 
-    def _answer(self) -> str:
+    def _read_line(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
 
 
 @contextmanager
 def distance(server: str) -> Iterator[Distance]:
-    """Put the proxy before the server at this URL; it ends with its input."""
+    """Run the proxy for the server at this URL; it stops at the end of its input."""
     command = [sys.executable, "-m", "benchmarks.distance", server]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -45,7 +45,7 @@ def distance(server: str) -> Iterator[Distance]:
 
 
 def main() -> None:
-    """Run the proxy: say where it is, then, for each line read, how many requests passed."""
+    """Run the proxy: print its URL, then, for each line read, the number of new requests."""
     with fault_proxy(sys.argv[1]) as proxy:
         proxy.rules.set_round_trip(ROUND_TRIP)
         print(proxy.url, flush=True)

@@ -1,4 +1,4 @@
-"""What the benchmarks work on: large modules out of real jars, and large repositories."""
+"""Material for the benchmarks: large modules made of real jars, and large repositories."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _ENOUGH = 40 * MEBIBYTE
 
 
 def jar_bytes() -> Iterator[bytes]:
-    """Yield a mebibyte of jar content again and again: of the machine's real jars, if it has some.
+    """Yield jar content in mebibytes, endlessly: from the machine's jars, if there are enough.
 
-    Otherwise class-like content is made up: deflated, so that it is about as incompressible.
+    Otherwise generate class-like content, deflated, so that it is about as incompressible.
     """
     jars = {path.resolve() for folder in _REAL_JARS for path in folder.rglob("*.jar")}
     data = b"".join(path.read_bytes() for path in sorted(jars))
     if len(data) < _ENOUGH:
-        data = _made_up(_ENOUGH)
+        data = _generated(_ENOUGH)
     for offset in cycle(range(0, len(data) - MEBIBYTE, MEBIBYTE)):
         yield data[offset : offset + MEBIBYTE]
 
 
-def _made_up(size: int) -> bytes:
+def _generated(size: int) -> bytes:
     generator = random.Random(1)
     words = [generator.randbytes(generator.randint(3, 20)) for _ in range(4000)]
     pieces: list[bytes] = []
@@ -60,7 +60,7 @@ def small_module(path: Path) -> Path:
 
 
 def fill_repository(root: Path, *, versions: int) -> None:
-    """Write that many published versions of one module, as publishing leaves them."""
+    """Write this many published versions of one module, as publishing would."""
     for number in range(versions):
         fields = release_fields(module_id="com.example.pump", version=f"0.1.{number}")
         release = make_release(**fields)

@@ -1,4 +1,4 @@
-"""Measures whole processes: wall time, processor time, peak memory, as the kernel counts them."""
+"""Measure whole processes: wall time, CPU time and peak memory, as counted by the kernel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of a command: seconds of wall and processor time, peak memory in bytes."""
+    """One run of a command: wall and CPU time in seconds, peak memory in bytes."""
 
     wall: float
     cpu: float
@@ -37,8 +37,8 @@ def run(
     return Run(float(wall), float(cpu), int(peak))
 
 
-# A child's peak memory counts from before its exec, when it still was its parent: so the parent
-# must be small, which this process is not.
+# A child's peak memory includes the time before its exec, when it was a copy of its parent. So the
+# parent must be small, which this process is not.
 _LAUNCHER = """
 import os, sys, time
 sink = os.open(os.devnull, os.O_WRONLY)
@@ -59,9 +59,9 @@ def median(runs: Sequence[Run], figure: Callable[[Run], float]) -> float:
 
 
 def in_turn(jobs: Mapping[str, Callable[[], Run]], *, rounds: int) -> dict[str, list[Run]]:
-    """Run the jobs one after another, round by round, so that a drifting machine hits all alike.
+    """Run the jobs in turn, round by round, so that a drifting machine affects all alike.
 
-    One round before the counted ones fills the page cache and the byte code cache.
+    A first, uncounted round warms the page cache and the byte code cache.
     """
     found: dict[str, list[Run]] = {name: [] for name in jobs}
     for round_number in range(rounds + 1):
@@ -79,7 +79,7 @@ def ratio(runs: Mapping[str, Sequence[Run]], one: str, other: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the result: what was measured, the limit, and whether it holds."""
+    """A row of the result: what was measured, the limit, and whether it holds."""
 
     what: str
     measured: str

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.sender ORDER`: uploads files with our code, in a process of its own.
+"""`python -m benchmarks.sender ORDER`: uploads files with our code, in its own process.
 
 ORDER is JSON: ``files`` (each [url, path, size, sha256]), ``workers``, and ``pooled`` (one session
-for all, else a fresh one for each file). Writes to the path ``result``: the seconds that the
-transfers took together, without the interpreter's start, and the process's peak memory in bytes.
+for all files, instead of one per file). Writes to the path ``result``: the total seconds of the
+transfers, without interpreter startup, and the process's peak memory in bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import tenacity  # noqa: F401 - imported on use by the retry policy, but not to be measured here
+import tenacity  # noqa: F401 - imported lazily by the retry policy; must not be measured here
 
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.net.client import Client
@@ -31,15 +31,15 @@ def send(session: Session, file: list[Any]) -> None:
 
 
 def send_fresh(file: list[Any]) -> None:
-    """Upload one file through a session of its own."""
+    """Upload one file through its own session."""
     with open_session() as session:
         send(session, file)
 
 
 def peak_memory() -> int:
-    """Return this process's own peak since it was started, in bytes.
+    """Return this process's peak memory in bytes.
 
-    Not ru_maxrss, which a child inherits from before its exec.
+    Not ru_maxrss, which includes the time before a child's exec.
     """
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
@@ -47,7 +47,7 @@ def peak_memory() -> int:
 
 
 def main() -> None:
-    """Do the order."""
+    """Upload what the order says."""
     order = json.loads(sys.argv[1])
     begin = time.perf_counter()
     if order["pooled"]:

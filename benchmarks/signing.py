@@ -1,4 +1,4 @@
-"""Signing, verifying and starting."""
+"""Signing, verification and startup."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 from benchmarks.material import large_module, small_module
 from benchmarks.measure import Row, in_turn, median, ratio
-from benchmarks.workshop import Workshop
+from benchmarks.workspace import Workspace
 from tests.support.identities import rsa_key
 
 _ROUNDS = 7
@@ -15,14 +15,14 @@ _JARS = 300
 _MEBIBYTE = 1 << 20
 
 
-def measure_start(workshop: Workshop) -> list[Row]:
-    """Measure what a command costs before it does anything large."""
-    small = small_module(workshop.folder / "small.unsigned.modl")
+def measure_start(workspace: Workspace) -> list[Row]:
+    """Measure the fixed cost of a command."""
+    small = small_module(workspace.folder / "small.unsigned.modl")
     runs = in_turn(
         {
-            "version": lambda: workshop.ign_deploy("--version"),
-            "python": lambda: workshop.python("-c", "pass"),
-            "sign": lambda: workshop.sign(small),
+            "version": lambda: workspace.ign_deploy("--version"),
+            "python": lambda: workspace.python("-c", "pass"),
+            "sign": lambda: workspace.sign(small),
         },
         rounds=11,
     )
@@ -30,22 +30,22 @@ def measure_start(workshop: Workshop) -> list[Row]:
     cpu = median(runs["sign"], lambda run: run.cpu)
     return [
         Row("ign-deploy --version / python3 -c pass", f"{start:.2f} x", "5 x", start <= 5),
-        Row("sign a 1 MB module, processor time", f"{cpu:.2f} s", "0.50 s", cpu < 0.5),
+        Row("sign a 1 MB module, CPU time", f"{cpu:.2f} s", "0.50 s", cpu < 0.5),
     ]
 
 
-def measure_signing(workshop: Workshop) -> list[Row]:
-    """Compare signing and verifying 300 MB with one pass of `unzip -t` over the same file."""
-    module = large_module(workshop.folder / "large.unsigned.modl", jars=_JARS)
-    signed = workshop.folder / "large.modl"
-    workshop.sign(module)
-    (workshop.folder / "dist" / signed.name).rename(signed)
+def measure_signing(workspace: Workspace) -> list[Row]:
+    """Compare signing and verifying 300 MB with one `unzip -t` of the same file."""
+    module = large_module(workspace.folder / "large.unsigned.modl", jars=_JARS)
+    signed = workspace.folder / "large.modl"
+    workspace.sign(module)
+    (workspace.folder / "dist" / signed.name).rename(signed)
     runs = in_turn(
         {
-            "unzip": lambda: workshop.unzip(module),
-            "sign": lambda: workshop.sign(module),
-            "verify": lambda: workshop.ign_deploy("verify", str(signed)),
-            "sign4096": lambda: workshop.sign(module, bits=4096),
+            "unzip": lambda: workspace.unzip(module),
+            "sign": lambda: workspace.sign(module),
+            "verify": lambda: workspace.ign_deploy("verify", str(signed)),
+            "sign4096": lambda: workspace.sign(module, bits=4096),
         },
         rounds=_ROUNDS,
     )
@@ -68,15 +68,15 @@ def measure_signing(workshop: Workshop) -> list[Row]:
     ]
 
 
-def measure_memory(workshop: Workshop) -> list[Row]:
+def measure_memory(workspace: Workspace) -> list[Row]:
     """Measure the peak memory of signing and verifying at two sizes."""
     rows: list[Row] = []
     for jars in (50, _JARS):
-        module = large_module(workshop.folder / f"memory{jars}.unsigned.modl", jars=jars)
+        module = large_module(workspace.folder / f"memory{jars}.unsigned.modl", jars=jars)
         peaks = {
-            "sign": workshop.sign(module).peak,
-            "verify": workshop.ign_deploy(
-                "verify", str(workshop.folder / "dist" / f"memory{jars}.modl")
+            "sign": workspace.sign(module).peak,
+            "verify": workspace.ign_deploy(
+                "verify", str(workspace.folder / "dist" / f"memory{jars}.modl")
             ).peak,
         }
         rows += [

@@ -1,6 +1,6 @@
-"""Stores over the network: transfers, many small uploads, long lists, and publishing beside many.
+"""Stores over the network: transfers, many small uploads, long lists, publishing to a large store.
 
-The server is nginx on loopback; where distance matters, our proxy before it delays each message.
+The server is nginx on loopback; where latency matters, a proxy delays each message.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.distance import ROUND_TRIP, Distance, distance
 from benchmarks.material import fill_repository, jar_bytes
 from benchmarks.measure import Row, Run, in_turn, median, ratio, run
 from benchmarks.publishing import signed_versions
-from benchmarks.workshop import Workshop
+from benchmarks.workspace import Workspace
 from ign_deploy.repositories import open_repository
 from tests.support.servers import NginxServer, nginx
 
@@ -34,21 +34,21 @@ _FEW, _MANY = 10, 5000
 _PUBLISH_ROUNDS = 7
 
 
-def measure_stores(workshop: Workshop) -> list[Row]:
-    """Measure all of it against one nginx."""
+def measure_stores(workspace: Workspace) -> list[Row]:
+    """Measure everything against one nginx."""
     with ExitStack() as stack:
-        server = stack.enter_context(nginx(workshop.folder / "nginx"))
+        server = stack.enter_context(nginx(workspace.folder / "nginx"))
         far = stack.enter_context(distance(server.url))
         return [
-            *_measure_transfer(workshop, server),
-            _measure_pooling(workshop, far),
-            *_measure_many_versions(workshop, server, far),
+            *_measure_transfer(workspace, server),
+            _measure_pooling(workspace, far),
+            *_measure_many_versions(workspace, server, far),
         ]
 
 
-def _measure_transfer(workshop: Workshop, server: NginxServer) -> list[Row]:
-    """Compare the transfer of a large file with curl's, each without its program's start."""
-    path = workshop.folder / "large.bin"
+def _measure_transfer(workspace: Workspace, server: NginxServer) -> list[Row]:
+    """Compare the transfer of a large file with curl's, both without program startup."""
+    path = workspace.folder / "large.bin"
     with path.open("wb") as stream:
         for _, data in zip(range(_LARGE), jar_bytes(), strict=False):
             stream.write(data)
@@ -60,7 +60,7 @@ def _measure_transfer(workshop: Workshop, server: NginxServer) -> list[Row]:
         return Run(float(done.stdout), 0.0, 0)
 
     files = [_file(path, f"{server.url}/ours.bin")]
-    runs = in_turn({"ours": lambda: _send(workshop, files), "curl": curl}, rounds=_LARGE_ROUNDS)
+    runs = in_turn({"ours": lambda: _send(workspace, files), "curl": curl}, rounds=_LARGE_ROUNDS)
     path.unlink()
     found = ratio(runs, "ours", "curl")
     scale = median(runs["curl"], lambda each: each.wall)
@@ -72,9 +72,9 @@ def _measure_transfer(workshop: Workshop, server: NginxServer) -> list[Row]:
     ]
 
 
-def _measure_pooling(workshop: Workshop, far: Distance) -> Row:
-    """Upload many small files, each through a new session, and all through one by 8 workers."""
-    folder = workshop.folder / "small"
+def _measure_pooling(workspace: Workspace, far: Distance) -> Row:
+    """Upload many small files: each through a new session, and all through one with 8 workers."""
+    folder = workspace.folder / "small"
     folder.mkdir()
     content = next(jar_bytes())
     files = []
@@ -84,8 +84,8 @@ def _measure_pooling(workshop: Workshop, far: Distance) -> Row:
         files.append(_file(path, f"{far.url}/{path.name}"))
     runs = in_turn(
         {
-            "alone": lambda: _send(workshop, files, pooled=False),
-            "pooled": lambda: _send(workshop, files, workers=_WORKERS),
+            "alone": lambda: _send(workspace, files, pooled=False),
+            "pooled": lambda: _send(workspace, files, workers=_WORKERS),
         },
         rounds=_MODULE_ROUNDS,
     )
@@ -99,20 +99,20 @@ def _measure_pooling(workshop: Workshop, far: Distance) -> Row:
     )
 
 
-def _measure_many_versions(workshop: Workshop, server: NginxServer, far: Distance) -> list[Row]:
-    """Publish beside few and beside many versions in turn; then list the many."""
+def _measure_many_versions(workspace: Workspace, server: NginxServer, far: Distance) -> list[Row]:
+    """Publish in turn to a repository with few and with many versions; then list the many."""
     for versions in (_FEW, _MANY):
         root = server.root / str(versions)
         fill_repository(root, versions=versions)
         open_repository(f"{server.url}/{versions}").maintenance.reindex()
     rounds = _PUBLISH_ROUNDS + 1
-    modules = iter(signed_versions(workshop, count=2 * rounds))
+    modules = iter(signed_versions(workspace, count=2 * rounds))
     counts: dict[int, list[int]] = {_FEW: [], _MANY: []}
 
     def publish(versions: int) -> Run:
         far.requests()
         url = f"{far.url}/{versions}"
-        found = workshop.ign_deploy("upload", str(next(modules)), "--repository-url", url)
+        found = workspace.ign_deploy("upload", str(next(modules)), "--repository-url", url)
         counts[versions].append(far.requests())
         return found
 
@@ -122,10 +122,10 @@ def _measure_many_versions(workshop: Workshop, server: NginxServer, far: Distanc
     few, many = (statistics.median(counts[each]) for each in (_FEW, _MANY))
     far.requests()
     listed = len(open_repository(f"{far.url}/{_MANY}").catalogue("com.example.pump"))
-    asked = far.requests()
+    requests = far.requests()
     return [
         Row(
-            f"requests of a publication beside {_MANY:,} versions / beside {_FEW}",
+            f"requests of a publication with {_MANY:,} versions / with {_FEW}",
             f"{many:.0f} / {few:.0f}",
             "the same",
             many == few,
@@ -133,9 +133,9 @@ def _measure_many_versions(workshop: Workshop, server: NginxServer, far: Distanc
         Row(f"its time at {ROUND_TRIP * 1000:.0f} ms", f"{cost:.2f} x", "1.5 x", cost <= 1.5),
         Row(
             f"requests to list {listed:,} versions",
-            str(asked),
+            str(requests),
             "2",
-            asked <= 2 and listed == _MANY + rounds,
+            requests <= 2 and listed == _MANY + rounds,
         ),
     ]
 
@@ -146,13 +146,13 @@ def _file(path: Path, url: str) -> list[Any]:
 
 
 def _send(
-    workshop: Workshop, files: Sequence[list[Any]], *, workers: int = 1, pooled: bool = True
+    workspace: Workspace, files: Sequence[list[Any]], *, workers: int = 1, pooled: bool = True
 ) -> Run:
-    """Upload in a process of its own; the wall time is that of the transfers."""
-    target = workshop.folder / "sent.json"
+    """Upload in a separate process; the wall time is that of the transfers."""
+    target = workspace.folder / "sent.json"
     order = {"files": files, "workers": workers, "pooled": pooled, "result": str(target)}
     source = str(Path(__file__).parents[1])
     command = [sys.executable, "-m", "benchmarks.sender", json.dumps(order)]
-    found = run(command, env={**workshop.env, "PYTHONPATH": source}, cwd=workshop.folder)
+    found = run(command, env={**workspace.env, "PYTHONPATH": source}, cwd=workspace.folder)
     result = json.loads(target.read_text())
     return Run(result["seconds"], found.cpu, result["peak"])

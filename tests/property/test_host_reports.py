@@ -1,4 +1,4 @@
-"""Whatever the values are, the reports for GitLab and Jenkins can be read and keep their rules."""
+"""Reports for GitLab and Jenkins are readable and follow their rules, for any values."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_dotenv_report_keeps_gitlabs_rules_and_loses_nothing_silently(
 
 
 @given(outputs=OUTPUTS)
-def test_a_properties_file_is_read_back_as_it_was(outputs: dict[str, str]) -> None:
+def test_a_properties_file_is_read_back_unchanged(outputs: dict[str, str]) -> None:
     data, omitted = properties_report(outputs, masker=masker())
     kept = {variable_name(name): text for name, text in outputs.items() if SECRET not in text}
     assert dict(parse_properties(data)) == kept

@@ -1,4 +1,4 @@
-"""Packing: the same content gives the same bytes, whatever the order, folder or time zone."""
+"""Packing: the same content gives the same bytes, in any order, folder or time zone."""
 
 from __future__ import annotations
 

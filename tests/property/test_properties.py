@@ -1,4 +1,4 @@
-"""Properties: whatever is written is read back."""
+"""Properties: everything written is read back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_signature_lines_survive(signatures: dict[str, bytes]) -> None:
 
 
 @given(st.binary() | st.text(alphabet="ab\\u0=: \n\r#!").map(str.encode))
-def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+def test_any_bytes_are_read_or_rejected(data: bytes) -> None:
     try:
         pairs = parse_properties(data)
     except PropertiesSyntaxError:

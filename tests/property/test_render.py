@@ -1,4 +1,4 @@
-"""Whatever is in a name, a URL or a folder, a rendered file says just that to every YAML reader."""
+"""Rendered files mean the same to every YAML reader, for any name, URL or folder."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ OPTION_NAMES = ("repository_url", "name", "namespace", "repository_claim", "imag
 
 
 def read_strictly(text: str) -> list[Any]:
-    """Read as YAML 1.2, where PyYAML reads 1.1: both must find the same."""
+    """Read as YAML 1.2, while PyYAML reads 1.1: both must agree."""
     return list(YAML(typ="safe", pure=True).load_all(text))
 
 
 @given(st.dictionaries(SCALARS, SCALARS, max_size=5))
-def test_every_text_stays_a_text_for_readers_of_both_versions(tree: dict[str, str]) -> None:
+def test_every_text_stays_a_text_in_both_yaml_versions(tree: dict[str, str]) -> None:
     text = yaml_document(tree)
     assert text.isascii()
     assert yaml.safe_load(text) == tree
@@ -41,9 +41,7 @@ def test_every_text_stays_a_text_for_readers_of_both_versions(tree: dict[str, st
 
 
 @given(*[st.lists(st.text(max_size=200), min_size=1, max_size=3)] * 3)
-def test_nothing_in_a_comment_ends_it(
-    paragraphs: list[str], items: list[str], notes: list[str]
-) -> None:
+def test_nothing_ends_a_comment(paragraphs: list[str], items: list[str], notes: list[str]) -> None:
     text = header(paragraphs, listed=items, notes=notes) + "key: value\n"
     assert yaml.safe_load(text) == {"key": "value"}
     assert read_strictly(text) == [{"key": "value"}]
@@ -56,7 +54,7 @@ def test_nothing_in_a_comment_ends_it(
         st.sampled_from(OPTION_NAMES), st.one_of(NASTY, st.text(max_size=20)), max_size=2
     ),
 )
-def test_hostile_texts_are_refused_or_arrive_unchanged(
+def test_hostile_texts_are_rejected_or_unchanged(
     kind: RenderKind, fields: dict[str, str], changes: dict[str, Any]
 ) -> None:
     module: RenderedModule = replace(PUMP, **fields)  # type: ignore[arg-type]
@@ -74,7 +72,7 @@ def test_hostile_texts_are_refused_or_arrive_unchanged(
 
 
 @given(st.sampled_from(KINDS), NASTY.filter(str.isprintable))
-def test_url_arrives_as_it_is(kind: RenderKind, path: str) -> None:
+def test_a_url_is_unchanged(kind: RenderKind, path: str) -> None:
     url = f"https://modules.example.com/{path}"
     options = replace(OPTIONS, repository_url=url, accept_certificates=())
     (command,) = fetch_commands(kind, render(kind, [PUMP], options))
@@ -82,7 +80,7 @@ def test_url_arrives_as_it_is(kind: RenderKind, path: str) -> None:
 
 
 @given(NASTY.filter(str.isprintable))
-def test_folder_arrives_in_compose_as_it_is(name: str) -> None:
+def test_a_folder_is_unchanged_in_compose(name: str) -> None:
     options = replace(OPTIONS, repository_url=f"/srv/{name}", accept_certificates=())
     try:
         result = render("compose", [PUMP], options)

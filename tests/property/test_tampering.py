@@ -1,4 +1,4 @@
-"""No single byte of a signed module's content can change without being noticed."""
+"""Verification detects every changed byte of a signed module's content."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_sound(path: Path) -> bool:
 
 
 def signed_content(path: Path) -> Content:
-    """Return what the signature covers, read by us: zipfile refuses what Java would read."""
+    """Return what the signature covers, with our own reader: zipfile rejects what Java would read."""
     with Archive.open(path) as archive:
         return {
             entry.name: b"".join(archive.chunks(entry))
@@ -48,14 +48,14 @@ def signed_content(path: Path) -> Content:
 
 
 def meaning(path: Path) -> object:
-    """Return what the two signature files say, without the ways in which they may be written."""
+    """Return the meaning of the two signature files, independent of their encoding."""
     files = content(path)
     lines = parse_signatures(files[SIGNATURES_NAME]).signatures
     return lines, read_certificates(files[CERTIFICATES_NAME])
 
 
 def with_changed_byte(signed: Path, name: str, position: int) -> Path:
-    """Write the module anew, as a ZIP tool would, with one byte of one file changed."""
+    """Rewrite the module, as a ZIP tool would, with one byte of one file changed."""
 
     def change(files: Content) -> Content:
         flipped = bytearray(files[name])
@@ -83,7 +83,7 @@ def test_every_single_byte_of_every_file_counts(signed: Path) -> None:
 @settings(
     max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-def test_a_changed_byte_of_the_file_is_noticed_or_changes_no_content(
+def test_a_changed_byte_of_the_file_is_detected_or_changes_no_content(
     signed: Path, data: st.DataObject
 ) -> None:
     """Bytes of the ZIP itself (times, attributes) aren't signed; content and names are."""

@@ -30,7 +30,7 @@ def test_the_order_is_total_and_stable(versions: set[str]) -> None:
 
 
 @given(SETS)
-def test_the_newest_is_final_where_there_is_one(versions: set[str]) -> None:
+def test_the_newest_is_final_if_there_is_one(versions: set[str]) -> None:
     found = newest(versions)
     if not versions:
         assert found is None
@@ -42,7 +42,7 @@ def test_the_newest_is_final_where_there_is_one(versions: set[str]) -> None:
 
 
 @given(SETS, SETS, SETS)
-def test_an_index_grown_in_any_steps_equals_one_made_at_once(
+def test_an_index_built_in_steps_equals_one_built_at_once(
     first: set[str], second: set[str], removed: set[str]
 ) -> None:
     records = {

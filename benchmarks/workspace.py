@@ -15,15 +15,15 @@ from tests.support.identities import pem_files, rsa_key, self_signed
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
-    """Where the benchmarks work; the environment of their commands holds nothing of ours."""
+class Workspace:
+    """The benchmarks' working folder; its commands run without any of our settings."""
 
     folder: Path
     env: Mapping[str, str]
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """Make test keys of 2048 and 4096 bits."""
+        """Create test keys of 2048 and 4096 bits."""
         for bits in (2048, 4096):
             home = folder / f"rsa{bits}"
             home.mkdir()
@@ -42,7 +42,7 @@ class Workshop:
         return run([str(command), *arguments], env=self.env, cwd=self.folder)
 
     def sign(self, module: Path, *, bits: int = 2048) -> Run:
-        """Sign a module into the folder's dist, which holds nothing before."""
+        """Sign a module into the folder's dist, which is emptied first."""
         shutil.rmtree(self.folder / "dist", ignore_errors=True)
         home = self.folder / f"rsa{bits}"
         return self.ign_deploy(
