@@ -38,7 +38,7 @@ def is_sound(path: Path) -> bool:
 
 
 def signed_content(path: Path) -> Content:
-    """Return what the signature covers, with our own reader: zipfile rejects what Java would read."""
+    """Return what the signature covers, read by us: zipfile rejects what Java would read."""
     with Archive.open(path) as archive:
         return {
             entry.name: b"".join(archive.chunks(entry))
