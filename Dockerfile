@@ -20,9 +20,9 @@ RUN /build/pip/bin/pip --python /opt/ign-deploy/bin/python install \
       --require-hashes --only-binary :all: --no-compile --requirement requirements.lock \
  && rm -rf /opt/ign-deploy/lib/python3*/site-packages/tests /opt/ign-deploy/bin/[Aa]ctivate* \
            /opt/ign-deploy/bin/*.py
-# botocore describes 400 services; S3 and its credential providers need five: 26 MB less.
+# botocore describes 400 services; its credential providers need four: 26 MB less.
 RUN find /opt/ign-deploy/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
-      ! -name s3 ! -name signin ! -name sso ! -name sso-oidc ! -name sts -exec rm -rf {} + \
+      ! -name signin ! -name sso ! -name sso-oidc ! -name sts -exec rm -rf {} + \
  && find /opt/ign-deploy/lib/python3*/site-packages/botocore/data \
       \( -name 'examples-1.json' -o -name 'waiters-2.json' \) -delete
 COPY ign_deploy/ /build/source/ign_deploy/

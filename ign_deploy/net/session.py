@@ -16,7 +16,7 @@ import requests
 from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.net.connections import BoundedAdapter
-from ign_deploy.net.credentials import HostAuth, NoAuth, is_this_machine, origin
+from ign_deploy.net.credentials import NoAuth, is_this_machine, origin
 from ign_deploy.net.errors import explain_failure, host_of, raise_for_transient
 from ign_deploy.net.proxies import Proxies
 
@@ -123,7 +123,7 @@ def open_session(
     ca: Path | None = None,
     pin: str | None = None,
     proxies: Proxies | None = None,
-    auth: HostAuth | None = None,
+    auth: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None,
     headers: Mapping[str, str] | None = None,
     workers: int = _POOL_SIZE,
     stall: float = TIMEOUT[1],

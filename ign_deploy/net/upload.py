@@ -32,11 +32,42 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to send, and what its record says it is: bytes and SHA-256 (lower-case hex)."""
+    """What to send of a file: how many bytes with which SHA-256 (lower-case hex).
+
+    For a part of a file, ``offset`` is where it begins, and ``total`` the size of the whole file.
+    """
 
     path: Path
     size: int
     sha256: str
+    offset: int = 0
+    total: int | None = None
+
+    @property
+    def file_size(self) -> int:
+        """The size that the whole file must have."""
+        return self.size if self.total is None else self.total
+
+
+def split_source(source: Source, *, length: int, error: type[IgnDeployError]) -> list[Source]:
+    """Return a file as parts of so many bytes, the last one shorter.
+
+    Raises ``error`` unless the file, read once for it, is ``source``.
+    """
+    parts: list[Source] = []
+    whole = hashlib.sha256()
+    with _opened(source, error) as descriptor, _explained(source.path, error):
+        for offset in range(0, source.size, length):
+            part, end = hashlib.sha256(), min(offset + length, source.size)
+            for start in range(offset, end, _BLOCK):
+                block = os.pread(descriptor, min(_BLOCK, end - start), start)
+                part.update(block)
+                whole.update(block)
+            size = end - offset
+            parts.append(Source(source.path, size, part.hexdigest(), offset, total=source.size))
+    if whole.hexdigest() != source.sha256:
+        raise _changed(source, f"read {source.size} bytes with {whole.hexdigest()}", error)
+    return parts
 
 
 def send_file(
@@ -110,7 +141,8 @@ class _FileBody:
             self._compare(0, digest.hexdigest())
         while size < self._source.size:
             with _explained(self._source.path, self._error):
-                count = os.readv(self._descriptor, [view[: min(_BLOCK, self._source.size - size)]])
+                room = view[: min(_BLOCK, self._source.size - size)]
+                count = os.preadv(self._descriptor, [room], self._source.offset + size)
             digest.update(view[:count])
             size += count
             if size == self._source.size or not count:
@@ -124,9 +156,11 @@ class _FileBody:
 
     def _compare(self, size: int, digest: str) -> None:
         with _explained(self._source.path, self._error):
-            actual = max(size, os.fstat(self._descriptor).st_size)
-        if (actual, digest) != (self._source.size, self._source.sha256):
-            raise _changed(self._source, f"read {actual} bytes with {digest}", self._error)
+            actual = os.fstat(self._descriptor).st_size
+        is_same = size == self._source.size and actual == self._source.file_size
+        if not is_same or digest != self._source.sha256:
+            observed = f"read {max(size, actual)} bytes with {digest}"
+            raise _changed(self._source, observed, self._error)
 
 
 @contextmanager
@@ -136,7 +170,7 @@ def _opened(source: Source, error: type[IgnDeployError]) -> Iterator[int]:
         descriptor = open_regular(source.path, follow_links=True)
     try:
         size = os.fstat(descriptor).st_size
-        if size != source.size:
+        if size != source.file_size:
             raise _changed(source, f"found {size} bytes", error)
         yield descriptor
     finally:

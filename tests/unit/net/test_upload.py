@@ -16,7 +16,7 @@ from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import open_session
-from ign_deploy.net.upload import Source
+from ign_deploy.net.upload import Source, split_source
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.transfers import Counter, FakeTime, Warnings
 
@@ -267,7 +267,7 @@ def test_a_read_error_in_the_middle_is_no_network_failure(
     def broken(*_: object) -> int:
         raise ConnectionResetError(104, "the share is gone")
 
-    monkeypatch.setattr(os, "readv", broken)
+    monkeypatch.setattr(os, "preadv", broken)
     with pytest.raises(RepositoryError, match=r"cannot read .*the share is gone"):
         upload(server, source)
     assert upload.told.warnings == []
@@ -330,7 +330,7 @@ import re, sys
 from pathlib import Path
 from ign_deploy.net.client import Client
 from ign_deploy.net.session import open_session
-from ign_deploy.net.upload import Source
+from ign_deploy.net.upload import Source, split_source
 path, url, sha256 = sys.argv[1:]
 source = Source(Path(path), Path(path).stat().st_size, sha256)
 with Client(open_session()) as client:
@@ -361,3 +361,25 @@ def test_memory_stays_small(server: FileServer, tmp_path: Path) -> None:
     assert status == 201
     assert server.stored == {"/s": digest}
     assert megabytes < 80
+
+
+def test_a_file_is_sent_in_parts(server: FileServer, source: Source, upload: Upload) -> None:
+    parts = split_source(source, length=1_500_000, error=RepositoryError)
+    assert [(part.offset, part.size) for part in parts] == [
+        (0, 1_500_000), (1_500_000, 1_500_000), (3_000_000, 160_320),
+    ]  # fmt: skip
+    for part in parts:
+        upload(server, part)
+        content = CONTENT[part.offset : part.offset + part.size]
+        assert server.stored["/a.modl"] == hashlib.sha256(content).hexdigest()
+    assert upload.counter.done == len(CONTENT)
+    with source.path.open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(RepositoryError, match="changed while it was being sent"):
+        upload(server, parts[0])
+
+
+def test_parts_are_made_of_the_file_of_the_record_only(source: Source) -> None:
+    source.path.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(RepositoryError, match="changed while it was being sent"):
+        split_source(source, length=1_500_000, error=RepositoryError)

@@ -9,14 +9,14 @@ from ign_deploy.repositories.access import Access
 
 
 def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
-    """Return the repository at ``s3://bucket/prefix``; nothing is asked yet.
+    """Return the repository at ``s3://bucket/prefix``; no request is made yet.
 
     Options in the URL: ``endpoint`` (``https://host:port``; http only on this machine), ``region``
-    and ``path-style`` (``true`` or ``false``). The keys are the user name and password of
-    ``access``, else ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN`` of
-    its environment, else what botocore finds by itself: a web identity (OIDC), a profile, a
-    container's or an instance's role. Raises ConfigurationError for a URL that can't be used, and
-    when botocore isn't installed.
+    and ``path-style`` (``true`` or ``false``). What it leaves out comes from the standard AWS
+    settings of ``access.env``. The keys are the user name and password of ``access``, else
+    ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``, else those of a web
+    identity (OIDC), a profile, or the role of a container or machine. Raises ConfigurationError
+    for a URL or settings that can't be used, and when botocore isn't installed.
     """
     try:
         import botocore  # noqa: F401 - only whether it is there
@@ -26,21 +26,14 @@ def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
             hint="pip install 'ign-deploy[s3]', or use the container image, which has it.",
         ) from None
     from ign_deploy.repositories.backends.object_store import ObjectBackend
-    from ign_deploy.repositories.backends.s3.address import read_address
-    from ign_deploy.repositories.backends.s3.calls import Calls
-    from ign_deploy.repositories.backends.s3.client import make_client, read_keys
+    from ign_deploy.repositories.backends.s3.client import open_client
     from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
     from ign_deploy.repositories.repository import StoreRepository
 
-    address = read_address(url, env=access.env)
-    keys = read_keys(access)
-    if keys is not None:
-        reporter.mask(keys.secret)
-        if keys.token:
-            reporter.mask(keys.token)
-    calls = Calls(
-        address, client=lambda: make_client(address, access=access, keys=keys), reporter=reporter
-    )
-    objects = S3ObjectStore(calls, reporter=reporter, patience=access.patience)
-    store = ObjectBackend(objects, reporter=reporter)
+    env = access.env
+    for secret in (access.password, env.get("AWS_SECRET_ACCESS_KEY"), env.get("AWS_SESSION_TOKEN")):
+        if secret:
+            reporter.mask(secret)
+    client = open_client(url, access=access, reporter=reporter)
+    store = ObjectBackend(S3ObjectStore(client, patience=access.patience), reporter=reporter)
     return StoreRepository(store, reporter=reporter, access=access, has_page=True)

@@ -1,188 +1,231 @@
-"""The client of botocore: one try per request, our time-outs, certificates, proxies and keys."""
+"""Requests to one bucket: signed, and repeated only by the one retry policy."""
 
 from __future__ import annotations
 
 import base64
-import os
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import unquote_plus
 
-from ign_deploy import __version__
-from ign_deploy.errors import ConfigurationError, RepositoryError
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import ReadOnlyCredentials
+from requests import PreparedRequest
+
+from ign_deploy.errors import RepositoryError
+from ign_deploy.net.client import Client
+from ign_deploy.net.credentials import origin
 from ign_deploy.net.proxies import proxies_from
+from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
+from ign_deploy.net.session import Session, open_session
+from ign_deploy.net.upload import Source
+from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.s3.address import DEFAULT_REGION, Address
+from ign_deploy.repositories.backends.s3.aws import AwsSettings
+from ign_deploy.repositories.backends.s3.bucket import Bucket, read_bucket
+from ign_deploy.repositories.backends.s3.errors import (
+    error_fields,
+    error_for_response,
+    not_s3,
+    parse_xml,
+    raise_for_transient_code,
+)
 
-# While a body is sent, the time-out for connecting is in force for each piece of it.
-_CONNECT = 30.0
-_READ = 60.0
-_CONNECTIONS = 16
-_MAX_ANSWER = 16 << 20
-_SIGNATURE = "ign-deploy-s3v4"
+CHECKSUM = "x-amz-checksum-sha256"
+_BODY_DIGEST = "x-amz-content-sha256"
+_SIGNED = frozenset({"content-type", "if-match", "if-none-match"})
+_MAX_RESPONSE = 16 << 20
+_METHODS = {
+    "AbortMultipartUpload": "DELETE",
+    "CompleteMultipartUpload": "POST",
+    "CreateMultipartUpload": "POST",
+    "DeleteObject": "DELETE",
+    "GetObject": "GET",
+    "HeadObject": "HEAD",
+    "ListObjectsV2": "GET",
+    "PutObject": "PUT",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """A pair of keys, with the token of a session where there is one; ``repr`` shows no secret."""
+class S3Auth:
+    """Signs requests to the bucket's server, their bodies included; a redirect gets nothing."""
 
-    id: str
-    secret: str = field(repr=False)
-    token: str = field(default="", repr=False)
+    def __init__(self, bucket: Bucket, *, credentials: Callable[[], ReadOnlyCredentials]) -> None:
+        self._bucket = bucket
+        self._credentials = credentials
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the signature; the digest of a streamed body has to be among the headers."""
+        url = request.url or ""
+        if origin(url) != origin(self._bucket.root):
+            return request
+        headers = {
+            name: value
+            for name, value in request.headers.items()
+            if name.lower() in _SIGNED or name.lower().startswith("x-amz-")
+        }
+        body = request.body or b""
+        body = body.encode() if isinstance(body, str) else body
+        digest = request.headers.get(_BODY_DIGEST) or hashlib.sha256(body).hexdigest()
+        signed = AWSRequest(method=request.method, url=url, headers=headers)
+        _Signature(digest, self._credentials(), region=self._bucket.region).add_auth(signed)
+        request.headers.update(dict(signed.headers.items()))
+        return request
 
 
-def read_keys(access: Access) -> Keys | None:
-    """Return the keys that were given; None leaves it to botocore to find some.
+class _Signature(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
+    """Signs a body by its digest: a file is not read twice, and nothing below can rewind it.
 
-    Raises ConfigurationError for half a pair, or for keys with a line break.
+    Every S3 server refuses a body that isn't what was signed, also those that don't know the newer
+    checksums.
     """
-    env = access.env
-    if access.username or access.password:
-        keys, names = Keys(access.username, access.password), "REPOSITORY_USERNAME and _PASSWORD"
-    else:
-        keys = Keys(
-            env.get("AWS_ACCESS_KEY_ID", ""),
-            env.get("AWS_SECRET_ACCESS_KEY", ""),
-            env.get("AWS_SESSION_TOKEN", ""),
-        )
-        names = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-    if not keys.id and not keys.secret:
-        return None
-    if not keys.id or not keys.secret:
-        raise ConfigurationError(
-            f"of {names}, only one is set", hint="set both, or none to use a role or a profile."
-        )
-    if not (keys.id + keys.secret + keys.token).isprintable():
-        raise ConfigurationError(
-            f"{names} have a line break or a control character",
-            hint="store the secrets without a newline at their end.",
-        )
-    return keys
+
+    def __init__(self, digest: str, credentials: ReadOnlyCredentials, *, region: str) -> None:
+        super().__init__(credentials, "s3", region)
+        self._digest = digest
+
+    def payload(self, *_: AWSRequest) -> str:
+        """Return the digest of the body."""
+        return self._digest
 
 
-def make_client(address: Address, *, access: Access, keys: Keys | None) -> Any:
-    """Return a client for S3; with keys of ours, nothing of the machine's configuration is read.
+class Entry(NamedTuple):
+    """What is in a folder; ``modified`` is the store's time in ISO 8601, empty for a folder."""
 
-    Raises ConfigurationError when the CA file isn't there, or for a proxy that is no URL.
-    """
-    from botocore.config import Config
+    name: str
+    modified: str = ""
+    is_folder: bool = False
 
-    if access.ca is not None and not access.ca.is_file():
-        raise ConfigurationError(
-            f"the CA certificates {access.ca} are not a file",
-            hint="mend the path, or leave it out.",
+
+class S3Client(Client):
+    """Operations on one bucket by S3's names for them (``PutObject``); paths become keys."""
+
+    def __init__(self, bucket: Bucket, session: Session, *, reporter: Reporter) -> None:
+        super().__init__(session, reporter=reporter, redirects=False, error=RepositoryError)
+        self.bucket = bucket
+
+    def call(
+        self,
+        operation: str,
+        path: str | None = None,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] = NO_HEADERS,
+        query: Mapping[str, str] = NO_HEADERS,
+        limit: int = _MAX_RESPONSE,
+    ) -> Response:
+        """Make a small request; at most ``limit`` bytes of the response are read.
+
+        Raises S3Error for a refusal, NetworkError when there is no response.
+        """
+        if operation == "PutObject":
+            headers = {**_checksum_headers(hashlib.sha256(body).hexdigest()), **headers}
+        response = self.request(
+            _METHODS[operation],
+            self.bucket.request_url(path, query),
+            title=operation,
+            body=body,
+            headers=headers,
+            limit=limit,
+            truncate=True,
+            expect=ANY_STATUS,
         )
-    session = _session(is_closed=keys is not None)
-    region = address.region or session.get_config_variable("region") or DEFAULT_REGION
-    given = {} if keys is None else _given(keys)
-    client = session.create_client(
-        "s3",
-        region_name=region,
-        endpoint_url=address.endpoint or None,
-        verify=True if access.ca is None else str(access.ca),
-        config=Config(
-            retries={"total_max_attempts": 1},
-            connect_timeout=_CONNECT,
-            read_timeout=_READ,
-            max_pool_connections=_CONNECTIONS,
-            proxies=proxies_from(access.env, address.asked),
-            s3={"addressing_style": "path" if address.path_style else "virtual"},
-            # Uploads carry our own checksum; others would be sent in chunks, with a trailer that
-            # many servers don't know.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            ignore_configured_endpoint_urls=True,
-            user_agent_extra=f"ign-deploy/{__version__}",
-        ),
-        **given,
+        return self._require_success(operation, response)
+
+    def send(
+        self,
+        operation: str,
+        path: str,
+        source: Source,
+        *,
+        title: str,
+        progress: Progress,
+        query: Mapping[str, str] = NO_HEADERS,
+    ) -> Response:
+        """Send a file, or a part of one; the server compares it with its digest as well."""
+        response = self.upload(
+            "PUT",
+            self.bucket.request_url(path, query),
+            source=source,
+            title=title,
+            progress=progress,
+            headers={_BODY_DIGEST: source.sha256, **_checksum_headers(source.sha256)},
+            expect=ANY_STATUS,
+        )
+        return self._require_success(operation, response)
+
+    def attempt(self, method: str, path: str = "", **options: Any) -> Response:
+        """See ``Client.attempt``; S3 also says with 400 and 409 that trying again helps."""
+        response = super().attempt(method, path, **options)
+        if not response.ok or method == "POST":
+            raise_for_transient_code(response)
+        return response
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Yield what is directly in a folder; names that ign-deploy never writes are skipped."""
+        prefix = f"{self.bucket.key(folder)}/"
+        for page in self._pages(prefix):
+            decode = unquote_plus if page.findtext("{*}EncodingType") == "url" else str
+            for each in page.iterfind("{*}Contents"):
+                if name := _name_in(prefix, decode(each.findtext("{*}Key", ""))):
+                    yield Entry(name, each.findtext("{*}LastModified", ""))
+            for each in page.iterfind("{*}CommonPrefixes"):
+                if name := _name_in(prefix, decode(each.findtext("{*}Prefix", "")[:-1])):
+                    yield Entry(name, is_folder=True)
+
+    def list_page(self, **query: str) -> Any:
+        """Return a page of a listing as parsed XML."""
+        response = self.call("ListObjectsV2", query={"list-type": "2", **query})
+        page = parse_xml(response.body)
+        if page is None or page.tag.rpartition("}")[2] != "ListBucketResult":
+            raise not_s3("ListObjectsV2", self.bucket)
+        return page
+
+    def _pages(self, prefix: str) -> Iterator[Any]:
+        query = {"prefix": prefix, "delimiter": "/", "encoding-type": "url"}
+        while True:
+            page = self.list_page(**query)
+            yield page
+            if page.findtext("{*}IsTruncated") != "true":
+                return
+            token = page.findtext("{*}NextContinuationToken", "")
+            if token in {"", query.get("continuation-token")}:
+                raise RepositoryError(
+                    f"{self.bucket.host} sent a truncated listing without a new continuation token",
+                    hint="check the server's log: its ListObjectsV2 must support continuation.",
+                )
+            query["continuation-token"] = token
+
+    def _require_success(self, operation: str, response: Response) -> Response:
+        # CompleteMultipartUpload may fail after its status has been sent.
+        if response.ok and not (operation == "CompleteMultipartUpload" and error_fields(response)):
+            return response
+        raise error_for_response(operation, response, bucket=self.bucket)
+
+
+def _name_in(prefix: str, key: str) -> str:
+    name = key.removeprefix(prefix) if key.startswith(prefix) else ""
+    return name if name.isprintable() and "/" not in name and name not in {".", ".."} else ""
+
+
+def open_client(url: str, *, access: Access, reporter: Reporter) -> S3Client:
+    """Return a client for the bucket of a repository URL; no request is made yet."""
+    settings = AwsSettings(access)
+    bucket = read_bucket(url, settings=settings)
+    session = open_session(
+        ca=access.ca,
+        proxies=partial(proxies_from, access.env),
+        auth=S3Auth(bucket, credentials=settings.credentials),
     )
-    _teach(client)
-    return client
+    return S3Client(bucket, session, reporter=reporter)
 
 
-def _given(keys: Keys) -> dict[str, str | None]:
-    return {
-        "aws_access_key_id": keys.id,
-        "aws_secret_access_key": keys.secret,
-        "aws_session_token": keys.token or None,
-    }
+def checksum_of(sha256: str) -> str:
+    """Return the Base64 of a SHA-256 in hex, as S3's headers have it."""
+    return base64.b64encode(bytes.fromhex(sha256)).decode()
 
 
-def _session(*, is_closed: bool) -> Any:
-    """Return a session; a closed one looks at no variable and no file of the machine."""
-    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as KNOWN
-    from botocore.session import Session
-
-    if not is_closed:
-        return _with_loader(Session())
-    closed = {name: (None, None, default, kind) for name, (_, _, default, kind) in KNOWN.items()}
-    for name in ("config_file", "credentials_file"):
-        closed[name] = (None, None, os.devnull, None)
-    return _with_loader(Session(session_vars=closed))
-
-
-def _with_loader(session: Any) -> Any:
-    session.register_component("data_loader", _loader())
-    return session
-
-
-@cache
-def _loader() -> Any:
-    """Return what reads the descriptions of services, each once in a process."""
-    from botocore.loaders import Loader
-
-    return Loader()
-
-
-def _teach(client: Any) -> None:
-    """Change what botocore does by itself where it doesn't suit us."""
-    _know_signature()
-    events = client.meta.events
-    events.register_first("choose-signer.s3", lambda **_: _SIGNATURE)
-    events.register("before-call.s3", _before_call)
-    events.register_first("before-parse.s3", _before_parse)
-
-
-def _know_signature() -> None:
-    """Let signatures cover the body by the checksum that we state: nothing is hashed twice.
-
-    Every S3 server refuses a body that isn't what was signed, also those that don't know the
-    newer checksums. And the body need not be rewound, so nobody below can send half of it.
-    """
-    from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
-
-    if _SIGNATURE in AUTH_TYPE_MAPS:
-        return
-
-    class Signature(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
-        def payload(self, request: Any) -> str:
-            checksum = request.headers.get("x-amz-checksum-sha256")
-            if checksum and request.method == "PUT":
-                return base64.b64decode(checksum).hex()
-            known: str = super().payload(request)
-            return known
-
-    AUTH_TYPE_MAPS[_SIGNATURE] = Signature
-
-
-def _before_call(*, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    # A bucket of another region is an error to be told, not to be sent another request for.
-    context.setdefault("s3_redirect", {})["redirected"] = True
-    # Waiting for the go-ahead costs a round trip, and a second where the server doesn't know it.
-    if hasattr(params.get("body"), "getvalue"):
-        params["headers"].pop("Expect", None)
-
-
-def _before_parse(*, response_dict: dict[str, Any], **_: Any) -> None:
-    """Keep what isn't S3's from the XML parser: document types, and answers without an end."""
-    body = response_dict.get("body")
-    if not isinstance(body, bytes):
-        return
-    if len(body) <= _MAX_ANSWER and b"<!DOCTYPE" not in body and b"<!ENTITY" not in body:
-        return
-    if response_dict["status_code"] < 300:
-        raise RepositoryError(
-            f"the answer isn't S3's: it has a document type, or more than {_MAX_ANSWER >> 20} MB",
-            hint="check that the endpoint in the repository URL is the S3 server's.",
-        )
-    response_dict["body"] = b""
+def _checksum_headers(sha256: str) -> dict[str, str]:
+    return {"x-amz-sdk-checksum-algorithm": "SHA256", CHECKSUM: checksum_of(sha256)}

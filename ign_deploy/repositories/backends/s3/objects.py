@@ -1,30 +1,33 @@
-"""The objects of a repository in a bucket; see ``path_store.ObjectStore``."""
+"""The objects of a repository in a bucket, and what the store can do, found out by trying."""
 
 from __future__ import annotations
 
+import secrets
 import threading
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from ign_deploy.report import Progress, Reporter
+from ign_deploy.errors import NotInRepository, RepositoryError
+from ign_deploy.net.response import NO_HEADERS
+from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.object_store import Name
-from ign_deploy.repositories.backends.s3.bodies import checksum_of
-from ign_deploy.repositories.backends.s3.calls import Calls
-from ign_deploy.repositories.backends.s3.download import receive_file
-from ign_deploy.repositories.backends.s3.errors import Refusal
-from ign_deploy.repositories.backends.s3.listing import list_folder
-from ign_deploy.repositories.backends.s3.ordered_claims import SETTLE, Tickets
-from ign_deploy.repositories.backends.s3.probe import Conditions, probe_conditions, require_access
-from ign_deploy.repositories.backends.s3.reading import read_object
+from ign_deploy.repositories.backends.s3.client import S3Client
+from ign_deploy.repositories.backends.s3.errors import S3Error
+from ign_deploy.repositories.backends.s3.ordered_claims import SETTLE, OrderedClaims
 from ign_deploy.repositories.backends.s3.upload import send_file
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
 _TYPES = {"json": "application/json", "html": "text/html; charset=utf-8"}
+_PROBE = b"ign-deploy checks whether this store supports conditional writes; you may delete this.\n"
+_MAX_ERROR = 1 << 16
+_UNKNOWN = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented"})
+_OTHER_TAG = '"00000000000000000000000000000000"'
 _NO_CONDITIONS = (
     "This store ignores or refuses conditional writes (If-None-Match), so of several jobs that "
     "publish the same version at once only those of ign-deploy are kept apart, by a wait of "
@@ -42,127 +45,172 @@ _LEFTOVER = (
 
 
 class S3ObjectStore:
-    """ObjectStore below the prefix of ``calls``' address."""
+    """See ``ObjectStore``; objects are below the prefix of the client's bucket."""
 
-    def __init__(self, calls: Calls, *, reporter: Reporter, patience: Patience) -> None:
-        self._calls = calls
-        self._reporter = reporter
-        settle = min(SETTLE, patience.grace)
-        self._tickets = Tickets(calls, settle=settle, sleep=patience.sleep)
+    def __init__(self, client: S3Client, *, patience: Patience) -> None:
+        self._client = client
+        self._claims = OrderedClaims(
+            client, settle=min(SETTLE, patience.grace), sleep=patience.sleep
+        )
         self._lock = threading.Lock()
-        self._known: Conditions | None = None
+        self._found: Capabilities | None = None
 
     def probe(self) -> Capabilities:
-        """See ``ObjectStore.probe``."""
-        require_access(self._calls)
-        found = self._conditions()
-        remarks = []
-        if not found.obstacle:
-            remarks = [] if found.creates_once else [_NO_CONDITIONS]
-            remarks += [_NO_SWAP] if found.creates_once and not found.swaps else []
-            remarks += [_LEFTOVER] if found.leftover else []
-        return Capabilities(
-            location=self._calls.address.url("").rstrip("/"),
-            writable=not found.obstacle,
-            obstacle=found.obstacle,
-            create_once=found.creates_once,
-            compare_and_swap=found.swaps,
-            server_digest=True,
-            resume=True,
-            remarks=tuple(remarks),
-        )
+        """See ``ObjectStore.probe``; the store is asked once."""
+        with self._lock:
+            if self._found is None:
+                prefix = self._client.bucket.key("")
+                self._client.list_page(prefix=prefix, **{"max-keys": "1"})
+                self._found = self._probe_conditions()
+            return self._found
 
     def now(self) -> datetime:
         """See ``ObjectStore.now``."""
-        return self._calls.now()
+        return self._client.now()
 
     def url(self, path: str) -> str:
         """See ``ObjectStore.url``."""
-        return self._calls.address.url(path)
+        return self._client.bucket.url(path)
 
     def get(self, path: str, *, limit: int) -> Document | None:
         """See ``ObjectStore.get``."""
-        return read_object(self._calls, path, limit=limit)
+        try:
+            response = self._client.call("GetObject", path, limit=max(limit + 1, _MAX_ERROR))
+        except S3Error as problem:
+            if problem.code == "NoSuchKey":
+                return None
+            raise
+        return Document(response.body[: limit + 1], response.headers.get("ETag", ""))
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``."""
-        if replaces is None:
-            self._write(path, data)
-            return True
-        if not self._conditions().swaps:
-            self._write(path, data)
-            return self._is_there(path, data)
-        try:
-            self._write(path, data, IfMatch=replaces.tag)
-        except Refusal as refusal:
-            if refusal.status not in {404, 412} or refusal.refused == "NoSuchBucket":
-                raise
-            # Ours, if only the acknowledgement of an earlier attempt got lost.
-            return self._is_there(path, data)
-        return True
+        if replaces is not None and self.probe().compare_and_swap:
+            # Ours, if only the response to an earlier attempt got lost.
+            return self._write(path, data, {"If-Match": replaces.tag}) or self._holds(path, data)
+        self._write(path, data)
+        return replaces is None or self._holds(path, data)
 
     def create(self, path: str, data: bytes) -> bool:
         """See ``ObjectStore.create``."""
-        if not self._conditions().creates_once:
-            return self._tickets.claim(path, data)
-        try:
-            self._write(path, data, IfNoneMatch="*")
-        except Refusal as refusal:
-            if refusal.status != 412:
-                raise
-            return False
-        return True
+        if self.probe().create_once:
+            return self._write(path, data, {"If-None-Match": "*"})
+        return self._claims.claim(path, data)
 
     def created(self, path: str) -> bytes | None:
         """See ``ObjectStore.created``."""
-        holder: str | None = path
-        if not self._conditions().creates_once:
-            holder = self._tickets.oldest(path)
+        holder = path if self.probe().create_once else self._claims.oldest(path)
         found = None if holder is None else self.get(holder, limit=MAX_CLAIM_SIZE)
         return None if found is None else found.data
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         """See ``ObjectStore.send``."""
-        send_file(self._calls, path, source, expected=expected, progress=progress)
+        send_file(self._client, path, source, expected=expected, progress=progress)
 
     def receive(
         self, path: str, *, to: BinaryIO, expected: ReleaseFile, progress: Progress
     ) -> None:
         """See ``ObjectStore.receive``."""
-        receive_file(self._calls, path, to=to, expected=expected, progress=progress)
+        try:
+            self._client.download(
+                self._client.bucket.request_url(path),
+                to=to,
+                size=expected.size,
+                sha256=expected.sha256,
+                name=self.url(path),
+                progress=progress,
+            )
+        except RepositoryError:
+            try:
+                self._client.call("HeadObject", path)  # says which right is missing
+            except S3Error as problem:
+                if problem.status != 404:
+                    raise
+                raise NotInRepository(
+                    f"{self.url(path)} is missing",
+                    hint="restore the file from a backup: what is published must stay.",
+                ) from problem
+            raise
 
     def names(self, folder: str) -> list[Name]:
         """See ``ObjectStore.names``."""
-        return [Name(each.text, each.is_folder) for each in list_folder(self._calls, folder)]
+        return [Name(each.name, each.is_folder) for each in self._client.entries(folder)]
 
     def delete(self, path: str) -> None:
         """See ``ObjectStore.delete``."""
-        if not self._conditions().creates_once:
-            self._tickets.remove(path)
+        if not self.probe().create_once:
+            self._claims.remove(path)
         try:
-            self._calls.ask("delete_object", path=path)
-        except Refusal as refusal:
-            if refusal.refused != "NoSuchKey":
+            self._client.call("DeleteObject", path)
+        except S3Error as problem:
+            if problem.code != "NoSuchKey":
                 raise
 
-    def _conditions(self) -> Conditions:
-        """Return which conditions the store keeps; asked once."""
-        with self._lock:
-            if self._known is None:
-                self._known = probe_conditions(self._calls)
-            return self._known
+    def _probe_conditions(self) -> Capabilities:
+        """Write an object twice on condition that it isn't there, then on another condition.
 
-    def _write(self, path: str, data: bytes, **condition: str) -> None:
-        kind = _TYPES.get(path.rpartition(".")[2], "application/octet-stream")
-        self._calls.ask(
-            "put_object",
-            path=path,
-            Body=data,
-            ContentType=kind,
-            ChecksumSHA256=checksum_of(data),
-            **condition,
+        A store that ignores a condition, or doesn't know it, isn't trusted with any.
+        """
+        path = f".ign-deploy/probe-{secrets.token_hex(16)}"
+        once = swaps = False
+        remarks, obstacle = [], ""
+        try:
+            if self._try_condition(path, {"If-None-Match": "*"}) != 501:
+                try:
+                    once = self._try_condition(path, {"If-None-Match": "*"}) == 412
+                    swaps = once and self._try_condition(path, {"If-Match": _OTHER_TAG}) == 412
+                finally:
+                    remarks = [] if self._is_deleted(path) else [_LEFTOVER]
+            remarks += [] if swaps else [_NO_SWAP if once else _NO_CONDITIONS]
+        except S3Error as problem:
+            if problem.status != 403:
+                raise
+            obstacle = problem.message
+        return Capabilities(
+            location=self.url("").rstrip("/"),
+            writable=not obstacle,
+            obstacle=obstacle,
+            create_once=once and not obstacle,
+            compare_and_swap=swaps and not obstacle,
+            server_digest=True,
+            resume=True,
+            remarks=tuple(remarks),
         )
 
-    def _is_there(self, path: str, data: bytes) -> bool:
+    def _try_condition(self, path: str, condition: Mapping[str, str]) -> int:
+        """Return the status of a conditional write.
+
+        A 412 to the first may be due to an attempt whose response got lost: then it is honoured.
+        """
+        try:
+            self._client.call("PutObject", path, body=_PROBE, headers=condition)
+        except S3Error as problem:
+            if problem.code in _UNKNOWN:
+                return 501
+            if problem.status not in {412, 501}:
+                raise
+            return problem.status
+        return 200
+
+    def _is_deleted(self, path: str) -> bool:
+        try:
+            self._client.call("DeleteObject", path)
+        except S3Error:
+            return False
+        return True
+
+    def _write(self, path: str, data: bytes, condition: Mapping[str, str] = NO_HEADERS) -> bool:
+        """Write an object; return whether the condition held."""
+        kind = _TYPES.get(path.rpartition(".")[2], "application/octet-stream")
+        try:
+            headers = {"Content-Type": kind, **condition}
+            self._client.call("PutObject", path, body=data, headers=headers)
+        except S3Error as problem:
+            failed = problem.status in {404, 412} and problem.code != "NoSuchBucket"
+            if not (condition and failed):
+                raise
+            return False
+        return True
+
+    def _holds(self, path: str, data: bytes) -> bool:
         found = self.get(path, limit=MAX_DOCUMENT_SIZE)
         return found is not None and found.data == data

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import datetime
 
-from ign_deploy.net.retry import retrying
-from ign_deploy.repositories.backends.s3.bodies import checksum_of
-from ign_deploy.repositories.backends.s3.calls import Calls
-from ign_deploy.repositories.backends.s3.listing import list_keys
+from ign_deploy.repositories.backends.s3.client import S3Client
 
 SETTLE = 3.0
 """Seconds that a ticket waits before it may win."""
 
 
-class Tickets:
-    """Tickets below paths; ``settle`` is the wait in seconds."""
+class OrderedClaims:
+    """OrderedClaims below paths; ``settle`` is the wait in seconds."""
 
-    def __init__(self, calls: Calls, *, settle: float, sleep: Callable[[float], None]) -> None:
+    def __init__(self, calls: S3Client, *, settle: float, sleep: Callable[[float], None]) -> None:
         self._calls = calls
         self._settle = settle
         self._sleep = sleep
@@ -47,25 +43,17 @@ class Tickets:
     def remove(self, path: str) -> None:
         """Delete all tickets."""
         for _, ticket in self._all(path):
-            self._calls.ask("delete_object", path=ticket)
+            self._calls.call("DeleteObject", ticket)
 
     def _add(self, path: str, data: bytes) -> list[str]:
         """Write a ticket. Each attempt has its own: one that arrives late must not replace ours."""
-        written: list[str] = []
-
-        def attempt() -> None:
-            written.append(f"{path}/{secrets.token_hex(16)}")
-            self._calls.once(
-                "put_object", path=written[-1], Body=data, ChecksumSHA256=checksum_of(data)
-            )
-
-        retrying(
-            attempt,
-            title="claiming the version",
-            reporter=self._calls.reporter,
-            policy=self._calls.rules(len(data)),
-        )
+        written = [f"{path}/{secrets.token_hex(16)}"]
+        self._calls.call("PutObject", written[0], body=data)
         return written
 
-    def _all(self, path: str) -> list[tuple[datetime, str]]:
-        return [(each.modified, f"{path}/{each.text}") for each in list_keys(self._calls, path)]
+    def _all(self, path: str) -> list[tuple[str, str]]:
+        return [
+            (each.modified, f"{path}/{each.name}")
+            for each in self._calls.entries(path)
+            if not each.is_folder
+        ]

@@ -1,190 +1,140 @@
-"""Uploads: one request up to 64 MB, above that in parts, each of them tried again alone."""
+"""Uploads: one request up to 64 MB, above that in parts, each of them retried alone."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
+from xml.sax.saxutils import escape
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
-from ign_deploy.net.retry import retrying
+from ign_deploy.net.upload import Source, split_source
 from ign_deploy.report import Progress
-from ign_deploy.repositories.backends.s3.bodies import (
-    Body,
-    OpenSource,
-    as_checksum,
-    open_source,
-)
-from ign_deploy.repositories.backends.s3.calls import Calls
-from ign_deploy.repositories.backends.s3.errors import Refusal
+from ign_deploy.repositories.backends.s3.client import CHECKSUM, S3Client, checksum_of
+from ign_deploy.repositories.backends.s3.errors import S3Error, not_s3, parse_xml
 from ign_deploy.repositories.record import ReleaseFile
 
 LARGEST_SINGLE = 64 << 20
 SMALLEST_PART = 16 << 20
+# To send fewer bytes costs no more than to ask whether they are there.
+_LARGE = 1 << 20
 _MOST_PARTS = 9_000
 _TYPE = "application/octet-stream"
+_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
 def send_file(
-    calls: Calls, path: str, source: Path, *, expected: ReleaseFile, progress: Progress
+    client: S3Client, path: str, source: Path, *, expected: ReleaseFile, progress: Progress
 ) -> None:
-    """Upload a file, unless the store says that it has these bytes there already.
+    """Upload a file, unless it is large and the store states that it has these bytes already.
 
     Raises RepositoryError for a file that changed or can't be read, and when the store refuses or
     holds something else afterwards; NetworkError when it can't be sent.
     """
-    if _holds(calls, path, expected=expected, is_sure=True):
+    is_large = expected.size >= _LARGE
+    if is_large and _holds(client, path, expected=expected, is_proven=True):
         progress(expected.size)
         return
-    with open_source(source, expected=expected) as opened:
-        if expected.size <= LARGEST_SINGLE:
-            _send_whole(calls, path, opened, progress=progress)
-        else:
-            _send_parts(calls, path, opened, progress=progress)
-    if not _holds(calls, path, expected=expected, is_sure=False):
+    whole = Source(source, expected.size, expected.sha256)
+    if expected.size > LARGEST_SINGLE:
+        _send_parts(client, path, whole, progress=progress)
+    else:
+        title = f"uploading {expected.name}"
+        response = client.send("PutObject", path, whole, title=title, progress=progress)
+        if response.headers.get(CHECKSUM) == checksum_of(expected.sha256):
+            return
+    if not _holds(client, path, expected=expected, is_proven=False):
         raise RepositoryError(
-            f"{calls.address.url(path)} isn't there after its upload, or has another size than "
-            f"{expected.size} bytes or another digest than {expected.sha256}",
-            hint="look for other writers, or a lifecycle rule, of the bucket; then run again.",
+            f"{client.bucket.url(path)} is missing after its upload, or differs from the "
+            f"{expected.size} bytes with SHA-256 {expected.sha256} that were sent",
+            hint="look for other writers to the bucket, or a lifecycle rule; then run again.",
         )
 
 
-def _holds(calls: Calls, path: str, *, expected: ReleaseFile, is_sure: bool) -> bool:
-    """Tell whether the object is what the record says, as far as the store states it.
+def _holds(client: S3Client, path: str, *, expected: ReleaseFile, is_proven: bool) -> bool:
+    """Return whether the object is what the record says, as far as the store states it.
 
-    With ``is_sure`` a store that states no digest of the whole object doesn't do.
+    With ``is_proven``, a store that states no digest of the whole object doesn't count.
     """
     try:
-        found = calls.ask("head_object", path=path, ChecksumMode="ENABLED")
-    except Refusal as refusal:
-        if refusal.status == 404 and refusal.refused != "NoSuchBucket":
+        headers = client.call(
+            "HeadObject", path, headers={"x-amz-checksum-mode": "ENABLED"}
+        ).headers
+    except S3Error as problem:
+        if problem.status == 404:
             return False
         raise
-    stated = found.get("ChecksumSHA256", "")
-    # Of an upload in parts it is the digest of the parts' digests; the ETag tells.
-    is_whole = bool(stated) and "-" not in stated + found.get("ETag", "")
-    if found["ContentLength"] != expected.size:
+    if headers.get("Content-Length") != str(expected.size):
         return False
-    return stated == as_checksum(expected.sha256) if is_whole else not is_sure
+    stated = headers.get(CHECKSUM, "")
+    # Of an upload in parts it is the digest of the parts' digests; the ETag tells.
+    is_whole = bool(stated) and "-" not in stated + headers.get("ETag", "")
+    return stated == checksum_of(expected.sha256) if is_whole else not is_proven
 
 
-def _send_whole(calls: Calls, path: str, source: OpenSource, *, progress: Progress) -> None:
-    expected = source.expected
-    deadline = calls.deadline(expected.size)
-    make_body = partial(Body, source, source.whole, progress=progress, deadline=deadline)
-    if not expected.size:
-        source.compare(source.whole, 0, hashlib.sha256().hexdigest())
-    _send(
-        calls,
-        "put_object",
-        make_body if expected.size else None,
-        title=f"uploading {expected.name}",
-        path=path,
-        size=expected.size,
-        ContentType=_TYPE,
-        ChecksumAlgorithm="SHA256",
-        ChecksumSHA256=as_checksum(expected.sha256),
-    )
-
-
-def _send_parts(calls: Calls, path: str, source: OpenSource, *, progress: Progress) -> None:
-    begun = calls.ask(
-        "create_multipart_upload", path=path, ContentType=_TYPE, ChecksumAlgorithm="SHA256"
-    )
-    upload = {"path": path, "UploadId": begun["UploadId"]}
+def _send_parts(client: S3Client, path: str, source: Source, *, progress: Progress) -> None:
+    length = max(SMALLEST_PART, -(-source.size // _MOST_PARTS))
+    parts = split_source(source, length=length, error=RepositoryError)
+    upload_id = _begin(client, path)
     is_complete = False
     try:
-        parts = _upload_parts(calls, upload, source, progress=progress)
-        try:
-            calls.ask("complete_multipart_upload", **upload, MultipartUpload={"Parts": parts})
-        except Refusal as refusal:
-            # It may have been completed by an attempt whose answer got lost: the caller looks.
-            if refusal.refused != "NoSuchUpload":
-                raise
+        sent = [
+            _send_part(client, path, part, number, upload_id=upload_id, progress=progress)
+            for number, part in enumerate(parts, start=1)
+        ]
+        _complete(client, path, "".join(sent), upload_id=upload_id)
         is_complete = True
     finally:
         if not is_complete:
-            _abort(calls, upload)
+            _abort(client, path, upload_id=upload_id)
 
 
-def _upload_parts(
-    calls: Calls, upload: dict[str, Any], source: OpenSource, *, progress: Progress
-) -> list[dict[str, Any]]:
-    size = source.expected.size
-    deadline = calls.deadline(size)
-    length = max(SMALLEST_PART, -(-size // _MOST_PARTS))
-    digest = hashlib.sha256()
-    parts: list[dict[str, Any]] = []
-    for offset in range(0, size, length):
-        span = source.hash_span(offset, min(length, size - offset), whole=digest)
-        end = offset + span.size
-        if end == size or span.size < length:
-            source.compare(source.whole, end, digest.hexdigest())
-        number = len(parts) + 1
-        checksum = as_checksum(span.sha256)
-        answer = _send(
-            calls,
-            "upload_part",
-            partial(Body, source, span, progress=progress, deadline=deadline),
-            title=f"uploading {source.expected.name}, part {number}",
-            size=span.size,
-            PartNumber=number,
-            ChecksumSHA256=checksum,
-            **upload,
-        )
-        # Only servers that keep checksums take them back.
-        kept = {"ChecksumSHA256": checksum} if answer.get("ChecksumSHA256") else {}
-        parts.append({"PartNumber": number, "ETag": answer["ETag"], **kept})
-    return parts
+def _begin(client: S3Client, path: str) -> str:
+    operation = "CreateMultipartUpload"
+    headers = {"Content-Type": _TYPE, "x-amz-checksum-algorithm": "SHA256"}
+    root = parse_xml(client.call(operation, path, headers=headers, query={"uploads": ""}).body)
+    upload_id: str = "" if root is None else root.findtext("{*}UploadId", "")
+    if not upload_id:
+        raise not_s3(operation, client.bucket)
+    return upload_id
 
 
-def _send(
-    calls: Calls,
-    operation: str,
-    make_body: Callable[[], Body] | None,
-    *,
-    title: str,
-    size: int,
-    **options: Any,
-) -> dict[str, Any]:
-    """Make a request with a body that is new at each attempt."""
-
-    def attempt() -> dict[str, Any]:
-        if make_body is None:
-            return calls.once(operation, Body=b"", **options)
-        body = make_body()
-        is_sent = False
-        try:
-            answer = calls.once(operation, Body=body, ContentLength=size, **options)
-            if body.sent != size:
-                raise RepositoryError(
-                    f"{calls.address.host} accepted {body.sent} of {size} bytes",
-                    hint="look at the server's log.",
-                )
-            is_sent = True
-        finally:
-            if not is_sent:
-                body.take_back()
-        return answer
-
-    return retrying(attempt, title=title, reporter=calls.reporter, policy=calls.rules(size))
-
-
-def _abort(calls: Calls, upload: dict[str, Any]) -> None:
-    """Give the parts back; where that fails too, they cost money until somebody does."""
-    try:
-        calls.ask("abort_multipart_upload", **upload)
-    except Refusal as refusal:
-        if refusal.refused != "NoSuchUpload":
-            _tell_left(calls, refusal)
-    except IgnDeployError as problem:
-        _tell_left(calls, problem)
-
-
-def _tell_left(calls: Calls, problem: IgnDeployError) -> None:
-    calls.reporter.warning(
-        f"the parts of an unfinished upload stay in the bucket {calls.address.bucket}: "
-        f"{problem.message}; a lifecycle rule (AbortIncompleteMultipartUpload) removes them"
+def _send_part(
+    client: S3Client, path: str, part: Source, number: int, *, upload_id: str, progress: Progress
+) -> str:
+    """Send a part; return what completes the upload with it."""
+    response = client.send(
+        "UploadPart",
+        path,
+        part,
+        title=f"uploading {part.path.name}, part {number}",
+        progress=progress,
+        query={"partNumber": str(number), "uploadId": upload_id},
     )
+    fields = {"PartNumber": str(number), "ETag": response.headers.get("ETag", "")}
+    # Only servers that keep checksums accept them back.
+    if CHECKSUM in response.headers:
+        fields["ChecksumSHA256"] = checksum_of(part.sha256)
+    return f"<Part>{''.join(f'<{tag}>{escape(fields[tag])}</{tag}>' for tag in fields)}</Part>"
+
+
+def _complete(client: S3Client, path: str, parts: str, *, upload_id: str) -> None:
+    operation = "CompleteMultipartUpload"
+    body = f'<{operation} xmlns="{_NAMESPACE}">{parts}</{operation}>'.encode()
+    try:
+        client.call(operation, path, body=body, query={"uploadId": upload_id})
+    except S3Error as problem:
+        # It may have been completed by an attempt whose response got lost: the caller checks.
+        if problem.code != "NoSuchUpload":
+            raise
+
+
+def _abort(client: S3Client, path: str, *, upload_id: str) -> None:
+    """Discard the parts; where that fails too, they cost money until someone does."""
+    try:
+        client.call("AbortMultipartUpload", path, query={"uploadId": upload_id})
+    except IgnDeployError as problem:
+        if isinstance(problem, S3Error) and problem.code == "NoSuchUpload":
+            return
+        client.reporter.warning(
+            f"the parts of an unfinished upload remain in the bucket {client.bucket.name}: "
+            f"{problem.message}; a lifecycle rule (AbortIncompleteMultipartUpload) removes them"
+        )

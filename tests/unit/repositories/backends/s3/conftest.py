@@ -11,9 +11,7 @@ import pytest
 
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.backends.s3.address import read_address
-from ign_deploy.repositories.backends.s3.calls import Calls
-from ign_deploy.repositories.backends.s3.client import Keys, make_client
+from ign_deploy.repositories.backends.s3.client import S3Client, open_client
 from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
 from ign_deploy.repositories.record import ReleaseFile
 from tests.contract.stores_s3 import new_bucket, s3_server
@@ -31,8 +29,8 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class Bucket:
-    """A bucket, its objects through the proxy, and directly (``client``)."""
+class BucketEnv:
+    """A bucket, its objects through the proxy, and directly (``direct``)."""
 
     name: str
     server: S3Server
@@ -44,37 +42,35 @@ class Bucket:
         return f"s3://{self.name}/team?endpoint={self.proxy.url}"
 
     @property
-    def client(self) -> Any:
+    def direct(self) -> Any:
         return s3_client(self.server)
 
-    def calls(self) -> Calls:
-        address = read_address(self.url, env={})
-        keys = Keys("testing", SECRET, "t0ken-of-the-test")
-        return Calls(
-            address,
-            client=lambda: make_client(address, access=Access(), keys=keys),
-            reporter=self.reporter,
-        )
+    def client(self) -> S3Client:
+        env = {
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_SESSION_TOKEN": "t0ken-of-the-test",
+        }
+        return open_client(self.url, access=Access(env=env), reporter=self.reporter)
 
     def objects(self) -> S3ObjectStore:
-        patience = Patience(grace=0.05, poll=0.01)
-        return S3ObjectStore(self.calls(), reporter=self.reporter, patience=patience)
+        return S3ObjectStore(self.client(), patience=Patience(grace=0.05, poll=0.01))
 
     def read(self, path: str) -> bytes:
-        found = self.client.get_object(Bucket=self.name, Key=f"team/{path}")
+        found = self.direct.get_object(Bucket=self.name, Key=f"team/{path}")
         data: bytes = found["Body"].read()
         return data
 
     def keys(self) -> list[str]:
-        found = self.client.list_objects_v2(Bucket=self.name)
+        found = self.direct.list_objects_v2(Bucket=self.name)
         return [each["Key"] for each in found.get("Contents", ())]
 
 
 @pytest.fixture
-def bucket() -> Iterator[Bucket]:
+def bucket() -> Iterator[BucketEnv]:
     server = s3_server(moto)
     with fault_proxy(server.url) as proxy:
-        yield Bucket(new_bucket(server), server, proxy)
+        yield BucketEnv(new_bucket(server), server, proxy)
 
 
 def refusal(status: int, code: str, **fields: str) -> AnswerInstead:

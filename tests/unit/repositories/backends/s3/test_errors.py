@@ -8,24 +8,22 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError, IgnDeployError, NetworkError, RepositoryError
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.s3.address import read_address
-from ign_deploy.repositories.backends.s3.calls import Calls
-from ign_deploy.repositories.backends.s3.client import Keys, make_client
+from ign_deploy.repositories.backends.s3.client import open_client
 from tests.support.faults import AnswerInstead
 from tests.support.http_server import unused_port
 from tests.support.transfers import Warnings
-from tests.unit.repositories.backends.s3.conftest import SECRET, Bucket, refusal
+from tests.unit.repositories.backends.s3.conftest import SECRET, BucketEnv, refusal
 
 
 @pytest.mark.parametrize(
     ("answer", "message", "hint"),
     [
         (refusal(403, "AccessDenied"), "lack s3:ListBucket", "allow s3:ListBucket on arn:aws:s3"),
-        (refusal(403, "InvalidAccessKeyId"), "doesn't know these keys", "set both keys anew"),
-        (refusal(403, "SignatureDoesNotMatch"), "doesn't know these keys", "set both keys anew"),
+        (refusal(403, "InvalidAccessKeyId"), "rejects the access keys", "set both keys again"),
+        (refusal(403, "SignatureDoesNotMatch"), "rejects the access keys", "set both keys again"),
         (refusal(400, "ExpiredToken"), "session token .* has expired", "fetch new credentials"),
-        (refusal(403, "RequestTimeTooSkewed"), "clock", "set this machine's clock"),
-        (refusal(404, "NoSuchBucket"), "has no bucket test-", "make the bucket"),
+        (refusal(403, "RequestTimeTooSkewed"), "clock", "set the clock"),
+        (refusal(404, "NoSuchBucket"), "has no bucket test-", "create the bucket"),
         (
             AnswerInstead(301, {"x-amz-bucket-region": "eu-west-1"}),
             "is in the region eu-west-1",
@@ -37,19 +35,19 @@ from tests.unit.repositories.backends.s3.conftest import SECRET, Bucket, refusal
             r"\?region=eu-west-2",
         ),
         (refusal(301, "PermanentRedirect"), "in another region", r"\?region="),
-        (AnswerInstead(302, {"Location": "https://evil.example/"}), "isn't followed", "endpoint"),
-        (refusal(507, "XMinioStorageFull"), "no room", "quota"),
-        (refusal(400, "::error:: two words"), r"answered 400 \(no code\)", "endpoint"),
-        (AnswerInstead(405, {}, b"<!DOCTYPE html><p>hello"), "answered 405", "endpoint"),
+        (AnswerInstead(302, {"Location": "https://evil.example/"}), "isn't followed", "URL"),
+        (refusal(507, "XMinioStorageFull"), "no space", "quota"),
+        (refusal(400, "::error:: two words"), r"returned 400 \(no code\)", "endpoint"),
+        (AnswerInstead(405, {}, b"<!DOCTYPE html><p>hello"), "returned 405", "endpoint"),
         (
             AnswerInstead(200, {}, b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>"),
-            "document type",
+            "something other than S3's XML",
             "endpoint",
         ),
     ],
 )
 def test_a_refusal_says_what_is_wrong_and_what_to_do(
-    bucket: Bucket, answer: AnswerInstead, message: str, hint: str
+    bucket: BucketEnv, answer: AnswerInstead, message: str, hint: str
 ) -> None:
     rule = bucket.proxy.rules.add(answer, times=None)
     with pytest.raises(IgnDeployError, match=message) as caught:
@@ -65,21 +63,18 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("operation", "options", "action"),
+    ("operation", "action"),
     [
-        ("get_object", {}, "s3:GetObject"),
-        ("head_object", {}, "s3:GetObject"),
-        ("put_object", {"Body": b""}, "s3:PutObject"),
-        ("delete_object", {}, "s3:DeleteObject"),
-        ("create_multipart_upload", {}, "s3:PutObject"),
+        ("GetObject", "s3:GetObject"),
+        ("PutObject", "s3:PutObject"),
+        ("DeleteObject", "s3:DeleteObject"),
+        ("CreateMultipartUpload", "s3:PutObject"),
     ],
 )
-def test_the_missing_right_is_named(
-    bucket: Bucket, operation: str, options: dict[str, bytes], action: str
-) -> None:
+def test_the_missing_right_is_named(bucket: BucketEnv, operation: str, action: str) -> None:
     bucket.proxy.rules.add(refusal(403, "AccessDenied"))
     with pytest.raises(RepositoryError, match=f"lack {action}") as caught:
-        bucket.calls().ask(operation, path="a", **options)
+        bucket.client().call(operation, "a")
     assert f"allow {action} on arn:aws:s3:::{bucket.name}/team/*" in caught.value.hint
 
 
@@ -94,36 +89,35 @@ def test_the_missing_right_is_named(
         AnswerInstead(502, {}, b"<!DOCTYPE html><p>bad gateway"),
     ],
 )
-def test_what_may_pass_is_tried_again(bucket: Bucket, answer: AnswerInstead) -> None:
+def test_what_may_pass_is_tried_again(bucket: BucketEnv, answer: AnswerInstead) -> None:
     rule = bucket.proxy.rules.add(answer, times=2)
-    bucket.calls().ask("put_object", path="a", Body=b"x")
+    bucket.client().call("PutObject", "a", body=b"x")
     assert rule.hits == 2
     assert len(bucket.reporter.warnings) == 2
     assert bucket.read("a") == b"x"
 
 
-def test_it_is_given_up_after_five_attempts(bucket: Bucket) -> None:
+def test_it_is_given_up_after_five_attempts(bucket: BucketEnv) -> None:
     rule = bucket.proxy.rules.add(refusal(503, "SlowDown"), times=None)
-    with pytest.raises(NetworkError, match=r"answered 503 \(SlowDown\) to PutObject"):
-        bucket.calls().ask("put_object", path="a", Body=b"x")
+    with pytest.raises(NetworkError, match="returned 503"):
+        bucket.client().call("PutObject", "a", body=b"x")
     assert rule.hits == 5
 
 
 def test_a_server_that_is_not_there_is_a_network_error() -> None:
-    address = read_address(f"s3://bucket?endpoint=http://127.0.0.1:{unused_port()}", env={})
-    client = make_client(address, access=Access(), keys=Keys("a", SECRET))
-    calls = Calls(address, client=lambda: client, reporter=Warnings())
+    url = f"s3://bucket?endpoint=http://127.0.0.1:{unused_port()}"
+    access = Access(username="a", password=SECRET)
     with pytest.raises(NetworkError, match=r"127\.0\.0\.1 refused the connection") as caught:
-        calls.ask("get_object", path="a")
+        open_client(url, access=access, reporter=Warnings()).call("GetObject", "a")
     assert SECRET not in str(caught.value)
 
 
 def test_a_proxy_that_is_not_there_is_named() -> None:
-    address = read_address("s3://bucket?endpoint=https://s3.example", env={})
     proxy = f"http://user:{SECRET}@127.0.0.1:{unused_port()}"
-    access = Access(env={"https_proxy": proxy})
-    client = make_client(address, access=access, keys=Keys("a", "b"))
-    calls = Calls(address, client=lambda: client, reporter=Warnings())
+    access = Access(username="a", password="b", env={"https_proxy": proxy})
+    client = open_client(
+        "s3://bucket?endpoint=https://s3.example", access=access, reporter=Warnings()
+    )
     with pytest.raises(NetworkError, match=r"the proxy for s3\.example") as caught:
-        calls.ask("get_object", path="a")
+        client.call("GetObject", "a")
     assert SECRET not in str(caught.value)
