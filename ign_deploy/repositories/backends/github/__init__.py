@@ -12,11 +12,11 @@ from ign_deploy.repositories.access import Access
 
 
 def open_github(url: str, access: Access, reporter: Reporter) -> Repository:
-    """Return the repository at ``github://owner/repository``; nothing is asked yet.
+    """Return the repository at ``github://owner/repository``; nothing is requested yet.
 
     Raises ConfigurationError for what isn't such a URL.
     """
-    from ign_deploy.repositories.backends.github.api import Api
+    from ign_deploy.repositories.backends.github.api import GitHubApi
     from ign_deploy.repositories.backends.github.location import find_location
     from ign_deploy.repositories.backends.github.store import GitHubStore
     from ign_deploy.repositories.repository import StoreRepository
@@ -24,5 +24,5 @@ def open_github(url: str, access: Access, reporter: Reporter) -> Repository:
     location = find_location(url, access=access)
     if location.token:
         reporter.mask(location.token)
-    store = GitHubStore(Api(location, access=access, reporter=reporter))
+    store = GitHubStore(GitHubApi(location, access=access, reporter=reporter))
     return StoreRepository(store, reporter=reporter, access=access)

@@ -1,47 +1,37 @@
-"""Requests to GitHub's REST API: with its version, our token, and the server's own time."""
+"""Requests to GitHub's REST API: with its version, our token, and listings page by page."""
 
 from __future__ import annotations
 
-import json
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from functools import partial
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 from urllib.parse import quote
 
+from pydantic import TypeAdapter
+
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.credentials import origin, token_auth
-from ign_deploy.net.download import receive
-from ign_deploy.net.fetching import SmallAnswer, read_small
-from ign_deploy.net.proxies import proxies_from
+from ign_deploy.net.client import Client
+from ign_deploy.net.credentials import HostAuth, origin, token_auth
+from ign_deploy.net.response import Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.sending import Sent, Source, send_bytes, send_file
-from ign_deploy.net.session import Session, open_session
+from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.github.errors import error_for_response, is_empty
 from ign_deploy.repositories.backends.github.location import Location
-from ign_deploy.repositories.backends.github.schema import is_empty, refusal
-from ign_deploy.repositories.record import ReleaseFile
 
-VERSION = "2022-11-28"
-JSON = "application/vnd.github+json"
-RAW = "application/vnd.github.raw+json"
-BINARY = "application/octet-stream"
-MAX_ANSWER = 64 << 20
+RAW = {"Accept": "application/vnd.github.raw+json"}
+BINARY = {"Accept": "application/octet-stream"}
+_HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+_MAX_LISTING = 64 << 20
 _PAGE = 100
 _MOST_PAGES = 1000
 
+Entry = TypeVar("Entry")
 
-class Api:
-    """One repository in GitHub's API; several threads may share it.
 
-    Paths are relative to the repository and quoted already (``quoted``). ``policy`` is for all
-    requests, None for the usual one. Refusals (4xx) are returned, for the caller to judge.
-    """
+class GitHubApi(Client):
+    """One repository in GitHub's API; paths are relative to it, and quoted already (``quoted``)."""
 
     def __init__(
         self,
@@ -49,153 +39,96 @@ class Api:
         *,
         access: Access,
         reporter: Reporter,
-        policy: RetryPolicy | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
-        self.location = location
-        self.policy = policy
-        self._access = access
-        self._reporter = reporter
-        self._lock = threading.Lock()
-        self._sessions: dict[tuple[str, str, int], Session] = {}
-        self._time: tuple[datetime, float] | None = None
-
-    def get(self, path: str, *, accept: str = JSON, limit: int = MAX_ANSWER) -> SmallAnswer:
-        """Ask for a small answer, whatever its status; redirects are followed."""
-        answer = read_small(
-            self._session(self.location.api),
-            self._url(path),
-            limit=limit,
-            title=f"asking {self.location.name} on GitHub",
-            reporter=self._reporter,
-            headers={"Accept": accept},
-            policy=self.policy,
+        super().__init__(
+            access.open_session(_auth(location, location.api)),
+            base=location.url,
+            headers=_HEADERS,
+            reporter=reporter,
+            retry=retry,
+            error=RepositoryError,
+            error_for_response=error_for_response,
         )
-        self._keep_time(answer.headers)
-        return answer
+        self.location = location
+        self._access = access
+        self._lock = threading.Lock()
+        self._uploads: dict[tuple[str, str, int], Client] = {}
 
-    def pages(self, path: str) -> Iterator[bytes]:
-        """Yield the pages of a listing; none in a repository without a commit.
+    def url(self, path: str) -> str:
+        """Return the URL of a path."""
+        return path if "://" in path else f"{self.base}/{path}".rstrip("/")
 
-        Only whether there is a next page is taken from the answer, never its address. Raises
+    def entries(self, path: str, kind: TypeAdapter[list[Entry]], *, title: str) -> Iterator[Entry]:
+        """Yield the entries of a listing; none in a repository without a commit.
+
+        Only whether there is a next page is taken from a response, never its address. Raises
         RepositoryError for a refusal.
         """
         for number in range(1, _MOST_PAGES + 1):
-            answer = self.get(f"{path}?per_page={_PAGE}&page={number}")
-            if is_empty(answer.status, answer.body):
+            response = self.request(
+                "GET", f"{path}?per_page={_PAGE}&page={number}", title=title, limit=_MAX_LISTING,
+                expect={409},
+            )  # fmt: skip
+            if is_empty(response):
                 return
-            if answer.status != 200:
-                raise refusal(answer.status, answer.body, doing=f"listing {path}")
-            yield answer.body
-            if 'rel="next"' not in answer.headers.get("Link", ""):
+            if not response.ok:
+                raise error_for_response(response)
+            yield from response.parse(kind)
+            if 'rel="next"' not in response.headers.get("Link", ""):
                 return
         raise RepositoryError(
-            f"{self.location.name} has more than {_MOST_PAGES * _PAGE} {path}",
+            f"{title} failed: {self.location.name} has more than {_MOST_PAGES * _PAGE} entries",
             hint="use another repository for the modules.",
         )
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        document: object = None,
-        title: str,
-        settle: Callable[[], bool] | None = None,
-    ) -> Sent:
-        """Send a JSON document, or none; ``settle`` is as in ``net.upload``."""
-        data = b"" if document is None else json.dumps(document).encode()
-        sent = send_bytes(
-            self._session(self.location.api),
-            method,
-            self._url(path),
-            data=data,
-            title=title,
-            reporter=self._reporter,
-            headers={"Accept": JSON, "Content-Type": "application/json"},
-            policy=self.policy,
-            settle=settle,
-        )
-        self._keep_time(sent.headers)
-        return sent
-
-    def upload(
+    def upload_asset(
         self,
         url: str,
         *,
         source: Source | bytes,
         title: str,
         progress: Progress,
-        settle: Callable[[], bool],
-    ) -> Sent:
-        """Send a file or bytes to an address for uploads, which GitHub gave.
+        confirm: Callable[[], bool],
+    ) -> Response:
+        """Send a file or bytes to a URL for uploads that GitHub returned; the status may be 422.
 
         Raises RepositoryError when the token must not go there.
         """
+        client = self._client_for_uploads(url)
+        if isinstance(source, bytes):
+            return client.request(
+                "POST", url, title=title, body=source, confirm=confirm, expect={422},
+                headers={"Content-Type": "application/octet-stream"},
+            )  # fmt: skip
+        return client.upload(
+            "POST", url, source=source, title=title, progress=progress, confirm=confirm,
+            expect={422},
+        )  # fmt: skip
+
+    def _client_for_uploads(self, url: str) -> Client:
+        """Return the client for a URL's origin, the only one to get the token from it."""
         if not self.location.takes_uploads_at(url):
             raise RepositoryError(
-                f"GitHub wants uploads at {origin(url)[1]}, which doesn't belong to its API at "
+                f"GitHub requires uploads to {origin(url)[1]}, which doesn't belong to its API at "
                 f"{origin(self.location.api)[1]}",
-                hint="check the address of the API: the token isn't sent anywhere else.",
+                hint="check the URL of the API: the token isn't sent anywhere else.",
             )
-        session = self._session(url)
-        headers = {"Accept": JSON, "Content-Type": BINARY}
-        if isinstance(source, bytes):
-            sent = send_bytes(
-                session, "POST", url, data=source, title=title, reporter=self._reporter,
-                headers=headers, policy=self.policy, settle=settle,
-            )  # fmt: skip
-        else:
-            sent = send_file(
-                session, "POST", url, source=source, title=title, reporter=self._reporter,
-                progress=progress, headers=headers, policy=self.policy, settle=settle,
-            )  # fmt: skip
-        self._keep_time(sent.headers)
-        return sent
-
-    def download(self, path: str, *, to: BinaryIO, file: ReleaseFile, progress: Progress) -> None:
-        """Copy an asset, compared with its record; see ``net.download``."""
-        receive(
-            self._session(self.location.api),
-            self._url(path),
-            to=to,
-            size=file.size,
-            sha256=file.sha256,
-            name=file.name,
-            reporter=self._reporter,
-            progress=progress,
-            headers={"Accept": BINARY},
-            policy=self.policy,
-            error=RepositoryError,
-        )
-
-    def now(self) -> datetime:
-        """Return GitHub's time: that of its last answer, and what has passed since."""
-        if self._time is None:
-            return datetime.now(UTC)
-        reported, at = self._time
-        return reported + timedelta(seconds=time.monotonic() - at)
-
-    def _url(self, path: str) -> str:
-        return f"{self.location.url}/{path}" if path else self.location.url
-
-    def _session(self, url: str) -> Session:
-        """Return the session for a URL's origin, the only one to get the token from it."""
         with self._lock:
-            if (session := self._sessions.get(origin(url))) is None:
-                token = self.location.token
-                session = self._sessions[origin(url)] = open_session(
-                    ca=self._access.ca,
-                    proxies=partial(proxies_from, self._access.env),
-                    auth=token_auth(token, url=url) if token else None,
-                    headers={"X-GitHub-Api-Version": VERSION},
+            if (client := self._uploads.get(origin(url))) is None:
+                client = self._uploads[origin(url)] = Client(
+                    self._access.open_session(_auth(self.location, url)),
+                    headers=_HEADERS,
+                    reporter=self.reporter,
+                    retry=self.retry,
+                    error=RepositoryError,
+                    error_for_response=error_for_response,
                 )
-        return session
+        return client
 
-    def _keep_time(self, headers: Mapping[str, str]) -> None:
-        with suppress(ValueError, TypeError, IndexError, OverflowError):
-            reported = parsedate_to_datetime(headers.get("Date", ""))
-            if reported.tzinfo is not None:
-                self._time = (reported.astimezone(UTC), time.monotonic())
+
+def _auth(location: Location, url: str) -> HostAuth | None:
+    return token_auth(location.token, url=url) if location.token else None
 
 
 def quoted(text: str, *, safe: str = "") -> str:

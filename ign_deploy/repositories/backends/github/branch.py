@@ -15,28 +15,26 @@ import time
 from collections.abc import Callable
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.sending import Sent
-from ign_deploy.repositories.backends.github.api import RAW, Api, quoted
-from ign_deploy.repositories.backends.github.schema import (
-    ENTRIES,
-    SHA,
-    TREE,
-    EntryAnswer,
+from ign_deploy.repositories.backends.github.api import RAW, GitHubApi, quoted
+from ign_deploy.repositories.backends.github.errors import (
+    empty_repository,
+    error_for_response,
     is_empty,
     is_rule,
-    parse,
-    refusal,
-    words,
+    reason_of,
 )
+from ign_deploy.repositories.backends.github.schema import ENTRIES, SHA, TREE, TreeEntry
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
 BRANCH = "ign-deploy"
+_CREATING = f"creating the branch {BRANCH}"
 _README = (
     "# ign-deploy\n\nIndexes, marks and claims of the modules in this repository's releases.\n"
     "Written by ign-deploy; please don't edit or merge this branch.\n"
 )
 # A listing of a folder ends here, without saying so.
 _LONGEST_LISTING = 1000
+_MAX_LISTING = 64 << 20
 _TRIES = 25
 _LONGEST_WAIT = 2.0
 
@@ -44,20 +42,17 @@ _LONGEST_WAIT = 2.0
 class BranchDocuments:
     """See ``stores.DocumentStore``; ``create`` is for claims."""
 
-    def __init__(self, api: Api, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, api: GitHubApi, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._api = api
         self._sleep = sleep
 
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``; the tag is the hash that Git gives the content."""
-        answer = self._api.get(
-            f"contents/{quoted(path, safe='/')}?ref={BRANCH}", accept=RAW, limit=MAX_DOCUMENT_SIZE
-        )
-        if answer.status == 404:
-            return None
-        if answer.status != 200:
-            raise refusal(answer.status, answer.body, doing=f"reading {path}")
-        return Document(answer.body, blob_hash(answer.body))
+        response = self._api.request(
+            "GET", f"contents/{quoted(path, safe='/')}?ref={BRANCH}", title=f"reading {path}",
+            headers=RAW, limit=MAX_DOCUMENT_SIZE, expect={404},
+        )  # fmt: skip
+        return Document(response.body, blob_hash(response.body)) if response.ok else None
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``."""
@@ -81,19 +76,18 @@ class BranchDocuments:
 
     def names(self, folder: str) -> list[str]:
         """See ``DocumentStore.names``."""
-        answer = self._api.get(f"contents/{quoted(folder, safe='/')}?ref={BRANCH}")
-        if answer.status == 404:
-            return []
-        if answer.status != 200:
-            raise refusal(answer.status, answer.body, doing=f"listing {folder}")
-        if not answer.body.lstrip().startswith(b"["):
-            return []  # a file has that name
-        entries = parse(ENTRIES, answer.body, location=folder)
+        response = self._api.request(
+            "GET", f"contents/{quoted(folder, safe='/')}?ref={BRANCH}", title=f"listing {folder}",
+            limit=_MAX_LISTING, expect={404},
+        )  # fmt: skip
+        if not response.ok or not response.body.lstrip().startswith(b"["):
+            return []  # nothing, or a file, has that name
+        entries = response.parse(ENTRIES)
         if len(entries) >= _LONGEST_LISTING:
             return [entry.path for entry in self._tree(folder) if entry.type == "blob"]
         return [entry.name for entry in entries if entry.type == "file"]
 
-    def _tree(self, folder: str) -> list[EntryAnswer]:
+    def _tree(self, folder: str) -> list[TreeEntry]:
         """Return what is in a folder by going down the trees, which hold any number of files."""
         entries = self._subtree(BRANCH)
         for part in folder.split("/"):
@@ -103,11 +97,11 @@ class BranchDocuments:
             entries = self._subtree(found[0].sha)
         return entries
 
-    def _subtree(self, tree: str) -> list[EntryAnswer]:
-        answer = self._api.get(f"git/trees/{quoted(tree)}")
-        if answer.status != 200:
-            raise refusal(answer.status, answer.body, doing=f"listing the branch {BRANCH}")
-        found = parse(TREE, answer.body, location=f"the branch {BRANCH}")
+    def _subtree(self, tree: str) -> list[TreeEntry]:
+        found = self._api.request(
+            "GET", f"git/trees/{quoted(tree)}", title=f"listing the branch {BRANCH}",
+            limit=_MAX_LISTING,
+        ).parse(TREE)  # fmt: skip
         if found.truncated:
             raise RepositoryError(
                 f"a folder on the branch {BRANCH} has more files than GitHub lists",
@@ -127,22 +121,22 @@ class BranchDocuments:
             "branch": BRANCH,
         } | ({} if expected is None else {"sha": expected})
         made = False
-        sent = Sent(0)
         for attempt in range(_TRIES):
-            sent = self._api.send(
+            sent = self._api.request(
                 "PUT",
                 f"contents/{quoted(path, safe='/')}",
-                document=document,
-                title=f"writing {path}",
-                settle=lambda: self._holds(path, data),
+                json=document,
+                title=f"writing {path} to the branch {BRANCH}",
+                confirm=lambda: self._holds(path, data),
+                expect={404, 409, 422},
             )
-            if sent.accepted:
+            if sent.ok:
                 return True
             if sent.status == 404 and not made:
                 made = True
                 self._make_branch()
                 continue
-            if sent.status not in {404, 409, 422} or is_rule(sent.body):
+            if is_rule(sent):
                 break
             there = self.read(path)
             if ours and there is not None and there.data == data:
@@ -150,7 +144,7 @@ class BranchDocuments:
             if (None if there is None else there.tag) != expected:
                 return False
             self._sleep(random.uniform(0, min(_LONGEST_WAIT, 0.05 * 2**attempt)))  # noqa: S311
-        raise refusal(sent.status, sent.body, doing=f"writing {path} to the branch {BRANCH}")
+        raise error_for_response(sent)
 
     def _holds(self, path: str, data: bytes) -> bool:
         there = self.read(path)
@@ -162,30 +156,21 @@ class BranchDocuments:
         tree = self._made("git/trees", {"tree": [file]})
         message = f"chore({BRANCH}): begin [skip ci]"
         commit = self._made("git/commits", {"message": message, "tree": tree, "parents": []})
-        title = f"making the branch {BRANCH}"
-        document = {"ref": f"refs/heads/{BRANCH}", "sha": commit}
-        sent = self._api.send("POST", "git/refs", document=document, title=title)
-        exists = sent.status in {409, 422} and "already exists" in words(sent.body)
-        if not sent.accepted and not exists:
-            raise refusal(sent.status, sent.body, doing=title)
+        created = self._api.request(
+            "POST", "git/refs", json={"ref": f"refs/heads/{BRANCH}", "sha": commit},
+            title=_CREATING, expect={409, 422},
+        )  # fmt: skip
+        if not created.ok and "already exists" not in reason_of(created):
+            raise error_for_response(created)
 
     def _made(self, path: str, document: object) -> str:
         """Make a Git object and return its hash; the same again is the same object."""
-        title = f"making the branch {BRANCH}"
-        sent = self._api.send("POST", path, document=document, title=title)
-        if is_empty(sent.status, sent.body):
+        created = self._api.request("POST", path, json=document, title=_CREATING, expect={409})
+        if is_empty(created):
             raise empty_repository(self._api.location.name)
-        if not sent.accepted:
-            raise refusal(sent.status, sent.body, doing=title)
-        return parse(SHA, sent.body, location=title).sha
-
-
-def empty_repository(name: str) -> RepositoryError:
-    """Return the error for a repository without a commit: a release needs one to be tagged."""
-    return RepositoryError(
-        f"{name} on GitHub has no commit yet, so it can't have releases",
-        hint="push a first commit (a README will do), then run again.",
-    )
+        if not created.ok:
+            raise error_for_response(created)
+        return created.parse(SHA).sha
 
 
 def blob_hash(data: bytes) -> str:

@@ -17,22 +17,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
-from ign_deploy.net.sending import Sent, Source
+from ign_deploy.net.response import ANY_STATUS, Response
+from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress
 from ign_deploy.repositories import no_progress
-from ign_deploy.repositories.backends.github.api import Api
+from ign_deploy.repositories.backends.github.api import GitHubApi
+from ign_deploy.repositories.backends.github.errors import error_for_response, is_rule, reason_of
 from ign_deploy.repositories.backends.github.release_text import run_of, text_of, title_of
 from ign_deploy.repositories.backends.github.schema import (
     ASSET,
     ASSETS,
+    MAX_RELEASE,
     RELEASE,
     RELEASES,
-    AssetAnswer,
-    ReleaseAnswer,
-    is_rule,
-    parse,
-    refusal,
-    words,
+    Asset,
+    GitHubRelease,
 )
 from ign_deploy.repositories.ordering import is_final
 from ign_deploy.repositories.record import RECORD_NAME, Release, ReleaseFile
@@ -65,12 +64,12 @@ class _Wanted:
 class Drafts:
     """The drafts that this run makes, fills, and publishes or deletes; never those of others."""
 
-    def __init__(self, api: Api, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, api: GitHubApi, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._api = api
         self._sleep = sleep
 
     def begin(self, release: Release, *, tag: str) -> Draft:
-        """Make a draft; one whose acknowledgement got lost is found again, not made twice."""
+        """Create a draft; one whose acknowledgement got lost is found again, not made twice."""
         run = secrets.token_hex(16)
         document = {
             "tag_name": tag,
@@ -81,24 +80,28 @@ class Drafts:
         }
         if self._has_commit(release.commit):
             document["target_commitish"] = release.commit
-        lost: list[ReleaseAnswer] = []
+        lost: list[GitHubRelease] = []
 
-        def settle() -> bool:
-            lost.extend(each for each in self._all() if each.draft and run_of(each.body) == run)
+        def arrived() -> bool:
+            lost.extend(
+                each
+                for each in self._api.entries("releases", RELEASES, title="listing the releases")
+                if each.draft and run_of(each.body) == run
+            )
             return bool(lost)
 
-        title = f"making a draft of {release.id} {release.version}"
-        sent = self._api.send("POST", "releases", document=document, title=title, settle=settle)
-        if not sent.accepted:
-            raise refusal(sent.status, sent.body, doing=title)
-        made = lost[0] if sent.settled else parse(RELEASE, sent.body, location="the draft")
+        created = self._api.request(
+            "POST", "releases", json=document, confirm=arrived,
+            title=f"creating a draft of {release.id} {release.version}",
+        )  # fmt: skip
+        made = lost[0] if created.confirmed else created.parse(RELEASE)
         return Draft(made.id, tag, made.upload_url.partition("{")[0])
 
     def fill(self, draft: Draft, file: ReleaseFile, *, path: Path, progress: Progress) -> None:
         """Upload a file of the version, compared with its record."""
         if file.size > MAX_ASSET_SIZE:
             raise RepositoryError(
-                f"{file.name} has {file.size} bytes; GitHub takes less than 2 GiB for one file",
+                f"{file.name} has {file.size} bytes; GitHub accepts less than 2 GiB per file",
                 hint="use another kind of repository for it.",
             )
         source = Source(path, file.size, file.sha256)
@@ -108,28 +111,28 @@ class Drafts:
         """Upload the record and publish; no error when the version was published meanwhile."""
         digest = sha256(record).hexdigest()
         self._upload(draft, _Wanted(RECORD_NAME, len(record), digest, record), progress=no_progress)
-        title = f"publishing {draft.tag}"
         # Never "latest": that stays what the project itself calls so.
-        sent = self._api.send(
+        published = self._api.request(
             "PATCH",
             f"releases/{draft.id}",
-            document={"draft": False, "make_latest": "false"},
-            title=title,
-            settle=lambda: self._is_published(draft),
+            json={"draft": False, "make_latest": "false"},
+            title=f"publishing {draft.tag}",
+            confirm=lambda: self._is_published(draft),
+            expect={422},
         )
-        if sent.status == 422 and not is_rule(sent.body):
-            said = words(sent.body)
-            if "already_exists" in said or "already exists" in said:
+        if not published.ok:
+            problem, reason = error_for_response(published), reason_of(published)
+            if is_rule(published):
+                raise problem
+            if "already_exists" in reason or "already exists" in reason:
                 self.drop(draft)
                 return
-            if "immutable release" in said:
-                raise RepositoryError(
-                    f"GitHub answered 422 when {title}: {said}",
-                    hint="raise the module's version: the tag of a deleted immutable release "
-                    "can't be used again.",
+            if "immutable release" in reason:
+                problem.hint = (
+                    "raise the module's version: the tag of a deleted immutable release can't be "
+                    "used again."
                 )
-        if not sent.accepted:
-            raise refusal(sent.status, sent.body, doing=title)
+            raise problem
         self._wait_until_visible(draft)
 
     def drop(self, draft: Draft) -> None:
@@ -137,29 +140,27 @@ class Drafts:
         with suppress(IgnDeployError):
             if not self._is_published(draft):
                 title = f"deleting the draft of {draft.tag}"
-                self._api.send("DELETE", f"releases/{draft.id}", title=title)
-
-    def _all(self) -> list[ReleaseAnswer]:
-        pages = self._api.pages("releases")
-        return [each for page in pages for each in parse(RELEASES, page, location="the releases")]
+                self._api.request("DELETE", f"releases/{draft.id}", title=title)
 
     def _has_commit(self, commit: str) -> bool:
-        """Tell whether the module was built from this repository, so that its commit is tagged."""
+        """Return whether the module was built from this repository, whose commit is tagged then."""
         if not _COMMIT.fullmatch(commit):
             return False
-        return self._api.get(f"git/commits/{commit}").status == 200
+        return self._get(f"git/commits/{commit}", title=f"checking the commit {commit}").ok
 
     def _is_published(self, draft: Draft) -> bool:
-        answer = self._api.get(f"releases/{draft.id}")
-        if answer.status != 200:
-            return False
-        return not parse(RELEASE, answer.body, location="the draft").draft
+        found = self._get(f"releases/{draft.id}", title=f"checking the draft of {draft.tag}")
+        return found.ok and not found.parse(RELEASE).draft
+
+    def _get(self, path: str, *, title: str) -> Response:
+        return self._api.request("GET", path, title=title, limit=MAX_RELEASE, expect=ANY_STATUS)
 
     def _wait_until_visible(self, draft: Draft) -> None:
         """Wait for the servers that don't know of it yet; a reader may ask any of them."""
         end = time.monotonic() + _VISIBLE_WITHIN
         wait = 0.1
-        while self._api.get(f"releases/tags/{quote(draft.tag, safe='')}").status != 200:
+        path, title = f"releases/tags/{quote(draft.tag, safe='')}", f"checking {draft.tag}"
+        while not self._get(path, title=title).ok:
             if time.monotonic() > end:
                 return  # whoever reads it back says so
             self._sleep(wait)
@@ -168,52 +169,48 @@ class Drafts:
     def _upload(self, draft: Draft, wanted: _Wanted, *, progress: Progress) -> None:
         title = f"uploading {wanted.name}"
         url = f"{draft.uploads}?name={quote(wanted.name, safe='')}"
-        sent = Sent(0)
         for _ in range(_TRIES):
-            sent = self._api.upload(
+            sent = self._api.upload_asset(
                 url,
                 source=wanted.source,
                 title=title,
                 progress=progress,
-                settle=lambda: self._has(draft, wanted),
+                confirm=lambda: self._has(draft, wanted),
             )
-            if sent.settled:
+            if sent.confirmed:
                 return
-            if sent.accepted:
-                self._compare(draft, wanted, parse(ASSET, sent.body, location=wanted.name))
+            if sent.ok:
+                self._compare(draft, wanted, sent.parse(ASSET))
                 return
-            if sent.status != 422 or "already_exists" not in words(sent.body):
+            if "already_exists" not in reason_of(sent):
                 break
             # An attempt of ours that failed left it there, whole or not.
             if self._has(draft, wanted):
                 progress(wanted.size)
                 return
-        raise refusal(sent.status, sent.body, doing=title)
+        raise error_for_response(sent)
 
     def _has(self, draft: Draft, wanted: _Wanted) -> bool:
-        """Tell whether the draft has the file; delete what an upload that broke left of it."""
-        for page in self._api.pages(f"releases/{draft.id}/assets"):
-            for asset in parse(ASSETS, page, location="the draft's files"):
-                if asset.name != wanted.name:
-                    continue
+        """Return whether the draft has the file; delete what an upload that broke left of it."""
+        title = f"listing the files of the draft of {draft.tag}"
+        for asset in self._api.entries(f"releases/{draft.id}/assets", ASSETS, title=title):
+            if asset.name == wanted.name:
                 if asset.holds(size=wanted.size, sha256=wanted.sha256):
                     return True
                 self._delete(asset)
         return False
 
-    def _compare(self, draft: Draft, wanted: _Wanted, asset: AssetAnswer) -> None:
+    def _compare(self, draft: Draft, wanted: _Wanted, asset: Asset) -> None:
         if asset.name == wanted.name and asset.holds(size=wanted.size, sha256=wanted.sha256):
             return
         if not self._has(draft, wanted):
             raise RepositoryError(
                 f"GitHub has {asset.size} bytes with {asset.digest or 'no digest'} as "
-                f"{asset.name[:100]!a}; sent were {wanted.size} bytes with SHA-256 "
+                f"{asset.name[:100]!a}, expected {wanted.size} bytes with SHA-256 "
                 f"{wanted.sha256} as {wanted.name}",
                 hint="run again; nothing was published.",
             )
 
-    def _delete(self, asset: AssetAnswer) -> None:
-        title = f"deleting what is left of {asset.name[:100]!a}"
-        sent = self._api.send("DELETE", f"releases/assets/{asset.id}", title=title)
-        if not sent.accepted and sent.status != 404:
-            raise refusal(sent.status, sent.body, doing=title)
+    def _delete(self, asset: Asset) -> None:
+        title = f"deleting the incomplete file {asset.name[:100]!a}"
+        self._api.request("DELETE", f"releases/assets/{asset.id}", title=title, expect={404})

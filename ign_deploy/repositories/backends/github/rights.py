@@ -1,43 +1,39 @@
-"""What the token may do, found out before anything is uploaded."""
+"""What the token is permitted to do, checked before anything is uploaded."""
 
 from __future__ import annotations
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.github.api import Api
-from ign_deploy.repositories.backends.github.branch import empty_repository
-from ign_deploy.repositories.backends.github.schema import (
-    REPOSITORY,
-    RIGHTS,
+from ign_deploy.repositories.backends.github.api import GitHubApi
+from ign_deploy.repositories.backends.github.errors import (
+    PERMISSIONS,
     TOKEN,
-    RepositoryAnswer,
+    empty_repository,
+    error_for_response,
     is_empty,
-    parse,
-    refusal,
-    words,
+    reason_of,
 )
+from ign_deploy.repositories.backends.github.schema import REPOSITORY, GitHubRepository
 
 
-def require_readable(api: Api) -> RepositoryAnswer:
+def require_readable(api: GitHubApi) -> GitHubRepository:
     """Return the repository; raises RepositoryError when the token may not read it."""
-    answer = api.get("")
     location = api.location
-    if answer.status == 404:
+    response = api.request("GET", title=f"checking {location.name}", expect={404})
+    if not response.ok:
         missing = f"there is no repository {location.name} on GitHub"
         if location.token:
             raise RepositoryError(
-                f"{missing}, or the token may not read it",
+                f"{missing}, or the token can't read it",
                 hint="check owner and name; let the token's access include the repository.",
             )
         raise RepositoryError(
             f"{missing} that can be read without a token", hint=f"check owner and name; or {TOKEN}"
         )
-    if answer.status != 200:
-        raise refusal(answer.status, answer.body, doing=f"asking for {location.name}")
-    return parse(REPOSITORY, answer.body, location=location.name)
+    return response.parse(REPOSITORY)
 
 
-def find_rights(api: Api) -> Capabilities:
+def find_rights(api: GitHubApi) -> Capabilities:
     """Return what can be done there, by one request to read and one to write.
 
     GitHub's own word for the right (``permissions.push``) is false for the token of every job, and
@@ -58,7 +54,7 @@ def find_rights(api: Api) -> Capabilities:
     )
 
 
-def _obstacle(api: Api, repository: RepositoryAnswer) -> str:
+def _obstacle(api: GitHubApi, repository: GitHubRepository) -> str:
     name = api.location.name
     if repository.full_name.lower() != name.lower():
         shown = repository.full_name[:200]
@@ -67,14 +63,18 @@ def _obstacle(api: Api, repository: RepositoryAnswer) -> str:
         return f"{name} is archived on GitHub; unarchive it, or use another repository"
     if not api.location.token:
         return f"there is no token to write to {name}; {TOKEN}"
-    document = {"content": "ign-deploy asks whether it may write here\n", "encoding": "utf-8"}
-    sent = api.send("POST", "git/blobs", document=document, title=f"asking to write to {name}")
-    if sent.accepted:
+    document = {"content": "ign-deploy checks whether it may write here\n", "encoding": "utf-8"}
+    sent = api.request(
+        "POST", "git/blobs", json=document, title=f"writing to {name}", expect={403, 404, 409}
+    )
+    if sent.ok:
         return ""
-    if is_empty(sent.status, sent.body):
+    if is_empty(sent):
         problem = empty_repository(name)
         return f"{problem.message}; {problem.hint}"
     if sent.status in {403, 404}:
-        said = words(sent.body)
-        return f"the token may not write to {name}" + (f" ({said})" if said else "") + f"; {RIGHTS}"
-    raise refusal(sent.status, sent.body, doing=f"asking to write to {name}")
+        reason = reason_of(sent)
+        return (
+            f"the token can't write to {name}" + (f" ({reason})" if reason else "")
+        ) + f"; {PERMISSIONS}"
+    raise error_for_response(sent)

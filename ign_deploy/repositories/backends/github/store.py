@@ -12,19 +12,18 @@ from typing import BinaryIO
 from ign_deploy.errors import IgnDeployError, NetworkError, NotInRepository, RepositoryError
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.github.api import BINARY, Api, quoted
+from ign_deploy.repositories.backends.github.api import BINARY, GitHubApi, quoted
 from ign_deploy.repositories.backends.github.branch import BranchDocuments
 from ign_deploy.repositories.backends.github.drafts import Draft, Drafts
+from ign_deploy.repositories.backends.github.errors import error_for_response, reason_of
 from ign_deploy.repositories.backends.github.rights import find_rights, require_readable
 from ign_deploy.repositories.backends.github.schema import (
+    MAX_RELEASE,
     REFS,
     RELEASE,
     UPLOADED,
-    AssetAnswer,
-    ReleaseAnswer,
-    parse,
-    refusal,
-    words,
+    Asset,
+    GitHubRelease,
 )
 from ign_deploy.repositories.backends.github.tags import PREFIX, key_of, module_prefix, tag_of
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, claim_bytes, parse_claim
@@ -38,13 +37,13 @@ _UPLOADERS = 3
 class GitHubStore:
     """See ``stores.Store``."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: GitHubApi) -> None:
         self._api = api
         self._branch = BranchDocuments(api)
         self._drafts = Drafts(api)
         self._slots = threading.BoundedSemaphore(_UPLOADERS)
         self._begun: dict[tuple[Key, str], Draft] = {}
-        self._assets: dict[Key, tuple[AssetAnswer, ...]] = {}
+        self._assets: dict[Key, tuple[Asset, ...]] = {}
         self._is_readable = False
 
     def probe(self) -> Capabilities:
@@ -76,14 +75,13 @@ class GitHubStore:
                 hint="if it isn't a module's, delete that release and its tag; else restore the "
                 "file from a backup.",
             )
-        answer = self._api.get(
-            f"releases/assets/{asset.id}", accept=BINARY, limit=MAX_RECORD_SIZE + 1
-        )
-        if answer.status != 200:
-            raise refusal(answer.status, answer.body, doing=f"reading the record of {tag_of(key)}")
+        response = self._api.request(
+            "GET", f"releases/assets/{asset.id}", title=f"reading the record of {tag_of(key)}",
+            headers=BINARY, limit=MAX_RECORD_SIZE + 1,
+        )  # fmt: skip
         self._assets[key] = release.assets
         self._drop_drafts(key)
-        return answer.body
+        return response.body
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
         """See ``VersionStore.copy_file``."""
@@ -96,17 +94,19 @@ class GitHubStore:
                 f"the release {tag_of(key)} has no file {file.name}",
                 hint="restore it from a backup, or take another version.",
             )
-        self._api.download(f"releases/assets/{asset.id}", to=to, file=file, progress=progress)
+        self._api.download(
+            f"releases/assets/{asset.id}", to=to, size=file.size, sha256=file.sha256,
+            name=file.name, progress=progress, headers=BINARY,
+        )  # fmt: skip
 
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
         """See ``VersionStore.versions``; read off the tags, which come in one answer."""
         wanted = PREFIX if module_id is None else module_prefix(module_id)
         path = f"git/matching-refs/{quoted(f'tags/{wanted}', safe='/')}"
-        for page in self._api.pages(path):
-            for found in parse(REFS, page, location="the tags"):
-                key = key_of(found.ref.removeprefix("refs/tags/"))
-                if key is not None and module_id in {None, key.id}:
-                    yield key
+        for found in self._api.entries(path, REFS, title="listing the tags"):
+            key = key_of(found.ref.removeprefix("refs/tags/"))
+            if key is not None and module_id in {None, key.id}:
+                yield key
 
     def discard(self, key: Key, release: Release) -> None:
         """See ``VersionStore.discard``; an immutable release keeps its files."""
@@ -118,12 +118,13 @@ class GitHubStore:
         names = {file.name for file in release.files}
         for asset in present.assets:
             if asset.name in names:
-                title = f"deleting {asset.name}"
-                sent = self._api.send("DELETE", f"releases/assets/{asset.id}", title=title)
-                if sent.status == 422 and "immutable" in words(sent.body):
-                    raise _immutable(key)
-                if not sent.accepted and sent.status != 404:
-                    raise refusal(sent.status, sent.body, doing=title)
+                deleted = self._api.request(
+                    "DELETE", f"releases/assets/{asset.id}", title=f"deleting {asset.name}",
+                    expect={404, 422},
+                )  # fmt: skip
+                if deleted.status == 422:
+                    is_immutable = "immutable" in reason_of(deleted)
+                    raise _immutable(key) if is_immutable else error_for_response(deleted)
         self._assets.pop(key, None)
 
     # Publisher
@@ -202,16 +203,17 @@ class GitHubStore:
             self._require_readable()
         return names
 
-    def _release(self, key: Key) -> ReleaseAnswer | None:
+    def _release(self, key: Key) -> GitHubRelease | None:
         """Return the version's release; never a draft, which has no tag yet."""
         tag = tag_of(key)
-        answer = self._api.get(f"releases/tags/{quoted(tag)}")
-        if answer.status == 404:
+        response = self._api.request(
+            "GET", f"releases/tags/{quoted(tag)}", title=f"reading the release {tag}",
+            limit=MAX_RELEASE, expect={404},
+        )  # fmt: skip
+        if not response.ok:
             self._require_readable()
             return None
-        if answer.status != 200:
-            raise refusal(answer.status, answer.body, doing=f"asking for {tag}")
-        release = parse(RELEASE, answer.body, location=f"the release {tag}")
+        release = response.parse(RELEASE)
         return None if release.draft else release
 
     def _drop_drafts(self, key: Key) -> None:
@@ -227,7 +229,7 @@ class GitHubStore:
             self._is_readable = True
 
 
-def _named(assets: tuple[AssetAnswer, ...], name: str) -> AssetAnswer | None:
+def _named(assets: tuple[Asset, ...], name: str) -> Asset | None:
     whole = (asset for asset in assets if asset.state == UPLOADED)
     return next((asset for asset in whole if asset.name == name), None)
 

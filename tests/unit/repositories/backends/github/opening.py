@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.backends.github.api import Api
+from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.location import find_location
 from ign_deploy.repositories.backends.github.store import GitHubStore
 from tests.support.github.simulator import WRITER, Simulator
@@ -45,7 +45,7 @@ def store_of(simulator: Simulator, *, token: str = WRITER) -> GitHubStore:
     """Return the store below the repository."""
     access = Access(token=token)
     location = find_location(simulator.url, access=access)
-    return GitHubStore(Api(location, access=access, reporter=SilentReporter()))
+    return GitHubStore(GitHubApi(location, access=access, reporter=SilentReporter()))
 
 
 def content_of(repository: Repository, module_id: str, version: str) -> bytes:

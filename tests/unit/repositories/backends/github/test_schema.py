@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.net.response import Response
+from ign_deploy.repositories.backends.github.errors import error_for_response, reason_of
 from ign_deploy.repositories.backends.github.schema import (
     ASSETS,
     ENTRIES,
@@ -19,10 +21,7 @@ from ign_deploy.repositories.backends.github.schema import (
     REPOSITORY,
     SHA,
     TREE,
-    AssetAnswer,
-    parse,
-    refusal,
-    words,
+    Asset,
 )
 
 ALL = (ASSETS, ENTRIES, REFS, RELEASE, RELEASES, REPOSITORY, SHA, TREE)
@@ -39,44 +38,48 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )  # fmt: skip
 
 
+def response(body: bytes, status: int = 200) -> Response:
+    return Response(status, body=body, title="reading", error=RepositoryError)
+
+
 @given(VALUES, st.sampled_from(ALL))
-def test_any_answer_is_read_or_refused(value: Any, kind: TypeAdapter[Any]) -> None:
+def test_any_response_is_parsed_or_refused(value: Any, kind: TypeAdapter[Any]) -> None:
     with suppress(RepositoryError):
-        parse(kind, json.dumps(value).encode(), location="something")
+        response(json.dumps(value).encode()).parse(kind)
 
 
 @given(st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_refusal_is_one_short_printable_line(body: bytes) -> None:
-    said = words(body)
+    said = reason_of(response(body, 422))
     assert said.isprintable()
     assert len(said) <= 300
     for status in (401, 403, 404, 409, 422):
-        problem = refusal(status, body, doing="asking")
+        problem = error_for_response(response(body, status))
         assert problem.message.isprintable()
         assert problem.hint
 
 
-def test_an_answer_s_values_are_never_repeated() -> None:
+def test_a_response_s_values_are_never_repeated() -> None:
     body = json.dumps([{"id": SECRET, "name": [SECRET], "state": 1}]).encode()
     with pytest.raises(RepositoryError) as refused:
-        parse(ASSETS, body, location="the files")
+        response(body).parse(ASSETS)
     assert SECRET not in refused.value.message
     assert refused.value.__cause__ is None
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert parse(SHA, b'{"sha": "a", "new": {"x": 1}}', location="x").sha == "a"
+    assert response(b'{"sha": "a", "new": {"x": 1}}').parse(SHA).sha == "a"
 
 
-def test_github_s_own_words_are_shown() -> None:
+def test_github_s_own_reason_is_shown() -> None:
     body = {
         "message": "Validation Failed",
         "errors": [{"code": "already_exists", "field": "tag_name"}, {"message": "too\nlong"}, 7],
     }
-    said = words(json.dumps(body).encode())
+    said = reason_of(response(json.dumps(body).encode(), 422))
     assert said == "Validation Failed; tag_name already_exists; too long"
-    assert words(b"<html>") == ""
-    assert words(b"[1]") == ""
+    assert reason_of(response(b"<html>")) == ""
+    assert reason_of(response(b"[1]")) == ""
 
 
 @pytest.mark.parametrize(
@@ -93,5 +96,5 @@ def test_github_s_own_words_are_shown() -> None:
 def test_a_file_is_whole_only_if_everything_stated_fits(
     state: str, size: int, digest: str | None, same: bool
 ) -> None:
-    asset = AssetAnswer(id=1, name="x", state=state, size=size, digest=digest)
+    asset = Asset(id=1, name="x", state=state, size=size, digest=digest)
     assert asset.holds(size=1, sha256="aa") is same
