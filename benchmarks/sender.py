@@ -20,7 +20,7 @@ from ign_deploy.module.parallel import map_parallel
 from ign_deploy.net.client import Client
 from ign_deploy.net.session import Session, open_session
 from ign_deploy.net.upload import Source
-from ign_deploy.repositories import no_progress
+from ign_deploy.report import no_progress
 
 
 def send(session: Session, file: list[Any]) -> None:

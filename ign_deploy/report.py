@@ -42,7 +42,7 @@ class Reporter(Protocol):
         """Show progress towards ``total`` units while the context is open."""
 
 
-def _no_progress(advance: int) -> None:
+def no_progress(advance: int) -> None:
     """Ignore progress."""
 
 
@@ -72,7 +72,7 @@ class SilentReporter:
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:
         """Show nothing."""
-        yield _no_progress
+        yield no_progress
 
 
 class BufferedReporter:
@@ -132,7 +132,7 @@ class BufferedReporter:
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:
         """Show nothing: what is told later makes no progress."""
-        yield _no_progress
+        yield no_progress
 
     def play_back(self) -> None:
         """Tell everything, in its order, and forget it."""

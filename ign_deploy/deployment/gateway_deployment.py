@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ign_deploy.deployment.gateway import Consent, InstalledModule, Restartable, Upload
-from ign_deploy.deployment.gateway.consent import require_consent
+from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.plan import Change, GatewayPlan, module_record
 from ign_deploy.deployment.records import GatewayRecord, Outcome
@@ -184,7 +184,7 @@ class GatewayDeployment:
     def _verify(self, changes: Sequence[Change], gone: Sequence[str]) -> None:
         """Wait until every module runs in its version; a fault ends the waiting at once."""
         waiting = ""
-        for _ in self.options.timing.looks(self.options.timing.deadline):
+        for _ in self.options.timing.polls(self.options.timing.deadline):
             installed = self._installed()
             states = [_state(change, installed.get(change.id)) for change in changes]
             states += [f"{each} is still there" for each in gone if each in installed]

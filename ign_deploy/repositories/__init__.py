@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.report import Progress, Reporter, SilentReporter
+from ign_deploy.report import Progress, Reporter, SilentReporter, no_progress
 from ign_deploy.repositories.access import Access
 
 if TYPE_CHECKING:
@@ -87,10 +87,6 @@ class Reindexed:
 
     modules: int
     versions: int
-
-
-def no_progress(advance: int) -> None:
-    """Ignore progress."""
 
 
 class Maintenance(Protocol):

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.report import Progress
-from ign_deploy.repositories import no_progress
+from ign_deploy.report import Progress, no_progress
 from ign_deploy.repositories.backends.directory.copying import copy_out
 from ign_deploy.repositories.record import ReleaseFile
 

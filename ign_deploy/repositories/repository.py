@@ -8,15 +8,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import IgnDeployError, NotInRepository
-from ign_deploy.report import Progress, Reporter
-from ign_deploy.repositories import (
-    Capabilities,
-    CatalogueEntry,
-    Outcome,
-    Publication,
-    Reindexed,
-    no_progress,
-)
+from ign_deploy.report import Progress, Reporter, no_progress
+from ign_deploy.repositories import Capabilities, CatalogueEntry, Outcome, Publication, Reindexed
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.cache import DownloadCache
 from ign_deploy.repositories.conflicts import refuse_removed, require_same

@@ -62,6 +62,6 @@ def open_shop(
 
 
 def _timing() -> type:
-    from ign_deploy.deployment.gateway.timing import Timing
+    from ign_deploy.deployment.gateway.model import Timing
 
     return Timing

@@ -1,4 +1,4 @@
-"""Gateways: where modules are installed, and the one interface to all kinds of them."""
+"""Gateways: the targets that modules are installed on, and one interface to all types of them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from ign_deploy.deployment.gateway.model import (
     Installation,
     InstalledModule,
     ModuleCertificate,
+    ShownVersion,
     Startup,
+    Timing,
     Upload,
+    parse_shown,
 )
-from ign_deploy.deployment.gateway.reading import no_progress
-from ign_deploy.deployment.gateway.timing import Timing
-from ign_deploy.deployment.gateway.versions import ShownVersion, parse_shown
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.report import Progress, Reporter, SilentReporter
+from ign_deploy.report import Progress, Reporter, SilentReporter, no_progress
 
 __all__ = [
     "NO_CONSENT",
@@ -49,50 +49,50 @@ __all__ = [
 
 
 class Target(Protocol):
-    """A place where modules are installed. What is changed takes effect at its next restart."""
+    """Where modules are installed. Changes take effect at its next restart."""
 
     @property
     def location(self) -> str:
-        """Where it is, fit to be shown."""
+        """Its address or path, safe to show."""
 
     def facts(self) -> GatewayFacts:
-        """Find out what it is and can do, before anything is changed."""
+        """Detect what it is and can do, before anything is changed."""
 
     def modules(self) -> tuple[InstalledModule, ...]:
-        """Return what is there, by module id."""
+        """Return its modules, by id."""
 
     def upload(self, path: Path, *, file_name: str, progress: Progress = no_progress) -> Upload:
-        """Hand over a module under a stable, path-free name; nothing is installed yet."""
+        """Hand over a module under a stable file name without a path; nothing is installed yet."""
 
     def install(self, upload: Upload, *, consent: Consent = NO_CONSENT) -> Installation:
-        """Accept what is consented to, and install; the same again changes nothing.
+        """Accept what the user consented to, and install; repeating it changes nothing.
 
-        Raises ConsentMissing, before anything is accepted, when consent is missing.
+        Raises ConsentMissing, before anything is accepted, if consent is missing.
         """
 
     def uninstall(self, module_id: str) -> None:
-        """Remove a module; one that isn't there is no error."""
+        """Remove a module; a missing one is not an error."""
 
 
 class Restartable(Protocol):
     """A target that can be restarted from here (``facts().capabilities.restart``)."""
 
     def restart(self) -> None:
-        """Ask for a restart and don't wait for it."""
+        """Request a restart without waiting for it."""
 
     def wait_until_running(self, timing: Timing | None = None) -> Startup:
         """Wait until it is up again; raises CommissioningError or RestartTimeout."""
 
     def pending_restart(self) -> tuple[str, ...]:
-        """Return what waits for a restart, in the gateway's words."""
+        """Return what is pending until a restart, in the gateway's words."""
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayAccess:
-    """How to get to a gateway.
+    """How to connect to a gateway.
 
-    ``token`` (``NAME:KEY``) goes to its origin only, and never over plain http but to this
-    machine. ``ca`` is a PEM file that replaces the well-known authorities, ``pin`` the SHA-256
+    ``token`` (``NAME:KEY``) is sent to its origin only, and never over unencrypted HTTP except to
+    this machine. ``ca`` is a PEM file that replaces the well-known authorities, ``pin`` the SHA-256
     fingerprint of the gateway's TLS certificate. ``proxies`` map ``http`` and ``https`` to URLs.
     ``manifest`` is the ``modules.json`` of a folder, None for gateways before 8.3.
     """
@@ -107,7 +107,7 @@ class GatewayAccess:
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """How to talk to a target: its waits, its retries, and who is told."""
+    """How to communicate with a target: waits, retries, and who gets the messages."""
 
     timing: Timing
     retry: RetryPolicy
@@ -167,24 +167,30 @@ def open_target(
     retry: RetryPolicy | None = None,
     reporter: Reporter | None = None,
 ) -> Target:
-    """Return the target at ``url``; nothing is asked or changed yet.
+    """Return the target at ``url``; nothing is requested or changed yet.
 
     ``https://…`` and ``http://…`` are the API of 8.3, ``developer+http://…`` is the servlet of a
-    developer's gateway before it, a path or ``file:`` URL a folder of modules. Raises
-    ConfigurationError for what isn't safe to talk to; URLs and tokens aren't repeated.
+    developer gateway before it, a path or ``file:`` URL a folder of modules. Raises
+    ConfigurationError for anything unsafe; messages never repeat URLs or tokens.
     """
     match = _SCHEME.match(url)
     scheme = match[1].lower() if match else "file"
     opener = TARGETS.get(scheme)
     if opener is None:
-        raise ConfigurationError(
-            f"no gateway of the kind {scheme}: is known; there are {', '.join(TARGETS)}",
-            hint="give the gateway's address, such as https://gateway.example:8043.",
-        )
+        raise _unsupported(scheme, rest=url.partition(":")[2])
     options = TargetOptions(
         timing or Timing(), retry or RetryPolicy(), reporter or SilentReporter()
     )
     return opener(url, access or GatewayAccess(), options)
+
+
+def _unsupported(scheme: str, *, rest: str) -> ConfigurationError:
+    hint = "give the gateway's address, such as https://gateway.example:8043."
+    if rest.partition("/")[0].isdigit():  # localhost:8043, a host and its port
+        return ConfigurationError(f'missing https:// before "{scheme}"', hint=hint)
+    return ConfigurationError(
+        f'unsupported gateway type "{scheme}:", expected one of {", ".join(TARGETS)}', hint=hint
+    )
 
 
 def _local_path(url: str) -> Path:
@@ -194,18 +200,18 @@ def _local_path(url: str) -> Path:
             parts = urlsplit(url)
         except ValueError:
             raise ConfigurationError(
-                "the file: URL of the modules' folder can't be read",
-                hint="write file:///absolute/path.",
+                "the file: URL of the modules folder is not valid",
+                hint="write it like file:///absolute/path.",
             ) from None
         if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
             raise ConfigurationError(
-                "the file: URL of the modules' folder names a host, a query or a fragment",
-                hint="write file:///absolute/path, with ? and # as %3F and %23.",
+                "the file: URL of the modules folder has a host, a query or a fragment",
+                hint="write it like file:///absolute/path, with ? and # as %3F and %23.",
             )
         text = unquote(parts.path)
     if not text.strip() or not text.isprintable():
         raise ConfigurationError(
-            f"the folder of modules is {text[:100]!a}, expected a path",
+            f"{text[:100]!a} is not a valid path of a modules folder",
             hint="give the path of a folder such as user-lib/modules.",
         )
     return Path(text)

@@ -1,4 +1,4 @@
-"""Developer gateways of 8.1 and before: a servlet that takes modules from anybody, if enabled."""
+"""Developer gateways, 8.1 and earlier: a servlet that takes modules from anyone, if enabled."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from ign_deploy.deployment.gateway.model import (
     Installation,
     InstalledModule,
     Startup,
+    Timing,
     Upload,
 )
-from ign_deploy.deployment.gateway.module_file import read_module_file, require_file_name
-from ign_deploy.deployment.gateway.reading import no_progress, opened_for_sending
+from ign_deploy.deployment.gateway.module_file import (
+    open_request_body,
+    read_module_file,
+    require_file_name,
+)
 from ign_deploy.deployment.gateway.startup import RUNNING, read_status, wait_until_running
-from ign_deploy.deployment.gateway.timing import Timing
 from ign_deploy.errors import DeploymentError
-from ign_deploy.report import Progress
+from ign_deploy.report import Progress, no_progress
 
 SERVLET = "/system/DeveloperModuleLoadingServlet"
 
@@ -28,8 +31,8 @@ SERVLET = "/system/DeveloperModuleLoadingServlet"
 class DeveloperGateway:
     """A gateway started with ``-Dia.developer.moduleupload=true``.
 
-    It takes modules without asking who sends them, replaces the running one at once, and says
-    nothing about what it has: what it got can't be verified, removed or restarted from here.
+    It takes modules without authentication, replaces the running one at once, and can't list
+    what it has: from here, modules can't be verified or removed, nor the gateway restarted.
     """
 
     def __init__(self, transport: Transport, *, timing: Timing) -> None:
@@ -38,16 +41,16 @@ class DeveloperGateway:
 
     @property
     def location(self) -> str:
-        """The gateway's URL, fit to be shown."""
+        """The gateway's URL, safe to show."""
         return self._transport.base
 
     def facts(self) -> GatewayFacts:
-        """Return what little is known; the obstacle says when the gateway isn't running."""
+        """Return what little is known; the obstacle says if the gateway is not running."""
         status = read_status(self._transport)
         obstacle = ""
         if not status.is_running:
             shown = self._transport.clean(status.details or status.state)
-            obstacle = f"it isn't running ({shown}, expected {RUNNING})"
+            obstacle = f"it is not running ({shown}, expected {RUNNING})"
         return GatewayFacts(
             location=self.location,
             capabilities=GatewayCapabilities(install=True, at_once=True),
@@ -55,11 +58,11 @@ class DeveloperGateway:
         )
 
     def modules(self) -> tuple[InstalledModule, ...]:
-        """Return nothing: ``facts().capabilities.lists_modules`` says that it can't be asked."""
+        """Return nothing; ``facts().capabilities.lists_modules`` is False."""
         return ()
 
     def upload(self, path: Path, *, file_name: str, progress: Progress = no_progress) -> Upload:
-        """Read the module; the servlet would install it at once, so nothing is sent yet."""
+        """Read the module; nothing is sent yet, since the servlet would install it at once."""
         del progress
         file = read_module_file(path)
         return Upload(
@@ -74,15 +77,15 @@ class DeveloperGateway:
         )
 
     def install(self, upload: Upload, *, consent: Consent = NO_CONSENT) -> Installation:
-        """Send the module as Base64 text; the same module again changes nothing.
+        """Send the module as Base64 text; sending the same module again changes nothing.
 
-        Raises DeploymentError when the servlet isn't there, NetworkError.
+        Raises DeploymentError if there is no servlet, NetworkError.
         """
         del consent  # developer mode accepts everything by itself
-        doing = f"taking {upload.module_id}"
+        doing = f"the upload of {upload.module_id}"
 
         def attempt() -> Reply:
-            with opened_for_sending(upload.path, as_base64=True) as body:
+            with open_request_body(upload.path, as_base64=True) as body:
                 return self._transport.send(
                     "POST", SERVLET, body=body, content_type="text/plain", anonymous=True
                 )
@@ -90,19 +93,19 @@ class DeveloperGateway:
         reply = self._transport.repeating(attempt, title=doing)
         if reply.status in (404, 405):
             raise DeploymentError(
-                f"{self._transport.host} has no servlet for developers ({reply.status})",
-                hint="start the gateway with -Dia.developer.moduleupload=true (8.1 and before); "
-                "8.3 has an API instead: give its address with https://.",
+                f"{self._transport.host} has no developer upload servlet ({reply.status})",
+                hint="on 8.1 and earlier, start the gateway with -Dia.developer.moduleupload=true; "
+                "on 8.3, give its https:// address to use its API.",
             )
         self._transport.require_success(reply, doing=doing, writes=True)
         return Installation()
 
     def uninstall(self, module_id: str) -> None:
-        """Raise DeploymentError: the servlet only adds and replaces."""
+        """Raise DeploymentError: the servlet can only add and replace."""
         raise DeploymentError(
-            f"{module_id} can't be removed from {self._transport.host}: its servlet for "
-            "developers only adds and replaces modules",
-            hint="remove it on the gateway's page under Config > Modules.",
+            f"cannot remove {module_id} from {self._transport.host}: the developer upload servlet "
+            "can only add and replace modules",
+            hint="remove it on the gateway's web page, under Config > Modules.",
         )
 
     def wait_until_running(self, timing: Timing | None = None) -> Startup:

@@ -1,4 +1,4 @@
-"""What a gateway refuses, told so that its operator knows what to change."""
+"""Errors of gateways, worded so that their operator knows what to change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ign_deploy.errors import DeploymentError
 
 
 class GatewayRequestError(DeploymentError):
-    """The gateway said no; ``status`` is the HTTP status (200 for a refusal inside a success)."""
+    """The gateway rejected a request; ``status`` is 200 if only the body says so."""
 
     def __init__(self, message: str, *, hint: str = "", status: int) -> None:
         super().__init__(message, hint=hint)
@@ -14,22 +14,22 @@ class GatewayRequestError(DeploymentError):
 
 
 class CommissioningError(DeploymentError):
-    """The gateway waits for its commissioning: a person has to answer it in a browser."""
+    """The gateway is in commissioning: someone has to finish it in a browser."""
 
     code = "commissioning"
 
 
 class RestartTimeout(DeploymentError):
-    """The gateway wasn't running again when the deadline had passed."""
+    """The gateway was not running again at the deadline."""
 
     code = "restart-timeout"
 
 
 class ConsentMissing(DeploymentError):
-    """Something has to be accepted and nobody agreed to it; nothing was installed.
+    """The user hasn't agreed to something that has to be accepted; nothing was installed.
 
-    ``certificate_sha1`` and ``license_crc`` are what has to be accepted, None where nothing has;
-    the certificate of an unsigned module is the empty string.
+    ``certificate_sha1`` and ``license_crc`` are what has to be accepted, else None; for an unsigned
+    module, the certificate is the empty string.
     """
 
     code = "consent"

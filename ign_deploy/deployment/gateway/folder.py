@@ -1,21 +1,15 @@
-"""A folder of modules that a gateway reads when it starts, such as ``user-lib/modules``."""
+"""A folder of modules that a gateway reads at startup, such as ``user-lib/modules``."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from ign_deploy.deployment.gateway.consent import require_consent
-from ign_deploy.deployment.gateway.folder_files import (
-    keep_copy,
-    lock_folder,
-    put_bytes,
-    put_file,
-    remove_file,
-    same_content,
-)
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
     Consent,
@@ -24,6 +18,8 @@ from ign_deploy.deployment.gateway.model import (
     Installation,
     InstalledModule,
     Upload,
+    parse_shown,
+    require_consent,
 )
 from ign_deploy.deployment.gateway.module_file import (
     ModuleFile,
@@ -31,27 +27,32 @@ from ign_deploy.deployment.gateway.module_file import (
     require_file_name,
 )
 from ign_deploy.deployment.gateway.modules_json import ModulesJson, read_modules_json
-from ign_deploy.deployment.gateway.reading import no_progress
-from ign_deploy.deployment.gateway.versions import parse_shown
-from ign_deploy.errors import DeploymentError, VerificationError
-from ign_deploy.files import os_error_reason
-from ign_deploy.report import Progress
+from ign_deploy.errors import ConfigurationError, DeploymentError, VerificationError
+from ign_deploy.files import (
+    LOCK_TIMEOUT,
+    atomic_output,
+    explain_os_error,
+    locked,
+    os_error_reason,
+    sync_folder,
+)
+from ign_deploy.report import Progress, no_progress
 
 REPLACED = ".replaced"
-"""The folder, inside that of the modules, with a copy of every file that was replaced."""
+"""The subfolder that keeps a copy of every file that was replaced."""
 
 
 class FolderTarget:
-    """The folder, and the ``modules.json`` that 8.3 needs beside it (None: 8.1 and before).
+    """The folder, and the ``modules.json`` that 8.3 needs in addition (None: 8.1 and earlier).
 
-    Every file is written whole or not at all; what stood there before is kept in ``.replaced``,
-    named by its digest. The gateway notices nothing until it starts the next time. Methods raise
-    DeploymentError when the folder can't be read or written.
+    Every file is written whole or not at all; a replaced file is kept in ``.replaced``, named by
+    its digest. The gateway notices nothing until it starts again. Methods raise DeploymentError if
+    the folder can't be read or written.
     """
 
     def __init__(self, folder: Path, *, manifest: Path | None) -> None:
         self._folder = folder
-        # A link is followed: its place is somebody's choice, and we replace what it leads to.
+        # A link is followed: someone chose its target, and that is the file we replace.
         self._manifest_path = manifest.resolve() if manifest is not None else None
 
     @property
@@ -60,12 +61,12 @@ class FolderTarget:
         return str(self._folder)
 
     def facts(self) -> GatewayFacts:
-        """Look at the folder; the obstacle says why nothing can be written there."""
+        """Check the folder; the obstacle says why nothing can be written there."""
         obstacle = ""
         if not self._folder.is_dir():
-            obstacle = "there is no such folder"
+            obstacle = "the folder does not exist"
         elif not os.access(self._folder, os.W_OK | os.X_OK):
-            obstacle = "this user can't write to the folder"
+            obstacle = "this user has no write permission for the folder"
         else:
             self._read_manifest()
         return GatewayFacts(
@@ -76,7 +77,7 @@ class FolderTarget:
         )
 
     def modules(self) -> tuple[InstalledModule, ...]:
-        """Return the modules whose files are here; whether they run, no file says."""
+        """Return the modules whose files are here; no file says whether they run."""
         manifest = self._read_manifest()
         found = {
             file.module_id: self._describe(path, file, manifest) for path, file in self._files()
@@ -84,9 +85,9 @@ class FolderTarget:
         return tuple(found[module_id] for module_id in sorted(found))
 
     def upload(self, path: Path, *, file_name: str, progress: Progress = no_progress) -> Upload:
-        """Read the module and what the folder accepts of it; nothing is written yet.
+        """Read the module and what is accepted for it already; nothing is written yet.
 
-        Raises VerificationError when the file is no module.
+        Raises VerificationError if the file is not a module.
         """
         del progress
         file, manifest = read_module_file(path), self._read_manifest()
@@ -95,7 +96,7 @@ class FolderTarget:
             file_name=require_file_name(file_name),
             module_id=file.module_id,
             version=file.version,
-            # Before 8.3 no file holds acceptance: the gateway asks for it in its own pages.
+            # Before 8.3, no file records acceptance: the gateway asks for it on its own pages.
             certificate_accepted=manifest is None or manifest.accepts_certificate(file),
             license_accepted=manifest is None or manifest.accepts_license(file),
             certificate_sha1=file.certificate_sha1,
@@ -103,7 +104,7 @@ class FolderTarget:
         )
 
     def install(self, upload: Upload, *, consent: Consent = NO_CONSENT) -> Installation:
-        """Write the file, then the manifest; a kill in between leaves what the same call mends.
+        """Write the file, then modules.json; after a kill in between, the same call completes it.
 
         Raises ConsentMissing, before anything is written.
         """
@@ -134,7 +135,7 @@ class FolderTarget:
         )
 
     def uninstall(self, module_id: str) -> None:
-        """Take the module out of the manifest and remove its file, of which a copy is kept."""
+        """Remove the module from modules.json, and its file, of which a copy is kept."""
         with lock_folder(self._folder):
             manifest = self._read_manifest()
             if manifest is not None and module_id in manifest.entries:
@@ -145,12 +146,13 @@ class FolderTarget:
                     remove_file(path)
 
     def _files(self) -> Iterator[tuple[Path, ModuleFile]]:
-        """Yield the folder's own modules; what isn't one is none of ours."""
+        """Yield the modules in the folder; other files are ignored."""
         try:
             paths = sorted(self._folder.glob("*.modl"))
         except OSError as cause:
             raise DeploymentError(
-                f"cannot read {self._folder}: {os_error_reason(cause)}", hint="check its path."
+                f"cannot read {self._folder}: {os_error_reason(cause)}",
+                hint="check the path of the modules folder.",
             ) from cause
         for path in paths:
             try:
@@ -178,24 +180,25 @@ class FolderTarget:
     def _require_own(self, target: Path, module_id: str) -> None:
         if not self._folder.is_dir():
             raise DeploymentError(
-                f"there is no folder {self._folder}", hint="check the path of the modules' folder."
+                f"the folder {self._folder} does not exist",
+                hint="check the path of the modules folder.",
             )
         if not target.exists():
             return
         try:
             owner = read_module_file(target).module_id
         except VerificationError:
-            return  # broken: the new file mends it, and a copy is kept
+            return  # damaged: the new file replaces it, and a copy is kept
         if owner != module_id:
             raise DeploymentError(
-                f"{target} is the module {owner}, expected {module_id}; nothing was changed",
-                hint="choose a file name of its own for each module.",
+                f"{target} is module {owner}, expected {module_id}; nothing was changed",
+                hint="give each module its own file name.",
             )
 
     def _other_files(
         self, module_id: str, target: Path, manifest: ModulesJson | None
     ) -> tuple[Path, ...]:
-        """Return the module's files of other names: two of one id would be in each other's way."""
+        """Return the module's files of other names: two files of one module would conflict."""
         named = manifest.file_name(module_id) if manifest is not None else ""
         return tuple(
             path
@@ -220,7 +223,7 @@ class FolderTarget:
 
 
 def _obstacle(path: Path, file: ModuleFile, manifest: ModulesJson | None) -> str:
-    """Return why the gateway won't load the file, empty when nothing is known to be wrong."""
+    """Return why the gateway won't load the file, empty if nothing is known to be wrong."""
     if manifest is None:
         return ""
     if manifest.file_name(file.module_id) != path.name:
@@ -230,3 +233,98 @@ def _obstacle(path: Path, file: ModuleFile, manifest: ModulesJson | None) -> str
     if not manifest.accepts_license(file):
         return "License has not been accepted."
     return ""
+
+
+_LOCK = ".ign-deploy.lock"
+_BLOCK = 1 << 20
+
+
+def put_file(source: Path, target: Path) -> None:
+    """Copy a file; the target holds either the old or the new bytes at any moment."""
+    with _explained("write", target), source.open("rb") as stream, _replacing(target) as output:
+        shutil.copyfileobj(stream, output, _BLOCK)
+
+
+def put_bytes(data: bytes, target: Path) -> None:
+    """Write a file; it holds either the old or the new bytes at any moment."""
+    with _explained("write", target), _replacing(target) as output:
+        output.write(data)
+
+
+def keep_copy(path: Path, folder: Path) -> Path:
+    """Copy a file into the folder, named by its digest, and return the copy.
+
+    The copy isn't named .modl, so that no gateway takes it for a module.
+    """
+    with _explained("keep a copy of", path):
+        copy = folder / f"{path.name}.{_sha256(path)[:16]}.bak"
+    if not copy.exists():
+        put_file(path, copy)
+    return copy
+
+
+def same_content(first: Path, second: Path) -> bool:
+    """Return whether both files hold the same bytes."""
+    with _explained("compare", first):
+        return first.stat().st_size == second.stat().st_size and _sha256(first) == _sha256(second)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file; it may already be gone."""
+    with _explained("remove", path):
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def lock_folder(folder: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    """Keep other runs out of the folder.
+
+    Raises DeploymentError after ``timeout`` seconds, or when there are no locks.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / _LOCK, timeout=timeout))
+        except TimeoutError:
+            raise DeploymentError(
+                f"{folder} is still locked by another run after {timeout:g} s",
+                hint="wait for the other run to finish, then run again.",
+            ) from None
+        except OSError as cause:
+            raise DeploymentError(
+                f"cannot lock {folder}: {os_error_reason(cause)}",
+                hint="give this user write access to the folder, on a file system with locks.",
+            ) from cause
+        yield
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """Open the replacement of a file, with its mode and owner: the gateway must still write it."""
+    reference = target if target.exists() else target.parent
+    mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
+    with atomic_output(target, mode=mode, durable=True) as output:
+        if reference.exists():
+            owner = reference.stat()
+            # Only root can change the owner; for other users it stays as it is.
+            with suppress(PermissionError):
+                os.fchown(output.fileno(), owner.st_uid, owner.st_gid)
+        yield output
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def _explained(action: str, path: Path) -> Iterator[None]:
+    hint = "give this user write access to the folder, and free up space on its disk."
+    with explain_os_error(action, path, error=DeploymentError, hint=hint):
+        try:
+            yield
+        except ConfigurationError as problem:
+            # The hint of atomic_output is about an option that has nothing to do with this folder.
+            if isinstance(problem.__cause__, OSError):
+                raise problem.__cause__ from None
+            raise

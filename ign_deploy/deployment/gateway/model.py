@@ -1,23 +1,27 @@
-"""What is known of a gateway and of the modules on it."""
+"""What a gateway is, what it can do, which modules it has, and how they get there."""
 
 from __future__ import annotations
 
+import re
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ign_deploy.deployment.gateway.versions import ShownVersion
+from ign_deploy.deployment.gateway.errors import ConsentMissing
+from ign_deploy.module.subject import same_version
 
 ACTIVE = "ACTIVE"
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayCapabilities:
-    """What a target can do, as found by asking it.
+    """What a target can do, as detected.
 
-    ``lists_modules``: it says which modules it has. ``reports_state``: it says whether they run.
-    ``uninstall`` and ``restart``: it does so when asked. ``at_once``: what is installed runs
-    without a restart. ``described``: the rest was read from the gateway's own description;
-    otherwise it is assumed from the version.
+    ``lists_modules``: it reports which modules it has. ``reports_state``: it reports whether they
+    run. ``uninstall`` and ``restart``: it does so on request. ``at_once``: an installed module runs
+    without a restart. ``described``: the other values come from the gateway's own API description;
+    otherwise they are assumed from its version.
     """
 
     lists_modules: bool = False
@@ -31,11 +35,11 @@ class GatewayCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class GatewayFacts:
-    """What a gateway says of itself; what it doesn't say is empty, or None.
+    """What a gateway reports about itself; missing values are empty, or None.
 
-    ``location`` is fit to be shown; ``version`` is Ignition's (``8.3.8``) and ``build`` its build
-    (``2026071409``). ``trial_seconds`` are left of the trial. ``obstacle`` says why changes can't
-    be made now, empty when they can.
+    ``location`` is safe to show; ``version`` is Ignition's (``8.3.8``) and ``build`` its build
+    (``2026071409``). ``trial_seconds`` remain of the trial. ``obstacle`` says why it can't be
+    changed now; it is empty if it can.
     """
 
     location: str
@@ -52,20 +56,15 @@ class GatewayFacts:
     free_bytes: int | None = None
     obstacle: str = ""
 
-    @property
-    def is_trial(self) -> bool:
-        """Whether the gateway runs without a licence, which is normal for tests."""
-        return "trial" in self.license_state.lower()
-
 
 @dataclass(frozen=True, slots=True)
 class InstalledModule:
-    """One module on a gateway; what the gateway doesn't say is empty, or None.
+    """One module on a gateway; values the gateway doesn't report are empty, or None.
 
     ``state`` is the gateway's word (``ACTIVE``, ``INACTIVE``, ``FAULTED``, …), empty for a module
-    that is only in quarantine. ``pending_upgrade``: another version takes its place at the next
-    restart. ``quarantine`` says why a version of it is kept out, ``quarantined_version`` which:
-    during an upgrade the old one may run while the new one is in quarantine.
+    that is only in quarantine. ``pending_upgrade``: another version replaces it at the next
+    restart. ``quarantine`` is the reason why a version is quarantined, ``quarantined_version`` that
+    version: during an upgrade, the old version may run while the new one is in quarantine.
     """
 
     id: str
@@ -84,11 +83,11 @@ class InstalledModule:
 
     @property
     def is_quarantined(self) -> bool:
-        """Whether a version of it is kept out."""
+        """Whether a version of it is in quarantine."""
         return self.quarantined_version is not None
 
     def runs(self, version: str) -> bool:
-        """Tell whether that version is active, and nothing of the module faulted or kept out."""
+        """Return whether that version is active, with no fault and nothing in quarantine."""
         return (
             self.state == ACTIVE
             and self.version.is_version(version)
@@ -99,7 +98,7 @@ class InstalledModule:
 
 @dataclass(frozen=True, slots=True)
 class ModuleCertificate:
-    """The signer that a gateway shows for an uploaded module, as it writes it."""
+    """The signer that a gateway shows for an uploaded module, in the gateway's own wording."""
 
     subject: str
     issuer: str
@@ -111,11 +110,11 @@ class ModuleCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A module file that a target holds, or is about to; nothing of it is installed.
+    """A module file that was handed to a target, but not installed yet.
 
-    ``certificate_accepted`` and ``license_accepted`` are the target's words at that moment. Both
-    fingerprint and CRC are of the file itself: what a gateway asks its operator to accept (SHA-1
-    in lower-case hex, None when unsigned; CRC-32, None without a licence file).
+    ``certificate_accepted`` and ``license_accepted`` are as the target reported them. Fingerprint
+    and CRC are of the file itself: what a gateway asks its operator to accept (SHA-1 in lower-case
+    hex, None if unsigned; CRC-32, None without a licence file).
     """
 
     path: Path
@@ -130,7 +129,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What somebody agreed to accept for a module; its signer, the text of its licence."""
+    """What the user agreed to accept for a module: its signer, the text of its licence."""
 
     certificate: bool = False
     license: bool = False
@@ -141,11 +140,10 @@ NO_CONSENT = Consent()
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What installing did. It takes effect at the next restart, except on developer gateways.
+    """The result of an installation, effective at the next restart (on developer gateways: now).
 
     ``accepted`` names what was accepted now (``certificate``, ``license``); ``replaced`` is the
-    copy of the file that stood there before, where the target keeps one; ``message`` is the
-    gateway's own.
+    copy of the file that was replaced, if the target keeps one; ``message`` is the gateway's own.
     """
 
     accepted: tuple[str, ...] = ()
@@ -155,8 +153,108 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class Startup:
-    """How a gateway came up: after how many seconds, and whether it was seen to be down."""
+    """How a gateway started: after how many seconds, and whether it was seen to be down."""
 
     seconds: float
     went_down: bool
     states: tuple[str, ...] = field(default=())
+
+
+_SHOWN = re.compile(r"(?P<version>.*?)\s*\(b(?P<build>[0-9]{1,20})\)\s*", re.DOTALL)
+_NUMBERS = re.compile(r"([0-9]+\.[0-9]+\.[0-9]+)(?![0-9]|\.[0-9])(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownVersion:
+    """A version as a gateway writes it, parsed.
+
+    ``shown`` is the whole text, ``version`` the part before ``(b…)``, and ``build`` the number in
+    the parentheses, empty if there is none.
+    """
+
+    shown: str
+    version: str
+    build: str = ""
+
+    @property
+    def full(self) -> str:
+        """The version as module.xml may write it: ``1.2.3.45``, and ``1.2.3`` for ``(b0)``."""
+        numbers = _NUMBERS.fullmatch(self.version)
+        if numbers is None or not self.build.strip("0"):
+            return self.version
+        return f"{numbers[1]}.{self.build}{numbers[2]}"
+
+    def is_version(self, text: str) -> bool:
+        """Return whether it is the module.xml version ``text``, however both are written."""
+        return same_version(self.full, text) or text in (self.shown, self.version)
+
+    def __str__(self) -> str:
+        return self.full
+
+
+def parse_shown(text: str) -> ShownVersion:
+    """Parse a version as a gateway shows it; never fails, since modules use any version."""
+    match = _SHOWN.fullmatch(text)
+    if match is None:
+        return ShownVersion(text, text.strip())
+    return ShownVersion(text, match["version"].strip(), match["build"])
+
+
+# A remainder too short to advance a floating-point clock would be waited for forever.
+_SHORTEST_WAIT = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long to wait for a gateway, in seconds, and on which clock.
+
+    ``poll`` is the time between two polls; until ``floor`` seconds after a restart was requested,
+    a gateway is not believed to be up again; ``confirm`` is how long a listing may take to show
+    the effect of a request; ``deadline`` limits a whole restart.
+    """
+
+    poll: float = 2.0
+    floor: float = 5.0
+    confirm: float = 15.0
+    deadline: float = 300.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def polls(self, seconds: float) -> Iterator[float]:
+        """Yield the elapsed seconds, at once and after each poll, until ``seconds`` have passed."""
+        start = self.clock()
+        while True:
+            passed = self.clock() - start
+            yield passed
+            left = seconds - (self.clock() - start)
+            if left < _SHORTEST_WAIT:
+                return
+            self.sleep(min(self.poll, left))
+
+
+def require_consent(upload: Upload, consent: Consent, *, host: str) -> None:
+    """Raise ConsentMissing unless everything that has to be accepted may be."""
+    certificate = not upload.certificate_accepted and not consent.certificate
+    license_text = not upload.license_accepted and not consent.license
+    sha1, crc, module_id = upload.certificate_sha1, upload.license_crc, upload.module_id
+    needed: list[str] = []
+    options: list[str] = []
+    if certificate:
+        needed.append(
+            f"the certificate of {module_id} (SHA-1 {sha1})"
+            if sha1
+            else f"that {module_id} is unsigned"
+        )
+        options.append(f"--accept-certificate {sha1 or 'yes'}")
+    if license_text:
+        owner = "its licence" if needed else f"the licence of {module_id}"
+        needed.append(owner if crc is None else f"{owner} (CRC {crc})")
+        options.append(f"--accept-license {'yes' if crc is None else crc}")
+    if not needed:
+        return
+    raise ConsentMissing(
+        f"{host} requires you to accept {' and '.join(needed)}; nothing was installed",
+        hint=f"if you agree, add {' '.join(options)}.",
+        certificate_sha1=(sha1 or "") if certificate else None,
+        license_crc=crc if license_text else None,
+    )

@@ -1,4 +1,4 @@
-"""data/modules.json of 8.3: which module files a gateway loads, and what was accepted for them."""
+"""data/modules.json of 8.3: which module files a gateway loads, and what is accepted for them."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ _MAX_SIZE = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class ModulesJson:
-    """The document: an object by module id; what we don't know in it stays as it is."""
+    """The document: an object by module id; unknown content is kept unchanged."""
 
     entries: Mapping[str, Any]
 
     def entry(self, module_id: str) -> Mapping[str, Any]:
-        """Return a module's entry, empty when there is none."""
+        """Return a module's entry, empty if there is none."""
         found = self.entries.get(module_id)
         return found if isinstance(found, dict) else {}
 
     def file_name(self, module_id: str) -> str:
-        """Return the file of a module: a plain name, or a path of the gateway's machine."""
+        """Return a module's file: a plain name, or a path on the gateway's machine."""
         found = self.entry(module_id).get("filename")
         return found if isinstance(found, str) else ""
 
     def accepts_certificate(self, file: ModuleFile) -> bool:
-        """Tell whether the signer of that very file is accepted."""
+        """Return whether the signer of exactly this file is accepted."""
         known = self.entry(file.module_id).get("certFingerprint")
         return isinstance(known, str) and known.lower() == file.certificate_sha1
 
     def accepts_license(self, file: ModuleFile) -> bool:
-        """Tell whether that very licence text is accepted, or there is none to accept."""
+        """Return whether exactly this licence text is accepted, or there is none to accept."""
         if file.license_crc is None:
             return True
         known = self.entry(file.module_id).get("licenseAgreementHash")
         return not isinstance(known, bool) and str(known) == str(file.license_crc)
 
     def with_module(self, file: ModuleFile, *, file_name: str) -> ModulesJson:
-        """Return the document with the module's entry for that file, accepted and enabled.
+        """Return the document with an entry for this file, accepted and enabled.
 
-        What somebody else set in the entry is kept, a module that was disabled too.
+        Other values in the entry are kept, and so is a module's being disabled.
         """
         entry = dict(self.entry(file.module_id))
         entry["filename"] = file_name
@@ -63,7 +63,7 @@ class ModulesJson:
         return ModulesJson({**self.entries, file.module_id: entry})
 
     def without(self, module_id: str) -> ModulesJson:
-        """Return the document without that module."""
+        """Return the document without this module."""
         return ModulesJson({key: self.entries[key] for key in self.entries if key != module_id})
 
     def to_bytes(self) -> bytes:
@@ -72,7 +72,7 @@ class ModulesJson:
 
 
 def read_modules_json(path: Path) -> ModulesJson:
-    """Read the file; one that isn't there is empty. Raises DeploymentError for a broken one."""
+    """Read the file; a missing one is empty. Raises DeploymentError if it is not valid."""
     try:
         with path.open("rb") as stream:
             data = stream.read(_MAX_SIZE + 1)
@@ -93,6 +93,6 @@ def read_modules_json(path: Path) -> ModulesJson:
 
 def _broken(path: Path) -> DeploymentError:
     return DeploymentError(
-        f"{path} isn't a JSON object of modules; nothing was changed",
-        hint="check the path, or mend the file: the gateway can't read it either.",
+        f"{path} is not a valid modules.json, expected a JSON object; nothing was changed",
+        hint="check the path, or repair the file: the gateway can't read it either.",
     )

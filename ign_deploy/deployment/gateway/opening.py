@@ -6,8 +6,8 @@ from ign_deploy.deployment.gateway import GatewayAccess
 from ign_deploy.deployment.gateway.address import parse_gateway_url
 from ign_deploy.deployment.gateway.client import Transport
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
+from ign_deploy.deployment.gateway.model import Timing
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
-from ign_deploy.deployment.gateway.timing import Timing
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.credentials import HostAuth
 from ign_deploy.net.retry import RetryPolicy
@@ -25,7 +25,7 @@ def open_api_gateway(
     retry: RetryPolicy | None = None,
     reporter: Reporter | None = None,
 ) -> ApiGateway:
-    """Return the gateway at ``url`` by its HTTP API; nothing is asked yet.
+    """Return the gateway at ``url`` by its HTTP API; nothing is requested yet.
 
     Raises ConfigurationError for a URL, token or TLS setting that can't be used safely.
     """
@@ -43,7 +43,7 @@ def open_developer_gateway(
     retry: RetryPolicy | None = None,
     reporter: Reporter | None = None,
 ) -> DeveloperGateway:
-    """Return the developer's gateway at ``url``; it has no use for a token, so none is sent."""
+    """Return the developer gateway at ``url``; it needs no token, so none is sent."""
     reporter = reporter or SilentReporter()
     transport = _transport(url, access or GatewayAccess(), retry, reporter, token="")
     return DeveloperGateway(transport, timing=timing or Timing())
@@ -55,7 +55,7 @@ def _transport(
     base = parse_gateway_url(url, allow_insecure_http=access.allow_insecure_http)
     if access.pin is not None and not base.startswith("https://"):
         raise ConfigurationError(
-            "a TLS fingerprint is given for a gateway without TLS",
+            "a TLS fingerprint was given for a gateway without TLS",
             hint="use https://, or remove the fingerprint.",
         )
     auth = None
@@ -73,6 +73,6 @@ def _require_token(token: str) -> None:
     name, colon, key = token.partition(":")
     if not (name and colon and key) or not token.isascii() or " " in token:
         raise ConfigurationError(
-            "the gateway's API token isn't of the form NAME:KEY",
-            hint="copy it whole, as the gateway showed it when it was made.",
+            "the gateway API token is not in the form NAME:KEY",
+            hint="copy the whole token, as the gateway showed it when it was created.",
         )

@@ -1,11 +1,22 @@
-"""What a gateway's HTTP API answers: foreign, so every field may be missing or of another kind."""
+"""Responses of a gateway's HTTP API: untrusted, so any field may be missing or of another type."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from ign_deploy.deployment.gateway.model import (
+    GatewayCapabilities,
+    GatewayFacts,
+    InstalledModule,
+    parse_shown,
+)
+
+NO_REASON = "it gave no reason"
+_BACKUP_OBSTACLE = "it is a redundant backup, which takes its modules from the primary"
 
 
 def _text(value: object) -> str:
@@ -45,34 +56,34 @@ Object = Annotated[dict[str, Any], BeforeValidator(_object)]
 
 
 class _Response(BaseModel):
-    # Fields of newer gateways are ignored; what isn't of the kind expected counts as not said.
+    # Fields of newer gateways are ignored; a value of an unexpected type counts as missing.
     model_config = ConfigDict(
         frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
     )
 
 
 class Problem(_Response):
-    """An explanation, at the top of an error or as ``problem`` inside an answer."""
+    """An explanation, at the top of an error or as ``problem`` inside a response."""
 
     message: Text = ""
 
 
 class ChangeResponse(_Response):
-    """What a change answers: a 200 may still say that nothing was done."""
+    """The response to a change: even a 200 may say that nothing was done."""
 
     success: Flag = None
     message: Text = ""
     problem: Annotated[Problem, BeforeValidator(_object)] = Problem()
 
     def failure_reason(self) -> str | None:
-        """Return why the gateway did not do it, None when it says nothing of the kind."""
+        """Return why the gateway did not do it, None if it reports no failure."""
         if self.success is False or self.problem.message:
-            return self.problem.message or self.message or "it gave no reason"
+            return self.problem.message or self.message or NO_REASON
         return None
 
 
 class UploadResponse(ChangeResponse):
-    """What ``modules/upload`` answers."""
+    """The response to ``modules/upload``."""
 
     module_id: Text = ""
     license_accepted: Flag = None
@@ -80,7 +91,7 @@ class UploadResponse(ChangeResponse):
 
 
 class CertificateResponse(ChangeResponse):
-    """What ``modules/certificate`` answers."""
+    """The response to ``modules/certificate``."""
 
     subject_name: Text = ""
     issuer_name: Text = ""
@@ -91,14 +102,14 @@ class CertificateResponse(ChangeResponse):
 
 
 class InstallResponse(ChangeResponse):
-    """What ``modules/install`` answers, in either form."""
+    """The response to ``modules/install``, in either form."""
 
     filename: Text = ""
     upgrade_version: Text = ""
 
 
 class ListingMetadata(_Response):
-    """How much of a listing there is."""
+    """How many items a listing has in total."""
 
     total: Number = None
 
@@ -114,7 +125,7 @@ class ModuleListing(ChangeResponse):
 
 
 class ModuleItem(_Response):
-    """One module of either listing."""
+    """One module in either listing."""
 
     id: Text = ""
     name: Text = ""
@@ -132,20 +143,20 @@ class ModuleItem(_Response):
 
 
 class PendingRestart(ChangeResponse):
-    """What waits for a restart."""
+    """What is pending until a restart."""
 
     pending: Annotated[list[str], BeforeValidator(_texts)] = Field(default_factory=list)
 
 
 class StatusPing(_Response):
-    """What ``/StatusPing`` answers."""
+    """The response to ``/StatusPing``."""
 
     state: Text = ""
     details: Text = ""
 
 
 class GatewayInfo(ChangeResponse):
-    """What ``gateway-info`` answers; the shape of ``license`` is described nowhere."""
+    """The response to ``gateway-info``; the shape of ``license`` is not documented."""
 
     ignition_version: Text = ""
     allow_unsigned_modules: Flag = None
@@ -156,20 +167,83 @@ class GatewayInfo(ChangeResponse):
     license: Any = None
 
     def license_state(self) -> str:
-        """Return the licence's state, empty when it isn't said."""
+        """Return the licence's state, empty if it is not reported."""
         stated = self.license.get("state") if isinstance(self.license, dict) else self.license
         return _text(stated)
 
     def trial_seconds(self) -> int | None:
-        """Return what is left of the trial, None when it isn't said."""
+        """Return what remains of the trial, None if it is not reported."""
         return _number(_object(self.license).get("trialRemaining"))
+
+    def facts(self, *, location: str, capabilities: GatewayCapabilities) -> GatewayFacts:
+        """Return what the gateway reports about itself."""
+        is_backup = "backup" in self.redundancy_role.lower()
+        version = parse_shown(self.ignition_version)
+        return GatewayFacts(
+            location=location,
+            capabilities=capabilities,
+            version=version.version,
+            build=version.build,
+            name=self.name,
+            edition=self.edition,
+            redundancy_role=self.redundancy_role,
+            deployment_mode=self.deployment_mode,
+            allows_unsigned=self.allow_unsigned_modules,
+            license_state=self.license_state(),
+            trial_seconds=self.trial_seconds(),
+            obstacle=_BACKUP_OBSTACLE if is_backup else "",
+        )
 
 
 class ApiDescription(_Response):
-    """The OpenAPI document: only which routes there are."""
+    """The OpenAPI document, reduced to its routes."""
 
     paths: Object = Field(default_factory=dict)
 
     def has(self, route: str) -> bool:
-        """Tell whether a route of the API is described."""
+        """Return whether a route of the API is described."""
         return any(path.rstrip("/").endswith(f"/{route}") for path in self.paths)
+
+    def capabilities(self) -> GatewayCapabilities:
+        """Return what the described routes offer; without a description, what 8.3 offers."""
+        if not self.paths:
+            return GatewayCapabilities(
+                lists_modules=True, reports_state=True, install=True, uninstall=True, restart=True
+            )
+        return GatewayCapabilities(
+            lists_modules=self.has("modules/healthy"),
+            reports_state=self.has("modules/healthy"),
+            install=self.has("modules/upload") and self.has("modules/install"),
+            uninstall=self.has("modules/uninstall"),
+            restart=self.has("restart-tasks/restart"),
+            described=True,
+        )
+
+
+def join_listings(
+    healthy: Iterable[ModuleItem], *, quarantined: Iterable[ModuleItem]
+) -> tuple[InstalledModule, ...]:
+    """Join both listings: a module is in both while its new version is in quarantine."""
+    blocked = {item.id: item for item in quarantined}
+    modules = [_module(item, blocked.pop(item.id, None)) for item in healthy]
+    modules += [_module(None, item) for item in blocked.values()]
+    return tuple(sorted(modules, key=lambda module: module.id))
+
+
+def _module(item: ModuleItem | None, blocked: ModuleItem | None) -> InstalledModule:
+    known = item or blocked or ModuleItem()
+    return InstalledModule(
+        id=known.id,
+        name=known.name,
+        version=parse_shown(known.version),
+        state=item.state.upper() if item else "",
+        pending_upgrade=bool(item and item.should_upgrade),
+        on_startup=known.on_startup,
+        quarantine=(blocked.reason or NO_REASON) if blocked else "",
+        quarantined_version=parse_shown(blocked.version) if blocked else None,
+        certificate_accepted=blocked.cert_accepted if blocked else None,
+        license_accepted=blocked.license_accepted if blocked else None,
+        fault_cause=(item.fault_cause or item.exception.message) if item else "",
+        license_state=known.license_state,
+        self_signed=known.self_signed,
+    )

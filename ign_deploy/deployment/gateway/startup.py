@@ -1,14 +1,18 @@
-"""Waiting until a gateway is up: ``/StatusPing``, which needs no token and answers early."""
+"""Waiting for a gateway: until it is up (``/StatusPing``, no token), or until a change shows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ign_deploy.deployment.gateway.client import Transport
-from ign_deploy.deployment.gateway.errors import CommissioningError, RestartTimeout
-from ign_deploy.deployment.gateway.model import Startup
-from ign_deploy.deployment.gateway.timing import Timing
-from ign_deploy.net.errors import TransientFailure, TransientResponse
+from ign_deploy.deployment.gateway.errors import (
+    CommissioningError,
+    GatewayRequestError,
+    RestartTimeout,
+)
+from ign_deploy.deployment.gateway.model import Startup, Timing
+from ign_deploy.net.errors import TransientResponse, TransientFailure
 
 DOWN = "DOWN"
 RUNNING = "RUNNING"
@@ -17,49 +21,49 @@ _TIMEOUT = (5.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """One look at a gateway: its word, ``DOWN`` when it doesn't answer, and more about it."""
+class GatewayStatus:
+    """The state of a gateway at one moment: its own word, or ``DOWN`` if it doesn't respond."""
 
     state: str
     details: str = ""
 
     @property
     def is_running(self) -> bool:
-        """Whether it is up: a gateway in commissioning says RUNNING too, and isn't."""
+        """Whether it is up; a gateway in commissioning reports RUNNING too, but is not."""
         return self.state == RUNNING and not self.is_commissioning
 
     @property
     def is_commissioning(self) -> bool:
-        """Whether it waits for a person to commission it."""
+        """Whether someone has to finish its commissioning first."""
         return COMMISSIONING in (self.state, self.details)
 
 
-def read_status(transport: Transport) -> Status:
-    """Take one look. Whatever isn't a gateway's answer counts as down: a proxy speaks for it."""
+def read_status(transport: Transport) -> GatewayStatus:
+    """Poll once. Anything but a gateway's own response counts as down: it is from a proxy."""
     from ign_deploy.deployment.gateway.schema import StatusPing
 
     try:
         reply = transport.send("GET", "/StatusPing", anonymous=True, timeout=_TIMEOUT)
         document = reply.document()
     except (TransientResponse, TransientFailure, ValueError):
-        return Status(DOWN)
+        return GatewayStatus(DOWN)
     if reply.status != 200 or not isinstance(document, dict):
-        return Status(DOWN)
+        return GatewayStatus(DOWN)
     ping = StatusPing.model_validate(document)
-    return Status(ping.state.upper() or DOWN, ping.details.upper())
+    return GatewayStatus(ping.state.upper() or DOWN, ping.details.upper())
 
 
 def wait_until_running(transport: Transport, timing: Timing) -> Startup:
-    """Poll until the gateway runs; call it right after a restart was asked for.
+    """Poll until the gateway runs; call it right after a restart was requested.
 
-    A gateway that still says RUNNING may not have gone down yet, and one lost answer is no proof
-    that it has: it isn't believed before the floor. Raises CommissioningError for one that waits
-    for its commissioning beyond the floor, RestartTimeout at the deadline, and NetworkError for
-    what won't pass.
+    A gateway that still reports RUNNING may not have gone down yet, and one lost response doesn't
+    prove that it has: neither counts before the floor. Raises CommissioningError for one that is
+    still in commissioning after the floor, RestartTimeout at the deadline, and NetworkError for a
+    failure that is not temporary.
     """
     states: list[str] = []
     passed = 0.0
-    for passed in timing.looks(timing.deadline):
+    for passed in timing.polls(timing.deadline):
         status = read_status(transport)
         word = COMMISSIONING if status.is_commissioning else status.state
         if states[-1:] != [word]:
@@ -74,13 +78,47 @@ def wait_until_running(transport: Transport, timing: Timing) -> Startup:
     if last == COMMISSIONING:
         raise _commissioning(transport.host)
     raise RestartTimeout(
-        f"{transport.host} isn't running after {passed:.0f} s: it was {' → '.join(states)}",
-        hint="look at the gateway's log; raise --timeout if it is only slow.",
+        f"{transport.host} is not running after {passed:.0f} s (seen: {' → '.join(states)})",
+        hint="check the gateway's log; if it only starts slowly, raise --timeout.",
     )
 
 
 def _commissioning(host: str) -> CommissioningError:
     return CommissioningError(
-        f"{host} waits for its commissioning: something has to be accepted in a browser first",
-        hint="open the gateway's page and finish the commissioning; unsigned modules lead there.",
+        f"{host} is in commissioning, which someone has to finish in a browser",
+        hint="open the gateway's web page and finish it; an unsigned module can be the cause.",
     )
+
+
+def confirm_change(
+    change: Callable[[], None],
+    *,
+    is_done: Callable[[], bool],
+    title: str,
+    transport: Transport,
+    timing: Timing,
+) -> None:
+    """Make a change that must not be repeated blindly.
+
+    If its response is lost, poll ``is_done`` for the timing's ``confirm`` seconds; only if the
+    change doesn't show by then, request it again, as often as the retry policy allows. Raises what
+    the last attempt raised.
+    """
+    for attempt in range(1, transport.retry.attempts + 1):
+        try:
+            change()
+        except GatewayRequestError:
+            # A gateway may reject a change that it already made when its response was lost.
+            if attempt > 1 and is_done():
+                return
+            raise
+        except (TransientResponse, TransientFailure) as failure:
+            if any(is_done() for _ in timing.polls(timing.confirm)):
+                transport.reporter.info(f"{transport.host}: {title}: no response, but it was done")
+                return
+            if attempt == transport.retry.attempts:
+                raise
+            transport.reporter.warning(f"{transport.host}: {title}: {failure}; trying again")
+            transport.retry.sleep(transport.retry.wait_before(attempt + 1))
+        else:
+            return

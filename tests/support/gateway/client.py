@@ -17,7 +17,7 @@ from tests.support.signing import signed_module
 
 MODULE_ID = "com.example.pump"
 # For gateways in real time, of which each second lasts a millisecond.
-QUICK = Timing(poll=0.002, floor=0.02, settle=0.05, deadline=5.0)
+QUICK = Timing(poll=0.002, floor=0.02, confirm=0.05, deadline=5.0)
 RETRY = RetryPolicy(attempts=4, first_wait=0.001, longest_wait=0.002)
 
 

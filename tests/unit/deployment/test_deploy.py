@@ -129,7 +129,7 @@ def test_a_restart_that_never_ends_is_told_and_goes_back_as_far_as_it_can(
     plant.options.never_back = "starting"
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
     assert record.outcome is Outcome.ROLLBACK_FAILED
-    assert "isn't running after" in record.message
+    assert "is not running after" in record.message
 
 
 def test_without_consent_it_stops_before_installing_and_says_what_to_accept(

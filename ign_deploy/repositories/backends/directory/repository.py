@@ -22,15 +22,8 @@ from typing import BinaryIO
 
 from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
 from ign_deploy.files import locked, os_error_reason, sync_folder
-from ign_deploy.report import Progress, Reporter
-from ign_deploy.repositories import (
-    Capabilities,
-    CatalogueEntry,
-    Outcome,
-    Publication,
-    Reindexed,
-    no_progress,
-)
+from ign_deploy.report import Progress, Reporter, no_progress
+from ign_deploy.repositories import Capabilities, CatalogueEntry, Outcome, Publication, Reindexed
 from ign_deploy.repositories.backends.directory.copying import copy_out
 from ign_deploy.repositories.backends.directory.documents import LOCK_NAME, DirectoryDocuments
 from ign_deploy.repositories.backends.directory.filesystem import (

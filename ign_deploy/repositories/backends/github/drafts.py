@@ -19,8 +19,7 @@ from urllib.parse import quote
 from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.upload import Source
-from ign_deploy.report import Progress
-from ign_deploy.repositories import no_progress
+from ign_deploy.report import Progress, no_progress
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.errors import error_for_response, is_rule, reason_of
 from ign_deploy.repositories.backends.github.release_text import run_of, text_of, title_of

@@ -68,7 +68,7 @@ def test_an_address_that_is_none_or_holds_a_secret_is_refused_without_repeating_
 
 
 def test_plain_http_to_another_machine_needs_to_be_allowed() -> None:
-    with pytest.raises(ConfigurationError, match="in plain") as raised:
+    with pytest.raises(ConfigurationError, match="unencrypted") as raised:
         open_target("http://plant.example:8088")
     assert "--insecure-http" in raised.value.hint
     access = GatewayAccess(allow_insecure_http=True)
@@ -122,8 +122,10 @@ def test_the_kinds_of_targets_are_chosen_by_the_address(tmp_path: Path) -> None:
     for url in TARGETS:
         with pytest.raises(ConfigurationError):
             open_target(f"{url}://%zz@[s3cret?x#y")
-    with pytest.raises(ConfigurationError, match="kind ssh:"):
+    with pytest.raises(ConfigurationError, match='unsupported gateway type "ssh:"'):
         open_target("ssh://plant.example/s3cret")
+    with pytest.raises(ConfigurationError, match='missing https:// before "localhost"'):
+        open_target("localhost:8043/s3cret")
 
 
 # --- TLS ------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def test_what_it_can_not_do_is_said_before(old: Gateway) -> None:
     assert not capabilities.restart
     assert target.facts().obstacle == ""
     assert target.modules() == ()
-    with pytest.raises(DeploymentError, match="only adds and replaces"):
+    with pytest.raises(DeploymentError, match="can only add and replace"):
         target.uninstall(MODULE_ID)
 
 
@@ -82,7 +82,7 @@ def test_a_gateway_without_the_servlet_says_how_to_get_it(tmp_path: Path, versio
     options = Options(version=version)
     with running_gateway(options, clock=VirtualTime()) as gateway:
         target = open_developer(gateway)
-        with pytest.raises(DeploymentError, match="no servlet for developers") as raised:
+        with pytest.raises(DeploymentError, match="no developer upload servlet") as raised:
             target.install(upload(target, modl(tmp_path, requires=version)))
         assert "-Dia.developer.moduleupload=true" in raised.value.hint
 

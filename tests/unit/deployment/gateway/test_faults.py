@@ -85,7 +85,7 @@ def test_an_installation_whose_answer_is_lost_is_settled_by_what_shows(
     client = client_of(gateway, reporter=reported)
     client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
     assert gateway.asked("modules/install") == 1
-    assert any("done, by what it shows" in info for info in reported.infos)
+    assert any("no response, but it was done" in info for info in reported.infos)
 
 
 def test_an_installation_that_shows_too_late_is_asked_for_again_and_then_known(

@@ -14,8 +14,7 @@ import pytest
 
 from ign_deploy.deployment.gateway import Consent, Installation
 from ign_deploy.deployment.gateway.errors import ConsentMissing
-from ign_deploy.deployment.gateway.folder import REPLACED, FolderTarget
-from ign_deploy.deployment.gateway.folder_files import lock_folder
+from ign_deploy.deployment.gateway.folder import REPLACED, FolderTarget, lock_folder
 from ign_deploy.errors import DeploymentError, VerificationError
 from ign_deploy.module.certificates import describe
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
@@ -192,7 +191,7 @@ def test_before_8_3_there_is_no_manifest_and_nothing_to_accept(
 def test_a_file_that_is_another_module_is_not_replaced(folder: Path, tmp_path: Path) -> None:
     target = new_style(folder)
     put(target, modl(tmp_path, module_id="com.example.valve"))
-    with pytest.raises(DeploymentError, match=r"is the module com\.example\.valve"):
+    with pytest.raises(DeploymentError, match=r"is module com\.example\.valve"):
         put(target, modl(tmp_path))
     assert [module.id for module in target.modules()] == ["com.example.valve"]
 
@@ -240,7 +239,7 @@ def test_a_broken_manifest_stops_before_anything_is_written(
     manifest_path(folder).write_text(text, "utf-8")
     target = new_style(folder)
     for ask in (target.facts, target.modules, lambda: put(target, modl(tmp_path))):
-        with pytest.raises(DeploymentError, match="isn't a JSON object"):
+        with pytest.raises(DeploymentError, match=r"is not a valid modules\.json"):
             ask()
     assert list(folder.glob("*.modl")) == []
 
@@ -262,7 +261,7 @@ def test_a_missing_manifest_is_made(folder: Path, tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_an_obstacle(tmp_path: Path) -> None:
     target = FolderTarget(tmp_path / "none", manifest=None)
-    assert target.facts().obstacle == "there is no such folder"
+    assert target.facts().obstacle == "the folder does not exist"
     assert target.modules() == ()
     with pytest.raises(DeploymentError):
         put(target, modl(tmp_path))

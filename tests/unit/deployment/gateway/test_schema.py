@@ -1,4 +1,4 @@
-"""Answers are foreign: whatever stands in them, reading them never fails."""
+"""Responses are untrusted: whatever they contain, parsing them never fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.deployment.gateway import schema
-from ign_deploy.deployment.gateway.listing import join
 
 ANY = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -44,11 +43,13 @@ def test_any_values_of_the_known_fields_are_read(document: dict[str, Any]) -> No
             assert isinstance(answer.license_state(), str)
             answer.trial_seconds()
     item = schema.ModuleItem.model_validate(document)
-    assert all(isinstance(module.id, str) for module in join([item], [item]))
+    assert all(
+        isinstance(module.id, str) for module in schema.join_listings([item], quarantined=[item])
+    )
 
 
 @pytest.mark.parametrize(
-    ("document", "is_refusal"),
+    ("document", "is_failure"),
     [
         ({}, False),
         ({"success": True}, False),
@@ -59,13 +60,13 @@ def test_any_values_of_the_known_fields_are_read(document: dict[str, Any]) -> No
         ({"problem": {"message": "x"}}, True),
     ],
 )
-def test_only_a_refusal_is_one(document: dict[str, Any], is_refusal: bool) -> None:
+def test_only_a_stated_failure_is_one(document: dict[str, Any], is_failure: bool) -> None:
     assert (
         schema.ChangeResponse.model_validate(document).failure_reason() is not None
-    ) == is_refusal
+    ) == is_failure
 
 
-def test_fields_of_newer_gateways_are_passed_over() -> None:
+def test_fields_of_newer_gateways_are_ignored() -> None:
     item = schema.ModuleItem.model_validate(
         json.loads('{"id":"a","version":"1.0.0","shouldUpgrade":"true","news":{"x":1}}')
     )

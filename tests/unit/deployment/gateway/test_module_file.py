@@ -6,7 +6,7 @@ import tracemalloc
 from pathlib import Path
 from random import Random
 
-from ign_deploy.deployment.gateway.reading import opened_for_sending
+from ign_deploy.deployment.gateway.module_file import open_request_body
 from tests.support.gateway import Gateway
 from tests.support.gateway.client import MODULE_ID, client_of, modl
 
@@ -43,7 +43,7 @@ def test_base64_is_made_piece_by_piece(tmp_path: Path) -> None:
         path = tmp_path / "x"
         path.write_bytes(data := Random(size).randbytes(size))
         for step in (-1, 7919, 65536):
-            with opened_for_sending(path, as_base64=True) as body:
+            with open_request_body(path, as_base64=True) as body:
                 pieces = []
                 while piece := body.read(step):
                     pieces.append(piece)
