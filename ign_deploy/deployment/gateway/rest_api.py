@@ -37,7 +37,7 @@ from ign_deploy.deployment.gateway.schema import (
 )
 from ign_deploy.deployment.gateway.startup import confirm_change, read_status, wait_until_running
 from ign_deploy.errors import DeploymentError, NetworkError
-from ign_deploy.net.errors import TransientResponse, TransientFailure
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.report import Progress, no_progress
 
 _ALREADY_ACCEPTED = 409

@@ -12,7 +12,7 @@ from ign_deploy.deployment.gateway.errors import (
     RestartTimeout,
 )
 from ign_deploy.deployment.gateway.model import Startup, Timing
-from ign_deploy.net.errors import TransientResponse, TransientFailure
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 
 DOWN = "DOWN"
 RUNNING = "RUNNING"
