@@ -11,7 +11,8 @@
     │   └── NotInRepository   not-found      6   no such module or version
     ├── DeploymentError       deployment     7   a gateway refused, or a deployment failed
     │   └── RollbackError     rollback       8   going back failed too: a person is needed
-    └── NetworkError          network        9   no connection, time-out, TLS
+    ├── NetworkError          network        9   no connection, time-out, TLS
+    └── CombinedError         preflight      2   several of these at once, or their common exit code
 
 A message says what happened, observed against expected; the hint says, in the imperative, what
 to do. Neither ever holds a secret.
@@ -139,6 +140,33 @@ class NetworkError(IgnDeployError):
 
     code = "network"
     exit_code = 9
+
+
+class CombinedError(IgnDeployError):
+    """Several things are wrong at once; ``causes`` holds each of them, in order.
+
+    The exit code is theirs when they agree on one, else ``mixed_exit_code``. Its code says when
+    they were found: in the ``preflight``, before anything was changed, or in the work of a
+    ``batch``.
+    """
+
+    code = "preflight"
+    exit_code = 2
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        causes: Sequence[IgnDeployError],
+        hint: str = "fix what is listed and run again.",
+        code: str = "preflight",
+        mixed_exit_code: int = 2,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.causes = tuple(causes)
+        self.code = code
+        exit_codes = {cause.exit_code for cause in causes}
+        self.exit_code = exit_codes.pop() if len(exit_codes) == 1 else mixed_exit_code
 
 
 def explain_validation(cause: ValidationError) -> str:

@@ -15,7 +15,7 @@ from ign_deploy.cli.action import action_arguments
 
 _COMMANDS = {
     "module": "ign_deploy.cli.release",
-    "batch": "ign_deploy.cli.batch",
+    "batch": "ign_deploy.cli.release",
     "plan": "ign_deploy.cli.plan",
     "package": "ign_deploy.cli.release",
     "sign": "ign_deploy.cli.signing",
@@ -37,7 +37,7 @@ _COMMANDS = {
     "remove": "ign_deploy.cli.maintenance",
     "prune": "ign_deploy.cli.maintenance",
     "reindex": "ign_deploy.cli.maintenance",
-    "mirror": "ign_deploy.cli.mirror",
+    "mirror": "ign_deploy.cli.maintenance",
     "validate-env": "ign_deploy.cli.environment",
 }
 

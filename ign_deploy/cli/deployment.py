@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -91,38 +88,19 @@ def promote_command(session: Session, modules: tuple[str, ...]) -> None:
 
 
 def _run(session: Session, order: Callable[[Deployer], Order]) -> None:
-    """Carry an order out, and tell how it ended, also when it failed."""
+    """Carry out an order, and report how it ended, also when it failed."""
     from ign_deploy.deployment.rollout import require_success
-
-    with open_deployer(session) as deployer:
-        record = deployer.deploy(order(deployer))
-        if session.settings.dry_run:
-            answer_deployment(session, record, head=deployer.events.head)
-            return
-        try:
-            require_success(record.gateways)
-        except IgnDeployError as problem:
-            answer_failed_deployment(session, record, problem, head=deployer.events.head)
-            raise click.exceptions.Exit(problem.exit_code) from problem
-        answer_deployment(session, record, head=deployer.events.head)
-
-
-@contextmanager
-def open_deployer(session: Session) -> Iterator[Deployer]:
-    """Lend what a deployment needs; the files that it fetches are removed at the end."""
     from ign_deploy.pipeline.deploy import Deployer
-    from ign_deploy.pipeline.events import open_events
-    from ign_deploy.pipeline.publishing import open_configured_repository
 
-    settings, reporter = session.settings, session.reporter
-    events = open_events(settings, env=session.env, reporter=reporter, redact=session.masker.redact)
-    repository = open_configured_repository(settings, env=session.env, reporter=reporter)
-    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as folder:
-        yield Deployer(
-            settings=settings,
-            env=session.env,
-            repository=repository,
-            reporter=reporter,
-            events=events,
-            folder=Path(folder),
-        )
+    _ = session.context.events  # unusable settings are found before anything is changed
+    deployer = Deployer(session.context)
+    record = deployer.deploy(order(deployer))
+    if session.settings.dry_run:
+        answer_deployment(session, record)
+        return
+    try:
+        require_success(record.gateways)
+    except IgnDeployError as problem:
+        answer_failed_deployment(session, record, problem)
+        raise
+    answer_deployment(session, record)

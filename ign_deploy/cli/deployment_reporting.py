@@ -11,33 +11,30 @@ from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
-from ign_deploy.pipeline.run_report import problem_findings
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.records import DeploymentRecord
 
 
-def answer_deployment(session: Session, record: DeploymentRecord, *, head: str) -> None:
+def answer_deployment(session: Session, record: DeploymentRecord) -> None:
     """Tell that a deployment succeeded, or what it would do."""
     document = deployment_document(record, is_rehearsed=session.settings.dry_run)
     _write_page(session, record, document["result"], problem=None)
     session.answer(
         document,
         "\n".join(describe_deployment(record, document["result"])),
-        outputs=deployment_outputs(record, document["result"], head=head),
+        outputs=deployment_outputs(record, document["result"], head=session.context.audit.head),
     )
 
 
 def answer_failed_deployment(
-    session: Session, record: DeploymentRecord, problem: IgnDeployError, *, head: str
+    session: Session, record: DeploymentRecord, problem: IgnDeployError
 ) -> None:
     """Tell that a deployment failed, and what it left behind."""
     document = deployment_document(record, is_rehearsed=False)
     _write_page(session, record, document["result"], problem=problem)
-    outputs = deployment_outputs(record, document["result"], head=head)
+    outputs = deployment_outputs(record, document["result"], head=session.context.audit.head)
     text = "\n".join(describe_deployment(record, document["result"]))
-    for finding, file in problem_findings(problem):
-        session.reporter.finding(finding, file=file)
     failure = {**failure_document(problem), "result": document["result"]}
     session.answer({**document, **failure}, text, outputs=outputs)
 

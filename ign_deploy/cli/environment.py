@@ -11,10 +11,15 @@ import click
 from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
-from ign_deploy.pipeline.gateways import check_gateways, chosen_entries
-from ign_deploy.pipeline.preflight import Check, run_checks
-from ign_deploy.pipeline.release_checks import REPOSITORY as REPOSITORY_CHECK
-from ign_deploy.pipeline.release_checks import packaging_checks, repository_check, signing_check
+from ign_deploy.pipeline.checks import Check, run_checks
+from ign_deploy.pipeline.gateways import chosen_entries
+from ign_deploy.pipeline.preflight import REPOSITORY as REPOSITORY_CHECK
+from ign_deploy.pipeline.preflight import (
+    gateways_check,
+    packaging_checks,
+    repository_check,
+    signing_check,
+)
 
 if TYPE_CHECKING:
     from ign_deploy.repositories import Capabilities
@@ -53,20 +58,18 @@ def validate_env_command(
     """
     gateways = session.resolved.origin("gateway") == "--gateway"
     everything = not (packaging or signing or repository or gateways)
-    settings, reporter = session.settings, session.reporter
+    context = session.context
     checks: list[Check] = []
     if packaging or everything:
-        checks += packaging_checks(path, settings=settings, env=session.env, reporter=reporter)
+        checks += packaging_checks(path, context)
     if signing or everything:
-        checks.append(signing_check(settings, reporter=reporter))
+        checks.append(signing_check(context))
     if repository or everything:
-        checks.append(repository_check(settings, env=session.env, reporter=reporter))
-    if gateways or (everything and chosen_entries(settings)):
-        checks.append(
-            Check("gateways", lambda: check_gateways(settings, env=session.env, reporter=reporter))
-        )
-    with reporter.group("validate-env"):
-        found = run_checks(checks, reporter=reporter)
+        checks.append(repository_check(context))
+    if gateways or (everything and chosen_entries(context.settings)):
+        checks.append(gateways_check(context))
+    with context.reporter.group("validate-env"):
+        found = run_checks(checks, context)
     titles = [check.title for check in checks]
     document: dict[str, Any] = {"result": "ready", "checked": titles}
     lines = ["ready: " + ", ".join(titles)]

@@ -39,8 +39,9 @@ def report_failure(session: Session, problem: IgnDeployError) -> int:
         if finding not in session.reported:
             session.reporter.finding(finding, file=file)
     if problem.causes:
-        session.reporter.info(problem.message)
-    answer_failure(session, problem)
+        session.reporter.info(f"{problem.message}; {problem.hint}")
+    if not session.answers:
+        answer_failure(session, problem)
     return problem.exit_code
 
 

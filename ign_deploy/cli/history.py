@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +10,9 @@ from ign_deploy.cli.deployment_reporting import table
 from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
-from ign_deploy.pipeline.publishing import open_configured_repository
+
+if TYPE_CHECKING:
+    from ign_deploy.deployment.history import History
 
 
 @click.command("status", short_help="Show what runs in an environment.")
@@ -22,9 +24,7 @@ def status_command(session: Session) -> None:
     Without --environment, of all environments. It is what deployments wrote down: the gateways
     themselves aren't asked.
     """
-    from ign_deploy.deployment.history import History
-
-    history = History(_documents(session), reporter=session.reporter)
+    history = _history(session)
     names = [session.settings.environment] if session.settings.environment else None
     deployed = [each for name in names or history.environments() for each in history.deployed(name)]
     document = {
@@ -78,9 +78,9 @@ def status_command(session: Session) -> None:
 @common_options
 def history_command(session: Session, module: str | None, limit: int) -> None:
     """Show the deployments of an environment (or of all), newest first."""
-    from ign_deploy.deployment.history import Deployment, History
+    from ign_deploy.deployment.history import Deployment
 
-    history = History(_documents(session), reporter=session.reporter)
+    history = _history(session)
     names = [session.settings.environment] if session.settings.environment else None
     found: list[Deployment] = [
         each
@@ -115,8 +115,8 @@ def history_command(session: Session, module: str | None, limit: int) -> None:
     )
 
 
-def _documents(session: Session) -> Any:
-    repository = open_configured_repository(
-        session.settings, env=session.env, reporter=session.reporter
-    )
-    return repository.maintenance.documents
+def _history(session: Session) -> History:
+    from ign_deploy.deployment.history import History
+
+    documents = session.context.repository.maintenance.documents
+    return History(documents, reporter=session.reporter)

@@ -18,7 +18,7 @@ from ign_deploy.cli.failure import (
     report_failure,
     system_error,
 )
-from ign_deploy.cli.session import discard, open_session
+from ign_deploy.cli.session import Session, discard, open_session
 from ign_deploy.cli.workspace import files_given_back
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.settings import Settings, Source, option_name
@@ -187,6 +187,13 @@ def _run(
     except IgnDeployError as problem:
         as_json = bool(session_options["as_json"])
         return ctx.exit(report_early_failure(problem, env=ctx.obj, as_json=as_json))
+    with session.context:
+        return _run_command(ctx, command, session, arguments)
+
+
+def _run_command(
+    ctx: click.Context, command: Command, session: Session, arguments: dict[str, Any]
+) -> Any:
     try:
         return command(session, **arguments)
     except IgnDeployError as problem:

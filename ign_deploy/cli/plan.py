@@ -12,9 +12,7 @@ from ign_deploy.ci.host import Host
 from ign_deploy.cli.formatting import json_line
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
-from ign_deploy.pipeline.plan import Planning, make_plan
-from ign_deploy.pipeline.plan.decision import Decision
-from ign_deploy.pipeline.plan.matrix import LIMITS, matrix
+from ign_deploy.pipeline.plan import Decision, make_plan
 
 _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
 
@@ -36,10 +34,9 @@ def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) ->
     they were in the commit of the newest published version. The reasons go to standard error.
     """
     host = Host(form) if form else session.host if session.host in _HOSTS else Host.GITHUB
-    planning = Planning(session.settings, session.env, session.reporter)
     with session.reporter.group("plan"):
-        decisions = make_plan(paths, planning)
-    wanted = sum(each.is_wanted for each in decisions)
+        decisions = make_plan(paths, session.context)
+    wanted = sum(each.needs_release for each in decisions)
     if wanted > LIMITS.get(host, wanted):
         session.reporter.warning(
             f"{wanted} paths are to be released, but {host} makes at most {LIMITS[host]} jobs of a "
@@ -55,7 +52,7 @@ def _documents(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
     return [
         {
             "path": str(each.path),
-            "release": each.is_wanted,
+            "release": each.needs_release,
             "reason": each.reason,
             "modules": [
                 {"id": module.id, "version": module.version, "name": module.name}
@@ -64,3 +61,40 @@ def _documents(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
         }
         for each in decisions
     ]
+
+
+LIMITS = {Host.GITHUB: 256, Host.GITLAB: 200}
+"""So many jobs a host makes of one matrix at most."""
+
+
+def matrix(decisions: Sequence[Decision], *, host: Host) -> Any:
+    """Return what is to be released as JSON values, in its order.
+
+    GitHub: ``{"include": […]}``; GitLab: a list of variables for ``parallel: matrix:``; otherwise a
+    plain list. Several modules of one path are one entry, with their ids separated by blanks.
+    """
+    wanted = [each for each in decisions if each.needs_release]
+    if host is Host.GITHUB:
+        return {"include": [_entry(each) for each in wanted]}
+    if host is Host.GITLAB:
+        return [_variables(each) for each in wanted]
+    return [_entry(each) for each in wanted]
+
+
+def _entry(decision: Decision) -> dict[str, str]:
+    modules = decision.modules
+    return {
+        "path": str(decision.path),
+        "id": " ".join(module.id for module in modules),
+        "version": " ".join(module.version for module in modules if module.version),
+        "name": ", ".join(module.name for module in modules if module.name),
+    }
+
+
+def _variables(decision: Decision) -> dict[str, str]:
+    entry = _entry(decision)
+    # GitLab expands a lone $.
+    return {
+        f"MODULE_{name.upper()}": entry[name].replace("$", "$$")
+        for name in ("path", "id", "version")
+    }

@@ -1,4 +1,4 @@
-"""The commands module and package."""
+"""The commands module, batch and package."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from ign_deploy.cli.options import (
 )
 from ign_deploy.cli.reporting import report_outcome
 from ign_deploy.cli.session import Session
-from ign_deploy.errors import ConfigurationError, IgnDeployError
+from ign_deploy.errors import IgnDeployError
+from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.package import bundle_signed_file, package
 from ign_deploy.pipeline.rehearsal import run_or_rehearse
-from ign_deploy.pipeline.release import RunContext, package, release
-from ign_deploy.pipeline.run_report import RunReport
+from ign_deploy.pipeline.release import release
 
 _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
 
@@ -58,7 +59,23 @@ def module_command(session: Session, path: Path) -> None:
     (default: the current folder). Passwords come from MODULE_SIGNING_PASSWORD and
     IGN_DEPLOY_KEY_PASSWORD. With --gateway, it ends on gateways, as with `install`.
     """
-    run_job(session, lambda run: run_or_rehearse(partial(release, path), run))
+    _run_job(session, lambda context: run_or_rehearse(partial(release, path), context))
+
+
+@click.command("batch", cls=GroupedCommand)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
+@settings_options(*RELEASE, "max_parallel")
+@common_options
+def batch_command(session: Session, paths: tuple[Path, ...]) -> None:
+    """Release several modules: in parallel, uploads in dependency order.
+
+    Each PATH is what `module` takes. Everything is checked before anything starts, and all modules
+    are verified before the first one is uploaded. If paths fail for different reasons, the exit
+    code is that of the first one in the given order.
+    """
+    from ign_deploy.pipeline.batch import release_batch
+
+    _run_job(session, lambda context: run_or_rehearse(partial(release_batch, paths), context))
 
 
 @click.command("package")
@@ -68,59 +85,41 @@ def module_command(session: Session, path: Path) -> None:
 def package_command(session: Session, path: Path) -> None:
     """Build and validate a module, unsigned.
 
-    The distribution bundle (--format zip) holds the signed module, so here it can only be made of
-    a signed .modl given as PATH.
+    The distribution bundle (--format zip) contains the signed module, so here it needs a signed
+    .modl as PATH.
     """
 
-    def build(run: RunContext) -> str:
-        if run.settings.format != "modl":
-            return _bundle_only(path, run)
-        return "packaged" if package(path, run) else "dry-run"
+    def build(context: RunContext) -> str:
+        if context.settings.format != "modl":
+            return bundle_signed_file(path, context)
+        return "packaged" if package(path, context) else "dry-run"
 
-    run_job(session, build)
-
-
-def _bundle_only(path: Path, run: RunContext) -> str:
-    from ign_deploy.pipeline.bundle import bundle_signed_file
-
-    if not path.is_file():
-        raise ConfigurationError(
-            f"the distribution bundle holds the signed module, but {path} is still to be built",
-            hint="use `ign-deploy module --format both`, or give a signed .modl as PATH.",
-        )
-    if run.settings.dry_run:
-        return "dry-run"
-    bundle_signed_file(path, run)
-    return "packaged"
+    _run_job(session, build)
 
 
-def run_job(session: Session, job: Callable[[RunContext], str]) -> None:
-    """Run the job and report how it ended to people, machines and the CI host, also on failure."""
-    report = RunReport(session.reporter)
-    run = RunContext(
-        session.settings, session.env, session.now, report, redact=session.masker.redact
-    )
+def _run_job(session: Session, job: Callable[[RunContext], str]) -> None:
+    """Run the job, and report how it ended to people, programs and the CI host, also on failure."""
     try:
-        result = job(run)
+        result = job(session.context)
     except IgnDeployError as problem:
-        _tell_failure(session, report, problem)
+        _report_failed_run(session, problem)
         raise
     except BrokenPipeError:
-        raise  # nobody reads our log any more
+        raise  # the reader of the log has gone
     except OSError as cause:
-        _tell_failure(session, report, system_error(cause))
+        _report_failed_run(session, system_error(cause))
         raise
     except Exception:
-        bug = IgnDeployError("ign-deploy met an internal error", hint="see the log.")
-        _tell_failure(session, report, bug)
+        bug = IgnDeployError("internal error in ign-deploy", hint="see the log.")
+        _report_failed_run(session, bug)
         raise
-    report_outcome(session, report, result=result)
+    report_outcome(session, result=result)
 
 
-def _tell_failure(session: Session, report: RunReport, problem: IgnDeployError) -> None:
+def _report_failed_run(session: Session, problem: IgnDeployError) -> None:
     """Write down how far the run came; what goes wrong with that must not hide the problem."""
-    session.reported.update(item.finding for item in report.findings)
+    session.reported.update(item.finding for item in session.context.report.findings)
     try:
-        report_outcome(session, report, result="failed", problem=problem)
+        report_outcome(session, result="failed", problem=problem)
     except IgnDeployError as second:
         session.reporter.warning(second.message)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
-from ign_deploy.errors import ConfigurationError
+from ign_deploy.errors import ConfigurationError, NotInRepository
 from ign_deploy.files import write_atomically
-from ign_deploy.pipeline.containers import modules_to_render
-from ign_deploy.pipeline.publishing import open_configured_repository, repository_url
+from ign_deploy.pipeline.context import repository_url
+
+if TYPE_CHECKING:
+    from ign_deploy.render import RenderedModule
+    from ign_deploy.repositories import Repository
+    from ign_deploy.repositories.record import Release
 
 
 @click.command("render", short_help="Write files for gateways in containers.")
@@ -95,8 +100,7 @@ def render_command(
     from ign_deploy.render import RenderOptions, Secret, render
 
     settings, reporter = session.settings, session.reporter
-    repository = open_configured_repository(settings, env=session.env, reporter=reporter)
-    chosen = modules_to_render(repository, modules)
+    chosen = modules_to_render(session.context.repository, modules)
     keys = tuple(_pair(text) for text in options.pop("credentials_keys"))
     secret = Secret(options.pop("credentials_secret"), keys)
     url = repository_url(settings)
@@ -131,3 +135,36 @@ def _pair(text: str) -> tuple[str, str]:
             hint="write it like REPOSITORY_API_TOKEN=token.",
         )
     return variable, key
+
+
+def modules_to_render(repository: Repository, names: Sequence[str]) -> list[RenderedModule]:
+    """Return the modules by ``NAME[@VERSION]``; without names, the newest of every module."""
+    from ign_deploy.repositories.download import find_release
+    from ign_deploy.repositories.search import list_modules
+
+    if not names:
+        entries = list_modules(repository)
+        if not entries:
+            raise NotInRepository("no modules are published", hint="publish one first.")
+        return [_rendered(repository.fetch(entry.id, version=entry.version)) for entry in entries]
+    found: list[RenderedModule] = []
+    for name in names:
+        module, _, version = name.partition("@")
+        found.append(_rendered(find_release(repository, module, version=version or None)))
+    return found
+
+
+def _rendered(release: Release) -> RenderedModule:
+    from ign_deploy.render import RenderedModule
+
+    file = release.module_file
+    return RenderedModule(
+        id=release.id,
+        version=release.version,
+        file_name=file.name,
+        sha256=file.sha256,
+        size=file.size,
+        certificate_sha1=release.certificate.sha1,
+        certificate_sha256=release.certificate.sha256,
+        licence_crc=release.licence_crc,
+    )

@@ -39,10 +39,9 @@ _NAMED = 5
 """So many modules are named in a headline, the others are counted."""
 
 
-def report_outcome(
-    session: Session, report: RunReport, *, result: str, problem: IgnDeployError | None = None
-) -> None:
-    """Write everything that outlives the run; a failing run writes it as well."""
+def report_outcome(session: Session, *, result: str, problem: IgnDeployError | None = None) -> None:
+    """Write everything that outlives the run; a failed run writes it as well."""
+    report = session.context.report
     document = run_document(report, result=result, problem=problem)
     result_file = None
     if not session.settings.dry_run:
@@ -122,7 +121,7 @@ def run_outputs(
         ),
         "release-url": lines(lambda module: _location(session, module.release_url)),
         "deployment-id": report.deployment.id if report.deployment else "",
-        "audit-head": report.audit_head,
+        "audit-head": session.context.audit.head,
     }
 
 

@@ -9,16 +9,9 @@ import click
 
 from ign_deploy.cli.formatting import certificate_lines, findings_document, plain
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
-from ign_deploy.cli.session import Session, open_audit
+from ign_deploy.cli.session import Session
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.pipeline.identity import load_trust_anchors
-from ign_deploy.pipeline.preflight import check_repository
-from ign_deploy.pipeline.publishing import (
-    build_of,
-    commit_of,
-    open_configured_repository,
-    read_notes,
-)
+from ign_deploy.pipeline.checks import check_repository
 from ign_deploy.pipeline.verify import verify_file
 
 if TYPE_CHECKING:
@@ -48,29 +41,28 @@ def upload_command(session: Session, file: Path) -> None:
     """
     from ign_deploy.repositories.upload import describe_release, upload
 
-    settings = session.settings
-    repository = open_configured_repository(settings, env=session.env, reporter=session.reporter)
-    module = verify_file(file, settings=settings, now=session.now, is_release=True)
+    settings, context = session.settings, session.context
+    module = verify_file(file, context, is_release=True)
     for finding in module.findings:
         session.reporter.finding(finding, file=str(file))
     facts: dict[str, Any] = {
         "published_at": session.now,
-        "notes": read_notes(settings),
+        "notes": context.workspace.notes,
         "description": settings.description,
         "tags": settings.tags,
-        "commit": commit_of(session.env),
-        "build": build_of(session.env, settings),
+        "commit": context.provenance.commit,
+        "build": context.provenance.build,
     }
     # Before any byte is sent: a wrong token would otherwise cost the whole upload.
-    check_repository(repository, reporter=session.reporter)
+    check_repository(context)
     if settings.dry_run:
         release = describe_release(module, **facts)
         text = f"would publish {release.id} {release.version} ({module.sha256})"
         session.answer({"result": "dry-run", "release": release.model_dump(mode="json")}, text)
         return
-    publication = upload(module, repository, **facts, reporter=session.reporter)
+    publication = upload(module, context.repository, **facts, reporter=session.reporter)
     document = _publication_document(publication)
-    open_audit(session).audit(
+    context.audit.record(
         "upload",
         document["result"],
         now=session.now,
@@ -101,15 +93,14 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
     """
     from ign_deploy.repositories.download import download
 
-    settings = session.settings
-    repository = open_configured_repository(settings, env=session.env, reporter=session.reporter)
-    load_trust_anchors(settings.trust_anchor)  # before anything is transferred
+    settings, context = session.settings, session.context
+    _ = context.workspace.trust_anchors  # before anything is transferred
 
     def verify(path: Path) -> VerifiedModule:
-        return verify_file(path, settings=settings, now=session.now, expect_asked=False)
+        return verify_file(path, context, match_settings=False)
 
     module = download(
-        repository,
+        context.repository,
         name,
         version=wanted or settings.version or None,
         sha256=sha256,
@@ -162,9 +153,7 @@ def list_modules_command(session: Session, **choice: Any) -> None:
         every_version=choice["all_versions"],
         include_yanked=choice["include_yanked"],
     )
-    repository = open_configured_repository(
-        session.settings, env=session.env, reporter=session.reporter
-    )
+    repository = session.context.repository
     location = repository.check().location
     entries = list_modules(repository, wanted)
     document = {

@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -23,23 +23,20 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding
 from ign_deploy.net.proxies import proxy_passwords
+from ign_deploy.pipeline.context import RunContext, start_run
+from ign_deploy.pipeline.run_report import RunReport
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
-
-if TYPE_CHECKING:
-    from ign_deploy.pipeline.events import RunEvents
 
 
 @dataclass(frozen=True)
 class Session:
     """One run of one command. Results go to ``out``, everything else to the reporter."""
 
-    env: Mapping[str, str]
+    context: RunContext
     resolved: Resolved
     host: Host
     masker: Masker
-    reporter: Reporter
-    now: datetime
     out: TextIO
     as_json: bool
     verbose: bool
@@ -47,6 +44,8 @@ class Session:
     """What the reporter was told before the run failed, so that nobody reads it twice."""
     pages: list[str] = field(default_factory=list)
     """The summaries that were written for the run's page."""
+    answers: list[Mapping[str, Any]] = field(default_factory=list)
+    """The result, once it was printed: a run that failed may have given it already."""
 
     @property
     def command(self) -> str:
@@ -56,7 +55,22 @@ class Session:
     @property
     def settings(self) -> Settings:
         """The settings of this run."""
-        return self.resolved.settings
+        return self.context.settings
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment of this run."""
+        return self.context.env
+
+    @property
+    def reporter(self) -> Reporter:
+        """Where the run says what happens."""
+        return self.context.reporter
+
+    @property
+    def now(self) -> datetime:
+        """When the run began."""
+        return self.context.now
 
     def answer(
         self,
@@ -73,6 +87,7 @@ class Session:
         who has left (``| head``) is no error: the work is done, and its exit code stands. Raises
         ConfigurationError when standard output can't be written.
         """
+        self.answers.append(document)
         results = {"result": str(document["result"])} if "result" in document else {}
         write_outputs(
             {**results, **(outputs or {})}, host=self.host, env=self.env, masker=self.masker
@@ -91,13 +106,6 @@ class Session:
                 f"the result can't be written to standard output: {os_error_reason(cause)}",
                 hint="check where standard output goes; everything else was done.",
             ) from cause
-
-
-def open_audit(session: Session) -> RunEvents:
-    """Return what writes the audit trail, for commands that tell nobody else."""
-    from ign_deploy.pipeline.events import RunEvents
-
-    return RunEvents(session.settings, session.env, session.reporter, session.masker.redact)
 
 
 def discard(stream: TextIO) -> None:
@@ -169,13 +177,14 @@ def _session(
     verbose = verbose or env.get("RUNNER_DEBUG") == "1"
     if verbose:
         _tell_origins(resolved, reporter)
+    context = start_run(
+        resolved.settings, env=env, report=RunReport(reporter), redact=masker.redact
+    )
     return Session(
-        env=env,
+        context=context,
         resolved=resolved,
         host=host,
         masker=masker,
-        reporter=reporter,
-        now=datetime.now(UTC),
         out=sys.stdout,
         as_json=as_json,
         verbose=verbose,

@@ -12,7 +12,7 @@ from ign_deploy.cli.options import SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import SigningError, VerificationError
 from ign_deploy.module.findings import Finding, errors_among
-from ign_deploy.pipeline.identity import load_signing_identity, load_trust_anchors
+from ign_deploy.pipeline.identity import load_signing_identity
 
 if TYPE_CHECKING:
     from ign_deploy.signing.verifier import VerificationReport
@@ -78,7 +78,7 @@ def verify_command(session: Session, files: tuple[Path, ...]) -> None:
     """
     from ign_deploy.signing.verifier import SignatureStatus
 
-    anchors = load_trust_anchors(session.settings.trust_anchor)
+    anchors = session.context.workspace.trust_anchors
     documents: list[dict[str, Any]] = []
     texts: list[str] = []
     problems: list[Finding] = []

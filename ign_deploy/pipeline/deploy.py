@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.history import (
@@ -23,21 +22,19 @@ from ign_deploy.deployment.records import (
     ModuleOnGateway,
     Outcome,
     Phase,
+    check_environment,
     timestamp,
 )
-from ign_deploy.deployment.rollout import Rollout, overall_outcome, plan_gateways
+from ign_deploy.deployment.rollout import Rollout, overall_outcome, plan_gateways, require_success
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.pipeline.events import RunEvents
-from ign_deploy.pipeline.gateways import deploy_options
-from ign_deploy.pipeline.publishing import actor_of, build_of, commit_of, read_notes
+from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.gateways import deploy_options, open_gateways
 from ign_deploy.pipeline.verify import verify_file
-from ign_deploy.report import Reporter
-from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
+    from ign_deploy.deployment.gateway import Timing
     from ign_deploy.deployment.plan import GatewayPlan
-    from ign_deploy.repositories import Repository
 
 DEFAULT_ENVIRONMENT = "default"
 
@@ -64,27 +61,22 @@ class Order:
     source: str = ""
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Deployer:
-    """What every deployment needs; ``folder`` holds the files that are fetched meanwhile."""
+    """Carries out orders, and fetches each published version once.
 
-    settings: Settings
-    env: Mapping[str, str]
-    repository: Repository
-    reporter: Reporter
-    events: RunEvents
-    folder: Path
+    ``timing`` says how long to wait for gateways; None: as the settings say.
+    """
+
+    context: RunContext
+    timing: Timing | None = None
     _fetched: dict[tuple[str, str], VerifiedModule] = field(default_factory=dict)
-
-    @property
-    def now(self) -> datetime:
-        """The present moment (UTC)."""
-        return datetime.now(UTC)
 
     @property
     def history(self) -> History:
         """The deployments in the repository."""
-        return History(self.repository.maintenance.documents, reporter=self.reporter)
+        context = self.context
+        return History(context.repository.maintenance.documents, reporter=context.reporter)
 
     def obtain(self, module_id: str, version: str) -> VerifiedModule:
         """Fetch a published version, verified; raises our errors."""
@@ -92,38 +84,35 @@ class Deployer:
 
         if (module_id, version) not in self._fetched:
             self._fetched[module_id, version] = download(
-                self.repository,
+                self.context.repository,
                 module_id,
                 version=version,
-                output_dir=self.folder / secrets.token_hex(4),
-                verify=self._verify,
-                reporter=self.reporter,
+                output_dir=self.context.folder / secrets.token_hex(4),
+                verify=lambda path: verify_file(path, self.context, match_settings=False),
+                reporter=self.context.reporter,
             )
         return self._fetched[module_id, version]
-
-    def _verify(self, path: Path) -> VerifiedModule:
-        return verify_file(path, settings=self.settings, now=self.now, expect_asked=False)
 
     def deploy(self, order: Order) -> DeploymentRecord:
         """Carry out an order; returns its record, whatever became of it.
 
-        With ``dry_run`` it is only looked at, and nothing is written down. Raises NotBegun, with
-        everything that stands against it, before anything is changed.
+        With ``dry_run`` it is only checked, and nothing is written down. Raises CombinedError with
+        everything that prevents it, before anything is changed.
         """
         deployments = self.history.deployments(order.environment)
         self._warn_of_others(deployments)
         prepared = self._look(order, unfinished_previous(deployments))
         begun = self._begun(order, prepared, deployments)
         self._tell_plan(begun)
-        if self.settings.dry_run:
+        if self.context.settings.dry_run:
             return begun
         self.history.append(begun)
-        self.events.begun(begun)
+        self.context.events.deployment_began(begun)
         records = self._carry_out(order.kind, prepared, begun)
         ended = begun.model_copy(
             update={
                 "phase": Phase.ENDED,
-                "ended_at": timestamp(self.now),
+                "ended_at": timestamp(_now()),
                 "gateways": records,
                 "outcome": overall_outcome(records),
             }
@@ -131,20 +120,20 @@ class Deployer:
         try:
             self.history.append(ended)
         except IgnDeployError as problem:
-            self.reporter.warning(
+            self.context.reporter.warning(
                 f"the history couldn't be written: {problem.message}; run the same command again "
                 "to have it there"
             )
         sizes = {
             module.descriptor.id: module.size for part in order.parts for module in part.modules
         }
-        self.events.ended(ended, sizes=sizes)
+        self.context.events.deployment_ended(ended, sizes=sizes)
         return ended
 
     def _look(
         self, order: Order, before: Mapping[tuple[str, str], str]
     ) -> list[tuple[Part, list[GatewayPlan]]]:
-        options = self._manner(order.kind)
+        options = self._options(order.kind)
         return [
             (
                 part,
@@ -153,17 +142,17 @@ class Deployer:
                     part.modules,
                     options=options,
                     before=before,
-                    reporter=self.reporter,
+                    reporter=self.context.reporter,
                     removals=part.removals,
                 ),
             )
             for part in order.parts
         ]
 
-    def _manner(self, kind: DeploymentKind) -> DeployOptions:
-        options = deploy_options(
-            self.settings, env=self.env, obtain=self.obtain, reporter=self.reporter
-        )
+    def _options(self, kind: DeploymentKind) -> DeployOptions:
+        options = deploy_options(self.context, obtain=self.obtain)
+        if self.timing is not None:
+            options = replace(options, timing=self.timing)
         if kind is not DeploymentKind.ROLLBACK:
             return options
         # It ran there before: its signer was accepted then, and older it is by its nature.
@@ -185,14 +174,14 @@ class Deployer:
             phase=Phase.BEGUN,
             kind=order.kind,
             environment=order.environment,
-            begun_at=timestamp(self.now),
+            begun_at=timestamp(_now()),
             gateways=tuple(gateways),
-            notes=read_notes(self.settings),
-            tags=self.settings.tags,
+            notes=self.context.workspace.notes,
+            tags=self.context.settings.tags,
             source=order.source,
-            actor=actor_of(self.env),
-            commit=commit_of(self.env),
-            run_url=build_of(self.env, self.settings).get("url", ""),
+            actor=self.context.provenance.actor,
+            commit=self.context.provenance.commit,
+            run_url=self.context.provenance.run_url,
         )
 
     def _carry_out(
@@ -204,7 +193,7 @@ class Deployer:
         records: list[GatewayRecord] = []
         everything = [each for _, found in prepared for each in found]
         if everything:
-            records += Rollout(everything, self._manner(kind), self.reporter).run()
+            records += Rollout(everything, self._options(kind), self.context.reporter).run()
         for gateway in begun.gateways:
             if not gateway.gateway:
                 modules = tuple(
@@ -219,21 +208,21 @@ class Deployer:
     def _warn_of_others(self, deployments: Sequence[Deployment]) -> None:
         for each in deployments[-20:]:
             if each.ended is None:
-                self.reporter.warning(
+                self.context.reporter.warning(
                     f"deployment {each.begun.id} of {each.begun.actor or 'somebody'} began at "
                     f"{each.begun.begun_at[:16]}Z and hasn't ended: it runs now, or was killed"
                 )
 
     def _tell_plan(self, record: DeploymentRecord) -> None:
-        with self.reporter.group(f"plan for {record.environment}"):
+        with self.context.reporter.group(f"plan for {record.environment}"):
             for gateway in record.gateways:
                 for module in gateway.modules:
                     where = gateway.name or gateway.gateway or "no gateway"
                     there = module.previous or "not installed"
                     wanted = module.version or "uninstalled"
-                    self.reporter.info(f"{where}: {module.id} {there} → {wanted}")
+                    self.context.reporter.info(f"{where}: {module.id} {there} → {wanted}")
             if any(gateway.gateway for gateway in record.gateways):
-                self.reporter.info(f"restart: {self.settings.restart}")
+                self.context.reporter.info(f"restart: {self.context.settings.restart}")
 
 
 def _recorded(part: Part, deployments: Sequence[Deployment], outcome: Outcome) -> GatewayRecord:
@@ -255,6 +244,37 @@ def _recorded(part: Part, deployments: Sequence[Deployment], outcome: Outcome) -
     )
 
 
-def environment_of(settings: Settings) -> str:
+def environment_of(context: RunContext) -> str:
     """Return the environment's name; without one, deployments are those of ``default``."""
-    return settings.environment or DEFAULT_ENVIRONMENT
+    return check_environment(context.settings.environment or DEFAULT_ENVIRONMENT)
+
+
+def deploy_release(modules: Sequence[VerifiedModule], context: RunContext) -> str:
+    """Deploy published modules to the requested gateways; without any, only write the history.
+
+    Returns the outcome's name. Raises DeploymentError or RollbackError when it failed.
+    """
+    record = _deploy(modules, context)
+    context.report.deployment = record
+    require_success(record.gateways)
+    if not context.settings.gateway or record.outcome is None:
+        return "uploaded"
+    return record.outcome.value
+
+
+def check_deployment(modules: Sequence[VerifiedModule], context: RunContext) -> None:
+    """Find out, before the modules are published, whether the gateways can take them.
+
+    Raises CombinedError: a version that can't be deployed needn't be used up.
+    """
+    _deploy(modules, context.with_settings(dry_run=True))
+
+
+def _deploy(modules: Sequence[VerifiedModule], context: RunContext) -> DeploymentRecord:
+    gateways = open_gateways(context) if context.settings.gateway else []
+    order = Order(environment_of(context), (Part(modules, gateways),))
+    return Deployer(context).deploy(order)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

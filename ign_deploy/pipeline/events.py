@@ -1,86 +1,50 @@
-"""Settings → who is told what a run changed: notifications, audit trail, metrics."""
+"""Run events: who is told that a run changed something. Notifications, metrics, audit trail."""
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ign_deploy.errors import ConfigurationError, IgnDeployError
-from ign_deploy.pipeline.publishing import actor_of, build_of, commit_of
+from ign_deploy.pipeline.audit_log import AuditLog
 from ign_deploy.report import Reporter
-from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from ign_deploy.audit.entry import Entry
     from ign_deploy.deployment.records import DeploymentRecord
     from ign_deploy.metrics.send import Targets
     from ign_deploy.notify import Channel
     from ign_deploy.notify.notice import Notice
 
 Redact = Callable[[str], str]
-_TOKENS = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN")
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class RunEvents:
-    """Tells of changes; what fails then is a warning, since the change is made already.
+    """Tells the channels, the metrics and the audit trail what the run changed.
 
-    ``redact`` replaces secrets in a text. ``head`` is the audit trail's head after the last entry.
+    The change is made already: what fails here is a warning. ``redact`` replaces secrets in text;
+    ``env`` may hold TRACEPARENT.
     """
 
-    settings: Settings
+    audit: AuditLog
     env: Mapping[str, str]
     reporter: Reporter
     redact: Redact
     channels: Sequence[Channel] = ()
     targets: Targets | None = None
-    head: str = ""
-    _warned: set[str] = field(default_factory=set)
 
-    def audit(
-        self,
-        action: str,
-        result: str,
-        *,
-        now: datetime,
-        subject: Mapping[str, str],
-        sha256: str = "",
-        details: Mapping[str, str] | None = None,
-    ) -> None:
-        """Write one line of the audit trail, if there is one."""
-        if not self.settings.audit_file:
-            return
-        from ign_deploy.audit.entry import Entry, Subject
-
-        self._append(
-            Entry(
-                action=action,
-                result=result,
-                actor=actor_of(self.env),
-                host=socket.gethostname(),
-                subject=Subject(**subject),
-                digests={"sha256": sha256} if sha256 else {},
-                details={**build_of(self.env, self.settings), **(details or {})},
-            ),
-            now,
-        )
-
-    def begun(self, record: DeploymentRecord) -> None:
+    def deployment_began(self, record: DeploymentRecord) -> None:
         """Tell that a deployment begins."""
         self._notify(record, now=datetime.now(UTC))
 
-    def ended(self, record: DeploymentRecord, *, sizes: Mapping[str, int]) -> None:
+    def deployment_ended(self, record: DeploymentRecord, *, sizes: Mapping[str, int]) -> None:
         """Tell how a deployment ended; ``sizes`` are bytes by module id."""
         now = datetime.now(UTC)
         for gateway in record.gateways:
             for module in gateway.modules:
-                self.audit(
+                self.audit.record(
                     record.kind.value,
                     module.outcome.value,
                     now=now,
@@ -97,7 +61,7 @@ class RunEvents:
         self._measure(record, sizes=sizes)
 
     def released(self, modules: Sequence[tuple[str, str, str]], *, begin: datetime) -> None:
-        """Tell that modules (id, version, SHA-256) were published; nobody deployed them yet."""
+        """Tell that modules (id, version, SHA-256) were published, and not deployed."""
         if not modules or not self.channels:
             return
         from ign_deploy.notify.notice import Notice, NoticedModule
@@ -114,32 +78,19 @@ class RunEvents:
                 NoticedModule(module_id, version, sha256=sha256)
                 for module_id, version, sha256 in modules
             ),
-            actor=actor_of(self.env),
-            run_url=build_of(self.env, self.settings).get("url", ""),
-            commit=commit_of(self.env),
-            audit_head=self.head,
+            actor=self.audit.provenance.actor,
+            run_url=self.audit.provenance.run_url,
+            commit=self.audit.provenance.commit,
+            audit_head=self.audit.head,
         )
         notify_all(self.channels, notice, reporter=self.reporter, redact=self.redact)
-
-    def _append(self, entry: Entry, now: datetime) -> None:
-        from ign_deploy.audit.trail import append
-
-        try:
-            path = Path(self.settings.audit_file)
-            self.head = append(path, entry, time=now, redact=self.redact).head
-        except IgnDeployError as problem:
-            if problem.message not in self._warned:
-                self._warned.add(problem.message)
-                self.reporter.warning(
-                    f"the change is made, but the audit trail lacks it: {problem.message}"
-                )
 
     def _notify(self, record: DeploymentRecord, *, now: datetime) -> None:
         if not self.channels:
             return
         from ign_deploy.notify.send import notify_all
 
-        notice = _notice(record, now=now, head=self.head)
+        notice = _notice(record, now=now, head=self.audit.head)
         notify_all(self.channels, notice, reporter=self.reporter, redact=self.redact)
 
     def _measure(self, record: DeploymentRecord, *, sizes: Mapping[str, int]) -> None:
@@ -170,94 +121,6 @@ class RunEvents:
             deployment_id=record.id,
         )
         sending.record(measured, targets=self.targets, env=self.env, reporter=self.reporter)
-
-
-def open_events(
-    settings: Settings, *, env: Mapping[str, str], reporter: Reporter, redact: Redact
-) -> RunEvents:
-    """Return the teller that the settings ask for; raises ConfigurationError before any change."""
-    for name in _TOKENS:
-        if env.get(name):
-            reporter.mask(env[name])
-    channels = _channels(settings, env)
-    for channel in channels:
-        for secret in channel.secrets:
-            reporter.mask(secret)
-    return RunEvents(
-        settings=settings,
-        env=env,
-        reporter=reporter,
-        redact=redact,
-        channels=channels,
-        targets=_targets(settings, env),
-    )
-
-
-def _channels(settings: Settings, env: Mapping[str, str]) -> list[Channel]:
-    from ign_deploy.net.proxies import proxies_from
-
-    ca = Path(settings.notification_ca) if settings.notification_ca else None
-    proxies = partial(proxies_from, env)
-    found: list[Channel] = []
-    if url := settings.webhook_url.get_secret_value().strip():
-        from ign_deploy.notify.webhook import webhook
-
-        secret = settings.webhook_secret.get_secret_value()
-        found.append(
-            webhook(url, form=settings.webhook_format, secret=secret, ca=ca, proxies=proxies)
-        )
-    if bool(settings.notification_email) != bool(settings.smtp_url):
-        raise ConfigurationError(
-            "for e-mail, both the recipients and the mail server are needed",
-            hint="set --notification-email and --smtp-url, or neither.",
-        )
-    if settings.smtp_url:
-        from ign_deploy.notify.smtp import mail
-
-        found.append(
-            mail(
-                settings.smtp_url,
-                recipients=settings.notification_email,
-                sender=settings.smtp_sender,
-                username=settings.smtp_username,
-                password=settings.smtp_password.get_secret_value(),
-                ca=ca,
-            )
-        )
-    if not settings.skip_deployment_statuses:
-        from ign_deploy.notify.github import github_statuses
-        from ign_deploy.notify.gitlab import gitlab_statuses
-
-        for status in (
-            github_statuses(env, ca=ca, proxies=proxies),
-            gitlab_statuses(env, ca=ca, proxies=proxies),
-        ):
-            if status is not None:
-                found.append(status)
-    return found
-
-
-def _targets(settings: Settings, env: Mapping[str, str]) -> Targets | None:
-    if not (settings.metrics_file or settings.pushgateway_url or settings.otlp_endpoint):
-        return None
-    from ign_deploy.metrics.send import Targets
-    from ign_deploy.metrics.spans import otlp_endpoint
-    from ign_deploy.net.proxies import proxies_from
-
-    otlp = None
-    if settings.otlp_endpoint:
-        headers = settings.otlp_headers.get_secret_value()
-        otlp = otlp_endpoint(settings.otlp_endpoint, headers=headers)
-    targets = Targets(
-        file=Path(settings.metrics_file) if settings.metrics_file else None,
-        pushgateway=settings.pushgateway_url,
-        job=settings.metrics_job,
-        otlp=otlp,
-        ca=Path(settings.notification_ca) if settings.notification_ca else None,
-        proxies=partial(proxies_from, env),
-    )
-    targets.check()
-    return targets
 
 
 def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:

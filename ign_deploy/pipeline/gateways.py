@@ -1,16 +1,16 @@
-"""Settings → the gateways to deploy to, and how."""
+"""Settings → the gateways to deploy to, how to reach them, and what to check afterwards."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, DeploymentError, IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.pipeline.preflight import PreflightFailed
-from ign_deploy.report import Reporter
+from ign_deploy.pipeline.checks import require_no_problems
+from ign_deploy.pipeline.context import RunContext
 from ign_deploy.settings import GatewayEntry, Settings
 
 if TYPE_CHECKING:
@@ -22,17 +22,13 @@ _COMMAND_TIMEOUT = 300
 _TIMED_OUT = 124
 
 
-def open_gateways(
-    settings: Settings, *, env: Mapping[str, str], reporter: Reporter
-) -> list[Gateway]:
-    """Return the gateways that were asked for; nothing is asked of them yet.
+def open_gateways(context: RunContext) -> list[Gateway]:
+    """Return the requested gateways; nothing is sent to them yet.
 
     Those of --gateway, by name or URL; without any, those that the config file has for the
     environment. Raises ConfigurationError.
     """
-    found = [
-        _open(entry, settings, env=env, reporter=reporter) for entry in chosen_entries(settings)
-    ]
+    found = [_open(entry, context) for entry in chosen_entries(context.settings)]
     locations = [gateway.location for gateway in found]
     for location in locations:
         if locations.count(location) > 1:
@@ -43,112 +39,111 @@ def open_gateways(
 
 
 def chosen_entries(settings: Settings) -> list[GatewayEntry]:
-    """Return the gateways that were asked for, as the config file would name them."""
+    """Return the requested gateways, as the config file would name them."""
     known = {entry.name: entry for entry in settings.gateways}
     if settings.gateway:
         return [
             known.get(text) or GatewayEntry(name=f"gateway {number}", url=text)
             for number, text in enumerate(settings.gateway, start=1)
         ]
-    wanted = settings.environment
-    return [entry for entry in settings.gateways if wanted and entry.environment == wanted]
+    environment = settings.environment
+    return [
+        entry for entry in settings.gateways if environment and entry.environment == environment
+    ]
 
 
-def check_gateways(settings: Settings, *, env: Mapping[str, str], reporter: Reporter) -> None:
-    """Ask every gateway what it is; raises PreflightFailed with all that stands against it."""
+def check_gateways(context: RunContext) -> None:
+    """Ask every gateway what it is; raises CombinedError with everything that prevents changes."""
+    settings = context.settings
     if settings.skip_upload and settings.gateway:
         raise ConfigurationError(
             "--gateway and --skip-upload exclude each other: what isn't published can't be "
             "brought back later",
             hint="drop one of them; to install a file alone, use `ign-deploy install FILE`.",
         )
+    context.workspace.ca_file(settings.gateway_ca)  # health checks may need it after the build
     problems: list[IgnDeployError] = []
-    for gateway in open_gateways(settings, env=env, reporter=reporter):
+    for gateway in open_gateways(context):
         try:
-            facts = gateway.target.facts()
+            _check_gateway(gateway, context)
         except IgnDeployError as problem:
             problems.append(problem)
-            continue
-        if facts.obstacle:
-            problems.append(
-                DeploymentError(
-                    f"{gateway.title} can't be changed: {facts.obstacle}",
-                    hint="give the address of the gateway that is in charge, or wait.",
-                )
-            )
-        about = ", ".join(
-            text for text in (facts.edition, facts.redundancy_role, facts.license_state) if text
-        )
-        reporter.info(
-            f"{gateway.title}: Ignition {facts.version or 'of an unknown version'}"
-            + (f" ({about})" if about else "")
-        )
-    if problems:
-        raise PreflightFailed(tuple(problems))
+    require_no_problems(problems)
 
 
-def _open(
-    entry: GatewayEntry, settings: Settings, *, env: Mapping[str, str], reporter: Reporter
-) -> Gateway:
+def _check_gateway(gateway: Gateway, context: RunContext) -> None:
+    facts = gateway.target.facts()
+    about = ", ".join(
+        text for text in (facts.edition, facts.redundancy_role, facts.license_state) if text
+    )
+    context.reporter.info(
+        f"{gateway.title}: Ignition {facts.version or 'of an unknown version'}"
+        + (f" ({about})" if about else "")
+    )
+    if facts.obstacle:
+        raise DeploymentError(
+            f"cannot change {gateway.title}: {facts.obstacle}",
+            hint="give the address of the active gateway, or wait.",
+        )
+
+
+def _open(entry: GatewayEntry, context: RunContext) -> Gateway:
     from ign_deploy.deployment.gateway import GatewayAccess, Timing, open_target
     from ign_deploy.deployment.options import Gateway
     from ign_deploy.net.proxies import proxies_from
 
-    _require_place(entry)
-    ca, pin = _tls(entry, settings)
+    _require_address(entry)
+    settings = context.settings
+    ca, pin = _tls(entry, context)
     manifest = entry.manifest or settings.gateway_manifest
     is_web = entry.url.partition(":")[0].rpartition("+")[2] in ("http", "https")
     access = GatewayAccess(
-        token=_token(entry, settings, env),
+        token=_token(entry, context),
         ca=ca,
         pin=pin,
         allow_insecure_http=settings.insecure_http or entry.insecure_http,
-        proxies=proxies_from(env, entry.url.rpartition("+")[2]) if is_web else None,
+        proxies=proxies_from(context.env, entry.url.rpartition("+")[2]) if is_web else None,
         manifest=Path(manifest) if manifest else None,
     )
     timing = Timing(deadline=float(settings.timeout))
-    target = open_target(entry.url, access=access, timing=timing, reporter=reporter)
+    target = open_target(entry.url, access=access, timing=timing, reporter=context.reporter)
     is_named = entry in settings.gateways
     return Gateway(target, name=entry.name if is_named else "")
 
 
-def _require_place(entry: GatewayEntry) -> None:
+def _require_address(entry: GatewayEntry) -> None:
     """Raise ConfigurationError for a name without https://: it would be taken for a folder."""
     if ":" in entry.url.partition("/")[0] or "/" in entry.url or Path(entry.url).is_dir():
         return
+    shown = entry.url[:200]
     raise ConfigurationError(
-        f"the gateway {entry.url[:200]!a} is neither a URL, nor a name in the config file, nor a "
-        "folder",
-        hint=f"write https://{entry.url[:200]}" if entry.url.isprintable() else "mend --gateway.",
+        f"the gateway {shown!a} is neither a URL, nor a name in the config file, nor a folder",
+        hint=f"write https://{shown}." if entry.url.isprintable() else "correct --gateway.",
     )
 
 
-def _tls(entry: GatewayEntry | None, settings: Settings) -> tuple[Path | None, str | None]:
+def _tls(entry: GatewayEntry | None, context: RunContext) -> tuple[Path | None, str | None]:
     """Return what a gateway is recognised by: its own CA or pin, else the ones for all."""
+    settings = context.settings
     own = (entry.ca, entry.pin) if entry is not None else ("", "")
     ca, pin = own if any(own) else (settings.gateway_ca, settings.gateway_pin)
-    return Path(ca) if ca else None, pin or None
+    return context.workspace.ca_file(ca), pin or None
 
 
-def _token(entry: GatewayEntry, settings: Settings, env: Mapping[str, str]) -> str:
+def _token(entry: GatewayEntry, context: RunContext) -> str:
     if not entry.token_variable:
-        return settings.gateway_token.get_secret_value().strip()
-    token = env.get(entry.token_variable, "").strip()
+        return context.settings.gateway_token.get_secret_value().strip()
+    token = context.env.get(entry.token_variable, "").strip()
     if not token:
         raise ConfigurationError(
-            f"the gateway {entry.name!a} takes its token from {entry.token_variable}, which isn't "
-            "set",
+            f"the token of the gateway {entry.name!a} is missing: {entry.token_variable} isn't set",
             hint="set that variable from a secret of the CI host.",
         )
     return token
 
 
 def deploy_options(
-    settings: Settings,
-    *,
-    env: Mapping[str, str],
-    obtain: Callable[[str, str], VerifiedModule],
-    reporter: Reporter,
+    context: RunContext, *, obtain: Callable[[str, str], VerifiedModule]
 ) -> DeployOptions:
     """Return how to deploy; ``obtain`` fetches a published version as a verified file."""
     from ign_deploy.deployment.gateway import Timing
@@ -159,6 +154,7 @@ def deploy_options(
         normal_fingerprint,
     )
 
+    settings = context.settings
     return DeployOptions(
         obtain=obtain,
         consents=AcceptOptions(
@@ -167,7 +163,7 @@ def deploy_options(
         ),
         restart=Restart(settings.restart),
         allow_downgrade=settings.allow_downgrade,
-        checks=tuple(_checks(settings, env=env, reporter=reporter)),
+        checks=tuple(_health_checks(context)),
         timing=Timing(deadline=float(settings.timeout)),
         wave=settings.wave_size,
         canary=settings.canary,
@@ -176,37 +172,34 @@ def deploy_options(
     )
 
 
-def _checks(
-    settings: Settings, *, env: Mapping[str, str], reporter: Reporter
-) -> Iterator[HealthCheck]:
+def _health_checks(context: RunContext) -> Iterator[HealthCheck]:
     from ign_deploy.deployment.health import CommandCheck, UrlCheck
 
+    settings = context.settings
     for url in settings.health_url:
         yield UrlCheck(
             url,
-            partial(_get, settings=settings, env=env, reporter=reporter),
+            partial(_get, context=context),
             status=settings.health_status,
             text=settings.health_text,
         )
     if settings.health_command:
-        yield CommandCheck(settings.health_command, partial(_execute, env=env, reporter=reporter))
+        yield CommandCheck(settings.health_command, partial(_execute, context=context))
 
 
-def _get(
-    url: str, *, settings: Settings, env: Mapping[str, str], reporter: Reporter
-) -> HealthResponse:
+def _get(url: str, context: RunContext) -> HealthResponse:
     from ign_deploy.deployment.health import HealthResponse
     from ign_deploy.net.fetching import read_small
     from ign_deploy.net.proxies import proxies_from
     from ign_deploy.net.session import open_session
 
-    same = [each for each in chosen_entries(settings) if _is_on(each, url)]
-    ca, pin = _tls(same[0] if same else None, settings)
+    same = [each for each in chosen_entries(context.settings) if _is_on(each, url)]
+    ca, pin = _tls(same[0] if same else None, context)
     with open_session(
-        ca=ca, pin=pin if same else None, proxies=partial(proxies_from, env)
+        ca=ca, pin=pin if same else None, proxies=partial(proxies_from, context.env)
     ) as session:
         answer = read_small(
-            session, url, limit=_HEALTH_LIMIT, title="the health check", reporter=reporter
+            session, url, limit=_HEALTH_LIMIT, title="the health check", reporter=context.reporter
         )
     return HealthResponse(answer.status, answer.body.decode("utf-8", "replace"))
 
@@ -221,7 +214,7 @@ def _is_on(entry: GatewayEntry, url: str) -> bool:
         return False
 
 
-def _execute(command: str, gateway: str, *, env: Mapping[str, str], reporter: Reporter) -> int:
+def _execute(command: str, gateway: str, *, context: RunContext) -> int:
     """Run the user's command, split as a shell does but without one; return its exit code."""
     from ign_deploy.packaging.arguments import split_arguments
     from ign_deploy.process import ProcessTimeout, build_environment, run
@@ -230,11 +223,11 @@ def _execute(command: str, gateway: str, *, env: Mapping[str, str], reporter: Re
         done = run(
             split_arguments(command),
             cwd=Path.cwd(),
-            env=build_environment(env, extra={"IGN_DEPLOY_GATEWAY_URL": gateway}),
+            env=build_environment(context.env, extra={"IGN_DEPLOY_GATEWAY_URL": gateway}),
             timeout=_COMMAND_TIMEOUT,
-            on_line=lambda line: reporter.untrusted([line]),
+            on_line=lambda line: context.reporter.untrusted([line]),
         )
     except ProcessTimeout:
-        reporter.warning(f"the health command was ended after {_COMMAND_TIMEOUT} s")
+        context.reporter.warning(f"the health command was stopped after {_COMMAND_TIMEOUT} s")
         return _TIMED_OUT
     return done.returncode

@@ -1,18 +1,13 @@
-"""Settings → signing identity and trust anchors."""
+"""Settings → signing identity."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, IdentityError
-from ign_deploy.files import os_error_reason
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
     from ign_deploy.signing.identity import SigningIdentity
 
 
@@ -28,14 +23,14 @@ def load_signing_identity(settings: Settings) -> SigningIdentity:
 
     if not settings.is_signing_configured:
         raise IdentityError(
-            "there is no signing key",
+            "no signing key given",
             hint="give --keystore, or --key-path and --cert-path (or MODULE_SIGNING_KEY_PATH and "
             "MODULE_SIGNING_CERT_PATH). A pull request from a fork gets no secrets: use "
             "--skip-signing --skip-upload there.",
         )
     if settings.keystore and settings.key_path:
         raise ConfigurationError(
-            "there is both a keystore and a key", hint="give --keystore or --key-path, not both."
+            "both a keystore and a key are given", hint="give --keystore or --key-path, not both."
         )
     password = settings.signing_password.get_secret_value() or None
     material = IdentityMaterial(
@@ -52,27 +47,3 @@ def load_signing_identity(settings: Settings) -> SigningIdentity:
         if "password" not in problem.message:
             raise
         raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
-
-
-def load_trust_anchors(paths: Sequence[str]) -> tuple[x509.Certificate, ...]:
-    """Read every certificate of the given files."""
-    if not paths:
-        return ()
-    from ign_deploy.errors import VerificationError
-    from ign_deploy.module.certificates import read_certificates
-
-    anchors: list[x509.Certificate] = []
-    for path in paths:
-        try:
-            anchors += read_certificates(Path(path).read_bytes())
-        except OSError as cause:
-            raise ConfigurationError(
-                f"cannot read the trust anchor {path}: {os_error_reason(cause)}",
-                hint="check --trust-anchor.",
-            ) from cause
-        except VerificationError as cause:
-            raise ConfigurationError(
-                f"{path} holds no certificate that can be read",
-                hint="give a PEM, DER or PKCS#7 file with the root certificate.",
-            ) from cause
-    return tuple(anchors)

@@ -1,17 +1,16 @@
-"""Yanking, removing and pruning by name, as a user or a job asks for it."""
+"""Maintenance of a repository: versions yanked, removed and pruned by name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.report import Reporter
-from ign_deploy.settings import Settings
+from ign_deploy.pipeline.context import RunContext
 
 if TYPE_CHECKING:
-    from ign_deploy.repositories import Repository
+    from ign_deploy.repositories.maintenance import StatusChange
+    from ign_deploy.repositories.record import Release
 
 
 class Named(NamedTuple):
@@ -26,78 +25,74 @@ def split_name(text: str) -> Named:
     module_id, at, version = text.strip().rpartition("@")
     if not (module_id and at and version):
         raise ConfigurationError(
-            f"{text[:200]!a} names no version of a module",
+            f"{text[:200]!a} is not a version of a module",
             hint="write ID@VERSION, such as com.example.pump@1.2.0.",
         )
     return Named(module_id, version)
 
 
 def require_confirmed(named: Iterable[Named], confirmed: Sequence[str]) -> None:
-    """Raise ConfigurationError unless exactly what is to be removed was repeated."""
-    wanted = {f"{each.id}@{each.version}" for each in named}
-    if wanted == {text.strip() for text in confirmed}:
+    """Raise ConfigurationError unless exactly the versions to remove were repeated."""
+    expected = {f"{each.id}@{each.version}" for each in named}
+    if expected == {text.strip() for text in confirmed}:
         return
-    options = " ".join(f"--confirm {text}" for text in sorted(wanted))
+    options = " ".join(f"--confirm {text}" for text in sorted(expected))
     raise ConfigurationError(
-        "removing can't be undone, and it isn't confirmed for exactly these versions",
-        hint=f"repeat what is to go: {options}. To only keep it from being chosen, use `yank`.",
+        "the removal, which can't be undone, is not confirmed for exactly these versions",
+        hint=f"repeat the versions: {options}. To only keep them from being selected, use `yank`.",
     )
 
 
 def yank_versions(
-    repository: Repository,
-    named: Sequence[Named],
-    *,
-    is_yanked: bool,
-    settings: Settings,
-    by: str,
-    now: datetime,
-    reporter: Reporter,
-) -> list[tuple[Named, bool]]:
-    """Yank the versions, or take it back; all are looked up first. Tells which were changed."""
-    from ign_deploy.repositories.maintenance import StatusChange, unyank, yank
+    named: Sequence[Named], context: RunContext, *, is_yanked: bool
+) -> list[tuple[Named, str]]:
+    """Yank the versions, or undo it; all are looked up first. Returns the result of each."""
+    from ign_deploy.repositories.maintenance import unyank, yank
 
-    releases = [repository.fetch(each.id, version=each.version) for each in named]
-    if settings.dry_run:
-        return [(each, True) for each in named]
-    said = StatusChange(by, now, settings.reason.strip())
-    act = yank if is_yanked else unyank
-    return [
-        (each, act(repository, release, said=said, reporter=reporter))
-        for each, release in zip(named, releases, strict=True)
+    releases = _look_up(named, context)
+    verb, act = ("yanked", yank) if is_yanked else ("unyanked", unyank)
+    if context.settings.dry_run:
+        return [(each, verb) for each in named]
+    said = _status_change(context.settings.reason.strip(), context)
+    results = [
+        verb if act(context.repository, each, said=said, reporter=context.reporter) else "unchanged"
+        for each in releases
     ]
+    done = list(zip(named, results, strict=True))
+    _audit("yank" if is_yanked else "unyank", done, context)
+    return done
 
 
 def remove_versions(
-    repository: Repository,
-    named: Sequence[Named],
-    *,
-    reason: str,
-    is_rehearsed: bool,
-    by: str,
-    now: datetime,
-    reporter: Reporter,
-) -> None:
-    """Remove the versions; all are looked up first."""
-    from ign_deploy.repositories.maintenance import StatusChange, remove
+    named: Sequence[Named], context: RunContext, *, reason: str, action: str = "remove"
+) -> list[tuple[Named, str]]:
+    """Remove the versions; all are looked up first. Returns the result of each.
 
-    releases = [repository.fetch(each.id, version=each.version) for each in named]
-    if is_rehearsed:
-        return
-    for release in releases:
-        remove(repository, release, said=StatusChange(by, now, reason), reporter=reporter)
-        reporter.info(f"removed {release.id} {release.version}")
+    ``action`` is what the audit trail calls it.
+    """
+    from ign_deploy.repositories.maintenance import remove
+
+    releases = _look_up(named, context)
+    if not context.settings.dry_run:
+        said = _status_change(reason, context)
+        for each in releases:
+            remove(context.repository, each, said=said, reporter=context.reporter)
+            context.reporter.info(f"removed {each.id} {each.version}")
+    done = [(each, "removed") for each in named]
+    if not context.settings.dry_run:
+        _audit(action, done, context)
+    return done
 
 
-def versions_to_prune(
-    repository: Repository, *, modules: Sequence[str], keep: int, reporter: Reporter
-) -> list[Named]:
-    """Return the versions beyond the newest; what deployments need is left."""
+def versions_to_prune(modules: Sequence[str], context: RunContext) -> list[Named]:
+    """Return the versions beyond the newest ones, except those that deployments need."""
     from ign_deploy.deployment.history import History
     from ign_deploy.repositories.maintenance import to_prune
     from ign_deploy.repositories.search import find_module
 
-    protected = History(repository.maintenance.documents, reporter=reporter).protected()
+    repository, keep = context.repository, context.settings.keep
+    history = History(repository.maintenance.documents, reporter=context.reporter)
+    protected = history.protected()
     given = [find_module(repository, name=name).id for name in modules]
     ids: list[str | None] = [*given] or [None]
     found = [
@@ -105,5 +100,27 @@ def versions_to_prune(
         for module_id in ids
         for entry in to_prune(repository, keep=keep, protected=protected, module_id=module_id)
     ]
-    reporter.info(f"{len(found)} versions are beyond the {keep} newest")
+    context.reporter.info(f"{len(found)} versions are beyond the {keep} newest")
     return found
+
+
+def _look_up(named: Sequence[Named], context: RunContext) -> list[Release]:
+    return [context.repository.fetch(each.id, version=each.version) for each in named]
+
+
+def _status_change(reason: str, context: RunContext) -> StatusChange:
+    from ign_deploy.repositories.maintenance import StatusChange
+
+    return StatusChange(context.provenance.actor, context.now, reason)
+
+
+def _audit(action: str, done: Sequence[tuple[Named, str]], context: RunContext) -> None:
+    for each, result in done:
+        if result != "unchanged":
+            context.audit.record(
+                action,
+                result,
+                now=context.now,
+                subject={"module": each.id, "version": each.version},
+                details={"reason": context.settings.reason},
+            )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def installation(names: Sequence[str], deployer: Deployer) -> Order:
     """Return the order to install published modules (``NAME[@VERSION]``) and signed files."""
-    environment = check_environment(environment_of(deployer.settings))
+    environment = environment_of(deployer.context)
     gateways = _gateways(deployer)
     modules = [_module(name, deployer) for name in names]
     ids = [module.descriptor.id for module in modules]
@@ -42,7 +42,7 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
         if each.gateway in chosen or not (each.gateway or chosen) or not each.gateway:
             places.setdefault(each.gateway, []).append(each)
         else:
-            deployer.reporter.warning(
+            deployer.context.reporter.warning(
                 f"{each.gateway} has {each.id} {each.version}, but isn't among the gateways here: "
                 "it is left as it is"
             )
@@ -58,7 +58,7 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
 def promotion(names: Sequence[str], deployer: Deployer) -> Order:
     """Return the order to deploy what one environment has to another."""
     source = _required_environment(deployer)
-    target = check_environment(deployer.settings.to)
+    target = check_environment(deployer.context.settings.to)
     if source == target:
         raise ConfigurationError(
             f"{source} would be promoted to itself", hint="give another environment as --to."
@@ -75,15 +75,14 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
                 hint=f"deploy one version to all of {source} first.",
             )
     modules = [deployer.obtain(module_id, version) for module_id, version in versions.items()]
-    there = deployer.settings.model_copy(update={"environment": target})
-    gateways = open_gateways(there, env=deployer.env, reporter=deployer.reporter)
+    gateways = open_gateways(deployer.context.with_settings(environment=target))
     return Order(target, (Part(modules, gateways),), kind=DeploymentKind.PROMOTION, source=source)
 
 
 def _way_back(
     found: Sequence[DeployedVersion], gateway: Gateway | None, deployer: Deployer
 ) -> Part:
-    wanted = {each.id: deployer.settings.to or each.rollback_version for each in found}
+    wanted = {each.id: deployer.context.settings.to or each.rollback_version for each in found}
     modules = [
         deployer.obtain(module_id, version) for module_id, version in wanted.items() if version
     ]
@@ -116,15 +115,15 @@ def _wanted(
 
 
 def _required_environment(deployer: Deployer) -> str:
-    if not deployer.settings.environment:
+    if not deployer.context.settings.environment:
         raise ConfigurationError(
             "it isn't said which environment is meant", hint="give --environment."
         )
-    return check_environment(deployer.settings.environment)
+    return check_environment(deployer.context.settings.environment)
 
 
 def _gateways(deployer: Deployer) -> list[Gateway]:
-    return open_gateways(deployer.settings, env=deployer.env, reporter=deployer.reporter)
+    return open_gateways(deployer.context)
 
 
 def _module(name: str, deployer: Deployer) -> VerifiedModule:
@@ -133,8 +132,8 @@ def _module(name: str, deployer: Deployer) -> VerifiedModule:
 
     path = Path(name)
     if name.endswith(".modl") or path.is_file():
-        return verify_file(path, settings=deployer.settings, now=deployer.now)
+        return verify_file(path, deployer.context)
     module, at, version = name.partition("@")
-    wanted = version if at else deployer.settings.version
-    release = find_release(deployer.repository, module, version=wanted or None)
+    wanted = version if at else deployer.context.settings.version
+    release = find_release(deployer.context.repository, module, version=wanted or None)
     return deployer.obtain(release.id, release.version)

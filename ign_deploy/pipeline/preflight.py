@@ -1,134 +1,168 @@
-"""Preflight: every reason why a run would fail, found at once, before the expensive build."""
+"""Preflight: every reason why a run would fail, found at once, before anything is built."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ign_deploy.errors import ConfigurationError, IgnDeployError, RepositoryError
-from ign_deploy.module.findings import Finding
-from ign_deploy.report import Reporter
+from ign_deploy.errors import ConfigurationError, IgnDeployError
+from ign_deploy.pipeline.checks import (
+    Check,
+    check_identity,
+    check_not_over_input,
+    check_output_folder,
+    check_project,
+    check_repository,
+    check_values,
+    check_version,
+    name_path,
+    require_no_problems,
+    run_checks,
+)
+from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.guards import check_branch, check_tag, check_unpublished
 
 if TYPE_CHECKING:
-    from ign_deploy.repositories import Capabilities, Repository
+    from ign_deploy.packaging.project import Project
+    from ign_deploy.signing.identity import SigningIdentity
 
-_MIN_FREE_BYTES = 256 << 20
-
-
-class PreflightFailed(ConfigurationError):
-    """One or more things would make the run fail; ``causes`` holds them all.
-
-    The exit code is theirs when they agree on one, else that of a wrong configuration.
-    """
-
-    code = "preflight"
-
-    def __init__(self, problems: tuple[IgnDeployError, ...]) -> None:
-        count = len(problems)
-        noun = "problem" if count == 1 else "problems"
-        super().__init__(
-            f"{count} {noun} found before the start; nothing was built, signed or uploaded",
-            hint="mend what is listed and run again.",
-        )
-        self.causes = problems
-        codes = {problem.exit_code for problem in problems}
-        if len(codes) == 1:
-            self.exit_code = codes.pop()
+PROJECT = "build files and tools"
+IDENTITY = "signing key and certificates"
+REPOSITORY = "repository"
+GATEWAYS = "gateways"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """A thing to try out before the start; ``run`` returns what it found, or raises our errors."""
+class PreflightResult:
+    """What the checks of a path found; ``identity`` is None when nothing is to be signed."""
 
-    title: str
-    run: Callable[[], Any]
+    project: Project
+    identity: SigningIdentity | None = None
 
 
-def run_checks(checks: list[Check], *, reporter: Reporter) -> dict[str, Any]:
-    """Run every check; return what each found, or raise PreflightFailed with all problems."""
+def check_release(path: Path, context: RunContext) -> PreflightResult:
+    """Check everything that a release needs; raises CombinedError with all problems."""
+    checks = [*packaging_checks(path, context), *_release_checks(context)]
+    if not context.settings.skip_signing:
+        checks.append(
+            Check("input and output differ", partial(check_not_over_input, path, context))
+        )
+    checks += _branch_checks(path, context)
+    found = run_checks(checks, context)
+    return PreflightResult(found[PROJECT], found.get(IDENTITY))
+
+
+def check_releases(paths: Sequence[Path], context: RunContext) -> tuple[PreflightResult, ...]:
+    """Check everything that the releases of all paths need; raises CombinedError.
+
+    Key, repository and settings are checked once; what is wrong with a project names its path.
+    """
+    titles = [f"{path}: {PROJECT}" for path in paths]
+    checks = [
+        *_common_checks(paths, context),
+        Check("paths", partial(check_distinct, paths)),
+        *_release_checks(context),
+        *(
+            Check(title, partial(_check_path, path, context))
+            for title, path in zip(titles, paths, strict=True)
+        ),
+    ]
+    found = run_checks(checks, context)
+    return tuple(PreflightResult(found[title], found.get(IDENTITY)) for title in titles)
+
+
+def check_packaging(path: Path, context: RunContext) -> PreflightResult:
+    """Check what a build needs; raises CombinedError with all problems."""
+    return PreflightResult(run_checks(packaging_checks(path, context), context)[PROJECT])
+
+
+def packaging_checks(path: Path, context: RunContext) -> list[Check]:
+    """Return the checks of a build."""
+    return [
+        *_common_checks([path], context),
+        Check(PROJECT, partial(check_project, path, context)),
+    ]
+
+
+def signing_check(context: RunContext) -> Check:
+    """Return the check of keystore, passwords and alias."""
+    return Check(IDENTITY, partial(check_identity, context))
+
+
+def repository_check(context: RunContext) -> Check:
+    """Return the check that the repository is there and writable."""
+    return Check(REPOSITORY, partial(check_repository, context))
+
+
+def gateways_check(context: RunContext) -> Check:
+    """Return the check that every gateway answers and can be changed."""
+    from ign_deploy.pipeline.gateways import check_gateways
+
+    return Check(GATEWAYS, partial(check_gateways, context))
+
+
+def check_distinct(paths: Sequence[Path]) -> None:
+    """Raise ConfigurationError when a path is given twice, in whatever spelling."""
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        first = seen.setdefault(path.resolve(), path)
+        if first is not path:
+            raise ConfigurationError(
+                f"{path} is given twice"
+                if path == first
+                else f"{first} and {path} are the same path",
+                hint="give each path once.",
+            )
+
+
+def _common_checks(paths: Sequence[Path], context: RunContext) -> list[Check]:
+    return [
+        Check("version", partial(check_version, context)),
+        Check("settings", partial(check_values, context)),
+        Check("output folder", partial(check_output_folder, paths, context)),
+    ]
+
+
+def _release_checks(context: RunContext) -> list[Check]:
+    """Return the checks of a release that look at no project."""
+    settings = context.settings
+    checks: list[Check] = []
+    if not settings.skip_signing:
+        checks.append(signing_check(context))
+    if not settings.skip_upload:
+        checks.append(repository_check(context))
+    checks.append(Check("notifications, audit trail and metrics", lambda: context.events))
+    if settings.gateway:
+        checks.append(gateways_check(context))
+    if settings.tag_pattern:
+        checks.append(Check("tag", partial(check_tag, context)))
+    known = (settings.module_id, settings.version)
+    if settings.require_unpublished and all(known):
+        checks.append(Check("version is unpublished", partial(check_unpublished, [known], context)))
+    return checks
+
+
+def _branch_checks(path: Path, context: RunContext) -> list[Check]:
+    """Return the guard that looks at the project's checkout, if the settings have one."""
+    if not context.settings.protected_branch:
+        return []
+    return [Check("protected branch", partial(check_branch, path, context))]
+
+
+def _check_path(path: Path, context: RunContext) -> Project:
+    """Return the project; raises CombinedError with all that is wrong with it."""
+    checks = [Check(PROJECT, partial(check_project, path, context)), *_branch_checks(path, context)]
+    if not context.settings.skip_signing:
+        checks.append(Check("not over input", partial(check_not_over_input, path, context)))
+    found: dict[str, Project] = {}
     problems: list[IgnDeployError] = []
-    found: dict[str, Any] = {}
     for check in checks:
         try:
             found[check.title] = check.run()
-            reporter.info(f"ok: {check.title}")
-        except PreflightFailed as several:
-            problems += several.causes
         except IgnDeployError as problem:
-            problems.append(problem)
-    if problems:
-        raise PreflightFailed(tuple(problems))
-    return found
-
-
-def as_problem(finding: Finding, kind: type[IgnDeployError]) -> IgnDeployError:
-    """Turn a finding about the environment into an error of the given kind."""
-    location = f"{finding.location}: " if finding.location else ""
-    return kind(f"{location}{finding.message}", hint=finding.hint)
-
-
-def check_output_folder(folder: Path, *, needed: int = 0) -> None:
-    """Raise ConfigurationError unless files can be made in ``folder`` and there is room.
-
-    ``needed`` is the expected size in bytes; some reserve is added.
-    """
-    existing = nearest_existing(folder)
-    if not existing.is_dir():
-        raise ConfigurationError(
-            f"{existing} is not a folder, so {folder} can't be made",
-            hint="choose another --output-dir.",
-        )
-    if not os.access(existing, os.W_OK | os.X_OK) or not _can_write(existing):
-        raise ConfigurationError(
-            f"the folder {existing} can't be written",
-            hint="choose another --output-dir, or mend its permissions.",
-        )
-    free = shutil.disk_usage(existing).free
-    if free < needed + _MIN_FREE_BYTES:
-        raise ConfigurationError(
-            f"{existing} has {free >> 20} MiB free, needed are {(needed + _MIN_FREE_BYTES) >> 20}",
-            hint="free some disk space.",
-        )
-
-
-def check_repository(repository: Repository, *, reporter: Reporter) -> Capabilities:
-    """Return what the repository can do; raises RepositoryError unless it is there and writable.
-
-    What its store can't promise is told.
-    """
-    found = repository.check()
-    if not found.writable:
-        raise RepositoryError(
-            f"the repository {found.location} can't be written: {found.obstacle}",
-            hint="mend its permissions, or choose another --repository-url.",
-        )
-    for remark in found.remarks:
-        tell = reporter.info if found.create_once else reporter.warning
-        tell(f"repository: {remark}")
-    return found
-
-
-def nearest_existing(path: Path) -> Path:
-    """Return the path itself, or its nearest parent that exists."""
-    # Not Path.exists(), which raises where a folder on the way can't be entered.
-    return next(candidate for candidate in _upwards(path.absolute()) if os.path.exists(candidate))
-
-
-def _upwards(path: Path) -> Iterator[Path]:
-    yield path
-    yield from path.parents
-
-
-def _can_write(folder: Path) -> bool:
-    """Try it: root passes every permission check, also on a read-only file system."""
-    import tempfile
-
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+            problems += [name_path(each, path) for each in problem.causes or (problem,)]
+    require_no_problems(problems)
+    return found[PROJECT]

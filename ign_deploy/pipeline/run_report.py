@@ -99,9 +99,7 @@ class RunReport:
     paths: list[PathRecord] = field(default_factory=list)
     """Of a batch that came to its end: its paths, in the given order."""
     deployment: DeploymentRecord | None = None
-    """Where the modules were deployed, or the environment that it is recorded for."""
-    audit_head: str = ""
-    """The audit trail's head, where there is one."""
+    """Where the modules were deployed, or the environment it is recorded for."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -1,8 +1,7 @@
-"""From a file on disk to a verified module: signature, content, and what was asked for."""
+"""From a file on disk to a verified module: its signature, its content, the required version."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from ign_deploy.errors import VerificationError
@@ -10,34 +9,28 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.findings import Finding, errors_among
-from ign_deploy.pipeline.identity import load_trust_anchors
-from ign_deploy.settings import Settings
+from ign_deploy.pipeline.context import RunContext
 
 
 def verify_file(
-    path: Path,
-    *,
-    settings: Settings,
-    now: datetime,
-    is_release: bool = False,
-    expect_asked: bool = True,
+    path: Path, context: RunContext, *, is_release: bool = False, match_settings: bool = True
 ) -> VerifiedModule:
     """Validate and verify a signed file; raises VerificationError with every finding.
 
-    ``is_release`` also flags versions that aren't meant for one; ``expect_asked`` compares id and
-    version with the settings.
+    ``is_release`` also flags versions that aren't meant for one; ``match_settings`` compares id
+    and version with those that the settings require.
     """
     from ign_deploy.signing.verifier import verify
 
-    checked, descriptor_module = validate(
+    settings = context.settings
+    checked, module = validate(
         path,
-        expected_version=settings.version if expect_asked else "",
-        expected_id=settings.module_id if expect_asked else "",
+        expected_version=settings.version if match_settings else "",
+        expected_id=settings.module_id if match_settings else "",
         is_release=is_release,
     )
     require_no_errors(path, checked)
-    anchors = load_trust_anchors(settings.trust_anchor)
-    return verify(descriptor_module, now=now, trust_anchors=anchors)
+    return verify(module, now=context.now, trust_anchors=context.workspace.trust_anchors)
 
 
 def validate(

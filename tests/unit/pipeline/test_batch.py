@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from ign_deploy.pipeline.batch_checks import check_distinct, name_path
 
 from ign_deploy.errors import ConfigurationError, PackagingError, SigningError, VerificationError
 from ign_deploy.pipeline.batch import BatchFailed, release_all
 from ign_deploy.pipeline.batch.failure import BatchFailed as Failure
-from ign_deploy.pipeline.batch_checks import check_distinct, name_path
 from ign_deploy.pipeline.preflight import PreflightFailed
 from ign_deploy.pipeline.release import RunContext
 from ign_deploy.pipeline.run_report import ModuleRecord, RunReport

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ign_deploy.pipeline.publishing import open_configured_repository
 
 from ign_deploy.errors import ConfigurationError, VersionConflict
 from ign_deploy.pipeline.guards import (
@@ -15,7 +16,6 @@ from ign_deploy.pipeline.guards import (
     version_of_tag,
     with_tag_version,
 )
-from ign_deploy.pipeline.publishing import open_configured_repository
 from ign_deploy.report import SilentReporter
 from ign_deploy.settings import Settings
 from tests.support.git import git

@@ -12,12 +12,11 @@ import yaml
 from ign_deploy.ci.host import Host
 from ign_deploy.ci.mask import Masker
 from ign_deploy.cli.formatting import json_line
+from ign_deploy.cli.plan import matrix
 from ign_deploy.errors import RepositoryError
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.packaging.identify import KnownModule
-from ign_deploy.pipeline.plan import Planning, make_plan
-from ign_deploy.pipeline.plan.decision import Decision, decide
-from ign_deploy.pipeline.plan.matrix import matrix
+from ign_deploy.pipeline.plan import Decision, Planning, decide, make_plan
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.settings import Settings

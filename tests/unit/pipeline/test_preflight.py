@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ign_deploy.pipeline.release_checks import check_values
 
 from ign_deploy.errors import ConfigurationError, IdentityError, RepositoryError
 from ign_deploy.module.findings import error
@@ -17,7 +18,6 @@ from ign_deploy.pipeline.preflight import (
     nearest_existing,
     run_checks,
 )
-from ign_deploy.pipeline.release_checks import check_values
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.settings import Settings

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ign_deploy.pipeline.publishing import build_of, commit_of, read_notes, repository_url
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.pipeline.publishing import build_of, commit_of, read_notes, repository_url
 from ign_deploy.settings import Settings
 
 GITHUB = {

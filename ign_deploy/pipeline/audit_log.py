@@ -1,0 +1,66 @@
+"""The run's line to the audit trail: what it changed, by whom, with which bytes."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from ign_deploy.errors import IgnDeployError
+from ign_deploy.pipeline.provenance import Provenance
+from ign_deploy.report import Reporter
+
+Redact = Callable[[str], str]
+
+
+@dataclass(slots=True)
+class AuditLog:
+    """Appends to the audit trail, if the settings name one.
+
+    The change is made already: what fails here is a warning. ``head`` is the trail's head after
+    the last entry.
+    """
+
+    file: str
+    provenance: Provenance
+    reporter: Reporter
+    redact: Redact
+    head: str = ""
+    _warned: set[str] = field(default_factory=set)
+
+    def record(
+        self,
+        action: str,
+        result: str,
+        *,
+        now: datetime,
+        subject: Mapping[str, str],
+        sha256: str = "",
+        details: Mapping[str, str] | None = None,
+    ) -> None:
+        """Append one entry; ``subject`` has the fields of ``audit.entry.Subject``."""
+        if not self.file:
+            return
+        from ign_deploy.audit.entry import Entry, Subject
+        from ign_deploy.audit.trail import append
+
+        entry = Entry(
+            action=action,
+            result=result,
+            actor=self.provenance.actor,
+            host=socket.gethostname(),
+            subject=Subject(**subject),
+            digests={"sha256": sha256} if sha256 else {},
+            details={**self.provenance.build, **(details or {})},
+        )
+        try:
+            self.head = append(Path(self.file), entry, time=now, redact=self.redact).head
+        except IgnDeployError as problem:
+            self._warn(problem.message)
+
+    def _warn(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self.reporter.warning(f"the change was made, but isn't in the audit trail: {message}")

@@ -1,0 +1,237 @@
+"""The checks of a preflight: each returns what it found, or raises with what to correct."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ign_deploy.errors import (
+    CombinedError,
+    ConfigurationError,
+    IgnDeployError,
+    PackagingError,
+    RepositoryError,
+    SigningError,
+    VerificationError,
+)
+from ign_deploy.files import is_same_file, os_error_reason
+from ign_deploy.module.findings import Finding, errors_among
+from ign_deploy.module.packer import DosTime
+from ign_deploy.module.version import ModuleVersion
+from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.identity import load_signing_identity
+
+if TYPE_CHECKING:
+    from ign_deploy.packaging.project import Project
+    from ign_deploy.repositories import Capabilities, Repository
+    from ign_deploy.signing.identity import SigningIdentity
+
+_MIN_FREE_BYTES = 256 << 20
+# A build needs its outputs, the rewritten module, the signed one and perhaps a bundle.
+_COPIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A thing to try before the start; ``run`` returns what it found, or raises our errors."""
+
+    title: str
+    run: Callable[[], Any]
+
+
+def run_checks(checks: Sequence[Check], context: RunContext) -> dict[str, Any]:
+    """Run every check; return what each found, by title. Raises CombinedError with all problems."""
+    problems: list[IgnDeployError] = []
+    found: dict[str, Any] = {}
+    for check in checks:
+        try:
+            found[check.title] = check.run()
+            context.reporter.info(f"ok: {check.title}")
+        except CombinedError as several:
+            problems += several.causes
+        except IgnDeployError as problem:
+            problems.append(problem)
+    require_no_problems(problems)
+    return found
+
+
+def require_no_problems(problems: Sequence[IgnDeployError]) -> None:
+    """Raise CombinedError with all problems, if there are any."""
+    if problems:
+        noun = "problem" if len(problems) == 1 else "problems"
+        raise CombinedError(
+            f"{len(problems)} {noun} found before the start; nothing was built, signed or uploaded",
+            causes=problems,
+        )
+
+
+def name_path(problem: IgnDeployError, path: Path) -> IgnDeployError:
+    """Return the problem with the path in its message, and as the file of its findings."""
+    message = problem.message
+    if str(path) not in message or str(path) == ".":
+        message = f"{path}: {message}"
+    # Not through the constructor: some kinds take more than a message.
+    named = type(problem).__new__(type(problem), message)
+    vars(named).update(vars(problem))
+    named.message = message
+    if isinstance(named, VerificationError):
+        named.file = named.file or str(path)
+    return named
+
+
+def check_version(context: RunContext) -> None:
+    """Raise ConfigurationError for a version that a gateway can't install."""
+    if context.settings.version:
+        ModuleVersion.parse(context.settings.version)
+
+
+def check_values(context: RunContext) -> None:
+    """Raise CombinedError for every argument, time stamp and file that can't be used."""
+    from ign_deploy.packaging.arguments import split_arguments
+
+    problems: list[IgnDeployError] = []
+    for attempt in (
+        lambda: split_arguments(context.settings.gradle_args),
+        lambda: DosTime.from_environment(context.env),
+        lambda: context.workspace.notes,
+        lambda: context.workspace.trust_anchors,
+    ):
+        try:
+            attempt()
+        except IgnDeployError as problem:
+            problems.append(problem)
+    require_no_problems(problems)
+
+
+def check_identity(context: RunContext) -> SigningIdentity:
+    """Load the signing identity and say who will sign."""
+    identity = load_signing_identity(context.settings)
+    from ign_deploy.module.certificate_info import subject_text
+
+    context.reporter.info(f"signing as {subject_text(identity.leaf)}")
+    return identity
+
+
+def check_repository(context: RunContext) -> Capabilities:
+    """Return what the repository can do; see ``require_writable``."""
+    # Opened in the check: a URL that can't be used is a problem among the others.
+    return require_writable(context.repository, context)
+
+
+def require_writable(repository: Repository, context: RunContext) -> Capabilities:
+    """Return what the repository can do; raises RepositoryError unless it is there and writable.
+
+    What its store can't promise is reported.
+    """
+    found = repository.check()
+    if not found.writable:
+        raise RepositoryError(
+            f"the repository {found.location} is not writable: {found.obstacle}",
+            hint="fix its permissions, or choose another --repository-url.",
+        )
+    report = context.reporter.info if found.create_once else context.reporter.warning
+    for remark in found.remarks:
+        report(f"repository: {remark}")
+    return found
+
+
+def check_project(path: Path, context: RunContext) -> Project:
+    """Find out how the project is built; raises CombinedError with all that would prevent it."""
+    from ign_deploy.packaging.project import detect, problems
+
+    settings, env = context.settings, context.env
+    project = detect(
+        path, env=env, skip_build=settings.skip_packaging, prefer_signed=settings.skip_signing
+    )
+    context.reporter.info(f"{path}: {project.reason}")
+    found: tuple[Finding, ...] = tuple(problems(project, env=env))
+    errors = errors_among(found)
+    for finding in found:
+        if finding not in errors:
+            context.reporter.finding(finding, file=str(path))
+    require_no_problems([as_error(finding, PackagingError) for finding in errors])
+    return project
+
+
+def as_error(finding: Finding, kind: type[IgnDeployError]) -> IgnDeployError:
+    """Turn a finding about the environment into an error of the given kind."""
+    location = f"{finding.location}: " if finding.location else ""
+    return kind(f"{location}{finding.message}", hint=finding.hint)
+
+
+def check_not_over_input(path: Path, context: RunContext) -> None:
+    """Raise SigningError when the signed module would replace the file that was given."""
+    from ign_deploy.signing.signer import signed_name
+
+    if not path.is_file():
+        return
+    output = context.settings.output_dir / signed_name(path.name)
+    if is_same_file(output, path):
+        raise SigningError(
+            f"signing would overwrite its input {path}",
+            hint="choose another folder with --output-dir.",
+        )
+
+
+def check_output_folder(paths: Sequence[Path], context: RunContext) -> None:
+    """Raise ConfigurationError unless the output folder is writable and has room for the paths."""
+    require_room(context.settings.output_dir, needed=sum(map(_expected_size, paths)))
+
+
+def require_room(folder: Path, *, needed: int = 0) -> None:
+    """Raise ConfigurationError unless files can be made in ``folder`` and there is room.
+
+    ``needed`` is the expected size in bytes; some reserve is added.
+    """
+    existing = nearest_existing(folder)
+    if not existing.is_dir():
+        raise ConfigurationError(
+            f"{existing} is not a folder, so {folder} can't be created",
+            hint="choose another --output-dir.",
+        )
+    if not os.access(existing, os.W_OK | os.X_OK) or not _can_write(existing):
+        raise ConfigurationError(
+            f"the folder {existing} is not writable",
+            hint="choose another --output-dir, or fix its permissions.",
+        )
+    free = shutil.disk_usage(existing).free
+    if free < needed + _MIN_FREE_BYTES:
+        raise ConfigurationError(
+            f"{existing} has {free >> 20} MiB free, but {(needed + _MIN_FREE_BYTES) >> 20} MiB are "
+            "needed",
+            hint="free some disk space.",
+        )
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return the path itself, or its nearest parent that exists."""
+    # Not Path.exists(), which raises where a folder on the way can't be entered.
+    return next(candidate for candidate in _upwards(path.absolute()) if os.path.exists(candidate))
+
+
+def _upwards(path: Path) -> Iterator[Path]:
+    yield path
+    yield from path.parents
+
+
+def _can_write(folder: Path) -> bool:
+    """Try it: root passes every permission check, also on a read-only file system."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def _expected_size(path: Path) -> int:
+    """Return the bytes that all files made of a module file take; 0 for what is still built."""
+    try:
+        return path.stat().st_size * _COPIES if path.is_file() else 0
+    except OSError as cause:
+        raise ConfigurationError(f"cannot read {path}: {os_error_reason(cause)}") from cause

@@ -1,0 +1,196 @@
+"""The run context: everything a run has, each thing acquired once, when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ign_deploy.pipeline.audit_log import AuditLog
+from ign_deploy.pipeline.provenance import Provenance, read_provenance
+from ign_deploy.pipeline.run_report import RunReport
+from ign_deploy.pipeline.workspace import Once, Workspace
+from ign_deploy.report import Reporter
+from ign_deploy.settings import Settings
+
+if TYPE_CHECKING:
+    from ign_deploy.pipeline.events import RunEvents
+    from ign_deploy.repositories import Repository
+    from ign_deploy.repositories.access import Access
+
+# In the working directory, not beside whatever PATH was given: every command finds the same one,
+# and in a CI job it lies inside the workspace, where it can be kept.
+DEFAULT_REPOSITORY = "module-repository"
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What the stages of a run work with; they take it and their input, nothing else.
+
+    Copies share what was acquired. ``now`` is when the run began; ``redact`` replaces secrets in
+    text that leaves the machine. Only ``report``, ``audit`` and ``events`` change: they hold what
+    happened. Close it when the run ends.
+    """
+
+    settings: Settings
+    env: Mapping[str, str] = field(repr=False)
+    now: datetime
+    report: RunReport
+    redact: Callable[[str], str]
+    workspace: Workspace
+    provenance: Provenance
+    audit: AuditLog
+    _folder: Once[Path]
+    _repository: Once[Repository]
+    _baseline: Once[Repository]
+    _events: Once[RunEvents]
+    _resources: ExitStack
+
+    @property
+    def reporter(self) -> Reporter:
+        """Where the run says what happens."""
+        return self.report.reporter
+
+    @property
+    def repository(self) -> Repository:
+        """The repository to work with: one session and one probe for the whole run."""
+        return self._repository.get()
+
+    @property
+    def baseline(self) -> Repository:
+        """The repository that tells what is published: in a rehearsal, too, the real one."""
+        return self._baseline.get()
+
+    @property
+    def events(self) -> RunEvents:
+        """Who is told about changes; raises ConfigurationError for unusable settings."""
+        return self._events.get()
+
+    @property
+    def folder(self) -> Path:
+        """A private folder outside the workspace, removed when the run ends."""
+        return self._folder.get()
+
+    def with_settings(self, **changes: object) -> Self:
+        """Return a copy with other settings, for those that say what to do, not where."""
+        return replace(self, settings=self.settings.model_copy(update=changes))
+
+    def with_report(self, report: RunReport) -> Self:
+        """Return a copy that reports somewhere else, as each path of a batch does."""
+        return replace(self, report=report)
+
+    def close(self) -> None:
+        """Remove the private folder."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def start_run(
+    settings: Settings,
+    *,
+    env: Mapping[str, str],
+    report: RunReport,
+    now: datetime | None = None,
+    redact: Callable[[str], str] = str,
+) -> RunContext:
+    """Return the context of a new run; nothing is read or opened yet."""
+    resources = ExitStack()
+    folder = Once(partial(_make_private_folder, resources))
+    workspace = Workspace(
+        notes=settings.notes,
+        trust_anchors=settings.trust_anchor,
+        ca_files=_ca_files(settings),
+        folder=folder.get,
+    )
+    provenance = read_provenance(env, environment=settings.environment)
+    audit = AuditLog(settings.audit_file, provenance, report.reporter, redact)
+    access = partial(_repository_access, settings, env, workspace)
+    repository = Once(partial(_open_repository, repository_url(settings), access, report.reporter))
+    return RunContext(
+        settings=settings,
+        env=env,
+        now=now or datetime.now(UTC),
+        report=report,
+        redact=redact,
+        workspace=workspace,
+        provenance=provenance,
+        audit=audit,
+        _folder=folder,
+        _repository=repository,
+        _baseline=repository,
+        _events=Once(partial(_open_events, settings, env, workspace, audit)),
+        _resources=resources,
+    )
+
+
+def start_rehearsal(settings: Settings, real: RunContext) -> RunContext:
+    """Return a context with other settings that reports to the real run, and compares with it."""
+    rehearsed = start_run(
+        settings, env=real.env, report=real.report, now=real.now, redact=real.redact
+    )
+    return replace(rehearsed, _baseline=real._baseline)
+
+
+def repository_url(settings: Settings) -> str:
+    """Return the repository's URL or folder."""
+    return settings.repository_url or DEFAULT_REPOSITORY
+
+
+def open_mirror_source(url: str, context: RunContext) -> Repository:
+    """Open the repository that is mirrored; it has credentials of its own."""
+    settings = context.settings
+    access = replace(
+        _repository_access(settings, context.env, context.workspace),
+        token=settings.source_token.get_secret_value().strip(),
+        username=settings.source_username,
+        password=settings.source_password.get_secret_value(),
+    )
+    return _open_repository(url, lambda: access, context.reporter)
+
+
+def _open_repository(url: str, access: Callable[[], Access], reporter: Reporter) -> Repository:
+    from ign_deploy.repositories import open_repository
+
+    return open_repository(url, access=access(), reporter=reporter)
+
+
+def _repository_access(settings: Settings, env: Mapping[str, str], workspace: Workspace) -> Access:
+    from ign_deploy.repositories.access import Access
+
+    return Access(
+        token=settings.repository_token.get_secret_value().strip(),
+        username=settings.repository_username,
+        password=settings.repository_password.get_secret_value(),
+        ca=workspace.ca_file(settings.repository_ca),
+        env=env,
+        cache=Path(settings.cache_dir) if settings.cache_dir else None,
+    )
+
+
+def _open_events(
+    settings: Settings, env: Mapping[str, str], workspace: Workspace, audit: AuditLog
+) -> RunEvents:
+    from ign_deploy.pipeline.channels import open_events
+
+    ca = workspace.ca_file(settings.notification_ca)
+    return open_events(settings, env=env, ca=ca, audit=audit)
+
+
+def _ca_files(settings: Settings) -> list[str]:
+    named = [settings.repository_ca, settings.notification_ca, settings.gateway_ca]
+    return [path for path in (*named, *(entry.ca for entry in settings.gateways)) if path]
+
+
+def _make_private_folder(resources: ExitStack) -> Path:
+    import tempfile
+
+    return Path(resources.enter_context(tempfile.TemporaryDirectory(prefix="ign-deploy-")))

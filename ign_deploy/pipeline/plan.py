@@ -1,0 +1,193 @@
+"""Which paths of a repository need a release, in the order of their modules' dependencies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ign_deploy.errors import ConfigurationError, IgnDeployError, NotInRepository
+from ign_deploy.module.dependencies import Needs, dependency_order
+from ign_deploy.module.parallel import map_parallel, usable_processors
+from ign_deploy.packaging.identify import KnownModule, identify
+from ign_deploy.packaging.project import Project, detect
+from ign_deploy.pipeline.checks import Check, name_path, run_checks
+from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.git import Git
+from ign_deploy.pipeline.preflight import check_distinct
+from ign_deploy.process import stop_running
+from ign_deploy.repositories import CatalogueEntry, Repository
+
+# Records are untrusted: nothing else may become an argument of git.
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_FETCH_ALL = "fetch the whole history: `fetch-depth: 0` on GitHub, `GIT_DEPTH: 0` on GitLab"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A path, its modules as far as they are known, and whether it needs a release."""
+
+    path: Path
+    modules: tuple[KnownModule, ...]
+    needs_release: bool
+    reason: str
+
+
+def make_plan(paths: Sequence[Path], context: RunContext) -> tuple[Decision, ...]:
+    """Decide for each path whether it needs a release; nothing is built.
+
+    The decisions come in dependency order, and are reported with their reasons. Raises
+    CombinedError for paths that are no projects, VerificationError for a circle of dependencies or
+    an id that two paths share, RepositoryError when the repository doesn't answer.
+    """
+    projects = _projects(paths, context)
+    settings = context.settings
+    workers = settings.max_parallel or usable_processors()
+    if not settings.all:
+        _ = context.repository  # its files are read before a build tool runs
+    jobs = list(zip(paths, projects, strict=True))
+    decide_one = partial(_decide, context=context)
+    decisions = _in_order(map_parallel(decide_one, jobs, workers=workers, interrupt=stop_running))
+    for each in decisions:
+        verdict = "release" if each.needs_release else "skip"
+        context.reporter.info(f"{verdict} {each.path}: {each.reason}")
+    return decisions
+
+
+def _projects(paths: Sequence[Path], context: RunContext) -> Sequence[Project]:
+    """Find out what each path is; those that are nothing are reported together."""
+    checks = [Check("paths", lambda: check_distinct(paths))]
+    checks += [Check(str(path), partial(_project, path, context)) for path in paths]
+    found = run_checks(checks, context)
+    return [found[str(path)] for path in paths]
+
+
+def _project(path: Path, context: RunContext) -> Project:
+    if not str(path).isprintable():
+        raise ConfigurationError(
+            f"the path {str(path)!a} has characters that can't be printed",
+            hint="rename it: CI hosts can't pass it on.",
+        )
+    try:
+        return detect(path, env=context.env, skip_build=context.settings.skip_packaging)
+    except IgnDeployError as problem:
+        raise name_path(problem, path) from problem
+
+
+def _decide(job: tuple[Path, Project], context: RunContext) -> Decision:
+    path, project = job
+    settings = context.settings
+    try:
+        modules = identify(project, env=context.env, timeout=settings.build_timeout)
+    except IgnDeployError as problem:
+        reason = f"its modules are unknown: {problem.message}"
+        return Decision(path, (), needs_release=True, reason=reason)
+    if settings.all:
+        return Decision(path, modules, needs_release=True, reason="--all was given")
+    return decide(path, modules, repository=context.repository, env=context.env)
+
+
+def _in_order(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
+    """Put each path after those whose modules its own modules need."""
+    needs: dict[str, Needs] = {}
+    owners: dict[str, Decision] = {}
+    for number, decision in enumerate(decisions):
+        # A path whose modules are unknown gets a key of its own; no id has a NUL.
+        known = {module.id: module.needs for module in decision.modules}
+        for module_id, each in (known or {f"\0{number}": Needs()}).items():
+            if module_id in owners:
+                raise _repeated_id(module_id, owners[module_id], decision)
+            needs[module_id] = each
+            owners[module_id] = decision
+    # A path is done when its last module is.
+    last = {
+        id(owners[module_id]): location
+        for location, module_id in enumerate(dependency_order(needs))
+    }
+    return tuple(sorted(decisions, key=lambda decision: last[id(decision)]))
+
+
+def _repeated_id(module_id: str, first: Decision, second: Decision) -> IgnDeployError:
+    from ign_deploy.errors import VerificationError
+    from ign_deploy.module.findings import error
+
+    finding = error(
+        "module-id-repeated",
+        f"{first.path} and {second.path} share the id {module_id!a}",
+        location=str(second.path),
+        hint="give each module its own id, or plan only one of them.",
+    )
+    return VerificationError.from_findings(finding)
+
+
+def decide(
+    path: Path,
+    modules: tuple[KnownModule, ...],
+    *,
+    repository: Repository,
+    env: Mapping[str, str],
+) -> Decision:
+    """Compare a path with what is published of its modules; when in doubt, it needs a release.
+
+    Raises RepositoryError when the repository doesn't answer.
+    """
+    if not modules:
+        reason = "its modules are only known once they are built"
+        return Decision(path, modules, needs_release=True, reason=reason)
+    reasons: list[str] = []
+    for module in modules:
+        needs_release, reason = _compare(path, module, repository, env)
+        if needs_release:
+            return Decision(path, modules, needs_release=True, reason=reason)
+        reasons.append(reason)
+    return Decision(path, modules, needs_release=False, reason="; ".join(reasons))
+
+
+def _compare(
+    path: Path, module: KnownModule, repository: Repository, env: Mapping[str, str]
+) -> tuple[bool, str]:
+    published = _published(module.id, repository)
+    if not published:
+        return True, f"no version of {module.id} is published"
+    newest = published[0].version
+    is_published = any(entry.version == module.version for entry in published)
+    if module.version and not is_published:
+        return True, f"{module.id} {module.version} isn't published; the newest is {newest}"
+    git = Git.at(path, env)
+    # As git has it, seen from the folder that it looks at.
+    name = path.name if path.is_file() else "."
+    if git is None or not git.tracks(name):
+        if is_published:
+            return False, f"{module.id} {module.version} is published; the path is not in git"
+        return True, f"cannot tell whether {module.id} changed: the path is not in git"
+    commit = repository.fetch(module.id, version=newest).commit
+    needs_release, reason = _since(commit, git, name)
+    reason = f"{module.id} {newest}: {reason}"
+    if needs_release and is_published:
+        reason += f"; but {module.version} is already published: raise the version"
+    return needs_release, reason
+
+
+def _published(module_id: str, repository: Repository) -> Sequence[CatalogueEntry]:
+    """Return the versions that aren't yanked, highest first."""
+    try:
+        return [each for each in repository.catalogue(module_id) if each.yanked is None]
+    except NotInRepository:
+        return ()  # there is no repository yet
+
+
+def _since(commit: str, git: Git, name: str) -> tuple[bool, str]:
+    """Return whether the path may have changed since that commit, and the reason."""
+    if not _COMMIT.fullmatch(commit):
+        return True, "its record has no commit to compare with"
+    short = commit[:12]
+    if not git.knows(commit):
+        missing = f"it is shallow ({_FETCH_ALL})" if git.is_shallow() else "unrelated history"
+        return True, f"its commit {short} isn't in this checkout: {missing}"
+    if not git.descends_from(commit):
+        return True, f"its commit {short} isn't an ancestor of the checked-out one"
+    if git.is_unchanged_since(commit, name):
+        return False, f"unchanged since its commit {short}"
+    return True, f"changed since its commit {short}"
