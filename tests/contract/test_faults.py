@@ -14,8 +14,7 @@ import pytest
 
 from ign_deploy.errors import IgnDeployError, NetworkError, RepositoryError, VerificationError
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.pipeline.preflight import check_repository
-from ign_deploy.report import SilentReporter
+from ign_deploy.pipeline.checks import require_writable
 from ign_deploy.repositories import Outcome, Publication
 from tests.contract.kinds import Kind
 from tests.contract.opened import EAGER, Opened
@@ -33,6 +32,7 @@ from tests.support.faults import (
 from tests.support.http_server import Answer, scripted_server
 from tests.support.http_steps import count_requests
 from tests.support.releases import release_of
+from tests.support.runs import run_context
 
 ID = "com.acme.thing"
 LARGE = bytes(range(256)) * 1200  # longer than any other answer
@@ -177,7 +177,7 @@ def test_wrong_credentials_are_found_before_anything_is_sent(
         password="wr0ng" if proxied.password else "",
     )
     with pytest.raises(RepositoryError) as refusal:
-        check_repository(wrong.open(), reporter=SilentReporter())
+        require_writable(wrong.open(), run_context())
     assert refusal.value.exit_code == 6
     assert refusal.value.hint
     assert "wr0ng" not in refusal.value.message + refusal.value.hint

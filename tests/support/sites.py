@@ -12,16 +12,14 @@ from typing import Any
 
 from ign_deploy.cli import run_cli
 from ign_deploy.deployment.history import DeployedVersion, Deployment
-from ign_deploy.deployment.options import DeployOptions, Gateway
-from ign_deploy.deployment.records import DeploymentKind, DeploymentRecord
+from ign_deploy.deployment.options import Gateway
+from ign_deploy.deployment.records import DeploymentRecord
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
-from ign_deploy.pipeline.events import RunEvents
-from ign_deploy.report import Reporter
-from ign_deploy.repositories import open_repository
-from ign_deploy.settings import Settings
+from ign_deploy.pipeline.workspace import Once
 from tests.support.gateway import Gateway as Simulated
 from tests.support.gateway.client import MODULE_ID, Told, client_of, modl, timing_of
+from tests.support.runs import run_context
 
 
 def publish(repository: Path, *files: Path) -> None:
@@ -40,18 +38,6 @@ def published(folder: Path, *versions: str, module_id: str = MODULE_ID, **option
     return repository
 
 
-class QuickDeployer(Deployer):
-    """Our deployer on the simulated gateways' time."""
-
-    clockwork: Simulated | None = None
-
-    def _manner(self, kind: DeploymentKind) -> DeployOptions:
-        options = super()._manner(kind)
-        if self.clockwork is None:
-            return options
-        return replace(options, timing=replace(timing_of(self.clockwork), deadline=60.0))
-
-
 @dataclass
 class Site:
     """One environment of a repository; each run is a command of its own, knowing nothing else.
@@ -66,7 +52,7 @@ class Site:
     reported: Told = field(default_factory=Told)
     fetched: dict[tuple[str, str], VerifiedModule] | None = None
 
-    def deployer(self, gateways: Sequence[Simulated], **settings: Any) -> QuickDeployer:
+    def deployer(self, gateways: Sequence[Simulated], **settings: Any) -> Deployer:
         """Return what a command has; everything may be accepted, restarts are made if needed."""
         usual = {
             "environment": self.environment,
@@ -75,20 +61,14 @@ class Site:
             "accept_license": ("yes",),
             "repository_url": str(self.repository),
         }
-        chosen = Settings(**{**usual, **self.settings, **settings})
-        reporter: Reporter = self.reported
-        deployer = QuickDeployer(
-            settings=chosen,
-            env={"USER": "tester"},
-            repository=open_repository(str(self.repository), reporter=reporter),
-            reporter=reporter,
-            events=RunEvents(chosen, {"USER": "tester"}, reporter, lambda text: text),
-            folder=self.folder,
+        context = run_context(
+            {"USER": "tester"}, reporter=self.reported, **{**usual, **self.settings, **settings}
         )
-        if self.fetched is not None:
-            deployer._fetched = self.fetched
-        deployer.clockwork = gateways[0] if gateways else None
-        return deployer
+        return Deployer(
+            replace(context, _folder=Once(lambda: self.folder)),
+            timing=replace(timing_of(gateways[0]), deadline=60.0) if gateways else None,
+            _fetched={} if self.fetched is None else self.fetched,
+        )
 
     def install(
         self, version: str, *gateways: Simulated, module_id: str = MODULE_ID, **settings: Any

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from ign_deploy import __version__
 from ign_deploy.cli import deployment_cli, run_cli
-from ign_deploy.cli import repository as repository_commands
+from ign_deploy.pipeline.context import RunContext
 from tests.support.cli import KEY, MODULE, Workshop, clean_environment, make_workshop
 from tests.support.modules import build_module
 
@@ -148,10 +148,10 @@ def test_mounted_it_ends_with_its_own_exit_codes(
 
 
 def break_the_listing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object, **named: object) -> None:
+    def broken(_: RunContext) -> None:
         raise ZeroDivisionError("the value s3cret")
 
-    monkeypatch.setattr(repository_commands, "open_configured_repository", broken)
+    monkeypatch.setattr(RunContext, "repository", property(broken))
 
 
 def test_a_bug_ends_with_1_and_without_a_traceback(
@@ -246,10 +246,10 @@ def test_without_a_reader_of_the_log_it_stops_quietly_and_leaves_nothing(
 
 
 def test_ctrl_c_is_said_in_one_line(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*arguments: object, **named: object) -> None:
+    def interrupted(_: RunContext) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(repository_commands, "open_configured_repository", interrupted)
+    monkeypatch.setattr(RunContext, "repository", property(interrupted))
     result = workshop.call("list-modules").must(130)
     assert result.stderr.strip() == "stopped by the user"
 

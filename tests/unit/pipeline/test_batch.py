@@ -5,23 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from ign_deploy.pipeline.batch_checks import check_distinct, name_path
 
-from ign_deploy.errors import ConfigurationError, PackagingError, SigningError, VerificationError
-from ign_deploy.pipeline.batch import BatchFailed, release_all
-from ign_deploy.pipeline.batch.failure import BatchFailed as Failure
-from ign_deploy.pipeline.preflight import PreflightFailed
-from ign_deploy.pipeline.release import RunContext
+from ign_deploy.errors import (
+    CombinedError,
+    ConfigurationError,
+    PackagingError,
+    SigningError,
+    VerificationError,
+)
+from ign_deploy.pipeline.batch import _batch_failed, release_batch
+from ign_deploy.pipeline.checks import name_path
+from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.preflight import check_distinct
 from ign_deploy.pipeline.run_report import ModuleRecord, RunReport
-from ign_deploy.report import SilentReporter
-from ign_deploy.settings import Settings
 from tests.support.identities import pem_files, self_signed
 from tests.support.modules import build_module
+from tests.support.runs import run_context
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -31,18 +34,14 @@ def run(tmp_path: Path) -> RunContext:
     """A run whose repository and outputs are in a folder of its own."""
     key, certificate = self_signed()
     pem_files(tmp_path, key, (certificate,))
-    settings = Settings(
+    return run_context(
+        {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        now=NOW,
         key_path=str(tmp_path / "signing.key.pem"),
         cert_path=str(tmp_path / "signing.cert.pem"),
         output_dir=tmp_path / "dist",
         repository_url=str(tmp_path / "repository"),
     )
-    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    return RunContext(settings, env, NOW, RunReport(SilentReporter()))
-
-
-def with_settings(run: RunContext, **changes: object) -> RunContext:
-    return replace(run, settings=run.settings.model_copy(update=changes))
 
 
 def modules(folder: Path, *names: str) -> list[Path]:
@@ -54,7 +53,7 @@ def modules(folder: Path, *names: str) -> list[Path]:
 
 def test_the_story_of_a_batch_tells_every_path_and_module(run: RunContext, tmp_path: Path) -> None:
     paths = modules(tmp_path, "a", "b", "c")
-    assert release_all(paths, run) == "uploaded"
+    assert release_batch(paths, run) == "uploaded"
     assert [each.path for each in run.report.paths] == paths
     assert [each.modules for each in run.report.paths] == [
         (f"com.example.{name}",) for name in "abc"
@@ -92,7 +91,7 @@ def test_so_many_modules_are_worked_on_at_once_and_no_more(
             yield
 
     monkeypatch.setattr(RunReport, "timed", watched)
-    release_all(paths, with_settings(run, max_parallel=asked))
+    release_batch(paths, run.with_settings(max_parallel=asked))
     assert most == expected
 
 
@@ -109,7 +108,7 @@ def test_a_bug_ends_the_batch_with_nothing_uploaded_but_the_story_kept(
 
     monkeypatch.setattr(RunReport, "note", buggy)
     with pytest.raises(ZeroDivisionError):
-        release_all(paths, with_settings(run, max_parallel=1, continue_on_error=True))
+        release_batch(paths, run.with_settings(max_parallel=1, continue_on_error=True))
     assert not (tmp_path / "repository" / "modules").exists()
     results = {module_id[-1]: each.result for module_id, each in run.report.modules.items()}
     assert results == {"a": "verified", "b": "verified"}
@@ -119,8 +118,8 @@ def test_a_bug_ends_the_batch_with_nothing_uploaded_but_the_story_kept(
 def test_problems_with_one_exit_code_give_it_to_the_preflight(
     run: RunContext, tmp_path: Path
 ) -> None:
-    with pytest.raises(PreflightFailed) as caught:
-        release_all([tmp_path / "x", tmp_path / "y"], run)
+    with pytest.raises(CombinedError) as caught:
+        release_batch([tmp_path / "x", tmp_path / "y"], run)
     assert caught.value.exit_code == PackagingError.exit_code
     assert [str(tmp_path / "x") in caught.value.causes[0].message] == [True]
     assert len(caught.value.causes) == 2
@@ -137,7 +136,7 @@ def test_problems_with_one_exit_code_give_it_to_the_preflight(
 def test_the_exit_code_is_the_common_one_or_the_first(
     problems: Sequence[SigningError], expected: int
 ) -> None:
-    assert Failure("failed", problems=problems).exit_code == expected
+    assert _batch_failed("failed", problems).exit_code == expected
 
 
 def test_a_failed_batch_holds_every_problem_with_its_path(run: RunContext, tmp_path: Path) -> None:
@@ -145,8 +144,8 @@ def test_a_failed_batch_holds_every_problem_with_its_path(run: RunContext, tmp_p
     for name in ("one", "two"):
         paths.append(tmp_path / f"{name}.modl")
         paths[-1].write_bytes(b"no zip")
-    with pytest.raises(BatchFailed) as caught:
-        release_all(paths, with_settings(run, continue_on_error=True))
+    with pytest.raises(CombinedError) as caught:
+        release_batch(paths, run.with_settings(continue_on_error=True))
     assert caught.value.message == "2 of 3 paths failed"
     for problem, path in zip(caught.value.causes, paths[1:], strict=True):
         assert path.name in problem.message
@@ -154,12 +153,12 @@ def test_a_failed_batch_holds_every_problem_with_its_path(run: RunContext, tmp_p
 
 
 def test_naming_the_path_keeps_what_a_problem_is() -> None:
-    problem = VerificationError("broken", hint="mend it.", findings=())
+    problem = VerificationError("broken", hint="fix it.", findings=())
     named = name_path(problem, Path("some/module"))
     assert isinstance(named, VerificationError)
     assert (named.message, named.hint, named.file) == (
         "some/module: broken",
-        "mend it.",
+        "fix it.",
         "some/module",
     )
     assert problem.message == "broken"

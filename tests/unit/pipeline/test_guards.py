@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ign_deploy.pipeline.publishing import open_configured_repository
 
 from ign_deploy.errors import ConfigurationError, VersionConflict
+from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.guards import (
     check_branch,
     check_tag,
@@ -16,10 +16,9 @@ from ign_deploy.pipeline.guards import (
     version_of_tag,
     with_tag_version,
 )
-from ign_deploy.report import SilentReporter
-from ign_deploy.settings import Settings
 from tests.support.git import git
 from tests.support.releases import release_of
+from tests.support.runs import run_context
 
 HOSTILE = ["$(touch x)", "`touch x`", "v1.0.0;touch x", "v1.0.0\nv2.0.0", "v1.0.0' \"", "--help"]
 
@@ -61,13 +60,13 @@ class TestTag:
     @pytest.mark.parametrize(
         ("pattern", "tag", "reason"),
         [
-            ("v{version}", "", "there is no tag"),
-            ("v{version}", "1.2.3", "doesn't fit the pattern"),
-            ("mcp-v{version}", "v1.2.3", "doesn't fit the pattern"),
+            ("v{version}", "", "no tag given"),
+            ("v{version}", "1.2.3", "doesn't match the pattern"),
+            ("mcp-v{version}", "v1.2.3", "doesn't match the pattern"),
             ("v{version}", "v1.0.0-alpha.1", "no installable version"),
             ("v", "v1.2.3", "exactly once"),
             ("{version}{version}", "1.2.31.2.3", "exactly once"),
-            ("v.{version}", "vx1.2.3", "doesn't fit the pattern"),
+            ("v.{version}", "vx1.2.3", "doesn't match the pattern"),
         ],
     )
     def test_a_tag_that_does_not_fit_is_refused_with_the_reason(
@@ -92,41 +91,39 @@ class TestTag:
         ],
     )
     def test_the_hosts_tag_is_found(self, env: dict[str, str]) -> None:
-        assert release_tag(Settings(), env) == "v1.2.3"
+        assert release_tag(run_context(env)) == "v1.2.3"
 
     def test_a_branch_is_no_tag(self) -> None:
-        assert release_tag(Settings(), {"GITHUB_REF": "refs/heads/v1.2.3"}) == ""
+        assert release_tag(run_context({"GITHUB_REF": "refs/heads/v1.2.3"})) == ""
 
     def test_the_tags_version_becomes_the_one_to_be_built(self) -> None:
-        settings = Settings(tag="v1.2.3", tag_pattern="v{version}")
-        assert with_tag_version(settings, {}).version == "1.2.3"
+        context = with_tag_version(run_context(tag="v1.2.3", tag_pattern="v{version}"))
+        assert context.settings.version == "1.2.3"
 
     def test_without_a_pattern_the_tag_means_nothing(self) -> None:
-        assert with_tag_version(Settings(tag="v1.2.3"), {}).version == ""
+        assert with_tag_version(run_context(tag="v1.2.3")).settings.version == ""
 
     def test_tag_and_version_must_agree(self) -> None:
-        settings = Settings(tag="v1.2.3", tag_pattern="v{version}", version="1.2.4")
-        with pytest.raises(
-            ConfigurationError, match=r"is for version 1\.2\.3, asked for is 1\.2\.4"
-        ):
-            check_tag(settings, {})
-        check_tag(settings.model_copy(update={"version": "1.2.3"}), {})
+        context = run_context(tag="v1.2.3", tag_pattern="v{version}", version="1.2.4")
+        with pytest.raises(ConfigurationError, match=r"1\.2\.4 was requested, .* is for 1\.2\.3"):
+            check_tag(context)
+        check_tag(context.with_settings(version="1.2.3"))
 
 
 class TestBranch:
-    def settings(self, *branches: str) -> Settings:
-        return Settings(protected_branch=branches)
+    def context(self, *branches: str) -> RunContext:
+        return run_context(ENV, protected_branch=branches)
 
     def test_a_commit_on_the_branch_passes(self, checkout: Path) -> None:
         git(checkout, "checkout", "-q", "main~1")
-        check_branch(self.settings("main"), folder=checkout, env=ENV)
+        check_branch(checkout, self.context("main"))
 
     def test_a_commit_beside_the_branch_is_refused(self, checkout: Path) -> None:
         with pytest.raises(ConfigurationError, match="is not on main"):
-            check_branch(self.settings("main"), folder=checkout, env=ENV)
+            check_branch(checkout, self.context("main"))
 
     def test_one_of_several_branches_is_enough(self, checkout: Path) -> None:
-        check_branch(self.settings("main", "wild/*"), folder=checkout, env=ENV)
+        check_branch(checkout, self.context("main", "wild/*"))
 
     def test_the_remotes_branch_counts_not_a_local_one_of_that_name(
         self, checkout: Path, tmp_path: Path
@@ -136,45 +133,42 @@ class TestBranch:
         (clone / "file").write_text("local")
         git(clone, "commit", "-q", "-am", "unpushed")
         with pytest.raises(ConfigurationError, match="is not on main"):
-            check_branch(self.settings("main"), folder=clone, env=ENV)
+            check_branch(clone, self.context("main"))
 
     def test_a_shallow_clone_is_explained(self, checkout: Path, tmp_path: Path) -> None:
         url = f"file://{checkout}"
         git(tmp_path, "clone", "-q", "--depth=1", "-b", "wild/idea", url, "clone")
         clone = tmp_path / "clone"
         git(clone, "fetch", "-q", "--depth=1", "origin", "main:refs/remotes/origin/main")
-        with pytest.raises(ConfigurationError, match="history is cut off") as caught:
-            check_branch(self.settings("main"), folder=clone, env=ENV)
+        with pytest.raises(ConfigurationError, match="the checkout is shallow") as caught:
+            check_branch(clone, self.context("main"))
         assert "fetch-depth: 0" in caught.value.hint
 
     def test_an_unknown_branch_is_explained(self, checkout: Path) -> None:
-        with pytest.raises(ConfigurationError, match="knows no branch gone"):
-            check_branch(self.settings("gone"), folder=checkout, env=ENV)
+        with pytest.raises(ConfigurationError, match="has no branch gone"):
+            check_branch(checkout, self.context("gone"))
 
     @pytest.mark.parametrize("name", HOSTILE)
     def test_a_hostile_branch_name_is_only_text(self, checkout: Path, name: str) -> None:
         with pytest.raises(ConfigurationError):
-            check_branch(self.settings(name), folder=checkout, env=ENV)
+            check_branch(checkout, self.context(name))
         assert sorted(path.name for path in checkout.iterdir()) == [".git", "file"]
 
     def test_a_folder_without_git_is_explained(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigurationError, match="no git checkout"):
-            check_branch(self.settings("main"), folder=tmp_path, env=ENV)
+        with pytest.raises(ConfigurationError, match="not in a git checkout"):
+            check_branch(tmp_path, self.context("main"))
 
 
 class TestUnpublished:
     def test_a_published_version_is_refused(self, tmp_path: Path) -> None:
-        settings = Settings(repository_url=str(tmp_path / "repository"))
+        context = run_context(repository_url=str(tmp_path / "repository"))
         release, files = release_of(tmp_path / "files", module_id="a.b", version="1.0.0")
-        repository = open_configured_repository(settings, env={}, reporter=SilentReporter())
-        repository.publish(release, files=files)
-        check_unpublished([("a.b", "1.0.1")], settings=settings, env={}, reporter=SilentReporter())
-        with pytest.raises(VersionConflict, match=r"a\.b 1\.0\.0 is published already"):
-            check_unpublished(
-                [("a.b", "1.0.0")], settings=settings, env={}, reporter=SilentReporter()
-            )
+        context.repository.publish(release, files=files)
+        check_unpublished([("a.b", "1.0.1")], context)
+        with pytest.raises(VersionConflict, match=r"a\.b 1\.0\.0 is already published"):
+            check_unpublished([("a.b", "1.0.0")], context)
 
     def test_a_repository_that_is_not_there_yet_has_published_nothing(self, tmp_path: Path) -> None:
-        settings = Settings(repository_url=str(tmp_path / "repository"))
-        check_unpublished([("a.b", "1.0.0")], settings=settings, env={}, reporter=SilentReporter())
+        context = run_context(repository_url=str(tmp_path / "repository"))
+        check_unpublished([("a.b", "1.0.0")], context)
         assert not (tmp_path / "repository").exists()

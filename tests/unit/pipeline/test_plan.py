@@ -16,14 +16,13 @@ from ign_deploy.cli.plan import matrix
 from ign_deploy.errors import RepositoryError
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.packaging.identify import KnownModule
-from ign_deploy.pipeline.plan import Decision, Planning, decide, make_plan
-from ign_deploy.report import SilentReporter
+from ign_deploy.pipeline.plan import Decision, decide, make_plan
 from ign_deploy.repositories import Repository, open_repository
-from ign_deploy.settings import Settings
 from tests.support.builds import script
 from tests.support.modules import build_module
 from tests.support.pages import blocks
 from tests.support.releases import release_of
+from tests.support.runs import run_context
 
 ENV = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 PUMP = KnownModule("com.example.pump", "1.0.0", "Pump")
@@ -39,40 +38,40 @@ def store(tmp_path: Path, *published: tuple[str, str]) -> Repository:
     return repository
 
 
-def decision(path: str, *modules: KnownModule, is_wanted: bool = True) -> Decision:
-    return Decision(Path(path), modules, is_wanted=is_wanted, reason="because")
+def decision(path: str, *modules: KnownModule, needs_release: bool = True) -> Decision:
+    return Decision(Path(path), modules, needs_release=needs_release, reason="because")
 
 
-def test_a_path_is_wanted_when_one_of_its_modules_is(tmp_path: Path) -> None:
+def test_a_path_needs_a_release_when_one_of_its_modules_does(tmp_path: Path) -> None:
     repository = store(tmp_path, ("com.example.pump", "1.0.0"))
     found = decide(tmp_path, (PUMP,), repository=repository, env=ENV)
-    assert not found.is_wanted
+    assert not found.needs_release
     found = decide(tmp_path, (PUMP, TANK), repository=repository, env=ENV)
-    assert found.is_wanted
+    assert found.needs_release
     assert found.reason == "no version of com.example.tank is published"
 
 
-def test_without_git_and_version_nobody_can_tell_so_it_is_wanted(tmp_path: Path) -> None:
+def test_without_git_and_version_the_path_needs_a_release(tmp_path: Path) -> None:
     repository = store(tmp_path, ("com.example.tank", "1.0.0"))
     found = decide(tmp_path, (TANK,), repository=repository, env=ENV)
-    assert found.is_wanted
-    assert "git doesn't know the path" in found.reason
+    assert found.needs_release
+    assert "the path is not in git" in found.reason
 
 
-def test_a_path_whose_modules_nobody_knows_is_wanted(tmp_path: Path) -> None:
-    assert decide(tmp_path, (), repository=store(tmp_path), env=ENV).is_wanted
+def test_a_path_whose_modules_are_unknown_needs_a_release(tmp_path: Path) -> None:
+    assert decide(tmp_path, (), repository=store(tmp_path), env=ENV).needs_release
 
 
-def test_a_repository_that_cannot_be_asked_is_an_error_not_a_plan(tmp_path: Path) -> None:
+def test_a_repository_that_does_not_answer_is_an_error_not_a_plan(tmp_path: Path) -> None:
     module = build_module(tmp_path / "pump.modl")
     (tmp_path / "repository").write_text("no folder")
-    settings = Settings(repository_url=str(tmp_path / "repository"))
+    context = run_context(ENV, repository_url=str(tmp_path / "repository"))
     with pytest.raises(RepositoryError):
-        make_plan([module], Planning(settings, ENV, SilentReporter()))
+        make_plan([module], context)
 
 
 def test_an_empty_plan_is_a_matrix_that_each_host_can_read() -> None:
-    left = [decision("a", PUMP, is_wanted=False)]
+    left = [decision("a", PUMP, needs_release=False)]
     assert matrix(left, host=Host.GITHUB) == {"include": []}
     assert matrix(left, host=Host.GITLAB) == []
     assert matrix(left, host=Host.JENKINS) == []
@@ -90,7 +89,7 @@ def test_several_modules_of_a_path_are_one_entry() -> None:
 
 @pytest.mark.parametrize(
     "decisions",
-    [[decision("it's $a: {x}", PUMP), decision("b", TANK)], [decision("a", is_wanted=False)]],
+    [[decision("it's $a: {x}", PUMP), decision("b", TANK)], [decision("a", needs_release=False)]],
 )
 def test_the_documented_child_pipeline_is_made_of_gitlabs_matrix(
     decisions: list[Decision], tmp_path: Path
