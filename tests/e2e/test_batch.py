@@ -111,7 +111,7 @@ def test_all_problems_of_all_paths_are_found_before_the_start(workshop: Workshop
 def test_a_path_given_twice_is_refused(workshop: Workshop) -> None:
     path = prebuilt(workshop, "a")
     assert "given twice" in batch(workshop, path, path).must(2).stderr
-    assert "are one" in batch(workshop, path, workshop.folder / path).must(2).stderr
+    assert "are the same path" in batch(workshop, path, workshop.folder / path).must(2).stderr
 
 
 def test_after_a_failure_nothing_is_uploaded_and_nothing_new_begun(workshop: Workshop) -> None:
@@ -131,7 +131,7 @@ def test_after_a_failure_nothing_is_uploaded_and_nothing_new_begun(workshop: Wor
     assert third == {
         "path": paths[2],
         "result": "skipped",
-        "reason": f"not begun, since {paths[1]} failed",
+        "reason": f"not started, because {paths[1]} failed",
         "modules": [],
         "stages": [],
     }
@@ -151,10 +151,10 @@ def test_going_on_leaves_out_only_what_depends_on_the_failed(workshop: Workshop)
     reasons = {each["id"].rpartition(".")[2]: each["reason"] for each in result.document["modules"]}
     assert "gone.jar" in reasons["broken"]
     assert reasons["middle"] == f"it depends on {module_id('broken')}, which failed"
-    assert reasons["top"] == f"it depends on {module_id('middle')}, which was left out"
+    assert reasons["top"] == f"it depends on {module_id('middle')}, which was skipped"
     assert reasons["loose"] == reasons["other"] == ""
-    mended = [prebuilt(workshop, "broken") if "broken" in path else path for path in paths]
-    again = batch(workshop, *mended, "--json").must(0)
+    fixed = [prebuilt(workshop, "broken") if "broken" in path else path for path in paths]
+    again = batch(workshop, *fixed, "--json").must(0)
     assert again.document["result"] == "uploaded"
     assert len(published(workshop)) == 5
 
@@ -207,7 +207,7 @@ def test_two_builds_that_make_one_id_are_refused_before_any_upload(workshop: Wor
         for name in ("one", "two")
     ]
     result = batch(workshop, *projects, prebuilt(workshop, "c"), "--continue-on-error").must(5)
-    assert "have one id" in result.stderr
+    assert "share the id" in result.stderr
     assert not published(workshop)
 
 

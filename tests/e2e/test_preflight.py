@@ -108,7 +108,7 @@ def test_problems_of_signing_alone_end_with_4(workshop: Workshop, project: Path)
 
 def test_without_a_key_the_way_out_is_told(workshop: Workshop) -> None:
     refused = workshop.run("module", MODULE).must(4)
-    assert "there is no signing key" in refused.stderr
+    assert "no signing key given" in refused.stderr
     assert "--skip-signing" in refused.stderr
 
 
