@@ -256,9 +256,7 @@ def test_a_build_that_tells_nothing_is_planned_with_the_reason(workshop: Worksho
     project = gradle_wrapper(workshop.folder / "project", "exit 3")
     result = plan(workshop, project)
     assert wanted(result) == ["project"]
-    assert "its modules are unknown: Gradle can't tell its modules (exit code 3)" in (
-        result.stderr
-    )
+    assert "its modules are unknown: Gradle can't tell its modules (exit code 3)" in (result.stderr)
     maven = workshop.folder / "maven"
     maven.mkdir()
     (maven / "pom.xml").write_text("<project/>")
