@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ign_deploy.errors import VerificationError
-from ign_deploy.module.findings import error
+from ign_deploy.module.descriptor_xml import (
+    DESCRIPTOR_NAME,
+    MAX_DESCRIPTOR_SIZE,
+    Node,
+    ambiguous,
+    parse_xml,
+    refusal,
+)
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
-
     from ign_deploy.module.archive import Archive
-
-DESCRIPTOR_NAME = "module.xml"
-# Real ones have a few kilobytes; ten megabytes of text are an attack or a mistake.
-MAX_DESCRIPTOR_SIZE = 1 << 20
-
-_DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)""")
-# Python would take any codec of its own, such as unicode_escape, which no Java knows.
-_ENCODINGS = re.compile(
-    rb"utf-?8|utf-?16(?:-?[lb]e)?|(?:us-)?ascii|iso-8859-[0-9]{1,2}|(?:windows-|cp)125[0-8]",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +49,7 @@ class ModuleDescriptor:
     """One ``<module>`` element. Texts are stripped; what is absent is empty.
 
     ``version`` stands as written: see ``ModuleVersion.parse``. ``unknown`` names the elements that
-    no rule of ours knows, and ``repeated`` those that stand more than once but must not.
+    no rule of ours knows.
     """
 
     id: str = ""
@@ -79,7 +70,6 @@ class ModuleDescriptor:
     requires: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    repeated: tuple[str, ...] = ()
 
 
 _TEXTS = {
@@ -95,65 +85,47 @@ _TEXTS = {
     "vendorid": "vendor_id",
     "vendorcontactinfo": "vendor_contact",
 }
-_LISTS = frozenset({"hook", "jar", "depends", "require", "export", "freemodule"})
+_LISTS = frozenset({"hook", "jar", "depends", "require", "export"})
+_SINGLE = frozenset({*_TEXTS, "freemodule"})
+_KNOWN = _SINGLE | _LISTS | {"module"}
+# For people to read; no gateway compares them with anything.
+_PROSE = frozenset({"name", "description", "vendorname", "vendorcontactinfo"})
 
 
 def parse_descriptors(data: bytes) -> tuple[ModuleDescriptor, ...]:
     """Read every ``<module>`` of a module.xml.
 
     Element names are matched whatever their case: Maven builds write them in lower case. Raises
-    VerificationError for XML that isn't well-formed, has a DTD or entities, or is too large.
+    VerificationError for XML that isn't sound, and for values that depend on how they are looked
+    for: the first or the last of two, inside other elements, divided by comments.
     """
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import ParseError, fromstring
+    root = parse_xml(data)
+    modules = [root] if root.name == "module" else [n for n in root.children if n.name == "module"]
+    _require_in_place(root, modules)
+    return tuple(_parse_module(module) for module in modules)
 
-    if len(data) > MAX_DESCRIPTOR_SIZE:
-        raise _refusal(
-            "descriptor-too-large",
-            f"module.xml has {len(data)} bytes, at most {MAX_DESCRIPTOR_SIZE} are read",
-            "put only the module's description into it.",
-        )
-    declared = _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf"))
-    if declared is not None and not _ENCODINGS.fullmatch(declared[1]):
-        raise _refusal(
-            "descriptor-xml",
-            f"module.xml has the encoding {ascii(declared[1][:40])[1:]}, which may not be readable",
-            "write it in UTF-8.",
-        )
-    try:
-        root = fromstring(data, forbid_dtd=True)
-    except DefusedXmlException as cause:
-        raise _refusal(
-            "descriptor-dtd",
-            "module.xml has a DTD or entities, which can read files and exhaust memory",
-            "remove the <!DOCTYPE …> and write the values out.",
-        ) from cause
-    except (ParseError, ValueError, LookupError) as cause:
-        # ValueError and LookupError: an encoding that the parser doesn't know.
-        raise _refusal(
-            "descriptor-xml",
-            f"module.xml isn't well-formed: {cause}",
-            "mend the build's module.xml.",
-        ) from cause
-    if _local_name(root) == "module":
-        return (_parse_module(root),)
-    return tuple(
-        _parse_module(child) for child in _children(root) if _local_name(child) == "module"
-    )
+
+def _require_in_place(root: Node, modules: list[Node]) -> None:
+    """Refuse known elements that aren't directly in a module: some readers find them there."""
+    in_place = {id(child) for module in modules for child in module.children}
+    in_place |= {id(module) for module in modules}
+    for node in (root, *root.descendants()):
+        if node.name in _KNOWN and id(node) not in in_place:
+            raise ambiguous(f"<{node.tag}> is not where it belongs")
 
 
 def read_descriptor(archive: Archive) -> ModuleDescriptor:
     """Return the one descriptor of an archive; raises VerificationError for none or several."""
     entry = archive.entry(DESCRIPTOR_NAME)
     if entry is None:
-        raise _refusal(
+        raise refusal(
             "descriptor-missing",
             f"{archive.path.name} has no module.xml at its root, so it is no Ignition module",
             "check that the file is the built module, not a bundle or a jar.",
         )
     descriptors = parse_descriptors(archive.read(entry, limit=MAX_DESCRIPTOR_SIZE))
     if len(descriptors) != 1:
-        raise _refusal(
+        raise refusal(
             "descriptor-count",
             f"{archive.path.name}: module.xml describes {len(descriptors)} modules, expected one",
             "make one .modl per module.",
@@ -161,72 +133,45 @@ def read_descriptor(archive: Archive) -> ModuleDescriptor:
     return descriptors[0]
 
 
-def _refusal(code: str, message: str, hint: str) -> VerificationError:
-    finding = error(code, message, location=DESCRIPTOR_NAME, hint=hint)
-    return VerificationError.from_findings(finding)
-
-
-def _local_name(element: Element) -> str:
-    return element.tag.rpartition("}")[2].lower() if isinstance(element.tag, str) else ""
-
-
-def _children(element: Element) -> Iterator[Element]:
-    return (child for child in element if _local_name(child))
-
-
-def _text(element: Element) -> str:
-    return "".join(element.itertext()).strip()
-
-
-def _attribute(element: Element, name: str) -> str | None:
-    for key, value in element.attrib.items():
-        if key.lower() == name:
-            return value.strip()
-    return None
-
-
-def _parse_module(module: Element) -> ModuleDescriptor:
-    children = [(_local_name(child), child) for child in _children(module)]
-    texts: dict[str, str] = {}
-    repeated: list[str] = []
-    for name, child in children:
-        if name in _TEXTS:
-            if _TEXTS[name] in texts:
-                repeated.append(name)
-            texts.setdefault(_TEXTS[name], _text(child))
+def _parse_module(module: Node) -> ModuleDescriptor:
+    children = list(module.children)
+    for child in children:
+        if child.name in _KNOWN - _PROSE and not child.is_plain:
+            raise ambiguous(f"<{child.tag}> holds more than plain text")
+    single: dict[str, str] = {}
+    for child in children:
+        if child.name in _SINGLE:
+            if child.name in single:
+                raise refusal(
+                    "element-repeated",
+                    f"module.xml has <{child.tag}> more than once",
+                    "keep one of them.",
+                )
+            single[child.name] = child.text
     return ModuleDescriptor(
-        **texts,
-        free_module=any(
-            name == "freemodule" and _is_true(_text(child)) for name, child in children
-        ),
-        hooks=tuple(
-            Hook(_attribute(child, "scope") or "", _text(child))
-            for name, child in children
-            if name == "hook"
-        ),
+        **{_TEXTS[name]: text for name, text in single.items() if name in _TEXTS},
+        free_module=_is_true(single.get("freemodule", "")),
+        hooks=tuple(Hook(_scope(node), node.text) for node in children if node.name == "hook"),
         jars=tuple(
-            Jar(_attribute(child, "scope") or "", _text(child), _attribute(child, "os") or "")
-            for name, child in children
-            if name == "jar"
+            Jar(_scope(node), node.text, node.attributes.get("os", "").strip())
+            for node in children
+            if node.name == "jar"
         ),
-        depends=tuple(_parse_dependency(child) for name, child in children if name == "depends"),
-        requires=tuple(_text(child) for name, child in children if name == "require"),
-        exports=tuple(_text(child) for name, child in children if name == "export"),
-        unknown=tuple(
-            child.tag.rpartition("}")[2]
-            for name, child in children
-            if name not in _TEXTS and name not in _LISTS
-        ),
-        repeated=tuple(repeated),
+        depends=tuple(_parse_dependency(node) for node in children if node.name == "depends"),
+        requires=tuple(node.text for node in children if node.name == "require"),
+        exports=tuple(node.text for node in children if node.name == "export"),
+        unknown=tuple(node.tag for node in children if node.name not in _KNOWN),
     )
 
 
-def _parse_dependency(element: Element) -> Dependency:
-    required = _attribute(element, "required")
+def _scope(node: Node) -> str:
+    return node.attributes.get("scope", "").strip()
+
+
+def _parse_dependency(node: Node) -> Dependency:
+    required = node.attributes.get("required")
     return Dependency(
-        _text(element),
-        _attribute(element, "scope") or "",
-        None if required is None else _is_true(required),
+        node.text, _scope(node), None if required is None else _is_true(required.strip())
     )
 
 

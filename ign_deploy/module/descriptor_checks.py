@@ -44,17 +44,6 @@ def optional_fields(subject: Subject) -> Iterator[Finding]:
             yield info("element-absent", f"module.xml has no <{name}>", location=element(name))
 
 
-def repeated_elements(subject: Subject) -> Iterator[Finding]:
-    """Check that nothing stands twice: which of two values counts depends on the reader."""
-    for name in dict.fromkeys(subject.descriptor.repeated):
-        yield error(
-            "element-repeated",
-            f"module.xml has <{name}> more than once",
-            location=element(name),
-            hint="keep one of them.",
-        )
-
-
 def unknown_elements(subject: Subject) -> Iterator[Finding]:
     """Remark on slips of the pen, or on what is newer than we are."""
     names = list(dict.fromkeys(subject.descriptor.unknown))
@@ -220,7 +209,6 @@ def dependency_attributes(subject: Subject) -> Iterator[Finding]:
 
 DESCRIPTOR_RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     required_fields,
-    repeated_elements,
     module_version,
     ignition_version,
     framework_version,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ign_deploy.module.descriptor import DESCRIPTOR_NAME, Jar, ModuleDescriptor
+from ign_deploy.module.descriptor import Jar, ModuleDescriptor
+from ign_deploy.module.descriptor_xml import DESCRIPTOR_NAME
 from ign_deploy.module.jar import JarFacts
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
 

@@ -9,7 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from ign_deploy.errors import PackagingError
-from ign_deploy.module.descriptor import DESCRIPTOR_NAME
+from ign_deploy.module.descriptor_xml import DESCRIPTOR_NAME
 from ign_deploy.packaging.artifacts import MODULE_SUFFIX, built_modules, without_twins
 
 GRADLE_FILES = ("settings.gradle", "settings.gradle.kts", "build.gradle", "build.gradle.kts")

@@ -7,12 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ign_deploy.errors import PackagingError
-from ign_deploy.module.descriptor import (
-    DESCRIPTOR_NAME,
-    MAX_DESCRIPTOR_SIZE,
-    ModuleDescriptor,
-    parse_descriptors,
-)
+from ign_deploy.module.descriptor import ModuleDescriptor, parse_descriptors
+from ign_deploy.module.descriptor_xml import DESCRIPTOR_NAME, MAX_DESCRIPTOR_SIZE
 from ign_deploy.module.packer import Member
 
 _DOCUMENTS = "doc"

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.descriptor import MAX_DESCRIPTOR_SIZE, ModuleDescriptor, parse_descriptors
+from ign_deploy.module.descriptor import ModuleDescriptor, parse_descriptors
 from ign_deploy.module.descriptor_checks import DESCRIPTOR_RULES
+from ign_deploy.module.descriptor_xml import MAX_DESCRIPTOR_SIZE
 from ign_deploy.module.subject import Expectations, Subject
 from tests.support.modules import module_xml
 

@@ -1,17 +1,13 @@
 """What an archive holds: our reading against Java's, over thousands of generated archives.
 
-For each archive we refuse it, or Java's readers see exactly the same names and bytes. A count in
-``IGN_DEPLOY_TEST_ARCHIVES`` (2,000 without it) says how many are made, ``IGN_DEPLOY_TEST_SEED``
-from which seed; a failure names the number and the seed of its archive.
+For each archive we refuse it, or Java's readers see exactly the same names and bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +16,10 @@ import pytest
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
+from tests.support.generated import batches, read_by_java
 from tests.support.modules import RawEntry, raw_zip
 
 READER = Path(__file__).with_name("ReadArchives.java")
-COUNT = int(os.environ.get("IGN_DEPLOY_TEST_ARCHIVES", "2000"))
-SEED = int(os.environ.get("IGN_DEPLOY_TEST_SEED", "20261128"))
-BATCH = 2000
 
 SMALL = (0, 1, 2, 8, 9, 20, 45, 0x7FFF, 0x8000, 0xFFFE, 0xFFFF)
 LARGE = (0, 1, 22, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
@@ -192,27 +186,14 @@ def read_by_us(path: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def read_by_java(folder: Path, count: int) -> list[list[str]]:
-    """Return what ZipFile, JarFile and ZipInputStream see in the archives 0, 1, … of a folder."""
-    done = subprocess.run(
-        ["java", "-XX:TieredStopAtLevel=1", str(READER), str(folder), str(count)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=900,
-    )
-    return [line.split() for line in done.stdout.splitlines()]
-
-
-@pytest.mark.parametrize("first", range(0, COUNT, BATCH))
-def test_java_sees_what_we_see_or_we_refuse(tmp_path: Path, first: int) -> None:
-    seeds = range(SEED + first, SEED + first + min(BATCH, COUNT - first))
+@pytest.mark.parametrize("seeds", batches())
+def test_java_sees_what_we_see_or_we_refuse(tmp_path: Path, seeds: range) -> None:
     by_us = []
     for number, seed in enumerate(seeds):
         path = tmp_path / str(number)
         path.write_bytes(archive(seed))
         by_us.append(read_by_us(path))
-    by_java = read_by_java(tmp_path, len(by_us))
+    by_java = read_by_java(READER, tmp_path, len(by_us))
     wrong = {
         seed: (ours, theirs)
         for seed, ours, theirs in zip(seeds, by_us, by_java, strict=True)
@@ -220,5 +201,5 @@ def test_java_sees_what_we_see_or_we_refuse(tmp_path: Path, first: int) -> None:
         and not (theirs[0] == theirs[1] == ours and theirs[2] in (ours, "refused"))
     }
     assert not wrong
-    # The archives aren't so odd that nothing is read.
+    # The archives are not so odd that nothing is read.
     assert sum(ours != "refused" for ours in by_us) > len(by_us) // 10

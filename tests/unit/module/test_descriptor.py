@@ -9,7 +9,6 @@ import pytest
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.descriptor import (
-    MAX_DESCRIPTOR_SIZE,
     Dependency,
     Hook,
     Jar,
@@ -17,6 +16,7 @@ from ign_deploy.module.descriptor import (
     parse_descriptors,
     read_descriptor,
 )
+from ign_deploy.module.descriptor_xml import MAX_DESCRIPTOR_SIZE
 from tests.support.modules import TEXTS, build_module, module_xml
 
 FULL = """<?xml version="1.0" encoding="UTF-8"?>
@@ -45,7 +45,6 @@ FULL = """<?xml version="1.0" encoding="UTF-8"?>
     <require scope="G">gson</require>
     <export>api.jar</export>
     <Novelty>?</Novelty>
-    <id>again</id>
   </module>
 </modules>
 """
@@ -72,7 +71,6 @@ READ = ModuleDescriptor(
     requires=("gson",),
     exports=("api.jar",),
     unknown=("Novelty",),
-    repeated=("id",),
 )
 
 
@@ -112,9 +110,40 @@ def test_the_declared_encoding_counts(encoding: str, declared: str) -> None:
     assert parse_descriptors(data)[0].name == "Pümpe & <Co>"
 
 
-def test_a_namespace_and_a_bare_module_are_fine() -> None:
-    data = b'<m:module xmlns:m="urn:x"><m:id>a.b</m:id></m:module>'
+def test_a_default_namespace_and_a_bare_module_are_fine() -> None:
+    data = b'<module xmlns="urn:x" xmlns:y="urn:y" y:note="1"><id>a.b</id></module>'
     assert parse_descriptors(data) == (ModuleDescriptor(id="a.b"),)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        ("<modules><module><ID>good</ID><id>evil</id></module></modules>", "element-repeated"),
+        ("<module><freeModule>true</freeModule><freemodule/></module>", "element-repeated"),
+        ("<module><m:id xmlns:m='x'>evil</m:id><id>good</id></module>", "descriptor-ambiguous"),
+        ("<module><info><id>evil</id></info><id>good</id></module>", "descriptor-ambiguous"),
+        ("<modules><id>evil</id><module><id>good</id></module></modules>", "descriptor-ambiguous"),
+        ("<modules><x><module><id>a</id></module></x></modules>", "descriptor-ambiguous"),
+        ("<module><id>go<!-- -->od</id></module>", "descriptor-ambiguous"),
+        ("<module><id>go<?x y?>od</id></module>", "descriptor-ambiguous"),
+        ("<module><id>go<b/>od</id></module>", "descriptor-ambiguous"),
+        ("<module><id>go<![CDATA[od]]></id></module>", "descriptor-ambiguous"),
+        ("<module><id>good\u00a0</id></module>", "descriptor-ambiguous"),
+        ("<module><\u0131d>evil</\u0131d></module>", "descriptor-ambiguous"),
+        ("<module><hoo\u212a>evil</hoo\u212a></module>", "descriptor-ambiguous"),
+        ("<module><hook scope='G' Scope='D'>x</hook></module>", "descriptor-ambiguous"),
+        ("<module>" + "<a>" * 50_000 + "</a>" * 50_000 + "</module>", "descriptor-xml"),
+        ("<module>" + "<a/>" * 10_000 + "</module>", "descriptor-xml"),
+    ],
+)
+def test_what_readers_could_read_differently_is_refused(data: str, code: str) -> None:
+    assert refusal(data.encode()) == code
+
+
+def test_a_whole_text_in_a_cdata_section_is_fine() -> None:
+    data = b"<module><id> <![CDATA[a.b]]></id></module>"
+    assert refusal(data) == "descriptor-ambiguous"
+    assert parse_descriptors(data.replace(b" ", b"")) == (ModuleDescriptor(id="a.b"),)
 
 
 def test_absent_elements_are_empty() -> None:

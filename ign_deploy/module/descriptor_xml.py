@@ -1,0 +1,178 @@
+"""module.xml as XML: a small tree, or an error for what two readers could read differently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from xml.parsers import expat
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.findings import error
+
+DESCRIPTOR_NAME = "module.xml"
+# Real ones have a few kilobytes; ten megabytes of text are an attack or a mistake.
+MAX_DESCRIPTOR_SIZE = 1 << 20
+# Real ones have three levels and some hundred elements.
+MAX_DEPTH = 32
+MAX_ELEMENTS = 10_000
+
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)""")
+# Python would take any codec of its own, such as unicode_escape, which no Java knows.
+_ENCODINGS = re.compile(
+    rb"utf-?8|utf-?16(?:-?[lb]e)?|(?:us-)?ascii|iso-8859-[0-9]{1,2}|(?:windows-|cp)125[0-8]",
+    re.IGNORECASE,
+)
+# What String.trim of Java removes; Python's strip also takes spaces such as U+00A0.
+_BLANKS = "".join(map(chr, range(0x21)))
+
+
+@dataclass(slots=True)
+class Node:
+    """An element: its name as written, attributes by lower-case name, texts and child elements."""
+
+    tag: str
+    attributes: dict[str, str]
+    pieces: list[str | Node] = field(default_factory=list)
+    has_markup: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name to compare with: in lower case."""
+        return self.tag.lower()
+
+    @property
+    def children(self) -> Iterator[Node]:
+        """The child elements, in their order."""
+        return (piece for piece in self.pieces if isinstance(piece, Node))
+
+    @property
+    def text(self) -> str:
+        """All text inside, also that of elements inside, without blanks around it."""
+        return self._whole_text().strip(_BLANKS)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the text is one piece, so that every way to ask for it gives the same."""
+        whole = self._whole_text()
+        is_one = not self.has_markup and len(self.pieces) <= 1 and not any(self.children)
+        return is_one and whole.strip() == whole.strip(_BLANKS)
+
+    def descendants(self) -> Iterator[Node]:
+        """Yield every element inside, however deep."""
+        for child in self.children:
+            yield child
+            yield from child.descendants()
+
+    def _whole_text(self) -> str:
+        return "".join(
+            piece if isinstance(piece, str) else piece._whole_text() for piece in self.pieces
+        )
+
+
+def parse_xml(data: bytes) -> Node:
+    """Return the root element of a module.xml; raises VerificationError.
+
+    That is for XML that isn't well-formed, has a DTD or entities, or is too large or too deep, and
+    for names that readers take differently: with a prefix, or with letters beyond ASCII, which
+    some take for others when they ignore case (the Kelvin sign for k, a dotless i for i).
+    """
+    if len(data) > MAX_DESCRIPTOR_SIZE:
+        raise refusal(
+            "descriptor-too-large",
+            f"module.xml has {len(data)} bytes, at most {MAX_DESCRIPTOR_SIZE} are read",
+            "put only the module's description into it.",
+        )
+    declared = _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf"))
+    if declared is not None and not _ENCODINGS.fullmatch(declared[1]):
+        raise refusal(
+            "descriptor-xml",
+            f"module.xml has the encoding {ascii(declared[1][:40])[1:]}, which may not be readable",
+            "write it in UTF-8.",
+        )
+    return _Builder().build(data)
+
+
+def refusal(code: str, message: str, hint: str) -> VerificationError:
+    """Make the error for a module.xml that can't be used."""
+    finding = error(code, message, location=DESCRIPTOR_NAME, hint=hint)
+    return VerificationError.from_findings(finding)
+
+
+def ambiguous(message: str) -> VerificationError:
+    """Make the error for a module.xml that readers could understand differently."""
+    return refusal(
+        "descriptor-ambiguous",
+        f"module.xml can be read in more than one way: {message}",
+        "let the build write plain elements: each once, directly inside <module>, text only.",
+    )
+
+
+class _Builder:
+    """Builds the tree from the events of expat, which reads no file and no address by itself."""
+
+    def __init__(self) -> None:
+        self._open: list[Node] = [Node("", {})]
+        self._count = 0
+        self._parser = parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.buffer_size = MAX_DESCRIPTOR_SIZE
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._characters
+        parser.CommentHandler = parser.ProcessingInstructionHandler = self._markup
+        # Being called, they end the piece of text before them.
+        parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = lambda: None
+        parser.StartDoctypeDeclHandler = self._doctype
+
+    def build(self, data: bytes) -> Node:
+        try:
+            self._parser.Parse(data, True)  # noqa: FBT003 - the API's
+        except (expat.ExpatError, ValueError, LookupError) as cause:
+            # ValueError and LookupError: an encoding that the parser doesn't know.
+            raise refusal(
+                "descriptor-xml",
+                f"module.xml is not well-formed: {cause}",
+                "fix the module.xml that the build writes.",
+            ) from cause
+        (root,) = self._open[0].children
+        return root
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if len(self._open) > MAX_DEPTH:
+            raise refusal(
+                "descriptor-xml",
+                f"module.xml is nested more than {MAX_DEPTH} levels deep",
+                "put only the module's description into it.",
+            )
+        self._count += 1
+        if self._count > MAX_ELEMENTS:
+            raise refusal(
+                "descriptor-xml",
+                f"module.xml has more than {MAX_ELEMENTS} elements",
+                "put only the module's description into it.",
+            )
+        if ":" in name or not name.isascii():
+            raise ambiguous(f"the element name {name[:40]!a} has a prefix or is not ASCII")
+        lowered = {key.lower(): value for key, value in attributes.items()}
+        if len(lowered) < len(attributes):
+            raise ambiguous(f"attributes of <{name[:40]}> differ only in case")
+        node = Node(name, lowered)
+        self._open[-1].pieces.append(node)
+        self._open.append(node)
+
+    def _end(self, _: str) -> None:
+        self._open.pop()
+
+    def _characters(self, text: str) -> None:
+        self._open[-1].pieces.append(text)
+
+    def _markup(self, *_: str) -> None:
+        self._open[-1].has_markup = True
+
+    def _doctype(self, *_: object) -> None:
+        raise refusal(
+            "descriptor-dtd",
+            "module.xml has a DTD or entities, which can read files and exhaust memory",
+            "remove the <!DOCTYPE …> and write the values out.",
+        )
