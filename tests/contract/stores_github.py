@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.contract.opened import Opened
-from tests.support.github.server import github_simulator
-from tests.support.github.simulator import WRITER
+from tests.support.github.server import WRITER, github_simulator
 
 
 @contextmanager
@@ -19,4 +18,4 @@ def github_store(_: Path, **switches: Any) -> Iterator[Opened]:
     Files come from the API itself, so that a proxy before it sees them too.
     """
     with github_simulator(**{"streams": True, **switches}) as simulator:
-        yield Opened(simulator.url, server=simulator.base, token=WRITER)
+        yield Opened(simulator.repository_url, server=simulator.url, token=WRITER)

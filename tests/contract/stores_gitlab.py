@@ -15,4 +15,4 @@ from tests.support.gitlab_packages import gitlab_world
 def gitlab_store(folder: Path, **options: Any) -> Iterator[Opened]:
     """Run a GitLab with one empty project; ``options`` as for ``gitlab_world``."""
     with gitlab_world(**options) as world:
-        yield Opened(world.url, server=f"http://{world.server.host}", token=world.token)
+        yield Opened(world.url, server=f"{world.server.url}", token=world.token)

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.contract.opened import Opened
-from tests.support.artifactory import Artifactory, artifactory
-from tests.support.nexus import Nexus, nexus
+from tests.support.artifactory import Artifactory
+from tests.support.nexus import Nexus
 from tests.support.servers import Credentials, apache, nginx
+from tests.support.serving import serving
 
 USER = Credentials("publisher", "a pässword: with a colon")
 TOKEN = "a-token-of-the-test"
@@ -40,11 +41,10 @@ def apache_store(folder: Path) -> Iterator[Opened]:
 @contextmanager
 def nexus_store(folder: Path) -> Iterator[Opened]:
     """Run a simulated Nexus that refuses redeploys."""
-    product = Nexus()
-    with nexus(product) as url:
+    with serving(Nexus()) as product:
         yield Opened(
-            f"nexus+{url}/a folder",
-            server=_server_of(url),
+            f"nexus+{product.repository}/a folder",
+            server=product.url,
             version="simulated",
             username=product.username,
             password=product.password,
@@ -54,15 +54,10 @@ def nexus_store(folder: Path) -> Iterator[Opened]:
 @contextmanager
 def artifactory_store(folder: Path) -> Iterator[Opened]:
     """Run a simulated Artifactory, whose account may not overwrite records and claims."""
-    product = Artifactory()
-    with artifactory(product) as url:
+    with serving(Artifactory()) as product:
         yield Opened(
-            f"artifactory+{url}/a folder",
-            server=_server_of(url),
+            f"artifactory+{product.repository}/a folder",
+            server=product.url,
             version="simulated",
             token=product.token,
         )
-
-
-def _server_of(url: str) -> str:
-    return "/".join(url.split("/")[:3])

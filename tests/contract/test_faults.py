@@ -29,10 +29,10 @@ from tests.support.faults import (
     LoseAnswer,
     Truncate,
 )
-from tests.support.http_server import Answer, scripted_server
 from tests.support.http_steps import count_requests
 from tests.support.releases import release_of
 from tests.support.runs import run_context
+from tests.support.serving import Reply, scripted_server
 
 ID = "com.acme.thing"
 LARGE = bytes(range(256)) * 1200  # longer than any other answer
@@ -152,7 +152,7 @@ def test_a_redirect_to_another_host_gets_no_credentials(
     proxied: Opened, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     secrets = [each for each in (proxied.token, proxied.password) if each]
-    with scripted_server(Answer(404)) as elsewhere:
+    with scripted_server(Reply(404)) as elsewhere:
         for status in (302, 307, 308):
             proxy.rules.clear()
             there = {"Location": f"{elsewhere.url}/there"}
@@ -161,7 +161,7 @@ def test_a_redirect_to_another_host_gets_no_credentials(
                 publish(proxied, tmp_path)
             with suppress(IgnDeployError):
                 proxied.open().fetch(ID, version="1.0.0", to=io.BytesIO())
-        seen = [f"{request.path} {request.headers}" for request in elsewhere.requests]
+        seen = [f"{request.target} {request.headers}" for request in elsewhere.requests]
     assert not [text for text in seen for secret in secrets if secret in text]
     assert not [text for text in seen if "Authorization" in text or "TOKEN" in text.upper()]
 

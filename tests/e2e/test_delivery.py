@@ -11,14 +11,13 @@ import pytest
 
 from tests.support.builds import fake_java, gradle_wrapper
 from tests.support.cli import KEY, MODULE, Workshop
-from tests.support.gateway import Fault, Options, running_gateway
+from tests.support.gateway import ModuleFault, Options, running_gateway
 from tests.support.gateway.client import MODULE_ID
-from tests.support.http_server import Answer
 from tests.support.identities import pem_files, self_signed
-from tests.support.loopback import serving
 from tests.support.mail_server import mail_server
 from tests.support.modules import build_module
 from tests.support.runner import Runner
+from tests.support.serving import Reply, serving
 from tests.support.shops import TOKEN, WITH_RESTART, Shop, open_shop
 from tests.support.sites import active, published
 from tests.support.webhook_receiver import WebhookReceiver
@@ -70,7 +69,7 @@ def test_a_version_that_fails_on_the_gateway_stays_published_and_the_old_one_run
 ) -> None:
     there = ("--gateway", shop.gateway.url, "-e", "production", *WITH_RESTART)
     shop.call("install", f"{MODULE_ID}@1.1.0", *there).must(0)
-    shop.gateway.options.faults[MODULE_ID] = Fault(version="1.2.3")
+    shop.gateway.options.faults[MODULE_ID] = ModuleFault(version="1.2.3")
     result = shop.call(*release(shop), "--json").must(7)
     assert result.document["error"]["exit_code"] == 7
     assert active(shop.gateway) == "1.1.0"
@@ -118,7 +117,7 @@ def _assert_nowhere(shop: Shop, secret: str) -> None:
 
 
 def test_a_webhook_that_fails_is_only_a_warning(shop: Shop) -> None:
-    with serving(WebhookReceiver(SECRET, *[Answer(400)] * 20)) as receiver:
+    with serving(WebhookReceiver(SECRET, *[Reply(400)] * 20)) as receiver:
         env = {"DEPLOYMENT_WEBHOOK_URL": f"{receiver.url}/h00k-s3cret"}
         result = shop.call(*release(shop), **env, IGN_DEPLOY_WEBHOOK_SECRET=SECRET).must(0)
     assert "warning" in result.stderr
@@ -163,7 +162,7 @@ def test_the_action_deploys_and_gives_id_result_and_head_and_a_page(tmp_path: Pa
             "webhook-secret": SECRET,
         }
         good = runner.run(inputs)
-        gateway.options.faults["com.example.bad"] = Fault()
+        gateway.options.faults["com.example.bad"] = ModuleFault()
         build_module(workspace / "bad.modl", texts={**LINE, "id": "com.example.bad"})
         bad = runner.run({**inputs, "path": "bad.modl"})
         assert active(gateway) == "1.2.3"

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Result, Workshop
-from tests.support.gateway import Fault
+from tests.support.gateway import ModuleFault
 from tests.support.gateway.client import MODULE_ID, modl
 from tests.support.http_steps import HttpSteps, count_requests
-from tests.support.loopback import make_tls
 from tests.support.shops import ACCEPT, TOKEN, WITH_RESTART, Shop, open_shop
 from tests.support.sites import active, published
+from tests.support.tls import make_tls
 
 NAME = MODULE_ID
 
@@ -214,7 +214,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(shop: Shop) -> None:
 
 def test_a_failing_upgrade_is_rolled_back_told_and_one_json_document(shop: Shop) -> None:
     shop.install(f"{NAME}@1.0.0").must(0)
-    shop.gateway.options.faults[NAME] = Fault(version="1.2.0")
+    shop.gateway.options.faults[NAME] = ModuleFault(version="1.2.0")
     result = shop.install(NAME, "--json").must(7)
     document = result.document
     assert document["result"] == "rolled-back"
@@ -227,7 +227,7 @@ def test_a_failing_upgrade_is_rolled_back_told_and_one_json_document(shop: Shop)
 
 def test_when_going_back_fails_a_person_is_asked_with_the_next_steps(shop: Shop) -> None:
     shop.install(f"{NAME}@1.0.0").must(0)
-    shop.gateway.options.faults[NAME] = Fault()
+    shop.gateway.options.faults[NAME] = ModuleFault()
     result = shop.install(NAME).must(8)
     assert f"look at {shop.gateway.url} yourself" in reported(result)
     assert f"it should have {NAME} 1.0.0" in reported(result)
@@ -363,17 +363,16 @@ def test_a_self_signed_gateway_needs_its_authority_or_its_pin(
 ) -> None:
     folder = tmp_path / "tls"
     folder.mkdir()
-    ca = make_tls(folder).ca
-    (key,) = [path for path in folder.iterdir() if path != ca]
-    with open_shop(workshop, shelf, monkeypatch=monkeypatch, tls=(ca, key)) as shop:
+    tls = make_tls(folder)
+    with open_shop(workshop, shelf, monkeypatch=monkeypatch, tls=tls) as shop:
         refused = shop.install(NAME)
         assert refused.exit_code == 9
         assert "CA file" in refused.stderr
         assert shop.gateway.requests == []
-        shop.install(NAME, "--gateway-ca", ca).must(0)
+        shop.install(NAME, "--gateway-ca", tls.ca).must(0)
         assert active(shop.gateway) == "1.2.0"
         assert "pin" in shop.install(NAME, "--gateway-pin", "00" * 32).stderr
-        shop.install(NAME, "--gateway-pin", _pin(ca)).must(0)
+        shop.install(NAME, "--gateway-pin", _pin(tls.ca)).must(0)
 
 
 def _pin(path: Path) -> str:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
+import mimetypes
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from tests.support.node import BIN, TOOLS
+from tests.support.serving import HttpServer, Reply, Request, serving
 
 SCRIPT = Path(__file__).with_name("browser.mjs")
 CHROMIUM = "/usr/bin/chromium"
@@ -86,22 +85,22 @@ def browse(folder: Path, *visits: GatewayDeployment) -> list[Answer]:
     return [Answer(**answer) for answer in json.loads(child.stdout)]
 
 
-class _Handler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's name
-        """Write no log."""
+class _Site(HttpServer):
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def respond(self, request: Request) -> Reply:
+        path = self._folder / request.decoded_path.lstrip("/")
+        path = path / "index.html" if path.is_dir() else path
+        if not path.is_file():
+            return Reply(404)
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return Reply(200, {"Content-Type": kind}, path.read_bytes())
 
 
 @contextmanager
 def static_site(folder: Path) -> Iterator[str]:
     """Serve the folder on loopback; yields the address, with a slash at the end."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
-    server.daemon_threads = True
-    server.block_on_close = False
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(_Site(folder)) as server:
+        yield f"{server.url}/"

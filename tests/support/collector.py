@@ -14,16 +14,16 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from tests.support.http_server import Answer, Request, ScriptedServer
+from tests.support.serving import HttpServer, Reply, Request
 
 _PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
 
-class Collector(ScriptedServer):
+class Collector(HttpServer):
     """Takes spans by OTLP over HTTP; ``rejected`` is how many it says it didn't take."""
 
     def __init__(self, *, headers: dict[str, str] | None = None, rejected: int = 0) -> None:
-        super().__init__([Answer(500)])
+        super().__init__()
         self.wanted = headers or {}
         self.rejected = rejected
         self.exports: list[ExportTraceServiceRequest] = []
@@ -35,42 +35,40 @@ class Collector(ScriptedServer):
         [scope] = resource.scope_spans
         return list(scope.spans)
 
-    def next_answer(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Reply:
         """Decode what was sent."""
-        super().next_answer(request)
         if any(request.headers.get(name) != value for name, value in self.wanted.items()):
-            return Answer(401)
+            return Reply(401)
         if request.path != "/v1/traces" or request.method != "POST":
-            return Answer(404)
+            return Reply(404)
         if request.headers["Content-Type"] != "application/x-protobuf":
-            return Answer(415)
+            return Reply(415)
         self.exports.append(ExportTraceServiceRequest.FromString(request.body))
         partial = ExportTracePartialSuccess(rejected_spans=self.rejected)
         answer = ExportTraceServiceResponse(partial_success=partial if self.rejected else None)
-        return Answer(200, _PROTOBUF, answer.SerializeToString())
+        return Reply(200, _PROTOBUF, answer.SerializeToString())
 
 
-class Pushgateway(ScriptedServer):
+class Pushgateway(HttpServer):
     """Keeps the samples of each group; PUT replaces a group, as the real one does."""
 
     def __init__(self) -> None:
-        super().__init__([Answer(500)])
+        super().__init__()
         self.groups: dict[tuple[tuple[str, str], ...], list[Sample]] = {}
 
-    def next_answer(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Reply:
         """Take a push."""
-        super().next_answer(request)
         first, *rest = request.path.split("/")[1:]
         if request.method != "PUT" or first != "metrics" or rest[0].partition("@")[0] != "job":
-            return Answer(404)
+            return Reply(404)
         if not request.headers["Content-Type"].startswith("text/plain; version=0.0.4"):
-            return Answer(400)
+            return Reply(400)
         group = tuple(
             _label(name, value) for name, value in zip(rest[::2], rest[1::2], strict=True)
         )
         families = text_string_to_metric_families(request.body.decode())
         self.groups[group] = [sample for family in families for sample in family.samples]
-        return Answer(200)
+        return Reply(200)
 
 
 def _label(name: str, value: str) -> tuple[str, str]:

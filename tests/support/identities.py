@@ -6,7 +6,9 @@ The certificates' dates are fixed far apart, so that no test depends on the cloc
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from functools import cache, lru_cache
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -31,10 +33,14 @@ def issue(
     issuer: str,
     issuer_key: rsa.RSAPrivateKey,
     authority: bool = False,
+    hosts: Sequence[str] = (),
     not_before: dt.datetime = NOT_BEFORE,
     not_after: dt.datetime = NOT_AFTER,
 ) -> x509.Certificate:
-    """Return a certificate for ``key``, signed with ``issuer_key`` (SHA-256)."""
+    """Return a certificate for ``key``, signed with ``issuer_key`` (SHA-256).
+
+    It is for signing code, for serving ``hosts``, or for issuing others (``authority``).
+    """
     builder = (
         x509.CertificateBuilder()
         .subject_name(common_name(subject))
@@ -45,7 +51,16 @@ def issue(
         .not_valid_after(not_after)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
     )
-    if not authority:
+    if hosts:
+        names = [
+            x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
+            for host in hosts
+        ]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
+        )
+    elif not authority:
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from typing import Any, Literal
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.support.loopback import Tls
+from tests.support.serving import serving
+from tests.support.tls import Tls
 
 USER, PASSWORD = "robot", "c0rrect horse"
 
@@ -118,21 +118,29 @@ def mail_server(
     server = loop.run_until_complete(
         loop.create_server(protocol, sock=listener, ssl=context if mode == "implicit" else None)
     )
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
+    with serving(_Loop(loop, server)):
         yield state
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.run_until_complete(_close(server))
-        loop.close()
 
 
-async def _close(server: asyncio.Server) -> None:
-    server.close()
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await server.wait_closed()
+@dataclass
+class _Loop:
+    loop: asyncio.AbstractEventLoop
+    server: asyncio.Server
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        self.loop.run_forever()
+
+    def shutdown(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def server_close(self) -> None:
+        self.loop.run_until_complete(self._close())
+        self.loop.close()
+
+    async def _close(self) -> None:
+        self.server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.server.wait_closed()

@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tests.support.product_server import Call, Reply, checksums, file_reply, json_reply
+from tests.support.products import checksums
+from tests.support.serving import HttpServer, Reply, Request, file_reply, json_reply
 
 
-@dataclass
-class PlainWeb:
+@dataclass(eq=False)
+class PlainWeb(HttpServer):
     """Files by path (without a slash before); anybody may ask.
 
-    ``methods`` are those it knows, others get ``unknown``; ``statuses`` answer a method whatever is
-    asked. ``lists`` gives folders as JSON, as nginx does. ``digests`` are stated with files.
+    ``known`` are the methods it knows, others get ``unknown``; ``statuses`` answer a method,
+    whatever it is for. ``lists`` gives folders as JSON, as nginx does. ``digests`` are stated
+    with files.
     """
 
-    methods: frozenset[str] = frozenset({"GET", "HEAD"})
+    known: frozenset[str] = frozenset({"GET", "HEAD"})
     unknown: int = 405
     statuses: Mapping[str, int] = field(default_factory=dict)
     lists: bool = False
     digests: bool = False
     corrupts: bool = False
     files: dict[str, bytes] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def user_of(self, kind: str, secret: str) -> str | None:
-        """See ``Product``."""
-        return f"{kind} {secret}"
+    def __post_init__(self) -> None:
+        super().__init__()
 
-    def respond(self, call: Call) -> Reply:
-        """See ``Product``."""
-        if call.method in self.statuses:
-            return Reply(self.statuses[call.method])
-        if call.method not in self.methods:
+    def respond(self, request: Request) -> Reply:
+        """Do what it can."""
+        if request.method in self.statuses:
+            return Reply(self.statuses[request.method])
+        if request.method not in self.known:
             return Reply(self.unknown)
-        path = call.path.removeprefix("/")
-        if call.method == "PUT":
+        path = request.decoded_path.removeprefix("/")
+        if request.method == "PUT":
             with self.lock:
-                self.files[path] = call.body[:-1] + b"?" if self.corrupts else call.body
+                self.files[path] = request.body[:-1] + b"?" if self.corrupts else request.body
             return Reply(201)
-        if call.method == "DELETE":
+        if request.method == "DELETE":
             with self.lock:
                 return Reply(404 if self.files.pop(path, None) is None else 204)
-        return self._get(call, path)
+        return self._get(request, path)
 
-    def _get(self, call: Call, path: str) -> Reply:
+    def _get(self, request: Request, path: str) -> Reply:
         with self.lock:
             files = dict(self.files)
         if path in files:
@@ -55,7 +53,7 @@ class PlainWeb:
             headers = {"ETag": f'"{sums["md5"]}"'}
             if self.digests:
                 headers["X-Checksum-Sha256"] = sums["sha256"]
-            return file_reply(call, files[path], headers)
+            return file_reply(request, files[path], headers)
         rests = [each[len(path) :] for each in files if each.startswith(path)]
         if not path.endswith("/") and path:
             return Reply(404)

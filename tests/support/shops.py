@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.cli import Result, Workshop
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
+from tests.support.tls import Tls
 
 TOKEN = "ci:s3cret"
 ACCEPT = ("--accept-certificate", "yes", "--accept-license", "yes")
@@ -49,7 +50,7 @@ def open_shop(
     *,
     monkeypatch: pytest.MonkeyPatch,
     options: Options | None = None,
-    tls: tuple[Path, Path] | None = None,
+    tls: Tls | None = None,
 ) -> Iterator[Shop]:
     """Lend a shop with a copy of the repository ``shelf``; asserts that no request was careless."""
     clock = VirtualTime()

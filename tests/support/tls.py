@@ -1,36 +1,49 @@
-"""A certificate for servers on this machine."""
+"""Certificates for servers on this machine."""
 
 from __future__ import annotations
 
 import ssl
-from ipaddress import ip_address
+from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from tests.support.identities import issue, pem_certificates, pem_key, rsa_key
 
-from tests.support.identities import NOT_AFTER, NOT_BEFORE, common_name, pem_files, rsa_key
+HOSTS = ("localhost", "127.0.0.1")
 
 
-def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Return TLS settings for a server called localhost, and the file (PEM) that trusts it."""
+@dataclass(frozen=True)
+class Tls:
+    """PEM files: the authority that a client trusts, the server's certificate, and its key."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The settings of a server."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+def make_tls(folder: Path, *, hosts: tuple[str, ...] = HOSTS, self_signed: bool = True) -> Tls:
+    """Make a certificate for the hosts in the folder; one that isn't self-signed has an authority.
+
+    A self-signed certificate is its own authority.
+    """
     key = rsa_key("tls")
-    names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(common_name("localhost"))
-        .issuer_name(common_name("localhost"))
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(NOT_BEFORE)
-        .not_valid_after(NOT_AFTER)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
+    name = "Test Server" if self_signed else "Test Server Authority"
+    issuer_key = key if self_signed else rsa_key("authority")
+    certificate = issue(
+        "Test Server", key, issuer=name, issuer_key=issuer_key, authority=self_signed, hosts=hosts
     )
-    key_path, certificate_path = pem_files(folder, key, (certificate,))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate_path, key_path)
-    return context, certificate_path
+    tls = Tls(folder / "tls.ca.pem", folder / "tls.cert.pem", folder / "tls.key.pem")
+    authority = certificate
+    if not self_signed:
+        authority = issue(name, issuer_key, issuer=name, issuer_key=issuer_key, authority=True)
+    tls.ca.write_bytes(pem_certificates(authority))
+    tls.certificate.write_bytes(pem_certificates(certificate))
+    tls.key.touch(0o600)
+    tls.key.write_bytes(pem_key(key))
+    return tls

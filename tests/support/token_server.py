@@ -5,21 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.support.identities import issue, pem_certificates, rsa_key
+from tests.support.serving import HttpServer, Reply, Request, json_reply, serving
 
 SERVICE, ISSUER = "the registry", "the token server"
 
@@ -52,13 +50,13 @@ class TokenServer:
             "rootcertbundle": str(self.certificates),
         }
 
-    def answer(self, path: str, authorization: str) -> tuple[int, dict[str, Any]]:
+    def answer(self, request: Request) -> tuple[int, dict[str, Any]]:
         """Return status and document for a request."""
-        query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
+        query = request.query
         self.asked.append(query)
         granted = self.anonymous
-        if authorization:
-            pair = base64.b64decode(authorization.removeprefix("Basic ")).decode()
+        scheme, pair = request.credentials
+        if scheme:
             name, _, password = pair.partition(":")
             known = self.users.get(name)
             if known is None or known[0] != password:
@@ -87,50 +85,23 @@ def _base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
+class _Endpoint(HttpServer):
+    def __init__(self, server: TokenServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def respond(self, request: Request) -> Reply:
+        return json_reply(*self._server.answer(request))
+
+
 @contextmanager
 def token_server(folder: Path, server: TokenServer) -> Iterator[TokenServer]:
     """Run the token server; its certificate is written into the folder."""
-    server.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "token server")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(server.key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(server.key, hashes.SHA256())
-    )
-    server.chain = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
+    server.key = rsa_key("token server")
+    certificate = issue(ISSUER, server.key, issuer=ISSUER, issuer_key=server.key, authority=True)
+    server.chain = base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
     server.certificates = folder / "token-server.pem"
-    server.certificates.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            status, document = server.answer(self.path, self.headers.get("Authorization", ""))
-            body = json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's
-            """Write no log."""
-
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.daemon_threads = True
-    server.url = f"http://127.0.0.1:{listener.server_address[1]}"
-    thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    server.certificates.write_bytes(pem_certificates(certificate))
+    with serving(_Endpoint(server)) as endpoint:
+        server.url = endpoint.url
         yield server
-    finally:
-        listener.shutdown()
-        listener.server_close()
-        thread.join()

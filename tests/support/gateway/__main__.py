@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.support.gateway import Fault, Options, running_gateway
+from tests.support.gateway import ModuleFault, Options, running_gateway
 
 
 def main(arguments: list[str]) -> int:
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
     )
     for text in given.fault:
         module_id, _, version = text.partition("=")
-        options.faults[module_id] = Fault(version=version)
+        options.faults[module_id] = ModuleFault(version=version)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

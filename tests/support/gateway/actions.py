@@ -3,118 +3,127 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ign_deploy.errors import VerificationError
-from tests.support.gateway.listing import healthy_items, page, quarantined_items
 from tests.support.gateway.modl import Modl, read_modl
-from tests.support.gateway.state import Misuse, Refused, State
-from tests.support.gateway.wire import Request, Response, as_json
+from tests.support.gateway.state import NO_CERTIFICATE, Listed, Misuse, Refused, State
+from tests.support.serving import Reply, Request
+
+Document = dict[str, Any]
+DEFAULT_LIMIT = 25
 
 
-def info(state: State, _: Request) -> Response:
+@dataclass(frozen=True)
+class GatewayRequest(Request):
+    """A request whose body is in a file."""
+
+    file: Path = Path()
+    is_tls: bool = False
+
+    @property
+    def size(self) -> int:
+        return self.file.stat().st_size
+
+
+def info(state: State, _: GatewayRequest) -> Document:
     options = state.options
     license_ = (
         {"state": "trial", "trialRemaining": 7017} if options.trial else {"state": "licensed"}
     )
-    return as_json(
-        {
-            "ignitionVersion": f"{options.version} (b{options.build})",
-            "allowUnsignedModules": options.allow_unsigned,
-            "redundancyRole": options.redundancy_role,
-            "deploymentMode": options.deployment_mode,
-            "edition": options.edition,
-            "name": options.name,
-            "license": license_,
-        }
-    )
+    return {
+        "ignitionVersion": f"{options.version} (b{options.build})",
+        "allowUnsignedModules": options.allow_unsigned,
+        "redundancyRole": options.redundancy_role,
+        "deploymentMode": options.deployment_mode,
+        "edition": options.edition,
+        "name": options.name,
+        "license": license_,
+    }
 
 
-def upload(state: State, request: Request) -> Response:
+def upload(state: State, request: GatewayRequest) -> Document:
     file_name = request.query["fileName"]
     if Path(file_name).name != file_name or not file_name.endswith(".modl"):
         raise Misuse(400, "a bad file name", f"{file_name!r} isn't the plain name of a module")
     try:
-        modl = state.upload(read_modl(request.body, file_name=file_name))
+        modl = state.upload(read_modl(request.file, file_name=file_name))
     except VerificationError as problem:
         raise Refused(400, "the file is not a module") from problem
-    return as_json(
-        {
-            "moduleId": modl.id,
-            "licenseAccepted": state.accepts_license(modl),
-            "certAccepted": modl.fingerprint in state.accepted_certificates,
-            "containsEula": modl.eula is not None,
-            "containsCert": modl.is_signed,
-        }
-    )
+    return {
+        "moduleId": modl.id,
+        "licenseAccepted": state.accepts_license(modl),
+        "certAccepted": modl.fingerprint in state.accepted_certificates,
+        "containsEula": modl.eula is not None,
+        "containsCert": modl.is_signed,
+    }
 
 
-def certificate(state: State, request: Request) -> Response:
+def certificate(state: State, request: GatewayRequest) -> Document:
     certificate = _modl(state, request).certificate
     if certificate is None:
         raise Refused(404, "the module has no certificate")
-    return as_json(
-        {
-            "subjectName": certificate.subject.rfc4514_string(),
-            "issuerName": certificate.issuer.rfc4514_string(),
-            "serialNumber": str(certificate.serial_number),
-            "selfSigned": _modl(state, request).self_signed,
-            "notValidBefore": certificate.not_valid_before_utc.isoformat(),
-            "notValidAfter": certificate.not_valid_after_utc.isoformat(),
-        }
-    )
+    return {
+        "subjectName": certificate.subject.rfc4514_string(),
+        "issuerName": certificate.issuer.rfc4514_string(),
+        "serialNumber": str(certificate.serial_number),
+        "selfSigned": _modl(state, request).self_signed,
+        "notValidBefore": certificate.not_valid_before_utc.isoformat(),
+        "notValidAfter": certificate.not_valid_after_utc.isoformat(),
+    }
 
 
-def accept_certificate(state: State, request: Request) -> Response:
+def accept_certificate(state: State, request: GatewayRequest) -> Document:
     state.accept_certificate(request.query["moduleId"])
-    return as_json({"success": True, "message": "the certificate is accepted"})
+    return {"success": True, "message": "the certificate is accepted"}
 
 
-def eula(state: State, request: Request) -> Response:
+def eula(state: State, request: GatewayRequest) -> Reply:
     text = _modl(state, request).eula
     if text is None:
         raise Refused(404, "the module has no licence")
-    return Response(200, text, "text/html")
+    return Reply(200, {"Content-Type": "text/html"}, text)
 
 
-def accept_eula(state: State, request: Request) -> Response:
+def accept_eula(state: State, request: GatewayRequest) -> Document:
     state.accept_license(request.query["moduleId"])
-    return as_json({"success": True, "message": "the licence is accepted"})
+    return {"success": True, "message": "the licence is accepted"}
 
 
-def install(state: State, request: Request) -> Response:
+def install(state: State, request: GatewayRequest) -> Document:
     running = state.listed.get(request.query["moduleId"])
     modl = state.install(request.query["moduleId"])
     if state.options.speaks_old_forms:
-        return as_json({"success": True, "message": f"Module {modl.id} installed"})
-    return as_json(
-        {
-            "filename": modl.file_name,
-            "onStartup": "enabled",
-            "certFingerprint": modl.fingerprint if modl.is_signed else None,
-            "licenseAgreementHash": modl.eula_crc,
-            "upgradeVersion": modl.shown_version if running is not None else None,
-            "upgradeFilename": modl.file_name if running is not None else None,
-        }
-    )
+        return {"success": True, "message": f"Module {modl.id} installed"}
+    return {
+        "filename": modl.file_name,
+        "onStartup": "enabled",
+        "certFingerprint": modl.fingerprint if modl.is_signed else None,
+        "licenseAgreementHash": modl.eula_crc,
+        "upgradeVersion": modl.shown_version if running is not None else None,
+        "upgradeFilename": modl.file_name if running is not None else None,
+    }
 
 
-def healthy(state: State, request: Request) -> Response:
-    return as_json(page(healthy_items(state), request.query, state.options.page_cap))
+def healthy(state: State, request: GatewayRequest) -> Document:
+    return page(healthy_items(state), request.query, state.options.page_cap)
 
 
-def quarantined(state: State, request: Request) -> Response:
+def quarantined(state: State, request: GatewayRequest) -> Document:
     items = quarantined_items(state)
-    return as_json(page(items, request.query, state.options.page_cap))
+    return page(items, request.query, state.options.page_cap)
 
 
-def toggle(state: State, request: Request) -> Response:
+def toggle(state: State, request: GatewayRequest) -> Document:
     body = _body(request, {"enable", "disable"})
     failed = state.toggle(enable=body["enable"], disable=body["disable"])
-    return as_json({"success": not any(failed.values()), "failedUpdates": failed})
+    return {"success": not any(failed.values()), "failedUpdates": failed}
 
 
-def uninstall(state: State, request: Request) -> Response:
+def uninstall(state: State, request: GatewayRequest) -> Document:
     if state.options.speaks_old_forms:
         if "moduleId" not in request.query:
             raise Refused(400, "moduleId is missing")
@@ -124,27 +133,28 @@ def uninstall(state: State, request: Request) -> Response:
     else:
         ids = _body(request, {"uninstall"})["uninstall"]
     state.uninstall(ids)
-    return as_json({"success": True, "message": "it takes effect at the next restart"})
+    return {"success": True, "message": "it takes effect at the next restart"}
 
 
-def pending(state: State, _: Request) -> Response:
-    return as_json({"pending": state.tasks})
+def pending(state: State, _: GatewayRequest) -> Document:
+    return {"pending": state.tasks}
 
 
-def restart(state: State, request: Request) -> Response:
+def restart(state: State, request: GatewayRequest) -> Reply:
     if request.query.get("confirm") != "true":
         raise Refused(400, "the restart is not confirmed")
     state.restart()
-    return Response(200, b"true", cut=state.options.restart_cuts)
+    headers = {"Content-Type": "application/json"}
+    return Reply(200, headers, b"true", cut=2 if state.options.restart_cuts else None)
 
 
-def _modl(state: State, request: Request) -> Modl:
+def _modl(state: State, request: GatewayRequest) -> Modl:
     return state.find(request.query["moduleId"])
 
 
-def _body(request: Request, keys: set[str]) -> dict[str, list[str]]:
+def _body(request: GatewayRequest, keys: set[str]) -> dict[str, list[str]]:
     try:
-        body = json.loads(request.body.read_bytes())
+        body = json.loads(request.file.read_bytes())
     except ValueError as cause:
         raise Misuse(400, "the body is not JSON", "its body isn't JSON") from cause
     if not isinstance(body, dict) or set(body) != keys:
@@ -152,3 +162,68 @@ def _body(request: Request, keys: set[str]) -> dict[str, list[str]]:
     if not all(isinstance(ids, list) for ids in body.values()):
         raise Misuse(400, "unexpected body", "its body has no lists of modules")
     return body
+
+
+# The two listings of modules, page by page
+
+
+def healthy_items(state: State) -> list[Document]:
+    """Return every module that is not kept out, faulted and inactive ones too."""
+    return [_healthy(state, state.listed[module_id]) for module_id in sorted(state.listed)]
+
+
+def quarantined_items(state: State) -> list[Document]:
+    """Return every module that is kept out, and why."""
+    return [
+        {
+            "id": modl.id,
+            "name": modl.name,
+            "version": modl.shown_version,
+            "certAccepted": modl.fingerprint in state.accepted_certificates,
+            "licenseAccepted": state.accepts_license(modl),
+            "reason": state.obstacle(modl) or NO_CERTIFICATE,
+        }
+        for _, modl in sorted(state.quarantined.items())
+    ]
+
+
+def page(items: Sequence[Document], query: Mapping[str, str], cap: int) -> Document:
+    """Return the part that was asked for; ``cap`` bounds it, whatever was asked."""
+    limit = min(int(query.get("limit", DEFAULT_LIMIT)), cap)
+    offset = int(query.get("offset", 0))
+    return {
+        "items": list(items[offset : offset + limit]),
+        "metadata": {
+            "total": len(items),
+            "matching": len(items),
+            "limit": limit,
+            "offset": offset,
+        },
+    }
+
+
+def _healthy(state: State, listed: Listed) -> Document:
+    modl = listed.modl
+    license_state = "TRIAL" if state.options.trial else "ACTIVATED"
+    item: Document = {
+        "id": modl.id,
+        "name": modl.name,
+        "version": modl.shown_version,
+        "onStartup": "enabled" if listed.enabled else "disabled",
+        "shouldUpgrade": state.should_upgrade(modl.id),
+        "state": listed.state,
+        "faultCause": None,
+        "faultTime": None,
+        "exception": None,
+        "selfSigned": modl.self_signed,
+        "licenseState": "FREE" if modl.free else license_state,
+        "vendorName": "Example",
+    }
+    if listed.fault:
+        item["faultCause"] = listed.fault
+        item["faultTime"] = "2026-08-21T22:03:29Z"
+        item["exception"] = {
+            "message": listed.fault,
+            "stacktrace": "java.lang.IllegalStateException\n\tat com.example.GatewayHook.startup",
+        }
+    return item

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Fault:
+class ModuleFault:
     """A module that fails when it starts; ``version`` empties to every version."""
 
     cause: str = "the database is missing"
@@ -48,7 +48,7 @@ class Options:
     commissioning: bool = False
     recommissions_unsigned: bool = False
     refuse: dict[str, str] = field(default_factory=dict)  # route → reason, inside a 200
-    faults: dict[str, Fault] = field(default_factory=dict)  # module id → what happens at its start
+    faults: dict[str, ModuleFault] = field(default_factory=dict)  # by module id, at its start
 
     @property
     def line(self) -> tuple[int, int]:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.gateway import actions
+from tests.support.gateway.actions import Document, GatewayRequest
 from tests.support.gateway.modl import read_modl
 from tests.support.gateway.state import Misuse, Refused, State
-from tests.support.gateway.wire import Request, Response, as_json, html
+from tests.support.serving import Reply, json_reply
 
 API = "/data/api/v1/"
 SERVLET = "/system/DeveloperModuleLoadingServlet"
@@ -24,7 +25,7 @@ PAGE_QUERY = frozenset({"limit", "offset", "sortBy", "search", "filter"})
 class Route:
     """How a request to it has to look, and what it does."""
 
-    does: Callable[[State, Request], Response]
+    does: Callable[[State, GatewayRequest], Document | Reply]
     writes: bool
     query: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
@@ -36,10 +37,9 @@ class Router:
     """Answers requests; whatever no careful client sends is noted in ``violations``."""
 
     state: State
-    folder: Path
     violations: list[str] = field(default_factory=list)
 
-    def answer(self, request: Request) -> Response:
+    def answer(self, request: GatewayRequest) -> Reply:
         options = self.state.options
         if options.html:
             return html(200, "Ignition Gateway")
@@ -59,10 +59,10 @@ class Router:
         except Refused as refused:
             return self._error(request, refused.status, refused.message)
 
-    def violation(self, request: Request, what: str) -> None:
+    def violation(self, request: GatewayRequest, what: str) -> None:
         self.violations.append(f"{request.method} {request.path}: {what}")
 
-    def _api(self, request: Request) -> Response:
+    def _api(self, request: GatewayRequest) -> Reply:
         routes = ROUTES.get(request.path)
         if routes is None:
             self.violation(request, "there is no such route")
@@ -76,10 +76,12 @@ class Router:
         name = request.path.removeprefix(API)
         reason = self.state.options.refuse.get(name)
         if reason is not None and (route.writes or name == "gateway-info"):
-            return as_json({"success": False, "message": "", "problem": {"message": reason}})
-        return route.does(self.state, request)
+            problem = {"success": False, "message": "", "problem": {"message": reason}}
+            return json_reply(200, problem)
+        done = route.does(self.state, request)
+        return done if isinstance(done, Reply) else json_reply(200, done)
 
-    def _check_form(self, request: Request, route: Route) -> None:
+    def _check_form(self, request: GatewayRequest, route: Route) -> None:
         given = set(request.query)
         if given - route.query:
             self.violation(request, f"unknown in its query: {sorted(given - route.query)}")
@@ -95,7 +97,7 @@ class Router:
         if "chunked" in request.headers.get("Transfer-Encoding", ""):
             self.violation(request, "a body without its length")
 
-    def _authorise(self, request: Request, *, writes: bool) -> None:
+    def _authorise(self, request: GatewayRequest, *, writes: bool) -> None:
         options = self.state.options
         if "Authorization" in request.headers:
             self.violation(request, "Authorization instead of the gateway's own header")
@@ -106,23 +108,23 @@ class Router:
         if not options.can_read or (writes and not options.can_write):
             raise Refused(403, "Forbidden")
 
-    def _error(self, request: Request, status: int, message: str) -> Response:
+    def _error(self, request: GatewayRequest, status: int, message: str) -> Reply:
         document = {"message": message, "url": request.path, "status": str(status)}
-        return as_json(document, status=status)
+        return json_reply(status, document)
 
-    def _ping(self, request: Request) -> Response:
+    def _ping(self, request: GatewayRequest) -> Reply:
         if request.method != "GET":
             self.violation(request, "wrong method")
             return html(405, "Method not allowed")
         if TOKEN in request.headers:
             self.violation(request, "a token where none is needed")
         if self.state.phase() == "starting":
-            return as_json({"state": "STARTING"})
+            return json_reply(200, {"state": "STARTING"})
         if self.state.options.commissioning:
-            return as_json({"state": "RUNNING", "details": "COMMISSIONING"})
-        return as_json({"state": "RUNNING"})
+            return json_reply(200, {"state": "RUNNING", "details": "COMMISSIONING"})
+        return json_reply(200, {"state": "RUNNING"})
 
-    def _developer(self, request: Request) -> Response:
+    def _developer(self, request: GatewayRequest) -> Reply:
         options = self.state.options
         if not options.developer_upload or options.has_api:
             return html(404, "Not found")
@@ -132,25 +134,25 @@ class Router:
         if TOKEN in request.headers or "Authorization" in request.headers:
             self.violation(request, "credentials for a servlet that asks for none")
         try:
-            data = base64.b64decode(request.body.read_bytes(), validate=True)
+            data = base64.b64decode(request.file.read_bytes(), validate=True)
         except binascii.Error:
             self.violation(request, "its body isn't Base64")
             return html(500, "Error")
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".modl") as file:
+        with tempfile.NamedTemporaryFile(suffix=".modl") as file:
             file.write(data)
             file.flush()
             self.state.load_at_once(read_modl(Path(file.name), file_name=""))
-        return Response(200, b"", "text/plain")
+        return Reply(200, {"Content-Type": "text/plain"})
 
 
-def description(state: State, _: Request) -> Response:
+def description(state: State, _: GatewayRequest) -> Document:
     """Return which routes there are, as the API's own description does."""
     if not state.options.described:
         raise Refused(404, "not found")
     paths: dict[str, dict[str, dict[str, str]]] = {
         path: {method.lower(): {} for method in ROUTES[path]} for path in ROUTES
     }
-    return as_json({"openapi": "3.1.0", "paths": paths})
+    return {"openapi": "3.1.0", "paths": paths}
 
 
 _ID = frozenset({"moduleId"})
@@ -192,6 +194,12 @@ def _table() -> dict[str, dict[str, Route]]:
     table = {API + name: methods for name, methods in routes.items()}
     table["/openapi.json"] = {"GET": Route(description, writes=False)}
     return table
+
+
+def html(status: int, title: str) -> Reply:
+    """Respond with a page."""
+    page = f"<!DOCTYPE html><html><head><title>{title}</title></head><body/></html>"
+    return Reply(status, {"Content-Type": "text/html;charset=utf-8"}, page.encode())
 
 
 ROUTES = _table()

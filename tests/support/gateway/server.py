@@ -1,91 +1,44 @@
-"""The simulated gateway's HTTP: connections that break, go down with it, and may be TLS."""
+"""The simulated gateway itself: its HTTP, which goes down with it, and what tests look at."""
 
 from __future__ import annotations
 
-import socket
-import ssl
-import struct
+import re
 import tempfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.gateway.faults import Canned, Cut, Faults
+from tests.support.gateway.actions import GatewayRequest
+from tests.support.gateway.modl import Modl, read_modl
+from tests.support.gateway.options import Options
 from tests.support.gateway.routes import Router
-from tests.support.gateway.wire import Request, Response
+from tests.support.gateway.state import State, VirtualTime
+from tests.support.serving import Handler, HttpServer, Reply, Request, serving
+from tests.support.tls import Tls
 
 _BLOCK = 1 << 16
 
 
-class GatewayServer(ThreadingHTTPServer):
-    """Hands requests to the router, one at a time, as far as faults let it."""
+class _Handler(Handler):
+    """Keeps bodies in files: modules may be large."""
 
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(
-        self,
-        router: Router,
-        faults: Faults,
-        *,
-        port: int = 0,
-        tls: tuple[Path, Path] | None = None,
-    ) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.router = router
-        self.faults = faults
-        self.seen: list[Request] = []
-        self.is_tls = tls is not None
-        if tls is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            # The handshake is left to the connection's own thread: a broken one stops nobody.
-            self.socket = context.wrap_socket(
-                self.socket, server_side=True, do_handshake_on_connect=False
-            )
-
-    @property
-    def url(self) -> str:
-        scheme = "https" if self.is_tls else "http"
-        return f"{scheme}://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, *_: object) -> None:
-        """Ignore connections that broke on purpose."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: GatewayServer
-    protocol_version = "HTTP/1.1"
+    server: Gateway
     timeout = 30
-    disable_nagle_algorithm = True
 
-    def _serve(self) -> None:
-        router = self.server.router
-        if router.state.phase() == "down":
-            self._reset()
+    def serve(self) -> None:
+        if self.server.state.phase() == "down":
+            self.reset()
             return
-        fault = self.server.faults.for_request(self.command, self.path.partition("?")[0])
-        with tempfile.NamedTemporaryFile(dir=router.folder, suffix=".body") as file:
-            body = Path(file.name)
-            if not self._receive(body):
+        with tempfile.NamedTemporaryFile(suffix=".body") as file:
+            path = Path(file.name)
+            if not self._receive(path):
                 return
-            request = Request(
-                self.command, self.path, dict(self.headers.items()), body, self.server.is_tls
-            )
-            with router.state.lock:
-                self.server.seen.append(request)
-                if fault is Cut.BEFORE:
-                    self._reset()
-                    return
-                response = _canned(fault) if isinstance(fault, Canned) else router.answer(request)
-        if fault is Cut.AFTER:
-            self._reset()
-            return
-        self._send(response, cut=response.cut or fault is Cut.MIDDLE)
-
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = _serve  # noqa: N815 - as called
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its parent's name
-        """Write no log."""
+            headers = dict(self.headers.items())
+            is_tls = self.server.is_tls
+            request = GatewayRequest(self.command, self.path, headers, file=path, is_tls=is_tls)
+            response = self.server.take(request)
+        self.send(response)
 
     def _receive(self, path: Path) -> bool:
         """Write the body to a file; False when the client broke off."""
@@ -100,27 +53,71 @@ class _Handler(BaseHTTPRequestHandler):
                 left -= len(block)
         return True
 
-    def _send(self, response: Response, *, cut: bool) -> None:
-        self.send_response(response.status)
-        self.send_header("Content-Type", response.content_type)
-        for name, value in response.headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(response.body)))
-        self.end_headers()
-        if cut:
-            self.wfile.write(response.body[: len(response.body) // 2])
-            self._reset()
-            return
-        self.wfile.write(response.body)
 
-    def _reset(self) -> None:
-        # Lingering zero seconds makes close() send a reset.
-        linger = struct.pack("ii", 1, 0)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.close_connection = True
-        self.rfile.close()
-        self.connection.close()
+class Gateway(HttpServer):
+    """A running simulated gateway.
+
+    ``options`` and ``faults`` may be changed at any time; ``state`` is what it has.
+    ``violations`` are requests that no careful client makes: tests assert that there are none.
+    The bodies of ``requests`` are gone.
+    """
+
+    handler = _Handler
+    methods = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+
+    def __init__(
+        self, options: Options, *, clock: VirtualTime | None, port: int, tls: Tls | None
+    ) -> None:
+        super().__init__(port=port, tls=tls.context if tls else None)
+        self.options = options
+        self.clock = clock
+        self.state = State(options, clock=clock or time.monotonic)
+        self._router = Router(self.state)
+
+    @property
+    def violations(self) -> list[str]:
+        """What was wrong with requests, in order."""
+        return self._router.violations
+
+    def take(self, request: Request) -> Reply:
+        """Answer requests one at a time."""
+        with self.state.lock:
+            return super().take(request)
+
+    def respond(self, request: Request) -> Reply:
+        """See ``Router``."""
+        assert isinstance(request, GatewayRequest)
+        return self._router.answer(request)
+
+    def asked(self, path: str, *, method: str = "") -> int:
+        """Count the requests of that method to a path with that end."""
+        return len(self.matching(f"^{method}.*{re.escape(path)}$"))
+
+    def have(self, path: Path, *, state: str = "ACTIVE") -> Modl:
+        """Have that module installed, accepted and in that state, as if it had always been."""
+        modl = read_modl(path, file_name=path.name)
+        with self.state.lock:
+            self.state.put(modl, state=state)
+        return modl
+
+    def version_of(self, module_id: str) -> str:
+        """Return the version that is listed, empty when there is none."""
+        listed = self.state.listed.get(module_id)
+        return listed.modl.version if listed is not None else ""
 
 
-def _canned(fault: Canned) -> Response:
-    return Response(fault.status, fault.body, fault.content_type, fault.headers)
+@contextmanager
+def running_gateway(
+    options: Options | None = None,
+    *,
+    clock: VirtualTime | None = None,
+    port: int = 0,
+    tls: Tls | None = None,
+) -> Iterator[Gateway]:
+    """Run a gateway on loopback.
+
+    Its time is real, shortened by ``options.scale``, unless a ``clock`` is given: then nothing
+    happens by itself until somebody sleeps on it.
+    """
+    with serving(Gateway(options or Options(), clock=clock, port=port, tls=tls)) as gateway:
+        yield gateway

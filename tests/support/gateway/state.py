@@ -16,6 +16,24 @@ NO_LICENSE = "License has not been accepted."
 NO_UNSIGNED = "Module is unsigned, and the gateway is not in developer mode."
 
 
+@dataclass
+class VirtualTime:
+    """A clock (seconds) shared by a gateway and who waits for it."""
+
+    seconds: float = 1000.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self) -> float:
+        """Return the time."""
+        with self._lock:
+            return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        with self._lock:
+            self.seconds += seconds
+
+
 class Refused(Exception):
     """The gateway says no: status and message."""
 

@@ -6,10 +6,12 @@ import json
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from openapi_core import OpenAPI
 from openapi_core.testing import MockRequest, MockResponse
+
+from tests.support.serving import Reply, Request
 
 SUBSET = Path(__file__).parents[2] / "data" / "github" / "openapi-subset.json"
 JSON = "application/json"
@@ -27,10 +29,10 @@ class Checker:
         # What was found sound already: most requests are alike, and comparing takes time.
         self._sound: set[tuple[object, ...]] = set()
 
-    def request_problems(
-        self, method: str, path: str, *, query: str, body: bytes, content_type: str
-    ) -> list[str]:
+    def request_problems(self, asked: Request, path: str) -> list[str]:
         """Return what is wrong with a request; ``path`` begins with /repos/."""
+        method, body, query = asked.method, asked.body, urlsplit(asked.target).query
+        content_type = asked.headers.get("Content-Type", "")
         operation = self._operation(method, path)
         if operation is None:
             return [f"{method} {path}: not in the subset; add it to make_subset.py"]
@@ -49,14 +51,14 @@ class Checker:
             self._sound.add(key)
         return found
 
-    def response_problems(
-        self, method: str, path: str, *, query: str, status: int, body: bytes, content_type: str
-    ) -> list[str]:
+    def response_problems(self, asked: Request, path: str, given: Reply) -> list[str]:
         """Return what is wrong with the simulator's own answer."""
+        method, query = asked.method, urlsplit(asked.target).query
+        status, body = given.status, given.body
         operation = self._operation(method, path)
         if operation is None:
             return []
-        if content_type != JSON:
+        if given.headers.get("Content-Type", JSON) != JSON:
             return []  # raw bytes, which a header asked for
         described = operation["responses"].get(str(status))
         if status >= 400:

@@ -6,10 +6,10 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 from tests.support.github.shapes import (
     asset_json,
@@ -27,20 +27,10 @@ from tests.support.github.state import (
     level_of,
     not_found,
 )
+from tests.support.serving import Reply, Request, file_reply, json_reply
 
 BINARY = "application/octet-stream"
 RAW = "application/vnd.github.raw+json"
-
-
-@dataclass
-class Reply:
-    """An answer: a JSON document, raw bytes, or nothing."""
-
-    status: int = 200
-    document: Any = None
-    raw: bytes | None = None
-    content_type: str = "application/json"
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,25 +41,23 @@ class Call:
     downloads: str
     repository: SimulatedRepository
     role: str
-    query: str
-    headers: Mapping[str, str]
-    body: bytes
+    request: Request
     parts: tuple[str, ...]
 
     @property
     def accept(self) -> str:
         """The media type that is asked for."""
-        return self.headers.get("Accept", "")
+        return self.request.headers.get("Accept", "")
 
     @property
     def document(self) -> dict[str, Any]:
         """The request's JSON."""
-        found: dict[str, Any] = json.loads(self.body)
+        found: dict[str, Any] = json.loads(self.request.body)
         return found
 
     def argument(self, name: str, default: str = "") -> str:
         """Return one value of the query."""
-        return parse_qs(self.query).get(name, [default])[0]
+        return self.request.query.get(name, default)
 
     @property
     def may_write(self) -> bool:
@@ -79,8 +67,8 @@ class Call:
 
 def get_repository(call: Call) -> Reply:
     # A job's token is an installation's: its rights aren't shown here.
-    return Reply(
-        document=repository_json(call.base, call.repository, push=call.role in {"write", "reader"})
+    return json_reply(
+        200, repository_json(call.base, call.repository, push=call.role in {"write", "reader"})
     )
 
 
@@ -92,24 +80,24 @@ def list_releases(call: Call) -> Reply:
 
 def post_release(call: Call) -> Reply:
     release = call.repository.create_release(call.document)
-    return Reply(201, release_json(call.base, call.repository, release))
+    return json_reply(201, release_json(call.base, call.repository, release))
 
 
 def get_by_tag(call: Call) -> Reply:
     release = call.repository.release_by_tag(unquote(call.parts[0]))
-    return Reply(document=release_json(call.base, call.repository, release))
+    return json_reply(200, release_json(call.base, call.repository, release))
 
 
 def get_release(call: Call) -> Reply:
     release = call.repository.release(int(call.parts[0]))
     if release.draft and not call.may_write:
         raise not_found()
-    return Reply(document=release_json(call.base, call.repository, release))
+    return json_reply(200, release_json(call.base, call.repository, release))
 
 
 def patch_release(call: Call) -> Reply:
     release = call.repository.change_release(int(call.parts[0]), call.document)
-    return Reply(document=release_json(call.base, call.repository, release))
+    return json_reply(200, release_json(call.base, call.repository, release))
 
 
 def delete_release(call: Call) -> Reply:
@@ -123,8 +111,8 @@ def list_assets(call: Call) -> Reply:
 
 
 def post_asset(call: Call) -> Reply:
-    asset = call.repository.add_asset(int(call.parts[0]), call.argument("name"), call.body)
-    return Reply(201, asset_json(call.base, call.repository, asset))
+    asset = call.repository.add_asset(int(call.parts[0]), call.argument("name"), call.request.body)
+    return json_reply(201, asset_json(call.base, call.repository, asset))
 
 
 def get_asset(call: Call) -> Reply:
@@ -132,22 +120,16 @@ def get_asset(call: Call) -> Reply:
     if (release.draft and not call.may_write) or asset.state != "uploaded":
         raise not_found()
     if call.accept == BINARY and call.repository.streams:
-        return file_reply(asset, call.headers)
+        return asset_reply(call.request, asset)
     if call.accept == BINARY:
         signature = hashlib.sha256(f"{asset.id}".encode()).hexdigest()
-        return Reply(302, headers={"Location": f"{call.downloads}/{asset.id}?sig={signature}"})
-    return Reply(document=asset_json(call.base, call.repository, asset))
+        return Reply(302, {"Location": f"{call.downloads}/{asset.id}?sig={signature}"})
+    return json_reply(200, asset_json(call.base, call.repository, asset))
 
 
-def file_reply(asset: Asset, asked: Mapping[str, str]) -> Reply:
-    """Return a file, or the rest of it that was asked for."""
-    headers = {"ETag": f'"{asset.id}"'}
-    wanted = re.fullmatch(r"bytes=(\d+)-", asked.get("Range", ""))
-    if not wanted or asked.get("If-Range") != headers["ETag"]:
-        return Reply(raw=asset.content, content_type=BINARY, headers=headers)
-    start, size = int(wanted[1]), len(asset.content)
-    headers["Content-Range"] = f"bytes {start}-{size - 1}/{size}"
-    return Reply(206, raw=asset.content[start:], content_type=BINARY, headers=headers)
+def asset_reply(request: Request, asset: Asset) -> Reply:
+    """Respond with a file, or the rest of it that was requested."""
+    return file_reply(request, asset.content, {"ETag": f'"{asset.id}"', "Content-Type": BINARY})
 
 
 def delete_asset(call: Call) -> Reply:
@@ -161,11 +143,12 @@ def get_contents(call: Call) -> Reply:
     if path in files:
         content = files[path]
         if call.accept == RAW:
-            return Reply(raw=content, content_type=RAW)
+            return Reply(200, {"Content-Type": RAW}, content)
         entry = entry_json(call.base, call.repository, path, content)
         # Above 1 MB the content is left out, unless it is asked for raw.
         text = base64.b64encode(content).decode() if len(content) <= 1 << 20 else ""
-        return Reply(document={**entry, "content": text, "encoding": "base64" if text else "none"})
+        encoding = "base64" if text else "none"
+        return json_reply(200, {**entry, "content": text, "encoding": encoding})
     inside = {
         name.removeprefix(f"{path}/"): content
         for name, content in files.items()
@@ -175,11 +158,12 @@ def get_contents(call: Call) -> Reply:
         raise not_found()
     direct, folders = level_of(inside)
     entries: list[tuple[str, bytes | None]] = [*direct.items(), *((name, None) for name in folders)]
-    return Reply(
-        document=[
+    return json_reply(
+        200,
+        [
             entry_json(call.base, call.repository, f"{path}/{name}", content)
             for name, content in sorted(entries)[: call.repository.listing_limit]
-        ]
+        ],
     )
 
 
@@ -189,48 +173,48 @@ def put_contents(call: Call) -> Reply:
     sha, is_new = call.repository.put_file(path, call.document, content)
     entry = entry_json(call.base, call.repository, path, content)
     commit = commit_json(call.base, call.repository, sha)
-    return Reply(201 if is_new else 200, {"content": entry, "commit": commit})
+    return json_reply(201 if is_new else 200, {"content": entry, "commit": commit})
 
 
 def post_blob(call: Call) -> Reply:
     call.repository.require_history()
     sha = blob_sha(call.document["content"].encode())
-    return Reply(201, {"sha": sha, "url": f"{call.base}/git/blobs/{sha}"})
+    return json_reply(201, {"sha": sha, "url": f"{call.base}/git/blobs/{sha}"})
 
 
 def post_tree(call: Call) -> Reply:
     sha = call.repository.add_tree(call.document["tree"])
-    return Reply(201, _tree(call, sha))
+    return json_reply(201, _tree(call, sha))
 
 
 def get_tree(call: Call) -> Reply:
     name = unquote(call.parts[0])
     if name not in call.repository.trees:
         name = _keep_tree(call.repository, call.repository.files(name))
-    return Reply(document=_tree(call, name))
+    return json_reply(200, _tree(call, name))
 
 
 def post_commit(call: Call) -> Reply:
     sha = call.repository.commit_tree(call.document)
-    return Reply(201, commit_json(call.base, call.repository, sha))
+    return json_reply(201, commit_json(call.base, call.repository, sha))
 
 
 def get_commit(call: Call) -> Reply:
     if call.parts[0] not in call.repository.commits:
         raise not_found()
-    return Reply(document=commit_json(call.base, call.repository, call.parts[0]))
+    return json_reply(200, commit_json(call.base, call.repository, call.parts[0]))
 
 
 def post_ref(call: Call) -> Reply:
     call.repository.create_ref(call.document["ref"], call.document["sha"])
-    return Reply(201, ref_json(call.base, call.repository, call.document["ref"]))
+    return json_reply(201, ref_json(call.base, call.repository, call.document["ref"]))
 
 
 def get_matching_refs(call: Call) -> Reply:
     call.repository.require_history()
     wanted = f"refs/{unquote(call.parts[0])}"
     refs = sorted(ref for ref in list(call.repository.refs) if ref.startswith(wanted))
-    return Reply(document=[ref_json(call.base, call.repository, ref) for ref in refs])
+    return json_reply(200, [ref_json(call.base, call.repository, ref) for ref in refs])
 
 
 def _tree(call: Call, sha: str) -> dict[str, Any]:
@@ -261,7 +245,7 @@ def _page(call: Call, items: list[Any]) -> Reply:
         # Under the repository's number, as GitHub does it.
         next_page = f"{call.base}/repositories/1/x?per_page={size}&page={number + 1}"
         headers["Link"] = f'<{next_page}>; rel="next", <{next_page}>; rel="last"'
-    return Reply(document=chosen, headers=headers)
+    return json_reply(200, chosen, headers)
 
 
 Route = Callable[[Call], Reply]
@@ -290,10 +274,10 @@ ROUTES: tuple[tuple[str, str, Route], ...] = (
 UPLOADS: tuple[tuple[str, str, Route], ...] = (("POST", rf"/releases/{_N}/assets", post_asset),)
 
 
-def find_route(method: str, path: str, *, uploads: bool) -> tuple[Route, tuple[str, ...]] | None:
+def find_route(method: str, path: str, *, uploads: bool) -> tuple[Route, tuple[str, ...]]:
     """Return what serves a path below a repository, and the path's variable parts."""
     for wanted, pattern, route in UPLOADS if uploads else ROUTES:
         match = re.fullmatch(pattern, path)
         if match and wanted == method:
             return route, match.groups()
-    return None
+    raise not_found()

@@ -7,7 +7,7 @@ seen, lists that are behind, fuzzy searches, roles that may publish but not dele
 
 from tests.support.gitlab_packages.registry import Project, Switches
 from tests.support.gitlab_packages.rights import DEVELOPER, MAINTAINER, REPORTER, Token
-from tests.support.gitlab_packages.server import Fault, GitLab, gitlab
+from tests.support.gitlab_packages.server import GitLab, gitlab
 from tests.support.gitlab_packages.world import PROJECT, World, gitlab_world
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "MAINTAINER",
     "PROJECT",
     "REPORTER",
-    "Fault",
     "GitLab",
     "Project",
     "Switches",

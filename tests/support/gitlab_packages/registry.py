@@ -22,8 +22,7 @@ class Switches:
 
     ``commit_delay`` gives the seconds between insert and commit, per upload. ``unique_index``
     False makes two packages when two writers come at once. ``list_lag`` is how long lists are
-    behind, in seconds. ``date`` is its clock (Unix time). ``download_by_number`` came with 18.4,
-    ``version_filter`` with 16.6.
+    behind, in seconds. ``download_by_number`` came with 18.4, ``version_filter`` with 16.6.
     """
 
     commit_delay: Callable[[], float] = lambda: 0.0
@@ -36,7 +35,6 @@ class Switches:
     next_page_header: bool = True
     max_file_size: int = 5 << 30
     page_size: int = 100
-    date: float | None = None
 
 
 @dataclass

@@ -5,12 +5,11 @@ After lib/api/generic_packages.rb, project_packages.rb and package_files.rb of G
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from tests.support.gitlab_packages.registry import (
     DuplicateFile,
@@ -21,7 +20,6 @@ from tests.support.gitlab_packages.registry import (
     Registry,
 )
 from tests.support.gitlab_packages.rights import (
-    DEVELOPER,
     MAINTAINER,
     Refused,
     Token,
@@ -30,6 +28,7 @@ from tests.support.gitlab_packages.rights import (
     require,
     role_in,
 )
+from tests.support.serving import Reply, Request, json_reply
 
 _NAME = re.compile(r"[A-Za-z0-9._\-+]+")
 _VERSION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_+.-]+")
@@ -49,14 +48,8 @@ class Call:
     body: bytes = b""
 
 
-@dataclass
-class Reply:
-    """An answer; ``file`` is sent as it is, with ranges."""
-
-    status: int
-    document: Any = None
-    headers: dict[str, str] = field(default_factory=dict)
-    file: File | None = None
+Found = Reply | File
+"""An answer; a file is sent as it is, with ranges."""
 
 
 class Endpoints:
@@ -66,7 +59,7 @@ class Endpoints:
         self._registry = registry
         self._projects = projects
         number = r"(\d+)"
-        self._routes: list[tuple[str, str, Callable[[Call], Reply], tuple[str, ...]]] = [
+        self._routes: list[tuple[str, str, Callable[[Call], Found], tuple[str, ...]]] = [
             ("GET", r"", self._project, ()),
             ("GET", r"/packages", self._packages, ()),
             ("GET", rf"/packages/{number}/package_files", self._package_files, ("package",)),
@@ -86,25 +79,23 @@ class Endpoints:
             ("GET", r"/packages/generic/([^/]+)/([^/]+)/([^/]+)", self._download, _GENERIC),
         ]
 
-    def answer(self, method: str, target: str, token: Token | None, body: bytes) -> Reply:
+    def answer(self, request: Request, path: str, token: Token | None) -> Found:
         """Answer a request for ``/projects/…``; raises Refused."""
-        parts = urlsplit(target)
-        match = re.fullmatch(r"/projects/([^/]+)(/.*)?", parts.path)
+        match = re.fullmatch(r"/projects/([^/]+)(/.*)?", path)
         if match is None:
             raise Refused(404, error="404 Not Found")
         project = self._projects.get(unquote(match[1]))
         if project is None:
             raise not_found("Project")
         if project.moved_to:
-            if method != "GET":
+            if request.method != "GET":
                 raise Refused(405, message="Non GET methods are not allowed for moved projects")
             project = self._projects[project.moved_to]
         for verb, pattern, endpoint, names in self._routes:
             found = re.fullmatch(pattern, match[2] or "")
-            if verb == method and found is not None:
+            if verb == request.method and found is not None:
                 values = dict(zip(names, map(unquote, found.groups()), strict=True))
-                query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=False))
-                return endpoint(Call(project, token, values, query, body))
+                return endpoint(Call(project, token, values, request.query, request.body))
         raise Refused(404, error="404 Not Found")
 
     def _project(self, call: Call) -> Reply:
@@ -120,7 +111,7 @@ class Endpoints:
             "package_registry_access_level": "enabled" if call.project.registry else "disabled",
             "permissions": {"project_access": access, "group_access": None},
         }
-        return Reply(200, document)
+        return json_reply(200, document)
 
     def _packages(self, call: Call) -> Reply:
         known = {"package_type", "package_name", "order_by", "sort", "status"} | _PAGING
@@ -141,11 +132,11 @@ class Endpoints:
         package = self._package_of(call)
         return self._paged(call, [_file(each) for each in self._registry.files(package)])
 
-    def _by_number(self, call: Call) -> Reply:
+    def _by_number(self, call: Call) -> File:
         if not self._registry.switches.download_by_number:
             raise Refused(404, error="404 Not Found")
         require(call.project, call.token, right="read")
-        return Reply(200, file=self._file_of(call))
+        return self._file_of(call)
 
     def _delete_file(self, call: Call) -> Reply:
         require(call.project, call.token, right="destroy")
@@ -172,17 +163,17 @@ class Endpoints:
         except RaceLost:
             raise Refused(500, message="500 Internal Server Error") from None
         if "select" not in call.query:
-            return Reply(201, {"message": "201 Created"})
+            return json_reply(201, {"message": "201 Created"})
         stored = {"file_store": 1, "file": {"url": "/6b/86/x"}, "status": "default"}
-        return Reply(200, {**_file(file), **stored, "updated_at": CREATED})
+        return json_reply(200, {**_file(file), **stored, "updated_at": CREATED})
 
-    def _download(self, call: Call) -> Reply:
+    def _download(self, call: Call) -> File:
         package, version, name = _generic(call)
         require(call.project, call.token, right="read", deploy_tokens=True)
         file = self._registry.by_name(call.project.path, (package, version), name)
         if file is None:
             raise not_found()
-        return Reply(200, file=file, headers={"X-Checksum-SHA256": file.sha256})
+        return file
 
     def _package_of(self, call: Call) -> Package:
         number = int(call.parameters["package"])
@@ -208,7 +199,7 @@ class Endpoints:
         headers = {"X-Page": str(page), "X-Per-Page": str(size), "X-Total": str(len(entries))}
         if self._registry.switches.next_page_header:
             headers["X-Next-Page"] = str(page + 1) if end < len(entries) else ""
-        return Reply(200, entries[start:end], headers=headers)
+        return json_reply(200, entries[start:end], headers)
 
 
 _GENERIC = ("package", "version", "name")
@@ -270,11 +261,3 @@ def _file(file: File) -> dict[str, Any]:
         "file_sha1": None,
         "file_sha256": file.sha256,
     }
-
-
-def as_json(document: Any) -> bytes:
-    """Return an answer's bytes."""
-    return json.dumps(document).encode()
-
-
-__all__ = ["DEVELOPER", "MAINTAINER", "Endpoints", "Reply", "as_json"]

@@ -18,7 +18,7 @@ from tests.support.servers.processes import (
     require_file,
     running,
 )
-from tests.support.servers.tls import TlsFiles, make_tls_files
+from tests.support.tls import Tls, make_tls
 
 PACKAGES = "nginx-light libnginx-mod-http-dav-ext"
 
@@ -83,7 +83,7 @@ def nginx(
     root = folder / "served"
     root.mkdir(parents=True)
     port = free_port()
-    files = make_tls_files(folder) if tls else None
+    files = make_tls(folder, self_signed=False) if tls else None
     configuration = folder / "nginx.conf"
     configuration.write_text(
         _CONFIGURATION.format(
@@ -110,7 +110,7 @@ def nginx(
             root=root,
             credentials=credentials,
             token=token,
-            ca_file=files.authority if files else None,
+            ca_file=files.ca if files else None,
         )
 
 
@@ -119,7 +119,7 @@ def _options(
     *,
     credentials: Credentials | None,
     token: str | None,
-    tls: TlsFiles | None,
+    tls: Tls | None,
     listing: bool,
 ) -> Iterator[str]:
     if credentials:

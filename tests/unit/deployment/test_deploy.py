@@ -11,9 +11,8 @@ from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.deployment.rollout import NotBegun, overall_outcome, require_success
 from ign_deploy.errors import ConfigurationError, DeploymentError, RollbackError
 from tests.support.deploying import VersionStore, deploy
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, Told, client_of
-from tests.support.gateway.options import Fault
 
 
 def running(gateway: Gateway, module_id: str = MODULE_ID) -> str | None:
@@ -74,7 +73,7 @@ def test_what_runs_already_is_left_alone(plant: Gateway, shelf: VersionStore) ->
 
 def test_a_module_that_faults_is_rolled_back(plant: Gateway, shelf: VersionStore) -> None:
     install_first(shelf, plant)
-    plant.options.faults[MODULE_ID] = Fault(version="1.1.0")
+    plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
     assert record.outcome is Outcome.ROLLED_BACK
     assert "the database is missing" in record.message
@@ -87,7 +86,7 @@ def test_a_module_that_faults_is_rolled_back(plant: Gateway, shelf: VersionStore
 def test_a_first_installation_that_faults_is_uninstalled(
     plant: Gateway, shelf: VersionStore
 ) -> None:
-    plant.options.faults[MODULE_ID] = Fault()
+    plant.options.faults[MODULE_ID] = ModuleFault()
     reported = Told()
     (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
@@ -100,7 +99,7 @@ def test_without_the_old_file_it_warns_before_and_uninstalls_after(
 ) -> None:
     install_first(shelf, plant)
     del shelf.modules[MODULE_ID, "1.0.0"]
-    plant.options.faults[MODULE_ID] = Fault(version="1.1.0")
+    plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
     reported = Told()
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
@@ -112,7 +111,7 @@ def test_a_rollback_that_fails_needs_a_person_and_says_what_to_do(
     plant: Gateway, shelf: VersionStore
 ) -> None:
     install_first(shelf, plant)
-    plant.options.faults[MODULE_ID] = Fault()  # the old version fails now too
+    plant.options.faults[MODULE_ID] = ModuleFault()  # the old version fails now too
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
     assert record.outcome is Outcome.ROLLBACK_FAILED
     with pytest.raises(RollbackError) as failure:
@@ -210,7 +209,7 @@ def test_one_gateway_that_cannot_take_it_keeps_all_unchanged(
 def test_after_a_failure_no_further_gateway_is_begun(
     gateways: list[Gateway], shelf: VersionStore
 ) -> None:
-    gateways[1].options.faults[MODULE_ID] = Fault()
+    gateways[1].options.faults[MODULE_ID] = ModuleFault()
     records = deploy(shelf, gateways, [shelf.add("1.0.0")])
     assert outcomes(records) == [
         Outcome.DEPLOYED,
@@ -222,7 +221,7 @@ def test_after_a_failure_no_further_gateway_is_begun(
 
 
 def test_told_to_go_on_it_does(gateways: list[Gateway], shelf: VersionStore) -> None:
-    gateways[1].options.faults[MODULE_ID] = Fault()
+    gateways[1].options.faults[MODULE_ID] = ModuleFault()
     records = deploy(shelf, gateways, [shelf.add("1.0.0")], continue_on_error=True)
     assert outcomes(records) == [
         Outcome.DEPLOYED,
@@ -236,14 +235,14 @@ def test_all_or_nothing_brings_back_those_that_had_succeeded(
 ) -> None:
     old, new = shelf.add("1.0.0"), shelf.add("1.1.0")
     deploy(shelf, gateways, [old])
-    gateways[2].options.faults[MODULE_ID] = Fault(version="1.1.0")
+    gateways[2].options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
     records = deploy(shelf, gateways, [new], all_or_nothing=True)
     assert outcomes(records) == [Outcome.ROLLED_BACK] * 3
     assert [running(each) for each in gateways] == ["1.0.0"] * 3
 
 
 def test_a_canary_goes_first_and_alone(gateways: list[Gateway], shelf: VersionStore) -> None:
-    gateways[0].options.faults[MODULE_ID] = Fault()
+    gateways[0].options.faults[MODULE_ID] = ModuleFault()
     records = deploy(shelf, gateways, [shelf.add("1.0.0")], wave=5, canary=True)
     assert outcomes(records) == [
         Outcome.ROLLED_BACK,
@@ -270,7 +269,7 @@ def test_modules_that_need_each_other_go_in_their_order_with_one_restart(
 def test_if_one_of_two_modules_fails_both_go_back(plant: Gateway, shelf: VersionStore) -> None:
     ids = ("com.example.a", "com.example.b")
     deploy(shelf, [plant], [shelf.add("1.0.0", module_id=each) for each in ids])
-    plant.options.faults[ids[1]] = Fault(version="1.1.0")
+    plant.options.faults[ids[1]] = ModuleFault(version="1.1.0")
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0", module_id=each) for each in ids])
     assert record.outcome is Outcome.ROLLED_BACK
     assert [running(plant, each) for each in ids] == ["1.0.0", "1.0.0"]
@@ -323,7 +322,7 @@ def test_after_a_killed_run_it_goes_back_to_what_stood_before_that_run(
 ) -> None:
     """The killed run had got as far as the restart; the new version is there, and faulted."""
     install_first(shelf, plant)
-    plant.options.faults[MODULE_ID] = Fault(version="1.1.0")
+    plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
     new = shelf.add("1.1.0")
     client = client_of(plant)
     upload = client.upload(new.path, file_name=f"{MODULE_ID}.modl")

@@ -12,8 +12,9 @@ from ign_deploy.deployment.history import History
 from ign_deploy.deployment.records import DeploymentRecord, Outcome, Phase
 from ign_deploy.deployment.rollout import NotBegun
 from ign_deploy.errors import RepositoryError
-from tests.support.gateway import Canned, Cut, Fault, Gateway
+from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, Told, modl
+from tests.support.serving import Fault
 from tests.support.sites import Site, active, published
 
 numbers = count()
@@ -63,9 +64,9 @@ def test_after_a_rollback_that_failed_the_next_failure_goes_back_to_what_once_ra
     site: Site, plant: Gateway
 ) -> None:
     site.install(OLD, plant)
-    plant.options.faults[MODULE_ID] = Fault()
+    plant.options.faults[MODULE_ID] = ModuleFault()
     assert site.install(NEW, plant).outcome is Outcome.ROLLBACK_FAILED
-    plant.options.faults[MODULE_ID] = Fault(version=NEW)
+    plant.options.faults[MODULE_ID] = ModuleFault(version=NEW)
     record = site.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK
     assert record.gateways[0].modules[0].restored == OLD
@@ -79,7 +80,7 @@ def test_what_lands_in_quarantine_is_found_without_a_restart_and_goes_back(
     """The gateway says that all is accepted, and keeps the module out nevertheless."""
     site.install(OLD, plant)
     before = plant.state.restarts
-    plant.faults.answer(_said_accepted(), path="modules/upload")
+    plant.faults.append(Fault("modules/upload$", status=200, body=_said_accepted()))
     # The upload is answered without being made: the file lies there already.
     plant.state.uploads[MODULE_ID] = plant.have(_file(site, NEW))
     plant.have(_file(site, OLD))
@@ -95,10 +96,8 @@ def _file(site: Site, version: str) -> Path:
     return site.repository.parent / f"{MODULE_ID}-{version}.modl"
 
 
-def _said_accepted() -> Canned:
-    return Canned(
-        body=b'{"moduleId":"%s","licenseAccepted":true,"certAccepted":true}' % MODULE_ID.encode()
-    )
+def _said_accepted() -> bytes:
+    return b'{"moduleId":"%s","licenseAccepted":true,"certAccepted":true}' % MODULE_ID.encode()
 
 
 @pytest.mark.parametrize("what", ["accepted_certificates", "accepted_licenses"])
@@ -117,7 +116,7 @@ def test_when_half_of_the_gateways_fail_the_history_has_each_one_as_it_is(
     site: Site, gateways: list[Gateway]
 ) -> None:
     site.install(OLD, *gateways)
-    gateways[1].options.faults[MODULE_ID] = Fault(version=NEW)
+    gateways[1].options.faults[MODULE_ID] = ModuleFault(version=NEW)
     record = site.install(NEW, *gateways, wave_size=2)
     assert record.outcome is Outcome.ROLLED_BACK
     expected = [NEW, OLD, OLD]
@@ -130,7 +129,7 @@ def test_when_half_of_the_gateways_fail_the_history_has_each_one_as_it_is(
 
 def test_all_or_nothing_is_all_back_in_the_history_too(site: Site, gateways: list[Gateway]) -> None:
     site.install(OLD, *gateways)
-    gateways[2].options.faults[MODULE_ID] = Fault(version=NEW)
+    gateways[2].options.faults[MODULE_ID] = ModuleFault(version=NEW)
     site.install(NEW, *gateways, all_or_nothing=True)
     assert [active(each) for each in gateways] == [OLD] * 3
     assert [site.version(each) for each in gateways] == [OLD] * 3
@@ -172,7 +171,7 @@ def test_a_redundant_backup_is_left_alone_and_nothing_is_written_down(
 
 def test_a_restart_whose_request_is_lost_three_times_goes_back(site: Site, plant: Gateway) -> None:
     site.install(OLD, plant)
-    plant.faults.cut(Cut.BEFORE, times=3, path="restart-tasks/restart")
+    plant.faults.append(Fault("restart-tasks/restart$", "broken", times=3))
     before = plant.state.restarts
     record = site.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK
@@ -183,7 +182,7 @@ def test_a_restart_whose_request_is_lost_three_times_goes_back(site: Site, plant
 def test_a_first_installation_left_for_a_later_restart_is_uninstalled_when_it_faults_then(
     site: Site, plant: Gateway
 ) -> None:
-    plant.options.faults[MODULE_ID] = Fault()
+    plant.options.faults[MODULE_ID] = ModuleFault()
     record = site.install(OLD, plant, restart="never")
     assert record.outcome is Outcome.RESTART_PENDING
     record = site.install(OLD, plant)
@@ -211,7 +210,7 @@ def test_what_ran_well_after_a_later_restart_is_what_the_next_version_goes_back_
     site.install(NEW, plant, restart="never")
     plant.state.restart()
     plant.state.come_back()
-    plant.options.faults[MODULE_ID] = Fault(version=NEXT)
+    plant.options.faults[MODULE_ID] = ModuleFault(version=NEXT)
     assert site.install(NEXT, plant).outcome is Outcome.ROLLED_BACK
     assert active(plant) == site.version(plant) == NEW
 
@@ -220,7 +219,7 @@ def test_a_gateway_whose_module_was_installed_by_hand_is_known_after_a_rollback(
     site: Site, plant: Gateway
 ) -> None:
     plant.have(_file(site, OLD))
-    plant.options.faults[MODULE_ID] = Fault(version=NEW)
+    plant.options.faults[MODULE_ID] = ModuleFault(version=NEW)
     site.install(NEW, plant)
     assert active(plant) == site.version(plant) == OLD
 
@@ -229,7 +228,7 @@ def test_without_the_old_file_the_history_says_that_it_is_uninstalled(
     site: Site, plant: Gateway
 ) -> None:
     plant.have(modl(site.folder, "0.9.0"))  # never published
-    plant.options.faults[MODULE_ID] = Fault(version=NEW)
+    plant.options.faults[MODULE_ID] = ModuleFault(version=NEW)
     record = site.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK
     assert record.gateways[0].modules[0].restored == ""

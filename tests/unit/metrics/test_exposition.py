@@ -23,10 +23,9 @@ from ign_deploy.metrics.exposition import (
 from ign_deploy.metrics.measurement import Measured
 from ign_deploy.metrics.pushgateway import push_metrics
 from tests.support.collector import Pushgateway
-from tests.support.http_server import Answer, scripted_server
-from tests.support.loopback import serving
 from tests.support.measurements import MEASURED
 from tests.support.notices import HOSTILE, QUICK
+from tests.support.serving import Reply, scripted_server, serving
 
 Parser = Callable[[str], Any]
 
@@ -144,7 +143,7 @@ def test_a_value_never_leaves_its_place_in_the_path(value: str) -> None:
 
 def test_a_push_that_is_refused_says_so() -> None:
     with (
-        scripted_server(Answer(400, body=b"hidden")) as server,
+        scripted_server(Reply(400, body=b"hidden")) as server,
         pytest.raises(NetworkError, match=r"127\.0\.0\.1 answered 400") as failure,
     ):
         push_metrics(server.url, MEASURED, policy=QUICK)

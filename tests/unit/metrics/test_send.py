@@ -8,10 +8,9 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.metrics.send import Targets, record
 from ign_deploy.metrics.spans import otlp_endpoint
 from tests.support.collector import Collector, Pushgateway
-from tests.support.http_server import Answer, scripted_server, unused_port
-from tests.support.loopback import serving
 from tests.support.measurements import MEASURED
 from tests.support.notices import QUICK, Listener
+from tests.support.serving import Reply, scripted_server, serving, unused_port
 
 
 def test_every_target_gets_the_run(tmp_path: Path) -> None:
@@ -50,7 +49,7 @@ def test_each_target_that_fails_is_one_warning(tmp_path: Path) -> None:
 
 def test_a_server_that_hangs_is_left_behind() -> None:
     listener = Listener()
-    with scripted_server(Answer(200, delay=1.0)) as server:
+    with scripted_server(Reply(200, delay=1.0)) as server:
         record(
             MEASURED,
             targets=Targets(pushgateway=server.url, policy=QUICK),

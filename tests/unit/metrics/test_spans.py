@@ -20,10 +20,9 @@ from ign_deploy.metrics.spans import (
     spans_request,
 )
 from tests.support.collector import Collector
-from tests.support.http_server import Answer, scripted_server
-from tests.support.loopback import serving
 from tests.support.measurements import MEASURED
 from tests.support.notices import HOSTILE, QUICK
+from tests.support.serving import Reply, scripted_server, serving
 
 NOON = 1_769_860_800 * 10**9
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -202,7 +201,7 @@ def test_spans_that_are_rejected_are_a_failure() -> None:
 
 @pytest.mark.parametrize("body", [b"{}", b"\xff" * 20, b"<html>"])
 def test_an_answer_that_is_no_protobuf_says_nothing(body: bytes) -> None:
-    with scripted_server(Answer(200, body=body)) as server:
+    with scripted_server(Reply(200, body=body)) as server:
         export_spans(otlp_endpoint(server.url), MEASURED, env={}, policy=QUICK)
 
 

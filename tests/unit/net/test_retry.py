@@ -14,7 +14,7 @@ from ign_deploy.net.errors import (
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy, retrying
 from ign_deploy.net.session import open_session
-from tests.support.http_server import Answer, ScriptedServer, scripted_server
+from tests.support.serving import Reply, ScriptedServer, scripted_server
 from tests.support.transfers import FakeTime, Warnings
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -44,7 +44,7 @@ def get(
 def test_a_transient_status_is_tried_again_and_reported(
     status: int, time: FakeTime, told: Warnings
 ) -> None:
-    with scripted_server(Answer(status), Answer(status), Answer(200, body=b"ok")) as server:
+    with scripted_server(Reply(status), Reply(status), Reply(200, body=b"ok")) as server:
         assert get(server, time, told).body == b"ok"
     assert time.slept == [0.5, 1.0]
     assert told.warnings == [
@@ -55,7 +55,7 @@ def test_a_transient_status_is_tried_again_and_reported(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 422, 501, 507])
 def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told: Warnings) -> None:
-    with scripted_server(Answer(status), Answer(200)) as server:
+    with scripted_server(Reply(status), Reply(200)) as server:
         assert get(server, time, told).status == status
         assert len(server.requests) == 1
     assert told.warnings == []
@@ -64,23 +64,23 @@ def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told:
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(403, headers={"Retry-After": "1"}),
-        Answer(403, body=b'{"message": "You have exceeded a secondary rate limit"}'),
-        Answer(403, headers={"X-RateLimit-Remaining": "0"}),
+        Reply(403, headers={"Retry-After": "1"}),
+        Reply(403, body=b'{"message": "You have exceeded a secondary rate limit"}'),
+        Reply(403, headers={"X-RateLimit-Remaining": "0"}),
     ],
 )
 def test_a_403_that_limits_the_rate_is_tried_again(
-    answer: Answer, time: FakeTime, told: Warnings
+    answer: Reply, time: FakeTime, told: Warnings
 ) -> None:
-    with scripted_server(answer, Answer(200)) as server:
+    with scripted_server(answer, Reply(200)) as server:
         assert get(server, time, told).status == 200
 
 
 def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, told: Warnings) -> None:
     with scripted_server(
-        Answer(429, headers={"Retry-After": "7"}),
-        Answer(503, headers={"Retry-After": "21600"}),
-        Answer(200),
+        Reply(429, headers={"Retry-After": "7"}),
+        Reply(503, headers={"Retry-After": "21600"}),
+        Reply(200),
     ) as server:
         get(server, time, told)
     assert time.slept == [7.0, 60.0]
@@ -88,9 +88,9 @@ def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, told: Warning
 
 def test_retry_after_as_a_date_is_kept(time: FakeTime, told: Warnings) -> None:
     with scripted_server(
-        Answer(503, headers={"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}),
-        Answer(503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
-        Answer(200),
+        Reply(503, headers={"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}),
+        Reply(503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        Reply(200),
     ) as server:
         get(server, time, told)
     assert time.slept == [60.0, 0.0]
@@ -117,13 +117,13 @@ def test_retry_after_is_read_in_all_its_forms(text: str | None, seconds: float |
 
 
 def test_a_reset_connection_is_tried_again(time: FakeTime, told: Warnings) -> None:
-    with scripted_server(Answer(reset=True), Answer(200)) as server:
+    with scripted_server(Reply(reset=True), Reply(200)) as server:
         assert get(server, time, told).status == 200
     assert "the connection to 127.0.0.1 broke" in told.warnings[0]
 
 
 def test_a_server_that_is_silent_is_tried_again(time: FakeTime, told: Warnings) -> None:
-    with scripted_server(Answer(delay=1.0), Answer(200)) as server:
+    with scripted_server(Reply(delay=1.0), Reply(200)) as server:
         assert get(server, time, told).status == 200
     assert "127.0.0.1 didn't respond in time" in told.warnings[0]
 
@@ -136,13 +136,13 @@ def test_each_attempt_sends_the_whole_body(time: FakeTime, told: Warnings, tmp_p
         with path.open("rb") as body:
             return session.request("PUT", f"{server.url}/x", data=body)
 
-    with scripted_server(Answer(503), Answer(201)) as server, open_session() as session:
+    with scripted_server(Reply(503), Reply(201)) as server, open_session() as session:
         retrying(put, title="uploading", reporter=told, policy=time.policy())
         assert [request.body for request in server.requests] == [b"content" * 1000] * 2
 
 
 def test_after_five_attempts_the_last_failure_is_raised(time: FakeTime, told: Warnings) -> None:
-    with scripted_server(Answer(503)) as server:
+    with scripted_server(Reply(503)) as server:
         with pytest.raises(TransientResponse, match="returned 503") as failure:
             get(server, time, told)
         assert len(server.requests) == 5
@@ -152,7 +152,7 @@ def test_after_five_attempts_the_last_failure_is_raised(time: FakeTime, told: Wa
 
 def test_no_attempt_starts_beyond_the_deadline(time: FakeTime, told: Warnings) -> None:
     with (
-        scripted_server(Answer(503, headers={"Retry-After": "40"})) as server,
+        scripted_server(Reply(503, headers={"Retry-After": "40"})) as server,
         pytest.raises(TransientResponse),
     ):
         get(server, time, told, time.policy(deadline=100.0))

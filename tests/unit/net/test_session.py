@@ -4,7 +4,7 @@ import hashlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +21,8 @@ from ign_deploy.net.errors import (
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.session import open_session
 from tests.support.file_server import Fault, FileServer, file_server
-from tests.support.http_server import Answer, ScriptedServer, scripted_server, unused_port
-from tests.support.identities import pem_files, self_signed
-from tests.support.tls import server_context
+from tests.support.serving import Reply, scripted_server, unused_port
+from tests.support.tls import make_tls
 
 
 def failure_of(url: str, ca: Path | None = None) -> NetworkError:
@@ -62,29 +61,16 @@ def test_a_broken_url_says_so() -> None:
     assert "failed" in failure_of("http://[::1/").message
 
 
-def tls_server(folder: Path) -> tuple[Callable[[ScriptedServer], None], Path]:
-    key, certificate = self_signed("localhost")
-    key_path, certificate_path = pem_files(folder, key, (certificate,))
-
-    def wrap(server: ScriptedServer) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate_path, key_path)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-
-    return wrap, certificate_path
-
-
 def test_an_untrusted_certificate_says_how_to_trust_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrap, certificate = tls_server(tmp_path)
+    tls = make_tls(tmp_path)
     # What the machine's environment says must not override what we were told.
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    monkeypatch.setenv("CURL_CA_BUNDLE", str(certificate))
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with scripted_server(Answer(200)) as server:
-        wrap(server)
-        failure = failure_of(server.url.replace("http:", "https:"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.ca))
+    monkeypatch.setenv("CURL_CA_BUNDLE", str(tls.ca))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls.ca))
+    with scripted_server(Reply(200), tls=tls.context) as server:
+        failure = failure_of(server.url)
     assert not isinstance(failure, TransientFailure)
     assert "isn't trusted" in failure.message
     assert "self-signed" in failure.message.replace("self signed", "self-signed")
@@ -94,13 +80,12 @@ def test_an_untrusted_certificate_says_how_to_trust_it(
 def test_the_machines_authorities_are_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context, authority = server_context(tmp_path)
+    tls = make_tls(tmp_path)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        monkeypatch.setenv(name, str(authority))
-    with scripted_server(Answer(200)) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        monkeypatch.setenv(name, str(tls.ca))
+    with scripted_server(Reply(200), tls=tls.context) as server:
         url = f"https://localhost:{server.server_address[1]}/"
-        with open_session(ca=authority) as session:
+        with open_session(ca=tls.ca) as session:
             assert session.request("GET", url).status_code == 200
         assert "isn't trusted" in failure_of(url).message
 
@@ -111,7 +96,7 @@ def test_a_missing_ca_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_credentials_go_to_their_own_origin_only() -> None:
-    with scripted_server(Answer(200)) as own, scripted_server(Answer(200)) as other:
+    with scripted_server(Reply(200)) as own, scripted_server(Reply(200)) as other:
         with open_session(auth=token_auth("t0ken", url=own.url)) as session:
             session.request("GET", f"{own.url}/a")
             session.request("GET", f"{other.url}/b")
@@ -120,8 +105,8 @@ def test_credentials_go_to_their_own_origin_only() -> None:
 
 
 def test_a_redirect_is_returned_and_never_followed() -> None:
-    with scripted_server(Answer(200)) as other:
-        moved = Answer(302, headers={"Location": f"{other.url}/there"})
+    with scripted_server(Reply(200)) as other:
+        moved = Reply(302, headers={"Location": f"{other.url}/there"})
         with (
             scripted_server(moved) as own,
             open_session(auth=token_auth("t0ken", url=own.url)) as session,
@@ -141,7 +126,7 @@ def test_the_machines_netrc_and_proxies_are_not_used(
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_port()}")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_port()}")
-    with scripted_server(Answer(200)) as server:
+    with scripted_server(Reply(200)) as server:
         with open_session() as session:
             session.request("GET", server.url)
         with open_session(auth=basic_auth("us", "pässword", url=server.url)) as session:
@@ -151,11 +136,11 @@ def test_the_machines_netrc_and_proxies_are_not_used(
 
 
 def test_a_given_proxy_is_used() -> None:
-    with scripted_server(Answer(200, body=b"by proxy")) as proxy:
+    with scripted_server(Reply(200, body=b"by proxy")) as proxy:
         with open_session(proxies={"http": proxy.url}) as session:
             response = session.request("GET", "http://store.example/x")
             assert response.content == b"by proxy"
-        assert proxy.requests[0].path == "http://store.example/x"
+        assert proxy.requests[0].target == "http://store.example/x"
     with (
         open_session(proxies={"http": f"http://127.0.0.1:{unused_port()}"}) as session,
         pytest.raises(TransientFailure, match=r"cannot use the proxy for store\.example"),
@@ -165,8 +150,8 @@ def test_a_given_proxy_is_used() -> None:
 
 def test_a_proxy_is_chosen_for_each_url() -> None:
     with (
-        scripted_server(Answer(200, body=b"by proxy")) as proxy,
-        scripted_server(Answer(200)) as own,
+        scripted_server(Reply(200, body=b"by proxy")) as proxy,
+        scripted_server(Reply(200)) as own,
     ):
         rule = partial(proxies_from, {"http_proxy": proxy.url})
         with open_session(proxies=rule) as session:
@@ -177,7 +162,7 @@ def test_a_proxy_is_chosen_for_each_url() -> None:
 
 def test_a_silent_proxy_is_given_up() -> None:
     with (
-        scripted_server(Answer(delay=1.0)) as proxy,
+        scripted_server(Reply(delay=1.0)) as proxy,
         open_session(proxies={"http": proxy.url}, stall=0.2) as session,
         pytest.raises(TransientFailure, match=r"store\.example didn't respond in time"),
     ):
@@ -195,7 +180,7 @@ def test_a_proxy_that_drips_headers_is_given_up() -> None:
 
 
 def test_cookies_are_not_kept() -> None:
-    with scripted_server(Answer(200, headers={"Set-Cookie": "session=1; Path=/"})) as server:
+    with scripted_server(Reply(200, headers={"Set-Cookie": "session=1; Path=/"})) as server:
         with open_session() as session:
             session.request("GET", server.url)
             session.request("GET", server.url)
@@ -203,7 +188,7 @@ def test_cookies_are_not_kept() -> None:
 
 
 def test_given_headers_go_with_every_request() -> None:
-    with scripted_server(Answer(200)) as server:
+    with scripted_server(Reply(200)) as server:
         with open_session(headers={"Accept": "application/json"}) as session:
             session.request("GET", server.url)
         assert server.requests[0].headers["Accept"] == "application/json"
@@ -233,7 +218,7 @@ def test_one_thread_watches_all_requests_of_a_session(monkeypatch: pytest.Monkey
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", remembered)
-    with scripted_server(Answer()) as server, open_session() as session:
+    with scripted_server(Reply()) as server, open_session() as session:
         for _ in range(5):
             session.request("GET", server.url)
     assert started.count("watchdog") == 1
@@ -256,12 +241,11 @@ def test_a_server_that_hangs_up_on_tls_may_be_tried_again() -> None:
 
 
 def test_a_pinned_certificate_is_trusted_whoever_issued_it(tmp_path: Path) -> None:
-    wrap, certificate = tls_server(tmp_path)
-    der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    tls = make_tls(tmp_path)
+    der = ssl.PEM_cert_to_DER_cert(tls.certificate.read_text())
     pin = hashlib.sha256(der).hexdigest()
-    with scripted_server(Answer(200, body=b"ok")) as server:
-        wrap(server)
-        url = server.url.replace("http:", "https:")
+    with scripted_server(Reply(200, body=b"ok"), tls=tls.context) as server:
+        url = server.url
         with open_session(pin=pin) as session:
             assert session.request("GET", url, timeout=5).content == b"ok"
         with (
@@ -280,13 +264,13 @@ def test_what_is_no_sha256_fingerprint_is_refused_as_a_pin(pin: str) -> None:
 
 
 def test_a_pin_beside_a_ca_file_is_refused(tmp_path: Path) -> None:
-    _, certificate = tls_server(tmp_path)
+    certificate = make_tls(tmp_path).ca
     with pytest.raises(ConfigurationError, match="both"):
         open_session(pin="ab" * 32, ca=certificate)
 
 
 def test_credentials_may_have_a_header_of_their_own() -> None:
-    with scripted_server(Answer(200)) as own, scripted_server(Answer(200)) as other:
+    with scripted_server(Reply(200)) as own, scripted_server(Reply(200)) as other:
         auth = HostAuth("name:key", url=own.url, name="X-Token")
         with open_session(auth=auth) as session:
             session.request("GET", own.url)
@@ -300,7 +284,7 @@ def test_a_failure_says_whether_the_request_may_have_arrived() -> None:
     refused = failure_of(f"http://127.0.0.1:{unused_port()}/")
     assert isinstance(refused, TransientFailure)
     assert not refused.sent
-    with scripted_server(Answer(reset=True)) as server:
+    with scripted_server(Reply(reset=True)) as server:
         broken = failure_of(server.url)
     assert isinstance(broken, TransientFailure)
     assert broken.sent
@@ -403,13 +387,12 @@ def test_a_redirect_to_nonsense_is_refused_without_being_shown(
 
 
 def test_https_never_leads_to_http_but_on_this_machine(tmp_path: Path, own: FileServer) -> None:
-    context, authority = server_context(tmp_path)
-    away = Answer(302, headers={"Location": "http://store.example/a"})
-    near = Answer(302, headers={"Location": f"{own.url}/there"})
-    with scripted_server(away, near) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+    tls = make_tls(tmp_path)
+    away = Reply(302, headers={"Location": "http://store.example/a"})
+    near = Reply(302, headers={"Location": f"{own.url}/there"})
+    with scripted_server(away, near, tls=tls.context) as server:
         url = f"https://localhost:{server.server_address[1]}/"
-        with open_session(ca=authority) as session:
+        with open_session(ca=tls.ca) as session:
             with pytest.raises(NetworkError, match=r"from https to http://store\.example"):
                 session.follow("GET", url, headers={})
             assert session.follow("GET", url, headers={}).content == b"content"

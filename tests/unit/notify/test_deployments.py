@@ -8,9 +8,8 @@ from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.notify.github import GithubStatuses, github_state, github_statuses
 from ign_deploy.notify.gitlab import GitlabStatuses, gitlab_status, gitlab_statuses
 from tests.support.deployments import SHA, TOKEN, GithubDeployments, GitlabDeployments
-from tests.support.http_server import Answer, scripted_server
-from tests.support.loopback import serving
 from tests.support.notices import QUICK, as_is, hostile, notice
+from tests.support.serving import Reply, scripted_server, serving
 
 
 def github_env(url: str) -> dict[str, str]:
@@ -125,7 +124,7 @@ def test_a_token_never_goes_over_plain_http(name: str) -> None:
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'[{"id": "x"}]', b"\xff", b"[[[["])
 def test_an_answer_that_is_something_else_says_so_and_is_not_shown(body: bytes) -> None:
-    with scripted_server(Answer(200, body=body)) as server:
+    with scripted_server(Reply(200, body=body)) as server:
         for channel in (github(github_env(server.url)), gitlab(gitlab_env(server.url))):
             with pytest.raises(NetworkError, match="something else than") as failure:
                 channel.send(notice())

@@ -7,9 +7,8 @@ from ign_deploy.errors import NetworkError
 from ign_deploy.notify.notice import Notice
 from ign_deploy.notify.send import notify_all
 from ign_deploy.notify.webhook import webhook
-from tests.support.http_server import unused_port
-from tests.support.loopback import serving
 from tests.support.notices import QUICK, Listener, as_is, notice
+from tests.support.serving import serving, unused_port
 from tests.support.webhook_receiver import WebhookReceiver
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.notify.mail import parse_recipients
 from ign_deploy.notify.smtp import Mail, mail
-from tests.support.http_server import Answer, scripted_server, unused_port
-from tests.support.loopback import Tls, make_tls
 from tests.support.mail_server import PASSWORD, USER, mail_server
 from tests.support.notices import as_is, hostile, notice
+from tests.support.serving import Reply, scripted_server, unused_port
+from tests.support.tls import Tls, make_tls
 
 TO = "ops@example.com, lead@example.com"
 
@@ -135,7 +135,7 @@ def test_a_server_that_is_not_there_says_so() -> None:
 
 
 def test_a_server_that_says_nothing_is_not_waited_for() -> None:
-    with scripted_server(Answer(200)) as server:
+    with scripted_server(Reply(200)) as server:
         port = server.server_address[1]
         failure = failure_of(mail(f"smtp://127.0.0.1:{port}", recipients=TO, timeout=0.2))
     assert "127.0.0.1" in failure.message

@@ -9,9 +9,9 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.notify.webhook import Webhook, webhook
-from tests.support.http_server import Answer, scripted_server, unused_port
-from tests.support.loopback import make_tls, serving
 from tests.support.notices import QUICK, as_is, hostile, notice
+from tests.support.serving import Reply, scripted_server, serving, unused_port
+from tests.support.tls import make_tls
 from tests.support.webhook_receiver import WebhookReceiver
 
 SECRET = "a secret of the webhook"
@@ -92,7 +92,7 @@ def test_notices_without_a_deployment_are_told_apart() -> None:
 
 
 def test_a_server_that_fails_for_now_is_asked_again_with_the_same_delivery() -> None:
-    failures = (Answer(503), Answer(reset=True))
+    failures = (Reply(503), Reply(reset=True))
     with serving(WebhookReceiver(SECRET, *failures)) as receiver:
         channel(receiver.url, secret=SECRET).send(notice())
     assert len(receiver.documents) == 1
@@ -160,13 +160,13 @@ def test_failures_name_the_host_only() -> None:
 
 @pytest.mark.parametrize(("status", "hint"), [(404, "make a new one"), (410, "was removed")])
 def test_a_webhook_that_is_gone_says_so(status: int, hint: str) -> None:
-    with scripted_server(Answer(status)) as server:
+    with scripted_server(Reply(status)) as server:
         assert hint in failure_of(channel(server.url)).hint
 
 
 def test_a_redirect_is_not_followed() -> None:
-    with scripted_server(Answer(200)) as other:
-        moved = Answer(307, {"Location": other.url})
+    with scripted_server(Reply(200)) as other:
+        moved = Reply(307, {"Location": other.url})
         with scripted_server(moved) as server:
             failure = failure_of(channel(server.url))
         assert other.requests == []
@@ -174,7 +174,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 
 def test_an_endless_answer_is_not_read_to_its_end() -> None:
-    with scripted_server(Answer(200, body=b"x" * (8 << 20))) as server:
+    with scripted_server(Reply(200, body=b"x" * (8 << 20))) as server:
         channel(server.url).send(notice())
 
 
@@ -193,7 +193,7 @@ def wrapped(receiver: WebhookReceiver, context: ssl.SSLContext) -> ssl.SSLSocket
 
 
 def sent_by(form: str, reported: Any) -> dict[str, Any]:
-    with scripted_server(Answer(200, body=b"ok")) as server:
+    with scripted_server(Reply(200, body=b"ok")) as server:
         channel(server.url, form=form).send(reported.cleaned(as_is))
     document: dict[str, Any] = json.loads(server.requests[0].body)
     return document
@@ -257,7 +257,7 @@ def test_foreign_text_is_never_markdown_in_teams() -> None:
 
 
 def test_a_large_notice_stays_below_what_teams_takes() -> None:
-    with scripted_server(Answer(202)) as server:
+    with scripted_server(Reply(202)) as server:
         reported = notice(
             message="x" * 9000,
             modules=notice().modules * 500,

@@ -25,8 +25,8 @@ from tests.support.faults import (
     LoseAnswer,
     Truncate,
 )
-from tests.support.http_server import unused_port
 from tests.support.servers import Credentials, NginxServer, apache, nginx
+from tests.support.serving import unused_port
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 

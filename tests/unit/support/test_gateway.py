@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.gateway import Canned, Cut, Fault, Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway import Gateway, ModuleFault, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, modl
 from tests.support.runner import ROOT
+from tests.support.serving import Fault
 
 HEADERS = {"X-Ignition-API-Token": "ci:s3cret"}
 # A connection that breaks before an answer, or inside one.
@@ -97,7 +98,7 @@ def test_an_upgrade_is_announced_and_made_by_the_restart(gateway: Gateway, tmp_p
 
 
 def test_a_fault_belongs_to_its_version(gateway: Gateway, tmp_path: Path) -> None:
-    gateway.options.faults[MODULE_ID] = Fault("boom", version="1.1.0")
+    gateway.options.faults[MODULE_ID] = ModuleFault("boom", version="1.1.0")
     for version, state in (("1.0.0", "ACTIVE"), ("1.1.0", "FAULTED")):
         gateway.have(modl(tmp_path, version))
         gateway.state.restart()
@@ -163,13 +164,13 @@ def test_modules_are_switched_off_and_on_by_the_restart(gateway: Gateway, tmp_pa
 
 
 def test_faults_hit_the_request_they_are_for(gateway: Gateway) -> None:
-    gateway.faults.cut(Cut.BEFORE, nth=2, path="gateway-info")
-    gateway.faults.answer(Canned(418), path="modules/healthy")
+    gateway.faults.append(Fault("gateway-info$", "broken", skip=1))
+    gateway.faults.append(Fault("modules/healthy$", status=418, body=b""))
     assert ask(gateway, "GET", "gateway-info").status_code == 200
     assert ask(gateway, "GET", "modules/healthy").status_code == 418
     with pytest.raises(requests.ConnectionError):
         ask(gateway, "GET", "gateway-info")
-    gateway.faults.cut(Cut.MIDDLE, path="gateway-info")
+    gateway.faults.append(Fault("gateway-info$", "cut"))
     with pytest.raises(BROKEN):
         ask(gateway, "GET", "gateway-info")
     assert ask(gateway, "GET", "gateway-info").status_code == 200

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.github.server import github_simulator
-from tests.support.github.simulator import WRITER, Simulator
+from tests.support.github.server import WRITER, GitHub, github_simulator
 
 HEADERS = {
     "Authorization": f"Bearer {WRITER}",
@@ -18,13 +17,13 @@ HEADERS = {
 }
 
 
-def ask(simulator: Simulator, method: str, path: str, **options: Any) -> requests.Response:
+def ask(simulator: GitHub, method: str, path: str, **options: Any) -> requests.Response:
     options.setdefault("headers", HEADERS)
-    url = f"{simulator.base}/repos/acme/modules/{path}"
+    url = f"{simulator.url}/repos/acme/modules/{path}"
     return requests.request(method, url, timeout=30, allow_redirects=False, **options)
 
 
-def draft(simulator: Simulator, tag: str = "v1") -> dict[str, Any]:
+def draft(simulator: GitHub, tag: str = "v1") -> dict[str, Any]:
     answer = ask(simulator, "POST", "releases", json={"tag_name": tag, "draft": True})
     assert answer.status_code == 201
     made: dict[str, Any] = answer.json()

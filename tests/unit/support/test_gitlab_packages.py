@@ -118,4 +118,4 @@ def test_the_object_storage_refuses_tokens(server: GitLab) -> None:
         session.trust_env = False
         assert session.get(target, headers=TOKEN, timeout=10).status_code == 400
         assert session.get(target, timeout=10).content == b"x"
-    assert server.leaks == ["PRIVATE-TOKEN"]
+    assert server.storage.leaks == ["PRIVATE-TOKEN"]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.http_server import Answer, ScriptedServer, scripted_server
 from tests.support.http_steps import count_requests, fail_at_request
+from tests.support.serving import Reply, ScriptedServer, scripted_server
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
@@ -41,7 +41,7 @@ print(steps.count)
 
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
-    with scripted_server(Answer(body=b"x")) as running:
+    with scripted_server(Reply(body=b"x")) as running:
         yield running
 
 

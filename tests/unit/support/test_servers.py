@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.http_server import unused_port
 from tests.support.servers.processes import ServerProblem, find_program, free_port, running
+from tests.support.serving import unused_port
 
 
 def test_a_missing_program_is_named_with_its_package() -> None:

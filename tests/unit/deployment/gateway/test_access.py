@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 
 from ign_deploy.deployment.gateway import TARGETS, GatewayAccess, open_target
 from ign_deploy.deployment.gateway.address import parse_gateway_url
@@ -19,8 +18,8 @@ from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import ConfigurationError, NetworkError
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import RETRY, Told, client_of, modl
-from tests.support.http_server import Answer, scripted_server
-from tests.support.identities import common_name, pem_files, rsa_key, self_signed
+from tests.support.serving import Reply, scripted_server
+from tests.support.tls import make_tls
 
 SECRET = "ci:s3cret"
 
@@ -134,27 +133,10 @@ def test_the_kinds_of_targets_are_chosen_by_the_address(tmp_path: Path) -> None:
 @contextmanager
 def tls_gateway(folder: Path) -> Iterator[tuple[Gateway, Path, str]]:
     """Run a gateway with a self-signed certificate; also its file and SHA-256 fingerprint."""
-    key = rsa_key("gateway")
-    name = common_name("gateway")
-    _, plain = self_signed("gateway", key=key)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(7)
-        .not_valid_before(plain.not_valid_before_utc)
-        .not_valid_after(plain.not_valid_after_utc)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    key_path, certificate_path = pem_files(folder, key, (certificate,))
-    der = certificate.public_bytes(serialization.Encoding.DER)
-    with running_gateway(
-        Options(secure_only=True), clock=VirtualTime(), tls=(certificate_path, key_path)
-    ) as gateway:
-        yield gateway, certificate_path, hashlib.sha256(der).hexdigest()
+    tls = make_tls(folder, hosts=("localhost",))
+    der = ssl.PEM_cert_to_DER_cert(tls.certificate.read_text())
+    with running_gateway(Options(secure_only=True), clock=VirtualTime(), tls=tls) as gateway:
+        yield gateway, tls.ca, hashlib.sha256(der).hexdigest()
         assert gateway.violations == []
 
 
@@ -201,7 +183,7 @@ def test_a_pin_stands_alone_is_a_sha256_and_needs_tls(tmp_path: Path) -> None:
 
 
 def test_something_that_speaks_no_tls_is_explained() -> None:
-    with scripted_server(Answer(200)) as server:
+    with scripted_server(Reply(200)) as server:
         url = server.url.replace("http:", "https:")
         for pin in (None, "ab" * 32):
             target = open_target(url, access=GatewayAccess(token=SECRET, pin=pin), retry=RETRY)

@@ -10,8 +10,9 @@ from ign_deploy.deployment.gateway import Timing, Upload, open_target
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
 from ign_deploy.errors import DeploymentError
 from ign_deploy.net.retry import RetryPolicy
-from tests.support.gateway import Cut, Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, modl
+from tests.support.serving import Fault
 
 
 @pytest.fixture
@@ -39,15 +40,15 @@ def upload(target: DeveloperGateway, path: Path) -> Upload:
     return target.upload(path, file_name="pump.modl")
 
 
-@pytest.mark.parametrize("cut", [None, *Cut])
+@pytest.mark.parametrize("cut", [None, "broken", "lost", "cut"])
 def test_a_module_is_sent_as_base64_and_runs_at_once(
-    old: Gateway, tmp_path: Path, cut: Cut | None
+    old: Gateway, tmp_path: Path, cut: str | None
 ) -> None:
     target = open_developer(old)
     prepared = upload(target, modl(tmp_path, requires="8.1.0"))
     assert old.requests == []
     if cut is not None:
-        old.faults.cut(cut)
+        old.faults.append(Fault("", cut))
     target.install(prepared)
     assert old.version_of(MODULE_ID) == "1.0.0"
     target.install(upload(target, modl(tmp_path, "1.1.0", requires="8.1.0")))

@@ -9,8 +9,9 @@ import pytest
 from ign_deploy.deployment.gateway import Consent, GatewayAccess
 from ign_deploy.deployment.gateway.errors import ConsentMissing, GatewayRequestError
 from ign_deploy.errors import DeploymentError, IgnDeployError, VerificationError
-from tests.support.gateway import Canned, Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, client_of, modl
+from tests.support.serving import Fault
 
 TOKEN = "ci:s3cret"
 
@@ -68,7 +69,7 @@ def test_a_token_that_demands_a_secure_channel_is_refused_with_the_reason(
     ],
 )
 def test_any_body_of_an_error_will_do(gateway: Gateway, body: bytes) -> None:
-    gateway.faults.answer(Canned(403, body), path="gateway-info")
+    gateway.faults.append(Fault("gateway-info$", status=403, body=body))
     with pytest.raises(GatewayRequestError) as raised:
         client_of(gateway).facts()
     assert raised.value.status == 403
@@ -78,7 +79,7 @@ def test_any_body_of_an_error_will_do(gateway: Gateway, body: bytes) -> None:
 
 def test_what_a_gateway_says_is_shown_harmless_and_without_the_token(gateway: Gateway) -> None:
     body = b'{"message":"bad token ci:s3cret \\u001b[31m\\n::error::x","status":"400"}'
-    gateway.faults.answer(Canned(400, body), path="modules/healthy")
+    gateway.faults.append(Fault("modules/healthy$", status=400, body=body))
     with pytest.raises(GatewayRequestError) as raised:
         client_of(gateway).modules()
     assert "s3cret" not in reported(raised.value)
@@ -99,8 +100,8 @@ def test_a_web_page_is_not_the_api(gateway: Gateway) -> None:
 def test_something_else_than_a_gateways_answers_is_not_the_api(
     gateway: Gateway, body: bytes
 ) -> None:
-    gateway.faults.answer(Canned(body=body), path="gateway-info")
-    gateway.faults.answer(Canned(body=body), path="modules/healthy")
+    gateway.faults.append(Fault("gateway-info$", status=200, body=body))
+    gateway.faults.append(Fault("modules/healthy$", status=200, body=body))
     with pytest.raises(DeploymentError, match="isn't the gateway's API"):
         client_of(gateway).facts()
     with pytest.raises(DeploymentError, match="isn't the gateway's API"):
@@ -120,7 +121,7 @@ def test_an_answer_without_end_is_given_up(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ign_deploy.deployment.gateway.client.MAX_ANSWER", 1000)
-    gateway.faults.answer(Canned(body=b" " * 2000), path="gateway-info")
+    gateway.faults.append(Fault("gateway-info$", status=200, body=b" " * 2000))
     with pytest.raises(DeploymentError, match="more than 1000 bytes"):
         client_of(gateway).facts()
 
@@ -128,7 +129,7 @@ def test_an_answer_without_end_is_given_up(
 def test_a_redirect_is_not_followed_with_the_token(gateway: Gateway) -> None:
     with running_gateway(clock=VirtualTime()) as other:
         place = (("Location", f"{other.url}/data/api/v1/gateway-info"),)
-        gateway.faults.answer(Canned(302, headers=place), path="gateway-info")
+        gateway.faults.append(Fault("gateway-info$", status=302, body=b"", headers=dict(place)))
         with pytest.raises(DeploymentError, match="redirects") as raised:
             client_of(gateway).facts()
         assert "https://" in raised.value.hint
@@ -146,8 +147,13 @@ def test_a_file_that_is_no_module_is_not_sent(gateway: Gateway, tmp_path: Path) 
 def test_a_gateway_that_takes_the_module_for_another_is_stopped(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    answer = Canned(body=b'{"moduleId":"com.example.other","certAccepted":true}')
-    gateway.faults.answer(answer, path="modules/upload")
+    gateway.faults.append(
+        Fault(
+            "modules/upload$",
+            status=200,
+            body=b'{"moduleId":"com.example.other","certAccepted":true}',
+        )
+    )
     with pytest.raises(DeploymentError, match=r"expected com\.example\.pump"):
         client_of(gateway).upload(modl(tmp_path), file_name="pump.modl")
 
@@ -201,7 +207,7 @@ def test_capabilities_are_read_from_the_description_where_there_is_one(
     assert found.lists_modules
     if described:
         body = b'{"paths":{"/data/api/v1/modules/healthy":{}, "/other":{}}}'
-        gateway.faults.answer(Canned(body=body), path="/openapi.json")
+        gateway.faults.append(Fault("/openapi.json$", status=200, body=body))
         found = client_of(gateway).facts().capabilities
         assert found.lists_modules
         assert not found.install
@@ -218,8 +224,8 @@ def test_facts_are_those_of_the_gateway(gateway: Gateway) -> None:
     )
     assert facts.redundancy_role == "Independent"
     assert facts.location == gateway.url
-    gateway.faults.answer(
-        Canned(body=b'{"ignitionVersion":"8.3.0","license":"licensed"}'), path="gateway-info"
+    gateway.faults.append(
+        Fault("gateway-info$", status=200, body=b'{"ignitionVersion":"8.3.0","license":"licensed"}')
     )
     facts = client_of(gateway).facts()
     assert (facts.version, facts.build, facts.license_state) == ("8.3.0", "", "licensed")

@@ -12,8 +12,9 @@ from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import NetworkError
 from ign_deploy.net.errors import TransientFailure, TransientResponse
-from tests.support.gateway import Canned, Cut, Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, Told, client_of, modl
+from tests.support.serving import Fault
 
 ALL = Consent(certificate=True, license=True)
 OLD, NEW = "1.0.0", "1.1.0"
@@ -39,18 +40,18 @@ def requests_of_a_deployment(path: Path) -> int:
         return len(gateway.requests)
 
 
-@pytest.mark.parametrize("when", list(Cut))
+@pytest.mark.parametrize("when", ["broken", "lost", "cut"])
 @pytest.mark.parametrize("upgrade", [False, True])
 @pytest.mark.parametrize("version", ["8.3.4", "8.3.8"])
 def test_a_connection_cut_at_any_request_changes_nothing_about_the_end(
-    tmp_path: Path, when: Cut, upgrade: bool, version: str
+    tmp_path: Path, when: str, upgrade: bool, version: str
 ) -> None:
     old, new = modl(tmp_path, OLD), modl(tmp_path, NEW)
     for number in range(1, requests_of_a_deployment(new) + 1):
         with running_gateway(Options(version=version), clock=VirtualTime()) as gateway:
             if upgrade:
                 gateway.have(old)
-            gateway.faults.cut(when, nth=number)
+            gateway.faults.append(Fault("", when, skip=number - 1))
             client = client_of(gateway)
             deploy(client, new)
             module = client.module(MODULE_ID)
@@ -60,14 +61,14 @@ def test_a_connection_cut_at_any_request_changes_nothing_about_the_end(
             assert gateway.violations == []
 
 
-@pytest.mark.parametrize("when", list(Cut))
+@pytest.mark.parametrize("when", ["broken", "lost", "cut"])
 @pytest.mark.parametrize("version", ["8.3.4", "8.3.8"])
 def test_a_removal_whose_answer_is_lost_is_made_once(
-    tmp_path: Path, when: Cut, version: str
+    tmp_path: Path, when: str, version: str
 ) -> None:
     with running_gateway(Options(version=version), clock=VirtualTime()) as gateway:
         gateway.have(modl(tmp_path))
-        gateway.faults.cut(when, method="DELETE")
+        gateway.faults.append(Fault("DELETE", when))
         client = client_of(gateway)
         client.uninstall(MODULE_ID)
         assert client.pending_restart() == (f"Module Uninstalled: {MODULE_ID}",)
@@ -80,7 +81,7 @@ def test_an_installation_whose_answer_is_lost_is_settled_by_what_shows(
     gateway.have(modl(tmp_path, OLD))
     # It takes a while until the listing shows the upgrade.
     gateway.options.notice_seconds = 8
-    gateway.faults.cut(Cut.AFTER, path="modules/install")
+    gateway.faults.append(Fault("modules/install$", "lost"))
     reported = Told()
     client = client_of(gateway, reporter=reported)
     client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
@@ -93,7 +94,7 @@ def test_an_installation_that_shows_too_late_is_asked_for_again_and_then_known(
 ) -> None:
     gateway.have(modl(tmp_path, OLD))
     gateway.options.notice_seconds = 15.9
-    gateway.faults.cut(Cut.AFTER, path="modules/install")
+    gateway.faults.append(Fault("modules/install$", "lost"))
     client = client_of(gateway)
     upload = client.upload(modl(tmp_path, NEW), file_name="pump.modl")
     # The second request is refused: what was uploaded is used up.
@@ -126,14 +127,14 @@ def test_what_fails_again_and_again_is_told_in_the_end(
     gateway.have(path)
     reported = Told()
     client = client_of(gateway, reporter=reported)
-    gateway.faults.cut(Cut.BEFORE, times=2, path=route)
+    gateway.faults.append(Fault(f"{route}$", "broken", times=2))
     STEPS[route](client, path)
     assert len(reported.warnings) == 2
-    gateway.faults.cut(Cut.BEFORE, times=99, path=route)
+    gateway.faults.append(Fault(f"{route}$", "broken", times=99))
     with pytest.raises(TransientFailure, match="broke"):
         STEPS[route](client, path)
     gateway.faults.clear()
-    gateway.faults.answer(Canned(500), times=99, path=route)
+    gateway.faults.append(Fault(f"{route}$", status=500, body=b"", times=99))
     with pytest.raises(TransientResponse, match="returned 500"):
         STEPS[route](client, path)
 
@@ -143,7 +144,7 @@ def test_a_change_that_never_gets_through_is_told_and_not_made(
 ) -> None:
     client = client_of(gateway)
     upload = client.upload(modl(tmp_path), file_name="pump.modl")
-    gateway.faults.cut(Cut.BEFORE, times=99, path="modules/install")
+    gateway.faults.append(Fault("modules/install$", "broken", times=99))
     with pytest.raises(NetworkError):
         client.install(upload, consent=ALL)
     assert client.module(MODULE_ID) is None
@@ -154,16 +155,15 @@ def test_a_restart_that_a_proxy_answers_for_is_seen_by_the_gateway_going_down(
     gateway: Gateway,
 ) -> None:
     client = client_of(gateway)
-    gateway.faults.answer(Canned(502), path="restart-tasks/restart")
+    gateway.faults.append(Fault("restart-tasks/restart$", status=502, body=b""))
     with pytest.raises(TransientResponse, match="502"):
         client.restart()
     assert gateway.state.restarts == 0
-    gateway.faults.answer(Canned(502), path="restart-tasks/restart")
+    gateway.faults.append(Fault("restart-tasks/restart$", status=502, body=b""))
     gateway.state.restart()
     gateway.options.going_down_seconds = 0
     gateway.state.come_back()
-    ping = Canned(body=b'{"state":"STARTING"}')
-    gateway.faults.answer(ping, path="/StatusPing")
+    gateway.faults.append(Fault("/StatusPing$", status=200, body=b'{"state":"STARTING"}'))
     client.restart()
 
 

@@ -17,9 +17,10 @@ from ign_deploy.deployment.gateway.model import InstalledModule
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import ConfigurationError, DeploymentError
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
-from tests.support.gateway import Canned, Cut, Fault, Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway import Gateway, ModuleFault, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID, client_of, modl
 from tests.support.identities import pem_certificates, pem_key, self_signed
+from tests.support.serving import Fault
 
 ALL = Consent(certificate=True, license=True)
 
@@ -72,7 +73,7 @@ def test_an_upgrade_shows_soon_and_happens_at_the_restart(gateway: Gateway, tmp_
 def test_a_module_that_faults_is_listed_as_healthy_and_does_not_run(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    gateway.options.faults[MODULE_ID] = Fault("no database", version="1.1.0")
+    gateway.options.faults[MODULE_ID] = ModuleFault("no database", version="1.1.0")
     gateway.have(modl(tmp_path, "1.0.0"))
     client = client_of(gateway)
     put(client, modl(tmp_path, "1.1.0"))
@@ -85,12 +86,13 @@ def test_a_module_that_faults_is_listed_as_healthy_and_does_not_run(
 def test_the_cause_of_a_fault_is_taken_from_the_exception_when_it_stands_only_there(
     gateway: Gateway,
 ) -> None:
-    gateway.faults.answer(
-        Canned(
+    gateway.faults.append(
+        Fault(
+            "modules/healthy$",
+            status=200,
             body=b'{"items":[{"id":"a","state":"FAULTED","faultCause":null,'
-            b'"exception":{"message":"boom","stacktrace":"at x"}}],"metadata":{"total":1}}'
-        ),
-        path="modules/healthy",
+            b'"exception":{"message":"boom","stacktrace":"at x"}}],"metadata":{"total":1}}',
+        )
     )
     assert client_of(gateway).modules()[0].fault_cause == "boom"
 
@@ -252,7 +254,7 @@ def test_one_lost_answer_is_no_restart(gateway: Gateway) -> None:
     gateway.options.going_down_seconds = 4
     client = client_of(gateway)
     client.restart()
-    gateway.faults.cut(Cut.BEFORE, path="/StatusPing")
+    gateway.faults.append(Fault("/StatusPing$", "broken"))
     startup = client.wait_until_running()
     assert startup.states == ("DOWN", "RUNNING", "DOWN", "STARTING", "RUNNING")
     assert client.facts().version == "8.3.8"
@@ -281,8 +283,14 @@ def test_running_and_commissioning_is_not_up(gateway: Gateway) -> None:
 
 
 def test_a_commissioning_that_passes_is_waited_for(gateway: Gateway) -> None:
-    ping = Canned(body=b'{"state":"RUNNING","details":"COMMISSIONING"}')
-    gateway.faults.answer(ping, times=3, path="/StatusPing")
+    gateway.faults.append(
+        Fault(
+            "/StatusPing$",
+            status=200,
+            body=b'{"state":"RUNNING","details":"COMMISSIONING"}',
+            times=3,
+        )
+    )
     startup = client_of(gateway, floor=60).wait_until_running()
     assert startup.states == ("COMMISSIONING", "RUNNING")
 
@@ -318,8 +326,9 @@ def test_modules_are_read_page_by_page_to_their_total(gateway: Gateway, cap: int
 
 
 def test_a_listing_that_ends_before_its_total_is_not_taken_for_all(gateway: Gateway) -> None:
-    page = Canned(body=b'{"items":[],"metadata":{"total":7}}')
-    gateway.faults.answer(page, path="modules/healthy")
+    gateway.faults.append(
+        Fault("modules/healthy$", status=200, body=b'{"items":[],"metadata":{"total":7}}')
+    )
     with pytest.raises(DeploymentError, match="reports 7 modules, but listed only 0"):
         client_of(gateway).modules()
 
@@ -389,7 +398,7 @@ def test_both_forms_of_answers_and_removals_are_spoken(tmp_path: Path, version: 
 def test_a_refusal_inside_a_success_is_a_refusal(
     gateway: Gateway, tmp_path: Path, body: bytes, route: str
 ) -> None:
-    gateway.faults.answer(Canned(body=body), method="POST", path=route)
+    gateway.faults.append(Fault(f"POST .*{route}$", status=200, body=body))
     with pytest.raises(GatewayRequestError, match="the disk is full") as raised:
         put(client_of(gateway), modl(tmp_path))
     assert (raised.value.status, raised.value.code) == (200, "deployment")

@@ -11,7 +11,7 @@ from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.location import find_location
 from ign_deploy.repositories.backends.github.store import GitHubStore
-from tests.support.github.simulator import WRITER, Simulator
+from tests.support.github.server import WRITER, GitHub
 
 QUICK = Patience(grace=0.2, poll=0.02)
 
@@ -30,7 +30,7 @@ class Lines(SilentReporter):
 
 
 def opened(
-    simulator: Simulator,
+    simulator: GitHub,
     *,
     token: str = WRITER,
     env: Mapping[str, str] | None = None,
@@ -38,13 +38,13 @@ def opened(
 ) -> Repository:
     """Open the repository anew, as another run would."""
     access = Access(token=token, env=env or {}, patience=QUICK)
-    return open_repository(simulator.url, access=access, reporter=reporter)
+    return open_repository(simulator.repository_url, access=access, reporter=reporter)
 
 
-def store_of(simulator: Simulator, *, token: str = WRITER) -> GitHubStore:
+def store_of(simulator: GitHub, *, token: str = WRITER) -> GitHubStore:
     """Return the store below the repository."""
     access = Access(token=token)
-    location = find_location(simulator.url, access=access)
+    location = find_location(simulator.repository_url, access=access)
     return GitHubStore(GitHubApi(location, access=access, reporter=SilentReporter()))
 
 

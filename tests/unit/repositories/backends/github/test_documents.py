@@ -8,21 +8,21 @@ import pytest
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE
-from tests.support.github.server import github_simulator
-from tests.support.github.simulator import Fault, Simulator
+from tests.support.github.server import GitHub, github_simulator
 from tests.support.github.state import blob_sha
+from tests.support.serving import Fault
 from tests.unit.repositories.backends.github.opening import store_of
 
 RULES = {"message": "Repository rule violations found\n\nChanges must be made by pull request."}
 
 
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
+def simulator() -> Iterator[GitHub]:
     with github_simulator() as running:
         yield running
 
 
-def test_the_branch_is_made_without_a_parent_at_the_first_use(simulator: Simulator) -> None:
+def test_the_branch_is_made_without_a_parent_at_the_first_use(simulator: GitHub) -> None:
     store = store_of(simulator)
     assert store.read("index.json") is None
     assert store.names("ledger/status-events/x") == []
@@ -38,7 +38,7 @@ def test_the_branch_is_made_without_a_parent_at_the_first_use(simulator: Simulat
     assert set(repository.commits[repository.refs["refs/heads/main"]].files) == {"README.md"}
 
 
-def test_a_document_is_only_replaced_by_whoever_has_read_it(simulator: Simulator) -> None:
+def test_a_document_is_only_replaced_by_whoever_has_read_it(simulator: GitHub) -> None:
     store = store_of(simulator)
     assert store.write("index.json", b"one", replaces=None)
     assert not store.write("index.json", b"two", replaces=None)
@@ -53,7 +53,7 @@ def test_a_document_is_only_replaced_by_whoever_has_read_it(simulator: Simulator
     assert again.data == b"three"
 
 
-def test_adding_the_same_again_is_no_error_but_another_is(simulator: Simulator) -> None:
+def test_adding_the_same_again_is_no_error_but_another_is(simulator: GitHub) -> None:
     store = store_of(simulator)
     store.add("ledger/status-events/a/x.json", b"mark")
     store.add("ledger/status-events/a/x.json", b"mark")
@@ -61,7 +61,7 @@ def test_adding_the_same_again_is_no_error_but_another_is(simulator: Simulator) 
         store.add("ledger/status-events/a/x.json", b"other")
 
 
-def test_documents_above_a_megabyte_are_read_and_written_whole(simulator: Simulator) -> None:
+def test_documents_above_a_megabyte_are_read_and_written_whole(simulator: GitHub) -> None:
     store = store_of(simulator)
     data = bytes(range(256)) * 8192
     assert store.write("index.json", data, replaces=None)
@@ -71,7 +71,7 @@ def test_documents_above_a_megabyte_are_read_and_written_whole(simulator: Simula
 
 
 def test_a_document_that_is_too_long_is_refused(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    simulator: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MAX_DOCUMENT_SIZE > 1 << 20
     monkeypatch.setattr("ign_deploy.repositories.backends.github.branch.MAX_DOCUMENT_SIZE", 10)
@@ -83,7 +83,7 @@ def test_a_document_that_is_too_long_is_refused(
         store.read("y.json")
 
 
-def test_only_files_directly_in_a_folder_are_named(simulator: Simulator) -> None:
+def test_only_files_directly_in_a_folder_are_named(simulator: GitHub) -> None:
     store = store_of(simulator)
     for path in ("a/b/1.json", "a/b/2+x.json", "a/b/c/3.json", "a/b.json"):
         store.add(path, b"x")
@@ -92,7 +92,7 @@ def test_only_files_directly_in_a_folder_are_named(simulator: Simulator) -> None
     assert store.names("a/x") == []
 
 
-def test_a_folder_that_the_contents_api_cuts_off_is_named_whole(simulator: Simulator) -> None:
+def test_a_folder_that_the_contents_api_cuts_off_is_named_whole(simulator: GitHub) -> None:
     store = store_of(simulator)
     store.add("a/b/first.json", b"x")
     repository = simulator.repository
@@ -148,7 +148,7 @@ def test_of_several_writers_of_one_new_file_one_wins() -> None:
 
 @pytest.mark.parametrize("status", [409, 422, 403])
 def test_rules_that_keep_us_off_the_branch_are_explained_at_once(
-    simulator: Simulator, status: int
+    simulator: GitHub, status: int
 ) -> None:
     simulator.faults = [Fault("PUT ", status=status, document=RULES, times=9)]
     with pytest.raises(RepositoryError, match="must be made by pull request") as refusal:
@@ -158,7 +158,7 @@ def test_rules_that_keep_us_off_the_branch_are_explained_at_once(
 
 
 def test_a_branch_that_always_moves_is_given_up(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    simulator: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ign_deploy.repositories.backends.github.branch._LONGEST_WAIT", 0.0)
     conflict = {"message": "is at a but expected b"}
@@ -172,7 +172,7 @@ def test_a_branch_that_always_moves_is_given_up(
     [{"x": 1}, [{"name": 1}], [{"name": "x", "path": "x", "type": "file"}], "text"],
 )
 def test_an_answer_that_isn_t_github_s_is_refused_without_its_values(
-    simulator: Simulator, body: object
+    simulator: GitHub, body: object
 ) -> None:
     simulator.checker.response_problems = lambda *_, **__: []  # type: ignore[method-assign]
     simulator.faults = [Fault("GET .*/git/trees", status=200, document=body),

@@ -11,15 +11,14 @@ from ign_deploy.errors import VersionConflict
 from ign_deploy.repositories import Outcome
 from ign_deploy.repositories.claims import lease
 from ign_deploy.repositories.store import Claim, Key
-from tests.support.github.server import github_simulator
-from tests.support.github.simulator import Simulator
+from tests.support.github.server import GitHub, github_simulator
 from tests.support.releases import release_of
 from tests.unit.repositories.backends.github.opening import Lines, content_of, opened, store_of
 
 WRITERS = 12
 
 
-def outcomes_of(simulator: Simulator, folder: Path, contents: list[bytes]) -> list[str]:
+def outcomes_of(simulator: GitHub, folder: Path, contents: list[bytes]) -> list[str]:
     """Publish one version from several runs at once; return what became of each."""
     start = threading.Barrier(len(contents))
 

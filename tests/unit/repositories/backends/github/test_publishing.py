@@ -11,31 +11,31 @@ from ign_deploy.errors import RepositoryError, VersionConflict
 from ign_deploy.repositories import Outcome
 from ign_deploy.repositories.backends.github import drafts
 from ign_deploy.repositories.store import Claim, Key
-from tests.support.github.server import github_simulator
-from tests.support.github.simulator import JOB, Fault, Simulator
+from tests.support.github.server import JOB, GitHub, github_simulator
 from tests.support.github.state import SimulatedRelease
 from tests.support.releases import release_of
+from tests.support.serving import Fault
 from tests.unit.repositories.backends.github.opening import Lines, content_of, opened, store_of
 
 RATE_LIMIT = "You have exceeded a secondary rate limit. Please wait a few minutes."
 
 
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
+def simulator() -> Iterator[GitHub]:
     with github_simulator() as running:
         yield running
 
 
-def releases(simulator: Simulator) -> list[SimulatedRelease]:
+def releases(simulator: GitHub) -> list[SimulatedRelease]:
     return list(simulator.repository.releases.values())
 
 
-def test_a_version_is_one_release_with_its_record(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_version_is_one_release_with_its_record(simulator: GitHub, tmp_path: Path) -> None:
     release, files = release_of(tmp_path, content=b"bytes" * 1000, notes="Größe")
     publication = opened(simulator, token=JOB).publish(release, files=files)
     assert publication.outcome is Outcome.PUBLISHED
     assert publication.location == (
-        f"{simulator.base}/acme/modules/releases/tag/modl/com.acme.thing/1.0.0"
+        f"{simulator.url}/acme/modules/releases/tag/modl/com.acme.thing/1.0.0"
     )
     (made,) = releases(simulator)
     assert (made.tag, made.name) == ("modl/com.acme.thing/1.0.0", "The Thing 1.0.0")
@@ -46,7 +46,7 @@ def test_a_version_is_one_release_with_its_record(simulator: Simulator, tmp_path
 
 @pytest.mark.parametrize(("version", "prerelease"), [("1.0.0", False), ("2.0.0-rc1", True)])
 def test_no_module_takes_the_project_s_latest(
-    simulator: Simulator, tmp_path: Path, version: str, prerelease: bool
+    simulator: GitHub, tmp_path: Path, version: str, prerelease: bool
 ) -> None:
     release, files = release_of(tmp_path, version=version)
     opened(simulator).publish(release, files=files)
@@ -54,9 +54,7 @@ def test_no_module_takes_the_project_s_latest(
     assert (made.make_latest, made.prerelease) == ("false", prerelease)
 
 
-def test_the_commit_is_tagged_if_it_is_in_the_repository(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_the_commit_is_tagged_if_it_is_in_the_repository(simulator: GitHub, tmp_path: Path) -> None:
     repository = simulator.repository
     old = repository.refs["refs/heads/main"]
     repository.refs["refs/heads/main"] = repository.add_commit({}, (old,), "newer")
@@ -68,9 +66,7 @@ def test_the_commit_is_tagged_if_it_is_in_the_repository(
     assert tagged == [old, newest, newest]
 
 
-def test_releases_of_the_project_itself_are_left_alone(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_releases_of_the_project_itself_are_left_alone(simulator: GitHub, tmp_path: Path) -> None:
     for tag in ("v1.2.0", "mcp-v1.2.0", "mcp/v1.2.0", "modl/odd"):
         simulator.repository.create_release({"tag_name": tag})
     repository = opened(simulator)
@@ -83,7 +79,7 @@ def test_releases_of_the_project_itself_are_left_alone(
 
 
 def test_a_tag_of_ours_with_a_foreign_release_is_explained(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     simulator.repository.create_release({"tag_name": "modl/com.acme.thing/1.0.0"})
     release, files = release_of(tmp_path)
@@ -99,7 +95,7 @@ def test_a_tag_of_ours_with_a_foreign_release_is_explained(
      r"POST .*/git/refs", r"POST .*/git/trees", r"GET .*/releases/tags/"],
 )  # fmt: skip
 def test_a_request_that_fails_once_publishes_exactly_once(
-    simulator: Simulator, tmp_path: Path, pattern: str, kind: str
+    simulator: GitHub, tmp_path: Path, pattern: str, kind: str
 ) -> None:
     simulator.faults = [Fault(pattern, kind=kind)]
     release, files = release_of(tmp_path, content=b"bytes")
@@ -113,7 +109,7 @@ def test_a_request_that_fails_once_publishes_exactly_once(
 
 
 def test_half_a_file_after_a_502_is_deleted_and_sent_again(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     simulator.faults = [Fault(r"POST .*/assets$", kind="starter"),
                         Fault(r"POST .*/assets$", kind="starter", skip=1)]  # fmt: skip
@@ -127,7 +123,7 @@ def test_half_a_file_after_a_502_is_deleted_and_sent_again(
 
 @pytest.mark.parametrize("kind", ["starter", "lost"])
 def test_what_a_failed_upload_left_and_a_stale_listing_hid_is_found_at_the_next_attempt(
-    simulator: Simulator, tmp_path: Path, kind: str
+    simulator: GitHub, tmp_path: Path, kind: str
 ) -> None:
     simulator.faults = [
         Fault(r"POST .*/assets$", kind=kind),
@@ -158,7 +154,7 @@ def test_what_a_failed_upload_left_and_a_stale_listing_hid_is_found_at_the_next_
 )
 @pytest.mark.parametrize("pattern", [r"POST .*/releases$", r"PUT ", r"GET .*/tags/", r"/assets$"])
 def test_rate_limits_are_waited_for(
-    simulator: Simulator, tmp_path: Path, pattern: str, limit: Fault
+    simulator: GitHub, tmp_path: Path, pattern: str, limit: Fault
 ) -> None:
     simulator.faults = [replace(limit, pattern=pattern)]
     release, files = release_of(tmp_path)
@@ -195,7 +191,7 @@ def test_a_tag_that_an_immutable_release_used_is_explained(tmp_path: Path) -> No
 
 
 def test_an_immutable_release_that_doesn_t_say_so_is_noticed_when_files_are_deleted(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     release, files = release_of(tmp_path)
     repository = opened(simulator)
@@ -206,7 +202,7 @@ def test_an_immutable_release_that_doesn_t_say_so_is_noticed_when_files_are_dele
         repository.maintenance.discard(release)
 
 
-def test_rules_that_protect_the_tags_are_explained(simulator: Simulator, tmp_path: Path) -> None:
+def test_rules_that_protect_the_tags_are_explained(simulator: GitHub, tmp_path: Path) -> None:
     errors = [{"resource": "Release", "code": "custom", "field": "pre_receive",
                "message": "Repository rule violations found\n\nCannot create ref"}]  # fmt: skip
     document = {"message": "Validation Failed", "errors": errors}
@@ -224,7 +220,7 @@ def test_a_server_that_states_no_digests_is_compared_by_size(tmp_path: Path) -> 
         assert content_of(opened(simulator), release.id, "1.0.0") == b"one"
 
 
-def test_the_draft_of_a_file_that_changed_is_deleted(simulator: Simulator, tmp_path: Path) -> None:
+def test_the_draft_of_a_file_that_changed_is_deleted(simulator: GitHub, tmp_path: Path) -> None:
     release, files = release_of(tmp_path, content=b"one")
     next(iter(files.values())).write_bytes(b"two")
     with pytest.raises(RepositoryError, match="changed while it was being"):
@@ -233,7 +229,7 @@ def test_the_draft_of_a_file_that_changed_is_deleted(simulator: Simulator, tmp_p
 
 
 def test_the_draft_of_a_version_that_another_run_published_is_deleted(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     """A run that was stopped wakes up: its claim is over, and a successor has published."""
     late, late_files = release_of(tmp_path, content=b"late")
@@ -255,7 +251,7 @@ def test_the_draft_of_a_version_that_another_run_published_is_deleted(
 
 
 def test_a_draft_is_deleted_when_the_version_is_seen_to_be_published(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     late, files = release_of(tmp_path, content=b"same", notes="late")
     key = Key(late.id, late.version)
@@ -269,7 +265,7 @@ def test_a_draft_is_deleted_when_the_version_is_seen_to_be_published(
     assert store.read_record(key) == other.to_json()
 
 
-def test_a_draft_that_somebody_deleted_is_no_success(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_draft_that_somebody_deleted_is_no_success(simulator: GitHub, tmp_path: Path) -> None:
     release, files = release_of(tmp_path)
     key = Key(release.id, release.version)
     store = store_of(simulator)
@@ -280,7 +276,7 @@ def test_a_draft_that_somebody_deleted_is_no_success(simulator: Simulator, tmp_p
 
 
 def test_a_file_that_github_holds_otherwise_is_not_published(
-    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulator: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add = simulator.repository.add_asset
 
@@ -296,7 +292,7 @@ def test_a_file_that_github_holds_otherwise_is_not_published(
 
 
 def test_a_file_of_2_gib_is_refused_before_it_is_sent(
-    simulator: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulator: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drafts, "MAX_ASSET_SIZE", 4)
     release, files = release_of(tmp_path, content=b"bytes")
@@ -306,7 +302,7 @@ def test_a_file_of_2_gib_is_refused_before_it_is_sent(
 
 
 def test_publishing_costs_few_requests_however_many_versions_there_are(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     repository = opened(simulator)
     costs = []

@@ -10,19 +10,19 @@ from ign_deploy.errors import NotInRepository, RepositoryError, VerificationErro
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.status_events import StatusEvent, StatusKind, add_status_event
 from ign_deploy.repositories.store import Key
-from tests.support.github.server import github_simulator
-from tests.support.github.simulator import Fault, Simulator
+from tests.support.github.server import GitHub, github_simulator
 from tests.support.releases import release_of
+from tests.support.serving import Fault
 from tests.unit.repositories.backends.github.opening import Lines, content_of, opened, store_of
 
 
 @pytest.fixture
-def simulator() -> Iterator[Simulator]:
+def simulator() -> Iterator[GitHub]:
     with github_simulator() as running:
         yield running
 
 
-def published(simulator: Simulator, folder: Path, **what: str) -> Release:
+def published(simulator: GitHub, folder: Path, **what: str) -> Release:
     release, files = release_of(folder, content=b"0123456789" * 50_000, **what)
     opened(simulator).publish(release, files=files)
     return release
@@ -40,17 +40,17 @@ def mark(release: Release, kind: StatusKind) -> StatusEvent:
 
 
 def test_the_other_host_gets_no_credentials_and_a_broken_download_goes_on(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     release = published(simulator, tmp_path)
     # The record is fetched first.
-    simulator.faults = [Fault("DOWNLOAD", kind="broken", skip=1)]
+    simulator.files.faults = [Fault("GET", kind="cut", skip=1)]
     assert content_of(opened(simulator), release.id, "1.0.0") == b"0123456789" * 50_000
-    assert simulator.faults[0].times == 0
+    assert simulator.files.faults[0].times == 0
     assert simulator.violations == []
 
 
-def test_a_file_that_was_changed_is_refused(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_file_that_was_changed_is_refused(simulator: GitHub, tmp_path: Path) -> None:
     release = published(simulator, tmp_path)
     (made,) = simulator.repository.releases.values()
     made.assets[0].content = b"x" * 500_000
@@ -58,7 +58,7 @@ def test_a_file_that_was_changed_is_refused(simulator: Simulator, tmp_path: Path
         content_of(opened(simulator), release.id, "1.0.0")
 
 
-def test_a_draft_is_never_seen(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_draft_is_never_seen(simulator: GitHub, tmp_path: Path) -> None:
     release, files = release_of(tmp_path)
     store = store_of(simulator)
     store.put_files(Key(release.id, "1.0.0"), release, files=files, progress=lambda _: None)
@@ -68,7 +68,7 @@ def test_a_draft_is_never_seen(simulator: Simulator, tmp_path: Path) -> None:
     assert list(store.versions()) == []
 
 
-def test_versions_are_those_of_one_module_or_all(simulator: Simulator, tmp_path: Path) -> None:
+def test_versions_are_those_of_one_module_or_all(simulator: GitHub, tmp_path: Path) -> None:
     for module_id, version in (("a.b", "1.0.0"), ("a.b", "1.1.0+x"), ("a.bc", "1.0.0"),
                                ("A.b", "1.lock")):  # fmt: skip
         published(simulator, tmp_path, module_id=module_id, version=version)
@@ -82,7 +82,7 @@ def test_versions_are_those_of_one_module_or_all(simulator: Simulator, tmp_path:
     assert content_of(opened(simulator), "A.b", "1.lock")
 
 
-def test_a_tag_whose_release_was_deleted_is_left_out(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_tag_whose_release_was_deleted_is_left_out(simulator: GitHub, tmp_path: Path) -> None:
     published(simulator, tmp_path)
     published(simulator, tmp_path, version="1.1.0")
     first = min(simulator.repository.releases)
@@ -94,7 +94,7 @@ def test_a_tag_whose_release_was_deleted_is_left_out(simulator: Simulator, tmp_p
 
 
 def test_a_release_without_a_record_is_left_out_with_a_warning(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     published(simulator, tmp_path)
     simulator.repository.create_release({"tag_name": "modl/com.acme.thing/9.9.9"})
@@ -104,7 +104,7 @@ def test_a_release_without_a_record_is_left_out_with_a_warning(
     assert any("9.9.9 is left out" in line for line in said.lines)
 
 
-def test_yanking_shows_in_the_index(simulator: Simulator, tmp_path: Path) -> None:
+def test_yanking_shows_in_the_index(simulator: GitHub, tmp_path: Path) -> None:
     release = published(simulator, tmp_path)
     repository = opened(simulator)
     add_status_event(repository.maintenance.documents, mark(release, StatusKind.YANKED))
@@ -114,7 +114,7 @@ def test_yanking_shows_in_the_index(simulator: Simulator, tmp_path: Path) -> Non
 
 
 def test_a_removed_version_keeps_its_record_and_never_comes_back(
-    simulator: Simulator, tmp_path: Path
+    simulator: GitHub, tmp_path: Path
 ) -> None:
     release = published(simulator, tmp_path)
     repository = opened(simulator)
@@ -132,9 +132,7 @@ def test_a_removed_version_keeps_its_record_and_never_comes_back(
         opened(simulator).publish(again, files=files)
 
 
-def test_a_file_that_is_gone_without_a_mark_is_not_found(
-    simulator: Simulator, tmp_path: Path
-) -> None:
+def test_a_file_that_is_gone_without_a_mark_is_not_found(simulator: GitHub, tmp_path: Path) -> None:
     release = published(simulator, tmp_path)
     store = store_of(simulator)
     store.discard(Key(release.id, "1.0.0"), release)
@@ -144,7 +142,7 @@ def test_a_file_that_is_gone_without_a_mark_is_not_found(
         )
 
 
-def test_a_record_of_another_version_is_refused(simulator: Simulator, tmp_path: Path) -> None:
+def test_a_record_of_another_version_is_refused(simulator: GitHub, tmp_path: Path) -> None:
     published(simulator, tmp_path)
     other, _ = release_of(tmp_path, version="2.0.0")
     (made,) = simulator.repository.releases.values()
@@ -153,7 +151,7 @@ def test_a_record_of_another_version_is_refused(simulator: Simulator, tmp_path: 
         opened(simulator).fetch("com.acme.thing", version="1.0.0")
 
 
-def test_the_time_is_the_server_s(simulator: Simulator) -> None:
+def test_the_time_is_the_server_s(simulator: GitHub) -> None:
     store = store_of(simulator)
     ours = store.now()
     store.read("index.json")

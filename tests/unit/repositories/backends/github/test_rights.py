@@ -8,9 +8,9 @@ import pytest
 from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError
 from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
-from tests.support.github.server import github_simulator
-from tests.support.github.simulator import JOB, JOB_READER, READER, WRITER, Fault
+from tests.support.github.server import JOB, JOB_READER, READER, WRITER, github_simulator
 from tests.support.releases import release_of
+from tests.support.serving import Fault
 from tests.unit.repositories.backends.github.opening import content_of, opened
 
 
@@ -21,7 +21,7 @@ def test_who_may_write_is_told_so_by_two_requests(token: str) -> None:
         found = opened(simulator, token=token).check()
         assert found.writable
         assert found.obstacle == ""
-        assert found.location == f"{simulator.base}/acme/modules"
+        assert found.location == f"{simulator.url}/acme/modules"
         assert (found.create_once, found.compare_and_swap, found.server_digest, found.resume) == (
             True, True, True, True,
         )  # fmt: skip
@@ -92,7 +92,7 @@ def test_a_private_repository_without_a_token_isn_t_taken_for_an_empty_one() -> 
 def test_a_repository_that_isn_t_there_is_said_to_be_missing() -> None:
     with github_simulator() as simulator:
         access = Access(token=WRITER)
-        other = open_repository(f"github://acme/other?api={simulator.base}", access=access)
+        other = open_repository(f"github://acme/other?api={simulator.url}", access=access)
         with pytest.raises(RepositoryError, match="or the token can't read it"):
             other.check()
         with pytest.raises(RepositoryError, match="or the token can't read it"):
@@ -101,7 +101,7 @@ def test_a_repository_that_isn_t_there_is_said_to_be_missing() -> None:
 
 def test_the_job_s_own_token_is_used_for_the_job_s_own_server() -> None:
     with github_simulator() as simulator:
-        env = {"GITHUB_API_URL": simulator.base, "GITHUB_TOKEN": JOB}
+        env = {"GITHUB_API_URL": simulator.url, "GITHUB_TOKEN": JOB}
         repository = open_repository("github://acme/modules", access=Access(env=env))
         assert repository.check().writable
         elsewhere = {"GITHUB_API_URL": "https://ghe.example/api/v3", "GITHUB_TOKEN": JOB}

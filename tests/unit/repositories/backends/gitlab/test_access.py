@@ -18,12 +18,12 @@ from tests.support.gitlab_packages import (
     MAINTAINER,
     PROJECT,
     REPORTER,
-    Fault,
     World,
     gitlab,
     gitlab_world,
 )
 from tests.support.releases import release_of
+from tests.support.serving import Fault
 
 JOB = {
     "CI_JOB_TOKEN": "glcbt-64_secret",
@@ -187,7 +187,7 @@ def test_a_token_is_not_shown() -> None:
 def test_one_request_tells_whether_publishing_works(opened: World) -> None:
     found = check(opened)
     assert found == Capabilities(
-        location=f"http://{opened.server.host}/{PROJECT}/-/packages",
+        location=f"{opened.server.url}/{PROJECT}/-/packages",
         writable=True,
         obstacle="",
         create_once=True,
@@ -195,7 +195,7 @@ def test_one_request_tells_whether_publishing_works(opened: World) -> None:
         server_digest=True,
         resume=True,
     )
-    assert len(opened.server.seen) == 1
+    assert len(opened.server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_a_job_on_the_allowlist_publishes(opened: World, tmp_path: Path) -> None
     assert repository.check().writable
     release, files = release_of(tmp_path)
     repository.publish(release, files=files)
-    assert all("JOB-TOKEN" in each.headers for each in opened.server.seen)
+    assert all("JOB-TOKEN" in each.headers for each in opened.server.requests)
 
 
 def test_a_gitlab_below_a_path_is_reached_in_its_jobs(tmp_path: Path) -> None:
@@ -283,7 +283,7 @@ def test_a_gitlab_below_a_path_is_reached_in_its_jobs(tmp_path: Path) -> None:
         repository = open_repository(f"gitlab://{server.host}/{PROJECT}", access=access)
         release, files = release_of(tmp_path)
         done = repository.publish(release, files=files)
-        assert done.location.startswith(f"http://{server.host}/git/lab/{PROJECT}/-/packages/")
+        assert done.location.startswith(f"{server.url}/git/lab/{PROJECT}/-/packages/")
 
 
 # Refusals while publishing
@@ -302,7 +302,7 @@ def test_a_scope_that_only_reads_is_told(opened: World, tmp_path: Path) -> None:
     assert check(opened).writable  # the scope shows only at the claim, before any upload
     problem = publishing_refused(opened, tmp_path)
     assert "scope api" in problem.hint
-    assert not opened.server.asked("PUT", r"\.modl")
+    assert not opened.server.matching(r"PUT .*\.modl")
 
 
 def test_a_protected_package_is_told(opened: World, tmp_path: Path) -> None:
@@ -316,11 +316,13 @@ def test_a_full_namespace_is_told(opened: World, tmp_path: Path) -> None:
 
 
 def test_a_file_too_large_is_told(opened: World, tmp_path: Path) -> None:
-    too_large = Fault("PUT", r"\.modl", status=413, body=b"<html>413</html>")
+    too_large = Fault(
+        r"PUT .*\.modl", status=413, body=b"<html>413</html>", headers={"Content-Type": "text/html"}
+    )
     opened.server.faults.append(too_large)
     assert "client_max_body_size" in publishing_refused(opened, tmp_path).hint
     limit = b'{"message":"400 Bad request - File is too large"}'
-    opened.server.faults.append(Fault("PUT", r"\.modl", status=400, body=limit))
+    opened.server.faults.append(Fault(r"PUT .*\.modl", status=400, body=limit))
     assert "limit for generic packages" in publishing_refused(opened, tmp_path).hint
 
 
@@ -333,7 +335,7 @@ def test_a_moved_project_is_told(opened: World, tmp_path: Path) -> None:
 
 def test_a_foreign_reason_is_shown_harmless(opened: World) -> None:
     body = b'{"message": "no \\u001b[31m\\n::set-output", "error": {"a": 1}}'
-    opened.server.faults.append(Fault("GET", r"", status=403, body=body))
+    opened.server.faults.append(Fault(r"GET", status=403, body=body))
     problem = refusal(opened)
     assert "\n" not in problem.message
     assert "\x1b" not in problem.message
@@ -351,7 +353,7 @@ def test_a_foreign_reason_is_shown_harmless(opened: World) -> None:
     ],
 )
 def test_an_answer_that_is_none_of_gitlabs_is_told(opened: World, body: bytes) -> None:
-    opened.server.faults.append(Fault("GET", r"", status=200, body=body))
+    opened.server.faults.append(Fault(r"GET", status=200, body=body))
     problem = refusal(opened)
     assert "isn't what GitLab's API answers" in problem.message
     assert "s3cr3t" not in problem.message

@@ -11,7 +11,8 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories.backends.gitlab import gitlab_store as open_store
 from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
 from ign_deploy.repositories.backends.gitlab.store import GitLabStore
-from tests.support.gitlab_packages import DEVELOPER, Fault, World, gitlab_world
+from tests.support.gitlab_packages import DEVELOPER, World, gitlab_world
+from tests.support.serving import Fault
 
 MARKS = "ledger/status-events/com.acme.thing"
 
@@ -65,7 +66,7 @@ def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> Non
         assert content(store, "index.json") == b"three"
         assert len(opened.snapshot()[DOCUMENTS, "root", "index.json"]) == 3
         assert len(reported.infos) == 1
-        assert len(opened.server.asked("DELETE")) == 1
+        assert len(opened.server.matching("DELETE ")) == 1
 
 
 def test_names_are_those_directly_in_the_folder(opened: World) -> None:
@@ -84,7 +85,7 @@ def test_names_are_those_directly_in_the_folder(opened: World) -> None:
 
 def test_a_mark_whose_acknowledgement_got_lost_is_there_once(opened: World) -> None:
     store = documents(opened)
-    opened.server.faults.append(Fault("PUT", r"a\.json", lost=True))
+    opened.server.faults.append(Fault(r"PUT .*a\.json", "lost"))
     store.add(f"{MARKS}/a.json", b"1")
     assert list(opened.snapshot().values()) == [[b"1"]]
 
@@ -118,11 +119,12 @@ def test_an_exception_for_the_documents_is_enough_for_developers(tmp_path: Path)
 
 def test_the_stores_time_is_that_of_its_last_answer(tmp_path: Path) -> None:
     then = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    with gitlab_world(date=then.timestamp()) as opened:
+    with gitlab_world() as opened:
+        opened.server.date = then.timestamp()
         store = documents(opened)
         assert store.now() != then
         store.read("index.json")
         assert store.now() == then
-        opened.server.switches.date = then.timestamp() + 60
+        opened.server.date = then.timestamp() + 60
         store.add("ledger/a.json", b"1")
         assert store.now() == then + timedelta(seconds=60)

@@ -27,8 +27,9 @@ from ign_deploy.repositories.backends.gitlab.store import GitLabStore
 from ign_deploy.repositories.record import FileRole, Release
 from ign_deploy.repositories.status_events import StatusEvent, StatusKind, add_status_event
 from ign_deploy.repositories.store import Claim, Key
-from tests.support.gitlab_packages import DEVELOPER, Fault, World, gitlab_world
+from tests.support.gitlab_packages import DEVELOPER, World, gitlab_world
 from tests.support.releases import release_of
+from tests.support.serving import Fault
 
 KEY = Key("com.acme.thing", "1.0.0")
 
@@ -89,7 +90,7 @@ def test_published_bytes_are_read_back(opened: World, tmp_path: Path) -> None:
 def test_location_is_the_package_page(opened: World, tmp_path: Path) -> None:
     done = publish(opened, tmp_path, b"module")
     number = done.location.rpartition("/")[2]
-    assert done.location == f"http://{opened.server.host}/{opened.project.path}/-/packages/{number}"
+    assert done.location == f"{opened.server.url}/{opened.project.path}/-/packages/{number}"
     package = opened.server.registry.package(opened.project.path, int(number))
     assert package is not None
     assert (package.name, package.version) == KEY
@@ -183,7 +184,7 @@ def test_a_package_that_was_there_is_claimed_only_after_the_slower_commit(
 
     slow, fast = (threading.Thread(target=run, args=(each,)) for each in claims)
     slow.start()
-    wait_for(lambda: bool(opened.server.asked("PUT", "claim-0-aa")))
+    wait_for(lambda: bool(opened.server.matching(r"PUT .*claim-0-aa")))
     fast.start()
     slow.join()
     fast.join()
@@ -236,7 +237,7 @@ def test_a_published_version_cannot_be_claimed(opened: World, tmp_path: Path) ->
 def test_a_lost_acknowledgement_is_no_failure(
     opened: World, tmp_path: Path, pattern: str, kind: str
 ) -> None:
-    fault = Fault("PUT", pattern, status=502, lost=kind == "lost", after=kind == "after")
+    fault = Fault(f"PUT .*{pattern}", kind)
     opened.server.faults.append(fault)
     assert publish(opened, tmp_path, b"module").outcome is Outcome.PUBLISHED
     assert fault.times == 0
@@ -246,7 +247,7 @@ def test_a_lost_acknowledgement_is_no_failure(
 
 def test_a_rate_limit_is_waited_for(opened: World, tmp_path: Path) -> None:
     limit = {"Retry-After": "0", "RateLimit-Limit": "60", "RateLimit-Remaining": "0"}
-    opened.server.faults.append(Fault("PUT", r"\.modl", times=2, status=429, headers=limit))
+    opened.server.faults.append(Fault(r"PUT .*\.modl", times=2, status=429, headers=limit))
     assert publish(opened, tmp_path, b"module").outcome is Outcome.PUBLISHED
     assert fetched(opened) == b"module"
 
@@ -336,9 +337,9 @@ def replace(opened: World, ending: str, data: bytes) -> None:
 def test_a_download_goes_on_where_it_broke(opened: World, tmp_path: Path) -> None:
     content = random.Random(2).randbytes(400_000)
     publish(opened, tmp_path, content)
-    opened.server.faults.append(Fault("GET", r"\.modl$", cut=200_000))
+    opened.server.faults.append(Fault(r"GET .*\.modl$", "cut", cut=200_000))
     assert fetched(opened) == content
-    ranges = [each.headers.get("Range") for each in opened.server.asked("GET", r"\.modl$")]
+    ranges = [each.headers.get("Range") for each in opened.server.matching(r"GET .*\.modl$")]
     assert ranges[0] is None
     assert (ranges[1] or "").startswith("bytes=")
 
@@ -347,8 +348,8 @@ def test_a_redirected_download_takes_no_token_along(tmp_path: Path) -> None:
     with gitlab_world(redirect_downloads=True) as opened:
         publish(opened, tmp_path, b"module")
         assert fetched(opened) == b"module"
-        assert opened.server.asked("STORAGE")
-        assert opened.server.leaks == []
+        assert opened.server.storage.requests
+        assert opened.server.storage.leaks == []
 
 
 def test_all_pages_of_a_list_are_read(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories.backends.object_store import Name
-from tests.support.http_server import Answer, scripted_server
-from tests.support.nexus import Nexus, Policy, nexus
+from tests.support.nexus import Nexus, Policy
+from tests.support.serving import Reply, scripted_server, serving
 from tests.support.transfers import Counter
 from tests.unit.repositories.backends.http.objects import Waits, all_at_once, file_of, objects_at
 
@@ -22,22 +22,22 @@ CLAIM = "modules/com.acme.thing/1.0.0/claim-0.json"
 
 
 @pytest.fixture
-def product() -> Nexus:
-    return Nexus()
+def product() -> Iterator[Nexus]:
+    with serving(Nexus()) as server:
+        yield server
 
 
 @pytest.fixture
-def opened(product: Nexus) -> Iterator[Callable[..., Any]]:
+def opened(product: Nexus) -> Callable[..., Any]:
     """Return what opens the objects of the simulated repository."""
-    with nexus(product) as url:
 
-        def at(path: str = "", **options: Any) -> Any:
-            options = {
-                "username": product.username, "password": product.password, **options
-            }  # fmt: skip
-            return objects_at(f"nexus+{url}{path}", **options)
+    def at(path: str = "", **options: Any) -> Any:
+        options = {
+            "username": product.username, "password": product.password, **options
+        }  # fmt: skip
+        return objects_at(f"nexus+{product.repository}{path}", **options)
 
-        yield at
+    return at
 
 
 def test_disabled_redeploys_are_found_and_leave_nothing(
@@ -89,8 +89,8 @@ def test_wrong_credentials_and_repositories_are_told(
         opened(password="hunter2").probe()
     assert "user token" in refused.value.hint
     assert "hunter2" not in refused.value.message + refused.value.hint
-    with nexus(product) as url, pytest.raises(RepositoryError, match="returned 404") as refused:
-        objects_at(f"nexus+{url}s", username=product.username, password=product.password).probe()
+    with pytest.raises(RepositoryError, match="returned 404") as refused:
+        opened("s").probe()
     assert "'moduless'" in refused.value.hint
 
 
@@ -105,8 +105,7 @@ def test_a_repository_of_another_format_is_refused(
 
 def test_a_user_token_is_taken(product: Nexus) -> None:
     product.username, product.password = "code", "pass"
-    with nexus(product) as url:
-        assert objects_at(f"nexus+{url}", token="code:pass").probe().writable
+    assert objects_at(f"nexus+{product.repository}", token="code:pass").probe().writable
 
 
 def test_a_claim_goes_to_one(product: Nexus, opened: Callable[..., Any]) -> None:
@@ -129,8 +128,8 @@ def test_documents_are_replaced_by_deleting_them_first(
 
 
 def test_another_run_that_writes_between_is_seen(product: Nexus) -> None:
-    with scripted_server(Answer(400), Answer(200), Answer(204), Answer(400), Answer(200)) as server:
-        _allow_all(server)
+    with scripted_server(Reply(400), Reply(200), Reply(204), Reply(400), Reply(200)) as server:
+        server.methods = server.methods | {"HEAD", "DELETE"}
         objects = objects_at(f"nexus+{server.url}/repository/modules")
         assert not objects.put("index.json", b"2", replaces=_document())
 
@@ -146,13 +145,13 @@ def test_a_listing_pages_through_its_folder_only(
     objects.put("modules/a/index.json", b"1", replaces=None)
     objects.put("modules/a-b/1.0/release.json", b"1", replaces=None)
     fresh = opened("/prefix")
-    product.calls.clear()
+    product.requests.clear()
     names = fresh.names("modules/a")
     assert sorted(names) == [
         *(Name(f"1.0.{number}", is_folder=True) for number in range(8)),
         Name("index.json", is_folder=False),
     ]
-    assert len(product.calls) == 4
+    assert len(product.requests) == 4
     assert sorted(fresh.names("modules")) == [
         Name("a", is_folder=True),
         Name("a-b", is_folder=True),
@@ -230,7 +229,7 @@ def test_a_file_that_a_killed_run_left_is_kept_or_replaced(
     ],
 )
 def test_an_odd_answer_is_refused(page: bytes) -> None:
-    with scripted_server(Answer(200, body=page)) as server:
+    with scripted_server(Reply(200, body=page)) as server:
         objects = objects_at(f"nexus+{server.url}/repository/modules")
         with pytest.raises(RepositoryError, match="sent an unexpected response"):
             objects.names("modules")
@@ -241,7 +240,7 @@ def test_hostile_names_are_left_out_and_pages_that_go_round_end() -> None:
         b'{"items": [{"path": "modules/../../etc"}, {"path": "/modules/a/x"}, {"path": "other/y"},'
         b' {"path": "modules//z"}, {"path": "modules/\\u0000"}], "continuationToken": "again"}'
     )
-    with scripted_server(Answer(200, body=page)) as server:
+    with scripted_server(Reply(200, body=page)) as server:
         objects = objects_at(f"nexus+{server.url}/repository/modules")
         assert objects.names("modules") == [Name("a", is_folder=True)]
         assert len(server.requests) == 4
@@ -259,12 +258,6 @@ def damaging(product: Nexus, damage: Callable[[], None]) -> Iterator[None]:
 
     product._put = put  # type: ignore[method-assign]
     yield
-
-
-def _allow_all(server: Any) -> None:
-    """Let the scripted server take these methods too."""
-    handler = server.RequestHandlerClass
-    handler.do_HEAD = handler.do_DELETE = handler._serve
 
 
 def _document() -> Any:

@@ -15,11 +15,10 @@ from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError, Ve
 from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.object_store import Name
-from tests.support.http_server import Answer, scripted_server
 from tests.support.plain_web import PlainWeb
-from tests.support.product_server import serving
 from tests.support.releases import release_of
 from tests.support.servers import Credentials, apache, nginx
+from tests.support.serving import Reply, scripted_server, serving
 from tests.support.transfers import Counter
 from tests.unit.repositories.backends.http.objects import Waits, all_at_once, file_of, objects_at
 
@@ -28,14 +27,14 @@ CLAIM = "modules/com.acme.thing/1.0.0/claim-0.json"
 
 
 @pytest.fixture
-def web() -> PlainWeb:
-    return PlainWeb()
+def web() -> Iterator[PlainWeb]:
+    with serving(PlainWeb()) as server:
+        yield server
 
 
 @pytest.fixture
-def url(web: PlainWeb) -> Iterator[str]:
-    with serving(web) as address:
-        yield address
+def url(web: PlainWeb) -> str:
+    return web.url
 
 
 # A server with WebDAV
@@ -163,7 +162,7 @@ def test_a_claim_that_was_taken_over_and_removed_is_not_ours(tmp_path: Path, sta
 
 
 def test_without_collections_a_claim_is_timed(url: str, web: PlainWeb) -> None:
-    web.methods, web.lists = PLAIN, True
+    web.known, web.lists = PLAIN, True
     waits = Waits()
     objects = objects_at(url, waits=waits)
     found = objects.probe()
@@ -180,7 +179,7 @@ def test_without_collections_a_claim_is_timed(url: str, web: PlainWeb) -> None:
 
 
 def test_a_timed_claim_that_was_overwritten_is_not_ours(url: str, web: PlainWeb) -> None:
-    web.methods, web.lists = PLAIN, True
+    web.known, web.lists = PLAIN, True
 
     def overwrite() -> None:
         web.files[CLAIM] = b"another's"
@@ -189,7 +188,7 @@ def test_a_timed_claim_that_was_overwritten_is_not_ours(url: str, web: PlainWeb)
 
 
 def test_one_of_many_timed_claims_holds(url: str, web: PlainWeb) -> None:
-    web.methods, web.lists = PLAIN, True
+    web.known, web.lists = PLAIN, True
     writers = [objects_at(url, settle=1.5) for _ in range(8)]
     for writer in writers:
         writer.probe()
@@ -200,7 +199,7 @@ def test_one_of_many_timed_claims_holds(url: str, web: PlainWeb) -> None:
 
 
 def test_a_claim_on_a_server_that_is_too_slow_is_given_up(url: str, web: PlainWeb) -> None:
-    web.methods, web.lists = PLAIN, True
+    web.known, web.lists = PLAIN, True
     objects = objects_at(url, waits=Waits(), settle=-1.0)
     with pytest.raises(RepositoryError, match="another job may have claimed"):
         objects.create(CLAIM, b"1")
@@ -210,7 +209,7 @@ def test_a_claim_on_a_server_that_is_too_slow_is_given_up(url: str, web: PlainWe
 
 
 def test_a_server_that_cannot_list_is_not_written(url: str, web: PlainWeb) -> None:
-    web.methods = PLAIN
+    web.known = PLAIN
     found = objects_at(url).probe()
     assert not found.writable
     assert "autoindex_format json" in found.obstacle
@@ -240,7 +239,7 @@ def test_a_read_only_server_is_read(url: str, web: PlainWeb, tmp_path: Path, unk
     with pytest.raises(RepositoryError) as refused:
         repository.publish(other, files=other_files)
     assert refused.value.hint
-    assert {call.method for call in web.calls} >= {"PUT", "MKCOL", "PROPFIND"}
+    assert {call.method for call in web.requests} >= {"PUT", "MKCOL", "PROPFIND"}
     assert len([path for path in web.files if "2.0.0" in path]) == 0
     assert files
 
@@ -278,14 +277,14 @@ def test_indexes_are_read_without_any_listing(url: str, web: PlainWeb, tmp_path:
 def test_a_refused_upload_says_what_to_do(
     tmp_path: Path, status: int, message: str, hint: str
 ) -> None:
-    web = PlainWeb(methods=PLAIN, statuses={"PUT": status})
+    web = PlainWeb(known=PLAIN, statuses={"PUT": status})
     path = tmp_path / "a.modl"
     file = file_of(path, b"content")
-    with serving(web) as url:
+    with serving(web):
         with pytest.raises(RepositoryError, match=message) as refused:
-            objects_at(url).send("a.modl", path, expected=file, progress=Counter())
+            objects_at(web.url).send("a.modl", path, expected=file, progress=Counter())
         with pytest.raises(RepositoryError, match=message):
-            objects_at(url).put("x", b"1", replaces=None)
+            objects_at(web.url).put("x", b"1", replaces=None)
     assert f"returned {status}" in refused.value.message
     assert hint in refused.value.hint
 
@@ -311,7 +310,7 @@ def test_a_full_server_is_told_by_the_probe(url: str, web: PlainWeb) -> None:
 
 
 def test_an_account_that_may_not_delete_is_remarked(url: str, web: PlainWeb) -> None:
-    web.methods, web.lists, web.statuses = PLAIN, True, {"DELETE": 403}
+    web.known, web.lists, web.statuses = PLAIN, True, {"DELETE": 403}
     found = objects_at(url).probe()
     assert found.writable
     assert "may not delete" in found.remarks[1]
@@ -319,8 +318,8 @@ def test_an_account_that_may_not_delete_is_remarked(url: str, web: PlainWeb) -> 
 
 def test_an_upload_is_never_redirected() -> None:
     with (
-        scripted_server(Answer(201)) as elsewhere,
-        scripted_server(Answer(307, headers={"Location": f"{elsewhere.url}/x"})) as server,
+        scripted_server(Reply(201)) as elsewhere,
+        scripted_server(Reply(307, headers={"Location": f"{elsewhere.url}/x"})) as server,
     ):
         with pytest.raises(RepositoryError, match="redirects to"):
             objects_at(server.url, token="t0k").put("x", b"1", replaces=None)
@@ -333,7 +332,7 @@ def test_an_upload_is_never_redirected() -> None:
 def test_a_digest_that_the_server_states_is_compared(
     url: str, web: PlainWeb, tmp_path: Path
 ) -> None:
-    web.methods, web.lists, web.digests = PLAIN, True, True
+    web.known, web.lists, web.digests = PLAIN, True, True
     file = file_of(tmp_path / "a.modl", b"content")
     objects = objects_at(url)
     assert objects.probe().server_digest

@@ -15,9 +15,9 @@ from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.address import location_at
 from ign_deploy.repositories.backends.oci.credentials import Login
 from ign_deploy.repositories.backends.oci.tokens import Authorization
-from tests.support.http_server import Answer, ScriptedServer, scripted_server
 from tests.support.releases import release_of
 from tests.support.servers import Credentials, RegistryServer, registry
+from tests.support.serving import Reply, ScriptedServer, scripted_server
 from tests.support.token_server import TokenServer, token_server
 from tests.unit.repositories.backends.oci.opening import NAME, Telling, open_at
 
@@ -174,7 +174,7 @@ def test_a_password_never_goes_to_an_unsafe_token_server(realm: str, host: str) 
 
 @pytest.fixture
 def scripted() -> Iterator[ScriptedServer]:
-    with scripted_server(Answer()) as running:
+    with scripted_server(Reply()) as running:
         yield running
 
 
@@ -185,7 +185,7 @@ def scripted() -> Iterator[ScriptedServer]:
      b'{"token": "x", "expires_in": "soon"}'],
 )  # fmt: skip
 def test_an_answer_without_a_usable_token_is_refused(scripted: ScriptedServer, body: bytes) -> None:
-    scripted.script = [Answer(200, body=body)]
+    scripted.script = [Reply(200, body=body)]
     with pytest.raises(RepositoryError, match="without a token"):
         ask_for_token(f"{scripted.url}/t", host="127.0.0.1:1", login=None)
 
@@ -193,10 +193,10 @@ def test_an_answer_without_a_usable_token_is_refused(scripted: ScriptedServer, b
 def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
     scripted: ScriptedServer,
 ) -> None:
-    scripted.script = [Answer(200, body=b'{"access_token": "x", "unknown": 1}')]
+    scripted.script = [Reply(200, body=b'{"access_token": "x", "unknown": 1}')]
     ask_for_token(f"{scripted.url}/t?a=b", host="127.0.0.1:1", login=Login("ann", "pw"))
     (request,) = scripted.requests
-    parts = urlsplit(request.path)
+    parts = urlsplit(request.target)
     assert parts.query.startswith("a=b&service=x&scope=repository%3Aacme%2F")
     assert request.headers["Authorization"].startswith("Basic ")
 

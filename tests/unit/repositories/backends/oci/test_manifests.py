@@ -22,8 +22,8 @@ from ign_deploy.repositories.backends.oci.manifests import (
     release_manifest,
 )
 from ign_deploy.repositories.record import ReleaseFile
-from tests.support.http_server import Answer, scripted_server
 from tests.support.releases import release_of
+from tests.support.serving import Reply, scripted_server
 from tests.unit.repositories.backends.oci.opening import store_at
 
 LAYER: dict[str, Any] = {"mediaType": "a/b", "digest": digest_of(b""), "size": 0}
@@ -102,7 +102,7 @@ def test_a_manifest_that_was_changed_on_the_way_is_refused() -> None:
     body = json.dumps(SOUND).encode()
     stated = {"Docker-Content-Digest": digest_of(body), "Content-Type": MANIFEST_TYPE}
     with (
-        scripted_server(Answer(200, stated, body + b" ")) as server,
+        scripted_server(Reply(200, stated, body + b" ")) as server,
         pytest.raises(RepositoryError, match="doesn't have the digest"),
     ):
         store_at(server.url).read("index.json")
@@ -110,7 +110,7 @@ def test_a_manifest_that_was_changed_on_the_way_is_refused() -> None:
 
 def test_an_endless_manifest_is_not_read() -> None:
     with (
-        scripted_server(Answer(200, body=b" " * (MAX_MANIFEST_SIZE + 1))) as server,
+        scripted_server(Reply(200, body=b" " * (MAX_MANIFEST_SIZE + 1))) as server,
         pytest.raises(RepositoryError, match="more than"),
     ):
         store_at(server.url).read("index.json")

@@ -13,9 +13,9 @@ from ign_deploy.repositories import Outcome
 from ign_deploy.repositories.store import Claim, Key
 from tests.support.fault_proxy import fault_proxy
 from tests.support.faults import AnswerInstead
-from tests.support.http_server import Answer, scripted_server
 from tests.support.oci_registry import Registry, oci_registry
 from tests.support.releases import release_of
+from tests.support.serving import Reply, scripted_server
 from tests.unit.repositories.backends.oci.opening import NAME, open_at, store_at
 
 ID = "com.acme.thing"
@@ -54,7 +54,7 @@ def test_pages_elsewhere_or_without_an_end_are_refused(link: str) -> None:
 )
 def test_a_list_of_tags_that_cannot_be_read_is_not_taken_for_an_empty_one(body: bytes) -> None:
     with (
-        scripted_server(Answer(200, body=body)) as server,
+        scripted_server(Reply(200, body=body)) as server,
         pytest.raises(RepositoryError, match="list of tags"),
     ):
         store_at(server.url).names("ledger")
@@ -69,7 +69,7 @@ def test_a_list_of_tags_that_cannot_be_read_is_not_taken_for_an_empty_one(body: 
     ],
 )
 def test_odd_tags_are_left_out(body: bytes, expected: list[str]) -> None:
-    with scripted_server(Answer(200, body=body)) as server:
+    with scripted_server(Reply(200, body=body)) as server:
         assert store_at(server.url).names("ledger") == expected
 
 
@@ -153,7 +153,7 @@ def test_where_all_tags_are_immutable_it_says_which_must_not_be() -> None:
     ],
 )
 def test_a_refused_upload_says_what_to_do(status: int, body: bytes, hint: str) -> None:
-    with scripted_server(Answer(), Answer(status, body=body)) as server:
+    with scripted_server(Reply(), Reply(status, body=body)) as server:
         found = open_at(server.url).check()
     assert not found.writable
     assert hint in found.obstacle

@@ -244,8 +244,8 @@ def test_the_probe_leaves_no_upload_behind(server: RegistryServer, ask: Ask) -> 
 
 
 def test_what_is_no_registry_is_named(server: RegistryServer) -> None:
-    from tests.support.http_server import Answer, scripted_server
+    from tests.support.serving import Reply, scripted_server
 
-    with scripted_server(Answer(404)) as other, pytest.raises(RepositoryError) as refusal:
+    with scripted_server(Reply(404)) as other, pytest.raises(RepositoryError) as refusal:
         open_at(other.url).check()
     assert "no OCI registry" in refusal.value.message

@@ -15,8 +15,8 @@ from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.s3.aws import AwsSettings
 from tests.contract.stores_s3 import s3_server
-from tests.support.http_server import Answer, scripted_server
 from tests.support.servers import moto
+from tests.support.serving import Reply, scripted_server
 from tests.unit.repositories.backends.s3.conftest import BucketEnv
 
 ENV = {
@@ -190,7 +190,7 @@ def test_a_container_has_a_role() -> None:
         "Token": "role-token",
         "Expiration": "2999-01-01T00:00:00Z",
     }
-    with scripted_server(Answer(body=json.dumps(answer).encode())) as server:
+    with scripted_server(Reply(body=json.dumps(answer).encode())) as server:
         env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/role"}
         assert settings(env).credentials()[:3] == ("role-id", "role-secret", "role-token")
 
@@ -198,7 +198,7 @@ def test_a_container_has_a_role() -> None:
 def test_a_refused_web_identity_is_explained(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t0ken")
     error = b"<ErrorResponse><Error><Code>InvalidIdentityToken</Code></Error></ErrorResponse>"
-    with scripted_server(Answer(400, body=error)) as server:
+    with scripted_server(Reply(400, body=error)) as server:
         env = {
             "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/publisher",
             "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),

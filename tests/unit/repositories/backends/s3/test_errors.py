@@ -10,7 +10,7 @@ from ign_deploy.errors import ConfigurationError, IgnDeployError, NetworkError, 
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.s3.client import open_client
 from tests.support.faults import AnswerInstead
-from tests.support.http_server import unused_port
+from tests.support.serving import unused_port
 from tests.support.transfers import Warnings
 from tests.unit.repositories.backends.s3.conftest import SECRET, BucketEnv, refusal
 

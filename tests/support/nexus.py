@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tests.support.product_server import Call, Reply, checksums, file_reply, json_reply, serving
+from tests.support.products import Call, Product, checksums
+from tests.support.serving import Reply, file_reply, json_reply
 
 _API = "/service/rest/v1/"
 ALL = frozenset({"browse", "read", "add", "edit", "delete"})
@@ -37,8 +35,8 @@ class _Asset:
     visible_at: float
 
 
-@dataclass
-class Nexus:
+@dataclass(eq=False)
+class Nexus(Product):
     """One raw repository ``modules`` with one account.
 
     ``lag`` is how long the search doesn't know of a change (seconds), ``page`` how many entries
@@ -53,20 +51,26 @@ class Nexus:
     page: int = 10
     format: str = "raw"
     assets: dict[str, _Asset] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
     gone: dict[str, tuple[_Asset, float]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
     _count: int = 0
 
-    def user_of(self, kind: str, secret: str) -> str | None:
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @property
+    def repository(self) -> str:
+        """The URL of its repository."""
+        return f"{self.url}/repository/modules"
+
+    def user_of(self, scheme: str, secret: str) -> str | None:
         """See ``Product``; there are no bearer tokens."""
-        right = kind == "Basic" and secret == f"{self.username}:{self.password}"
+        right = scheme == "Basic" and secret == f"{self.username}:{self.password}"
         return self.username if right else None
 
-    def respond(self, call: Call) -> Reply:
+    def answer(self, call: Call) -> Reply:
         """See ``Product``."""
         if call.path.startswith("/repository/"):
-            name, _, path = call.path.removeprefix("/repository/").partition("/")
+            name, _, path = call.decoded_path.removeprefix("/repository/").partition("/")
             return self._content(call, name, path)
         if call.path == f"{_API}components":
             return self._components(call)
@@ -82,7 +86,7 @@ class Nexus:
 
     def _content(self, call: Call, name: str, path: str) -> Reply:
         if name != "modules":
-            return Reply(404, b"Repository not found")
+            return Reply(404, body=b"Repository not found")
         if call.method in {"GET", "HEAD"}:
             return self._get(call, path)
         if call.method == "PUT":
@@ -104,12 +108,12 @@ class Nexus:
         if not self._may(call, "edit"):
             return self._refused(call)
         if not path or path.endswith("/") or posixpath.normpath(path) != path:
-            return Reply(400, b"Invalid path")
+            return Reply(400, body=b"Invalid path")
         with self.lock:
             if self.policy is Policy.READ_ONLY:
-                return Reply(400, b"Repository is read only: modules")
+                return Reply(400, body=b"Repository is read only: modules")
             if path in self.assets and self.policy is Policy.ONCE:
-                return Reply(400, b"Repository does not allow updating assets: modules")
+                return Reply(400, body=b"Repository does not allow updating assets: modules")
             self._count += 1
             visible = time.monotonic() + self.lag
             self.assets[path] = _Asset(call.body, self._count, visible)
@@ -171,10 +175,3 @@ class Nexus:
         end = start + self.page
         following = f"after-{end}" if end < len(items) else None
         return json_reply(200, {"items": items[start:end], "continuationToken": following})
-
-
-@contextmanager
-def nexus(product: Nexus) -> Iterator[str]:
-    """Run it; yields the URL of its repository."""
-    with serving(product) as url:
-        yield f"{url}/repository/modules"

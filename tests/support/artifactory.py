@@ -7,20 +7,18 @@ a file is deployed by its checksum alone only if its bytes are stored anywhere (
 from __future__ import annotations
 
 import fnmatch
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from tests.support.product_server import Call, Reply, checksums, file_reply, json_reply, serving
+from tests.support.products import Call, Product, checksums
+from tests.support.serving import Reply, file_reply, json_reply
 
 CONTEXT = "/artifactory/"
 KEPT = ("*/release.json", "*/claim-*.json")
 
 
-@dataclass
-class Artifactory:
+@dataclass(eq=False)
+class Artifactory(Product):
     """One repository ``modules`` with one account and its token.
 
     ``kept`` are the patterns of what the account may not delete or overwrite; ``slow_commit`` is
@@ -37,19 +35,25 @@ class Artifactory:
     files: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     corrupts: bool = False
-    calls: list[Call] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def user_of(self, kind: str, secret: str) -> str | None:
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    @property
+    def repository(self) -> str:
+        """The URL of its repository."""
+        return f"{self.url}{CONTEXT}modules"
+
+    def user_of(self, scheme: str, secret: str) -> str | None:
         """See ``Product``."""
-        right = {"Bearer": self.token, "Basic": f"{self.username}:{self.password}"}.get(kind)
+        right = {"Bearer": self.token, "Basic": f"{self.username}:{self.password}"}.get(scheme)
         return self.username if secret == right else None
 
-    def respond(self, call: Call) -> Reply:
+    def answer(self, call: Call) -> Reply:
         """See ``Product``."""
         if not call.path.startswith(CONTEXT):
             return Reply(404)
-        location = call.path.removeprefix(CONTEXT)
+        location = call.decoded_path.removeprefix(CONTEXT)
         if not call.user:
             return _problem(401, "Authentication is required")
         if location.startswith("api/storage/"):
@@ -140,10 +144,3 @@ class Artifactory:
 
 def _problem(status: int, message: str) -> Reply:
     return json_reply(status, {"errors": [{"status": status, "message": message}]})
-
-
-@contextmanager
-def artifactory(product: Artifactory) -> Iterator[str]:
-    """Run it; yields the URL of its repository."""
-    with serving(product) as url:
-        yield f"{url}{CONTEXT}modules"
