@@ -24,6 +24,7 @@ from ign_deploy.net.session import redirect_target
 from ign_deploy.report import Progress, Reporter, SilentReporter
 
 if TYPE_CHECKING:
+    from ign_deploy.net.download import RecordedFile
     from ign_deploy.net.session import Session
     from ign_deploy.net.upload import Source
 
@@ -155,11 +156,9 @@ class Client:
     def download(
         self,
         path: str,
+        file: RecordedFile,
         *,
         to: BinaryIO,
-        size: int,
-        sha256: str,
-        name: str,
         progress: Progress,
         headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
@@ -167,9 +166,8 @@ class Client:
         from ign_deploy.net.download import receive
 
         receive(
-            self.session, self.url(path), to=to, size=size, sha256=sha256, name=name,
-            reporter=self.reporter, progress=progress, headers={**self._headers, **headers},
-            policy=self.retry, error=self.error,
+            self.session, self.url(path), file, to=to, reporter=self.reporter, progress=progress,
+            headers={**self._headers, **headers}, policy=self.retry, error=self.error,
         )  # fmt: skip
 
     def repeat(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
 from ign_deploy.errors import IgnDeployError, NetworkError, VerificationError
 from ign_deploy.module.findings import error as error_finding
@@ -31,24 +30,28 @@ _HINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """What the record says of a file, and the class of errors about it."""
+class RecordedFile(Protocol):
+    """What the record says of a file: bytes, and SHA-256 in lower-case hex."""
 
-    name: str
-    size: int
-    sha256: str
-    error: type[IgnDeployError]
+    @property
+    def name(self) -> str:
+        """Its name, for messages."""
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+
+    @property
+    def sha256(self) -> str:
+        """Its digest."""
 
 
 def receive(
     session: Session,
     url: str,
+    file: RecordedFile,
     *,
     to: BinaryIO,
-    size: int,
-    sha256: str,
-    name: str,
     reporter: Reporter,
     progress: Progress,
     headers: Mapping[str, str] = NO_HEADERS,
@@ -57,22 +60,21 @@ def receive(
 ) -> None:
     """Write a file to ``to`` from its present position, in constant memory.
 
-    ``size`` (bytes) and ``sha256`` (lower-case hex) are what its record says, ``name`` is for
-    messages. After a break the next attempt requests the rest, if the server says which version
-    of the file it has. If that changed, or the server sends everything, ``to`` is cut back; when
-    it can't seek, what it has already is compared and skipped. At most one byte beyond the size
-    is read. Raises VerificationError when the bytes aren't those of the record, ``error``
-    when the server refuses, NetworkError when it can't be reached; an OSError of ``to`` is passed
-    on.
+    After a break the next attempt requests the rest, if the server says which version of the file
+    it has. If that changed, or the server sends everything, ``to`` is cut back; when it can't seek,
+    what it has already is compared and skipped. At most one byte beyond the size is read. Raises
+    VerificationError when the bytes aren't those of the record, ``error`` when the server
+    refuses, NetworkError when it can't be reached; an OSError of ``to`` is passed on.
     """
-    title = f"downloading {name}"
-    rules = policy or RetryPolicy.for_size(size)
+    title = f"downloading {file.name}"
+    rules = policy or RetryPolicy.for_size(file.size)
     reception = _Reception(
-        _Expected(name, size, sha256, error),
+        file,
         to=to,
         progress=progress,
         deadline=Deadline(rules, url=url),
         host=host_of(url),
+        error=error,
     )
 
     def attempt() -> None:
@@ -101,14 +103,16 @@ class _Reception:
 
     def __init__(
         self,
-        expected: _Expected,
+        expected: RecordedFile,
         *,
         to: BinaryIO,
         progress: Progress,
         deadline: Deadline,
         host: str,
+        error: type[IgnDeployError],
     ) -> None:
         self._expected = expected
+        self._error = error
         self._to = to
         self._progress = progress
         self._deadline = deadline
@@ -147,7 +151,7 @@ class _Reception:
                     hint="try again when nothing else writes the file on the server.",
                 )
         else:
-            raise self._expected.error(
+            raise self._error(
                 f"downloading {self._expected.name} failed: {self._host} returned {status}",
                 hint=_HINTS.get(status, "check the server's log."),
             )

@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -44,6 +45,15 @@ class Pipe(io.RawIOBase):
         return len(part)
 
 
+@dataclass(frozen=True)
+class File:
+    """What a record says."""
+
+    name: str
+    size: int
+    sha256: str
+
+
 class Download:
     """One download with everything that can be looked at afterwards."""
 
@@ -55,15 +65,14 @@ class Download:
 
     def __call__(self, server: FileServer, **options: Any) -> bytes:
         to: BinaryIO = options.pop("to", self.to)
+        size, sha256 = options.pop("size", len(CONTENT)), options.pop("sha256", DIGEST)
         with open_session(stall=options.pop("stall", 5.0)) as session:
             receive(
                 session,
                 f"{server.url}/a.modl",
+                File("a.modl", size, sha256),
                 **{
                     "to": to,
-                    "size": len(CONTENT),
-                    "sha256": DIGEST,
-                    "name": "a.modl",
                     "reporter": self.told,
                     "progress": self.counter,
                     "policy": self.time.policy(),
@@ -311,12 +320,14 @@ def test_a_server_that_drips_headers_is_cut_off(server: FileServer, download: Do
 CHILD = """
 import re, sys
 from pathlib import Path
+from types import SimpleNamespace
 from ign_deploy.net.session import open_session
 from ign_deploy.net.download import receive
 from ign_deploy.report import SilentReporter
 url, size, sha256 = sys.argv[1:]
 with open_session() as session, open("/dev/null", "wb", buffering=0) as to:
-    receive(session, url, to=to, size=int(size), sha256=sha256, name="s",
+    file = SimpleNamespace(name="s", size=int(size), sha256=sha256)
+    receive(session, url, file, to=to,
             reporter=SilentReporter(), progress=lambda advance: None)
 # Not getrusage: a child begins with the peak of its parent there.
 peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024

@@ -95,9 +95,8 @@ class GitHubStore:
                 hint="restore it from a backup, or take another version.",
             )
         self._api.download(
-            f"releases/assets/{asset.id}", to=to, size=file.size, sha256=file.sha256,
-            name=file.name, progress=progress, headers=BINARY,
-        )  # fmt: skip
+            f"releases/assets/{asset.id}", file, to=to, progress=progress, headers=BINARY
+        )
 
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
         """See ``VersionStore.versions``; read off the tags, which come in one answer."""

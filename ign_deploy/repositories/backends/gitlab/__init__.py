@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
-    """Return the repository in a project; nothing is asked yet. Raises ConfigurationError."""
+    """Return the repository in a project; nothing is requested yet. Raises ConfigurationError."""
     from ign_deploy.repositories.repository import StoreRepository
 
     return StoreRepository(gitlab_store(url, access, reporter), reporter=reporter, access=access)
@@ -21,10 +21,6 @@ def open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
 
 def gitlab_store(url: str, access: Access, reporter: Reporter) -> GitLabStore:
     """Return the store that the repository is made of. Raises ConfigurationError."""
-    from functools import partial
-
-    from ign_deploy.net.proxies import proxies_from
-    from ign_deploy.net.session import open_session
     from ign_deploy.repositories.backends.gitlab.address import project_at
     from ign_deploy.repositories.backends.gitlab.api import GitLabApi
     from ign_deploy.repositories.backends.gitlab.credentials import credentials_for
@@ -33,10 +29,7 @@ def gitlab_store(url: str, access: Access, reporter: Reporter) -> GitLabStore:
 
     project = project_at(url, env=access.env)
     credentials = credentials_for(project, access)
-    session = open_session(
-        ca=access.ca, proxies=partial(proxies_from, access.env), auth=credentials.auth
-    )
     own = access.env.get("CI_PROJECT_PATH", "")
     caller = Caller(project, credentials.kind, own if own.isprintable() else "")
-    api = GitLabApi(session, caller, reporter=reporter)
+    api = GitLabApi(access.open_session(credentials.auth), caller, reporter=reporter)
     return GitLabStore(api, reporter=reporter, patience=access.patience)

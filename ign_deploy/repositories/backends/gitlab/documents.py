@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
-from ign_deploy.net.sending import Sent
+from ign_deploy.net.response import Response
 from ign_deploy.report import Reporter
-from ign_deploy.repositories.backends.gitlab.errors import is_duplicate
 from ign_deploy.repositories.backends.gitlab.naming import (
     DOCUMENTS,
     decode,
@@ -40,14 +39,14 @@ class GitLabDocuments:
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``; GitLab can't compare, so it is always written."""
         location, name = _located(path)
-        settle = self._settle(path, data)
-        sent = self._packages.put(location, name, data, settle=settle)
-        if is_duplicate(sent.status, sent.body):
+        arrived = self._arrived(path, data)
+        sent = self._packages.put(location, name, data, confirm=arrived)
+        if not sent.ok:
             self._remove_all(location, name)
-            sent = self._packages.put(location, name, data, settle=settle)
-        if not sent.accepted:
-            raise self._refused(sent, path)
-        written = uploaded(sent, title=f"uploading {path}")
+            sent = self._packages.put(location, name, data, confirm=arrived)
+        if not sent.ok:
+            raise self._duplicate(sent)
+        written = uploaded(sent)
         if written is not None and replaces is not None:
             self._remove_older(location, name, than=written.id)
         return True
@@ -55,11 +54,10 @@ class GitLabDocuments:
     def add(self, path: str, data: bytes) -> None:
         """See ``DocumentStore.add``."""
         location, name = _located(path)
-        settle = self._settle(path, data)
-        sent = self._packages.put(location, name, data, settle=settle)
-        if sent.accepted or (is_duplicate(sent.status, sent.body) and settle()):
-            return
-        raise self._refused(sent, path)
+        arrived = self._arrived(path, data)
+        sent = self._packages.put(location, name, data, confirm=arrived)
+        if not sent.ok and not arrived():
+            raise self._duplicate(sent)
 
     def names(self, folder: str) -> list[str]:
         """See ``DocumentStore.names``."""
@@ -67,7 +65,7 @@ class GitLabDocuments:
         found = {decode(file.file_name) or "" for file in files}
         return sorted(name for name in found if _is_name(name))
 
-    def _settle(self, path: str, data: bytes) -> Callable[[], bool]:
+    def _arrived(self, path: str, data: bytes) -> Callable[[], bool]:
         """Return what tells whether an upload arrived whose acknowledgement got lost."""
 
         def arrived() -> bool:
@@ -99,15 +97,13 @@ class GitLabDocuments:
                 hint=_DUPLICATES,
             ) from cause
 
-    def _refused(self, sent: Sent, path: str) -> RepositoryError:
-        problem = self._packages.refused(sent, *_located(path))
-        if is_duplicate(sent.status, sent.body):
-            return RepositoryError(problem.message, hint=_DUPLICATES)
-        return problem
+    def _duplicate(self, sent: Response) -> RepositoryError:
+        problem = self._packages.api.error_for_response(sent)
+        return RepositoryError(problem.message, hint=_DUPLICATES)
 
 
 def _is_name(text: str) -> bool:
-    """Tell whether a foreign text is a plain name: it may become a file's elsewhere."""
+    """Return whether a foreign text is a plain name: it may become a file's elsewhere."""
     return text.isprintable() and text not in {"", ".", ".."} and "/" not in text
 
 

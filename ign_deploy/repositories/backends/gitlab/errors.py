@@ -1,12 +1,12 @@
-"""GitLab's refusals, explained: which right is missing, and how to grant it."""
+"""Error responses of GitLab explained: which permission is missing, and how to grant it."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.net.response import Response
 from ign_deploy.repositories.backends.gitlab.address import Project
 from ign_deploy.repositories.backends.gitlab.credentials import TokenKind
 
@@ -41,31 +41,31 @@ class Caller:
     own_project: str = ""
 
 
-def refusal(status: int, body: bytes, *, title: str, caller: Caller) -> RepositoryError:
-    """Return the error for an answer that is none of success; ``title`` is what was wanted."""
-    reason = reason_of(body)
-    reported = f" ({reason})" if reason else ""
+def error_for_response(response: Response, *, caller: Caller) -> RepositoryError:
+    """Return the error for a response that isn't a success."""
+    reason = reason_of(response)
     return RepositoryError(
-        f"{title}: GitLab answered {status}{reported} for the project {caller.project.path}",
-        hint=_hint(status, reason.lower(), caller=caller),
+        f"{response.title} failed: GitLab returned {response.status}"
+        f"{f' ({reason})' if reason else ''} for the project {caller.project.path}",
+        hint=_hint(response.status, reason.lower(), caller=caller),
     )
 
 
-def is_duplicate(status: int, body: bytes) -> bool:
-    """Tell whether the project forbids a second file of that name, and there is one."""
-    return status in {400, 403} and "duplicate package" in reason_of(body).lower()
+def is_duplicate(response: Response) -> bool:
+    """Return whether the project forbids a second file of that name, and there is one."""
+    return response.status in {400, 403} and "duplicate package" in reason_of(response).lower()
 
 
-def is_unknown_project(status: int, body: bytes) -> bool:
-    """Tell whether it isn't the file but the project that wasn't found."""
-    return status == 404 and "project not found" in reason_of(body).lower()
+def is_unknown_project(response: Response) -> bool:
+    """Return whether it isn't the file but the project that wasn't found."""
+    return response.status == 404 and "project not found" in reason_of(response).lower()
 
 
-def reason_of(body: bytes) -> str:
+def reason_of(response: Response) -> str:
     """Return GitLab's own words, harmless and short; empty if there are none."""
     try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError):
+        document: Any = response.json()
+    except ValueError:
         return ""
     if not isinstance(document, dict):
         return ""
@@ -86,7 +86,7 @@ def _hint(status: int, reason: str, *, caller: Caller) -> str:
     if status == 404:
         return _not_found(caller)
     if status == 405:
-        return "if the project was moved or renamed, use its present path in the URL."
+        return "if the project was moved or renamed, use its current path in the URL."
     return "look at GitLab's log (production_json.log, api_json.log)."
 
 

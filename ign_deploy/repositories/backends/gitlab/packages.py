@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.net.sending import Sent
+from ign_deploy.net.response import Response
+from ign_deploy.net.upload import Source
+from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.gitlab.api import GitLabApi
+from ign_deploy.repositories.backends.gitlab.errors import is_duplicate
 from ign_deploy.repositories.backends.gitlab.naming import file_path
 from ign_deploy.repositories.backends.gitlab.schema import (
     PACKAGE_FILE,
@@ -19,8 +23,11 @@ from ign_deploy.repositories.backends.gitlab.schema import (
     PACKAGES,
     Package,
     PackageFile,
-    parse,
 )
+from ign_deploy.repositories.record import ReleaseFile
+
+_SELECT = "?select=package_file"
+_CONTENT = {"Content-Type": "application/octet-stream"}
 
 
 class PackageLocation(NamedTuple):
@@ -51,7 +58,7 @@ class Packages:
         title = "listing the packages"
         listed = self.api.entries("/packages", PACKAGES, title=title, query=query)
         if listed is None:
-            raise self.api.refused(404, b"", title=title)
+            raise self.api.missing(title=title)
         found = [
             each
             for each in listed
@@ -89,18 +96,18 @@ class Packages:
     def read_newest(self, location: PackageLocation, name: str, *, limit: int) -> bytes | None:
         """Return the newest small file of that name, None without one."""
         title = f"reading {name} of {location.text}"
-        answer = self.api.find(file_path(*location, name), limit=limit, title=title)
-        return None if answer is None else answer.body
+        response = self.api.find(file_path(*location, name), limit=limit, title=title)
+        return None if response is None else response.body
 
     def read(self, location: PackageLocation, file: PackageFile, *, limit: int) -> bytes | None:
         """Return one certain small file; None when it is gone, or GitLab can't give it."""
         newest = self.read_newest(location, file.file_name, limit=limit)
         if newest is not None and digest_of(newest) == file.file_sha256:
             return newest
-        answer = self.api.find(
+        response = self.api.find(
             by_number(file), limit=limit, title=f"reading {file.file_name} of {location.text}"
         )
-        return None if answer is None else answer.body
+        return None if response is None else response.body
 
     def put(
         self,
@@ -108,17 +115,33 @@ class Packages:
         name: str,
         data: bytes,
         *,
-        settle: Callable[[], bool] | None = None,
-    ) -> Sent:
-        """Upload a small file; the answer may be a refusal."""
-        title = f"uploading {name} to {location.text}"
-        return self.api.upload(file_path(*location, name), data, title=title, settle=settle)
+        confirm: Callable[[], bool] | None = None,
+    ) -> Response:
+        """Upload a small file; return a success, or the refusal of a duplicate."""
+        return self._judged(
+            self.api.request(
+                "PUT", file_path(*location, name) + _SELECT, body=data, headers=_CONTENT,
+                title=f"uploading {name} to {location.text}", confirm=confirm, expect={400, 403},
+            )
+        )  # fmt: skip
 
-    def refused(self, sent: Sent, location: PackageLocation, name: str) -> RepositoryError:
-        """Return the error for an upload that was refused."""
-        return self.api.refused(
-            sent.status, sent.body, title=f"uploading {name} to {location.text}"
-        )
+    def put_file(
+        self,
+        location: PackageLocation,
+        file: ReleaseFile,
+        *,
+        source: Path,
+        progress: Progress,
+        confirm: Callable[[], bool],
+    ) -> Response:
+        """Upload a file, compared with its record while it is sent; the rest is as for ``put``."""
+        return self._judged(
+            self.api.upload(
+                "PUT", file_path(*location, file.name) + _SELECT, headers=_CONTENT,
+                source=Source(source, file.size, file.sha256), title=f"uploading {file.name}",
+                progress=progress, confirm=confirm, expect={400, 403},
+            )
+        )  # fmt: skip
 
     def remove(self, files: Iterable[PackageFile]) -> None:
         """Delete files; those that are gone are no error. Raises RepositoryError if it can't."""
@@ -126,15 +149,20 @@ class Packages:
             path = f"/packages/{file.package_id}/package_files/{file.id}"
             self.api.delete(path, title=f"deleting {file.file_name}")
 
+    def _judged(self, response: Response) -> Response:
+        if response.ok or is_duplicate(response):
+            return response
+        raise self.api.error_for_response(response)
+
     def _files_of(self, number: int, location: PackageLocation) -> list[PackageFile] | None:
         title = f"listing the files of {location.text}"
         path = f"/packages/{number}/package_files"
         return self.api.entries(path, PACKAGE_FILES, title=title, query={})
 
 
-def uploaded(sent: Sent, *, title: str) -> PackageFile | None:
-    """Return the file that an upload made; None when only its being there is known."""
-    return None if sent.settled else parse(PACKAGE_FILE, sent.body, title=title)
+def uploaded(response: Response) -> PackageFile | None:
+    """Return the file that an upload created; None when only its being there is known."""
+    return None if response.confirmed else response.parse(PACKAGE_FILE)
 
 
 def newest_named(files: Sequence[PackageFile], name: str) -> PackageFile | None:
@@ -149,7 +177,7 @@ def by_number(file: PackageFile) -> str:
 
 
 def is_served_by_name(file: PackageFile, files: Sequence[PackageFile]) -> bool:
-    """Tell whether a download by name gives this one of a version's files."""
+    """Return whether a download by name gives this one of a version's files."""
     # Of two packages of one name and version (one is being deleted) GitLab takes any.
     one_package = len({each.package_id for each in files}) == 1
     return one_package and newest_named(files, file.file_name) == file

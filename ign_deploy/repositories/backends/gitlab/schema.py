@@ -1,14 +1,11 @@
-"""What GitLab's API answers, as far as it is used; other fields may be there."""
+"""Responses of GitLab's API, as far as they are used; other fields are ignored."""
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from ign_deploy.errors import RepositoryError, explain_validation
-
-Answer = TypeVar("Answer")
 Id = Annotated[int, Field(ge=1)]
 
 DEVELOPER = 30
@@ -77,15 +74,3 @@ PACKAGES = TypeAdapter(list[Package])
 PACKAGE_FILES = TypeAdapter(list[PackageFile])
 PACKAGE_FILE = TypeAdapter(PackageFile)
 PROJECT = TypeAdapter(ProjectState)
-
-
-def parse(adapter: TypeAdapter[Answer], data: bytes, *, title: str) -> Answer:
-    """Read an answer; raises RepositoryError, without its values, if it is another."""
-    try:
-        return adapter.validate_json(data)
-    except ValidationError as cause:
-        # Not chained: pydantic's own error prints the values.
-        raise RepositoryError(
-            f"{title} isn't what GitLab's API answers: {explain_validation(cause)}",
-            hint="check that the URL is a GitLab's, and that no proxy answers in its place.",
-        ) from None

@@ -17,13 +17,12 @@ from ign_deploy.repositories.backends.gitlab.schema import (
     PACKAGES,
     PROJECT,
     ProjectState,
-    parse,
 )
 from ign_deploy.repositories.backends.gitlab.versions import GitLabVersions
 from ign_deploy.repositories.store import Key
 
 _MAX_PROJECT = 4 << 20
-_TITLE = "looking at the project"
+_TITLE = "checking the project"
 _KEEPS_OLD = (
     "GitLab lets only maintainers delete packages: the claims and older indexes that this token's "
     "publications replace stay in the package registry."
@@ -51,16 +50,16 @@ class GitLabStore(GitLabVersions, GitLabDocuments):
     def probe(self) -> Capabilities:
         """See ``Store.probe``: one request."""
         if self._api.caller.kind is TokenKind.ACCESS:
-            answer = self._api.find("", limit=_MAX_PROJECT, title=_TITLE)
-            if answer is None:
-                raise self._api.refused(404, b"", title=_TITLE)
-            return self._capable(*_rights(parse(PROJECT, answer.body, title=_TITLE)))
+            found = self._api.find("", limit=_MAX_PROJECT, title=_TITLE)
+            if found is None:
+                raise self._api.missing(title=_TITLE)
+            return self._capable(*_rights(found.parse(PROJECT)))
         # A job's token may not look at the project itself.
         query: dict[str, str | int] = {"package_type": "generic", "per_page": 1}
-        answer = self._api.find("/packages", limit=_MAX_PROJECT, title=_TITLE, query=query)
-        if answer is None:
-            raise self._api.refused(404, b"", title=_TITLE)
-        parse(PACKAGES, answer.body, title=_TITLE)
+        found = self._api.find("/packages", limit=_MAX_PROJECT, title=_TITLE, query=query)
+        if found is None:
+            raise self._api.missing(title=_TITLE)
+        found.parse(PACKAGES)
         obstacle = "no token is set" if self._api.caller.kind is TokenKind.NONE else ""
         return self._capable(obstacle, ())
 

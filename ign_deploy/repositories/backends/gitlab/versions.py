@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
-from ign_deploy.net.sending import Sent
+from ign_deploy.net.response import Response
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Patience
-from ign_deploy.repositories.backends.gitlab.errors import is_duplicate
 from ign_deploy.repositories.backends.gitlab.naming import claim_generation, claim_name, file_path
 from ign_deploy.repositories.backends.gitlab.packages import (
     PackageLocation,
@@ -91,10 +90,10 @@ class GitLabVersions:
         wanted = next((each for each in reversed(files) if _matches(each, file)), newest)
         if is_served_by_name(wanted, files):
             path = file_path(*location, file.name)
-            self._packages.api.download(path, to=to, expected=file, progress=progress)
+            self._packages.api.download(path, file, to=to, progress=progress)
             return
         try:
-            self._packages.api.download(by_number(wanted), to=to, expected=file, progress=progress)
+            self._packages.api.download(by_number(wanted), file, to=to, progress=progress)
         except RepositoryError as cause:
             raise hidden(file.name, location) from cause
 
@@ -136,9 +135,7 @@ class GitLabVersions:
         def arrived() -> bool:
             return any(is_ours(file) for file in self._packages.files(location))
 
-        sent = self._packages.put(location, name, data, settle=arrived)
-        if not sent.accepted and not is_duplicate(sent.status, sent.body):
-            raise self._packages.refused(sent, location, name)
+        self._packages.put(location, name, data, confirm=arrived)
         # The winner removes all claims, ours too, when its record stands.
         files = self._listed(location, name, lambda file: is_ours(file) or _is_record(file))
         won = _is_oldest(files, claim.generation, is_ours)
@@ -173,9 +170,7 @@ class GitLabVersions:
         def arrived() -> bool:
             return bool(_named(self._packages.files(location), RECORD_NAME))
 
-        sent = self._packages.put(location, RECORD_NAME, record, settle=arrived)
-        if not sent.accepted and not is_duplicate(sent.status, sent.body):
-            raise self._packages.refused(sent, location, RECORD_NAME)
+        self._packages.put(location, RECORD_NAME, record, confirm=arrived)
         files = self._listed(location, RECORD_NAME, _is_record)
         self._clean(file for each in _claims(files).values() for file in each)
 
@@ -186,25 +181,20 @@ class GitLabVersions:
             newest = newest_named(self._packages.files(location), file.name)
             return newest is not None and _matches(newest, file)
 
-        def send() -> Sent:
-            return self._packages.api.upload_file(
-                file_path(*location, file.name),
-                source,
-                expected=file,
-                title=f"uploading {file.name}",
-                progress=progress,
-                settle=arrived,
+        def send() -> Response:
+            return self._packages.put_file(
+                location, file, source=source, progress=progress, confirm=arrived
             )
 
         sent = send()
-        if is_duplicate(sent.status, sent.body):
+        if not sent.ok:
             # An unpublished file of a run whose claim has ended.
             left = _named(self._packages.files(location), file.name)
             self._packages.remove(left)
             sent = send()
-        if not sent.accepted:
-            raise self._packages.refused(sent, location, file.name)
-        stored = uploaded(sent, title=f"uploading {file.name}")
+        if not sent.ok:
+            raise self._packages.api.error_for_response(sent)
+        stored = uploaded(sent)
         if stored is not None and not _matches(stored, file):
             raise RepositoryError(
                 f"GitLab stored {file.name} as {stored.size} bytes with SHA-256 "

@@ -109,10 +109,7 @@ class HttpObjectStore(ABC):
     ) -> None:
         """See ``ObjectStore.receive``."""
         try:
-            self._client.download(
-                self.url(path), to=to, size=expected.size, sha256=expected.sha256,
-                name=expected.name, progress=progress,
-            )  # fmt: skip
+            self._client.download(self.url(path), expected, to=to, progress=progress)
         except RepositoryError as problem:
             if self._head(path).status in {404, 410}:
                 raise NotInRepository(problem.message, hint=problem.hint) from problem

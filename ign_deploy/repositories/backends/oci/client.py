@@ -127,10 +127,8 @@ class Client:
         receive(
             self._session,
             url,
+            expected,
             to=to,
-            size=expected.size,
-            sha256=expected.sha256,
-            name=expected.name,
             reporter=self.reporter,
             progress=progress,
             policy=self._policy,

@@ -111,14 +111,8 @@ class S3ObjectStore:
     ) -> None:
         """See ``ObjectStore.receive``."""
         try:
-            self._client.download(
-                self._client.bucket.request_url(path),
-                to=to,
-                size=expected.size,
-                sha256=expected.sha256,
-                name=self.url(path),
-                progress=progress,
-            )
+            url = self._client.bucket.request_url(path)
+            self._client.download(url, expected, to=to, progress=progress)
         except RepositoryError:
             try:
                 self._client.call("HeadObject", path)  # says which right is missing

@@ -330,7 +330,7 @@ def test_a_moved_project_is_told(opened: World, tmp_path: Path) -> None:
     opened.server.add_project("acme/new")
     opened.server.tokens[opened.token].roles = {PROJECT: MAINTAINER, "acme/new": MAINTAINER}
     opened.project.moved_to = "acme/new"
-    assert "present path" in publishing_refused(opened, tmp_path).hint
+    assert "current path" in publishing_refused(opened, tmp_path).hint
 
 
 def test_a_foreign_reason_is_shown_harmless(opened: World) -> None:
@@ -355,5 +355,5 @@ def test_a_foreign_reason_is_shown_harmless(opened: World) -> None:
 def test_an_answer_that_is_none_of_gitlabs_is_told(opened: World, body: bytes) -> None:
     opened.server.faults.append(Fault(r"GET", status=200, body=body))
     problem = refusal(opened)
-    assert "isn't what GitLab's API answers" in problem.message
+    assert "sent an unexpected response" in problem.message
     assert "s3cr3t" not in problem.message
