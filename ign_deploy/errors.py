@@ -6,16 +6,16 @@
     ├── SigningError          signing        4   the module could not be signed
     │   └── IdentityError     identity       4   key, certificate, keystore or password
     ├── VerificationError     verification   5   a module is not what it should be (findings)
-    ├── RepositoryError       repository     6   the store refused or failed
-    │   ├── VersionConflict   conflict       6   the version is published with other bytes
+    ├── RepositoryError       repository     6   the repository refused a request or failed
+    │   ├── VersionConflict   conflict       6   the version is published with different bytes
     │   └── NotInRepository   not-found      6   no such module or version
-    ├── DeploymentError       deployment     7   a gateway refused, or a deployment failed
-    │   └── RollbackError     rollback       8   going back failed too: a person is needed
-    ├── NetworkError          network        9   no connection, time-out, TLS
-    └── CombinedError         preflight      2   several of these at once, or their common exit code
+    ├── DeploymentError       deployment     7   a gateway refused a request, or a deployment failed
+    │   └── RollbackError     rollback       8   the rollback failed too: needs manual repair
+    ├── NetworkError          network        9   no connection, timeout or TLS failure
+    └── CombinedError         preflight      2   several of these at once, with their exit code
 
-A message says what happened, observed against expected; the hint says, in the imperative, what
-to do. Neither ever holds a secret.
+A message says what failed, on what and why; the hint says what to do, in the imperative. Neither
+ever contains a secret.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class IgnDeployError(Exception):
     """Base of every error that ign-deploy raises on purpose.
 
-    ``causes`` holds the errors that this one sums up, where it is a collection of several.
+    ``causes`` holds the errors that this one sums up, if there are several.
     """
 
     code: str = "internal"
@@ -46,7 +46,7 @@ class IgnDeployError(Exception):
 
 
 class ConfigurationError(IgnDeployError):
-    """A setting, an option or the way of calling is wrong."""
+    """A setting, an option or the usage is wrong."""
 
     code = "configuration"
     exit_code = 2
@@ -75,8 +75,8 @@ class IdentityError(SigningError):
 class VerificationError(IgnDeployError):
     """A module is not what it should be.
 
-    ``findings`` holds every reason, worst first; the message sums them up. ``file`` is the module
-    it is about, as its path was given; an open archive fills it in.
+    ``findings`` holds every reason, worst first; the message sums them up. ``file`` is the path of
+    the module as it was given; an open archive fills it in.
     """
 
     code = "verification"
@@ -110,7 +110,7 @@ class RepositoryError(IgnDeployError):
 
 
 class VersionConflict(RepositoryError):
-    """The version is already published with other bytes; nothing was changed."""
+    """The version is already published with different bytes; nothing was changed."""
 
     code = "conflict"
 
@@ -122,14 +122,14 @@ class NotInRepository(RepositoryError):
 
 
 class DeploymentError(IgnDeployError):
-    """A gateway refused a request, or a deployment failed; what ran before runs again or still."""
+    """A gateway refused a request, or a deployment failed; gateways run what they ran before."""
 
     code = "deployment"
     exit_code = 7
 
 
 class RollbackError(DeploymentError):
-    """A deployment failed and so did going back: a person has to look at the gateway."""
+    """A deployment failed and so did its rollback: the gateway needs manual repair."""
 
     code = "rollback"
     exit_code = 8

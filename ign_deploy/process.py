@@ -1,4 +1,4 @@
-"""Foreign processes: shielded surroundings, a time-out, and nothing left running behind them."""
+"""External commands: a filtered environment, a timeout, and no process left running."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SUPERVISOR = Path(__file__).with_name("process_supervisor.py")
-# More than a log shows of a line (8 KiB): a secret that stands where a log cuts is still whole when
-# secrets are looked for.
+# More than a log shows of a line (8 KiB): a secret at the log's cut is still complete when secrets
+# are masked.
 MAX_LINE = 32 * 1024
 CUT_MARK = " [line cut]"
 _READ_SIZE = 64 * 1024
-# The supervisor gives up after 10 s; then its parent gives up on it.
-_SUPERVISOR_PATIENCE = 15.0
+# Longer than the supervisor's own limit of 10 s.
+_SUPERVISOR_TIMEOUT = 15.0
 
 _ALLOWED = frozenset(
     {
@@ -35,7 +35,7 @@ _PROJECT_PROPERTY = "ORG_GRADLE_PROJECT_"
 _SECRET = re.compile(r"token|secret|passw|passphrase|credential|_auth|encryption_?key", re.I)
 _SIGNING_SECRET = re.compile(r"sign.*(pass|key|cert|alias|pin|secret|token)|key_?store", re.I)
 _LOCALE = "C.UTF-8"
-# A signal reaches the main thread only, which must end what the others have started.
+# A signal reaches only the main thread, which must end what the other threads have started.
 _running: set[subprocess.Popen[bytes]] = set()
 _PR_SET_DUMPABLE = 4
 
@@ -49,10 +49,10 @@ class Completed:
 
 
 class ProcessTimeout(Exception):
-    """A command took longer than allowed; it and all its descendants have been ended."""
+    """A command took longer than allowed; it and all its descendants have been terminated."""
 
     def __init__(self, command: Sequence[str], timeout: float, tail: tuple[str, ...]) -> None:
-        super().__init__(f"{command[0]} was ended after {timeout:g} s")
+        super().__init__(f"{command[0]} was terminated after {timeout:g} s")
         self.command = tuple(command)
         self.timeout = timeout
         self.tail = tail
@@ -64,7 +64,8 @@ def build_environment(
     """Return what a build may see of ``env``, plus ``extra``; the locale is always C.UTF-8.
 
     An allow-list: signing secrets, tokens and the CI runner's own variables stay out. A Gradle
-    property (``ORG_GRADLE_PROJECT_…``) may hold a library store's password, but none for signing.
+    property (``ORG_GRADLE_PROJECT_…``) may hold a Maven repository's password, but not
+    one for signing.
     """
     kept = {name: value for name, value in env.items() if _is_allowed(name)}
     # Under LC_ALL=C, Java turns every non-ASCII file name into question marks.
@@ -82,7 +83,7 @@ def run(
     grace: float = 5.0,
     tail_lines: int = 200,
 ) -> Completed:
-    """Run ``command`` to its end, hand each line of its output to ``on_line``; leave nothing alive.
+    """Run ``command``, pass each line of its output to ``on_line``, and leave nothing running.
 
     Standard input is empty; standard error is merged into the output. Lines come without their
     ending, decoded as UTF-8 with replacements, cut at 32 KiB; control sequences are still in them.
@@ -100,7 +101,7 @@ def run(
         for line in _lines(_output(supervisor, deadline, on_silence)):
             tail.append(line)
             on_line(line)
-        returncode = supervisor.wait(timeout=max(deadline - time.monotonic(), _SUPERVISOR_PATIENCE))
+        returncode = supervisor.wait(timeout=max(deadline - time.monotonic(), _SUPERVISOR_TIMEOUT))
     except (TimeoutError, subprocess.TimeoutExpired) as cause:
         raise ProcessTimeout(command, timeout, tuple(tail)) from cause
     finally:
@@ -110,7 +111,7 @@ def run(
 
 
 def stop_running() -> None:
-    """End every command that any thread of this process runs; each ends with code 143."""
+    """Terminate every command that this process runs; each ends with code 143."""
     for supervisor in tuple(_running):
         supervisor.terminate()
 
@@ -145,7 +146,7 @@ def _start(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # Ctrl-C is for us; we end the command in our own order.
+        # Ctrl-C is for us; we end the command ourselves.
         start_new_session=True,
         umask=0o022,
     )
@@ -169,14 +170,14 @@ def _output(
                     return
                 yield block
             elif supervisor.poll() is not None:
-                return  # something holds the pipe that even the supervisor couldn't end
+                return  # a process that even the supervisor couldn't end holds the pipe
             elif on_silence is not None:
                 on_silence()
     raise TimeoutError
 
 
 def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
-    """Cut blocks into lines; of a line that is too long, only the start is kept."""
+    """Split blocks into lines; of a line that is too long, only the start is kept."""
     pending = b""
     skipping = False
     for block in blocks:
@@ -200,11 +201,11 @@ def _text(line: bytes) -> str:
 
 
 def _stop(supervisor: subprocess.Popen[bytes], grace: float) -> None:
-    """End the supervisor, which ends everything below it first."""
+    """End the supervisor, which first ends everything below it."""
     try:
         if supervisor.poll() is None:
             supervisor.terminate()
-            supervisor.wait(timeout=grace + _SUPERVISOR_PATIENCE)
+            supervisor.wait(timeout=grace + _SUPERVISOR_TIMEOUT)
     except subprocess.TimeoutExpired:
         supervisor.kill()
         supervisor.wait()

@@ -1,8 +1,8 @@
-"""Started as a script between us and a foreign command: it ends every process the command left.
+"""Runs as a script between us and an external command, and ends every process that it leaves.
 
-It is a program of its own because "child subreaper" is a property of a whole process: here, each
-process that loses its parent falls to this one and to no other, so two commands that run side by
-side can't be confused. It dies with whoever started it, and then ends the command as well.
+It is a program of its own because "child subreaper" is a property of a whole process: each process
+that loses its parent becomes a child of this one and no other, so commands that run side by side
+can't be confused. It dies with the process that started it, and ends the command then, too.
 
 Usage: process_supervisor.py PARENT_PID GRACE_SECONDS COMMAND [ARGUMENT…]. Its exit code is the
 command's, 128 + n after signal n. Linux only (prctl(2), /proc).
@@ -23,8 +23,8 @@ from typing import NoReturn
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# How long processes that can't be killed (waiting for a dead disk) are waited for, in seconds.
-_PATIENCE = 10.0
+# Seconds to wait for processes that can't be killed (stuck on a dead disk).
+_KILL_TIMEOUT = 10.0
 
 
 class _Stop(BaseException):
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     for number in _STOP_SIGNALS:
         signal.signal(number, _raise_stop)
     try:
-        if os.getppid() != parent:  # it died before the death signal was ordered
+        if os.getppid() != parent:  # it died before the death signal was set up
             return 128 + signal.SIGTERM
         code = _run(command)
     except _Stop:
@@ -73,14 +73,14 @@ def end_descendants(grace: float) -> None:
         _send(signal.SIGTERM, [process for process in alive if process not in asked])
         asked.update(alive)
         time.sleep(0.02)
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _KILL_TIMEOUT
     while _has_children() and time.monotonic() < deadline:
         _send(signal.SIGKILL, descendants(os.getpid()))
         time.sleep(0.02)
 
 
 def _run(command: list[str]) -> int:
-    """Start the command and wait for it, reaping what falls to us meanwhile."""
+    """Start the command and wait for it, reaping the orphans that come to us."""
     defaults = [signal.SIGPIPE, signal.SIGXFSZ]  # Python ignores them; the command must not
     try:
         child = os.posix_spawnp(command[0], command, os.environ, setsigdef=defaults)
@@ -95,7 +95,7 @@ def _run(command: list[str]) -> int:
 
 
 def _raise_stop(number: int, frame: FrameType | None) -> NoReturn:
-    # Once is enough: a second signal must not interrupt the cleaning up.
+    # Once is enough: a second signal must not interrupt the cleanup.
     for each in _STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise _Stop(number, frame)
@@ -119,7 +119,7 @@ def _living_parent(process: int) -> int | None:
 
 
 def _has_children() -> bool:
-    """Reap what is dead; tell whether anything is left.
+    """Reap what is dead; return whether anything is left.
 
     Every orphan below a subreaper becomes its child, so no child means no descendant, not even one
     whose threads are still ending, which /proc shows as a zombie already.

@@ -1,4 +1,4 @@
-"""Reporter: how the stages tell a person or a CI host what happens. Implementations: ``ci/``."""
+"""Reporter: how stages report to a person or a CI host. Implementations: ``ci/``."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ class Progress(Protocol):
     """Advances a progress display."""
 
     def __call__(self, advance: int) -> None:
-        """Say that ``advance`` more units (mostly bytes) are done."""
+        """Report that ``advance`` more units (usually bytes) are done."""
 
 
 class Reporter(Protocol):
-    """Receives everything a run has to say; nothing else prints."""
+    """Receives everything that a run reports; nothing else prints."""
 
     def mask(self, secret: str) -> None:
-        """Redact ``secret`` in everything written from now on; say it before anything else."""
+        """Redact ``secret`` in everything written from now on; call it before anything else."""
 
     def group(self, title: str) -> AbstractContextManager[None]:
         """Enclose a stage's lines: a log group on a CI host."""
 
     def info(self, message: str) -> None:
-        """Say something that a reader may want to know."""
+        """Report something that a reader may want to know."""
 
     def warning(self, message: str) -> None:
-        """Say something that needs a look but stops nothing."""
+        """Report something that needs a look but stops nothing."""
 
     def finding(self, finding: Finding, *, file: str = "") -> None:
         """Report a finding; ``file`` is the workspace-relative file it belongs to, if any."""
 
     def untrusted(self, lines: Sequence[str]) -> None:
-        """Show text of a build or a server, made harmless for the host that reads our log."""
+        """Show text from a build or a server, neutralised for the host that reads our log."""
 
     def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
         """Show progress towards ``total`` units while the context is open."""
@@ -47,10 +47,10 @@ def no_progress(advance: int) -> None:
 
 
 class SilentReporter:
-    """Says nothing: the default for library use and tests."""
+    """Reports nothing: the default for library use and tests."""
 
     def mask(self, secret: str) -> None:
-        """Have nothing to hide it in."""
+        """Do nothing: there is no output."""
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
@@ -58,16 +58,16 @@ class SilentReporter:
         yield
 
     def info(self, message: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def warning(self, message: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def finding(self, finding: Finding, *, file: str = "") -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def untrusted(self, lines: Sequence[str]) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:
@@ -76,10 +76,10 @@ class SilentReporter:
 
 
 class BufferedReporter:
-    """Keeps what it is told and tells it to another reporter later, in one piece.
+    """Keeps what is reported, and passes it to another reporter later, in one piece.
 
-    For work that runs beside other work: their lines don't mix. Secrets are masked at once. Of a
-    build's output, ``room`` characters and the last lines are kept.
+    For parallel work, whose lines must not mix. Secrets are masked at once. Of a build's output,
+    ``room`` characters and the last lines are kept.
     """
 
     def __init__(self, target: Reporter, *, room: int = 16 << 20) -> None:
@@ -90,12 +90,12 @@ class BufferedReporter:
         self._dropped = 0
 
     def mask(self, secret: str) -> None:
-        """Redact ``secret``, also in what was told before."""
+        """Redact ``secret``, also in what was reported before."""
         self._target.mask(secret)
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """Keep where a group begins and ends."""
+        """Keep the beginning and the end of a group."""
 
         def begin(reporter: Reporter, groups: list[ExitStack]) -> None:
             groups.append(ExitStack())
@@ -131,31 +131,31 @@ class BufferedReporter:
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:
-        """Show nothing: what is told later makes no progress."""
+        """Show nothing: a later report makes no progress."""
         yield no_progress
 
     def play_back(self) -> None:
-        """Tell everything, in its order, and forget it."""
-        self._settle()
+        """Report everything in order, and forget it."""
+        self._flush_tail()
         kept, self._kept = self._kept, []
         groups: list[ExitStack] = []
         try:
-            for tell in kept:
-                tell(self._target, groups)
+            for report in kept:
+                report(self._target, groups)
         finally:
             while groups:
                 groups.pop().close()
 
-    def _keep(self, tell: Callable[[Reporter, list[ExitStack]], None]) -> None:
-        self._settle()
-        self._kept.append(tell)
+    def _keep(self, report: Callable[[Reporter, list[ExitStack]], None]) -> None:
+        self._flush_tail()
+        self._kept.append(report)
 
-    def _settle(self) -> None:
-        """Put the last lines of a long output where they belong."""
+    def _flush_tail(self) -> None:
+        """Put the last lines of a long output in their place."""
         if not self._dropped:
             return
         last, left_out = tuple(self._last), self._dropped - len(self._last)
         self._last.clear()
         self._dropped = 0
-        self._kept.append(lambda reporter, _: reporter.info(f"… {left_out} lines left out …"))
+        self._kept.append(lambda reporter, _: reporter.info(f"… {left_out} lines skipped …"))
         self._kept.append(lambda reporter, _: reporter.untrusted(last))

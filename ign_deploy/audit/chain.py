@@ -1,4 +1,4 @@
-"""The chain's rules: from the order of lines to what was changed, removed, put in or moved."""
+"""The chain's rules: from the order of lines to what was changed, removed, inserted or moved."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ _RESTORE = "restore the trail from a backup, and find out who can write the file
 
 
 class ChainCheck:
-    """Takes the lines in their order and remembers only what it must.
+    """Takes the lines in file order and remembers only what it must.
 
     A change shows twice: at the line itself and at the next one, which holds its digest. So after
-    a line that was found wrong, the next one's ``previous`` says nothing new, nor does a number
-    that was skipped.
+    a wrong line, neither the next one's ``previous`` nor a skipped number means anything new.
     """
 
     def __init__(self) -> None:
@@ -27,17 +26,17 @@ class ChainCheck:
         self._more = 0
 
     def take(self, number: int, line: Line | None, digest: str) -> None:
-        """Take the line that stands at ``number``; None for one that can't be read."""
+        """Take the line with that number in the file; None for one that can't be read."""
         if line is None:
-            self._wrong("audit-unreadable", number, "is no line of an audit trail")
+            self._wrong("audit-unreadable", number, "is not a valid audit entry")
         elif not line.hash_matches:
-            self._wrong("audit-changed", number, "was changed: its hash differs")
+            self._wrong("audit-changed", number, "was changed: its hash doesn't match")
         else:
             self._place(number, line)
         self._previous = digest
 
     def findings(self) -> list[Finding]:
-        """Return everything found; call it when all lines were taken."""
+        """Return everything found; call it when all lines have been taken."""
         found = list(self._findings)
         for seq, number in self._gaps.items():
             text = f"entry {seq} was removed before line {number}"
@@ -45,20 +44,22 @@ class ChainCheck:
         more = self._more + max(0, len(found) - _MOST_FINDINGS)
         found = sorted(found[:_MOST_FINDINGS], key=_line_number)
         if more:
-            found.append(error("audit-more", f"there is more of this: {more} findings"))
+            found.append(error("audit-more", f"{more} more findings are not shown"))
         return found
 
     def _place(self, number: int, line: Line) -> None:
-        """Look whether a line that is sound by itself stands where it was written."""
+        """Check that a line with a valid hash is where it was written."""
         suspects, self._suspects = self._suspects, 0
         if line.seq < self._next:
             self._misplaced(number, line.seq)
             return
-        # A wrong line may have been one of the chain, or none.
+        # A wrong line may or may not have been part of the chain.
         if line.seq > self._next + suspects:
             self._miss(number, line.seq)
         elif line.previous != self._previous and not suspects:
-            text = f"(entry {line.seq}) doesn't follow the line before it: one of both was replaced"
+            text = (
+                f"(entry {line.seq}) doesn't follow the line before it: one of the two was replaced"
+            )
             self._wrong("audit-changed", number, text)
         self._next = line.seq + 1
 
@@ -72,9 +73,9 @@ class ChainCheck:
 
     def _misplaced(self, number: int, seq: int) -> None:
         if self._gaps.pop(seq, None) is not None:
-            self._wrong("audit-reordered", number, f"(entry {seq}) was moved: it stands too late")
+            self._wrong("audit-reordered", number, f"(entry {seq}) was moved: it comes too late")
         else:
-            text = f"was put in: entry {seq} has its place before it"
+            text = f"was inserted: entry {seq} belongs before it"
             self._wrong("audit-inserted", number, text)
 
     def _wrong(self, code: str, number: int, text: str) -> None:

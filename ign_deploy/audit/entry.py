@@ -1,4 +1,4 @@
-"""One line of the trail: its fields, its one and only form as bytes, and its reading."""
+"""One line of the trail: its fields, its canonical bytes, and its reading."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 FIRST_PREVIOUS = "0" * 64
 MAX_LINE = 1 << 20
-"""Bytes, with the line feed; what the limits below allow stays far below it."""
+"""Bytes, with the line feed; the limits below keep a line far shorter."""
 _MOST_TEXT = 1000
 _MOST_NAME = 100
 _MOST_ITEMS = 16
@@ -21,7 +21,7 @@ Redact = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an action was about; what doesn't apply is empty."""
+    """What an action was about; fields that don't apply are empty."""
 
     module: str = ""
     version: str = ""
@@ -34,7 +34,7 @@ class Entry:
     """What somebody did: ``action`` such as ``install``, ``result`` such as ``deployed``.
 
     ``actor`` and ``host`` say who and where; ``digests`` are by name (``sha256``,
-    ``certificate``), ``details`` free text by name.
+    ``certificate``), ``details`` are free text by name.
     """
 
     action: str
@@ -48,7 +48,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line that was read: sound by itself if ``hash_matches``; its place is another matter."""
+    """A line that was read: valid by itself if ``hash_matches``, whatever its position."""
 
     seq: int
     time: str
@@ -64,8 +64,8 @@ def make_line(entry: Entry, *, seq: int, previous: str, time: datetime, redact: 
     """
 
     def text(value: str, limit: int = _MOST_TEXT) -> str:
-        hidden = redact(value)
-        return hidden if len(hidden) <= limit else hidden[: limit - 1] + "…"
+        redacted = redact(value)
+        return redacted if len(redacted) <= limit else redacted[: limit - 1] + "…"
 
     def texts(values: Mapping[str, str]) -> dict[str, str]:
         some = [*values.items()][:_MOST_ITEMS]
@@ -94,7 +94,7 @@ def make_line(entry: Entry, *, seq: int, previous: str, time: datetime, redact: 
 
 
 def read_line(data: bytes) -> Line | None:
-    """Read a line with its line feed; None for bytes that no version of us can have written."""
+    """Read a line with its line feed; None for bytes that no version of ours can have written."""
     if len(data) > MAX_LINE or not data.startswith(b"{") or not data.endswith(b"\n"):
         return None
     try:
@@ -114,7 +114,7 @@ def read_line(data: bytes) -> Line | None:
 
 
 def is_digest(value: object) -> bool:
-    """Tell whether ``value`` is a SHA-256 in lower-case hex."""
+    """Return whether ``value`` is a SHA-256 in lower-case hex."""
     return isinstance(value, str) and len(value) == 64 and set(value) <= _HEX
 
 

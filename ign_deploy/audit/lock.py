@@ -25,8 +25,8 @@ def open_trail(path: Path, flags: int) -> int:
     except OSError as cause:
         if cause.errno == errno.ELOOP or path.is_symlink():
             raise ConfigurationError(
-                f"the audit trail {path} is a symbolic link, which could lead anywhere",
-                hint="give the path of the file itself, and find out who made the link.",
+                f"the audit trail {path} is a symbolic link, which could point anywhere",
+                hint="use the path of the file itself, and find out who made the link.",
             ) from cause
         raise ConfigurationError(
             f"cannot open the audit trail {path}: {os_error_reason(cause)}",
@@ -36,10 +36,10 @@ def open_trail(path: Path, flags: int) -> int:
 
 @contextmanager
 def held_trail(path: Path, *, timeout: float) -> Iterator[int]:
-    """Open the trail for reading and appending, made if missing, and hold it alone.
+    """Open the trail for reading and appending, created if missing, and lock it.
 
     Waits up to ``timeout`` seconds for other writers, threads and processes alike. Raises
-    ConfigurationError when they take longer, or the file system knows no locks.
+    ConfigurationError when they take longer, or the file system has no locks.
     """
     while True:
         descriptor = _open_or_make(path)
@@ -48,7 +48,7 @@ def held_trail(path: Path, *, timeout: float) -> Iterator[int]:
             if _is_still(path, descriptor):
                 yield descriptor
                 return
-            # Moved away while we waited: what is there now is the trail.
+            # Moved away while we waited: the file that is there now is the trail.
         finally:
             os.close(descriptor)
 
@@ -79,7 +79,7 @@ def _lock(descriptor: int, path: Path, timeout: float) -> None:
     except OSError as cause:
         raise ConfigurationError(
             f"cannot lock the audit trail {path}: {os_error_reason(cause)}",
-            hint="put it on a file system that has locks, such as a local disk.",
+            hint="put it on a file system with locks, such as a local disk.",
         ) from cause
 
 

@@ -1,4 +1,4 @@
-"""Appending to the trail: one line per action, on the disk before it is said to be there."""
+"""The trail's file: opened safely, locked, and appended to one durable line at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BEGIN = b'{"action":"'
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where an entry stands: its number, and the trail's ``head``, the SHA-256 of its line."""
+    """An entry's number, and the trail's ``head``: the SHA-256 of its line."""
 
     seq: int
     head: str
@@ -41,18 +41,18 @@ def append(
     redact: Redact,
     timeout: float = LOCK_TIMEOUT,
 ) -> Appended:
-    """Add a line to the trail at ``path``, made if missing; any number of processes may.
+    """Add a line to the trail at ``path``, created if missing; processes may do so at once.
 
     ``time`` is aware; ``redact`` replaces secrets in every text. A last line that a killed writer
-    left unfinished is kept in a file beside the trail, and a line ``audit.recovered`` says so.
-    Raises ConfigurationError when the line can't be written, or the file is no trail.
+    left unfinished is kept in a file next to the trail, and a line ``audit.recovered`` says so.
+    Raises ConfigurationError when the line can't be written, or the file isn't an audit trail.
     """
     with held_trail(path, timeout=timeout) as descriptor:
         try:
             return _append(path, descriptor, entry, time=time, redact=redact)
         except OSError as cause:
             raise ConfigurationError(
-                f"the audit trail {path} can't be written: {os_error_reason(cause)}",
+                f"cannot write the audit trail {path}: {os_error_reason(cause)}",
                 hint="free disk space, or choose another file.",
             ) from cause
 
@@ -78,7 +78,7 @@ def _append(
 def _write(
     descriptor: int, entry: Entry, last: bytes, *, time: datetime, redact: Redact
 ) -> tuple[int, bytes]:
-    """Write the line after ``last`` whole or not at all; returns its number and bytes."""
+    """Write the line after ``last`` completely or not at all; return its number and bytes."""
     line = read_line(last)
     seq, previous = (1, FIRST_PREVIOUS) if line is None else (line.seq + 1, line_digest(last))
     data = make_line(entry, seq=seq, previous=previous, time=time, redact=redact)
@@ -95,7 +95,7 @@ def _write(
 
 
 def _tail(path: Path, descriptor: int) -> tuple[bytes, bytes]:
-    """Return the last whole line and what stands after it without a line feed."""
+    """Return the last complete line, and what follows it without a line feed."""
     size = os.fstat(descriptor).st_size
     # Room for an unfinished line and a whole one, and the line feed before that.
     begin = max(0, size - 2 * MAX_LINE - 1)
@@ -107,13 +107,13 @@ def _tail(path: Path, descriptor: int) -> tuple[bytes, bytes]:
 
 
 def _may_be_ours(torn: bytes) -> bool:
-    """Tell whether an unfinished line was begun by us; after a power cut, it may be zero bytes."""
+    """Return whether we began an unfinished line; after a power cut, it may be zero bytes."""
     text = torn.rstrip(b"\0")
     return text.startswith(_BEGIN) or _BEGIN.startswith(text)
 
 
 def _set_aside(path: Path, descriptor: int, torn: bytes) -> str:
-    """Keep the unfinished line in a file of its own, then take it off; returns the file's name."""
+    """Move the unfinished line to a file of its own; return the file's name."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     kept = path.with_name(f"{path.name}.torn-{moment}-{secrets.token_hex(4)}")
     write_atomically(kept, torn, durable=True)
@@ -124,6 +124,6 @@ def _set_aside(path: Path, descriptor: int, torn: bytes) -> str:
 
 def _no_trail(path: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"the last line of {path} is no line of an audit trail; nothing was added",
-        hint="look at it with `ign-deploy audit verify`; move the file away to begin a new trail.",
+        f"the last line of {path} is not a valid audit entry; nothing was added",
+        hint="check it with `ign-deploy audit verify`; move the file away to start a new trail.",
     )

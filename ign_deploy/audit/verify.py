@@ -1,4 +1,4 @@
-"""Verifying the trail, line by line in constant memory."""
+"""Verifying the trail line by line, in constant memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PIECE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One line of the trail: its number in the chain and its time."""
+    """A line's number in the chain, and its time."""
 
     seq: int
     time: str
@@ -28,9 +28,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What was found: ``count`` readable entries, the ``head`` (SHA-256 of the last whole line).
+    """The result: ``count`` readable entries, and the ``head`` (SHA-256 of the last whole line).
 
-    ``since_anchor`` counts the lines after the expected head, None where none was given or found.
+    ``since_anchor`` counts the lines after the expected head; None if none was given or found.
     ``findings`` are in the order of the file.
     """
 
@@ -43,22 +43,21 @@ class AuditReport:
 
     @property
     def is_intact(self) -> bool:
-        """Whether nothing was changed; an unfinished last line alone is no change."""
+        """Whether nothing was changed; an unfinished last line alone doesn't count."""
         return not errors_among(self.findings)
 
 
 def verify(path: Path, *, expect_head: str = "", expect_count: int = 0) -> AuditReport:
     """Check the whole trail and report every finding.
 
-    ``expect_head`` is a head that was noted earlier: it must be somewhere in the chain, so that
-    nothing before it was rewritten or cut off. ``expect_count`` is how many entries there were at
-    least. Raises ConfigurationError when the file isn't there, can't be read, or the expected head
-    is no SHA-256.
+    ``expect_head`` is a head that was noted earlier: if it is in the chain, nothing before it was
+    rewritten or cut off. ``expect_count`` is the least number of entries. Raises ConfigurationError
+    when the file is missing or can't be read, or the expected head is not a SHA-256.
     """
     if expect_head and not is_digest(expect_head):
         raise ConfigurationError(
-            "the expected head is no SHA-256 in lower-case hex",
-            hint="give the 64 digits that were noted, such as the output `audit-head`.",
+            "the expected head is not a SHA-256 in lower-case hex",
+            hint="pass the 64 digits noted earlier, such as the output `audit-head`.",
         )
     check = ChainCheck()
     reading = _Reading(expect_head)
@@ -68,11 +67,11 @@ def verify(path: Path, *, expect_head: str = "", expect_count: int = 0) -> Audit
                 reading.take(check, number, data)
     except FileNotFoundError as cause:
         raise ConfigurationError(
-            f"there is no audit trail {path}", hint="check the path."
+            f"the audit trail {path} does not exist", hint="check the path."
         ) from cause
     except OSError as cause:
         raise ConfigurationError(
-            f"the audit trail {path} can't be read: {os_error_reason(cause)}",
+            f"cannot read the audit trail {path}: {os_error_reason(cause)}",
             hint="check its permissions and the disk.",
         ) from cause
     return reading.report(check, expect_count)
@@ -91,7 +90,7 @@ class _Reading:
         self._torn = False
 
     def take(self, check: ChainCheck, number: int, data: bytes | None) -> None:
-        """Take the next line; None stands for one that is too long to be kept."""
+        """Take the next line; None means one that is too long to be kept."""
         if data is not None and not data.endswith(b"\n"):
             self._torn = True
             return
@@ -117,20 +116,20 @@ class _Reading:
         if self._torn:
             yield warning(
                 "audit-torn",
-                "the last line is unfinished: its writer was killed, or is writing just now",
-                hint="nothing needs to be done: the next action sets it aside and says so.",
+                "the last line is unfinished: its writer was killed, or is still writing",
+                hint="do nothing: the next action moves it to a file of its own and says so.",
             )
         if self._expected and not self._anchored:
             yield error(
                 "audit-anchor",
-                "the expected head is nowhere in the chain: lines were cut off, or all rewritten",
-                hint="restore the trail from a backup; treat what it says now as untrue.",
+                "the expected head is not in the chain: lines were cut off, or all were rewritten",
+                hint="restore the trail from a backup; don't trust what it says now.",
             )
         if self._count < expect_count:
             yield error(
                 "audit-truncated",
-                f"there are {self._count} entries, at least {expect_count} were expected",
-                hint="lines were cut off: restore the trail from a backup.",
+                f"there are {self._count} entries, but at least {expect_count} were expected",
+                hint="restore the trail from a backup; lines were cut off.",
             )
 
 

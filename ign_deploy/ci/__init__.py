@@ -1,4 +1,4 @@
-"""CI hosts: how a run talks to the terminal, the log viewer or the machine that reads its log.
+"""CI hosts: how a run reports to a terminal, a log viewer or a CI runner.
 
-Use ``reporters.reporter_for``; the modules beside it hold one host or one idea each.
+``host`` detects the host and chooses its reporter; each other module is about one host or idea.
 """

@@ -8,7 +8,7 @@ _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "
 
 
 def finding_headline(finding: Finding, *, file: str = "") -> str:
-    """Return ``error[code]: file: place: message``; parts that are empty are left out."""
+    """Return ``error[code]: file: place: message``; empty parts are omitted."""
     about = [part for part in (file, finding.location, finding.message) if part]
     return f"{_WORDS[finding.severity]}[{finding.code}]: {': '.join(about)}"
 

@@ -3,7 +3,7 @@
 The toolkit's primitives build and escape the commands. What it lacks is added here: everything is
 flushed (a secret must not be printed before its mask), names are validated (a newline in a name
 makes another output), text is neutralised and masked, groups don't need a coroutine, nothing exits
-the process, and the environment comes in as a Mapping. ``actions_toolkit.core`` is not used: it
+the process, and the environment is passed in as a Mapping. ``actions_toolkit.core`` is not used: it
 imports requests and reads the process's environment.
 """
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from ign_deploy.report import Progress
 
 ANNOTATIONS_PER_TYPE = 10
-"""The runner keeps so many annotations of a type per step and drops the rest silently."""
+"""The runner keeps this many annotations of each type per step and silently drops the rest."""
 ANNOTATION_LENGTH = 4096
 SUMMARY_SIZE = 1024 * 1024
-"""Bytes; a larger summary file is refused whole."""
+"""Bytes; a larger summary file is rejected."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 _TYPES = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
@@ -48,14 +48,14 @@ class GitHubReporter:
         self._annotations: Counter[str] = Counter()
 
     def mask(self, secret: str) -> None:
-        """Tell the runner, at once, to hide ``secret``; we hide it ourselves as well."""
+        """Make the runner redact ``secret`` at once; we redact it ourselves, too."""
         with self._out.lock:
             forms = self._masker.add(secret)
             self._out.write([_command("add-mask", message=form) for form in forms])
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
-        """Fold the stage's lines; the runner knows one level, so inner groups are only titles."""
+        """Fold the stage's lines; the runner has one level, so inner groups are just titles."""
         heading = " ".join(self._out.clean(title))
         outermost = self._depth == 0
         self._out.write([_command("group", message=heading) if outermost else heading])
@@ -82,7 +82,7 @@ class GitHubReporter:
         self._annotate(_TYPES[finding.severity], finding_message(finding), plain, **properties)
 
     def untrusted(self, lines: Sequence[str]) -> None:
-        """Write the lines while the runner ignores commands, and made harmless all the same."""
+        """Write the lines while the runner ignores commands, and neutralised all the same."""
         token = secrets.token_hex(16)
         cleaned = [text for line in lines for text in self._out.clean(line)]
         self._out.write([_command("stop-commands", message=token), *cleaned, f"::{token}::"])
@@ -109,7 +109,7 @@ class GitHubReporter:
 
 
 def write_outputs(outputs: Mapping[str, str], *, env: Mapping[str, str], masker: Masker) -> None:
-    """Append step outputs to the runner's file; secrets in values are hidden.
+    """Append step outputs to the runner's file; secrets in values are redacted.
 
     Raises ConfigurationError for a name that is not ``[A-Za-z_][A-Za-z0-9_-]*`` (nothing is
     written then) or when the file is missing.
@@ -122,17 +122,17 @@ def write_outputs(outputs: Mapping[str, str], *, env: Mapping[str, str], masker:
     for name, value in outputs.items():
         if not _NAME.fullmatch(name):
             raise ConfigurationError(
-                f"{neutralise(name)!r} can't be the name of an output",
-                hint="use letters, digits, '-' and '_' only, not starting with a digit or '-'.",
+                f"{neutralise(name)!r} is not a valid output name",
+                hint="use only letters, digits, '-' and '_', and begin with a letter or '_'.",
             )
         text = masker.redact(encodable(value))
-        # An empty heredoc holds a blank line, which some runners reject.
+        # An empty heredoc has a blank line, which some runners reject.
         records.append(str(prepare_key_value_message(name, text)) if text else f"{name}=")
     _append(env, "GITHUB_OUTPUT", "".join(f"{record}\n" for record in records))
 
 
 def append_summary(markdown: str, *, env: Mapping[str, str], masker: Masker) -> None:
-    """Append to the step's summary; cut at a line's end where the runner would refuse the size."""
+    """Append to the step's summary; cut at a line's end if it is too large for the runner."""
     path = _command_file(env, "GITHUB_STEP_SUMMARY")
     used = path.stat().st_size if path.exists() else 0
     text = masker.redact(encodable(markdown))
@@ -144,24 +144,24 @@ def _cut(text: str, room: int) -> str:
     data = text.encode("utf-8")
     if len(data) <= room:
         return text
-    notice = "\n\n*The summary was too long and was cut here; the result file holds everything.*\n"
+    notice = "\n\n*The summary was too long and was cut here; the result file has everything.*\n"
     kept = data[: max(0, room - len(notice))].rpartition(b"\n")[0]
     return kept.decode("utf-8") + notice if kept else ""
 
 
 def _command_file(env: Mapping[str, str], variable: str) -> Path:
-    """Return the path of the runner's file behind ``variable``."""
+    """Return the path of the runner's file that ``variable`` names."""
     value = env.get(variable, "")
     if not value:
         raise ConfigurationError(
             f"{variable} is not set, but GITHUB_ACTIONS=true",
-            hint="run the container as an action, or pass the runner's GITHUB_* variables on.",
+            hint="run the container as an action, or pass on the runner's GITHUB_* variables.",
         )
     return Path(value)
 
 
 def _append(env: Mapping[str, str], variable: str, text: str) -> None:
-    """Append ``text`` to the runner's file behind ``variable``, in one write."""
+    """Append ``text`` to the runner's file that ``variable`` names, in one write."""
     path = _command_file(env, variable)
     try:
         with path.open("a", encoding="utf-8", newline="") as stream:
@@ -169,7 +169,7 @@ def _append(env: Mapping[str, str], variable: str, text: str) -> None:
     except OSError as cause:
         raise ConfigurationError(
             f"cannot write {path} ({variable}): {os_error_reason(cause)}",
-            hint="mount the runner's file_commands folder into the container, writable.",
+            hint="mount the runner's file_commands folder into the container as writable.",
         ) from cause
 
 

@@ -1,6 +1,6 @@
 """GitLab: log sections, the dotenv report that later jobs read, and the code quality report.
 
-Only GitLab's runner writes artifacts, so that files are all we make; the pipeline names them under
+Only GitLab's runner uploads artifacts, so we just write files; the pipeline lists them under
 ``artifacts: reports:``.
 """
 
@@ -22,9 +22,9 @@ from ign_deploy.ci.terminal import TerminalReporter
 from ign_deploy.module.findings import Severity
 
 DOTENV_VARIABLES = 20
-"""GitLab refuses a dotenv report with more variables (the default of the smallest plan)."""
+"""GitLab rejects a dotenv report with more variables (the smallest plan's default)."""
 DOTENV_SIZE = 5 * 1024
-"""Bytes; GitLab refuses a larger report."""
+"""Bytes; GitLab rejects a larger report."""
 
 _SEVERITIES = {Severity.ERROR: "critical", Severity.WARNING: "minor", Severity.INFO: "info"}
 _OUTSIDE_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -34,8 +34,8 @@ _ERASE_LINE = "\x1b[0K"
 class GitLabReporter(TerminalReporter):
     """The terminal's wording, with each stage as a section that GitLab folds and times.
 
-    Colours are shown by GitLab's log although it is no terminal; ``NO_COLOR`` and ``color=False``
-    keep them out. ``clock`` gives Unix time in seconds.
+    GitLab's log shows colours although it isn't a terminal; ``NO_COLOR`` and ``color=False`` turn
+    them off. ``clock`` gives Unix time in seconds.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class GitLabReporter(TerminalReporter):
 
 
 def dotenv_report(outputs: Mapping[str, str], *, masker: Masker) -> tuple[bytes, tuple[str, ...]]:
-    """Return the dotenv report, and a sentence for each output that it can't hold.
+    """Return the dotenv report, and a sentence for each output that isn't in it.
 
-    Left out are values of several lines, with ``$`` (GitLab expands it later) or with a secret, and
-    what comes after GitLab's limits are reached. Empty values leave no trace: unset reads the same.
+    It skips values of several lines, with ``$`` (GitLab expands it later) or with a secret, and
+    whatever exceeds GitLab's limits. It omits empty values: unset variables read the same.
     """
     lines: list[str] = []
     omitted: list[str] = []
@@ -84,9 +84,9 @@ def dotenv_report(outputs: Mapping[str, str], *, masker: Masker) -> tuple[bytes,
         length = len(line.encode("utf-8", "backslashreplace"))
         reason = _unfit(value, masker)
         if not reason and len(lines) >= DOTENV_VARIABLES:
-            reason = f"a dotenv report holds at most {DOTENV_VARIABLES} variables"
+            reason = f"a dotenv report can have at most {DOTENV_VARIABLES} variables"
         if not reason and size + length >= DOTENV_SIZE:
-            reason = f"a dotenv report is smaller than {DOTENV_SIZE} bytes"
+            reason = f"a dotenv report must be smaller than {DOTENV_SIZE} bytes"
         if reason:
             omitted.append(f"{name} is not in the dotenv report: {reason}")
             continue
@@ -117,7 +117,7 @@ def _issue(located: Located, seen: dict[str, int], masker: Masker) -> dict[str, 
     description = clean(": ".join(about))
     if finding.hint:
         description += f" ({clean(finding.hint)})"
-    # GitLab wants a path inside the repository; the whole repository, where no file is to blame.
+    # GitLab requires a path inside the repository; "." where no file is to blame.
     path = clean(located.file) or "."
     identity = "\n".join((finding.code, path, clean(finding.location), clean(finding.message)))
     seen[identity] = repeated = seen.get(identity, 0) + 1
@@ -131,13 +131,13 @@ def _issue(located: Located, seen: dict[str, int], masker: Masker) -> dict[str, 
 
 
 def _unfit(value: str, masker: Masker) -> str:
-    """Say why a value can't be in a dotenv report, or nothing."""
+    """Return why a value can't be in a dotenv report; empty if it can."""
     if masker.redact(value) != value:
         return "it would show a secret"
     if "$" in value:
         return "it has a '$', which later jobs would expand"
     if not value.isprintable():
-        return "it has several lines, or characters that can't be printed"
+        return "it has several lines or unprintable characters"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Finds out who reads our log, from the environment alone."""
+"""The CI host: detected from the environment, its reporter, and where its outputs go."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Host(StrEnum):
-    """The kinds of log readers that differ for us."""
+    """Who reads our log."""
 
     GITHUB = "github"
     GITLAB = "gitlab"
@@ -19,7 +19,7 @@ class Host(StrEnum):
 def detect_host(env: Mapping[str, str], *, is_terminal: bool) -> Host:
     """Return the host that ``env`` describes.
 
-    Gitea and Forgejo say ``GITHUB_ACTIONS=true`` and follow GitHub's rules. An unknown CI host
+    Gitea and Forgejo set ``GITHUB_ACTIONS=true`` and follow GitHub's rules. An unknown CI host
     (``CI`` set), a pipe or a file gets plain lines; ``is_terminal`` is about the log's stream.
     """
     if env.get("GITHUB_ACTIONS") == "true":

@@ -1,4 +1,4 @@
-"""Files in the output folder for hosts that read files: GitLab's and Jenkins's reports."""
+"""Files in the output folder for the hosts that read files: GitLab and Jenkins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORKSPACES = {
 
 
 def workspace_of(host: Host, env: Mapping[str, str]) -> str:
-    """Return the folder that the host checked the project out into; empty when it has none."""
+    """Return the folder where the host checked out the project; empty if there is none."""
     return env.get(_WORKSPACES.get(host, ""), "").rstrip("/")
 
 
@@ -39,7 +39,7 @@ def write_host_files(
     masker: Masker,
     now: datetime,
 ) -> tuple[str, ...]:
-    """Write what ``host`` reads from ``folder``; returns a sentence for each output left out.
+    """Write what ``host`` reads from ``folder``; return a sentence for each output left out.
 
     Other hosts get no files. ``now`` (aware) is the time in the reports. Raises ConfigurationError
     when the folder can't be written.
@@ -65,7 +65,7 @@ def write_host_files(
 
 
 def _relative(summary: Summary, workspace: str) -> Summary:
-    """Return the summary with files as the project names them, not as this machine does."""
+    """Return the summary with paths relative to the project."""
     if not workspace:
         return summary
     prefix = f"{workspace}/"

@@ -12,10 +12,10 @@ from ign_deploy.module.properties import format_properties
 def properties_report(
     outputs: Mapping[str, str], *, masker: Masker
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Return the properties file, and a sentence for each output that it doesn't hold.
+    """Return the properties file, and a sentence for each output that isn't in it.
 
-    Names are those of environment variables (``MODULE_VERSION``), so that a pipeline can hand them
-    to ``withEnv``. Several lines stay several lines. A value with a secret is left out.
+    Names are those of environment variables (``MODULE_VERSION``), so that a pipeline can pass
+    them to ``withEnv``. Values of several lines are kept. A value with a secret is skipped.
     """
     shown = {name: value for name, value in outputs.items() if masker.redact(value) == value}
     omitted = tuple(

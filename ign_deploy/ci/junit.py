@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from xml.etree import ElementTree as ET  # written only, nothing foreign is parsed
+from xml.etree import ElementTree as ET  # only written, nothing untrusted is parsed
 
 from ign_deploy.ci.lines import clean_lines
 from ign_deploy.ci.mask import Masker
@@ -13,15 +13,15 @@ from ign_deploy.ci.summary import Located, Stage, Summary
 from ign_deploy.module.findings import Severity
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
-# What XML 1.0 has no way to write and the cleaning leaves in.
+# What XML 1.0 can't represent and the cleaning keeps.
 _NOT_XML = re.compile("[\ufffe\uffff]")
 
 
 def junit_report(summary: Summary, *, masker: Masker, now: datetime) -> bytes:
     """Return the report as XML (UTF-8): one suite of stages, one of findings.
 
-    A failed stage fails, a skipped one is skipped; an error finding fails, other findings pass and
-    say what they are. A run that failed outside of every stage has a failed case of its own.
+    A failed stage fails, a skipped one is skipped; an error finding fails, other findings pass with
+    their text. A run that failed outside its stages has a failed case of its own.
     ``now`` (aware) is the time of the report.
     """
     root = ET.Element("testsuites", name="ign-deploy")
@@ -38,7 +38,7 @@ def junit_report(summary: Summary, *, masker: Masker, now: datetime) -> bytes:
 
 
 class _Cleaner:
-    """Makes text fit for a report: without secrets, control characters and what XML can't hold."""
+    """Cleans text for a report: no secrets, control characters or what XML can't represent."""
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
@@ -85,7 +85,7 @@ def _stage_case(stage: Stage, summary: Summary, clean: _Cleaner) -> ET.Element:
 
 
 def _finding_cases(findings: Sequence[Located], clean: _Cleaner) -> Iterator[ET.Element]:
-    """Yield a case for each finding; JUnit wants their names to differ."""
+    """Yield a case for each finding; JUnit requires unique names."""
     used: dict[str, int] = {}
     for located in findings:
         finding = located.finding

@@ -1,4 +1,4 @@
-"""Writes lines to a log: masked, neutralised, encodable, whole even when threads write at once."""
+"""Writing lines to a log: redacted, neutralised, encodable, and whole even between threads."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class LineWriter:
 
 
 def clean_lines(text: str, *, masker: Masker) -> list[str]:
-    """Return the lines of ``text`` without secrets and without anything a reader obeys.
+    """Return the lines of ``text``, redacted and neutralised.
 
-    Masked before and after: neutralising may change a secret, or join its parts.
+    Redacted before and after: neutralising may change a secret, or join its parts.
     """
     return [shorten(masker.redact(line)) for line in neutral_lines(masker.redact(text))]

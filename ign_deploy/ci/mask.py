@@ -1,4 +1,4 @@
-"""Hides secrets: every known value, each of its lines and its encoded forms, in any text."""
+"""Redacting secrets: every known value, each of its lines and its encoded forms, in any text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HIDDEN = "***"
 _WRAPPED = (76, 64)
 """Characters of a line, as base64 and OpenSSL write them."""
 _SHORTEST_LINE = 4
-"""Shorter lines of a secret of several lines (``{``, ``==``) would hide ordinary text."""
+"""Shorter lines of a multi-line secret (``{``, ``==``) would redact ordinary text."""
 
 
 class Masker:
@@ -23,7 +23,7 @@ class Masker:
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, secret: str) -> tuple[str, ...]:
-        """Remember ``secret``; returns its forms that were not known, the longest first."""
+        """Remember ``secret``; return those of its forms that are new, the longest first."""
         new = secret_forms(secret) - self._forms
         if new:
             self._forms |= new
@@ -37,11 +37,11 @@ class Masker:
 
 
 def secret_forms(secret: str) -> set[str]:
-    """Return the forms in which ``secret`` may turn up; empty for a blank one.
+    """Return the forms in which ``secret`` may appear; empty for a blank one.
 
     The value as it is and trimmed, and of each of these: every line, the percent-encoded and the
     JSON form, and Base64 (with and without padding, URL-safe, followed by a newline, in lines of 64
-    or 76 characters). A Base64 value that holds a PEM block brings the block's forms along.
+    or 76 characters). A Base64 value that contains a PEM block adds the block's forms.
     """
     wholes = {secret, secret.strip(), _pem_inside(secret), _pem_inside(secret).strip()} - {""}
     forms: set[str] = set()
@@ -52,13 +52,13 @@ def secret_forms(secret: str) -> set[str]:
                 quote(whole, safe="", errors="backslashreplace"),
                 json.dumps(whole)[1:-1],
             }
-            forms |= {line.strip() for line in whole.splitlines() if _worth_hiding(line)}
+            forms |= {line.strip() for line in whole.splitlines() if _worth_redacting(line)}
             forms |= _base64_forms(whole)
     return forms
 
 
-def _worth_hiding(line: str) -> bool:
-    """Tell whether a line of a secret says something on its own: PEM's frame doesn't."""
+def _worth_redacting(line: str) -> bool:
+    """Return whether a line of a secret is secret by itself: PEM's BEGIN and END lines aren't."""
     return len(line.strip()) >= _SHORTEST_LINE and not line.startswith("-----")
 
 
@@ -78,11 +78,11 @@ def _base64_forms(whole: str) -> set[str]:
         for start in range(0, len(form), width)
     }
     forms |= wrapped
-    return {form for form in forms | {form.rstrip("=") for form in forms} if _worth_hiding(form)}
+    return {form for form in forms | {form.rstrip("=") for form in forms} if _worth_redacting(form)}
 
 
 def _pem_inside(secret: str) -> str:
-    """Return the PEM text that ``secret`` is the Base64 form of, or nothing."""
+    """Return the PEM text whose Base64 ``secret`` is; empty if it isn't."""
     try:
         text = base64.b64decode("".join(secret.split()), validate=True).decode("ascii")
     except (binascii.Error, ValueError):

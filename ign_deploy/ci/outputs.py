@@ -24,13 +24,13 @@ OUTPUT_NAMES = (
     "result-file",
     "matrix",
 )
-"""What a run may put out; action.yml declares the same names."""
+"""The outputs a run may have; action.yml declares the same names."""
 
 
 def write_outputs(
     outputs: Mapping[str, str], *, host: Host, env: Mapping[str, str], masker: Masker
 ) -> None:
-    """Write ``outputs`` where ``host`` looks for them; only GitHub has a place for every step.
+    """Write ``outputs`` where ``host`` reads them; only GitHub has outputs per step.
 
     What GitLab and Jenkins read from the output folder is written by ``host_files``. Paths must be
     relative to the workspace. Raises ConfigurationError when the host's file can't be written.
@@ -44,7 +44,7 @@ def write_outputs(
 def write_summary(markdown: str, *, host: Host, env: Mapping[str, str], masker: Masker) -> None:
     """Append ``markdown`` to the page that ``host`` shows for the run, if it has one.
 
-    A GitHub runner without summaries (older Gitea, act) gets none, which is no error.
+    A GitHub runner without summaries (older Gitea, act) gets none; that is not an error.
     """
     if host is Host.GITHUB and env.get("GITHUB_STEP_SUMMARY"):
         from ign_deploy.ci import github

@@ -18,10 +18,10 @@ def reporter_for(
     masker: Masker,
     color: bool = True,
 ) -> Reporter:
-    """Return the reporter that writes to ``stream`` in the way ``host`` reads.
+    """Return the reporter that writes to ``stream`` in the form that ``host`` reads.
 
-    ``masker`` is shared with what writes outputs and the summary, so that a secret told to the
-    reporter is hidden there too. Jenkins and unknown hosts read plain lines.
+    ``masker`` is shared with what writes outputs and the summary, so that a secret masked by the
+    reporter is redacted there, too. Jenkins and unknown hosts get plain lines.
     """
     if host is Host.GITHUB:
         from ign_deploy.ci.github import GitHubReporter

@@ -1,7 +1,7 @@
-"""The Markdown page of a run, for the person who answers for the release: the result first.
+"""The Markdown summary of a run, for the person responsible for the release: result first.
 
-Every string may come from a build or a file: it is neutralised and escaped, for HTML and for
-Markdown alike. The page stays far below the mebibyte that GitHub accepts.
+Every string may come from a build or a file, so it is neutralised and escaped for HTML and
+Markdown. The page stays far below the mebibyte that GitHub accepts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ACTIVE = re.compile(r"""[\\`*_\[\]#|~!<>&@$"'{}()]|:(?=//)|(?<=www)\.""", re.IG
 
 @dataclass(frozen=True, slots=True)
 class ModuleRow:
-    """What the table says about one module; unknown values are empty strings."""
+    """A module's row in the table; unknown values are empty strings."""
 
     id: str
     version: str
@@ -65,7 +65,7 @@ class Located:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Everything the page shows; empty parts leave no trace."""
+    """Everything the page shows; empty parts are omitted."""
 
     headline: str
     """One sentence: what was released where, or what went wrong."""
@@ -80,7 +80,7 @@ class Summary:
 
 def render_summary(summary: Summary, *, masker: Masker) -> str:
     """Return the page as GitHub-flavoured Markdown, ending with a newline, without secrets."""
-    summary = _hidden(summary, masker)
+    summary = _redacted(summary, masker)
     parts = [
         f"## {_MARKS['ok' if summary.succeeded else 'failed']} {escape(summary.headline)}",
         *_error(summary),
@@ -93,25 +93,25 @@ def render_summary(summary: Summary, *, masker: Masker) -> str:
 
 
 def escape(text: str) -> str:
-    """Return foreign text that shows as itself on the page: one line, no markup, no links."""
+    """Return untrusted text that renders as itself: one line, no markup, no links."""
     line = shorten(" ".join(neutral_lines(text)).strip(), _CELL)
     return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", line)
 
 
-def _hidden(value: T, masker: Masker) -> T:
-    """Return ``value`` with secrets hidden in all its strings; escaping would disguise them."""
+def _redacted(value: T, masker: Masker) -> T:
+    """Return ``value`` with all its strings redacted; escaping would disguise secrets."""
     if isinstance(value, str):
         return cast("T", masker.redact(" ".join(neutral_lines(masker.redact(value)))))
     if isinstance(value, tuple | list):
-        return cast("T", tuple(_hidden(item, masker) for item in value))
+        return cast("T", tuple(_redacted(item, masker) for item in value))
     if is_dataclass(value) and not isinstance(value, type):
         names = [field.name for field in fields(value)]
-        return replace(value, **{name: _hidden(getattr(value, name), masker) for name in names})
+        return replace(value, **{name: _redacted(getattr(value, name), masker) for name in names})
     return value
 
 
 def _error(summary: Summary) -> Iterator[str]:
-    """Say what went wrong and what to do about it."""
+    """Show what went wrong and what to do about it."""
     if summary.error:
         yield f"**What happened:** {escape(summary.error)}"
     if summary.hint:
@@ -151,14 +151,14 @@ def _modules(modules: Sequence[ModuleRow]) -> Iterator[str]:
 
 
 def _next_steps(steps: Sequence[str]) -> Iterator[str]:
-    """List what to do now."""
+    """List the next steps."""
     if steps:
         yield "### What to do next"
         yield "\n".join(f"- {escape(step)}" for step in steps[:20])
 
 
 def _stages(stages: Sequence[Stage]) -> Iterator[str]:
-    """Show where the time went: a chart, and the figures with the reasons for skipping."""
+    """Show where the time went: a chart, and a table with the reasons for skipping."""
     if not stages:
         return
     yield "### Stages"
@@ -220,7 +220,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         line = f"| {' | '.join(row)} |"
         used += len(line)
         if used > _BUDGET:
-            lines.append(f"\n… and {len(rows) - number} more; the result file holds everything.")
+            lines.append(f"\n… and {len(rows) - number} more; the result file has everything.")
             break
         lines.append(line)
     return "\n".join(lines)
@@ -241,12 +241,12 @@ def _linked(module: ModuleRow) -> str:
 
 
 def _code(text: str) -> str:
-    """Return text in the font for identifiers; Markdown's own back-ticks can be broken out of."""
+    """Return text as code; HTML, since text could break out of Markdown's backticks."""
     return f"<code>{escape(text)}</code>" if text else ""
 
 
 def _size(size: int) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes for people."""
     if not size:
         return ""
     return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{size / 1000:.1f} kB"

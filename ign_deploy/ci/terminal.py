@@ -1,4 +1,4 @@
-"""The reporter for terminals, files and CI hosts without commands of their own: plain lines."""
+"""The reporter for terminals, files and CI hosts without their own commands: plain lines."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TerminalReporter:
     """Writes plain lines to ``stream``; colours and progress bars only on a real terminal.
 
     ``color=False`` is the user's ``--no-color``; ``NO_COLOR`` and ``TERM=dumb`` of ``env`` do the
-    same. ``env=None`` stands for a reader that is no terminal whatever the stream says.
+    same. ``env=None`` means that the reader isn't a terminal, whatever the stream says.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TerminalReporter:
             self._write([f"  {line}" for line in self._out.clean(f"hint: {finding.hint}")])
 
     def untrusted(self, lines: Sequence[str]) -> None:
-        """Write the lines behind a bar, so that nobody takes them for ours."""
+        """Write the lines after a bar, so that they can't be mistaken for ours."""
         self._write([f"| {text}" for line in lines for text in self._out.clean(line)])
 
     @contextmanager
@@ -89,7 +89,7 @@ class TerminalReporter:
             yield advance
 
     def _heading(self, title: str) -> str:
-        """Return a stage's title, bold where colours are wanted."""
+        """Return a stage's title, bold if colours are on."""
         return self._paint(title, _BOLD)
 
     def _write_headline(self, word: str, rest: str, colour: str) -> None:
@@ -99,19 +99,19 @@ class TerminalReporter:
         self._write([painted, *(f"  {line}" for line in more)])
 
     def _write(self, lines: Sequence[str]) -> None:
-        """Write lines at the group's indentation, above the progress bars if any are shown."""
+        """Write lines at the group's indentation, above any progress bars."""
         indented = [f"{'  ' * self._depth}{line}".rstrip() for line in lines]
         with self._out.lock:
             if self._bars is None or not self._bars.write_above(indented):
                 self._out.write(indented)
 
     def _paint(self, text: str, colour: str) -> str:
-        """Return ``text`` in a colour, where colours are wanted."""
+        """Return ``text`` in a colour, if colours are on."""
         return f"\x1b[{colour}m{text}\x1b[0m" if self._color else text
 
 
 def is_terminal(stream: TextIO, env: Mapping[str, str] | None) -> bool:
-    """Tell whether a person watches ``stream`` on a terminal that understands more than lines."""
+    """Return whether ``stream`` is a terminal that understands more than plain lines."""
     return env is not None and env.get("TERM") != "dumb" and stream.isatty()
 
 

@@ -1,6 +1,6 @@
-"""The one door through which text we did not write passes before it reaches a log.
+"""Neutralising untrusted text: the one way for it to reach a log.
 
-Builds, servers, file names and tags may hold anything. A log is read by a terminal (control
+Builds, servers, file names and tags may contain anything. A log is read by a terminal (control
 characters, ANSI sequences, bidirectional overrides) and by CI hosts, which execute what looks like
 a command: ``::name::`` at the start of a trimmed line, ``##[name]`` or ``##vso[name]`` anywhere.
 """
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 MAX_LINE = 8192
-"""Characters of one line that are kept; the rest is counted, not shown."""
+"""Characters of a line that are shown; the rest is only counted."""
 
 # ECMA-48: CSI, OSC/DCS/SOS/PM/APC strings (ended by BEL or ST, or unfinished), two-byte escapes.
 _ANSI = re.compile(
@@ -29,7 +29,7 @@ _LINE_BREAK = re.compile(r"\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
 def neutralise(text: str) -> str:
-    r"""Return ``text`` as one line that no terminal obeys and no CI host executes.
+    r"""Return ``text`` as one line that no terminal interprets and no CI host executes.
 
     Escape sequences vanish, other invisible characters become visible escapes (``\x07``), and
     command markers get a space or a backslash that the hosts' parsers don't accept.

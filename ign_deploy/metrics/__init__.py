@@ -1,5 +1,5 @@
-"""Measurements: what a run took and how it ended, for Prometheus and OpenTelemetry.
+"""Metrics: how long a run took and how it ended, for Prometheus and OpenTelemetry.
 
-``sending.record`` gives a ``measured.Measured`` to everything in ``sending.Targets``; a target that
-fails is a warning.
+``send.record`` sends a ``Measurement`` to every target in ``MetricTargets``; a failing target is a
+warning.
 """

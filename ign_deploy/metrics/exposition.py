@@ -1,7 +1,7 @@
-"""The run as Prometheus reads it: families of gauges, as a text file or pushed.
+"""The run as Prometheus reads it: gauges, in a text file or pushed.
 
-Gauges only: what is known is how the last run went. So the OpenMetrics text is valid in the older
-text format too, which is what node_exporter's textfile collector reads.
+Only gauges: they describe the last run. So the OpenMetrics text is also valid in the older text
+format, which is what node_exporter's textfile collector reads.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def prometheus_text(measured: Measured) -> bytes:
 
 
 def write_metrics(path: Path, measured: Measured) -> None:
-    """Write the OpenMetrics text to ``path`` whole or not at all: it may be read at any moment.
+    """Write the OpenMetrics text to ``path`` atomically: it may be read at any moment.
 
     Raises ConfigurationError when it can't be written.
     """
@@ -63,7 +63,7 @@ def grouping_path(labels: Mapping[str, str]) -> str:
 
 
 class _Run:
-    """Gives the registry its families.
+    """Provides the registry's metric families.
 
     Ready-made families rather than prometheus-client's gauges: those keep their values in files
     when the environment names a folder for them.
@@ -81,27 +81,27 @@ class _Run:
         measured = self._measured
         yield self._family(
             "last_run_timestamp_seconds",
-            "When the last run began, in seconds since 1970.",
+            "Start of the last run, in seconds since 1970.",
             [({}, measured.started_at.timestamp())],
         )
         yield self._family(
             "last_run_success",
-            "Whether the last run did what was wanted (1) or not (0).",
+            "Whether the last run succeeded (1) or not (0).",
             [({"result": label(measured.result)}, float(measured.is_success))],
         )
         yield self._family(
-            "last_run_duration_seconds", "What the last run took.", [({}, measured.seconds)]
+            "last_run_duration_seconds", "Duration of the last run.", [({}, measured.seconds)]
         )
-        yield self._family("stage_duration_seconds", "What each stage took.", self._stages())
-        yield self._family("module_size_bytes", "The size of each module.", self._modules())
+        yield self._family("stage_duration_seconds", "Duration of each stage.", self._stages())
+        yield self._family("module_size_bytes", "Size of each module.", self._modules())
         outcomes = [
             ({"outcome": label(outcome)}, float(count))
             for outcome, count in sorted(measured.gateways.items())
         ]
-        yield self._family("gateways", "Gateways by what became of them.", outcomes)
+        yield self._family("gateways", "Number of gateways by outcome.", outcomes)
 
     def _stages(self) -> _Rows:
-        """Sum stages of one name up: a batch has several, and a sample may be there once only."""
+        """Add up stages of the same name: a batch has several, but a sample must be unique."""
         sums: dict[tuple[str, str], float] = {}
         for stage in self._measured.stages:
             key = (label(stage.name), label(stage.result))
@@ -129,7 +129,7 @@ class _Run:
 
 
 def _registry(measured: Measured) -> CollectorRegistry:
-    """Return a registry of our own: the library's global one holds figures of this process."""
+    """Return a registry of our own: the library's global one describes this process."""
     from prometheus_client import CollectorRegistry
 
     registry = CollectorRegistry(auto_describe=False)

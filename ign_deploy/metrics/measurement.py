@@ -1,4 +1,4 @@
-"""What was measured: one frozen record of a run."""
+"""The measurements of one run, as a frozen record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-# No metric system and no terminal has a use for them; lone surrogates can't be encoded at all.
+# Useless in metrics and terminals alike; lone surrogates can't even be encoded.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _MOST_TEXT = 200
 
@@ -16,7 +16,7 @@ _MOST_TEXT = 200
 class Stage:
     """A stage: ``result`` is ``ok``, ``failed`` or ``skipped``; times in seconds.
 
-    ``begin`` counts from the run's start; None: it began when the stage before it ended.
+    ``begin`` counts from the run's start; None means when the stage before it ended.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredModule:
-    """A module; ``size`` in bytes, 0 where it isn't known."""
+    """A module; ``size`` in bytes, 0 if unknown."""
 
     id: str
     version: str
@@ -38,7 +38,7 @@ class MeasuredModule:
 class Measured:
     """A run: ``event`` is ``deployment``, ``rollback``, ``release``, ….
 
-    ``started_at`` is an aware time, ``seconds`` what all took. ``gateways`` counts them by outcome.
+    ``started_at`` is an aware time, ``seconds`` the duration. ``gateways`` counts them by outcome.
     """
 
     event: str

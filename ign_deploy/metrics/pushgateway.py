@@ -26,7 +26,7 @@ def push_metrics(
 ) -> None:
     """Replace the group of this job, event and environment at the Pushgateway.
 
-    Raises NetworkError when it isn't taken, ConfigurationError for a URL that can't be used.
+    Raises NetworkError when it isn't accepted, ConfigurationError for an unusable URL.
     """
     host = require_web_address(url, what="the Pushgateway", is_private=False)
     group = {
@@ -43,6 +43,6 @@ def push_metrics(
             host=host,
             body=body,
             headers=lambda: {"Content-Type": _CONTENT_TYPE},
-            hints={400: "look at the Pushgateway's log: it says which metric it refused."},
+            hints={400: "see the Pushgateway's log for the metric that it rejected."},
             policy=policy,
         )

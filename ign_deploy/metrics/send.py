@@ -1,4 +1,4 @@
-"""Recording a run in every place that was asked for; a place that fails is a warning."""
+"""Sending a run's measurements to every configured target; a failing target is a warning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ign_deploy.report import Reporter
 
 
 class ServerOptions(TypedDict):
-    """How servers are talked to."""
+    """How requests to the servers are made."""
 
     ca: Path | None
     proxies: Proxies | None
@@ -27,7 +27,7 @@ class ServerOptions(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Where measurements go; nothing is set by default.
+    """Where measurements go; nowhere by default.
 
     ``file`` gets OpenMetrics text; ``pushgateway`` is a URL, ``job`` its group; ``otlp`` is made by
     ``spans.otlp_endpoint``. ``ca`` and ``proxies`` are for both servers.
@@ -42,7 +42,7 @@ class Targets:
     policy: RetryPolicy = POLICY
 
     def check(self) -> None:
-        """Raise ConfigurationError for a Pushgateway's URL that can't be used."""
+        """Raise ConfigurationError for an unusable Pushgateway URL."""
         if self.pushgateway:
             require_web_address(self.pushgateway, what="the Pushgateway", is_private=False)
 
@@ -62,7 +62,7 @@ def record(
 ) -> None:
     """Write, push and export at once; each failure is one warning, and nothing is raised.
 
-    ``env`` may hold TRACEPARENT. What isn't done at the ``deadline`` (seconds) is left behind.
+    ``env`` may hold TRACEPARENT. What isn't done by the ``deadline`` (seconds) is abandoned.
     """
     if targets.otlp is not None:
         for secret in targets.otlp.secrets:
@@ -77,17 +77,17 @@ def record(
 def _steps(
     measured: Measured, targets: Targets, env: Mapping[str, str]
 ) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield what is to be done, with the words for its failure."""
+    """Yield each step, with the message for its failure."""
     file, otlp, server = targets.file, targets.otlp, targets.server_options
     if file is not None:
-        yield "the metrics file wasn't written", lambda: write_metrics(file, measured)
+        yield "the metrics file was not written", lambda: write_metrics(file, measured)
     if targets.pushgateway:
         yield (
-            "the metrics weren't pushed",
+            "the metrics were not pushed",
             lambda: push_metrics(targets.pushgateway, measured, job=targets.job, **server),
         )
     if otlp is not None:
         yield (
-            "the spans weren't exported",
+            "the spans were not exported",
             lambda: export_spans(otlp, measured, env=env, **server),
         )

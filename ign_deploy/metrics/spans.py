@@ -1,8 +1,8 @@
 """The run as OpenTelemetry spans: one root, a child per stage, sent by OTLP over HTTP.
 
-The protocol's own messages are filled rather than the SDK used: the SDK takes its endpoint,
-headers, limits, resource and even whether it works at all from the environment, and writes to the
-global log. Nothing here depends on more than what was passed.
+The protocol's own messages are used rather than the SDK: the SDK takes its endpoint, headers,
+limits, resource and even whether it works at all from the environment, and writes to the global
+log. Here, only what is passed in matters.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ _TRACEPARENT = re.compile(
 _PATH = "/v1/traces"
 _SERVICE = "ign-deploy"
 _HINTS = {
-    401: "check the headers: they must hold what lets us in.",
-    403: "check the headers: they must hold what lets us in.",
+    401: "check the authentication in the headers.",
+    403: "check the authentication in the headers.",
     404: "check the URL: spans go to its /v1/traces.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where spans go; made by ``otlp_endpoint``. ``headers`` hold secrets."""
+    """Where spans go; made by ``otlp_endpoint``. ``headers`` contain secrets."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must be masked."""
+        """The values to mask."""
         return tuple(value for value in self.headers.values() if value)
 
 
@@ -67,7 +67,7 @@ def otlp_endpoint(url: str, *, headers: str = "") -> Endpoint:
     """Return the endpoint; ``/v1/traces`` is added to a URL without it.
 
     ``headers`` are ``name=value,…`` with values percent-encoded, as OpenTelemetry defines them.
-    Raises ConfigurationError for what can't be used, or when the extra isn't installed.
+    Raises ConfigurationError for an unusable URL, or when the extra isn't installed.
     """
     require_web_address(url, what="the OpenTelemetry endpoint", is_private=bool(headers))
     _require_extra()
@@ -94,7 +94,7 @@ def parse_headers(text: str) -> dict[str, str]:
 
 
 def parse_traceparent(text: str) -> Parent | None:
-    """Read a ``traceparent``; None for what isn't one, which means to begin a new trace."""
+    """Read a ``traceparent``; None for anything else, which means to start a new trace."""
     match = _TRACEPARENT.fullmatch(text.strip())
     if match is None or (text.strip().startswith("00-") and len(text.strip()) != 55):
         return None
@@ -113,8 +113,8 @@ def export_spans(
 ) -> None:
     """Send the run's spans, below the span that TRACEPARENT in ``env`` names, if any.
 
-    Nothing is sent when that span says that its trace isn't recorded. Raises NetworkError when
-    they aren't taken, ConfigurationError when the extra isn't installed.
+    Nothing is sent when that span says that its trace isn't sampled. Raises NetworkError when they
+    aren't accepted, ConfigurationError when the extra isn't installed.
     """
     parent = parse_traceparent(env.get("TRACEPARENT", ""))
     if parent is not None and not parent.is_sampled:
@@ -138,7 +138,7 @@ def export_spans(
     if rejected:
         raise NetworkError(
             f"{host} rejected {rejected} spans",
-            hint="look at the collector's log.",
+            hint="see the collector's log.",
         )
 
 
@@ -247,7 +247,7 @@ def _attributes(values: Mapping[str, str | float]) -> list[KeyValue]:
 
 
 def _rejected(answer: bytes) -> int:
-    """Return how many spans the receiver didn't take; an answer that isn't one says nothing."""
+    """Return how many spans the collector rejected; 0 for a response that can't be read."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
         ExportTraceServiceResponse,
@@ -270,7 +270,7 @@ def _require_extra() -> None:
 
 
 def _new_id(size: int) -> bytes:
-    """Return a random id; zero would be none."""
+    """Return a random id other than zero, which is invalid."""
     return (secrets.randbits(8 * size) or 1).to_bytes(size, "big")
 
 

@@ -1,4 +1,4 @@
-"""Safe reading of a module's ZIP: everything suspicious is refused before a byte is used."""
+"""Reading a module's ZIP safely: anything suspicious is rejected before a byte is used."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Limits:
 
 
 class Archive(AbstractContextManager["Archive"]):
-    """An opened archive whose structure has been checked.
+    """An open archive whose structure has been checked.
 
-    ``entries`` stand in the order of the central directory; ``findings`` holds what deserves a
-    warning but is no reason to refuse the file. Safe for use by several threads at once.
+    ``entries`` are in central-directory order; ``findings`` holds warnings, which are no reason to
+    reject the file. Threads may share it.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Archive(AbstractContextManager["Archive"]):
     def open(cls, path: Path, *, limits: Limits | None = None) -> Self:
         """Open ``path`` and check it; raises VerificationError with a finding per defect.
 
-        A file that can't be opened at all is a VerificationError too.
+        A file that can't be opened raises VerificationError, too.
         """
         descriptor = _open_file(path)
         try:
@@ -70,10 +70,10 @@ class Archive(AbstractContextManager["Archive"]):
             raw_entries = read_directory(descriptor, size, limits or Limits())
             findings = list(check_sizes(raw_entries.entries, limits or Limits()))
             findings += raw_entries.findings
-            _refuse_errors(findings)
+            _require_no_errors(findings)
             entries, layout_findings = locate_members(descriptor, raw_entries)
             findings += layout_findings
-            _refuse_errors(findings)
+            _require_no_errors(findings)
         except VerificationError as problem:
             os.close(descriptor)
             raise _named(path, problem) from problem.__cause__
@@ -83,7 +83,7 @@ class Archive(AbstractContextManager["Archive"]):
         return cls(path, descriptor, entries, tuple(findings))
 
     def close(self) -> None:
-        """Close the file; the archive can't be read any more."""
+        """Close the file; the archive can't be read afterwards."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -99,7 +99,7 @@ class Archive(AbstractContextManager["Archive"]):
         self.close()
 
     def entry(self, name: str) -> Entry | None:
-        """Return the entry of this very name, or None."""
+        """Return the entry with exactly this name, or None."""
         return self._by_name.get(name)
 
     def file_size(self) -> int:
@@ -119,7 +119,7 @@ class Archive(AbstractContextManager["Archive"]):
         """Yield the uncompressed content of ``entry`` in pieces of at most 64 KiB.
 
         ``on_raw`` gets each block of the stored form (still compressed) as it is read. CRC and
-        size are checked at the end: only a generator that ran out has delivered sound content.
+        size are checked at the end: only an exhausted generator has delivered intact content.
         Raises VerificationError for damaged content.
         """
         blocks = self._raw_blocks(entry, on_raw)
@@ -129,13 +129,13 @@ class Archive(AbstractContextManager["Archive"]):
             for piece in pieces:
                 size += len(piece)
                 if size > entry.size:
-                    raise _damaged(entry, f"holds more than the {entry.size} bytes it announces")
+                    raise _damaged(entry, f"has more than the {entry.size} bytes it declares")
                 crc = zlib_ng.crc32(piece, crc)
                 yield piece
         except _InflateError as cause:
-            raise _damaged(entry, "can't be inflated") from cause
+            raise _damaged(entry, "can't be decompressed") from cause
         if size != entry.size:
-            raise _damaged(entry, f"holds {size} bytes, expected {entry.size}")
+            raise _damaged(entry, f"has {size} bytes, expected {entry.size}")
         if crc != entry.crc32:
             raise _damaged(entry, f"has CRC {crc:08x}, expected {entry.crc32:08x}")
 
@@ -144,7 +144,7 @@ class Archive(AbstractContextManager["Archive"]):
         if entry.size > limit:
             problem = error(
                 "entry-too-large",
-                f"{entry.name} has {entry.size} bytes, at most {limit} are read",
+                f"{entry.name} has {entry.size} bytes; the limit is {limit}",
                 location=entry.name,
                 hint="make the file smaller.",
             )
@@ -156,7 +156,7 @@ class Archive(AbstractContextManager["Archive"]):
         while remaining:
             block = os.pread(self._descriptor, min(BLOCK, remaining), offset)
             if not block:
-                raise _damaged(entry, "ends before its data: the file changed while it was read")
+                raise _damaged(entry, "is cut short: the file changed while it was being read")
             offset += len(block)
             remaining -= len(block)
             if on_raw is not None:
@@ -201,8 +201,8 @@ def _inflate(entry: Entry, blocks: Iterator[bytes]) -> Iterator[bytes]:
             if piece:
                 yield piece
         if inflater.unused_data or pending:
-            raise _damaged(entry, "has bytes behind its compressed data")
-    # The input is used up; what may still be inside is output that didn't fit into a piece.
+            raise _damaged(entry, "has extra bytes after its compressed data")
+    # The input is used up; the inflater may still hold output that didn't fit into a piece.
     while piece := inflater.decompress(b"", BLOCK):
         yield piece
     if not inflater.eof:
@@ -218,7 +218,7 @@ def _open_file(path: Path) -> int:
         raise VerificationError.from_findings(problem) from cause
 
 
-def _refuse_errors(findings: list[Finding]) -> None:
+def _require_no_errors(findings: list[Finding]) -> None:
     problems = errors_among(findings)
     if problems:
         raise VerificationError.from_findings(*problems)
@@ -235,6 +235,6 @@ def _damaged(entry: Entry, what: str) -> VerificationError:
         "entry-damaged",
         f"{entry.name} {what}",
         location=entry.name,
-        hint="the file was damaged after it was made; build or download it again.",
+        hint="build or download the file again; it was damaged after it was made.",
     )
     return VerificationError.from_findings(problem)

@@ -24,7 +24,7 @@ class UnsignedModule:
 
 @dataclass(frozen=True, slots=True)
 class SignedModule:
-    """A module with a signature that nobody has checked yet."""
+    """A module with a signature that hasn't been checked yet."""
 
     path: Path
     descriptor: ModuleDescriptor

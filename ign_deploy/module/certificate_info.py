@@ -21,7 +21,7 @@ _EDWARDS_BITS = {"Ed25519": 256, "Ed448": 456}
 class CertificateInfo:
     """A certificate as people and release records need it.
 
-    Names are RFC 4514 strings, ``serial`` and the fingerprints lower-case hex of no separators;
+    Names are RFC 4514 strings, ``serial`` and the fingerprints lower-case hex without separators;
     ``sha1`` is what a gateway shows as ``certFingerprint``. ``key_type`` is ``RSA``, ``EC``, …
     The dates are aware (UTC).
     """
@@ -84,7 +84,7 @@ def issuer_text(certificate: x509.Certificate) -> str:
 
 
 def is_self_signed(certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate's signature was made by its own key.
+    """Return whether the certificate's signature was made by its own key.
 
     Equal subject and issuer alone prove nothing: a real vendor certificate has both equal and is
     signed by another key.
@@ -93,7 +93,7 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether ``issuer``'s key made the signature, and the names match."""
+    """Return whether ``issuer``'s key made the signature and the names match."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
@@ -102,7 +102,7 @@ def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> boo
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Tell whether the certificate may issue others (BasicConstraints CA, RFC 5280 4.2.1.9)."""
+    """Return whether the certificate may issue others (BasicConstraints CA, RFC 5280 4.2.1.9)."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
@@ -111,7 +111,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def same_public_key(certificate: x509.Certificate, key: PublicKeyTypes) -> bool:
-    """Tell whether the certificate is for that public key."""
+    """Return whether the certificate is for that public key."""
     return public_key_der(certificate.public_key()) == public_key_der(key)
 
 
@@ -124,7 +124,7 @@ def public_key_der(key: PublicKeyTypes) -> bytes:
 
 @contextmanager
 def _unusual_names() -> Iterator[None]:
-    """Keep quiet about names such as ``C=USA``, which keytool makes and X.520 forbids."""
+    """Silence warnings about names such as ``C=USA``, which keytool makes and X.520 forbids."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Attribute's length must be")
         yield
@@ -134,7 +134,7 @@ def _key_kind(certificate: x509.Certificate) -> tuple[str, int]:
     try:
         key = certificate.public_key()
     except UnsupportedAlgorithm as cause:
-        raise ValueError("the certificate's key is of an unknown kind") from cause
+        raise ValueError("the certificate's key is of an unknown type") from cause
     if isinstance(key, rsa.RSAPublicKey):
         return "RSA", key.key_size
     if isinstance(key, ec.EllipticCurvePublicKey):

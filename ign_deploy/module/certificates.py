@@ -70,7 +70,7 @@ def read_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
     """Return the certificates in file order, for every encoding that module files have.
 
     Those are PKCS#7 as DER or PEM (labels ``PKCS7``, ``CMS``, ``CERTIFICATE``), and X.509 as PEM
-    with any text around or as DER, several in a row too. Private keys among them are passed over.
+    with any text around or as DER, also several in a row. Private keys among them are skipped.
     Raises VerificationError: ``certificates-unreadable`` or ``certificates-empty``.
     """
     if len(data) > _MAX_SIZE:
@@ -80,7 +80,7 @@ def read_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
     except (DerError, PemError) as cause:
         raise _unreadable(str(cause)) from cause
     if not encoded:
-        raise _refusal("certificates-empty", "there is no certificate among the certificates")
+        raise _certificates_error("certificates-empty", "no certificate was found")
     if len(encoded) > _MAX_CERTIFICATES:
         raise _unreadable(f"{len(encoded)} certificates, more than {_MAX_CERTIFICATES}")
     return tuple(_load(each, number) for number, each in enumerate(encoded, start=1))
@@ -95,7 +95,7 @@ def write_certificates(chain: Iterable[x509.Certificate]) -> bytes:
 
 
 def contains_private_key(data: bytes) -> bool:
-    """Tell whether a private key, or a keystore that may hold one, is among the bytes."""
+    """Return whether the bytes contain a private key, or a keystore that may contain one."""
     if data[:4] in _KEYSTORE_MAGICS or b"PRIVATE KEY-----" in data:
         return True
     try:
@@ -108,16 +108,16 @@ def contains_private_key(data: bytes) -> bool:
 
 def _encoded_certificates(data: bytes) -> list[bytes]:
     if data[:4] in _KEYSTORE_MAGICS:
-        raise DerError("this is a Java keystore")
+        raise DerError("it is a Java keystore")
     if _is_der(data):
         return [each for element in _der_elements(data) for each in _certificates_in(element)]
     if not looks_like_pem(data):
-        raise DerError("neither DER nor PEM was found" if data.strip() else "it is empty")
+        raise DerError("it is neither DER nor PEM" if data.strip() else "it is empty")
     return [each for block in pem_blocks(data) for each in _certificates_in_block(block)]
 
 
 def _is_der(data: bytes) -> bool:
-    """Tell DER from text, which may begin with a zero (0x30 too) but never goes on like this."""
+    """Return whether it is DER; text may begin with a zero (also 0x30), but never goes on so."""
     return data[:1] == b"0" and (data[1:2] >= b"\x80" or not looks_like_pem(data))
 
 
@@ -133,7 +133,7 @@ def _der_elements(data: bytes) -> list[Element]:
 def _certificates_in_block(block: PemBlock) -> list[bytes]:
     if block.label not in (*_CERTIFICATE_LABELS, *_PKCS7_LABELS):
         return []
-    # Only the first element: a TRUSTED CERTIFICATE of OpenSSL has its trust settings behind.
+    # Only the first element: a TRUSTED CERTIFICATE of OpenSSL has its trust settings after it.
     return _certificates_in(read_element(block.decode()))
 
 
@@ -172,7 +172,7 @@ def _load(der: bytes, number: int) -> x509.Certificate:
 
 
 def _check_serial(der: bytes) -> None:
-    """Refuse what RFC 5280 (4.1.2.2) forbids and cryptography is about to refuse."""
+    """Reject what RFC 5280 (4.1.2.2) forbids and cryptography is going to reject."""
     to_be_signed = children(read_element(der), tag=SEQUENCE)[:1]
     fields = children(to_be_signed[0], tag=SEQUENCE) if to_be_signed else []
     serials = [each.content for each in fields if each.tag != context(0)][:1]
@@ -181,10 +181,12 @@ def _check_serial(der: bytes) -> None:
 
 
 def _unreadable(reason: str) -> VerificationError:
-    return _refusal("certificates-unreadable", f"the certificates can't be read: {reason}")
+    return _certificates_error(
+        "certificates-unreadable", f"the certificates can't be read: {reason}"
+    )
 
 
-def _refusal(code: str, message: str) -> VerificationError:
-    hint = f"give the certificate chain as {_READABLE}."
+def _certificates_error(code: str, message: str) -> VerificationError:
+    hint = f"provide the certificate chain as {_READABLE}."
     finding = findings.error(code, message, location=FILE_NAME, hint=hint)
     return VerificationError.from_findings(finding)

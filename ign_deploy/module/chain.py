@@ -1,4 +1,4 @@
-"""Certificate chains: putting them in order, and what is wrong with one found in a module."""
+"""Certificate chains: ordering them, and checking one found in a module."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ _PLACE = "certificates.p7b"
 
 
 def order_chain(certificates: Iterable[x509.Certificate], leaf_public_key: PublicKeyTypes) -> Chain:
-    """Return the chain of that key: leaf first, then each issuer, as far as they are there.
+    """Return the chain of that key: leaf first, then each issuer that is there.
 
     Issuers are found by the signature they made, and their name. The chain may end before a
     self-signed root; repeated certificates are dropped. Raises VerificationError when no
-    certificate is for the key (``key-mismatch``) or one is not of the chain (``chain-foreign``).
+    certificate is for the key (``key-mismatch``) or one is not in the chain (``chain-foreign``).
     """
-    chain, untrusted = split_chain(certificates, leaf_public_key)
+    chain, others = split_chain(certificates, leaf_public_key)
     if not chain:
-        raise _refusal(
+        raise _chain_error(
             "key-mismatch",
-            "the key doesn't belong to the certificates: none of them has its public key",
-            hint="give the certificate that was issued for this key, or the key of that one.",
+            "the key doesn't match the certificates: none of them has its public key",
+            hint="provide the certificate issued for this key, or the certificate's own key.",
         )
-    if untrusted:
-        names = "; ".join(subject_of(each) for each in untrusted)
-        raise _refusal(
+    if others:
+        names = "; ".join(subject_of(each) for each in others)
+        raise _chain_error(
             "chain-foreign",
-            f"not in the chain of {subject_of(chain[0])}: {names}",
-            hint="keep only the signing certificate and those that issued it.",
+            f"these certificates are not in the chain of {subject_of(chain[0])}: {names}",
+            hint="keep only the signing certificate and its issuers.",
         )
     return chain
 
@@ -70,13 +70,13 @@ def chain_problems(chain: Sequence[x509.Certificate]) -> list[Finding]:
     ``issuer-not-ca``, ``key-not-rsa``, ``key-too-short``.
     """
     if not chain:
-        message = "there is no certificate"
+        message = "the module contains no certificate"
         return [findings.error("certificates-empty", message, location=_PLACE)]
     unique = tuple(dict.fromkeys(chain))
     best = _longest_chain(unique)
     problems = [*_leaf_key_problems(best[0]), *_order_problems(unique, best)]
     if len(unique) < len(chain):
-        message = f"{len(chain) - len(unique)} of {len(chain)} certificates are repetitions"
+        message = f"{len(chain) - len(unique)} of {len(chain)} certificates are duplicates"
         problems.append(findings.warning("chain-duplicate", message, location=_PLACE))
     return [*problems, *_issuer_problems(best)]
 
@@ -86,7 +86,7 @@ def validity_findings(
 ) -> list[Finding]:
     """Return a warning for each certificate that isn't valid at ``now`` (an aware datetime).
 
-    A warning, since nothing public says what a gateway does with such a certificate.
+    A warning: what a gateway does with such a certificate is not documented.
     """
     problems = []
     for certificate in chain:
@@ -94,7 +94,7 @@ def validity_findings(
         start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         if now < start:
             message = f"{name} is not valid before {start:%Y-%m-%d %H:%M} UTC"
-            hint = "check the clock, or sign when it has become valid."
+            hint = "check the clock, or wait until the certificate is valid."
             problems.append(
                 findings.warning("not-yet-valid", message, location=location, hint=hint)
             )
@@ -143,7 +143,7 @@ def _order_problems(found: Chain, best: Chain) -> list[Finding]:
         problems.append(
             findings.error(
                 "chain-order",
-                f"the certificates are not in order; leaf first would be {wanted}",
+                f"the certificates are out of order; leaf first, the order is {wanted}",
                 location=_PLACE,
                 hint="sign again: ign-deploy writes the chain in order.",
             )
@@ -160,7 +160,7 @@ def _issuer_problems(chain: Chain) -> list[Finding]:
     problems = []
     for issuer in chain[1:]:
         if not is_authority(issuer):
-            message = f"{subject_of(issuer)} issued a certificate but is not marked as authority"
+            message = f"{subject_of(issuer)} issued a certificate but is not marked as an authority"
             problems.append(findings.warning("issuer-not-ca", message, location=_PLACE))
     if not is_self_signed(chain[-1]):
         problems.append(
@@ -169,7 +169,7 @@ def _issuer_problems(chain: Chain) -> list[Finding]:
                 f"the chain ends at {subject_of(chain[-1])}, which is not self-signed; its"
                 f" issuer {issuer_text(chain[-1])} is missing",
                 location=_PLACE,
-                hint="add the issuer's certificates up to the root, and sign again.",
+                hint="add the issuing certificates up to the root, then sign again.",
             )
         )
     return problems
@@ -181,11 +181,11 @@ def _leaf_key_problems(leaf: x509.Certificate) -> list[Finding]:
         message = f"the key of {subject_of(leaf)} is not RSA; gateways accept RSA with SHA-256 only"
         return [findings.error("key-not-rsa", message, location=_PLACE)]
     if key.key_size < MIN_RSA_BITS:
-        message = f"the RSA key has {key.key_size} bits, fewer than {MIN_RSA_BITS}"
+        message = f"the RSA key has {key.key_size} bits, fewer than the required {MIN_RSA_BITS}"
         return [findings.warning("key-too-short", message, location=_PLACE)]
     return []
 
 
-def _refusal(code: str, message: str, *, hint: str) -> VerificationError:
+def _chain_error(code: str, message: str, *, hint: str) -> VerificationError:
     finding = findings.error(code, message, location=_PLACE, hint=hint)
     return VerificationError.from_findings(finding)

@@ -35,8 +35,8 @@ def check_module(
 ) -> tuple[Finding, ...]:
     """Read every byte of the module and return what is wrong with it, worst first.
 
-    The archive's own findings are among them. ``signed`` only asks whether signature files are
-    there: whether they are sound is the verifier's business. Memory stays bounded whatever the
+    The archive's own findings are included. ``signed`` only says whether signature files must be
+    there; whether they are valid is checked by the verifier. Memory stays bounded whatever the
     size of the module. Raises ConfigurationError when there is no room for temporary files.
     """
     expected = Expectations(expected_version, expected_id, signed, is_release)
@@ -107,7 +107,7 @@ def _read_jar(archive: Archive, entry: Entry, wanted: frozenset[str]) -> JarFact
     except OSError as cause:
         raise ConfigurationError(
             f"cannot unpack {quoted(entry.name)} into a temporary file: {os_error_reason(cause)}",
-            hint="free disk space, or let TMPDIR name a folder with room.",
+            hint="free disk space, or set TMPDIR to a folder with more room.",
         ) from cause
 
 

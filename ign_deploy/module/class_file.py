@@ -14,7 +14,7 @@ HEADER_SIZE = _HEADER.size
 
 
 def class_java(header: bytes) -> int | None:
-    """Return the Java release that a class file needs, None for what is no class file.
+    """Return the Java release that a class file needs, None for anything else.
 
     ``header`` is the file's first eight bytes: magic, minor and major version.
     """

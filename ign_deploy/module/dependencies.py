@@ -14,24 +14,24 @@ from ign_deploy.module.findings import error
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The ids of the modules that a module depends on; without ``optional`` ones it works, too."""
+    """The ids of the modules that a module depends on; it also works without ``optional`` ones."""
 
     required: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, descriptor: ModuleDescriptor) -> Self:
-        """Return what a module.xml says: where ``required`` is absent, the module is needed."""
+        """Return what a module.xml says: without ``required``, the dependency is required."""
         ids = {each.module_id for each in descriptor.depends} - {descriptor.id}
         required = {each.module_id for each in descriptor.depends if each.required is not False}
         return cls(frozenset(required & ids), frozenset(ids - required))
 
 
 def dependency_order(needs: Mapping[str, Needs]) -> Sequence[str]:
-    """Return the ids so that each comes after those it depends on, otherwise as they were given.
+    """Return the ids so that each comes after those it depends on, otherwise in the given order.
 
-    Dependencies that aren't among the ids count for nothing; optional ones are dropped where they
-    close a circle. Raises VerificationError that names a circle of required dependencies.
+    Dependencies that aren't among the ids are ignored, and so are optional ones that would close a
+    circle. Raises VerificationError that names a circle of required dependencies.
     """
     everything = {name: each.required | each.optional for name, each in needs.items()}
     try:
@@ -46,7 +46,7 @@ def dependency_order(needs: Mapping[str, Needs]) -> Sequence[str]:
         finding = error(
             "dependency-cycle",
             f"the modules depend on each other in a circle: {circle}",
-            hint="mend <depends> in one of them; no order of installing them would work.",
+            hint="fix <depends> in one of them; no installation order would work.",
         )
         raise VerificationError.from_findings(finding) from cause
 

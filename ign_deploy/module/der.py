@@ -25,7 +25,7 @@ _MAX_DEPTH = 32
 
 
 class DerError(ValueError):
-    """The bytes are not the ASN.1 that is expected here; callers turn it into their own error."""
+    """The bytes are not the expected ASN.1; callers turn this into an error of their own."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -84,12 +84,12 @@ def children(element: Element, *, tag: int | None = None) -> list[Element]:
 
 
 def octets(element: Element) -> bytes:
-    """Return the value of an octet string, also when BER has cut it into pieces."""
+    """Return the value of an octet string, also of one that BER has split into pieces."""
     if element.tag == OCTET_STRING:
         return element.content
     pieces = children(element, tag=OCTET_STRING | _CONSTRUCTED)
     if any(piece.tag != OCTET_STRING for piece in pieces):
-        raise DerError("a constructed octet string holds something else than octet strings")
+        raise DerError("a constructed octet string contains something other than octet strings")
     return b"".join(piece.content for piece in pieces)
 
 
@@ -149,7 +149,9 @@ def _read(data: bytes, offset: int, end: int, *, depth: int) -> Element:
         length = int.from_bytes(data[inner : inner + octet_count], "big")
         inner += octet_count
     if inner + length > end:
-        raise DerError(f"{length} bytes announced at byte {offset}, {end - inner} are there")
+        raise DerError(
+            f"{length} bytes declared at byte {offset}, but only {end - inner} are there"
+        )
     return Element(data, tag, offset, inner, inner + length, inner + length)
 
 

@@ -1,4 +1,4 @@
-"""module.xml: what a module says of itself, read as the gateway and its many writers do."""
+"""module.xml: a module's description of itself, read as leniently as a gateway reads it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ign_deploy.module.descriptor_xml import (
     DESCRIPTOR_NAME,
     MAX_DESCRIPTOR_SIZE,
     Node,
-    ambiguous,
+    ambiguity,
+    descriptor_error,
     parse_xml,
-    refusal,
 )
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class Dependency:
 class ModuleDescriptor:
     """One ``<module>`` element. Texts are stripped; what is absent is empty.
 
-    ``version`` stands as written: see ``ModuleVersion.parse``. ``unknown`` names the elements that
-    no rule of ours knows.
+    ``version`` is as written: see ``ModuleVersion.parse``. ``unknown`` names the elements that we
+    don't know.
     """
 
     id: str = ""
@@ -111,24 +111,24 @@ def _require_in_place(root: Node, modules: list[Node]) -> None:
     in_place |= {id(module) for module in modules}
     for node in (root, *root.descendants()):
         if node.name in _KNOWN and id(node) not in in_place:
-            raise ambiguous(f"<{node.tag}> is not where it belongs")
+            raise ambiguity(f"<{node.tag}> is not where it belongs")
 
 
 def read_descriptor(archive: Archive) -> ModuleDescriptor:
     """Return the one descriptor of an archive; raises VerificationError for none or several."""
     entry = archive.entry(DESCRIPTOR_NAME)
     if entry is None:
-        raise refusal(
+        raise descriptor_error(
             "descriptor-missing",
-            f"{archive.path.name} has no module.xml at its root, so it is no Ignition module",
+            f"{archive.path.name} has no module.xml at its root, so it is not an Ignition module",
             "check that the file is the built module, not a bundle or a jar.",
         )
     descriptors = parse_descriptors(archive.read(entry, limit=MAX_DESCRIPTOR_SIZE))
     if len(descriptors) != 1:
-        raise refusal(
+        raise descriptor_error(
             "descriptor-count",
             f"{archive.path.name}: module.xml describes {len(descriptors)} modules, expected one",
-            "make one .modl per module.",
+            "build one .modl per module.",
         )
     return descriptors[0]
 
@@ -137,12 +137,12 @@ def _parse_module(module: Node) -> ModuleDescriptor:
     children = list(module.children)
     for child in children:
         if child.name in _KNOWN - _PROSE and not child.is_plain:
-            raise ambiguous(f"<{child.tag}> holds more than plain text")
+            raise ambiguity(f"<{child.tag}> holds more than plain text")
     single: dict[str, str] = {}
     for child in children:
         if child.name in _SINGLE:
             if child.name in single:
-                raise refusal(
+                raise descriptor_error(
                     "element-repeated",
                     f"module.xml has <{child.tag}> more than once",
                     "keep one of them.",

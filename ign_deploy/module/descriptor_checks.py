@@ -1,4 +1,4 @@
-"""Rules about module.xml itself: what must stand in it, and what a gateway makes of it."""
+"""Rules about module.xml itself: what it must contain, and what a gateway makes of it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def required_fields(subject: Subject) -> Iterator[Finding]:
         if not value:
             yield error(
                 "element-missing",
-                f"module.xml has no <{name}>, or an empty one",
+                f"module.xml has no <{name}>, or it is empty",
                 location=element(name),
                 hint=f"set {name} in the build script.",
             )
 
 
 def optional_fields(subject: Subject) -> Iterator[Finding]:
-    """Remark on what an operator would like to read before installing."""
+    """Note what an operator would like to read before installing."""
     descriptor = subject.descriptor
     for name, value in (
         ("description", descriptor.description),
@@ -45,7 +45,7 @@ def optional_fields(subject: Subject) -> Iterator[Finding]:
 
 
 def unknown_elements(subject: Subject) -> Iterator[Finding]:
-    """Remark on slips of the pen, or on what is newer than we are."""
+    """Note unknown elements: typos, or newer than this version of ign-deploy."""
     names = list(dict.fromkeys(subject.descriptor.unknown))
     if names:
         more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
@@ -58,7 +58,7 @@ def unknown_elements(subject: Subject) -> Iterator[Finding]:
 
 
 def module_version(subject: Subject) -> Iterator[Finding]:
-    """Check the version: a gateway installs only what its grammar knows."""
+    """Check the version: a gateway installs only what fits its grammar."""
     yield from _version(subject.descriptor.version, "version")
 
 
@@ -103,31 +103,31 @@ def framework_version(subject: Subject) -> Iterator[Finding]:
 
 
 def asked_version(subject: Subject) -> Iterator[Finding]:
-    """Compare versions: a build script may ignore the one it was given, silently."""
+    """Compare versions: a build script may silently ignore the one it was given."""
     expected, actual = subject.expected.version, subject.descriptor.version
     if expected is not None and not same_version(actual, expected):
         yield error(
             "version-mismatch",
-            f"the module has version {quoted(actual)}, asked for was {quoted(expected)}",
+            f"version {quoted(expected)} was requested, but the module has {quoted(actual)}",
             location=element("version"),
-            hint=f"make the build take the version it is given, or ask for {quoted(actual)}.",
+            hint=f"make the build use the version it is given, or request {quoted(actual)}.",
         )
 
 
 def asked_id(subject: Subject) -> Iterator[Finding]:
-    """Compare ids: a build may make several modules, and this be the wrong one."""
+    """Compare ids: a build may make several modules, and this may be the wrong one."""
     expected, actual = subject.expected.id, subject.descriptor.id
     if expected is not None and actual != expected:
         yield error(
             "id-mismatch",
-            f"the module's id is {quoted(actual)}, asked for was {quoted(expected)}",
+            f"id {quoted(expected)} was requested, but the module's id is {quoted(actual)}",
             location=element("id"),
-            hint="check which module the build made.",
+            hint="check which module the build makes.",
         )
 
 
 def development_version(subject: Subject) -> Iterator[Finding]:
-    """Warn of versions that are made to be replaced: a release is made once."""
+    """Warn of development versions: they get replaced, a release never does."""
     version = parsed_version(subject.descriptor.version)
     if subject.expected.is_release and version and version.stage in ("dev", "SNAPSHOT"):
         yield warning(
@@ -143,7 +143,7 @@ def hooks(subject: Subject) -> Iterator[Finding]:
     if not subject.descriptor.hooks:
         yield error(
             "hook-missing",
-            "module.xml has no <hook>: no scope would load the module",
+            "module.xml has no <hook>, so no scope would load the module",
             location=element("hook"),
             hint="name the hook classes in the build script.",
         )
@@ -174,7 +174,7 @@ def scopes(subject: Subject) -> Iterator[Finding]:
 
 
 def _scopes_of(kind: str, items: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    hint = "use letters of G (gateway), D (designer), C (client), or A for all, each once."
+    hint = "use G (gateway), D (designer) and C (client), each at most once, or A for all."
     location = element(kind)
     for scope, text in items:
         if not scope and kind == "hook":
@@ -184,11 +184,11 @@ def _scopes_of(kind: str, items: Iterable[tuple[str, str]]) -> Iterator[Finding]
             yield warning("jar-scope-empty", f"the jar {quoted(text)} has no scope: nothing loads "
                           "it", location=location, hint=hint)  # fmt: skip
         elif not _LETTERS.issuperset(scope):
-            yield error("scope-unknown", f"{quoted(text)} has the scope {quoted(scope)}",
+            yield error("scope-unknown", f"{quoted(text)} has the unknown scope {quoted(scope)}",
                         location=location, hint=hint)  # fmt: skip
         elif len(set(scope)) < len(scope) or (ALL in scope and len(scope) > 1):
-            yield error("scope-repeated", f"the scope {quoted(scope)} of {quoted(text)} names one "
-                        "twice", location=location, hint=hint)  # fmt: skip
+            yield error("scope-repeated", f"the scope {quoted(scope)} of {quoted(text)} repeats "
+                        "itself", location=location, hint=hint)  # fmt: skip
 
 
 def dependency_attributes(subject: Subject) -> Iterator[Finding]:
@@ -201,9 +201,9 @@ def dependency_attributes(subject: Subject) -> Iterator[Finding]:
             yield warning(
                 "depends-required-early",
                 f"the dependency on {quoted(dependency.module_id)} has the attribute 'required', "
-                f"which Ignition {ignition} doesn't know yet",
+                f"which Ignition {ignition} doesn't support",
                 location=element("depends"),
-                hint="drop the attribute, or require Ignition 8.3.0.",
+                hint="remove the attribute, or require Ignition 8.3.0.",
             )
 
 

@@ -1,4 +1,4 @@
-"""module.xml as XML: a small tree, or an error for what two readers could read differently."""
+"""module.xml as XML: a small tree, or an error where readers could disagree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENCODINGS = re.compile(
     rb"utf-?8|utf-?16(?:-?[lb]e)?|(?:us-)?ascii|iso-8859-[0-9]{1,2}|(?:windows-|cp)125[0-8]",
     re.IGNORECASE,
 )
-# What String.trim of Java removes; Python's strip also takes spaces such as U+00A0.
+# What Java's String.trim removes; Python's strip also removes spaces such as U+00A0.
 _BLANKS = "".join(map(chr, range(0x21)))
 
 
@@ -38,28 +38,28 @@ class Node:
 
     @property
     def name(self) -> str:
-        """The name to compare with: in lower case."""
+        """The name in lower case, for comparison."""
         return self.tag.lower()
 
     @property
     def children(self) -> Iterator[Node]:
-        """The child elements, in their order."""
+        """The child elements in order."""
         return (piece for piece in self.pieces if isinstance(piece, Node))
 
     @property
     def text(self) -> str:
-        """All text inside, also that of elements inside, without blanks around it."""
+        """All text inside, including that of child elements, without surrounding blanks."""
         return self._whole_text().strip(_BLANKS)
 
     @property
     def is_plain(self) -> bool:
-        """Whether the text is one piece, so that every way to ask for it gives the same."""
+        """Whether the text is one piece, so that every reader gets the same."""
         whole = self._whole_text()
         is_one = not self.has_markup and len(self.pieces) <= 1 and not any(self.children)
         return is_one and whole.strip() == whole.strip(_BLANKS)
 
     def descendants(self) -> Iterator[Node]:
-        """Yield every element inside, however deep."""
+        """Yield every element inside, at any depth."""
         for child in self.children:
             yield child
             yield from child.descendants()
@@ -73,38 +73,38 @@ class Node:
 def parse_xml(data: bytes) -> Node:
     """Return the root element of a module.xml; raises VerificationError.
 
-    That is for XML that isn't well-formed, has a DTD or entities, or is too large or too deep, and
-    for names that readers take differently: with a prefix, or with letters beyond ASCII, which
-    some take for others when they ignore case (the Kelvin sign for k, a dotless i for i).
+    It does so for XML that isn't well-formed, has a DTD or entities, or is too large or too deep,
+    and for names that readers understand differently: with a prefix, or with letters beyond ASCII,
+    some of which equal others when case is ignored (the Kelvin sign and k, a dotless i and i).
     """
     if len(data) > MAX_DESCRIPTOR_SIZE:
-        raise refusal(
+        raise descriptor_error(
             "descriptor-too-large",
-            f"module.xml has {len(data)} bytes, at most {MAX_DESCRIPTOR_SIZE} are read",
-            "put only the module's description into it.",
+            f"module.xml has {len(data)} bytes; the limit is {MAX_DESCRIPTOR_SIZE}",
+            "keep only the module's description in it.",
         )
     declared = _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf"))
     if declared is not None and not _ENCODINGS.fullmatch(declared[1]):
-        raise refusal(
+        raise descriptor_error(
             "descriptor-xml",
-            f"module.xml has the encoding {ascii(declared[1][:40])[1:]}, which may not be readable",
-            "write it in UTF-8.",
+            f"module.xml has the encoding {ascii(declared[1][:40])[1:]}, which Java may not know",
+            "save it as UTF-8.",
         )
     return _Builder().build(data)
 
 
-def refusal(code: str, message: str, hint: str) -> VerificationError:
-    """Make the error for a module.xml that can't be used."""
+def descriptor_error(code: str, message: str, hint: str) -> VerificationError:
+    """Return the error for an unusable module.xml."""
     finding = error(code, message, location=DESCRIPTOR_NAME, hint=hint)
     return VerificationError.from_findings(finding)
 
 
-def ambiguous(message: str) -> VerificationError:
-    """Make the error for a module.xml that readers could understand differently."""
-    return refusal(
+def ambiguity(message: str) -> VerificationError:
+    """Return the error for a module.xml that readers could understand differently."""
+    return descriptor_error(
         "descriptor-ambiguous",
-        f"module.xml can be read in more than one way: {message}",
-        "let the build write plain elements: each once, directly inside <module>, text only.",
+        f"module.xml is ambiguous: {message}",
+        "make the build write plain elements: each once, directly inside <module>, with text only.",
     )
 
 
@@ -121,7 +121,7 @@ class _Builder:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._characters
         parser.CommentHandler = parser.ProcessingInstructionHandler = self._markup
-        # Being called, they end the piece of text before them.
+        # Setting them ends the piece of text before a CDATA section.
         parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = lambda: None
         parser.StartDoctypeDeclHandler = self._doctype
 
@@ -130,7 +130,7 @@ class _Builder:
             self._parser.Parse(data, True)  # noqa: FBT003 - the API's
         except (expat.ExpatError, ValueError, LookupError) as cause:
             # ValueError and LookupError: an encoding that the parser doesn't know.
-            raise refusal(
+            raise descriptor_error(
                 "descriptor-xml",
                 f"module.xml is not well-formed: {cause}",
                 "fix the module.xml that the build writes.",
@@ -140,23 +140,23 @@ class _Builder:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self._open) > MAX_DEPTH:
-            raise refusal(
+            raise descriptor_error(
                 "descriptor-xml",
                 f"module.xml is nested more than {MAX_DEPTH} levels deep",
-                "put only the module's description into it.",
+                "keep only the module's description in it.",
             )
         self._count += 1
         if self._count > MAX_ELEMENTS:
-            raise refusal(
+            raise descriptor_error(
                 "descriptor-xml",
                 f"module.xml has more than {MAX_ELEMENTS} elements",
-                "put only the module's description into it.",
+                "keep only the module's description in it.",
             )
         if ":" in name or not name.isascii():
-            raise ambiguous(f"the element name {name[:40]!a} has a prefix or is not ASCII")
+            raise ambiguity(f"the element name {name[:40]!a} has a prefix or is not ASCII")
         lowered = {key.lower(): value for key, value in attributes.items()}
         if len(lowered) < len(attributes):
-            raise ambiguous(f"attributes of <{name[:40]}> differ only in case")
+            raise ambiguity(f"attributes of <{name[:40]}> differ only in case")
         node = Node(name, lowered)
         self._open[-1].pieces.append(node)
         self._open.append(node)
@@ -171,8 +171,8 @@ class _Builder:
         self._open[-1].has_markup = True
 
     def _doctype(self, *_: object) -> None:
-        raise refusal(
+        raise descriptor_error(
             "descriptor-dtd",
             "module.xml has a DTD or entities, which can read files and exhaust memory",
-            "remove the <!DOCTYPE …> and write the values out.",
+            "remove the <!DOCTYPE …> and write out the values.",
         )

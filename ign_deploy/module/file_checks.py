@@ -21,7 +21,7 @@ def licence(subject: Subject) -> Iterator[Finding]:
             "licence-missing",
             f"module.xml names the licence {quoted(named)}, which isn't in the module",
             location=element("license"),
-            hint="put the file at the module's root, or drop the element.",
+            hint="put the file at the module's root, or remove the element.",
         )
     elif not named:
         present = next((name for name in subject.files if _LICENCE.fullmatch(name)), None)
@@ -45,12 +45,12 @@ def documentation(subject: Subject) -> Iterator[Finding]:
             f"module.xml names the documentation {quoted(named)}, but there is no "
             f"{quoted(_DOCUMENTATION_FOLDER + named)}",
             location=element("documentation"),
-            hint="give the path below doc/, and put the file there.",
+            hint="name the path below doc/, and put the file there.",
         )
 
 
 def nested_modules(subject: Subject) -> Iterator[Finding]:
-    """Warn of a module inside the module: the build picked up an output of its own."""
+    """Warn of a module inside the module: the build picked up its own output."""
     for name in subject.files:
         if name.lower().endswith(".modl"):
             yield warning(
@@ -70,16 +70,16 @@ def signature_state(subject: Subject) -> Iterator[Finding]:
     elif expected is True and len(present) < len(SIGNATURE_FILES):
         yield error(
             "signature-incomplete",
-            f"of the two signature files there is only {present[0]}",
+            f"only one of the two signature files is there: {present[0]}",
             location=present[0],
             hint="sign the module again: `ign-deploy sign`.",
         )
     elif expected is False and present:
         yield error(
             "already-signed",
-            f"the module holds {', '.join(present)}, but an unsigned one is expected",
+            f"an unsigned module was expected, but this one contains {', '.join(present)}",
             location=present[0],
-            hint="take the build's unsigned output, such as build/*.unsigned.modl.",
+            hint="use the build's unsigned output, such as build/*.unsigned.modl.",
         )
 
 

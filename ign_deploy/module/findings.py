@@ -1,4 +1,4 @@
-"""A finding: one observation about a module, as data; rendering it is somebody else's work."""
+"""Findings: observations about a module, as data; they are rendered elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class Severity(IntEnum):
-    """How much a finding matters; ordered, the worst is the smallest."""
+    """How much a finding matters; ordered from the worst."""
 
     ERROR = 0
     WARNING = 1
@@ -51,12 +51,12 @@ def error(code: str, message: str, *, location: str = "", hint: str = "") -> Fin
 
 
 def warning(code: str, message: str, *, location: str = "", hint: str = "") -> Finding:
-    """Make a warning: worth looking at, but it stops nothing."""
+    """Make a warning: worth a look, but it stops nothing."""
     return Finding(code, Severity.WARNING, message, location, hint)
 
 
 def info(code: str, message: str, *, location: str = "", hint: str = "") -> Finding:
-    """Make a remark."""
+    """Make an informational finding."""
     return Finding(code, Severity.INFO, message, location, hint)
 
 

@@ -1,6 +1,6 @@
-"""What the checks need to know of a jar, read with little memory and as leniently as Java does.
+"""What the checks need to know about a jar, read in little memory and as leniently as by Java.
 
-A jar may have bytes before its ZIP, duplicates or oddities inside: Java opens it all the same.
+A jar may have bytes before its ZIP, duplicates or oddities inside: Java opens it anyway.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _ZIP_ERRORS = (
 
 
 class UnreadableJarError(ValueError):
-    """The bytes are no archive that Java could open as a jar."""
+    """The bytes are not an archive that Java could open as a jar."""
 
 
 @dataclass(frozen=True, slots=True)
 class JarFacts:
-    """What is known of a jar.
+    """What is known about a jar.
 
-    ``hooks`` are those of the wanted classes (dotted names) that it holds. ``newest_java`` is the
+    ``hooks`` are the wanted classes (dotted names) that it contains. ``newest_java`` is the
     highest Java release that a class needs (0 without classes), ``newest_class`` its entry.
     ``sdk_class`` is one bundled class of the Ignition SDK, empty without any.
     """
@@ -64,14 +64,14 @@ def inspect_jar(stream: IO[bytes], *, wanted: Iterable[str]) -> JarFacts:
     try:
         # Names are UTF-8 to Java whatever their flag says.
         with zipfile.ZipFile(_Bounded(stream), metadata_encoding="utf-8") as jar:
-            _refuse_unsupported(jar)
+            _reject_unsupported(jar)
             return _facts(jar, wanted)
     except _ZIP_ERRORS as cause:
         raise UnreadableJarError(str(cause) or type(cause).__name__) from cause
 
 
 class _Bounded:
-    """A stream that refuses to read a central directory of absurd size into memory."""
+    """A stream that won't read a central directory of absurd size into memory."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -94,8 +94,8 @@ class _Bounded:
         return self._stream.read(size)
 
 
-def _refuse_unsupported(jar: zipfile.ZipFile) -> None:
-    """Refuse what makes Java refuse the whole jar, wherever in it that is."""
+def _reject_unsupported(jar: zipfile.ZipFile) -> None:
+    """Reject what makes Java reject the whole jar, wherever in it that is."""
     for entry in jar.infolist():
         if entry.flag_bits & FLAG_ENCRYPTED:
             raise zipfile.BadZipFile(f"{entry.filename!a} is encrypted")
@@ -119,7 +119,7 @@ def _facts(jar: zipfile.ZipFile, wanted: Iterable[str]) -> JarFacts:
 
 
 def _is_plain_class(name: str) -> bool:
-    """Tell classes that every Java loads from those for newer releases only."""
+    """Return whether this is a class that every Java loads, not one for newer releases only."""
     return (
         name.endswith(".class")
         and not name.startswith(_VERSIONED)

@@ -1,4 +1,4 @@
-"""Rules about a module's jars: listed ones are there, hold the hooks, and fit the platform."""
+"""Rules about a module's jars: listed ones are there, contain the hooks, and fit the platform."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ign_deploy.module.findings import Finding, error, warning
 from ign_deploy.module.scope import scope_letters, scope_names
 from ign_deploy.module.subject import Subject, element, parsed_version, quoted, same_version
 
-_CLEAN = "build from a clean state: the build copies new files, but leaves old ones."
+_CLEAN = "do a clean build; the build adds new files but doesn't delete old ones."
 # guava-31.1-jre.jar, netty-epoll-4.1.90.Final-linux-x86_64.jar: name, version, classifier.
 _LIBRARY = re.compile(
     r"(?P<name>.+?)-(?P<version>[0-9]+(?:\.[0-9]+)*"
@@ -45,7 +45,7 @@ def repeated_jars(subject: Subject) -> Iterator[Finding]:
             reported.add(jar.path)
             yield warning(
                 "jar-repeated",
-                f"module.xml lists {quoted(jar.path)} more than once for a scope",
+                f"module.xml lists {quoted(jar.path)} more than once for the same scope",
                 location=element("jar"),
                 hint="list each jar once, with all letters of its scopes.",
             )
@@ -53,7 +53,7 @@ def repeated_jars(subject: Subject) -> Iterator[Finding]:
 
 
 def unlisted_jars(subject: Subject) -> Iterator[Finding]:
-    """Warn of a jar that nothing loads: mostly one that an earlier build left behind."""
+    """Warn of a jar that nothing loads: usually left over from an earlier build."""
     listed = {jar.path for jar in subject.descriptor.jars} | set(subject.descriptor.exports)
     for name in subject.files:
         if name.lower().endswith(".jar") and name not in listed:
@@ -78,7 +78,7 @@ def repeated_libraries(subject: Subject) -> Iterator[Finding]:
             first, *others = paths.values()
             yield warning(
                 "library-twice",
-                f"one library is in the module {len(paths)} times: "
+                f"the module contains {len(paths)} versions of the same library: "
                 f"{', '.join(quoted(path) for path in (first, *others[:3]))}",
                 location=others[0],
                 hint=_CLEAN,
@@ -88,7 +88,7 @@ def repeated_libraries(subject: Subject) -> Iterator[Finding]:
 def hook_classes(subject: Subject) -> Iterator[Finding]:
     """Check that each hook's class is in a jar of every scope of that hook."""
     if any(jar.path not in subject.jars for jar in subject.descriptor.jars):
-        return  # an unreadable or missing jar is reported already, and may hold the class
+        return  # an unreadable or missing jar is reported already, and may contain the class
     found: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
     holders: dict[str, str] = {}
     for jar, facts in subject.own_jars():
@@ -100,7 +100,7 @@ def hook_classes(subject: Subject) -> Iterator[Finding]:
         if hook.class_name and hook.class_name not in holders:
             yield error(
                 "hook-class-missing",
-                f"no listed jar holds the hook class {quoted(hook.class_name)}",
+                f"no listed jar contains the hook class {quoted(hook.class_name)}",
                 location=element("hook"),
                 hint="check the hook's package and class name, and that its jar is listed.",
             )
@@ -133,25 +133,25 @@ def class_formats(subject: Subject) -> Iterator[Finding]:
 
 
 def bundled_sdk(subject: Subject) -> Iterator[Finding]:
-    """Warn of a second copy of classes that the gateway brings itself."""
+    """Warn of a second copy of classes that the gateway already provides."""
     for path, facts in subject.jars.items():
         if facts.sdk_class:
             yield warning(
                 "sdk-bundled",
-                f"the jar brings Ignition's own classes, such as {quoted(facts.sdk_class)}",
+                f"the jar bundles Ignition's own classes, such as {quoted(facts.sdk_class)}",
                 location=path,
                 hint="declare the Ignition SDK as compileOnly (Gradle) or provided (Maven).",
             )
 
 
 def manifest_versions(subject: Subject) -> Iterator[Finding]:
-    """Warn of another version in the module's own jars (those with a hook): a stale build."""
+    """Warn of a different version in the module's own jars (those with a hook): a stale build."""
     for path, facts in subject.jars.items():
         version = facts.implementation_version
         if facts.hooks and version and not same_version(version, subject.descriptor.version):
             yield warning(
                 "manifest-version",
-                f"the jar's manifest has Implementation-Version {quoted(version)}, the module is "
+                f"the jar's Implementation-Version is {quoted(version)}, but the module's is "
                 f"{quoted(subject.descriptor.version)}",
                 location=path,
                 hint=_CLEAN,

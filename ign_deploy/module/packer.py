@@ -34,7 +34,7 @@ class DosTime:
     def from_environment(cls, env: Mapping[str, str]) -> Self:
         """Take SOURCE_DATE_EPOCH (seconds since 1970, UTC), or 1980-01-01 without one.
 
-        Raises ConfigurationError when it isn't a number of seconds that a ZIP can hold.
+        Raises ConfigurationError when it isn't a number of seconds that a ZIP can store.
         """
         text = env.get("SOURCE_DATE_EPOCH", "").strip()
         if not text:
@@ -50,13 +50,13 @@ class DosTime:
 
     @classmethod
     def from_datetime(cls, moment: datetime) -> Self:
-        """Convert an aware time to UTC and to what a ZIP can hold; earlier than 1980 is 1980."""
+        """Convert an aware time to UTC and to what a ZIP can store; before 1980 means 1980."""
         utc = moment.astimezone(UTC)
         if utc.year < 1980:
             return cls()
         if utc.year > _LAST_YEAR:
             raise ConfigurationError(
-                f"a ZIP can't hold a time in the year {utc.year}", hint="mend SOURCE_DATE_EPOCH."
+                f"a ZIP can't store a time in the year {utc.year}", hint="fix SOURCE_DATE_EPOCH."
             )
         return cls(
             (utc.hour << 11) | (utc.minute << 5) | (utc.second // 2),
@@ -83,22 +83,22 @@ class Member:
 
 
 def _file_blocks(path: Path) -> Iterator[bytes]:
-    """Yield a file's content; an error is said to be the file's, not the output's."""
+    """Yield a file's content; a read error is reported as the file's, not the output's."""
     try:
         with path.open("rb") as stream:
             while block := stream.read(BLOCK):
                 yield block
     except OSError as cause:
         raise ConfigurationError(
-            f"cannot read {path}: {os_error_reason(cause)}", hint="check the file's rights."
+            f"cannot read {path}: {os_error_reason(cause)}", hint="check the file's permissions."
         ) from cause
 
 
 def pack(members: Iterable[Member], output: Path, *, timestamp: DosTime | None = None) -> None:
-    """Write the members to ``output``, sorted by name; it is absent or whole, come what may.
+    """Write the members to ``output``, sorted by name; it is either absent or complete.
 
     Folders get no entries of their own. Equal names, contents and ``timestamp`` give equal bytes.
-    Raises ConfigurationError for a name that stands twice or a folder that can't be written.
+    Raises ConfigurationError for a repeated name or a folder that can't be written.
     """
     ordered = sorted(members, key=lambda member: member.name)
     for first, second in itertools.pairwise(ordered):
@@ -116,7 +116,7 @@ def pack(members: Iterable[Member], output: Path, *, timestamp: DosTime | None =
 def _write_member(
     stream: BinaryIO, member: Member, offset: int, timestamp: DosTime
 ) -> tuple[Placed, int]:
-    """Deflate one member behind ``offset``; its header follows when the sizes are known."""
+    """Deflate one member after ``offset``; its header follows when the sizes are known."""
     name = _raw_name(member.name)
     descriptor = stream.fileno()
     data_offset = end = offset + len(_entry(name, timestamp).location(offset).local)

@@ -21,13 +21,13 @@ _sharers: ContextVar[int] = ContextVar("sharers", default=1)
 
 
 def usable_processors() -> int:
-    """Return how many processors the calling thread may use: the process's, or its share."""
+    """Return how many processors the calling thread may use: all of the process's, or a share."""
     return max(1, len(os.sched_getaffinity(0)) // _sharers.get())
 
 
 @contextmanager
 def sharing_processors(sharers: int) -> Iterator[None]:
-    """Let this thread use one of so many equal shares: work in threads may start threads itself."""
+    """Give this thread one of ``sharers`` equal shares: it may start threads of its own."""
     token = _sharers.set(sharers)
     try:
         yield
@@ -44,9 +44,9 @@ def map_parallel(
 ) -> list[Result]:
     """Return ``work(item)`` for every item, in the items' order.
 
-    Items are begun in their order; after the first exception none is begun any more, and that
-    exception is raised when all threads have ended. When a signal wants the end (KeyboardInterrupt,
-    SystemExit), ``interrupt`` is called again and again until they have: it makes ``work`` return.
+    Items are started in order; after the first exception no more are started, and that exception
+    is raised when all threads have ended. After a signal (KeyboardInterrupt, SystemExit),
+    ``interrupt`` is called repeatedly until they have ended: it makes ``work`` return.
     """
     queue = _filled_queue(range(len(items)))
     results: dict[int, Result] = {}
@@ -80,7 +80,7 @@ def _join(
     failures: list[BaseException],
     interrupt: Callable[[], None] | None,
 ) -> None:
-    """Wait for the threads, but end their work when a signal came, before or while waiting."""
+    """Wait for the threads, but end their work if a signal came before or while waiting."""
     try:
         if all(isinstance(each, Exception) for each in failures):
             for thread in threads:
@@ -88,7 +88,7 @@ def _join(
     except (KeyboardInterrupt, SystemExit) as signal:
         failures.append(signal)
     while alive := [thread for thread in threads if thread.is_alive()]:
-        # Again and again: a thread may just have been about to start something.
+        # Repeatedly: a thread may just have been about to start something.
         if interrupt is not None:
             interrupt()
         alive[0].join(_PAUSE)

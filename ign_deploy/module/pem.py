@@ -1,4 +1,4 @@
-"""Finding the blocks of a PEM text (RFC 7468), whatever stands around them.
+"""Finding the blocks of a PEM text (RFC 7468), whatever surrounds them.
 
 Line ends don't matter: CRLF, CR, and texts whose line feeds became spaces (a CI variable) are read.
 """
@@ -18,7 +18,7 @@ _LINE_LENGTH = 64
 
 
 class PemError(ValueError):
-    """A PEM block is damaged; callers turn it into their own error."""
+    """A PEM block is damaged; callers turn this into an error of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class PemBlock:
 
 
 def looks_like_pem(data: bytes) -> bool:
-    """Tell whether a PEM block begins somewhere in the bytes."""
+    """Return whether a PEM block begins somewhere in the bytes."""
     return _BEGIN.search(data) is not None
 
 

@@ -25,11 +25,11 @@ DATA = "1.2.840.113549.1.7.1"
 SIGNED_DATA = "1.2.840.113549.1.7.2"
 _VERSION_1 = b"\x01"
 _CERTIFICATES = context(0)
-_HEAD_FIELDS = 3  # version, digestAlgorithms, contentInfo stand before the certificates
+_HEAD_FIELDS = 3  # version, digestAlgorithms, contentInfo come before the certificates
 
 
 def is_signed_data(element: Element) -> bool:
-    """Tell whether the element is a ContentInfo of type signedData."""
+    """Return whether the element is a ContentInfo of type signedData."""
     try:
         return object_identifier(children(element, tag=SEQUENCE)[0]) == SIGNED_DATA
     except (DerError, IndexError):
@@ -50,7 +50,7 @@ def certificates_of(content_info: Element) -> list[bytes]:
         return []
     certificates = children(fields[_HEAD_FIELDS])
     if any(each.tag != SEQUENCE for each in certificates):
-        raise DerError("the SignedData holds attribute certificates or other unknown kinds")
+        raise DerError("the SignedData contains attribute certificates or other unknown types")
     return [each.raw for each in certificates]
 
 

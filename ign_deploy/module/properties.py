@@ -9,11 +9,11 @@ _WHITE_SPACE = " \t\f"
 
 
 class PropertiesSyntaxError(ValueError):
-    r"""A ``\u`` escape without four hexadecimal digits: Java refuses the whole file."""
+    r"""A ``\u`` escape without four hexadecimal digits: Java rejects the whole file."""
 
 
 def parse_properties(data: bytes) -> tuple[tuple[str, str], ...]:
-    """Return every (key, value) in file order; a repeated key stands as often as it is written.
+    """Return every (key, value) in file order; a repeated key appears as often as it is written.
 
     Read as ISO 8859-1, as ``Properties.load(InputStream)`` does. Raises PropertiesSyntaxError.
     """

@@ -7,7 +7,7 @@ ALL = "A"
 
 
 def scope_letters(text: str) -> frozenset[str]:
-    """Return the letters of G, D, C that ``text`` covers; ``A`` covers all, others count nothing.
+    """Return the letters of G, D, C that ``text`` covers; ``A`` covers all, others are ignored.
 
     ``text`` is a ``scope`` attribute as written, such as ``GD`` or ``A``.
     """

@@ -33,7 +33,7 @@ class SignatureLines:
 
 
 def needs_signature(entry: Entry) -> bool:
-    """Tell whether the entry must have a line: every file except the two signature files."""
+    """Return whether the entry must have a line: every file except the two signature files."""
     return not entry.is_directory and entry.name not in SIGNATURE_FILES
 
 
@@ -70,7 +70,7 @@ RE_SIGN = "sign the module again: `ign-deploy sign` drops the old signature firs
 
 
 def _check_line(key: str, value: str, signatures: dict[str, bytes]) -> Finding | None:
-    """Put a sound line into ``signatures``; otherwise return what is wrong with it."""
+    """Put a valid line into ``signatures``; otherwise return what is wrong with it."""
     name = key.removeprefix("/")
     shown = ascii(name)[1:-1]
     if not key.startswith("/"):
@@ -83,7 +83,7 @@ def _check_line(key: str, value: str, signatures: dict[str, bytes]) -> Finding |
     if name in SIGNATURE_FILES:
         return error(
             "signature-self-line",
-            f"a line for {name} is left from an earlier signing; it can't match any more",
+            f"a line for {name} is left over from an earlier signing and can no longer match",
             location=name,
             hint=RE_SIGN,
         )

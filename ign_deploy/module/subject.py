@@ -1,4 +1,4 @@
-"""What the rules of the validation look at: a module, read once, and what was asked of it."""
+"""What every rule looks at: a module, read once, and what is expected of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SHOWN = 100
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What was asked of the module; None is no wish.
+    """What is expected of the module; None means anything.
 
-    ``signed`` says whether it must or must not carry a signature (its files, not its soundness).
+    ``signed`` says whether it must or must not be signed (the files, not their validity).
     """
 
     version: str | None = None
@@ -45,12 +45,12 @@ class Subject:
 
 
 def element(name: str) -> str:
-    """Return the place of a finding about an element of module.xml."""
+    """Return the location of a finding about an element of module.xml."""
     return f"{DESCRIPTOR_NAME}: {name}"
 
 
 def quoted(text: str) -> str:
-    """Quote foreign text for a message: at most 100 characters, control characters escaped."""
+    """Quote untrusted text for a message: at most 100 characters, control characters escaped."""
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
 
 
@@ -63,7 +63,7 @@ def parsed_version(text: str) -> ModuleVersion | None:
 
 
 def same_version(first: str, second: str) -> bool:
-    """Tell whether two versions are the same, however they are written (``1.2.3``, ``1.2.3.0``)."""
+    """Return whether two versions are the same, however written (``1.2.3``, ``1.2.3.0``)."""
     if first == second:
         return True
     left, right = parsed_version(first), parsed_version(second)

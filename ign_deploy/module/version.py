@@ -1,4 +1,4 @@
-"""The version grammar of the gateway; everything it can't install is refused here, by name."""
+"""The gateway's version grammar; whatever a gateway can't install is rejected here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NUMBERS = re.compile(
 )
 _MAX_NUMBER = 2**31 - 1
 _DEVELOPMENT = "dev"
-# A final release counts more than every stage before it.
+# A final release ranks above every stage before it.
 _STAGES = {_DEVELOPMENT: 0, "SNAPSHOT": 1, "beta": 2, "rc": 3, "": 4}
 
 GRAMMAR = "MAJOR.MINOR.REV[.BUILD], optionally followed by -rcN, -betaN or -SNAPSHOT, or just 'dev'"
@@ -55,7 +55,7 @@ class ModuleVersion:
         count = int(match["count"] or 0)
         if max(*parts, count) > _MAX_NUMBER:
             raise VersionSyntaxError(
-                f"{text!a} has a number above {_MAX_NUMBER}; the gateway can't hold it",
+                f"{text!a} has a number above {_MAX_NUMBER}; a gateway can't store it",
                 hint="use smaller numbers; a time stamp fits as YYYYMMDDHH.",
             )
         major, minor, revision, build = (*parts, 0)[:4]

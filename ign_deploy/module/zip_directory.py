@@ -36,7 +36,7 @@ _MAX_DIRECTORY_SIZE = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """The entries of a central directory, where it begins, and what is odd about them."""
+    """The entries of a central directory, its offset, and the findings about them."""
 
     entries: tuple[Entry, ...]
     offset: int
@@ -51,32 +51,33 @@ class _End:
     position: int  # of the first end record, which the directory must touch
 
 
-def refusal(code: str, message: str, hint: str = "") -> VerificationError:
-    """Make the error for an archive that can't be read any further."""
+def archive_error(code: str, message: str, hint: str = "") -> VerificationError:
+    """Return the error for an archive that can't be read any further."""
     return VerificationError.from_findings(error(code, message, hint=hint))
 
 
 def read_directory(descriptor: int, file_size: int, limits: Limits) -> Directory:
-    """Read the central directory; raises VerificationError when there is no sound one."""
+    """Read the central directory; raises VerificationError when there is no valid one."""
     end = _find_end(descriptor, file_size)
     if end.count > limits.max_entries:
-        raise refusal(
+        raise archive_error(
             "archive-too-large",
-            f"the archive has {end.count} entries, at most {limits.max_entries} are read",
+            f"the archive has {end.count} entries; the limit is {limits.max_entries}",
         )
     if end.size > _MAX_DIRECTORY_SIZE:
-        raise refusal(
-            "archive-too-large", f"the central directory has {end.size} bytes; no module needs that"
+        raise archive_error(
+            "archive-too-large",
+            f"the central directory has {end.size} bytes; the limit is {_MAX_DIRECTORY_SIZE}",
         )
     actual_offset = end.position - end.size
     if actual_offset > end.offset:
-        raise refusal(
+        raise archive_error(
             "archive-prefix",
-            f"{actual_offset - end.offset} bytes stand before the ZIP; readers disagree on that",
-            "build the module again; it must begin with its first entry.",
+            f"{actual_offset - end.offset} bytes precede the ZIP, on which readers disagree",
+            "build the module again; an archive must begin with its first entry.",
         )
     if actual_offset < end.offset:
-        raise refusal(
+        raise archive_error(
             "archive-directory", "the central directory isn't where the archive says", _DAMAGED
         )
     data = os.pread(descriptor, end.size, end.offset)
@@ -85,7 +86,7 @@ def read_directory(descriptor: int, file_size: int, limits: Limits) -> Directory
     return Directory(entries, end.offset, (*findings, *check_duplicates(entries)))
 
 
-_DAMAGED = "the file is damaged; build or download it again."
+_DAMAGED = "build or download the file again; it is damaged."
 
 
 def _find_end(descriptor: int, file_size: int) -> _End:
@@ -103,9 +104,9 @@ def _find_end(descriptor: int, file_size: int) -> _End:
     # at a directory: an earlier one that fits doesn't help, readers disagree about which counts.
     if _earlier_end_fits(tail, last):
         raise _hidden_record("the archive's comment")
-    raise refusal(
+    raise archive_error(
         "archive-trailing",
-        "the archive is followed by bytes that don't belong to it, or is cut off",
+        "the archive is followed by bytes that don't belong to it, or it is cut off",
         _DAMAGED,
     )
 
@@ -118,7 +119,7 @@ def _earlier_end_fits(tail: bytes, position: int) -> bool:
 
 
 def require_no_record(where: str, data: bytes) -> None:
-    """Refuse ZIP records in bytes that are nobody's business: another reader may find them there.
+    """Reject ZIP records in bytes that belong to no entry: another reader may find them there.
 
     ``where`` names the bytes in the message. Raises VerificationError.
     """
@@ -127,9 +128,9 @@ def require_no_record(where: str, data: bytes) -> None:
 
 
 def _hidden_record(where: str) -> VerificationError:
-    return refusal(
+    return archive_error(
         "archive-ambiguous",
-        f"{where} holds a ZIP record: readers disagree about what is in the archive",
+        f"{where} contains a ZIP record: readers disagree about what is in the archive",
         "build the module again, and find out who changed this file.",
     )
 
@@ -137,16 +138,18 @@ def _hidden_record(where: str) -> VerificationError:
 def _explain_missing_end(descriptor: int, file_size: int) -> VerificationError:
     head = os.pread(descriptor, 512, 0)
     if file_size == 0:
-        return refusal("archive-empty", "the file is empty", "check the step that made it.")
+        return archive_error("archive-empty", "the file is empty", "check the step that made it.")
     if head.startswith(_LFS_POINTER):
-        return refusal(
+        return archive_error(
             "git-lfs-pointer",
             "the file is a Git LFS pointer, not the module itself",
             "run `git lfs pull`, or check out with LFS (actions/checkout: `lfs: true`).",
         )
     if head.startswith(LOCAL_SIGNATURE):
-        return refusal("archive-truncated", "the ZIP has no end: the file is cut off", _DAMAGED)
-    return refusal(
+        return archive_error(
+            "archive-truncated", "the ZIP has no end record: the file is cut off", _DAMAGED
+        )
+    return archive_error(
         "not-a-zip", "the file is not a ZIP, so it can't be a module", "pass a .modl file."
     )
 
@@ -162,36 +165,38 @@ def _with_zip64(descriptor: int, fields: tuple[bytes | int, ...], position: int)
     )
     if locator[:4] != LOCATOR64_SIGNATURE:
         if disk or directory_disk or disk_count != count:
-            raise refusal(
+            raise archive_error(
                 "archive-split",
                 "the archive is one part of a split ZIP",
                 "build it as a single file.",
             )
         if count == MAX_16 or MAX_32 in (size, offset):
-            raise refusal(
+            raise archive_error(
                 "archive-directory", "the archive needs ZIP64 records, but has none", _DAMAGED
             )
         return _End(count, size, offset, position)
     _, _, end64_position, _ = LOCATOR64.unpack(locator)
     raw = os.pread(descriptor, END64.size, end64_position) if end64_position < position else b""
     if len(raw) < END64.size or raw[:4] != END64_SIGNATURE:
-        raise refusal(
+        raise archive_error(
             "archive-directory", "the ZIP64 end record isn't where the archive says", _DAMAGED
         )
     _, record_size, _, _, disk, directory_disk, disk_count, count, size, offset = END64.unpack(raw)
     if disk or directory_disk or disk_count != count:
-        raise refusal(
+        raise archive_error(
             "archive-split", "the archive is one part of a split ZIP", "build it as a single file."
         )
     if end64_position + 12 + record_size != position - LOCATOR64.size:
-        raise refusal("archive-directory", "the ZIP64 end record has a wrong size", _DAMAGED)
+        raise archive_error(
+            "archive-directory", "the ZIP64 end record has the wrong size", _DAMAGED
+        )
     # Java uses the 32-bit values where the two records disagree.
     values64 = (disk_count, count, size, offset)
     for value, large, unset in zip(
         values32, values64, (MAX_16, MAX_16, MAX_32, MAX_32), strict=True
     ):
         if value not in (large, unset):
-            raise refusal(
+            raise archive_error(
                 "archive-ambiguous",
                 "the end record and the ZIP64 end record disagree: readers see different archives",
                 _DAMAGED,
@@ -206,17 +211,19 @@ def _parse_entries(data: bytes, end: _End) -> tuple[Entry, ...]:
         if data[position : position + 4] != CENTRAL_SIGNATURE or position + CENTRAL.size > len(
             data
         ):
-            raise refusal("archive-directory", "the central directory is damaged", _DAMAGED)
+            raise archive_error("archive-directory", "the central directory is damaged", _DAMAGED)
         entry, position = _parse_entry(data, position)
         entries.append(entry)
     if len(entries) != end.count or len(data) != end.size:
-        raise refusal(
+        raise archive_error(
             "archive-directory",
-            f"the archive announces {end.count} entries, but lists {len(entries)}",
+            f"the archive declares {end.count} entries, but lists {len(entries)}",
             _DAMAGED,
         )
     if not entries:
-        raise refusal("archive-empty", "the archive has no entries", "check the step that made it.")
+        raise archive_error(
+            "archive-empty", "the archive has no entries", "check the step that made it."
+        )
     return tuple(entries)
 
 
@@ -229,7 +236,7 @@ def _parse_entry(data: bytes, position: int) -> tuple[Entry, int]:
     extra_start = name_start + name_length
     following = extra_start + extra_length + comment_length
     if following > len(data) or disk not in (0, MAX_16):
-        raise refusal("archive-directory", "the central directory is damaged", _DAMAGED)
+        raise archive_error("archive-directory", "the central directory is damaged", _DAMAGED)
     raw_name = data[name_start:extra_start]
     extra = data[extra_start : extra_start + extra_length]
     _check_extra(raw_name, extra, comment=data[extra_start + extra_length : following])
@@ -237,7 +244,7 @@ def _parse_entry(data: bytes, position: int) -> tuple[Entry, int]:
     if any(large):
         values = zip64_values(extra, sum(large))
         if values is None:
-            raise refusal("archive-directory", "a ZIP64 entry lacks its sizes", _DAMAGED)
+            raise archive_error("archive-directory", "a ZIP64 entry lacks its sizes", _DAMAGED)
         size, compressed, offset = (
             values.pop(0) if is_large else value
             for is_large, value in zip(large, (size, compressed, offset), strict=True)
@@ -267,7 +274,7 @@ def _check_extra(raw_name: bytes, extra: bytes, *, comment: bytes) -> None:
     require_no_record(f"the comment of {shown}", comment)
     require_no_record(f"the extra field of {shown}", extra)
     if not is_extra_sound(extra) or not _is_utf8(comment):
-        raise refusal(
+        raise archive_error(
             "archive-directory",
             f"the extra field or comment of {shown} is malformed; Java refuses the archive",
             _DAMAGED,
@@ -288,5 +295,5 @@ def _decode_name(raw_name: bytes) -> str:
         return raw_name.decode("utf-8")
     except UnicodeDecodeError as cause:
         shown = ascii(raw_name)[2:-1]
-        message = f"the entry name {shown} isn't UTF-8; Java refuses the whole archive"
-        raise refusal("entry-name", message, "build with a UTF-8 locale.") from cause
+        message = f"the entry name {shown} isn't UTF-8; Java rejects the whole archive"
+        raise archive_error("entry-name", message, "build with a UTF-8 locale.") from cause

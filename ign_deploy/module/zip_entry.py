@@ -1,4 +1,4 @@
-"""One entry of a module's archive, and the rules its name and attributes must keep."""
+"""An entry of a module's archive, the rules for it, and how large it may be."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _UNIX_HOSTS = frozenset({3, 19})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the central directory says of an entry, and where its bytes are.
+    """What the central directory says about an entry, and where its bytes are.
 
-    Sizes and offsets are in bytes; ``data_offset`` and ``end`` (behind the data and its
+    Sizes and offsets are in bytes; ``data_offset`` and ``end`` (just after the data and its
     descriptor) are 0 until the local header has been read.
     """
 
@@ -55,7 +55,7 @@ class Entry:
 
 
 def check_entry(entry: Entry) -> Iterator[Finding]:
-    """Find what makes an entry unsafe, unreadable or doubtful."""
+    """Yield what makes an entry unsafe, unreadable or suspicious."""
     yield from _check_name(entry.name)
     yield from _check_kind(entry)
     if entry.flags & (FLAG_ENCRYPTED | FLAG_STRONG_ENCRYPTION | FLAG_MASKED_HEADERS):
@@ -68,13 +68,15 @@ def check_entry(entry: Entry) -> Iterator[Finding]:
     elif entry.method not in (STORED, DEFLATED):
         yield error(
             "entry-compression",
-            f"{entry.name} has compression method {entry.method}; Java reads 0 and 8",
+            f"{entry.name} uses compression method {entry.method}; Java reads only 0 and 8",
             location=entry.name,
-            hint="write the archive with deflate.",
+            hint="create the archive with deflate compression.",
         )
     elif entry.method == STORED and entry.size != entry.compressed_size:
         yield error(
-            "entry-size", f"{entry.name} is stored, but its two sizes differ", location=entry.name
+            "entry-size",
+            f"{entry.name} is stored uncompressed, but its two sizes differ",
+            location=entry.name,
         )
 
 
@@ -85,7 +87,7 @@ def _check_name(name: str) -> Iterator[Finding]:
         return
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in name):
         yield error(
-            "entry-name", f"the entry name {shown} holds control characters", location=shown
+            "entry-name", f"the entry name {shown} contains control characters", location=shown
         )
     parts = name.replace("\\", "/").split("/")
     if name[0] in "/\\" or _DRIVE.match(name):
@@ -98,16 +100,16 @@ def _check_name(name: str) -> Iterator[Finding]:
     if ".." in parts or "." in parts:
         yield error(
             "entry-traversal",
-            f"the entry name {shown} leaves its folder",
+            f"the entry name {shown} has a '.' or '..' part",
             location=shown,
-            hint="store plain names without '.' and '..' parts.",
+            hint="store names without '.' and '..' parts.",
         )
     elif "" in parts[:-1] and name[0] not in "/\\":
         yield error("entry-name", f"the entry name {shown} has an empty part", location=shown)
     if "\\" in name:
         yield warning(
             "entry-backslash",
-            f"the entry name {shown} holds a backslash; it is a folder separator on Windows only",
+            f"the entry name {shown} contains a backslash, which separates folders only on Windows",
             location=shown,
             hint="use forward slashes.",
         )
@@ -131,7 +133,7 @@ def _check_kind(entry: Entry) -> Iterator[Finding]:
 
 
 def check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:
-    """Find names that are in the archive twice: which one counts depends on the reader."""
+    """Yield each name that is in the archive twice: which one counts depends on the reader."""
     seen: set[str] = set()
     reported: set[str] = set()
     for entry in entries:
@@ -141,6 +143,6 @@ def check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:
                 "entry-duplicate",
                 f"{entry.name} is in the archive more than once",
                 location=entry.name,
-                hint="build from a clean state, and check which of the two is meant.",
+                hint="do a clean build, and check which copy is the right one.",
             )
         seen.add(entry.name)

@@ -41,7 +41,7 @@ def locate_members(
                     "entry-header",
                     f"{entry.name}: {problem}",
                     location=entry.name,
-                    hint="the file is damaged or was tampered with; build it again.",
+                    hint="build the module again; the file is damaged or was tampered with.",
                 )
             )
     if not findings:
@@ -66,10 +66,10 @@ def _locate(descriptor: int, entry: Entry, limit: int) -> Entry:
     )
     rest = os.pread(descriptor, name_length + extra_length, entry.header_offset + LOCAL.size)
     if rest[:name_length] != entry.raw_name:
-        raise _Mismatch("the local header has another name")
+        raise _Mismatch("the local header has a different name")
     require_no_record(f"the extra field of {entry.name}", rest[name_length:])
     if method != entry.method or (flags ^ entry.flags) & FLAG_ENCRYPTED:
-        raise _Mismatch("the local header has another compression or encryption")
+        raise _Mismatch("the local header has a different compression or encryption")
     if MAX_32 in (compressed, size):
         values = zip64_values(rest[name_length:], 2)
         if values is not None:
@@ -79,7 +79,7 @@ def _locate(descriptor: int, entry: Entry, limit: int) -> Entry:
     if (crc32, compressed, size) != expected and not (
         has_descriptor and not any((crc32, compressed, size))
     ):
-        raise _Mismatch("the local header has another CRC or size")
+        raise _Mismatch("the local header has a different CRC or size")
     data_offset = entry.header_offset + LOCAL.size + name_length + extra_length
     end = data_offset + entry.compressed_size
     if has_descriptor and end <= limit:
@@ -102,7 +102,7 @@ def _descriptor_length(descriptor: int, position: int, entry: Entry) -> int:
                 continue  # the size doesn't fit into four bytes
             if found.startswith(wanted):
                 return len(wanted)
-    raise _Mismatch("the data descriptor has another CRC or size")
+    raise _Mismatch("the data descriptor has a different CRC or size")
 
 
 def _check_extents(descriptor: int, entries: list[Entry], directory_offset: int) -> list[Finding]:
@@ -124,7 +124,7 @@ def _check_extents(descriptor: int, entries: list[Entry], directory_offset: int)
 def _explain_gap(descriptor: int, start: int, end: int) -> Finding:
     hint = "build the module again; don't edit a module with a ZIP tool."
     if start == 0:
-        return error("archive-prefix", f"{end} bytes stand before the first entry", hint=hint)
+        return error("archive-prefix", f"{end} bytes precede the first entry", hint=hint)
     orphan = _find_local_header(descriptor, start, end)
     if orphan is not None:
         return error(
@@ -132,11 +132,13 @@ def _explain_gap(descriptor: int, start: int, end: int) -> Finding:
             f"an entry at byte {orphan} is missing from the central directory",
             hint=hint,
         )
-    return warning("archive-gap", f"{end - start} bytes at {start} belong to no entry", hint=hint)
+    return warning(
+        "archive-gap", f"{end - start} bytes at offset {start} belong to no entry", hint=hint
+    )
 
 
 def _find_local_header(descriptor: int, start: int, end: int) -> int | None:
-    """Return where a local header stands between two offsets, also behind padding."""
+    """Return the offset of a local header between two offsets, also after padding."""
     while start < end:
         # Blocks overlap by three bytes: the signature may lie across their border.
         block = os.pread(descriptor, min(_BLOCK + 3, end - start), start)

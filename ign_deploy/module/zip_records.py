@@ -42,13 +42,13 @@ VERSION_DEFAULT = 20
 VERSION_ZIP64 = 45
 MADE_BY_UNIX = 3 << 8
 
-# 1980-01-01 00:00, the earliest moment a ZIP can hold.
+# 1980-01-01 00:00, the earliest time a ZIP can store.
 EPOCH_DOS_TIME = 0
 EPOCH_DOS_DATE = (0 << 9) | (1 << 5) | 1
 
 
 def zip64_values(extra: bytes, wanted: int) -> list[int] | None:
-    """Return the first ``wanted`` 64-bit numbers of the ZIP64 extra field, None if they lack.
+    """Return the first ``wanted`` 64-bit numbers of the ZIP64 extra field, None without them.
 
     ``extra`` is the whole extra field block of a header.
     """
@@ -132,7 +132,7 @@ def central_header(
     """Build a central directory header, the twin of ``local_header`` at ``offset``."""
     compressed, size = sizes
     large = [value for value in (size, compressed, offset) if value >= MAX_32]
-    # The local header holds both sizes as soon as one is large; here only what doesn't fit.
+    # The local header has both sizes as soon as one is large; here only those that don't fit.
     extra = struct.pack(f"<HH{len(large)}Q", ZIP64_EXTRA, 8 * len(large), *large) if large else b""
     needed = VERSION_ZIP64 if large else VERSION_DEFAULT
     return (

@@ -1,4 +1,4 @@
-"""Writing an archive whose bytes depend on nothing but its content."""
+"""Writing an archive whose bytes depend only on its content."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """What a new archive's headers say of an entry; sizes in bytes."""
+    """What a new archive's headers say about an entry; sizes in bytes."""
 
     name: bytes
     method: int
@@ -47,8 +47,8 @@ class NewEntry:
     def like(cls, entry: Entry) -> Self:
         """Describe a raw copy of ``entry``.
 
-        The modification time stays; extra fields, comments and the maker's remarks go, as they
-        differ between machines and nobody signs them.
+        The modification time stays; extra fields, comments and the creator's system are dropped:
+        they differ between machines and aren't signed.
         """
         return cls(
             name=entry.raw_name,
@@ -62,7 +62,7 @@ class NewEntry:
         )
 
     def location(self, offset: int) -> Placed:
-        """Make the headers for an entry whose local header stands at ``offset``."""
+        """Make the headers for an entry whose local header is at ``offset``."""
         flags = 0 if self.name.isascii() else FLAG_UTF8
         sizes = (self.compressed_size, self.size)
         local = local_header(
@@ -89,7 +89,7 @@ class NewEntry:
 
 
 def stored_entry(name: str, data: bytes, *, dos_time: int, dos_date: int) -> NewEntry:
-    """Describe a small file, stored without compression: no deflater's taste in the bytes."""
+    """Describe a small file, stored so that its bytes depend on no deflater."""
     from zlib_ng import zlib_ng
 
     return NewEntry(
@@ -105,7 +105,7 @@ def stored_entry(name: str, data: bytes, *, dos_time: int, dos_date: int) -> New
 
 
 def place_all(entries: Iterable[NewEntry]) -> tuple[list[Placed], int]:
-    """Lay entries out one behind the other; return them and the offset behind the last one."""
+    """Lay entries out one after the other; return them and the offset after the last one."""
     offset = 0
     placed: list[Placed] = []
     for entry in entries:
@@ -116,7 +116,7 @@ def place_all(entries: Iterable[NewEntry]) -> tuple[list[Placed], int]:
 
 
 def write_at(descriptor: int, data: bytes, offset: int) -> int:
-    """Write all of ``data`` at ``offset``; return the offset behind it. Safe between threads."""
+    """Write all of ``data`` at ``offset``; return the offset after it. Thread-safe."""
     view = memoryview(data)
     while view:
         written = os.pwrite(descriptor, view, offset)

@@ -11,7 +11,7 @@ from ign_deploy.errors import ConfigurationError
 _SECRET_PROPERTY = re.compile(
     r"^((?:-[PD])?[^=]*(?:pass|secret|token|credential|key)[^=]*)=.*", re.IGNORECASE | re.DOTALL
 )
-# Options whose value is the next argument: it is no task.
+# Options whose value is the next argument, which is not a task.
 GRADLE_VALUE_OPTIONS = frozenset(
     {
         *("-x", "--exclude-task", "-p", "--project-dir", "-b", "--build-file"),
@@ -32,7 +32,7 @@ MAVEN_VALUE_OPTIONS = frozenset(
 
 
 def split_arguments(text: str) -> tuple[str, ...]:
-    """Split like a shell does, without running one. Raises ConfigurationError for an open quote."""
+    """Split as a shell does, without running one. Raises ConfigurationError for an open quote."""
     try:
         return tuple(shlex.split(text))
     except ValueError as cause:
@@ -49,7 +49,7 @@ def with_tasks(
 
 
 def shown(arguments: Sequence[str]) -> str:
-    """Return a command line for the log; what may be a secret in a property isn't shown."""
+    """Return a command line for the log, without the values of secret properties."""
     return shlex.join(_SECRET_PROPERTY.sub(r"\1=***", argument) for argument in arguments)
 
 

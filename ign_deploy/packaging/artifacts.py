@@ -1,4 +1,4 @@
-"""Which modules a build has made: found by list, report or place; only files of this very run."""
+"""Finding the modules that a build made: by list, report or folder; only files of this run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_REPORT = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What changes when a file is written anew; no clock is asked."""
+    """What changes when a file is rewritten; no clock is involved."""
 
     mtime_ns: int
     size: int
@@ -40,9 +40,9 @@ def take_snapshot(root: Path) -> Snapshot:
 def find_artifacts(root: Path, *, before: Snapshot, module_list: Path | None) -> tuple[Path, ...]:
     """Return the modules that were written since ``before`` was taken, unsigned twins first.
 
-    The init script's ``module_list`` tells the build folders; without one, the plugin's
+    The init script's ``module_list`` names the build folders; without it, the plugin's
     buildResult.json names files; without that, ``build`` and ``target`` folders are searched.
-    Raises PackagingError when nothing was made.
+    Raises PackagingError when the build made nothing.
     """
     for source in (_listed(module_list), _reported(root), built_modules(root)):
         written = [path for path in source if before.get(path) != _stamp(path)]
@@ -61,9 +61,9 @@ def built_modules(root: Path) -> list[Path]:
 
 
 def without_twins(paths: Iterable[Path], *, prefer_signed: bool = False) -> tuple[Path, ...]:
-    """Keep one of ``X.unsigned.modl`` and ``X.modl``: the unsigned one, unless preferred else.
+    """Keep one of ``X.unsigned.modl`` and ``X.modl``: the unsigned one by default.
 
-    The signed twin may well be left over from an earlier build.
+    The signed twin may be left over from an earlier build.
     """
     chosen: dict[Path, Path] = {}
     for path in paths:
@@ -74,7 +74,7 @@ def without_twins(paths: Iterable[Path], *, prefer_signed: bool = False) -> tupl
 
 
 def is_named_unsigned(path: Path) -> bool:
-    """Tell whether a file is called ``X.unsigned.modl`` or ``X-unsigned.modl``."""
+    """Return whether a file is called ``X.unsigned.modl`` or ``X-unsigned.modl``."""
     return _UNSIGNED.search(path.name) is not None
 
 
@@ -83,14 +83,14 @@ def unsigned_name(path: Path) -> str:
     return path.name if is_named_unsigned(path) else f"{path.stem}.unsigned{MODULE_SUFFIX}"
 
 
-def refuse_lfs_pointer(path: Path) -> None:
+def reject_lfs_pointer(path: Path) -> None:
     """Raise PackagingError when Git left a pointer in place of the module."""
     with path.open("rb") as stream:
         head = stream.read(len(_LFS_MARK))
     if head == _LFS_MARK:
         raise PackagingError(
-            f"{path.name} is a Git LFS pointer ({path.stat().st_size} bytes of text), no module",
-            hint="fetch the content: `git lfs pull`, or `lfs: true` at actions/checkout.",
+            f"{path.name} is a Git LFS pointer ({path.stat().st_size} bytes of text), not a module",
+            hint="fetch the content with `git lfs pull`, or check out with `lfs: true`.",
         )
 
 
@@ -125,7 +125,7 @@ def _listed(module_list: Path | None) -> list[Path]:
 
 
 def _reported(root: Path) -> list[Path]:
-    """Return the modules that the plugin's reports name; their checksums count for nothing here."""
+    """Return the modules that the plugin's reports name; their checksums are ignored."""
     found: list[Path] = []
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if name not in _PRUNED)
@@ -138,7 +138,7 @@ def _reported(root: Path) -> list[Path]:
 
 
 def _read_json(path: Path, *, default: object) -> Iterable[object]:
-    """Read a file that a build wrote; what can't be read counts as not there."""
+    """Read a file that a build wrote; one that can't be read counts as missing."""
     try:
         with path.open("rb") as stream:
             content = json.loads(stream.read(_MAX_REPORT))
@@ -163,11 +163,11 @@ def _nothing_made(root: Path, before: Snapshot) -> PackagingError:
     old = [path for path in built_modules(root) if path in before]
     if old:
         return PackagingError(
-            f"the build wrote no module; {old[0].relative_to(root)} was there before it",
-            hint="build from a clean state: add `clean` to the tasks.",
+            f"the build made no module; {old[0].relative_to(root)} is from an earlier build",
+            hint="do a clean build: add `clean` to the tasks.",
         )
     return PackagingError(
-        f"the build ended well but made no {MODULE_SUFFIX} file below {root}",
-        hint="check that the project applies the module plugin, and which tasks are run "
+        f"the build succeeded but made no {MODULE_SUFFIX} file below {root}",
+        hint="check that the project applies the module plugin, and which tasks run "
         "(--gradle-args); Gradle needs a settings.gradle or build.gradle that it understands.",
     )

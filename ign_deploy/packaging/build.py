@@ -39,7 +39,7 @@ from ign_deploy.packaging.rewrite import (
 from ign_deploy.process import ProcessTimeout, build_environment, run
 from ign_deploy.report import Reporter, SilentReporter
 
-# Lines are handed on in batches: on a CI host, each batch is wrapped in commands of its own.
+# Lines are passed on in batches: on a CI host, each batch is wrapped in commands of its own.
 _BATCH = 50
 _BATCH_SECONDS = 0.5
 
@@ -48,8 +48,8 @@ _BATCH_SECONDS = 0.5
 class PackageOptions:
     """How to build.
 
-    ``arguments`` stand in place of ``clean zipModule``, or before it when they name no task.
-    ``timeout`` and ``grace`` (from TERM to KILL) are in seconds. Empty ``expected_…`` fit all.
+    ``arguments`` replace ``clean zipModule``, or precede it when they name no task. ``timeout`` and
+    ``grace`` (from TERM to KILL) are in seconds. Empty ``expected_…`` match anything.
     """
 
     output_dir: Path = Path("dist")
@@ -69,11 +69,11 @@ def package(
 ) -> tuple[UnsignedModule, ...]:
     """Build the project and return its modules, ordered by file name.
 
-    They are written into ``options.output_dir`` as ``X.unsigned.modl``; a prebuilt module stays
-    where and as it is. Equal sources give equal bytes. Nothing is written when the build fails,
-    makes nothing, or makes something else than expected. Raises PackagingError, and
-    VerificationError for what is no module, for the wrong version or id, and for modules that
-    can't be told apart.
+    They are written into ``options.output_dir`` as ``X.unsigned.modl``; a prebuilt module is used
+    as it is. Equal sources give equal bytes. Nothing is written when the build fails, makes
+    nothing, or makes something unexpected. Raises PackagingError, and
+    VerificationError for a file that isn't a module, for the wrong version or id, and for modules
+    that can't be told apart.
     """
     reporter = reporter or SilentReporter()
     if project.kind is Kind.FOLDER:
@@ -155,8 +155,8 @@ def _run_command(
         )
     except ProcessTimeout as cause:
         raise PackagingError(
-            f"{name} was not done after {options.timeout:g} s and was stopped, with all it started",
-            hint="look at its last lines above, or allow more time with --build-timeout.",
+            f"{name} did not finish within {options.timeout:g} s and was stopped",
+            hint="see its last lines above, or allow more time with --build-timeout.",
         ) from cause
     finally:
         output.flush()
@@ -168,14 +168,14 @@ def _run_command(
 
 
 def _environment(project: Project, env: Mapping[str, str], reporter: Reporter) -> dict[str, str]:
-    """Return what the build sees, without a dead JAVA_HOME when there is another Java."""
+    """Return the build's environment, without a dead JAVA_HOME when there is another Java."""
     extra: dict[str, str] = {}
     if project.kind.is_gradle:
         extra["GRADLE_USER_HOME"] = user_home = str(gradle_user_home(env))
         named = env.get("GRADLE_USER_HOME", "")
         if named and named != user_home:
             reporter.warning(
-                f"GRADLE_USER_HOME is {named!a}, which can't be made here; using {user_home}"
+                f"GRADLE_USER_HOME is {named!a}, which can't be created here; using {user_home}"
             )
     else:
         extra.update(maven_variables(env))
@@ -183,14 +183,14 @@ def _environment(project: Project, env: Mapping[str, str], reporter: Reporter) -
     built = build_environment(env, extra=extra)
     home = built.get("JAVA_HOME", "")
     if home and not is_java_home(home) and java_command(env) is not None:
-        reporter.warning(f"JAVA_HOME is {home!a}, where no Java is; using {java_command(env)}")
+        reporter.warning(f"JAVA_HOME is {home!a}, which has no Java; using {java_command(env)}")
         del built["JAVA_HOME"]
     return built
 
 
 @dataclass(slots=True)
 class _Batches:
-    """Collects lines and hands them on together, often enough for a person who watches."""
+    """Collects lines and passes them on together, often enough for a person watching."""
 
     emit: Callable[[Sequence[str]], None]
     _lines: list[str] = field(default_factory=list)

@@ -33,7 +33,7 @@ def write_bundle(
 
     It holds the signed module, SHA256SUMS, manifest.json, a CycloneDX SBOM, an in-toto provenance
     statement, licence and notices, the release notes and INSTALL.txt. Equal arguments give equal
-    bytes. Only a verified module can be bundled, so an unsigned one never gets into it.
+    bytes. Only a verified module can be bundled, never an unsigned one.
     """
     stem = _UNSAFE.sub("_", f"{module.descriptor.id}-{module.descriptor.version}")
     with Archive.open(module.path) as archive:
@@ -125,18 +125,18 @@ def _checksums(module: VerifiedModule, file: str, files: Mapping[str, bytes]) ->
 def _install_text(module: VerifiedModule, file: str) -> str:
     descriptor, certificate = module.descriptor, module.certificate
     licence = (
-        "It brings no licence to accept."
+        "It has no licence to accept."
         if module.licence_crc is None
         else f"Its licence has the CRC-32 {module.licence_crc}."
     )
-    # A name with line breaks must not write instructions of its own.
+    # A name with line breaks must not add instructions of its own.
     name = " ".join(descriptor.name.split())
     return f"""{name} {descriptor.version}
 
-1. Check that the files are what was published:   sha256sum -c SHA256SUMS
-2. Open the gateway's page Config > Modules and install {file}.
+1. Check that the files are the published ones:   sha256sum -c SHA256SUMS
+2. On the gateway's page Config > Modules, install {file}.
    It needs Ignition {descriptor.required_ignition_version} or a later release of that line.
-3. The gateway shows the certificate of the signer. Accept it only if it is this one:
+3. The gateway shows the signer's certificate. Accept it only if it is this one:
      {certificate.subject}
      SHA-1   {certificate.sha1}
      SHA-256 {certificate.sha256}

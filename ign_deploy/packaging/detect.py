@@ -60,17 +60,17 @@ def detect(
     skip_build: bool = False,
     prefer_signed: bool = False,
 ) -> Project:
-    """Find out what ``path`` is; the first that fits counts, unless ``kind`` says which one.
+    """Find out what ``path`` is; the first match wins, unless ``kind`` says which one.
 
     The order: a ``.modl`` file, ``gradlew``, Gradle, ``mvnw``, Maven, a folder with module.xml, a
-    folder of ready ``.modl`` files. ``skip_build`` takes what was built before; ``prefer_signed``
-    then takes the signed one of two twins. Raises PackagingError that lists what was looked for.
+    folder of built ``.modl`` files. ``skip_build`` uses what was built before; ``prefer_signed``
+    then uses the signed one of two twins. Raises PackagingError that lists what wasn't found.
     """
     path = path.absolute()
     if path.is_file():
         return _prebuilt_file(path)
     if not path.is_dir():
-        raise PackagingError(f"there is no file or folder {path}", hint="check the path.")
+        raise PackagingError(f"{path} does not exist", hint="check the path.")
     if skip_build or kind is Kind.PREBUILT:
         return _built_before(path, prefer_signed=prefer_signed)
     looked_for: list[str] = []
@@ -81,8 +81,8 @@ def detect(
                 return found
             looked_for.append(found)
     raise PackagingError(
-        f"{path} is no project that can be built; looked for {'; '.join(looked_for)}",
-        hint="give the folder that holds the build files, or a .modl file.",
+        f"nothing to build in {path}; found no {', no '.join(looked_for)}",
+        hint="pass the folder with the build files, or a .modl file.",
     )
 
 
@@ -109,23 +109,23 @@ def _prebuilt_file(path: Path) -> Project:
     if path.suffix.lower() != MODULE_SUFFIX:
         raise PackagingError(
             f"{path.name} is neither a folder nor a {MODULE_SUFFIX} file",
-            hint="give the project's folder, or a built module.",
+            hint="pass the project's folder, or a built module.",
         )
-    return Project(path.parent, Kind.PREBUILT, "a module that is built already", files=(path,))
+    return Project(path.parent, Kind.PREBUILT, "an already built module", files=(path,))
 
 
 def _built_before(path: Path, *, prefer_signed: bool) -> Project:
     files = without_twins(built_modules(path), prefer_signed=prefer_signed)
     if not files:
         raise PackagingError(
-            f"no built module in {path}; looked for *{MODULE_SUFFIX}, build/*{MODULE_SUFFIX} and "
+            f"no built module in {path}; searched for *{MODULE_SUFFIX}, build/*{MODULE_SUFFIX} and "
             f"target/*{MODULE_SUFFIX}",
             hint="build first, without --skip-packaging.",
         )
     return Project(path, Kind.PREBUILT, "the modules that were built before", files=files)
 
 
-# Each finder returns the project, or a clause that says what it missed.
+# Each finder returns the project, or what it didn't find.
 
 
 def _find_gradle_wrapper(path: Path, env: Mapping[str, str]) -> Project | str:
@@ -144,7 +144,7 @@ def _find_gradle(path: Path, env: Mapping[str, str]) -> Project | str:
         return " or ".join(GRADLE_FILES)
     command = gradle_command(env)
     if command is None:
-        return f"gradle on PATH or in GRADLE_HOME (for the {name} that is there)"
+        return f"gradle on PATH or in GRADLE_HOME (needed for {name})"
     return Project(path, Kind.GRADLE, f"it has a {name}; {command} builds it", tool=(str(command),))
 
 
@@ -160,7 +160,7 @@ def _find_maven(path: Path, env: Mapping[str, str]) -> Project | str:
         return MAVEN_FILE
     command = maven_command(env)
     if command is None:
-        return f"mvn on PATH or in MAVEN_HOME (for the {MAVEN_FILE} that is there)"
+        return f"mvn on PATH or in MAVEN_HOME (needed for {MAVEN_FILE})"
     return Project(
         path, Kind.MAVEN, f"it has a {MAVEN_FILE}; {command} builds it", tool=(str(command),)
     )
@@ -178,7 +178,7 @@ def _find_prebuilt(path: Path, env: Mapping[str, str]) -> Project | str:
     files = without_twins(sorted(path.glob(f"*{MODULE_SUFFIX}")))
     if not files:
         return f"*{MODULE_SUFFIX}"
-    return Project(path, Kind.PREBUILT, "it holds modules that are built already", files=files)
+    return Project(path, Kind.PREBUILT, "it contains already built modules", files=files)
 
 
 _FINDERS: dict[Kind, Callable[[Path, Mapping[str, str]], Project | str]] = {
@@ -187,6 +187,6 @@ _FINDERS: dict[Kind, Callable[[Path, Mapping[str, str]], Project | str]] = {
     Kind.MAVEN_WRAPPER: _find_maven_wrapper,
     Kind.MAVEN: _find_maven,
     Kind.FOLDER: _find_folder,
-    # Last: a module lying beside its sources must not be released in their place.
+    # Last: a module lying next to its sources must not be released instead of them.
     Kind.PREBUILT: _find_prebuilt,
 }

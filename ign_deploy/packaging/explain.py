@@ -1,4 +1,4 @@
-"""Why a build failed, in one sentence, and what to do: Gradle and Maven exit 1 for everything."""
+"""Why a build failed, in one sentence, and what to do: Gradle and Maven always exit with 1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A known cause: the line that gives it away, what it means, what to do.
+    """A known cause: the line that reveals it, what it means, and what to do.
 
     ``{0}``, ``{1}`` in the texts stand for the pattern's groups.
     """
@@ -22,7 +22,7 @@ def _cause(pattern: str, meaning: str, hint: str) -> Cause:
     return Cause(re.compile(pattern), meaning, hint)
 
 
-# The first in this list counts: a network failure shows up as an unresolved library as well.
+# The first in this list wins: a network failure also shows up as an unresolved library.
 _CAUSES = (
     _cause(
         r"JAVA_HOME is set to an invalid directory:? *(\S*)",
@@ -36,19 +36,19 @@ _CAUSES = (
     ),
     _cause(
         r"Unsupported class file major version (\d+)",
-        "this Gradle doesn't know the Java it runs on (class files of version {0})",
+        "this Gradle doesn't support the Java it runs on (class file version {0})",
         "raise the wrapper's Gradle version, or set up an older JDK.",
     ),
     _cause(
         r"(?:Could not find or load main class|ClassNotFoundException:?|Unable to access jarfile)"
         r".*(?:org\.gradle\.wrapper|gradle-wrapper\.jar)",
         "gradle/wrapper/gradle-wrapper.jar is missing",
-        "commit it (a .gitignore for *.jar often hides it), or make it: `gradle wrapper`.",
+        "commit it (a .gitignore for *.jar often hides it), or create it with `gradle wrapper`.",
     ),
     _cause(
         r"(?:UnknownHostException:? *|Name or service not known:? *|nodename nor servname|"
         r"Temporary failure in name resolution)(\S*)",
-        "a host could not be found: the build has no network or no DNS {0}",
+        "a host could not be resolved: the build has no network or no DNS {0}",
         "check the network, or set HTTPS_PROXY and the JVM's https.proxyHost.",
     ),
     _cause(
@@ -94,7 +94,7 @@ _CAUSES = (
     _cause(
         r"(?:OutOfMemoryError|Java heap space|GC overhead limit exceeded)",
         "the build ran out of memory",
-        "raise org.gradle.jvmargs (-Xmx) in gradle.properties, or take a larger runner.",
+        "raise org.gradle.jvmargs (-Xmx) in gradle.properties, or use a larger runner.",
     ),
     _cause(
         r"No space left on device",
@@ -104,29 +104,29 @@ _CAUSES = (
     _cause(
         r"Execution failed for task '((?:\S*:)?compile\w*)'",
         "the sources don't compile ({0})",
-        "mend the compiler's errors above.",
+        "fix the compiler errors above.",
     ),
     _cause(
         r"COMPILATION ERROR",
         "the sources don't compile",
-        "mend the compiler's errors above.",
+        "fix the compiler errors above.",
     ),
     _cause(
         r"Execution failed for task '((?:\S*:)?test\w*)'",
-        "tests of the project failed ({0})",
-        "mend them; see the report it names above.",
+        "the project's tests failed ({0})",
+        "fix them; the output above names their report.",
     ),
     _cause(
         r"Execution failed for task '((?:\S*:)?signModule)'",
         "the project's own signing failed ({0})",
-        "build `zipModule` only: ign-deploy signs.",
+        "build only `zipModule`; ign-deploy signs the module.",
     ),
     _cause(r"Execution failed for task '([^']+)'", "the task {0} failed", "see its output above."),
     _cause(r"Failed to execute goal (\S+)", "the Maven goal {0} failed", "see its output above."),
     _cause(
         r"Could not compile (?:build|settings|initialization) (?:file|script) '([^']+)'",
-        "the build script {0} is wrong",
-        "mend the line named above.",
+        "the build script {0} has an error",
+        "fix the line named above.",
     ),
     _cause(
         r"A problem occurred (?:evaluating|configuring) (.+?)\.?$",
@@ -136,13 +136,13 @@ _CAUSES = (
 )
 
 
-# Characters of a line that are looked at: a build can write lines that take patterns long.
+# Characters of a line that are searched: a build can write lines on which patterns are slow.
 _TELLING = 1000
 
 
 @dataclass(slots=True)
 class FailureWatch:
-    """Listens to a build's output, and remembers the most telling line."""
+    """Watches a build's output, and remembers the most telling line."""
 
     _rank: int = field(default=len(_CAUSES))
     _meaning: str = ""
@@ -168,5 +168,5 @@ class FailureWatch:
 
 
 def _shown(text: str) -> str:
-    """Make foreign text safe to stand in a message."""
+    """Make untrusted text safe for a message."""
     return "".join(character if character.isprintable() else "?" for character in text[:200])

@@ -17,14 +17,14 @@ _UNSAFE = re.compile(r"[^\w.+-]+")
 
 
 def read_folder_descriptor(root: Path) -> ModuleDescriptor:
-    """Return what the folder's module.xml says; raises our errors when it says nothing sound."""
+    """Return the folder's module.xml; raises our errors when it isn't valid."""
     path = root / DESCRIPTOR_NAME
     with path.open("rb") as stream:
         descriptors = parse_descriptors(stream.read(MAX_DESCRIPTOR_SIZE + 1))
     if len(descriptors) != 1:
         raise PackagingError(
             f"{path} describes {len(descriptors)} modules, expected one",
-            hint="make one folder per module.",
+            hint="use one folder per module.",
         )
     return descriptors[0]
 
@@ -32,7 +32,7 @@ def read_folder_descriptor(root: Path) -> ModuleDescriptor:
 def folder_members(root: Path, descriptor: ModuleDescriptor) -> tuple[Member, ...]:
     """Return what goes into the module: module.xml and what it lists, licences, ``doc``.
 
-    Whatever else lies in the folder, a key perhaps, stays out. Raises PackagingError that names
+    Anything else in the folder, such as a key, stays out. Raises PackagingError that names
     every listed file that is missing, and for symbolic links and paths out of the folder.
     """
     names = dict.fromkeys(
@@ -48,8 +48,8 @@ def folder_members(root: Path, descriptor: ModuleDescriptor) -> tuple[Member, ..
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
         raise PackagingError(
-            f"{root.name} lacks what its {DESCRIPTOR_NAME} lists: {', '.join(missing)}",
-            hint="put the files into the folder, or mend the list.",
+            f"{root.name} lacks files that its {DESCRIPTOR_NAME} lists: {', '.join(missing)}",
+            hint="add the files to the folder, or fix the list.",
         )
     for name in names:
         _require_inside(root, name)
@@ -75,6 +75,6 @@ def _require_inside(root: Path, name: str) -> None:
     folders = [root.joinpath(*path.parts[:count]) for count in range(1, len(path.parts) + 1)]
     if path.is_absolute() or ".." in path.parts or any(part.is_symlink() for part in folders):
         raise PackagingError(
-            f"{name!a} leaves the folder {root.name}, or is a symbolic link",
+            f"{name!a} is outside the folder {root.name}, or is a symbolic link",
             hint="put the file itself into the folder.",
         )

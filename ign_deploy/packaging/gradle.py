@@ -1,4 +1,4 @@
-"""How Gradle is called: its command line, and the surroundings it needs."""
+"""How Gradle is called: its command line and its environment."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ WRAPPER_JAR = Path("gradle", "wrapper", "gradle-wrapper.jar")
 _DOTTED = r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,3}"
 _DISTRIBUTION = re.compile(rf"^\s*distributionUrl\s*[=:].*?gradle-({_DOTTED})", re.MULTILINE)
 _OWN_VERSION = re.compile(rf"^Gradle ({_DOTTED})", re.MULTILINE)
-# Only what Gradle 4.4 knows, too; a system property that it doesn't know is ignored. From a cached
-# configuration, the init script wouldn't be run.
+# Only what Gradle 4.4 knows, too; it ignores system properties that it doesn't know. From a cached
+# configuration, the init script wouldn't run.
 _FIXED = (
     "--no-daemon",
     "--console=plain",
@@ -47,7 +47,7 @@ def gradle_list_command(
 
 
 def write_init_script(folder: Path) -> Path:
-    """Put the init script into ``folder`` as a file of its own and return its path."""
+    """Write the init script into ``folder`` and return its path."""
     script = folder / "ign-deploy.init.gradle"
     source = resources.files("ign_deploy.packaging").joinpath("init.gradle")
     script.write_bytes(source.read_bytes())
@@ -57,11 +57,11 @@ def write_init_script(folder: Path) -> Path:
 def gradle_user_home(env: Mapping[str, str]) -> Path:
     """Return the folder for Gradle's caches, which must always be named.
 
-    Left alone, the JVM asks the account data base, not HOME: in a container, that is a folder that
-    nobody mounts, and for an unknown user a folder called ``?``.
+    By itself, the JVM asks the account database, not HOME: in a container, that is a folder that
+    isn't mounted, and for an unknown user a folder called ``?``.
     """
     named = Path(env.get("GRADLE_USER_HOME", ""))
-    # Earlier steps may have left a path of the runner's machine, which doesn't lead anywhere here.
+    # Earlier steps may have set a path of the runner's machine, which doesn't exist here.
     if env.get("GRADLE_USER_HOME") and (named.is_dir() or named.parent.is_dir()):
         return named
     home = env.get("HOME", "")
@@ -71,7 +71,7 @@ def gradle_user_home(env: Mapping[str, str]) -> Path:
 
 
 def runner_temp(env: Mapping[str, str]) -> str | None:
-    """Return the CI runner's folder for temporary files; None where it isn't there or read-only.
+    """Return the CI runner's folder for temporary files; None if it is missing or read-only.
 
     Older runners name it without mounting it.
     """
@@ -81,7 +81,7 @@ def runner_temp(env: Mapping[str, str]) -> str | None:
 
 
 def wrapper_version(root: Path) -> Version | None:
-    """Return the Gradle version that the project's wrapper fetches, None when it can't be told."""
+    """Return the Gradle version that the project's wrapper fetches, None when it is unknown."""
     try:
         text = (root / WRAPPER_PROPERTIES).read_text(encoding="latin-1")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a project's modules are called, found out without building them."""
+"""Identifying a project's modules without building them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ign_deploy.errors import IgnDeployError, PackagingError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
-from ign_deploy.packaging.artifacts import built_modules, refuse_lfs_pointer, without_twins
+from ign_deploy.packaging.artifacts import built_modules, reject_lfs_pointer, without_twins
 from ign_deploy.packaging.detect import Kind, Project
 from ign_deploy.packaging.explain import FailureWatch
 from ign_deploy.packaging.folder import folder_module_name, read_folder_descriptor
@@ -25,7 +25,7 @@ _MAX_LIST = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class KnownModule:
-    """A module before its build; what isn't known is empty.
+    """A module before its build; unknown fields are empty.
 
     ``file_name`` is what the unsigned module will be called, where that is known.
     """
@@ -38,7 +38,7 @@ class KnownModule:
 
 
 def known_modules(project: Project) -> tuple[KnownModule, ...]:
-    """Return the modules of a prebuilt project or a folder; none where a build must tell.
+    """Return the modules of a prebuilt project or a folder; none where only a build can tell.
 
     Raises our errors, and OSError, for what can't be read.
     """
@@ -55,11 +55,11 @@ def known_modules(project: Project) -> tuple[KnownModule, ...]:
 def identify(
     project: Project, *, env: Mapping[str, str], timeout: float
 ) -> tuple[KnownModule, ...]:
-    """Return the project's modules; none where they can't be told before a build.
+    """Return the project's modules; none where they can't be known before a build.
 
     Gradle is asked to configure the project, which runs its build scripts but no task of theirs;
-    ``timeout`` is in seconds. Of Maven, only an earlier build tells the ids. Raises our errors, and
-    PackagingError when Gradle can't tell.
+    ``timeout`` is in seconds. With Maven, only an earlier build tells the ids. Raises our errors,
+    such as PackagingError when Gradle fails.
     """
     if project.kind.is_gradle:
         return _of_gradle(project, env=env, timeout=timeout)
@@ -69,7 +69,7 @@ def identify(
 
 
 def _of_file(path: Path) -> KnownModule:
-    refuse_lfs_pointer(path)
+    reject_lfs_pointer(path)
     with Archive.open(path) as archive:
         return _of_descriptor(read_descriptor(archive), path.name)
 
@@ -80,13 +80,13 @@ def _of_descriptor(descriptor: ModuleDescriptor, file_name: str = "") -> KnownMo
 
 
 def _built_by_maven(project: Project) -> Iterator[KnownModule]:
-    """Yield what an earlier build left; its versions may be outdated, so they count for nothing."""
+    """Yield what an earlier build left; its versions may be outdated, so they are ignored."""
     found: dict[str, KnownModule] = {}
     for path in without_twins(built_modules(project.root)):
         try:
             known = _of_file(path)
         except (IgnDeployError, OSError):
-            continue  # a half-written file of a build that failed says nothing
+            continue  # a half-written file of a failed build
         found.setdefault(known.id, KnownModule(known.id, name=known.name, needs=known.needs))
     yield from found.values()
 
@@ -111,19 +111,20 @@ def _of_gradle(
             )
         except ProcessTimeout as cause:
             raise PackagingError(
-                f"Gradle had not told its modules after {timeout:g} s and was stopped",
+                f"Gradle did not list its modules within {timeout:g} s and was stopped",
                 hint="allow more time with --build-timeout.",
             ) from cause
         if done.returncode != 0:
             why = f": {watch.meaning}" if watch.meaning else ""
             raise PackagingError(
-                f"Gradle can't tell its modules (exit code {done.returncode}){why}", hint=watch.hint
+                f"Gradle failed to list its modules (exit code {done.returncode}){why}",
+                hint=watch.hint,
             )
         return tuple(_listed(module_list))
 
 
 def _listed(module_list: Path) -> Iterator[KnownModule]:
-    """Read what the init script wrote; a build may have written it, too."""
+    """Read what the init script wrote; a build may have tampered with it."""
     try:
         with module_list.open("rb") as stream:
             content = json.loads(stream.read(_MAX_LIST))

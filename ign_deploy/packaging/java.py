@@ -41,7 +41,7 @@ _OLDEST_JAVA: tuple[tuple[Version, int], ...] = (((9, 0), 17), ((5, 0), 8))
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """A Java: its command and its feature release (8, 11, 17, …), 0 when it doesn't tell."""
+    """A Java: its command and its feature release (8, 11, 17, …), 0 when unknown."""
 
     command: Path
     release: int
@@ -56,12 +56,12 @@ def java_command(env: Mapping[str, str]) -> Path | None:
 
 
 def is_java_home(folder: str) -> bool:
-    """Tell whether the folder holds a Java that can be started."""
+    """Return whether the folder has a Java that can be started."""
     return bool(folder) and shutil.which("java", path=str(Path(folder, "bin"))) is not None
 
 
 def find_java(env: Mapping[str, str]) -> Java | None:
-    """Return the Java that a build would use, asked for its version; None without any."""
+    """Return the Java that a build would use, with its version; None without any."""
     command = java_command(env)
     if command is None:
         return None
@@ -70,7 +70,7 @@ def find_java(env: Mapping[str, str]) -> Java | None:
 
 
 def probe(command: tuple[str, ...], env: Mapping[str, str]) -> str:
-    """Return what a command says of itself, empty when it fails; it runs outside the project."""
+    """Return a command's output, empty when it fails; it runs outside the project."""
     try:
         completed = run(
             command,
@@ -101,4 +101,4 @@ def oldest_gradle_for(java: int) -> str:
 
 
 def _ignore(line: str) -> None:
-    """Leave the line to the tail."""
+    """Ignore the line; the tail has it."""

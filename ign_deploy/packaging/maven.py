@@ -11,7 +11,7 @@ from ign_deploy.packaging.detect import MAVEN_FILE, Project
 DEFAULT_GOALS = ("clean", "package")
 _FIXED = ("-B", "-ntp")
 _TIMESTAMP = "project.build.outputTimestamp"
-# The first moment that a ZIP can hold and that Maven takes for its archives.
+# The earliest time that a ZIP can store and that Maven accepts for its archives.
 _EARLIEST = 315_532_802
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
@@ -30,7 +30,7 @@ def maven_build_command(
 
 
 def maven_variables(env: Mapping[str, str]) -> dict[str, str]:
-    """Return variables that make Maven use HOME: the JVM asks the account data base instead."""
+    """Return variables that make Maven use HOME: the JVM would ask the account database."""
     home = env.get("HOME", "")
     if not home or any(character.isspace() for character in home):
         return {}

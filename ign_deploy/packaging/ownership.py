@@ -1,4 +1,4 @@
-"""A container works as root in somebody's workspace: what that needs before and after a run."""
+"""Running as root in a workspace that belongs to somebody else, as a container action does."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class _Entry(NamedTuple):
 
     @property
     def identity(self) -> tuple[str, int]:
-        """What tells a file from one that took its place."""
+        """What distinguishes a file from one that replaced it."""
         return self.path, self.status.st_ino
 
 
 @contextmanager
 def giving_back(folders: Iterable[Path]) -> Iterator[None]:
-    """Run the block; then give what it made below ``folders`` to each folder's owner.
+    """Run the block; then give what it created below ``folders`` to each folder's owner.
 
     A container action runs as root on a workspace that belongs to the runner's user, who couldn't
-    even delete what root leaves there. What was root's before stays so. Does nothing for other
-    users, in root's own folders, and in folders that are missing. Links are changed themselves,
-    never followed.
+    even delete what root leaves there. What was root's before stays root's. Does nothing for other
+    users, in root's own folders, and in missing folders. Links are changed themselves, never
+    followed.
     """
     before = {folder: _identities(folder) for folder in _of_others(folders)}
     try:
@@ -45,10 +45,10 @@ def giving_back(folders: Iterable[Path]) -> Iterator[None]:
 
 
 def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) -> int:
-    """Give everything of root's below ``folder``, ``known`` aside, to its owner; return how many.
+    """Give everything of root's below ``folder``, except ``known``, to its owner; return how many.
 
-    ``known`` holds paths with their inode numbers. A file with several names is left alone: one of
-    them may be outside, and who owns the folder may delete it anyway.
+    ``known`` holds paths with their inode numbers. A file with several names is skipped: one of
+    them may be outside, and the folder's owner may delete it anyway.
     """
     owner = folder.stat()
     changed = 0
@@ -56,7 +56,7 @@ def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) 
         is_shared = entry.status.st_nlink > 1 and not stat.S_ISDIR(entry.status.st_mode)
         if is_shared or entry.identity in known:
             continue
-        with suppress(OSError):  # gone meanwhile, or a file system without owners
+        with suppress(OSError):  # gone by now, or a file system without owners
             os.chown(
                 entry.name, owner.st_uid, owner.st_gid, dir_fd=entry.folder, follow_symlinks=False
             )
@@ -65,14 +65,12 @@ def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) 
 
 
 def git_variables(folder: Path) -> dict[str, str]:
-    """Return variables that make Git read a working tree of somebody else's around ``folder``.
+    """Return variables that make Git read a working tree that belongs to somebody else.
 
     Git refuses to (CVE-2022-24765), and versions made by ``git describe`` would be empty. Trusting
     that tree's configuration adds nothing to running its build.
     """
-    tree = next(
-        (location for location in (folder, *folder.parents) if (location / ".git").exists()), None
-    )
+    tree = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
     if tree is None:
         return {}
     if {tree.stat().st_uid, (tree / ".git").stat().st_uid} == {os.geteuid()}:
@@ -85,7 +83,7 @@ def git_variables(folder: Path) -> dict[str, str]:
 
 
 def _of_others(folders: Iterable[Path]) -> Iterator[Path]:
-    """Yield the folders that belong to other users than root, each once, links resolved."""
+    """Yield the folders that belong to users other than root, each once, links resolved."""
     if os.geteuid() != _ROOT:
         return
     seen: set[Path] = set()
@@ -130,7 +128,7 @@ def _entries_of_root(top: str, *, device: int) -> Iterator[_Entry]:
 
 
 def _open_folder(path: str) -> int | None:
-    """Open a folder, unless its owner has put a link in the place of a part of its path."""
+    """Open a folder, unless its owner has replaced a part of its path by a link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""Everything about project, Java and tools that would keep a build from working, found early."""
+"""Preflight: everything about project, Java and tools that would make a build fail."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, error, warning
-from ign_deploy.packaging.artifacts import refuse_lfs_pointer
+from ign_deploy.packaging.artifacts import reject_lfs_pointer
 from ign_deploy.packaging.detect import GRADLE_FILES, MAVEN_FILE, Kind, Project
 from ign_deploy.packaging.folder import folder_members, read_folder_descriptor
 from ign_deploy.packaging.gradle import (
@@ -29,12 +29,12 @@ from ign_deploy.packaging.java import (
     probe,
 )
 
-# With Debian's Gradle of this age, a Kotlin build script is overlooked.
+# Older ones, such as Debian's, overlook a Kotlin build script.
 _FIRST_WITH_KOTLIN: Version = (5, 0)
 
 
 def problems(project: Project, *, env: Mapping[str, str]) -> tuple[Finding, ...]:
-    """Return all that would make the project's build fail; errors, and warnings that don't stop it.
+    """Return what would make the project's build fail (errors), and what deserves a warning.
 
     Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``,
     ``gradle-home-invalid``, ``gradle-unusable``, ``gradle-kotlin-unsupported``,
@@ -55,7 +55,7 @@ def problems(project: Project, *, env: Mapping[str, str]) -> tuple[Finding, ...]
 def _prebuilt_problems(project: Project) -> Iterator[Finding]:
     for path in project.files:
         try:
-            refuse_lfs_pointer(path)
+            reject_lfs_pointer(path)
         except IgnDeployError as problem:
             yield error("module-unreadable", problem.message, location=path.name, hint=problem.hint)
         except OSError as problem:
@@ -85,8 +85,8 @@ def _structure_problems(project: Project) -> Iterator[Finding]:
     if not any((project.root / name).is_file() for name in names):
         yield error(
             "build-file-missing",
-            f"{project.root} has neither of {', '.join(names)}",
-            hint="give the folder that holds the build files.",
+            f"{project.root} has no {' or '.join(names)}",
+            hint="pass the folder with the build files.",
         )
     if project.kind is not Kind.GRADLE_WRAPPER:
         return
@@ -100,7 +100,7 @@ def _structure_problems(project: Project) -> Iterator[Finding]:
         yield error(
             "wrapper-properties-missing",
             f"there is a gradlew, but no {WRAPPER_PROPERTIES}",
-            hint="run `gradle wrapper` and commit what it makes.",
+            hint="run `gradle wrapper` and commit its files.",
         )
 
 
@@ -116,8 +116,8 @@ def _java_problems(java: Java | None, env: Mapping[str, str]) -> Iterator[Findin
     elif home and not is_java_home(home):
         yield warning(
             "java-home-invalid",
-            f"JAVA_HOME is {home!a}, where no Java is; {java.command} is used",
-            hint="mend or unset JAVA_HOME.",
+            f"JAVA_HOME is {home!a}, which has no Java; using {java.command}",
+            hint="fix or unset JAVA_HOME.",
         )
 
 
@@ -131,23 +131,23 @@ def _gradle_problems(project: Project, java: Java, env: Mapping[str, str]) -> It
     if home and not Path(home, "bin", "gradle").is_file():
         yield warning(
             "gradle-home-invalid",
-            f"GRADLE_HOME is {home!a}, where no Gradle is; {project.tool[0]} is used",
-            hint="mend or unset GRADLE_HOME.",
+            f"GRADLE_HOME is {home!a}, which has no Gradle; using {project.tool[0]}",
+            hint="fix or unset GRADLE_HOME.",
         )
     # An installed Gradle may be patched for newer Java, as Debian's is: ask it.
     version = reported_version(probe((*project.tool, "--version"), _for_probe(env)))
     if version is None:
         yield error(
             "gradle-unusable",
-            f"{project.tool[0]} can't even tell its version on Java {java.release}",
-            hint="run `gradle --version` and see; set up a JDK that fits, or use a wrapper.",
+            f"{project.tool[0]} doesn't run on Java {java.release}: it can't print its version",
+            hint="run `gradle --version` to see why; set up a suitable JDK, or use a wrapper.",
         )
     elif version < _FIRST_WITH_KOTLIN and not any(
         (project.root / name).is_file() for name in GRADLE_FILES if not name.endswith(".kts")
     ):
         yield error(
             "gradle-kotlin-unsupported",
-            f"Gradle {_dotted(version)} doesn't read the project's Kotlin build files",
+            f"Gradle {_dotted(version)} can't read the project's Kotlin build files",
             hint="add a wrapper with a newer Gradle (`gradle wrapper --gradle-version …`).",
         )
 
@@ -173,7 +173,7 @@ def _mismatch(gradle: Version, java: Java) -> Iterator[Finding]:
 
 
 def _for_probe(env: Mapping[str, str]) -> Mapping[str, str]:
-    """Leave JAVA_HOME out when it would stop the tool's start script; name the caches' folder."""
+    """Drop JAVA_HOME when it would stop the tool's start script; name the caches' folder."""
     is_alive = is_java_home(env.get("JAVA_HOME", ""))
     kept = {name: value for name, value in env.items() if is_alive or name != "JAVA_HOME"}
     return {**kept, "GRADLE_USER_HOME": str(gradle_user_home(env))}

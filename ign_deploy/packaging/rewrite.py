@@ -1,4 +1,4 @@
-"""What a build made, rewritten so that equal content is equal bytes, as the unsigned module."""
+"""Rewriting what a build made, so that equal content gives equal bytes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ign_deploy.module.findings import Finding, error, info
 from ign_deploy.module.packer import DosTime, Member, pack
 from ign_deploy.module.signature import SIGNATURE_FILES
 from ign_deploy.module.subject import Expectations, Subject
-from ign_deploy.packaging.artifacts import refuse_lfs_pointer, unsigned_name
+from ign_deploy.packaging.artifacts import reject_lfs_pointer, unsigned_name
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that a build made or that was given, and what it says of itself."""
+    """A file that a build made or the user passed, and its descriptor."""
 
     path: Path
     descriptor: ModuleDescriptor
@@ -34,15 +34,15 @@ class Candidate:
 
 
 def read_candidate(path: Path) -> Candidate:
-    """Open a module and read its descriptor; raises our errors for what is no module."""
-    refuse_lfs_pointer(path)
+    """Open a module and read its descriptor; raises our errors for anything else."""
+    reject_lfs_pointer(path)
     with Archive.open(path) as archive:
         signature = any(entry.name in SIGNATURE_FILES for entry in archive.entries)
         return Candidate(path, read_descriptor(archive), signature)
 
 
 def require_distinct(candidates: Sequence[Candidate]) -> None:
-    """Raise VerificationError when two modules have one id, or would become one file."""
+    """Raise VerificationError when two modules share an id, or would become the same file."""
     findings: list[Finding] = []
     for first, second in itertools.combinations(candidates, 2):
         both = f"{first.path} and {second.path}"
@@ -50,9 +50,9 @@ def require_distinct(candidates: Sequence[Candidate]) -> None:
             findings.append(
                 error(
                     "module-id-repeated",
-                    f"{both} have one id: {first.descriptor.id!a}",
+                    f"{both} share the id {first.descriptor.id!a}",
                     location=second.path.name,
-                    hint="give each module an id of its own, or build only one of them.",
+                    hint="give each module its own id, or build only one of them.",
                 )
             )
         if first.output_name.lower() == second.output_name.lower():
@@ -61,23 +61,23 @@ def require_distinct(candidates: Sequence[Candidate]) -> None:
                     "file-name-repeated",
                     f"{both} would both become {second.output_name}",
                     location=second.path.name,
-                    hint="give each module a fileName of its own.",
+                    hint="give each module its own fileName.",
                 )
             )
-    _refuse(findings)
+    _reject(findings)
 
 
 def require_expected(candidates: Sequence[Candidate], *, version: str, module_id: str) -> None:
-    """Raise VerificationError when a module isn't the version or the id that was asked for.
+    """Raise VerificationError when a module doesn't have the requested version or id.
 
-    Empty texts ask for nothing. Builds ignore a version that they are given, silently.
+    Empty means any. Builds may silently ignore the version that they are given.
     """
     expected = Expectations(version or None, module_id or None)
     findings: list[Finding] = []
     for candidate in candidates:
         subject = Subject(candidate.descriptor, {}, {}, expected)
         findings += (*asked_version(subject), *asked_id(subject))
-    _refuse(findings)
+    _reject(findings)
 
 
 def rewrite(candidate: Candidate, *, output_dir: Path, timestamp: DosTime) -> UnsignedModule:
@@ -89,9 +89,9 @@ def rewrite(candidate: Candidate, *, output_dir: Path, timestamp: DosTime) -> Un
     if candidate.has_signature:
         dropped = info(
             "signature-dropped",
-            f"the build signed {candidate.path.name} by itself; that signature was dropped",
+            f"the build signed {candidate.path.name} itself; that signature was dropped",
             location=candidate.path.name,
-            hint="build `zipModule` only, or release it as it is by its path.",
+            hint="build only `zipModule`, or pass the module's own path to release it as it is.",
         )
         findings = (*findings, dropped)
     return UnsignedModule(output, candidate.descriptor, findings)
@@ -103,6 +103,6 @@ def _members(archive: Archive) -> Iterator[Member]:
             yield Member(entry.name, (archive, entry))
 
 
-def _refuse(findings: Sequence[Finding]) -> None:
+def _reject(findings: Sequence[Finding]) -> None:
     if findings:
         raise VerificationError.from_findings(*findings)

@@ -115,7 +115,7 @@ def _pom_properties(archive: zipfile.ZipFile) -> Iterator[Mapping[str, str]]:
         is_pom = item.filename.startswith("META-INF/maven/") and item.filename.endswith(
             "/pom.properties"
         )
-        # Java reads these two methods only; the other decoders of zipfile raise whatever they like.
+        # Java reads only these two methods; zipfile's other decoders raise all kinds of errors.
         is_readable = item.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if is_pom and is_readable and item.file_size <= _MAX_POM_PROPERTIES:
             try:

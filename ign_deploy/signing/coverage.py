@@ -29,7 +29,7 @@ def hash_entries(archive: Archive) -> tuple[dict[str, bytes], list[Finding]]:
             return problem.findings[0]
         return digest.digest()
 
-    # The largest first, so that no thread is left alone with a large one at the end.
+    # The largest first, so that no thread is left with a large one at the end.
     entries = sorted(archive.entries, key=lambda entry: entry.size, reverse=True)
     results = map_parallel(hash_entry, entries, workers=usable_processors())
     digests: dict[str, bytes] = {}
@@ -77,7 +77,7 @@ def _orphan_lines(signed: set[str], lines: Iterable[str]) -> list[Finding]:
             "signature-line-orphan",
             f"the signature has a line for {ascii(name)[1:-1]}, which isn't in the module",
             location=ascii(name)[1:-1],
-            hint="a file was removed after signing; get the module again, or sign it again.",
+            hint="download the module again, or sign it again; a file was removed after signing.",
         )
         for name in sorted(lines)
         if name not in signed
@@ -98,7 +98,7 @@ def _check_signatures(
             "signature-bad",
             f"the signature of {name} doesn't match: the file was changed after signing",
             location=name,
-            hint="don't install this module; get it again from where it was published.",
+            hint="don't install this module; download it again from where it was published.",
         )
         for name in sorted(bad)
     ]
@@ -110,7 +110,7 @@ def _wrong_signer(
     lines: Mapping[str, bytes],
     certificates: Sequence[x509.Certificate],
 ) -> Finding:
-    """Explain that not one signature matches: mostly the chain belongs to another key."""
+    """Explain that no signature matches: usually the chain belongs to another key."""
     for number, certificate in enumerate(certificates[1:], start=2):
         if any(_matches(certificate, lines[name], digests[name]) for name in names):
             return error(
@@ -122,15 +122,15 @@ def _wrong_signer(
             )
     return error(
         "leaf-not-signer",
-        f"none of the {len(names)} signatures matches the first certificate: "
-        "another key signed the module, or every file was changed",
+        "no signature matches the first certificate: "
+        "the module was signed with another key, or every file was changed",
         location=CERTIFICATES_NAME,
         hint="sign again with the key that belongs to the certificate.",
     )
 
 
 def _matches(certificate: x509.Certificate, signature: bytes, digest: bytes) -> bool:
-    """Tell whether the certificate's RSA key made this PKCS#1 v1.5 signature of the digest."""
+    """Return whether the certificate's RSA key made this PKCS#1 v1.5 signature of the digest."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey

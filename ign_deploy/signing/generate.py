@@ -1,4 +1,4 @@
-"""Making a self-signed code-signing certificate and its key, so that nobody needs keytool."""
+"""Generating a self-signed code-signing certificate and its key, without keytool."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KDF_ROUNDS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class GeneratedCertificate:
-    """What was written: key or keystore, certificate (None when in the keystore), and its facts."""
+    """What was written: key or keystore, and certificate (None when it is in the keystore)."""
 
     key: Path
     certificate: Path | None
@@ -62,12 +62,12 @@ def generate_certificate(
     container: Container = "pem",
     alias: str = DEFAULT_ALIAS,
 ) -> GeneratedCertificate:
-    """Make a key and its self-signed certificate, and write them into ``folder``.
+    """Generate a key and its self-signed certificate, and write them into ``folder``.
 
     ``pem`` writes ``signing.key.pem`` (PKCS#8, encrypted when there is a password) and
     ``signing.cert.pem``; ``pkcs12`` writes ``signing.p12``, which needs a password. Files with a
     key are readable by their owner only. ``now`` is an aware datetime. Raises ConfigurationError,
-    also when one of the files exists: a signing key is never overwritten.
+    also when one of the files already exists: a signing key is never overwritten.
     """
     _check_names(common_name=common_name, organization=organization, alias=alias)
     _check_numbers(days=days, key_size=key_size)
@@ -161,23 +161,23 @@ def _check_names(**names: str) -> None:
         label = field.replace("_", " ")
         if len(text) > _MAX_NAME or not text.isprintable():
             raise ConfigurationError(
-                f"the {label} is not usable: {len(text)} characters, or some are not printable",
-                hint=f"give a {label} of at most {_MAX_NAME} printable characters.",
+                f"the {label} is too long ({len(text)} characters) or has unprintable characters",
+                hint=f"use at most {_MAX_NAME} printable characters.",
             )
         if not text.strip() and field != "organization":
-            raise ConfigurationError(f"the {label} is empty", hint=f"give a {label}.")
+            raise ConfigurationError(f"the {label} is empty", hint=f"provide a {label}.")
 
 
 def _check_numbers(*, days: int, key_size: int) -> None:
     if not 1 <= days <= _MAX_DAYS:
         raise ConfigurationError(
-            f"a validity of {days} days is not possible",
-            hint=f"give between 1 and {_MAX_DAYS} days.",
+            f"a validity of {days} days is out of range",
+            hint=f"choose between 1 and {_MAX_DAYS} days.",
         )
     if key_size not in KEY_SIZES:
         raise ConfigurationError(
-            f"a key of {key_size} bits is not made here",
-            hint=f"choose one of {', '.join(map(str, KEY_SIZES))} bits.",
+            f"a key size of {key_size} bits is not supported",
+            hint=f"choose {' or '.join(map(str, KEY_SIZES))} bits.",
         )
 
 
@@ -186,8 +186,8 @@ def _check_password(password: str | None, *, container: Container) -> None:
         return
     if password is None or len(password) < _MIN_STORE_PASSWORD:
         raise ConfigurationError(
-            "a PKCS#12 keystore needs a password that Java accepts",
-            hint=f"set MODULE_SIGNING_PASSWORD to at least {_MIN_STORE_PASSWORD} characters.",
+            f"a PKCS#12 keystore needs a password of at least {_MIN_STORE_PASSWORD} characters",
+            hint="set MODULE_SIGNING_PASSWORD to a longer password.",
         )
 
 
@@ -195,6 +195,6 @@ def _check_absent(targets: tuple[Path, ...]) -> None:
     for target in targets:
         if target.is_symlink() or target.exists():
             raise ConfigurationError(
-                f"{target} exists already, and a signing key is never overwritten",
+                f"{target} already exists, and a signing key is never overwritten",
                 hint="choose another folder, or move the old file away first.",
             )

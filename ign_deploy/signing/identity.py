@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _DIGEST_SIZE = 32
-_GENERATE_HINT = "make one with `ign-deploy generate-certificate`, or `keytool -keyalg RSA`."
+_GENERATE_HINT = "create one with `ign-deploy generate-certificate` or `keytool -keyalg RSA`."
 
 
 class SigningKey(Protocol):
@@ -56,7 +56,7 @@ class RsaKey:
 class SigningIdentity:
     """A signing key with its certificate chain: leaf first, then the issuers. Threads may share it.
 
-    ``load_identity`` makes it, and has checked that key and leaf belong together.
+    Made by ``load_identity``, which has checked that key and leaf belong together.
     """
 
     chain: tuple[x509.Certificate, ...]
@@ -75,10 +75,10 @@ class SigningIdentity:
 
 
 def load_identity(material: IdentityMaterial) -> SigningIdentity:
-    """Return the identity made of the user's key or keystore and certificates.
+    """Return the identity made from the user's key or keystore and certificates.
 
     An explicit certificate file overrides the keystore's chain. Whether the certificates are valid
-    today is not asked here (``validity_findings``). Raises IdentityError, with the reason.
+    today is not checked here (``validity_findings``). Raises IdentityError.
     """
     source = _key_source(material)
     key = _checked_key(source.key)
@@ -90,27 +90,27 @@ def _key_source(material: IdentityMaterial) -> KeySource:
     if material.keystore and material.key:
         raise IdentityError(
             "both a keystore and a key were given",
-            hint="give one of them: the keystore, or the key with its certificates.",
+            hint="provide one of them: the keystore, or the key with its certificates.",
         )
     if material.keystore:
         return _read_source(read_material(material.keystore, what="keystore"), material)
     if material.key:
         return _read_source(read_material(material.key, what="signing key"), material)
     raise IdentityError(
-        "there is no signing key",
-        hint=f"give a key and its certificates, or a keystore; {_GENERATE_HINT}",
+        "no signing key given",
+        hint=f"provide a key and its certificates, or a keystore; {_GENERATE_HINT}",
     )
 
 
 def _read_source(data: bytes, material: IdentityMaterial) -> KeySource:
-    """Read the bytes by what they are; a file's extension says nothing."""
+    """Read the bytes by their format, whatever the file's extension."""
     store, own = material.store_password or None, material.key_password or None
     alias = material.alias or None
     if data.startswith(MAGIC):
         return read_jks(data, store_password=store, key_password=own, alias=alias)
     if data.startswith(JCEKS_MAGIC):
         raise IdentityError(
-            "the keystore is a JCEKS, which is not supported",
+            "the keystore is in the JCEKS format, which is not supported",
             hint=f"convert it: {KEYTOOL_IMPORT} -srcstoretype jceks.",
         )
     if is_pkcs12(data):
@@ -120,8 +120,8 @@ def _read_source(data: bytes, material: IdentityMaterial) -> KeySource:
     if data.startswith(b"0"):
         return read_der_key(data, password=own or store)
     raise IdentityError(
-        "the signing key is of no known kind: neither PEM, DER, PKCS#12 nor JKS",
-        hint="check the file; binary ones are best passed as Base64.",
+        "the signing key is in an unknown format: not PEM, DER, PKCS#12 or JKS",
+        hint="check the file; pass binary files as Base64.",
     )
 
 
@@ -135,7 +135,7 @@ def _checked_key(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
         )
     if key.key_size < MIN_RSA_BITS:
         raise IdentityError(
-            f"the RSA key has {key.key_size} bits, at least {MIN_RSA_BITS} are needed",
+            f"the RSA key has {key.key_size} bits, fewer than the required {MIN_RSA_BITS}",
             hint=f"use a longer key; {_GENERATE_HINT}",
         )
     return key
@@ -154,8 +154,8 @@ def _chain(
             certificates = certificates or others
         if not certificates:
             raise IdentityError(
-                "there is no certificate for the signing key",
-                hint="give the certificate chain (PEM or PKCS#7) of the key.",
+                "no certificate given for the signing key",
+                hint="provide the key's certificate chain (PEM or PKCS#7).",
             )
         return order_chain(certificates, public_key)
     except VerificationError as cause:

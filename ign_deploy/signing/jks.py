@@ -1,9 +1,9 @@
 """Reading JKS keystores, the format of ``sun.security.provider.JavaKeyStore``.
 
-No kept Python library reads them. The file is big-endian: magic, version, entries, and a SHA-1 over
-the password, a constant and everything before it. A private key is hidden by XOR with a chain of
-SHA-1 digests (the protection with the OID below). Both digests are the format's own; the strength
-of the password is all that protects such a file.
+No maintained Python library reads them. The file is big-endian: magic, version, entries, and a
+SHA-1 over the password, a constant and everything before it. A private key is encrypted by XOR with
+a chain of SHA-1 digests (the protection with the OID below). Both digests are the format's own;
+only the strength of the password protects such a file.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def read_jks(
 ) -> KeySource:
     """Return the key of that alias with its chain.
 
-    Without a key password the store's is used for the key, and the other way round. Raises
-    IdentityError, for any bytes.
+    If only one of the passwords is given, it is used for both. Raises IdentityError, whatever the
+    bytes.
     """
     store = store_password if store_password is not None else key_password
     own = key_password if key_password is not None else store_password
     if store is None or own is None:
         raise IdentityError(
-            "the keystore needs a password and none was given",
-            hint="give the store password, and the key password if it is another one.",
+            "the keystore needs a password, but none was given",
+            hint="provide the store password, and the key password if it differs.",
         )
     body = _checked_body(data, store)
     entry = choose_entry(_key_entries(body), alias)
@@ -92,23 +92,23 @@ def _key_entries(body: bytes) -> list[KeyEntry[_ProtectedKey]]:
     if version not in _VERSIONS:
         raise _damaged(f"version {version} is unknown")
     if count > _MAX_ENTRIES:
-        raise _damaged(f"{count} entries are announced, more than {_MAX_ENTRIES}")
+        raise _damaged(f"it declares {count} entries, more than {_MAX_ENTRIES}")
     entries = []
     for _ in range(count):
         tag, alias = reader.number(4), reader.text()
-        reader.take(8)  # the date it was made
+        reader.take(8)  # the creation date
         if tag == _KEY_ENTRY:
             protected = _ProtectedKey(reader.block(), reader.chain(version))
             entries.append(KeyEntry(alias, protected))
         elif tag == _CERTIFICATE_ENTRY:
             reader.certificate(version)
         else:
-            raise _damaged(f"entries of kind {tag} are unknown")
+            raise _damaged(f"entry type {tag} is unknown")
     return entries
 
 
 class _Reader:
-    """A cursor over the store that never reads behind its end."""
+    """A cursor over the store that never reads past its end."""
 
     def __init__(self, data: bytes, position: int) -> None:
         self._data = data
@@ -117,7 +117,7 @@ class _Reader:
     def take(self, size: int) -> bytes:
         end = self._position + size
         if end > len(self._data):
-            raise _damaged(f"{size} bytes announced, {len(self._data) - self._position} left")
+            raise _damaged(f"{size} bytes declared, {len(self._data) - self._position} left")
         piece = self._data[self._position : end]
         self._position = end
         return piece
@@ -126,7 +126,7 @@ class _Reader:
         return int.from_bytes(self.take(size), "big")
 
     def text(self) -> str:
-        """Read Java's modified UTF-8; it differs from UTF-8 only for NUL and emoji-like."""
+        """Read Java's modified UTF-8, which differs only for NUL and characters above U+FFFF."""
         encoded = self.take(self.number(2)).replace(b"\xc0\x80", b"\0")
         joined = encoded.decode("utf-8", "surrogatepass") if _is_utf8(encoded) else ""
         if encoded and not joined:
@@ -140,13 +140,13 @@ class _Reader:
         if version > 1:
             kind = self.text()
             if kind != "X.509":
-                raise _damaged("it holds a certificate that is not X.509")
+                raise _damaged("it contains a certificate that is not X.509")
         return self.block()
 
     def chain(self, version: int) -> tuple[bytes, ...]:
         count = self.number(4)
         if count > _MAX_CHAIN:
-            raise _damaged(f"a chain of {count} certificates, more than {_MAX_CHAIN}")
+            raise _damaged(f"a chain has {count} certificates, more than {_MAX_CHAIN}")
         return tuple(self.certificate(version) for _ in range(count))
 
 
@@ -163,12 +163,12 @@ def _recover(encrypted: bytes, password: str) -> bytes:
     protected = _protected_octets(encrypted)
     if len(protected) <= 2 * _DIGEST_SIZE:
         raise _damaged("the protected key is too short")
-    salt, hidden = protected[:_DIGEST_SIZE], protected[_DIGEST_SIZE:-_DIGEST_SIZE]
+    salt, masked = protected[:_DIGEST_SIZE], protected[_DIGEST_SIZE:-_DIGEST_SIZE]
     secret = _utf16(password)
     key, block = b"", salt
-    for at in range(0, len(hidden), _DIGEST_SIZE):
+    for at in range(0, len(masked), _DIGEST_SIZE):
         block = hashlib.sha1(secret + block).digest()  # noqa: S324 - the format's
-        piece = hidden[at : at + _DIGEST_SIZE]
+        piece = masked[at : at + _DIGEST_SIZE]
         key += bytes(one ^ other for one, other in zip(piece, block, strict=False))
     wanted = hashlib.sha1(secret + key).digest()  # noqa: S324 - the format's
     if not hmac.compare_digest(wanted, protected[-_DIGEST_SIZE:]):
@@ -185,7 +185,7 @@ def _protected_octets(encrypted: bytes) -> bytes:
         raise _damaged("the protected key can't be read") from cause
     if protector != _KEY_PROTECTOR:
         raise IdentityError(
-            f"the key is protected in an unknown way ({protector})",
+            f"the key is protected by an unknown algorithm ({protector})",
             hint=f"convert the keystore: {KEYTOOL_IMPORT}.",
         )
     return protected
@@ -214,5 +214,5 @@ def _utf16(password: str) -> bytes:
 def _damaged(reason: str) -> IdentityError:
     return IdentityError(
         f"the JKS keystore is damaged: {reason}",
-        hint="make the keystore file anew; binary files are best passed as Base64.",
+        hint="export the keystore again; pass binary files as Base64.",
     )

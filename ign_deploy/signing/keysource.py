@@ -1,4 +1,4 @@
-"""What a key file of any kind holds, and the choice of one key among several."""
+"""What a key file of any format contains, and the choice of one key among several."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ KEYTOOL_IMPORT = (
 
 @dataclass(frozen=True, slots=True)
 class KeySource:
-    """A private key and the certificates that stood beside it, in file order.
+    """A private key and the certificates found with it, in file order.
 
-    ``may_hold_others``: the store may hold trusted certificates too, which aren't of the chain.
+    ``may_hold_others``: the store may also hold trusted certificates outside the chain.
     """
 
     key: PrivateKeyTypes = field(repr=False)
@@ -33,28 +33,28 @@ EntryType = TypeVar("EntryType")
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry(Generic[EntryType]):
-    """A key's alias in its store, and whatever the reader needs to open it."""
+    """A key's alias in its store, and what its reader needs to open it."""
 
     alias: str
     content: EntryType = field(repr=False)
 
 
 def choose_entry(entries: Sequence[KeyEntry[EntryType]], alias: str | None) -> KeyEntry[EntryType]:
-    """Return the entry of that alias (in any case), or the only one when there is no alias.
+    """Return the entry with that alias (in any case), or the only one when no alias is given.
 
     Raises IdentityError: no key there, several keys and no alias, or an unknown alias.
     """
     if not entries:
         raise IdentityError(
-            "there is no private key in the keystore",
-            hint="give the keystore of the signing key, not one of trusted certificates.",
+            "the keystore contains no private key",
+            hint="use the keystore with the signing key, not a truststore.",
         )
     names = ", ".join(sorted(printable(entry.alias) for entry in entries))
     if alias is None:
         if len(entries) == 1:
             return entries[0]
         raise IdentityError(
-            f"the keystore holds {len(entries)} keys and no alias was given",
+            f"the keystore contains {len(entries)} keys, but no alias was given",
             hint=f"choose one of them with --alias: {names}.",
         )
     matching = [entry for entry in entries if entry.alias.casefold() == alias.casefold()]
@@ -62,18 +62,18 @@ def choose_entry(entries: Sequence[KeyEntry[EntryType]], alias: str | None) -> K
         return matching[0]
     problem = "no key" if not matching else f"{len(matching)} keys"
     raise IdentityError(
-        f"{problem} with the alias {printable(alias)} in the keystore",
+        f"the keystore contains {problem} with the alias {printable(alias)}",
         hint=f"the keystore's aliases are: {names}.",
     )
 
 
 def printable(alias: str) -> str:
-    """Return the alias fit for a message: quoted, without control characters, not too long."""
+    """Return the alias for a message: quoted, without control characters, not too long."""
     return repr(alias[:80])
 
 
 def wrong_store_password() -> IdentityError:
-    """Return the error for a keystore that its password doesn't open."""
+    """Return the error for a keystore that the password doesn't open."""
     return IdentityError(
         "the keystore's password is wrong, or the keystore is damaged",
         hint="check the store password; `keytool -list -keystore FILE` shows whether it is right.",
@@ -81,7 +81,7 @@ def wrong_store_password() -> IdentityError:
 
 
 def wrong_key_password() -> IdentityError:
-    """Return the error for a private key that its password doesn't open."""
+    """Return the error for a private key that the password doesn't open."""
     return IdentityError(
         "the key's password is wrong, or the key is damaged",
         hint="check the key password; it may differ from the password of the keystore.",

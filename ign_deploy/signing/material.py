@@ -1,6 +1,6 @@
-"""Reading secrets that are given as a path to a file, as Base64, or as the value itself.
+"""Reading secrets given as a path to a file, as Base64, or as the value itself.
 
-No message ever repeats the value: what is meant as a path may turn out to be a key.
+No message ever repeats the value: what should be a path may turn out to be a key.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ign_deploy.signing.jks import JCEKS_MAGIC, MAGIC
 _MAX_SIZE = 4 << 20
 _MAX_PATH = 1024
 _DER_SEQUENCE = b"0"
-# A name that ends so is a file's name, not a secret; anything else is never shown.
+# Text that ends like this is a file's name, not a secret; anything else is never shown.
 _FILE_NAME = re.compile(
     r"[\w./ ~+\\-]{1,200}\.(?:pem|key|crt|cer|cert|der|p12|pfx|pkcs12|jks|keystore|p7b|p7c)",
     re.ASCII | re.IGNORECASE,
@@ -28,10 +28,10 @@ _LONGEST_WORD = re.compile(r"\w{33,}")
 
 @dataclass(frozen=True, slots=True)
 class IdentityMaterial:
-    """What the user gave for signing: ``keystore``, or ``key`` and mostly ``certificates``.
+    """What the user provided for signing: ``keystore``, or ``key`` and usually ``certificates``.
 
-    Each of these three is a path, Base64 or PEM text, see ``read_material``. Nothing of it is in
-    the representation.
+    Each of these three is a path, Base64 or PEM text, see ``read_material``. The representation
+    shows none of it.
     """
 
     key: str | None = field(default=None, repr=False)
@@ -43,7 +43,7 @@ class IdentityMaterial:
 
 
 def read_material(text: str, *, what: str) -> bytes:
-    r"""Return the bytes meant by ``text``: PEM as it is, else a file's, else decoded Base64.
+    r"""Return the bytes that ``text`` means: PEM as it is, else a file's, else decoded Base64.
 
     ``what`` names it in messages (``signing key``). A PEM text on one line with ``\n`` written
     out, as some CI variables are, is unfolded. Raises IdentityError, which never has the value.
@@ -59,9 +59,9 @@ def read_material(text: str, *, what: str) -> bytes:
         return data
     shown = f" ({text})" if _is_surely_a_path(text) else ""
     raise IdentityError(
-        f"the {what}{shown} is not an existing file, and neither PEM text nor Base64 of a"
+        f"the {what}{shown} is neither an existing file nor PEM text nor the Base64 of a"
         " key, certificate or keystore",
-        hint="check the path (relative ones start in the current folder) or the secret's value.",
+        hint="check the path (relative to the current folder) or the secret's value.",
     )
 
 
@@ -70,7 +70,7 @@ def _unfolded(text: str) -> str:
 
 
 def _file_content(text: str, *, what: str) -> bytes | None:
-    """Return the file's bytes; None when there is no such file. Pipes (``<(…)``) are read too."""
+    """Return the file's bytes; None when there is no such file. Pipes (``<(…)``) are read, too."""
     if len(text) > _MAX_PATH or "\0" in text or "\n" in text.strip():
         return None
     path = Path(text.strip())
@@ -84,7 +84,7 @@ def _file_content(text: str, *, what: str) -> bytes | None:
             return None
         reason = cause.strerror or type(cause).__name__
         raise IdentityError(
-            f"the file of the {what} can't be read: {reason}",
+            f"cannot read the file of the {what}: {reason}",
             hint="check the path and the file's permissions.",
         ) from None  # the cause would repeat the text, which may be a secret
     if len(data) > _MAX_SIZE:
@@ -93,17 +93,17 @@ def _file_content(text: str, *, what: str) -> bytes | None:
             hint="check the path: keys, certificates and keystores are small.",
         )
     if not data.strip():
-        raise IdentityError(f"the file of the {what} is empty", hint="make the file anew.")
+        raise IdentityError(f"the file of the {what} is empty", hint="create the file again.")
     return data
 
 
 def _could_be_opened(cause: OSError) -> bool:
-    """Tell whether the name exists but can't be read, rather than not being a name at all."""
+    """Return whether the name exists but can't be read, rather than not being a name at all."""
     return isinstance(cause, PermissionError | IsADirectoryError)
 
 
 def _decoded(text: str) -> bytes | None:
-    """Return the bytes of strict Base64 (spaces and line feeds aside) when they can be a key."""
+    """Return the bytes of strict Base64 (ignoring white space) when they may be a key."""
     try:
         data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):

@@ -16,11 +16,11 @@ from ign_deploy.module.pem import PemBlock, PemError, pem_blocks
 from ign_deploy.signing.keysource import KeySource, wrong_key_password
 
 _OPENSSH = "OPENSSH PRIVATE KEY"
-_KEY_HINT = "give the PEM text of the key; it has a line `-----BEGIN PRIVATE KEY-----` or the like."
+_KEY_HINT = "provide the key as PEM text, with a line such as `-----BEGIN PRIVATE KEY-----`."
 
 
 def read_pem(data: bytes, *, password: str | None) -> KeySource:
-    """Return the only private key of a PEM text, with the certificates beside it, if any.
+    """Return the only private key of a PEM text, with the certificates in it, if any.
 
     A password for a key that isn't encrypted is ignored. Raises IdentityError.
     """
@@ -33,10 +33,10 @@ def read_pem(data: bytes, *, password: str | None) -> KeySource:
         raise IdentityError(f"the key can't be read: {cause}", hint=_KEY_HINT) from cause
     if not keys:
         labels = ", ".join(sorted({block.label for block in blocks}))
-        raise IdentityError(f"no private key there, only: {labels}", hint=_KEY_HINT)
+        raise IdentityError(f"found no private key, only: {labels}", hint=_KEY_HINT)
     if len(keys) > 1:
         raise IdentityError(
-            f"{len(keys)} private keys there, one is expected",
+            f"found {len(keys)} private keys, expected one",
             hint="keep the signing key only.",
         )
     key = _load_block(keys[0], password)
@@ -51,12 +51,12 @@ def read_pem(data: bytes, *, password: str | None) -> KeySource:
 
 
 def read_der_key(data: bytes, *, password: str | None) -> KeySource:
-    """Return the private key in bare DER: PKCS#8 (encrypted too) or PKCS#1.
+    """Return the private key in bare DER: PKCS#8 (also encrypted) or PKCS#1.
 
     Raises IdentityError.
     """
     if not contains_private_key(data):
-        raise IdentityError("no private key there, only a certificate", hint=_KEY_HINT)
+        raise IdentityError("found no private key, only a certificate", hint=_KEY_HINT)
     if not is_encrypted_der(data):
         password = None
     elif password is None:
@@ -65,7 +65,7 @@ def read_der_key(data: bytes, *, password: str | None) -> KeySource:
 
 
 def is_encrypted_der(data: bytes) -> bool:
-    """Tell whether the DER is an EncryptedPrivateKeyInfo (RFC 5958, 3)."""
+    """Return whether the DER is an EncryptedPrivateKeyInfo (RFC 5958, 3)."""
     try:
         parts = children(read_element(data), tag=SEQUENCE)
     except DerError:
@@ -106,14 +106,14 @@ def _encoded(password: str | None) -> bytes | None:
 
 def _password_missing() -> IdentityError:
     return IdentityError(
-        "the private key is encrypted and no password was given",
-        hint="give the key password (MODULE_SIGNING_PASSWORD).",
+        "the private key is encrypted, but no password was given",
+        hint="set MODULE_SIGNING_PASSWORD to the key's password.",
     )
 
 
 def _unsupported() -> IdentityError:
     return IdentityError(
-        "the private key is of a kind, or encrypted in a way, that is not supported",
+        "the private key's type or encryption is not supported",
         hint="convert it: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out signing.key.pem.",
     )
 

@@ -56,7 +56,7 @@ _ATTRIBUTES_AT = 2  # SafeBag ::= SEQUENCE { bagId, bagValue, bagAttributes OPTI
 
 
 def is_pkcs12(data: bytes) -> bool:
-    """Tell whether the DER (or BER) is a PFX of version 3."""
+    """Return whether the DER (or BER) is a PFX of version 3."""
     try:
         parts = children(read_element(data), tag=SEQUENCE)
         return parts[0].content == b"\x03" and [e.tag for e in parts[:2]] == [INTEGER, SEQUENCE]
@@ -67,10 +67,10 @@ def is_pkcs12(data: bytes) -> bool:
 def read_pkcs12(
     data: bytes, *, store_password: str | None, key_password: str | None, alias: str | None
 ) -> KeySource:
-    """Return the key of that alias, with all certificates of the store.
+    """Return the key with that alias, and all certificates of the store.
 
-    Keys without a name get Java's: ``1``, ``2``, … The passwords stand in for each other when
-    only one is given. Raises IdentityError, for any bytes.
+    Keys without a name get Java's: ``1``, ``2``, … If only one of the passwords is given, it is
+    used for both. Raises IdentityError, whatever the bytes.
     """
     store = store_password if store_password is not None else key_password
     own = key_password if key_password is not None else store_password
@@ -81,7 +81,7 @@ def read_pkcs12(
         raise _damaged() from cause
     if not entries and opened.key is not None:
         raise IdentityError(
-            "the keystore's private keys can't be listed: they are encrypted twice over",
+            "the keystore's private keys can't be listed: they are doubly encrypted",
             hint=f"export the signing key on its own: {KEYTOOL_IMPORT} -srcalias ALIAS.",
         )
     entry = choose_entry(entries, alias)
@@ -100,8 +100,8 @@ def _open(data: bytes, password: str | None) -> PKCS12KeyAndCertificates:
     except (ValueError, TypeError) as cause:
         if password is None:
             raise IdentityError(
-                "the keystore needs a password and none was given",
-                hint="give the store password.",
+                "the keystore needs a password, but none was given",
+                hint="provide the store password.",
             ) from cause
         raise wrong_store_password() from cause
 
@@ -109,8 +109,8 @@ def _open(data: bytes, password: str | None) -> PKCS12KeyAndCertificates:
 def _certificates(opened: PKCS12KeyAndCertificates, alias: str) -> tuple[x509.Certificate, ...]:
     """Return the certificates; those named like the key come first, the rest keep their order.
 
-    Others than the key's own chain may stand in a keystore, so one that can't be read is left out:
-    if it was needed, then the chain lacks it, and that is reported.
+    A keystore may also hold certificates outside the key's chain, so one that can't be read is
+    skipped: if it was needed, it will be missing from the chain, and that is reported.
     """
 
     def named_otherwise(certificate: PKCS12Certificate) -> bool:
@@ -176,7 +176,7 @@ def _friendly_name(bag: Element) -> str:
 def _decrypt(
     bag_value: Element, passwords: Collection[str | None], first_key: PrivateKeyTypes | None
 ) -> PrivateKeyTypes:
-    """Decrypt the chosen key; its password is nearly always the store's, but needn't be.
+    """Decrypt the chosen key; its password is usually the store's, but needn't be.
 
     Checking an RSA-4096 key takes 0.2 s. It is not done twice for the key that is open already.
     """
@@ -195,7 +195,7 @@ def _decrypt(
     if not any(passwords):
         raise IdentityError(
             "the keystore's key is encrypted with an empty password, which is not supported",
-            hint="give the keystore a password: keytool -storepasswd -keystore FILE.",
+            hint="set a password for the keystore: keytool -storepasswd -keystore FILE.",
         ) from failure
     raise wrong_key_password() from failure
 
@@ -214,7 +214,7 @@ def _encoded(password: str | None) -> bytes | None:
 
 def _unsupported() -> IdentityError:
     return IdentityError(
-        "the keystore is encrypted in a way that is no longer supported",
+        "the keystore's encryption is no longer supported",
         hint=f"convert it: {KEYTOOL_IMPORT}.",
     )
 
@@ -222,5 +222,5 @@ def _unsupported() -> IdentityError:
 def _damaged() -> IdentityError:
     return IdentityError(
         "the PKCS#12 keystore is damaged: its keys can't be listed",
-        hint="make the keystore file anew; binary files are best passed as Base64.",
+        hint="export the keystore again; pass binary files as Base64.",
     )

@@ -42,7 +42,7 @@ SIGNED_SUFFIX = ".modl"
 
 def signed_name(name: str) -> str:
     """Return the file name of the signed module: the input's without ``.unsigned``."""
-    # Whatever the case: X.UNSIGNED.MODL comes from a file system that doesn't tell it apart.
+    # In any case: X.UNSIGNED.MODL comes from a case-insensitive file system.
     stem = name[: -len(SIGNED_SUFFIX)] if name.lower().endswith(SIGNED_SUFFIX) else name
     for marker in (".unsigned", "-unsigned"):
         if stem.lower().endswith(marker):
@@ -51,7 +51,7 @@ def signed_name(name: str) -> str:
 
 
 def read_unsigned(path: Path) -> UnsignedModule:
-    """Open a ``.modl`` for signing; raises VerificationError when it isn't a sound module."""
+    """Open a ``.modl`` for signing; raises VerificationError when it isn't a valid module."""
     with Archive.open(path) as archive:
         return UnsignedModule(path, read_descriptor(archive), archive.findings)
 
@@ -74,7 +74,7 @@ def sign(
     output = output_dir / signed_name(module.path.name)
     if is_same_file(output, module.path):
         raise SigningError(
-            f"signing would write over its input {module.path}",
+            f"signing would overwrite its input {module.path}",
             hint="choose another folder with --output-dir.",
         )
     with Archive.open(module.path) as archive:
@@ -95,7 +95,7 @@ def sign(
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """What every thread needs to copy and sign an entry."""
+    """What each thread needs to copy and sign an entry."""
 
     archive: Archive
     identity: SigningIdentity
@@ -120,7 +120,7 @@ class _Copy:
 
 
 def _copy_and_sign(copy: _Copy, jobs: list[tuple[Entry, Placed]]) -> Mapping[str, bytes]:
-    # The largest first, so that no thread is left alone with a large one at the end.
+    # The largest first, so that no thread is left with a large one at the end.
     jobs.sort(key=lambda job: job[0].size, reverse=True)
     signed = map_parallel(copy.sign_entry, jobs, workers=usable_processors())
     return {name: signature for name, signature in signed if signature}

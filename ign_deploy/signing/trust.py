@@ -1,4 +1,4 @@
-"""Whom a chain of certificates leads to: order, validity, and the trust anchors that were given."""
+"""Whom a certificate chain leads to: order, validity and trust anchors."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def check_chain(
     now: datetime,
     trust_anchors: Sequence[x509.Certificate],
 ) -> list[Finding]:
-    """Find what is wrong with a module's certificates; anchors count only when some are given."""
+    """Return what is wrong with a module's certificates; anchors are checked only if given."""
     findings = [*chain_problems(certificates), *validity_findings(certificates, now)]
     if trust_anchors and not _reaches_anchor(certificates, trust_anchors):
         findings.append(
             error(
                 "trust-anchor",
-                "the certificates don't lead to a given trust anchor",
+                "the certificates don't lead to a trust anchor",
                 location=CERTIFICATES_NAME,
-                hint="check who signed the module, and that --trust-anchor is the right root.",
+                hint="check who signed the module, and that --trust-anchor names the right root.",
             )
         )
     return findings
@@ -44,7 +44,7 @@ def _reaches_anchor(
 ) -> bool:
     """Follow verified issuers from the leaf until an anchor is met, or issued the one at hand.
 
-    Only authorities count as issuers: else whoever holds a leaf under the anchor could issue more.
+    Only authorities count as issuers: otherwise, any leaf below the anchor could issue more.
     """
     current = certificates[0]
     for following in (*certificates[1:], None):

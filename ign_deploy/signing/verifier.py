@@ -1,4 +1,4 @@
-"""Verifying: what a signed module's signature covers, who signed it, and all that is wrong."""
+"""Verifying: what a module's signature covers, who signed it, and everything wrong with it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class SignatureStatus(StrEnum):
-    """What a module's signature is worth."""
+    """Whether a module is signed, and validly."""
 
     UNSIGNED = "unsigned"
     SIGNED = "signed"
@@ -45,7 +45,7 @@ class SignatureStatus(StrEnum):
 class VerificationReport:
     """Everything that was found out about a module.
 
-    ``certificates`` are as the file lists them, the leaf first when it is sound;
+    ``certificates`` are in file order, which is leaf first when valid;
     ``licence_crc`` is the unsigned CRC-32 that a gateway stores when the licence is accepted.
     """
 
@@ -63,8 +63,8 @@ def examine(
 ) -> VerificationReport:
     """Check every byte of the module's content against its signature.
 
-    Raises VerificationError only for what is no sound archive or no module; everything wrong with
-    the signature is a finding. Without ``trust_anchors`` any signer will do, as for a gateway,
+    Raises VerificationError only for what isn't a valid archive or a module; everything wrong with
+    the signature is a finding. Without ``trust_anchors`` any signer is accepted, as by a gateway,
     which asks its operator to accept the certificate by its fingerprint.
     """
     with Archive.open(path) as archive:
@@ -93,7 +93,7 @@ def verify(
 
 
 def require_signed(examination: VerificationReport) -> None:
-    """Raise VerificationError unless the module is fully and soundly signed."""
+    """Raise VerificationError unless the module is fully and validly signed."""
     name = examination.path.name
     if examination.status is SignatureStatus.UNSIGNED:
         finding = error("unsigned", f"{name} is not signed", hint="sign it: `ign-deploy sign`.")
@@ -144,7 +144,7 @@ def _half_signed(present: str) -> Finding:
     missing = next(name for name in SIGNATURE_FILES if name != present)
     return error(
         "signature-incomplete",
-        f"there is {present}, but no {missing}",
+        f"found {present}, but no {missing}",
         location=missing,
         hint=RE_SIGN,
     )
@@ -177,9 +177,9 @@ def _read_signature(
 def _leaked_key() -> Finding:
     return error(
         "private-key-shipped",
-        f"{CERTIFICATES_NAME} holds a private key: everyone who has this module can sign with it",
+        f"{CERTIFICATES_NAME} contains a private key: anyone who has this module can sign with it",
         location=CERTIFICATES_NAME,
-        hint="withdraw the module, have the certificate revoked, and make a new key.",
+        hint="remove the module, have the certificate revoked, and create a new key.",
     )
 
 

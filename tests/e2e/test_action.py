@@ -111,7 +111,7 @@ def test_a_failed_run_has_outputs_a_summary_and_annotations(runner: Runner) -> N
     assert "9.9.9" in result.summary
     (annotation,) = result.annotations
     assert annotation.type == "error"
-    assert "asked for was '9.9.9'" in annotation.message
+    assert "version '9.9.9' was requested" in annotation.message
     assert annotation.properties["title"] == "version-mismatch"
 
 

@@ -63,7 +63,7 @@ def test_of_a_long_output_beginning_and_end_are_kept_in_their_place() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[:2] == ["before", "| line 0"]
     assert lines[-2:] == ["| line 9999", "after"]
-    assert any("lines left out" in line for line in lines)
+    assert any("lines skipped" in line for line in lines)
     assert len(lines) < 300
 
 

@@ -178,7 +178,7 @@ def test_zero_bytes_left_by_a_power_cut_are_set_aside(tmp_path: Path) -> None:
 def test_a_file_that_is_no_trail_is_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(content)
-    assert "no line of an audit trail" in refusal(path).message
+    assert "not a valid audit entry" in refusal(path).message
     assert path.read_bytes() == content
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 

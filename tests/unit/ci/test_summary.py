@@ -145,4 +145,4 @@ def test_thousands_of_modules_and_findings_stay_below_the_limit() -> None:
         error="x" * 2_000_000,
     )
     assert len(page.encode()) < 1024 * 1024
-    assert "more; the result file holds everything" in page
+    assert "more; the result file has everything" in page

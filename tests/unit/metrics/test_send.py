@@ -40,9 +40,9 @@ def test_each_target_that_fails_is_one_warning(tmp_path: Path) -> None:
     record(MEASURED, targets=targets, env={}, reporter=listener)
     begins = [warning.split(":")[0] for warning in listener.warnings]
     assert begins == [
-        "the metrics file wasn't written",
-        "the metrics weren't pushed",
-        "the spans weren't exported",
+        "the metrics file was not written",
+        "the metrics were not pushed",
+        "the spans were not exported",
     ]
     assert "check the port" in listener.warnings[1]
 

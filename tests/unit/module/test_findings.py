@@ -18,7 +18,8 @@ ROW = re.compile(
 CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 # How a finding is made: these functions take the code first; the helpers make errors.
 MAKERS = {"error": "error", "warning": "warning", "info": "info", "Finding": "error",
-          "refusal": "error", "_refusal": "error"}  # fmt: skip
+          "archive_error": "error", "descriptor_error": "error", "_certificates_error": "error",
+          "_chain_error": "error"}  # fmt: skip
 
 
 def used_codes() -> dict[str, set[str]]:

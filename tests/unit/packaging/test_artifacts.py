@@ -11,7 +11,7 @@ import pytest
 from ign_deploy.errors import PackagingError
 from ign_deploy.packaging.artifacts import (
     find_artifacts,
-    refuse_lfs_pointer,
+    reject_lfs_pointer,
     take_snapshot,
     unsigned_name,
     without_twins,
@@ -61,7 +61,7 @@ def test_a_file_written_anew_counts_even_with_its_old_time(tmp_path: Path) -> No
 
 def test_only_old_files_is_an_error_that_names_one(tmp_path: Path) -> None:
     write(tmp_path, "build/old.modl")
-    with pytest.raises(PackagingError, match=r"build/old\.modl was there before") as caught:
+    with pytest.raises(PackagingError, match=r"build/old\.modl is from an earlier build") as caught:
         found(tmp_path, take_snapshot(tmp_path))
     assert "clean" in caught.value.hint
 
@@ -115,5 +115,5 @@ def test_a_git_lfs_pointer_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "Pump.modl"
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     with pytest.raises(PackagingError, match="Git LFS pointer") as caught:
-        refuse_lfs_pointer(path)
+        reject_lfs_pointer(path)
     assert "git lfs pull" in caught.value.hint

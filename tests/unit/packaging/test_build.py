@@ -100,7 +100,7 @@ def test_several_modules_come_in_order(tmp_path: Path) -> None:
 
 def test_two_modules_with_one_id_are_refused(tmp_path: Path) -> None:
     one = build_module(tmp_path / "1")
-    with pytest.raises(VerificationError, match="have one id") as caught:
+    with pytest.raises(VerificationError, match="share the id") as caught:
         build(making(tmp_path / "p", A=one, B=one), tmp_path / "dist")
     assert [finding.code for finding in caught.value.findings] == ["module-id-repeated"]
     assert not (tmp_path / "dist").exists()
@@ -157,7 +157,7 @@ def test_a_failure_that_nobody_understands_points_to_the_output(tmp_path: Path) 
 def test_a_build_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     root = gradle_wrapper(tmp_path / "p", "echo started; sleep 60")
     recorder = Recorder()
-    with pytest.raises(PackagingError, match=r"not done after 0\.5 s") as caught:
+    with pytest.raises(PackagingError, match=r"not finish within 0\.5 s") as caught:
         build(root, tmp_path / "dist", timeout=0.5, reporter=recorder)
     assert recorder.lines == ["started"]
     assert "--build-timeout" in caught.value.hint

@@ -71,7 +71,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PackagingError, match="no file or folder"):
+    with pytest.raises(PackagingError, match="does not exist"):
         detect(tmp_path / "missing", env={})
 
 

@@ -11,14 +11,14 @@ from ign_deploy.packaging.explain import FailureWatch
 LINES = [
     ("ERROR: JAVA_HOME is set to an invalid directory: /opt/none", "without Java: /opt/none"),
     ("ERROR: JAVA_HOME is not set and no 'java' command could be found in your PATH.", "no Java"),
-    ("Unsupported class file major version 65", "class files of version 65"),
+    ("Unsupported class file major version 65", "class file version 65"),
     (
         "Error: Could not find or load main class org.gradle.wrapper.GradleWrapperMain",
         "gradle-wrapper.jar is missing",
     ),
     ("Error: Unable to access jarfile gradle/wrapper/gradle-wrapper.jar", "jar is missing"),
     ("java.net.UnknownHostException: plugins.gradle.org", "no DNS plugins.gradle.org"),
-    ("> repo.example: Name or service not known", "a host could not be found"),
+    ("> repo.example: Name or service not known", "a host could not be resolved"),
     ("\tat org.gradle.wrapper.Download.downloadInternal(Download.java:97)", "download Gradle"),
     ("> Connect to repo:443 failed: Connection refused", "could not be reached"),
     (
@@ -34,12 +34,12 @@ LINES = [
     ("> Could not resolve com.x:sdk:8.3.0.", "library com.x:sdk:8.3.0 could"),
     ("Execution failed for task ':compileJava'.", "don't compile (:compileJava)"),
     ("Execution failed for task ':a:b:compileTestKotlin'.", "don't compile"),
-    ("Execution failed for task ':gateway:test'.", "tests of the project failed"),
+    ("Execution failed for task ':gateway:test'.", "the project's tests failed"),
     ("Execution failed for task ':signModule'.", "own signing failed"),
     ("Execution failed for task ':webpack'.", "the task :webpack failed"),
     ("java.lang.OutOfMemoryError: Java heap space", "out of memory"),
     ("> java.io.IOException: No space left on device", "disk is full"),
-    ("Could not compile build file '/x/build.gradle'.", "script /x/build.gradle is wrong"),
+    ("Could not compile build file '/x/build.gradle'.", "script /x/build.gradle has an error"),
     ("A problem occurred evaluating root project 'pump'.", "configure root project 'pump'"),
     ("[ERROR] COMPILATION ERROR : ", "the sources don't compile"),
     (
@@ -65,7 +65,7 @@ def test_the_cause_counts_more_than_its_consequence_whatever_the_order() -> None
         watch = FailureWatch()
         for line in order:
             watch.see(line)
-        assert "a host could not be found" in watch.meaning
+        assert "a host could not be resolved" in watch.meaning
 
 
 def test_other_lines_mean_nothing() -> None:

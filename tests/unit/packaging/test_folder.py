@@ -75,7 +75,7 @@ def test_every_missing_file_is_named(tmp_path: Path) -> None:
 def test_files_outside_are_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "outside.jar").touch()
     xml = module_xml(jars=(("G", name),), texts={"license": None})
-    with pytest.raises(PackagingError, match="leaves the folder"):
+    with pytest.raises(PackagingError, match="is outside the folder"):
         pack(folder(tmp_path / "in", {"module.xml": xml}), tmp_path / "dist")
 
 

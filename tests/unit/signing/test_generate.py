@@ -102,7 +102,7 @@ def test_only_the_owner_can_read_the_key(
 @pytest.mark.parametrize("name", ["signing.key.pem", "signing.cert.pem"])
 def test_an_existing_file_is_never_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
-    with pytest.raises(ConfigurationError, match="exists already"):
+    with pytest.raises(ConfigurationError, match="already exists"):
         make(folder=tmp_path)
     assert [each.name for each in tmp_path.iterdir()] == [name]
     assert (tmp_path / name).read_text() == "precious"
@@ -110,7 +110,7 @@ def test_an_existing_file_is_never_overwritten(tmp_path: Path, name: str) -> Non
 
 def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "signing.p12").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigurationError, match="exists already"):
+    with pytest.raises(ConfigurationError, match="already exists"):
         make(folder=tmp_path, password="changeit", container="pkcs12")
 
 

@@ -178,7 +178,7 @@ def test_key_and_certificate_that_do_not_match_are_refused() -> None:
         key=pem_key(rsa_key("stranger")).decode(),
         certificates=pem_certificates(*chain()[1]).decode(),
     )
-    assert "doesn't belong to the certificates" in error.message
+    assert "doesn't match the certificates" in error.message
 
 
 def test_a_foreign_certificate_in_the_chain_file_is_refused() -> None:
@@ -239,22 +239,25 @@ def test_a_wrong_alias_is_refused_and_the_right_one_named(name: str) -> None:
 
 def test_several_keys_and_no_alias_are_refused() -> None:
     error = refused(keystore=str(KEYSTORES / "two-keys.p12"), store_password="changeit")
-    assert "2 keys and no alias" in error.message
+    assert "2 keys, but no alias" in error.message
 
 
 def test_a_key_without_any_certificate_is_refused() -> None:
     key, _ = chain()
-    assert "no certificate for" in refused(key=pem_key(key).decode()).message
+    assert "no certificate given for" in refused(key=pem_key(key).decode()).message
     empty = jks(JksKey("signer", key, (), "changeit"))
-    assert "no certificate for" in refused(keystore=text(empty), store_password="changeit").message
+    assert (
+        "no certificate given for"
+        in refused(keystore=text(empty), store_password="changeit").message
+    )
 
 
 def test_certificates_that_hold_none_are_refused() -> None:
     key = pem_key(rsa_key()).decode()
-    assert "no certificate among" in refused(key=key, certificates=key).message
-    assert "not an existing file" in refused(key=key, certificates="missing.pem").message
+    assert "no certificate was found" in refused(key=key, certificates=key).message
+    assert "neither an existing file" in refused(key=key, certificates="missing.pem").message
     nothing = text(write_certificates([]))
-    assert "no certificate among" in refused(key=key, certificates=nothing).message
+    assert "no certificate was found" in refused(key=key, certificates=nothing).message
 
 
 def test_a_certificate_given_as_the_key_is_refused() -> None:
@@ -273,7 +276,7 @@ def test_nothing_given_and_too_much_given_are_refused() -> None:
 
 def test_a_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"PK\x03\x04")
-    assert "no known kind" in refused(key=str(tmp_path / "key")).message
+    assert "unknown format" in refused(key=str(tmp_path / "key")).message
 
 
 def test_the_signature_is_the_deterministic_pkcs1_one() -> None:

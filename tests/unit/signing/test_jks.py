@@ -85,7 +85,7 @@ def test_no_password_is_refused() -> None:
 
 
 def test_several_keys_and_no_alias_are_refused_and_listed() -> None:
-    with pytest.raises(IdentityError, match="2 keys and no alias") as caught:
+    with pytest.raises(IdentityError, match="2 keys, but no alias") as caught:
         read_jks(two_keys(), store_password="changeit", key_password=None, alias=None)
     assert "'First', 'second'" in caught.value.hint
 

@@ -76,9 +76,9 @@ def test_an_encrypted_key_needs_its_password(form: PrivateFormat) -> None:
 
 def test_certificates_alone_are_no_key() -> None:
     _, certificate = self_signed()
-    with pytest.raises(IdentityError, match="no private key there, only: CERTIFICATE"):
+    with pytest.raises(IdentityError, match="found no private key, only: CERTIFICATE"):
         read_pem(pem_certificates(certificate), password=None)
-    with pytest.raises(IdentityError, match="no private key there"):
+    with pytest.raises(IdentityError, match="found no private key"):
         read_der_key(certificate.public_bytes(DER), password=None)
 
 

@@ -54,7 +54,7 @@ def test_each_of_several_keys_is_reached_by_its_alias(alias: str, name: str) -> 
 
 
 def test_several_keys_and_no_alias_are_refused_and_listed() -> None:
-    with pytest.raises(IdentityError, match="2 keys and no alias") as caught:
+    with pytest.raises(IdentityError, match="2 keys, but no alias") as caught:
         read("two-keys.p12")
     assert caught.value.hint.endswith("'first', 'second'.")
 

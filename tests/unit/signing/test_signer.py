@@ -85,7 +85,7 @@ def test_signing_a_signed_module_drops_the_old_signature(unsigned: Path, tmp_pat
 def test_the_input_is_never_written_over(tmp_path: Path) -> None:
     module = build_module(tmp_path / "pump.modl")
     before = module.read_bytes()
-    with pytest.raises(SigningError, match="over its input"):
+    with pytest.raises(SigningError, match="overwrite its input"):
         signed_module(module, output_dir=tmp_path)
     assert module.read_bytes() == before
 
@@ -93,7 +93,7 @@ def test_the_input_is_never_written_over(tmp_path: Path) -> None:
 def test_the_input_is_not_written_over_through_a_link(tmp_path: Path) -> None:
     module = build_module(tmp_path / "pump.modl")
     (tmp_path / "link").symlink_to(tmp_path)
-    with pytest.raises(SigningError, match="over its input"):
+    with pytest.raises(SigningError, match="overwrite its input"):
         signed_module(module, output_dir=tmp_path / "link")
 
 
