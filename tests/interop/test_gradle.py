@@ -24,7 +24,8 @@ from ign_deploy.packaging.gradle import (
 )
 from ign_deploy.packaging.project import Kind, detect, problems
 from ign_deploy.process import build_environment, run
-from tests.support.builds import EXAMPLE, Recorder
+from tests.support.builds import EXAMPLE
+from tests.support.reporting import Recorder
 
 # A module without jars, and a block that holds its values as the vendor's plugin does.
 SECOND_MODULE = """

@@ -16,8 +16,8 @@ from ign_deploy.module.checks import check_module
 from ign_deploy.module.findings import Severity
 from ign_deploy.packaging.build import PackageOptions, package
 from ign_deploy.packaging.project import Kind, detect, problems
-from tests.support.builds import Recorder
 from tests.support.modules import HOOK, module_xml
+from tests.support.reporting import Recorder
 
 REPOSITORY = Path("/usr/share/maven-repo")
 PLUGINS = REPOSITORY / "org/apache/maven/plugins"

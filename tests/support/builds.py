@@ -2,32 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-
-from ign_deploy.report import SilentReporter
 
 # The tools that the stand-ins' shell scripts use, and Java.
 PATH = "/usr/local/bin:/usr/bin:/bin"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gradle-module"
-
-
-class Recorder(SilentReporter):
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.infos: list[str] = []
-        self.warnings: list[str] = []
-        self.lines: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.infos.append(message)
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
-
-    def untrusted(self, lines: Sequence[str]) -> None:
-        self.lines += lines
 
 
 def script(path: Path, *lines: str) -> Path:

@@ -7,7 +7,6 @@ from typing import Any
 
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.notify.notice import Notice, NoticedGateway, NoticedModule
-from ign_deploy.report import SilentReporter
 
 QUICK = RetryPolicy(attempts=3, deadline=5.0, first_wait=0.01, longest_wait=0.01)
 HOSTILE = (
@@ -55,19 +54,3 @@ def hostile() -> Notice:
 def as_is(text: str) -> str:
     """Redact nothing."""
     return text
-
-
-class Listener(SilentReporter):
-    """Remembers warnings and what is to be masked."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.masked: list[str] = []
-
-    def warning(self, message: str) -> None:
-        """Remember the warning."""
-        self.warnings.append(message)
-
-    def mask(self, secret: str) -> None:
-        """Remember the secret."""
-        self.masked.append(secret)

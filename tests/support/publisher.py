@@ -29,27 +29,16 @@ import requests  # noqa: F401 - loaded once, before the forks, like the backends
 import tenacity  # noqa: F401
 
 from ign_deploy.errors import IgnDeployError
-from ign_deploy.report import SilentReporter
 from tests.contract.opened import EAGER, QUICK, Opened
 from tests.support.http_steps import kill_self_at_request
 from tests.support.releases import release_of
+from tests.support.reporting import Recorder
 
 # Steps that change or open something; each is announced before it is done.
 STEPS = frozenset(
     {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.listdir",
      "os.scandir", "fcntl.flock"}
 )  # fmt: skip
-
-
-class CollectingReporter(SilentReporter):
-    """Remembers the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, message: str) -> None:
-        """Remember the message."""
-        self.warnings.append(message)
 
 
 def kill_self_at(step: int) -> None:
@@ -68,7 +57,7 @@ def kill_self_at(step: int) -> None:
 
 def publish_all(order: dict[str, Any], job: list[list[str]], folder: Path) -> list[str]:
     """Publish a job's versions one after another; return ``outcome`` or ``code: message``."""
-    reporter = CollectingReporter()
+    reporter = Recorder()
     patience = EAGER if order.get("alone") else QUICK
     repository = Opened(**order["store"]).open(reporter=reporter, patience=patience)
     outcomes = []

@@ -18,7 +18,8 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
 from ign_deploy.pipeline.workspace import Once
 from tests.support.gateway import Gateway as Simulated
-from tests.support.gateway.client import MODULE_ID, Told, client_of, modl, timing_of
+from tests.support.gateway.client import MODULE_ID, client_of, modl, timing_of
+from tests.support.reporting import Recorder
 from tests.support.runs import run_context
 
 
@@ -49,7 +50,7 @@ class Site:
     folder: Path
     environment: str = "production"
     settings: dict[str, Any] = field(default_factory=dict)
-    reported: Told = field(default_factory=Told)
+    reported: Recorder = field(default_factory=Recorder)
     fetched: dict[tuple[str, str], VerifiedModule] | None = None
 
     def deployer(self, gateways: Sequence[Simulated], **settings: Any) -> Deployer:

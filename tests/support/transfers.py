@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.report import SilentReporter
 
 
 @dataclass
@@ -29,17 +28,6 @@ class FakeTime:
             clock=lambda: self.now,
             random=lambda: 1.0,
         )
-
-
-class Warnings(SilentReporter):
-    """Remembers the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, message: str) -> None:
-        """Remember it."""
-        self.warnings.append(message)
 
 
 class Counter:

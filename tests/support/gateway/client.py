@@ -21,24 +21,6 @@ QUICK = Timing(poll=0.002, floor=0.02, confirm=0.05, deadline=5.0)
 RETRY = RetryPolicy(attempts=4, first_wait=0.001, longest_wait=0.002)
 
 
-class Told(SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.infos: list[str] = []
-        self.warnings: list[str] = []
-        self.masked: list[str] = []
-
-    def mask(self, secret: str) -> None:
-        self.masked.append(secret)
-
-    def info(self, message: str) -> None:
-        self.infos.append(message)
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 def timing_of(gateway: Gateway) -> Timing:
     """Return the usual waits on a virtual clock, very short ones in real time."""
     if gateway.clock is None:

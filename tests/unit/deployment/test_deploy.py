@@ -12,7 +12,8 @@ from ign_deploy.deployment.rollout import NotBegun, overall_outcome, require_suc
 from ign_deploy.errors import ConfigurationError, DeploymentError, RollbackError
 from tests.support.deploying import VersionStore, deploy
 from tests.support.gateway import Gateway, ModuleFault
-from tests.support.gateway.client import MODULE_ID, Told, client_of
+from tests.support.gateway.client import MODULE_ID, client_of
+from tests.support.reporting import Recorder
 
 
 def running(gateway: Gateway, module_id: str = MODULE_ID) -> str | None:
@@ -87,7 +88,7 @@ def test_a_first_installation_that_faults_is_uninstalled(
     plant: Gateway, shelf: VersionStore
 ) -> None:
     plant.options.faults[MODULE_ID] = ModuleFault()
-    reported = Told()
+    reported = Recorder()
     (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
     assert client_of(plant).module(MODULE_ID) is None
@@ -100,7 +101,7 @@ def test_without_the_old_file_it_warns_before_and_uninstalls_after(
     install_first(shelf, plant)
     del shelf.modules[MODULE_ID, "1.0.0"]
     plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
-    reported = Told()
+    reported = Recorder()
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
     assert any("rolling back will mean uninstalling" in line for line in reported.warnings)

@@ -9,8 +9,8 @@ import pytest
 from ign_deploy.deployment.history import ENVIRONMENTS, ROOT, DeployedVersion, unfinished_previous
 from ign_deploy.deployment.records import DeploymentKind, Outcome, Phase
 from ign_deploy.errors import ConfigurationError
-from tests.support.gateway.client import Told
 from tests.support.records import PLANT, PUMP, Ledger, record
+from tests.support.reporting import Recorder
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_a_damaged_or_hostile_document_is_a_warning_and_left_out(
     ledger: Ledger, data: bytes
 ) -> None:
     ledger.deploy("1.0.0")
-    reported = ledger.reporter = Told()
+    reported = ledger.reporter = Recorder()
     name = record("1.0.0").file_name
     ledger.documents.files[f"{ROOT}/production/{name}"] = data
     ledger.documents.files[f"{ROOT}/production/notes.txt"] = b"no record by its name"
@@ -224,7 +224,7 @@ def test_a_name_that_would_leave_the_folder_is_refused(ledger: Ledger) -> None:
 
 def test_a_hostile_name_among_the_environments_is_a_warning(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
-    reported = ledger.reporter = Told()
+    reported = ledger.reporter = Recorder()
     ledger.documents.files[f"{ENVIRONMENTS}/..json"] = b"{}\n"
     assert ledger.history.environments() == ["production"]
     assert ledger.history.protected() == {(PUMP, "1.0.0")}

@@ -13,7 +13,8 @@ from ign_deploy.deployment.records import DeploymentRecord, Outcome, Phase
 from ign_deploy.deployment.rollout import NotBegun
 from ign_deploy.errors import RepositoryError
 from tests.support.gateway import Gateway, ModuleFault
-from tests.support.gateway.client import MODULE_ID, Told, modl
+from tests.support.gateway.client import MODULE_ID, modl
+from tests.support.reporting import Recorder
 from tests.support.serving import Fault
 from tests.support.sites import Site, active, published
 
@@ -21,7 +22,7 @@ numbers = count()
 OLD, NEW, NEXT = "1.0.0", "1.1.0", "1.2.0"
 
 
-class Acting(Told):
+class Acting(Recorder):
     """Does something to the gateway when it is told that text."""
 
     def __init__(self, text: str, action: Callable[[], object]) -> None:

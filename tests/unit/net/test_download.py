@@ -16,7 +16,8 @@ from ign_deploy.net.download import receive
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.net.session import open_session
 from tests.support.file_server import Fault, FileServer, file_server
-from tests.support.transfers import Counter, FakeTime, Warnings
+from tests.support.reporting import Recorder
+from tests.support.transfers import Counter, FakeTime
 
 CONTENT = bytes(range(256)) * 12_345
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -59,7 +60,7 @@ class Download:
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.told = Warnings()
+        self.told = Recorder()
         self.counter = Counter()
         self.to = io.BytesIO()
 

@@ -14,8 +14,9 @@ from ign_deploy.net.errors import (
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy, retrying
 from ign_deploy.net.session import open_session
+from tests.support.reporting import Recorder
 from tests.support.serving import Reply, ScriptedServer, scripted_server
-from tests.support.transfers import FakeTime, Warnings
+from tests.support.transfers import FakeTime
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -26,12 +27,12 @@ def time() -> FakeTime:
 
 
 @pytest.fixture
-def told() -> Warnings:
-    return Warnings()
+def told() -> Recorder:
+    return Recorder()
 
 
 def get(
-    server: ScriptedServer, time: FakeTime, told: Warnings, policy: RetryPolicy | None = None
+    server: ScriptedServer, time: FakeTime, told: Recorder, policy: RetryPolicy | None = None
 ) -> Response:
     with Client(
         open_session(), base=server.url, timeout=(5, 0.3), reporter=told, redirects=False,
@@ -42,7 +43,7 @@ def get(
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_transient_status_is_tried_again_and_reported(
-    status: int, time: FakeTime, told: Warnings
+    status: int, time: FakeTime, told: Recorder
 ) -> None:
     with scripted_server(Reply(status), Reply(status), Reply(200, body=b"ok")) as server:
         assert get(server, time, told).body == b"ok"
@@ -54,7 +55,7 @@ def test_a_transient_status_is_tried_again_and_reported(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 422, 501, 507])
-def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told: Warnings) -> None:
+def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told: Recorder) -> None:
     with scripted_server(Reply(status), Reply(200)) as server:
         assert get(server, time, told).status == status
         assert len(server.requests) == 1
@@ -70,13 +71,13 @@ def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told:
     ],
 )
 def test_a_403_that_limits_the_rate_is_tried_again(
-    answer: Reply, time: FakeTime, told: Warnings
+    answer: Reply, time: FakeTime, told: Recorder
 ) -> None:
     with scripted_server(answer, Reply(200)) as server:
         assert get(server, time, told).status == 200
 
 
-def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, told: Warnings) -> None:
+def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, told: Recorder) -> None:
     with scripted_server(
         Reply(429, headers={"Retry-After": "7"}),
         Reply(503, headers={"Retry-After": "21600"}),
@@ -86,7 +87,7 @@ def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, told: Warning
     assert time.slept == [7.0, 60.0]
 
 
-def test_retry_after_as_a_date_is_kept(time: FakeTime, told: Warnings) -> None:
+def test_retry_after_as_a_date_is_kept(time: FakeTime, told: Recorder) -> None:
     with scripted_server(
         Reply(503, headers={"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}),
         Reply(503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
@@ -116,19 +117,19 @@ def test_retry_after_is_read_in_all_its_forms(text: str | None, seconds: float |
     assert parse_retry_after(text, now=NOW) == seconds
 
 
-def test_a_reset_connection_is_tried_again(time: FakeTime, told: Warnings) -> None:
+def test_a_reset_connection_is_tried_again(time: FakeTime, told: Recorder) -> None:
     with scripted_server(Reply(reset=True), Reply(200)) as server:
         assert get(server, time, told).status == 200
     assert "the connection to 127.0.0.1 broke" in told.warnings[0]
 
 
-def test_a_server_that_is_silent_is_tried_again(time: FakeTime, told: Warnings) -> None:
+def test_a_server_that_is_silent_is_tried_again(time: FakeTime, told: Recorder) -> None:
     with scripted_server(Reply(delay=1.0), Reply(200)) as server:
         assert get(server, time, told).status == 200
     assert "127.0.0.1 didn't respond in time" in told.warnings[0]
 
 
-def test_each_attempt_sends_the_whole_body(time: FakeTime, told: Warnings, tmp_path: Path) -> None:
+def test_each_attempt_sends_the_whole_body(time: FakeTime, told: Recorder, tmp_path: Path) -> None:
     path = tmp_path / "body"
     path.write_bytes(b"content" * 1000)
 
@@ -141,7 +142,7 @@ def test_each_attempt_sends_the_whole_body(time: FakeTime, told: Warnings, tmp_p
         assert [request.body for request in server.requests] == [b"content" * 1000] * 2
 
 
-def test_after_five_attempts_the_last_failure_is_raised(time: FakeTime, told: Warnings) -> None:
+def test_after_five_attempts_the_last_failure_is_raised(time: FakeTime, told: Recorder) -> None:
     with scripted_server(Reply(503)) as server:
         with pytest.raises(TransientResponse, match="returned 503") as failure:
             get(server, time, told)
@@ -150,7 +151,7 @@ def test_after_five_attempts_the_last_failure_is_raised(time: FakeTime, told: Wa
     assert time.slept == [0.5, 1.0, 2.0, 4.0]
 
 
-def test_no_attempt_starts_beyond_the_deadline(time: FakeTime, told: Warnings) -> None:
+def test_no_attempt_starts_beyond_the_deadline(time: FakeTime, told: Recorder) -> None:
     with (
         scripted_server(Reply(503, headers={"Retry-After": "40"})) as server,
         pytest.raises(TransientResponse),

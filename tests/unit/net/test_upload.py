@@ -18,7 +18,8 @@ from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import open_session
 from ign_deploy.net.upload import Source, split_source
 from tests.support.file_server import Fault, FileServer, file_server
-from tests.support.transfers import Counter, FakeTime, Warnings
+from tests.support.reporting import Recorder
+from tests.support.transfers import Counter, FakeTime
 
 CONTENT = bytes(range(256)) * 12_345  # three blocks, the last one short
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -42,7 +43,7 @@ class Upload:
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.told = Warnings()
+        self.told = Recorder()
         self.counter = Counter()
 
     def __call__(self, server: FileServer, source: Source, **options: Any) -> Response:

@@ -7,7 +7,8 @@ from ign_deploy.errors import NetworkError
 from ign_deploy.notify.notice import Notice
 from ign_deploy.notify.send import notify_all
 from ign_deploy.notify.webhook import webhook
-from tests.support.notices import QUICK, Listener, as_is, notice
+from tests.support.notices import QUICK, as_is, notice
+from tests.support.reporting import Recorder
 from tests.support.serving import serving, unused_port
 from tests.support.webhook_receiver import WebhookReceiver
 
@@ -33,7 +34,7 @@ class Stub:
 
 
 def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
-    listener = Listener()
+    listener = Recorder()
     with serving(WebhookReceiver("")) as receiver:
         bad = webhook(f"http://127.0.0.1:{unused_port()}/hidden", policy=QUICK)
         good = Stub()
@@ -48,13 +49,13 @@ def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
 
 
 def test_a_bug_in_a_channel_fails_nothing() -> None:
-    listener = Listener()
+    listener = Recorder()
     assert notify_all([Stub(KeyError("x"))], notice(), reporter=listener, redact=as_is) == 0
     assert "KeyError, a bug in ign-deploy" in listener.warnings[0]
 
 
 def test_a_channel_that_hangs_is_left_behind() -> None:
-    listener, release = Listener(), threading.Event()
+    listener, release = Recorder(), threading.Event()
     begin = time.monotonic()
     channels = [Stub(wait=release), Stub(wait=release), Stub()]
     sent = notify_all(channels, notice(), reporter=listener, redact=as_is, deadline=0.2)
@@ -66,7 +67,7 @@ def test_a_channel_that_hangs_is_left_behind() -> None:
 
 
 def test_secrets_are_masked_and_hidden_in_warnings_and_notices() -> None:
-    listener, reported = Listener(), Stub()
+    listener, reported = Recorder(), Stub()
     failing = Stub(NetworkError("it answered s3cret", hint="mend it."))
 
     def redact(text: str) -> str:
@@ -79,4 +80,4 @@ def test_secrets_are_masked_and_hidden_in_warnings_and_notices() -> None:
 
 
 def test_nobody_to_tell_is_no_failure() -> None:
-    assert notify_all([], notice(), reporter=Listener(), redact=as_is) == 0
+    assert notify_all([], notice(), reporter=Recorder(), redact=as_is) == 0

@@ -13,8 +13,9 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.packaging.build import PackageOptions, package
 from ign_deploy.packaging.project import detect
-from tests.support.builds import PATH, Recorder, fake_java, gradle_wrapper
+from tests.support.builds import PATH, fake_java, gradle_wrapper
 from tests.support.modules import build_module, module_files, zip_bytes
+from tests.support.reporting import Recorder
 
 ENV = {"PATH": PATH}
 

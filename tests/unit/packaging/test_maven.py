@@ -11,8 +11,9 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.packaging.build import PackageOptions, package
 from ign_deploy.packaging.detect import Kind, Project, detect
 from ign_deploy.packaging.maven import maven_build_command, maven_variables
-from tests.support.builds import PATH, Recorder, script
+from tests.support.builds import PATH, script
 from tests.support.modules import build_module
+from tests.support.reporting import Recorder
 
 
 def command(root: Path, *arguments: str, epoch: str = "") -> tuple[str, ...]:

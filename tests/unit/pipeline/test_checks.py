@@ -17,7 +17,7 @@ from ign_deploy.pipeline.checks import (
     require_room,
     run_checks,
 )
-from tests.support.builds import Recorder
+from tests.support.reporting import Recorder
 from tests.support.runs import run_context
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ign_deploy.module.findings import warning
 from ign_deploy.pipeline.run_report import RunReport, shown_path
-from tests.support.builds import Recorder
+from tests.support.reporting import Recorder
 
 
 def report() -> RunReport:

@@ -5,40 +5,26 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from ign_deploy.errors import IgnDeployError, RepositoryError, VersionConflict
-from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Publication
 from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.object_store import ObjectBackend
 from ign_deploy.repositories.repository import StoreRepository
 from tests.support.memory_objects import Killed, Memory, MemoryObjects
 from tests.support.releases import release_of
+from tests.support.reporting import Recorder
 
 QUICK = Patience(grace=0.05, poll=0.005)
 
 
-@dataclass
-class Told(SilentReporter):
-    """Remembers what it was told."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def info(self, message: str) -> None:
-        self.lines.append(message)
-
-    def warning(self, message: str) -> None:
-        self.lines.append(f"warning: {message}")
-
-
 def repository(
-    objects: MemoryObjects, *, patience: Patience = QUICK, reported: Told | None = None
+    objects: MemoryObjects, *, patience: Patience = QUICK, reported: Recorder | None = None
 ) -> StoreRepository:
-    reporter = reported or Told()
+    reporter = reported or Recorder()
     return StoreRepository(
         ObjectBackend(objects, reporter=reporter),
         reporter=reporter,
@@ -54,7 +40,7 @@ def publish(
     content: bytes = b"module",
     version: str = "1.0.0",
     patience: Patience = QUICK,
-    reported: Told | None = None,
+    reported: Recorder | None = None,
 ) -> Publication:
     release, files = release_of(folder, content=content, version=version)
     return repository(objects, patience=patience, reported=reported).publish(release, files=files)
@@ -128,7 +114,7 @@ def test_the_same_bytes_go_on_without_waiting_for_the_lease(tmp_path: Path) -> N
 
 
 def test_other_bytes_wait_for_a_living_claim_and_say_so(tmp_path: Path) -> None:
-    memory, reported = Memory(), Told()
+    memory, reported = Memory(), Recorder()
     with pytest.raises(Killed):
         publish(killing(5, when="before")(MemoryObjects(memory)), tmp_path)
     waits: list[float] = []
@@ -143,8 +129,8 @@ def test_other_bytes_wait_for_a_living_claim_and_say_so(tmp_path: Path) -> None:
     )  # fmt: skip
     assert content_of(memory) == b"other"
     assert len(waits) >= 10
-    assert "another run is publishing com.acme.thing 1.0.0; waiting for it" in reported.lines[0]
-    assert len([line for line in reported.lines if "waiting" in line]) == 1
+    assert "another run is publishing com.acme.thing 1.0.0; waiting for it" in reported.messages[0]
+    assert len([line for line in reported.messages if "waiting" in line]) == 1
 
 
 def test_a_run_that_slept_through_its_lease_does_not_write_over_its_successor(
@@ -249,7 +235,7 @@ def test_the_record_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_index_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> None:
-    memory, reported = Memory(), Told()
+    memory, reported = Memory(), Recorder()
 
     def refuse(number: int) -> None:
         if "modules/com.acme.thing/1.0.0/release.json" in memory.objects:
@@ -262,7 +248,7 @@ def test_an_index_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> No
         MemoryObjects(memory, before_step=refuse), tmp_path, reported=reported
     ).outcome
     assert outcome is Outcome.PUBLISHED
-    assert any("run `ign-deploy reindex`" in line for line in reported.lines)
+    assert any("run `ign-deploy reindex`" in line for line in reported.messages)
     found = repository(MemoryObjects(memory)).reindex()
     assert (found.modules, found.versions) == (1, 1)
 

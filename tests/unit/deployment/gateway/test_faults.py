@@ -13,7 +13,8 @@ from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import NetworkError
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
-from tests.support.gateway.client import MODULE_ID, Told, client_of, modl
+from tests.support.gateway.client import MODULE_ID, client_of, modl
+from tests.support.reporting import Recorder
 from tests.support.serving import Fault
 
 ALL = Consent(certificate=True, license=True)
@@ -82,7 +83,7 @@ def test_an_installation_whose_answer_is_lost_is_settled_by_what_shows(
     # It takes a while until the listing shows the upgrade.
     gateway.options.notice_seconds = 8
     gateway.faults.append(Fault("modules/install$", "lost"))
-    reported = Told()
+    reported = Recorder()
     client = client_of(gateway, reporter=reported)
     client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
     assert gateway.asked("modules/install") == 1
@@ -125,7 +126,7 @@ def test_what_fails_again_and_again_is_told_in_the_end(
 ) -> None:
     path = modl(tmp_path)
     gateway.have(path)
-    reported = Told()
+    reported = Recorder()
     client = client_of(gateway, reporter=reported)
     gateway.faults.append(Fault(f"{route}$", "broken", times=2))
     STEPS[route](client, path)

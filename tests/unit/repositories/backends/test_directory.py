@@ -15,16 +15,9 @@ from ign_deploy.repositories import Outcome, Publication
 from ign_deploy.repositories.backends.directory.repository import DirectoryRepository
 from ign_deploy.repositories.backends.directory.staging import LEFTOVER_AGE
 from tests.support.releases import release_of, tree
+from tests.support.reporting import Recorder
 
 DAY_AGO = LEFTOVER_AGE + 60
-
-
-class Warnings(SilentReporter):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warning(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 class World:
@@ -33,7 +26,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "repository"
         self.inbox = folder / "in"
-        self.reporter = Warnings()
+        self.reporter = Recorder()
         self.repository = DirectoryRepository(self.root, reporter=self.reporter)
 
     def publish(

@@ -12,21 +12,9 @@ from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.location import find_location
 from ign_deploy.repositories.backends.github.store import GitHubStore
 from tests.support.github.server import WRITER, GitHub
+from tests.support.reporting import Recorder
 
 QUICK = Patience(grace=0.2, poll=0.02)
-
-
-class Lines(SilentReporter):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.lines.append(message)
-
-    def warning(self, message: str) -> None:
-        self.lines.append(message)
 
 
 def opened(
@@ -34,7 +22,7 @@ def opened(
     *,
     token: str = WRITER,
     env: Mapping[str, str] | None = None,
-    reporter: Lines | None = None,
+    reporter: Recorder | None = None,
 ) -> Repository:
     """Open the repository anew, as another run would."""
     access = Access(token=token, env=env or {}, patience=QUICK)

@@ -13,7 +13,8 @@ from ign_deploy.repositories.claims import lease
 from ign_deploy.repositories.store import Claim, Key
 from tests.support.github.server import GitHub, github_simulator
 from tests.support.releases import release_of
-from tests.unit.repositories.backends.github.opening import Lines, content_of, opened, store_of
+from tests.support.reporting import Recorder
+from tests.unit.repositories.backends.github.opening import content_of, opened, store_of
 
 WRITERS = 12
 
@@ -56,7 +57,7 @@ def test_many_writers_of_the_same_bytes_all_succeed(tmp_path: Path) -> None:
 
 def test_many_writers_of_different_versions_lose_nothing(tmp_path: Path) -> None:
     with github_simulator() as simulator:
-        said = Lines()
+        said = Recorder()
 
         def publish(number: int) -> Outcome:
             release, files = release_of(
@@ -72,7 +73,7 @@ def test_many_writers_of_different_versions_lose_nothing(tmp_path: Path) -> None
             assert list(pool.map(publish, range(50))) == [Outcome.PUBLISHED] * 50
         repository = opened(simulator)
         wanted = {(f"com.acme.m{number % 5}", f"1.{number}.0") for number in range(50)}
-        assert not [line for line in said.lines if "index isn't up to date" in line]
+        assert not [line for line in said.messages if "index isn't up to date" in line]
         for _ in range(2):
             listed = {
                 (entry.id, entry.version)

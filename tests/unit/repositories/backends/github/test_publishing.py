@@ -14,8 +14,9 @@ from ign_deploy.repositories.store import Claim, Key
 from tests.support.github.server import JOB, GitHub, github_simulator
 from tests.support.github.state import SimulatedRelease
 from tests.support.releases import release_of
+from tests.support.reporting import Recorder
 from tests.support.serving import Fault
-from tests.unit.repositories.backends.github.opening import Lines, content_of, opened, store_of
+from tests.unit.repositories.backends.github.opening import content_of, opened, store_of
 
 RATE_LIMIT = "You have exceeded a secondary rate limit. Please wait a few minutes."
 
@@ -99,13 +100,13 @@ def test_a_request_that_fails_once_publishes_exactly_once(
 ) -> None:
     simulator.faults = [Fault(pattern, kind=kind)]
     release, files = release_of(tmp_path, content=b"bytes")
-    said = Lines()
+    said = Recorder()
     publication = opened(simulator, reporter=said).publish(release, files=files)
     assert publication.outcome is Outcome.PUBLISHED
     assert simulator.faults[0].times == 0, "nothing failed"
     assert content_of(opened(simulator), release.id, "1.0.0") == b"bytes"
     assert [(made.draft, len(made.assets)) for made in releases(simulator)] == [(False, 2)]
-    assert not [line for line in said.lines if "index isn't up to date" in line]
+    assert not [line for line in said.messages if "index isn't up to date" in line]
 
 
 def test_half_a_file_after_a_502_is_deleted_and_sent_again(

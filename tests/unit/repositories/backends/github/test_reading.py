@@ -12,8 +12,9 @@ from ign_deploy.repositories.status_events import StatusEvent, StatusKind, add_s
 from ign_deploy.repositories.store import Key
 from tests.support.github.server import GitHub, github_simulator
 from tests.support.releases import release_of
+from tests.support.reporting import Recorder
 from tests.support.serving import Fault
-from tests.unit.repositories.backends.github.opening import Lines, content_of, opened, store_of
+from tests.unit.repositories.backends.github.opening import content_of, opened, store_of
 
 
 @pytest.fixture
@@ -98,10 +99,10 @@ def test_a_release_without_a_record_is_left_out_with_a_warning(
 ) -> None:
     published(simulator, tmp_path)
     simulator.repository.create_release({"tag_name": "modl/com.acme.thing/9.9.9"})
-    said = Lines()
+    said = Recorder()
     found = opened(simulator, reporter=said).maintenance.reindex()
     assert (found.modules, found.versions) == (1, 1)
-    assert any("9.9.9 is left out" in line for line in said.lines)
+    assert any("9.9.9 is left out" in line for line in said.messages)
 
 
 def test_yanking_shows_in_the_index(simulator: GitHub, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ign_deploy.repositories.backends.gitlab import gitlab_store as open_store
 from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
 from ign_deploy.repositories.backends.gitlab.store import GitLabStore
 from tests.support.gitlab_packages import DEVELOPER, World, gitlab_world
+from tests.support.reporting import Recorder
 from tests.support.serving import Fault
 
 MARKS = "ledger/status-events/com.acme.thing"
@@ -21,14 +22,6 @@ MARKS = "ledger/status-events/com.acme.thing"
 def opened(tmp_path: Path) -> Iterator[World]:
     with gitlab_world() as store:
         yield store
-
-
-class Told(SilentReporter):
-    def __init__(self) -> None:
-        self.infos: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.infos.append(message)
 
 
 def documents(opened: World, reporter: SilentReporter | None = None) -> GitLabStore:
@@ -59,7 +52,7 @@ def test_the_newest_copy_counts_and_older_ones_go(opened: World) -> None:
 
 def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> None:
     with gitlab_world(role=DEVELOPER) as opened:
-        reported = Told()
+        reported = Recorder()
         store = documents(opened, reported)
         for data in (b"one", b"two", b"three"):
             store.write("index.json", data, replaces=store.read("index.json"))

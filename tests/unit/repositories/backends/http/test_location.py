@@ -14,19 +14,9 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.http.location import Location, find_location
-from tests.support.transfers import Warnings
+from tests.support.reporting import Recorder
 
 SERVER = "https://store.example"
-
-
-class Masks(SilentReporter):
-    """Remembers what is to be hidden."""
-
-    def __init__(self) -> None:
-        self.secrets: set[str] = set()
-
-    def mask(self, secret: str) -> None:
-        self.secrets.add(secret)
 
 
 def location(url: str = SERVER, **access: Any) -> Location:
@@ -107,11 +97,11 @@ def test_a_user_token_of_nexus_is_a_pair() -> None:
 
 
 def test_secrets_are_hidden() -> None:
-    reported = Masks()
+    reported = Recorder()
     env = {"https_proxy": "http://me:pr%20xy@proxy.example:3128"}
     access = Access(token="name:code", password="", env=env)
     find_location(f"nexus+{SERVER}/repository/x", access=access, reporter=reported)
-    assert reported.secrets == {"name:code", "code", "pr%20xy", "pr xy"}
+    assert set(reported.masked) == {"name:code", "code", "pr%20xy", "pr xy"}
     assert "code" not in repr(location(token="name:code"))
 
 
@@ -123,14 +113,14 @@ def test_half_a_credential_is_refused(access: Mapping[str, str]) -> None:
 
 
 def test_http_is_warned_of_and_gets_no_credentials() -> None:
-    reported = Warnings()
+    reported = Recorder()
     find_location("http://store.example/x", access=Access(), reporter=reported)
     assert len(reported.warnings) == 1
     assert "store.example is reached over http" in reported.warnings[0]
     for kind in ("", "nexus+", "artifactory+"):
         with pytest.raises(ConfigurationError, match="unencrypted"):
             location(f"{kind}http://store.example/x", token="t0k")
-    reported = Warnings()
+    reported = Recorder()
     find_location("http://localhost/x", access=Access(token="t0k"), reporter=reported)
     assert reported.warnings == []
 

@@ -31,20 +31,3 @@ def open_at(
 def store_at(server: str, *, options: str = "", patience: Patience = QUICK) -> OciStore:
     url = oci_url(server, options=options)
     return oci_store(url, Access(patience=patience), SilentReporter())
-
-
-class Telling(SilentReporter):
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.reported: list[str] = []
-        self.masked: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.reported.append(message)
-
-    def warning(self, message: str) -> None:
-        self.reported.append(message)
-
-    def mask(self, secret: str) -> None:
-        self.masked.append(secret)

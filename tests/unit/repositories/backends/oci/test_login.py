@@ -16,10 +16,11 @@ from ign_deploy.repositories.backends.oci.address import location_at
 from ign_deploy.repositories.backends.oci.credentials import Login
 from ign_deploy.repositories.backends.oci.tokens import Authorization
 from tests.support.releases import release_of
+from tests.support.reporting import Recorder
 from tests.support.servers import Credentials, RegistryServer, registry
 from tests.support.serving import Reply, ScriptedServer, scripted_server
 from tests.support.token_server import TokenServer, token_server
-from tests.unit.repositories.backends.oci.opening import NAME, Telling, open_at
+from tests.unit.repositories.backends.oci.opening import NAME, open_at
 
 ID = "com.acme.thing"
 USERS = {
@@ -48,7 +49,7 @@ def test_with_a_token_it_is_published_and_everybody_may_pull(
     server: RegistryServer, tokens: TokenServer, tmp_path: Path
 ) -> None:
     release, files = release_of(tmp_path)
-    reporter = Telling()
+    reporter = Recorder()
     repository = open_at(server.url, username="ann", password="s3cret: ä", reporter=reporter)
     assert repository.check().writable
     assert repository.publish(release, files=files).outcome is Outcome.PUBLISHED

@@ -18,8 +18,9 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories.maintenance import StatusChange, remove
 from ign_deploy.repositories.store import Key
 from tests.support.releases import release_of
+from tests.support.reporting import Recorder
 from tests.support.servers import RegistryServer, registry
-from tests.unit.repositories.backends.oci.opening import NAME, Telling, open_at, store_at
+from tests.unit.repositories.backends.oci.opening import NAME, open_at, store_at
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 ID = "com.acme.thing"
@@ -225,9 +226,9 @@ def test_a_registry_that_does_not_delete_is_told_when_removing(tmp_path: Path) -
     with registry(folder) as server:
         publish(server, tmp_path)
         release, _ = release_of(tmp_path)
-        reporter = Telling()
+        reporter = Recorder()
         open_at(server.url, reporter=reporter).maintenance.discard(release)
-        assert [text for text in reporter.reported if "doesn't delete" in text]
+        assert [text for text in reporter.messages if "doesn't delete" in text]
         open_at(server.url).maintenance.discard(release)  # again is no error
         assert store_at(server.url).read_record(KEY)
 

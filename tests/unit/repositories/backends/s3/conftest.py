@@ -17,8 +17,8 @@ from ign_deploy.repositories.record import ReleaseFile
 from tests.contract.stores_s3 import new_bucket, s3_server
 from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.faults import AnswerInstead
+from tests.support.reporting import Recorder
 from tests.support.servers import S3Server, moto, s3_client
-from tests.support.transfers import Warnings
 
 SECRET = "s3cr3t-of-the-test"
 
@@ -35,7 +35,7 @@ class BucketEnv:
     name: str
     server: S3Server
     proxy: FaultProxy
-    reporter: Warnings = field(default_factory=Warnings)
+    reporter: Recorder = field(default_factory=Recorder)
 
     @property
     def url(self) -> str:

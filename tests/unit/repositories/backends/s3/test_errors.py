@@ -10,8 +10,8 @@ from ign_deploy.errors import ConfigurationError, IgnDeployError, NetworkError, 
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.s3.client import open_client
 from tests.support.faults import AnswerInstead
+from tests.support.reporting import Recorder
 from tests.support.serving import unused_port
-from tests.support.transfers import Warnings
 from tests.unit.repositories.backends.s3.conftest import SECRET, BucketEnv, refusal
 
 
@@ -108,7 +108,7 @@ def test_a_server_that_is_not_there_is_a_network_error() -> None:
     url = f"s3://bucket?endpoint=http://127.0.0.1:{unused_port()}"
     access = Access(username="a", password=SECRET)
     with pytest.raises(NetworkError, match=r"127\.0\.0\.1 refused the connection") as caught:
-        open_client(url, access=access, reporter=Warnings()).call("GetObject", "a")
+        open_client(url, access=access, reporter=Recorder()).call("GetObject", "a")
     assert SECRET not in str(caught.value)
 
 
@@ -116,7 +116,7 @@ def test_a_proxy_that_is_not_there_is_named() -> None:
     proxy = f"http://user:{SECRET}@127.0.0.1:{unused_port()}"
     access = Access(username="a", password="b", env={"https_proxy": proxy})
     client = open_client(
-        "s3://bucket?endpoint=https://s3.example", access=access, reporter=Warnings()
+        "s3://bucket?endpoint=https://s3.example", access=access, reporter=Recorder()
     )
     with pytest.raises(NetworkError, match=r"the proxy for s3\.example") as caught:
         client.call("GetObject", "a")
