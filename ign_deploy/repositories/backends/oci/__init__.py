@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def open_oci(url: str, access: Access, reporter: Reporter) -> Repository:
-    """Return the repository in a registry; nothing is asked yet. Raises ConfigurationError."""
+    """Return the repository in a registry; nothing is requested yet. Raises ConfigurationError."""
     from ign_deploy.repositories.repository import StoreRepository
 
     return StoreRepository(oci_store(url, access, reporter), reporter=reporter, access=access)
@@ -22,9 +22,9 @@ def open_oci(url: str, access: Access, reporter: Reporter) -> Repository:
 def oci_store(url: str, access: Access, reporter: Reporter) -> OciStore:
     """Return the store that the repository is made of. Raises ConfigurationError."""
     from ign_deploy.repositories.backends.oci.address import location_at
-    from ign_deploy.repositories.backends.oci.client import Client
+    from ign_deploy.repositories.backends.oci.client import RegistryClient
     from ign_deploy.repositories.backends.oci.store import OciStore
 
     location = location_at(url)
-    client = Client(location, access=access, reporter=reporter)
+    client = RegistryClient(location, access=access, reporter=reporter)
     return OciStore(client, patience=access.patience, reporter=reporter)

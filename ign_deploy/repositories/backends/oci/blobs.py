@@ -1,4 +1,4 @@
-"""Blobs: sent only if the registry doesn't have them, each attempt in an upload session anew."""
+"""Blobs: sent only if the registry doesn't have them, each attempt in a new upload session."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from ign_deploy.errors import NotInRepository, RepositoryError
-from ign_deploy.net.errors import TransientFailure, TransientResponse
+from ign_deploy.net.errors import TransientResponse
+from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy, retrying
-from ign_deploy.net.sending import Sent, Source
+from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress
-from ign_deploy.repositories.backends.oci.client import Client, upload_address
+from ign_deploy.repositories.backends.oci.client import RegistryClient, upload_address
 from ign_deploy.repositories.backends.oci.errors import error_codes
 from ign_deploy.repositories.backends.oci.manifests import EMPTY, Descriptor, digest_of
 from ign_deploy.repositories.record import ReleaseFile
 
-# A session that is gone or out of step, or bytes that were changed on the way: begin anew.
+# A session that is gone or out of step, or bytes that were changed on the way: start again.
 _AGAIN = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"})
-_MAX_ERROR = 64 << 10
 _OPAQUE = {"Content-Type": "application/octet-stream"}
+_CHECK_REGISTRY = "run again; if it persists, check the registry's log and disk."
 
 
 class Blobs:
     """The blobs of one repository."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: RegistryClient) -> None:
         self._client = client
         self._known = _Memory()
         self._has_empty = False
 
     def url(self, digest: str) -> str:
-        """Return a blob's address."""
-        return f"{self._client.location.root}/blobs/{digest}"
+        """Return a blob's path in the repository."""
+        return f"/blobs/{digest}"
 
-    def read(self, layer: Descriptor, *, limit: int, doing: str) -> bytes | None:
+    def read(self, layer: Descriptor, *, limit: int, title: str) -> bytes | None:
         """Return a small blob, compared with its digest; None when it is gone.
 
         Of one that is longer than ``limit``, its first ``limit`` + 1 bytes. Blobs never change, so
@@ -47,78 +48,72 @@ class Blobs:
             return known
         if layer.size > limit:
             return b" " * (limit + 1)
-        answer = self._client.ask("GET", self.url(layer.digest), limit=limit, doing=doing)
-        if answer.status == 404:
+        response = self._client.request(
+            "GET", self.url(layer.digest), title=title, limit=limit, expect={404}
+        )
+        if not response.ok:
             return None
-        if answer.status != 200:
-            raise self._client.refused(answer, doing=doing)
-        if digest_of(answer.body) != layer.digest:
-            raise RepositoryError(
-                f"{doing}: {self._client.location.host} sent {len(answer.body)} bytes that aren't "
-                f"those of {layer.digest}",
-                hint="run again; if it stays so, look at the registry's disk and log.",
+        if digest_of(response.body) != layer.digest:
+            raise response.failure(
+                f"{response.host} sent {len(response.body)} bytes that aren't those of "
+                f"{layer.digest}",
+                hint=_CHECK_REGISTRY,
             )
-        self._known.put(layer.digest, answer.body)
-        return answer.body
+        self._known.put(layer.digest, response.body)
+        return response.body
 
     def receive(
         self, layer: Descriptor, *, to: BinaryIO, expected: ReleaseFile, progress: Progress
     ) -> None:
         """Download a file; raises NotInRepository when it is gone."""
         try:
-            url = self.url(layer.digest)
-            self._client.download(url, to=to, expected=expected, progress=progress)
+            self._client.download(self.url(layer.digest), expected, to=to, progress=progress)
         except RepositoryError as problem:
             if self._holds(layer.digest, layer.size) is None:
                 raise NotInRepository(problem.message, hint=problem.hint) from problem
             raise
 
-    def send(self, path: Path, *, expected: ReleaseFile, doing: str, progress: Progress) -> None:
+    def send(self, path: Path, *, expected: ReleaseFile, title: str, progress: Progress) -> None:
         """Upload a file, unless the registry has it."""
         digest = f"sha256:{expected.sha256}"
         if self._holds(digest, expected.size):
             progress(expected.size)
             return
         source = Source(path, expected.size, expected.sha256)
-        policy = RetryPolicy.for_size(expected.size)
 
-        def put(url: str) -> Sent:
-            once = RetryPolicy(attempts=1, deadline=policy.deadline)
-            return self._client.upload(url, source, doing=doing, progress=progress, policy=once)
+        def put(url: str, once: RetryPolicy) -> Response:
+            return self._client.upload(
+                "PUT", url, source=source, title=title, progress=progress, retry=once,
+                confirm=lambda: bool(self._holds(digest, expected.size)), expect=ANY_STATUS,
+            )  # fmt: skip
 
-        settled = self._upload(digest, expected.size, put=put, doing=doing, policy=policy)
-        if settled:
-            progress(expected.size)
+        self._upload(digest, expected.size, put=put, title=title)
 
-    def put(self, data: bytes, *, doing: str) -> None:
+    def put(self, data: bytes, *, title: str) -> None:
         """Upload a small blob of ours."""
         digest = digest_of(data)
 
-        def put(url: str) -> Sent:
-            once = RetryPolicy(attempts=1)
-            return self._client.change(
-                "PUT", url, data=data, doing=doing, headers=_OPAQUE, policy=once
-            )
+        def put(url: str, once: RetryPolicy) -> Response:
+            return self._client.request(
+                "PUT", url, title=title, body=data, headers=_OPAQUE, retry=once,
+                confirm=lambda: bool(self._holds(digest, len(data))), expect=ANY_STATUS,
+            )  # fmt: skip
 
-        self._upload(
-            digest, len(data), put=put, doing=doing, policy=RetryPolicy.for_size(len(data))
-        )
+        self._upload(digest, len(data), put=put, title=title)
         self._known.put(digest, data)
 
     def put_empty(self) -> None:
         """Upload the configuration that says nothing, which every manifest of ours names."""
         if not self._has_empty:
             if not self._holds(digest_of(EMPTY), len(EMPTY)):
-                self.put(EMPTY, doing="preparing the repository")
+                self.put(EMPTY, title="preparing the repository")
             self._has_empty = True
 
-    def begin(self, *, doing: str) -> Sent:
-        """Ask for an upload session; the answer may be a refusal."""
-        return self._client.change(
-            "POST", f"{self._client.location.root}/blobs/uploads/", doing=doing
-        )
+    def begin(self, *, title: str) -> Response:
+        """Request an upload session; the response may be a refusal."""
+        return self._client.request("POST", "/blobs/uploads/", title=title, expect=ANY_STATUS)
 
-    def session(self, begun: Sent) -> str:
+    def session(self, begun: Response) -> str:
         """Return the address of a session that has begun."""
         location = self._client.location
         header = begun.headers.get("Location", "")
@@ -129,58 +124,48 @@ class Blobs:
         digest: str,
         size: int,
         *,
-        put: Callable[[str], Sent],
-        doing: str,
-        policy: RetryPolicy,
-    ) -> bool:
-        """Upload in a new session per attempt; True if it only turned out to be there.
+        put: Callable[[str, RetryPolicy], Response],
+        title: str,
+    ) -> None:
+        """Upload in a new session per attempt: one that broke off can't continue in one piece."""
+        policy = RetryPolicy.for_size(size)
+        once = RetryPolicy(attempts=1, deadline=policy.deadline)
 
-        A session that broke off can't be gone on with in one piece.
-        """
-
-        def attempt() -> bool:
-            begun = self.begin(doing=doing)
+        def attempt() -> None:
+            begun = self.begin(title=title)
             if begun.status not in {201, 202}:
-                raise self._client.refused(begun, doing=doing)
+                raise self._client.error_for_response(begun)
             address = self.session(begun)
             joint = "&" if "?" in address else "?"
-            try:
-                sent = put(f"{address}{joint}digest={quote(digest, safe='')}")
-            except (TransientResponse, TransientFailure):
-                if self._holds(digest, size):
-                    return True
-                raise
-            self._judge(sent, digest, size, doing=doing)
-            return False
+            sent = put(f"{address}{joint}digest={quote(digest, safe='')}", once)
+            if not sent.confirmed:
+                self._judge(sent, digest, size)
 
-        return retrying(attempt, title=doing, reporter=self._client.reporter, policy=policy)
+        retrying(attempt, title=title, reporter=self._client.reporter, policy=policy)
 
-    def _judge(self, sent: Sent, digest: str, size: int, *, doing: str) -> None:
-        if not sent.accepted:
-            if sent.status == 416 or _AGAIN & set(error_codes(sent.body)):
+    def _judge(self, sent: Response, digest: str, size: int) -> None:
+        if not sent.ok:
+            if sent.status == 416 or _AGAIN & set(error_codes(sent)):
                 raise TransientResponse(
-                    f"{self._client.location.host} answered {sent.status} in the middle of an "
-                    "upload",
-                    hint="run again; if it stays so, look at the registry's log and disk.",
+                    f"{sent.host} returned {sent.status} in the middle of an upload",
+                    hint=_CHECK_REGISTRY,
                 )
-            raise self._client.refused(sent, doing=doing)
+            raise self._client.error_for_response(sent)
         stated = sent.headers.get("Docker-Content-Digest", "")
         if stated != digest and not (not stated and self._holds(digest, size)):
-            raise RepositoryError(
-                f"{doing}: {self._client.location.host} states the digest {stated[:80]!a}, "
-                f"expected {digest}",
-                hint="run again; if it stays so, look at the registry's log and disk.",
+            raise sent.failure(
+                f"{sent.host} states the digest {stated[:80]!a}, expected {digest}",
+                hint=_CHECK_REGISTRY,
             )
 
     def _holds(self, digest: str, size: int) -> bool | None:
-        """Tell whether the registry has a blob of that size; None when it has none."""
-        doing = "looking for what is there already"
-        answer = self._client.ask("HEAD", self.url(digest), limit=_MAX_ERROR, doing=doing)
-        if answer.status == 404:
+        """Return whether the registry has a blob of that size; None when it has none."""
+        response = self._client.request(
+            "HEAD", self.url(digest), title="checking what is there already", expect={404}
+        )
+        if not response.ok:
             return None
-        if answer.status != 200:
-            raise self._client.refused(answer, doing=doing)
-        return answer.headers.get("Content-Length", str(size)) == str(size)
+        return response.headers.get("Content-Length", str(size)) == str(size)
 
 
 class _Memory:

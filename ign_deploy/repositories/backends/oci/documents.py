@@ -9,7 +9,7 @@ from __future__ import annotations
 from ign_deploy.errors import RepositoryError
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.repositories.backends.oci.blobs import Blobs
-from ign_deploy.repositories.backends.oci.client import Client
+from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.manifests import (
     DOCUMENT_ARTIFACT,
     DOCUMENT_TYPE,
@@ -27,15 +27,15 @@ _WORKERS = 8
 class OciDocuments:
     """See ``stores.DocumentStore``."""
 
-    def __init__(self, client: Client, references: References, blobs: Blobs) -> None:
+    def __init__(self, client: RegistryClient, references: References, blobs: Blobs) -> None:
         self._client = client
         self._references = references
         self._blobs = blobs
 
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``."""
-        doing = f"reading {path}"
-        found = self._references.find(document_tag(path), doing=doing)
+        title = f"reading {path}"
+        found = self._references.find(document_tag(path), title=title)
         if found is None:
             return None
         layer = found.manifest.layer_of(DOCUMENT_TYPE)
@@ -44,7 +44,7 @@ class OciDocuments:
                 f"the tag {document_tag(path)} holds something else than {path}",
                 hint="use a repository that holds nothing but modules published with ign-deploy.",
             )
-        data = self._blobs.read(layer, limit=MAX_DOCUMENT_SIZE, doing=doing)
+        data = self._blobs.read(layer, limit=MAX_DOCUMENT_SIZE, title=title)
         return None if data is None else Document(data)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
@@ -56,13 +56,13 @@ class OciDocuments:
 
     def add(self, path: str, data: bytes) -> None:
         """See ``DocumentStore.add``."""
-        doing = f"writing {path}"
+        title = f"writing {path}"
         self._blobs.put_empty()
-        self._blobs.put(data, doing=doing)
-        sent = self._references.put(document_tag(path), document_manifest(path, data), doing=doing)
+        self._blobs.put(data, title=title)
+        sent = self._references.put(document_tag(path), document_manifest(path, data), title=title)
         # Refused for what may be ours: where tags can't be moved, an acknowledgement got lost.
-        if not sent.accepted and self.read(path) != Document(data):
-            raise self._client.refused(sent, doing=doing)
+        if not sent.ok and self.read(path) != Document(data):
+            raise self._client.error_for_response(sent)
 
     def names(self, folder: str) -> list[str]:
         """See ``DocumentStore.names``."""
@@ -83,7 +83,7 @@ class OciDocuments:
         return found
 
     def _path_of(self, tag: str) -> str:
-        found = self._references.find(tag, doing="listing documents")
+        found = self._references.find(tag, title="listing documents")
         return "" if found is None else found.manifest.annotations.get(PATH, "")
 
 

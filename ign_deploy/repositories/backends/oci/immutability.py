@@ -6,18 +6,18 @@ import secrets
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories.backends.oci.blobs import Blobs
-from ign_deploy.repositories.backends.oci.client import Client
+from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.manifests import probe_manifest
 from ign_deploy.repositories.backends.oci.references import References
 from ign_deploy.repositories.backends.oci.tags import IMMUTABILITY_TAG
 
-_DOING = "trying whether tags can be moved"
+_TITLE = "trying whether tags can be moved"
 
 
 class Immutability:
     """Finds it out once, by a tag that stays in the repository."""
 
-    def __init__(self, client: Client, references: References, blobs: Blobs) -> None:
+    def __init__(self, client: RegistryClient, references: References, blobs: Blobs) -> None:
         self._client = client
         self._references = references
         self._blobs = blobs
@@ -34,7 +34,7 @@ class Immutability:
             )
 
     def holds(self) -> bool:
-        """Tell whether a tag that exists can't be moved."""
+        """Return whether a tag that exists can't be moved."""
         if self._found is None:
             # Where it holds, only the very first attempt ever can be accepted.
             self._found = not (self._moves() and self._moves())
@@ -44,9 +44,9 @@ class Immutability:
         """Point the tag to a new manifest; False if that was refused because it exists."""
         self._blobs.put_empty()
         manifest = probe_manifest(secrets.token_hex(8))
-        sent = self._references.put(IMMUTABILITY_TAG, manifest, doing=_DOING)
-        if sent.accepted:
+        sent = self._references.put(IMMUTABILITY_TAG, manifest, title=_TITLE)
+        if sent.ok:
             return True
-        if self._references.find(IMMUTABILITY_TAG, doing=_DOING) is None:
-            raise self._client.refused(sent, doing=_DOING)
+        if self._references.find(IMMUTABILITY_TAG, title=_TITLE) is None:
+            raise self._client.error_for_response(sent)
         return False

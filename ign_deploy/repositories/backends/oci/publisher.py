@@ -17,7 +17,7 @@ from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.oci.blobs import Blobs
-from ign_deploy.repositories.backends.oci.client import Client
+from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.immutability import Immutability
 from ign_deploy.repositories.backends.oci.manifests import (
     CLAIM_ARTIFACT,
@@ -48,7 +48,7 @@ class OciPublisher:
 
     def __init__(
         self,
-        client: Client,
+        client: RegistryClient,
         references: References,
         blobs: Blobs,
         *,
@@ -71,14 +71,14 @@ class OciPublisher:
         """See ``Publisher.current_claim``; a claim of ours that came late counts as another's."""
         if self._immutability is not None:
             return None
-        found = self._references.find(claim_tag(key), doing=_CLAIMING)
+        found = self._references.find(claim_tag(key), title=_CLAIMING)
         if found is None:
             return None
         generation = _generation(found)
         layer = found.manifest.layer_of(CLAIM_TYPE)
         if found.manifest.artifact_type != CLAIM_ARTIFACT or layer is None:
             return Claim("", generation)
-        data = self._blobs.read(layer, limit=MAX_CLAIM_SIZE, doing=_CLAIMING)
+        data = self._blobs.read(layer, limit=MAX_CLAIM_SIZE, title=_CLAIMING)
         claim = parse_claim(data or b"", generation=generation)
         doubtful = (claim.holder, generation) in self._doubtful
         return replace(claim, holder="") if doubtful else claim
@@ -92,31 +92,31 @@ class OciPublisher:
         manifest = claim_manifest(data, generation=claim.generation)
         # What takes time is done before looking.
         self._blobs.put_empty()
-        self._blobs.put(data, doing=_CLAIMING)
+        self._blobs.put(data, title=_CLAIMING)
         looked = self._look(key, claim)
         if looked is None:
             return False
         begin, wait = looked
         self._doubtful.add((claim.holder, claim.generation))
-        sent = self._references.put(claim_tag(key), manifest, doing=_CLAIMING)
-        if not sent.accepted:
-            raise self._client.refused(sent, doing=_CLAIMING)
+        sent = self._references.put(claim_tag(key), manifest, title=_CLAIMING)
+        if not sent.ok:
+            raise self._client.error_for_response(sent)
         if self._patience.clock() - begin > wait:
             self._settle = min(_MOST_SETTLE, 2 * wait)
             return False
         self._patience.sleep(wait)
-        found = self._references.find(claim_tag(key), doing=_CLAIMING)
+        found = self._references.find(claim_tag(key), title=_CLAIMING)
         if found is None or found.digest != digest_of(manifest):
             return False
         # Whoever published meanwhile may have taken its claim away.
-        if self._references.find(version_tag(key), doing=_CLAIMING) is not None:
+        if self._references.find(version_tag(key), title=_CLAIMING) is not None:
             return False
         self._doubtful.discard((claim.holder, claim.generation))
         return True
 
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
         """See ``Publisher.put_record``."""
-        doing = f"publishing {key.id} {key.version}"
+        title = f"publishing {key.id} {key.version}"
         release = parse_release(record, location="the record to be published")
         manifest = release_manifest(release, record)
         if len(manifest) > MAX_MANIFEST_SIZE:
@@ -126,13 +126,13 @@ class OciPublisher:
                 hint="publish fewer files with the version.",
             )
         self._blobs.put_empty()
-        self._blobs.put(record, doing=doing)
+        self._blobs.put(record, title=title)
         if self._immutability is None and self._is_overtaken(key, claim):
             return
-        sent = self._references.put(version_tag(key), manifest, doing=doing)
+        sent = self._references.put(version_tag(key), manifest, title=title)
         # Refused for what may be ours: a tag that can't be moved, or a lost acknowledgement.
-        if not sent.accepted and self._references.find(version_tag(key), doing=doing) is None:
-            raise self._client.refused(sent, doing=doing)
+        if not sent.ok and self._references.find(version_tag(key), title=title) is None:
+            raise self._client.error_for_response(sent)
         if self._immutability is None:
             self._remove_claim(key, claim)
 
@@ -144,7 +144,7 @@ class OciPublisher:
         while True:
             wait = self._settle
             begin = self._patience.clock()
-            found = self._references.find(claim_tag(key), doing=_CLAIMING)
+            found = self._references.find(claim_tag(key), title=_CLAIMING)
             if found is not None and _generation(found) >= claim.generation:
                 return None
             if self._patience.clock() - begin <= wait / 2 or wait >= _MOST_SETTLE:
@@ -153,7 +153,7 @@ class OciPublisher:
             self._settle = min(_MOST_SETTLE, 2 * wait)
 
     def _is_overtaken(self, key: Key, claim: Claim) -> bool:
-        """Tell whether another run has published instead of us.
+        """Return whether another run has published instead of us.
 
         If our claim isn't there any more, one that was late has overwritten it, or has gone on
         with the same bytes: it publishes, unless it was killed.
@@ -163,7 +163,7 @@ class OciPublisher:
             current = self.current_claim(key)
             if current is not None and _same(current, claim):
                 return False
-            if self._references.find(version_tag(key), doing=_CLAIMING) is not None:
+            if self._references.find(version_tag(key), title=_CLAIMING) is not None:
                 return True
             if self._patience.clock() - begin > self._longest_wait(current, ours=claim):
                 break
@@ -188,7 +188,7 @@ class OciPublisher:
         manifest = claim_manifest(claim_bytes(claim), generation=claim.generation)
         try:
             self._may_delete = self._references.delete(
-                digest_of(manifest), doing="removing the claim"
+                digest_of(manifest), title="removing the claim"
             )
         except IgnDeployError as problem:
             self._reporter.info(f"the claim on {key.id} {key.version} stays: {problem.message}")

@@ -13,9 +13,9 @@ from pydantic_core import from_json
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.credentials import origin
 from ign_deploy.net.errors import TransientResponse
+from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import retrying
-from ign_deploy.net.sending import Sent
-from ign_deploy.repositories.backends.oci.client import Client
+from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.errors import error_codes
 from ign_deploy.repositories.backends.oci.manifests import (
     MANIFEST_TYPE,
@@ -26,6 +26,7 @@ from ign_deploy.repositories.backends.oci.manifests import (
 )
 
 _MAX_LISTING = 32 << 20
+_CHECK_REGISTRY = "run again; if it persists, check the registry's log and disk."
 _MAX_PAGES = 10_000
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[a-zA-Z*]+\s*=\s*(?:"[^"]*"|[^\s",;]+))*)')
@@ -43,86 +44,83 @@ class Found:
 class References:
     """The manifests and tags of one repository."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: RegistryClient) -> None:
         self._client = client
 
-    def find(self, tag: str, *, doing: str) -> Found | None:
+    def find(self, tag: str, *, title: str) -> Found | None:
         """Return what a tag points to, None if there is no such tag.
 
         Raises RepositoryError for what is no manifest, or not the one that the registry states.
         """
-        url = self._url(tag)
-        headers = {"Accept": MANIFEST_TYPE, "Cache-Control": "no-cache"}
-        limit = MAX_MANIFEST_SIZE
-        answer = self._client.ask("GET", url, limit=limit, doing=doing, headers=headers)
-        if answer.status == 404:
+        response = self._client.request(
+            "GET", f"/manifests/{tag}", title=title, limit=MAX_MANIFEST_SIZE, expect={404},
+            headers={"Accept": MANIFEST_TYPE, "Cache-Control": "no-cache"},
+        )  # fmt: skip
+        if not response.ok:
             return None
-        if answer.status != 200:
-            raise self._client.refused(answer, doing=doing)
-        digest = digest_of(answer.body)
-        stated = answer.headers.get("Docker-Content-Digest", digest)
+        digest = digest_of(response.body)
+        stated = response.headers.get("Docker-Content-Digest", digest)
         # Another algorithm's can't be compared with what a tag has.
         if stated.startswith("sha256:") and stated != digest:
-            raise RepositoryError(
-                f"{doing}: what {self._client.location.host} sent for the tag {tag} doesn't have "
-                "the digest that it states",
-                hint="run again; if it stays so, look at the registry and the proxies before it.",
+            raise response.failure(
+                f"{response.host} sent something for the tag {tag} that doesn't have the stated "
+                "digest",
+                hint="run again; if it persists, check the registry and the proxies in front of "
+                "it.",
             )
         location = f"the tag {tag} of {self._client.location.shown}"
-        return Found(parse_manifest(answer.body, location=location), digest)
+        return Found(parse_manifest(response.body, location=location), digest)
 
-    def put(self, tag: str, manifest: bytes, *, doing: str) -> Sent:
-        """Point a tag to a manifest; the answer may be a refusal.
+    def put(self, tag: str, manifest: bytes, *, title: str) -> Response:
+        """Point a tag to a manifest; the response may be a refusal.
 
         Tried again when the registry misread a digest: it does while another run sends the same
         blob, since it writes its link to it in place.
         """
-        headers = {"Content-Type": MANIFEST_TYPE}
-        url = self._url(tag)
 
-        def attempt() -> Sent:
-            sent = self._client.change("PUT", url, data=manifest, doing=doing, headers=headers)
-            if sent.status == 400 and "DIGEST_INVALID" in error_codes(sent.body):
+        def attempt() -> Response:
+            sent = self._client.request(
+                "PUT", f"/manifests/{tag}", title=title, body=manifest, expect=ANY_STATUS,
+                headers={"Content-Type": MANIFEST_TYPE},
+            )  # fmt: skip
+            if sent.status == 400 and "DIGEST_INVALID" in error_codes(sent):
                 raise TransientResponse(
-                    f"{self._client.location.host} answered that a digest is invalid",
-                    hint="run again; if it stays so, look at the registry's log and disk.",
+                    f"{sent.host} reported an invalid digest",
+                    hint=_CHECK_REGISTRY,
                 )
             return sent
 
-        return retrying(attempt, title=doing, reporter=self._client.reporter)
+        return retrying(attempt, title=title, reporter=self._client.reporter)
 
-    def delete(self, digest: str, *, doing: str) -> bool:
+    def delete(self, digest: str, *, title: str) -> bool:
         """Delete a manifest and all tags that point to it; False where that isn't allowed.
 
         What is gone already counts as deleted.
         """
-        sent = self._client.change("DELETE", self._url(digest), doing=doing)
-        if sent.accepted or sent.status == 404:
-            return True
-        if sent.status in {400, 401, 403, 405, 409, 412}:
-            return False
-        raise self._client.refused(sent, doing=doing)
+        response = self._client.request(
+            "DELETE", f"/manifests/{digest}", title=title,
+            expect={400, 401, 403, 404, 405, 409, 412},
+        )  # fmt: skip
+        return response.ok or response.status == 404
 
     def tags(self) -> Iterator[str]:
         """Yield all tags, in no order; none where the repository isn't there yet."""
-        doing = "listing what is published"
+        title = "listing what is published"
         first = f"{self._client.location.root}/tags/list"
         url: str | None = f"{first}?n=1000"
         seen: set[str] = set()
         while url is not None:
             if url in seen or len(seen) >= _MAX_PAGES:
-                raise _unusable_list(self._client.location.host, "a list of tags that has no end")
+                raise _unusable_list(self._client.location.host, "an endless list of tags")
             seen.add(url)
-            answer = self._client.ask("GET", url, limit=_MAX_LISTING, doing=doing)
-            if answer.status == 404 and len(seen) == 1:
+            response = self._client.request(
+                "GET", url, title=title, limit=_MAX_LISTING,
+                expect={404} if len(seen) == 1 else (),
+            )  # fmt: skip
+            if not response.ok:
                 return
-            if answer.status != 200:
-                raise self._client.refused(answer, doing=doing)
-            yield from _tags_in(answer.body, host=self._client.location.host)
-            url = next_page(answer.headers.get("Link", ""), base=url, first=first)
-
-    def _url(self, reference: str) -> str:
-        return f"{self._client.location.root}/manifests/{reference}"
+            yield from _tags_in(response.body, host=self._client.location.host)
+            url = next_page(response.headers.get("Link", ""), base=url, first=first)
 
 
 def next_page(link: str, *, base: str, first: str) -> str | None:
@@ -161,6 +159,6 @@ def _tags_in(body: bytes, *, host: str) -> list[str]:
 
 def _unusable_list(host: str, what: str) -> RepositoryError:
     return RepositoryError(
-        f"{host} answers with {what}",
-        hint="check that the URL is the registry's; look at its log and the proxies before it.",
+        f"{host} sent {what}",
+        hint="check the URL, the registry's log, and the proxies in front of it.",
     )

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
-from ign_deploy.net.fetching import SmallAnswer
-from ign_deploy.net.sending import Sent
+from ign_deploy.net.response import ANY_STATUS
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.oci.blobs import Blobs
-from ign_deploy.repositories.backends.oci.client import Client
+from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.documents import OciDocuments
 from ign_deploy.repositories.backends.oci.immutability import Immutability
 from ign_deploy.repositories.backends.oci.manifests import (
@@ -29,7 +28,6 @@ from ign_deploy.repositories.backends.oci.tags import parse_version_tag, version
 from ign_deploy.repositories.record import MAX_RECORD_SIZE, Release, ReleaseFile
 from ign_deploy.repositories.store import Claim, Document, Key
 
-_MAX_ANSWER = 64 << 10
 _MOVABLE = (
     "Tags of this registry can be moved, so only runs of ign-deploy are kept from publishing a "
     "version twice, by claims and waiting; another program could replace it. Where the registry "
@@ -41,7 +39,7 @@ _MOVABLE = (
 class OciStore:
     """See ``stores.Store``."""
 
-    def __init__(self, client: Client, *, patience: Patience, reporter: Reporter) -> None:
+    def __init__(self, client: RegistryClient, *, patience: Patience, reporter: Reporter) -> None:
         self._client = client
         self._reporter = reporter
         self._references = References(client)
@@ -63,12 +61,13 @@ class OciStore:
 
     def probe(self) -> Capabilities:
         """See ``Store.probe``: logs in, and begins an upload that is taken back at once."""
-        doing = "looking at the registry"
-        answer = self._client.ask(
-            "GET", f"{self._client.location.api}/v2/", limit=_MAX_ANSWER, doing=doing
-        )
-        if answer.status != 200:
-            raise self._unreachable(answer, doing=doing)
+        url = f"{self._client.location.api}/v2/"
+        response = self._client.request("GET", url, title="checking the registry", expect={404})
+        if not response.ok:
+            raise response.failure(
+                f"{self._client.location.host} is not an OCI registry: it returned 404",
+                hint="check the host and port in the repository URL.",
+            )
         obstacle = self._push_obstacle()
         # Trying it leaves a tag behind, so only where we could publish.
         once = self._immutability is not None and not obstacle and self._immutability.holds()
@@ -131,12 +130,12 @@ class OciStore:
         found = self._find(key)
         if found is None or _is_tombstone(found.manifest):
             return
-        doing = f"removing {key.id} {key.version}"
+        title = f"removing {key.id} {key.version}"
         manifest = tombstone_manifest(release, self._record_of(key, found))
-        sent = self._references.put(version_tag(key), manifest, doing=doing)
-        if not sent.accepted:
-            raise self._client.refused(sent, doing=doing)
-        if not self._references.delete(found.digest, doing=doing):
+        sent = self._references.put(version_tag(key), manifest, title=title)
+        if not sent.ok:
+            raise self._client.error_for_response(sent)
+        if not self._references.delete(found.digest, title=title):
             self._reporter.info(
                 f"the registry doesn't delete: the files of {key.id} {key.version} can still be "
                 f"read by who knows {found.digest}, until its own clean-up of untagged manifests"
@@ -157,8 +156,8 @@ class OciStore:
     ) -> None:
         """See ``Publisher.put_files``; blobs belong to no version, so nobody's are replaced."""
         for file in release.files:
-            doing = f"uploading {file.name} of {key.id} {key.version}"
-            self._blobs.send(files[file.name], expected=file, doing=doing, progress=progress)
+            title = f"uploading {file.name} of {key.id} {key.version}"
+            self._blobs.send(files[file.name], expected=file, title=title, progress=progress)
 
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
         """See ``Publisher.put_record``."""
@@ -183,7 +182,7 @@ class OciStore:
         return self._documents.names(folder)
 
     def _find(self, key: Key) -> Found | None:
-        return self._references.find(version_tag(key), doing=f"reading {key.id} {key.version}")
+        return self._references.find(version_tag(key), title=f"reading {key.id} {key.version}")
 
     def _record_of(self, key: Key, found: Found) -> bytes:
         layer = found.manifest.layer_of(RECORD_TYPE)
@@ -193,8 +192,8 @@ class OciStore:
                 f"than {key.id} {key.version}",
                 hint="find out who pushed it; move it to another repository.",
             )
-        doing = f"reading the record of {key.id} {key.version}"
-        data = self._blobs.read(layer, limit=MAX_RECORD_SIZE, doing=doing)
+        title = f"reading the record of {key.id} {key.version}"
+        data = self._blobs.read(layer, limit=MAX_RECORD_SIZE, title=title)
         if data is None:
             raise RepositoryError(
                 f"the record of {key.id} {key.version} is gone from the registry",
@@ -204,21 +203,14 @@ class OciStore:
 
     def _push_obstacle(self) -> str:
         """Return why nothing can be pushed, empty if it can; nothing stays of the attempt."""
-        doing = "asking whether modules can be pushed"
-        begun = self._blobs.begin(doing=doing)
+        title = "checking the permission to push"
+        begun = self._blobs.begin(title=title)
         if begun.status not in {201, 202}:
-            problem = self._client.refused(begun, doing=doing)
+            problem = self._client.error_for_response(begun)
             return f"{problem.message}; {problem.hint}"
-        self._client.change("DELETE", self._blobs.session(begun), doing=doing)
+        session = self._blobs.session(begun)
+        self._client.request("DELETE", session, title=title, expect=ANY_STATUS)
         return ""
-
-    def _unreachable(self, answer: SmallAnswer | Sent, *, doing: str) -> RepositoryError:
-        if answer.status != 404:
-            return self._client.refused(answer, doing=doing)
-        return RepositoryError(
-            f"{self._client.location.host} answered 404 to {doing}, so it is no OCI registry",
-            hint="check the host and port in the repository URL.",
-        )
 
 
 def _is_tombstone(manifest: Manifest) -> bool:

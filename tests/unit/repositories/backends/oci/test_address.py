@@ -8,7 +8,7 @@ from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.address import Location, location_at
 from ign_deploy.repositories.backends.oci.client import upload_address
-from ign_deploy.repositories.backends.oci.credentials import Login, login_for
+from ign_deploy.repositories.backends.oci.login import Credentials, credentials_for
 from ign_deploy.repositories.backends.oci.references import next_page
 
 PLACE = location_at("oci://registry.example.com/acme/modules")
@@ -62,28 +62,28 @@ GITLAB = {
     ("url", "access", "expected"),
     [
         ("oci://host/a", Access(), None),
-        ("oci://host/a", Access(token="t"), Login("token", "t")),
-        ("oci://host/a", Access(token="t", username="u"), Login("u", "t")),
-        ("oci://host/a", Access(password="p", username="u"), Login("u", "p")),
-        ("oci://ghcr.io/a", Access(env=GITHUB), Login("ann", "of-the-job")),
-        ("oci://ghcr.io/a", Access(env={"GITHUB_TOKEN": "x"}), Login("token", "x")),
-        ("oci://ghcr.io/a", Access(token="own", env=GITHUB), Login("token", "own")),
+        ("oci://host/a", Access(token="t"), Credentials("token", "t")),
+        ("oci://host/a", Access(token="t", username="u"), Credentials("u", "t")),
+        ("oci://host/a", Access(password="p", username="u"), Credentials("u", "p")),
+        ("oci://ghcr.io/a", Access(env=GITHUB), Credentials("ann", "of-the-job")),
+        ("oci://ghcr.io/a", Access(env={"GITHUB_TOKEN": "x"}), Credentials("token", "x")),
+        ("oci://ghcr.io/a", Access(token="own", env=GITHUB), Credentials("token", "own")),
         ("oci://ghcr.io.example/a", Access(env=GITHUB), None),
         ("oci://ghcr.io:444/a", Access(env=GITHUB), None),
         ("oci://registry.gitlab.example:5050/a", Access(env=GITLAB),
-         Login("gitlab-ci-token", "of-the-job")),
+         Credentials("gitlab-ci-token", "of-the-job")),
         ("oci://registry.gitlab.example/a", Access(env=GITLAB), None),
         ("oci://host/a", Access(env={**GITLAB, **GITHUB}), None),
     ],
 )  # fmt: skip
 def test_a_jobs_own_credentials_are_for_their_host_only(
-    url: str, access: Access, expected: Login | None
+    url: str, access: Access, expected: Credentials | None
 ) -> None:
-    assert login_for(location_at(url), access) == expected
+    assert credentials_for(location_at(url), access) == expected
 
 
 def test_a_login_never_shows_its_password() -> None:
-    assert "s3cret" not in repr(Login("u", "s3cret"))
+    assert "s3cret" not in repr(Credentials("u", "s3cret"))
 
 
 BASE = "https://registry.example.com/v2/acme/modules/blobs/uploads/"

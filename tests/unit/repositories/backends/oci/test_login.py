@@ -7,17 +7,25 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.address import location_at
-from ign_deploy.repositories.backends.oci.credentials import Login
-from ign_deploy.repositories.backends.oci.tokens import Authorization
+from ign_deploy.repositories.backends.oci.login import (
+    Challenge,
+    Credentials,
+    RegistryLogin,
+    parse_challenges,
+    requested_actions,
+)
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
-from tests.support.servers import Credentials, RegistryServer, registry
+from tests.support.servers import Credentials as Htpasswd
+from tests.support.servers import RegistryServer, registry
 from tests.support.serving import Reply, ScriptedServer, scripted_server
 from tests.support.token_server import TokenServer, token_server
 from tests.unit.repositories.backends.oci.opening import NAME, open_at
@@ -79,9 +87,9 @@ def test_who_may_not_delete_can_publish(
 def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
     location = location_at(f"oci://127.0.0.1:1/{NAME}")
     now = 1000.0
-    authorization = Authorization(
+    authorization = RegistryLogin(
         location,
-        login=Login("bob", "pw"),
+        credentials=Credentials("bob", "pw"),
         access=Access(),
         reporter=SilentReporter(),
         clock=lambda: now,
@@ -124,7 +132,7 @@ def test_who_may_only_pull_can_read_and_is_told_that_it_cannot_be_written(
     reader = open_at(server.url, username="bob", password="pw")
     found = reader.check()
     assert not found.writable
-    assert "may not do this" in found.obstacle
+    assert "lacks the permission" in found.obstacle
     assert reader.fetch(ID, version="1.0.0") == release
     other, files = release_of(tmp_path, version="2.0.0")
     with pytest.raises(RepositoryError, match="401"):
@@ -132,7 +140,7 @@ def test_who_may_only_pull_can_read_and_is_told_that_it_cannot_be_written(
 
 
 def test_a_registry_with_a_password_takes_a_token_as_one(tmp_path: Path) -> None:
-    user = Credentials("token", "a-t0ken")
+    user = Htpasswd("token", "a-t0ken")
     with registry(tmp_path / "r", credentials=user) as server:
         assert open_at(server.url, token=user.password).check().writable
         with pytest.raises(RepositoryError) as refusal:
@@ -143,9 +151,12 @@ def test_a_registry_with_a_password_takes_a_token_as_one(tmp_path: Path) -> None
         assert "wrong or expired" in refusal.value.hint
 
 
-def ask_for_token(realm: str, *, host: str, login: Login | None) -> Authorization:
-    authorization = Authorization(
-        location_at(f"oci://{host}/{NAME}"), login=login, access=Access(), reporter=SilentReporter()
+def ask_for_token(realm: str, *, host: str, credentials: Credentials | None) -> RegistryLogin:
+    authorization = RegistryLogin(
+        location_at(f"oci://{host}/{NAME}"),
+        credentials=credentials,
+        access=Access(),
+        reporter=SilentReporter(),
     )
     header = {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'}
     authorization.answer(header, state=0)
@@ -168,9 +179,9 @@ def ask_for_token(realm: str, *, host: str, login: Login | None) -> Authorizatio
     ],
 )
 def test_a_password_never_goes_to_an_unsafe_token_server(realm: str, host: str) -> None:
-    for login in (Login("ann", "s3cret"), None):
-        with pytest.raises(RepositoryError, match="asks for a token"):
-            ask_for_token(realm, host=host, login=login)
+    for credentials in (Credentials("ann", "s3cret"), None):
+        with pytest.raises(RepositoryError, match="requires a token"):
+            ask_for_token(realm, host=host, credentials=credentials)
 
 
 @pytest.fixture
@@ -187,15 +198,15 @@ def scripted() -> Iterator[ScriptedServer]:
 )  # fmt: skip
 def test_an_answer_without_a_usable_token_is_refused(scripted: ScriptedServer, body: bytes) -> None:
     scripted.script = [Reply(200, body=body)]
-    with pytest.raises(RepositoryError, match="without a token"):
-        ask_for_token(f"{scripted.url}/t", host="127.0.0.1:1", login=None)
+    with pytest.raises(RepositoryError, match="has no token"):
+        ask_for_token(f"{scripted.url}/t", host="127.0.0.1:1", credentials=None)
 
 
 def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
     scripted: ScriptedServer,
 ) -> None:
     scripted.script = [Reply(200, body=b'{"access_token": "x", "unknown": 1}')]
-    ask_for_token(f"{scripted.url}/t?a=b", host="127.0.0.1:1", login=Login("ann", "pw"))
+    ask_for_token(f"{scripted.url}/t?a=b", host="127.0.0.1:1", credentials=Credentials("ann", "pw"))
     (request,) = scripted.requests
     parts = urlsplit(request.target)
     assert parts.query.startswith("a=b&service=x&scope=repository%3Aacme%2F")
@@ -203,9 +214,9 @@ def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
 
 
 def test_an_unknown_scheme_is_not_answered() -> None:
-    authorization = Authorization(
+    authorization = RegistryLogin(
         location_at(f"oci://127.0.0.1:1/{NAME}"),
-        login=Login("ann", "pw"),
+        credentials=Credentials("ann", "pw"),
         access=Access(),
         reporter=SilentReporter(),
     )
@@ -214,3 +225,45 @@ def test_an_unknown_scheme_is_not_answered() -> None:
     assert authorization.answer({"WWW-Authenticate": 'Basic realm="x"'}, state=0)
     # The same password a second time would be the same refusal.
     assert not authorization.answer({"WWW-Authenticate": 'Basic realm="x"'}, state=1)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ('Basic realm="store"', [("basic", {"realm": "store"})]),
+        ("Negotiate", [("negotiate", {})]),
+        (
+            'Bearer realm="https://a/t",service="b c",scope="repository:x:pull,push"',
+            [("bearer", {"realm": "https://a/t", "service": "b c",
+                         "scope": "repository:x:pull,push"})],
+        ),
+        (
+            r'Bearer Realm = "a\"b" , service=plain, Basic realm=x',
+            [("bearer", {"realm": 'a"b', "service": "plain"}), ("basic", {"realm": "x"})],
+        ),
+        ('Bearer realm="one", realm="two"', [("bearer", {"realm": "one"})]),
+        ('realm="of nothing"', []),
+        ("", []),
+        ('Bearer realm="open', [("bearer", {})]),
+        ("=,;", []),
+    ],
+)  # fmt: skip
+def test_challenges_are_read(header: str, expected: list[tuple[str, dict[str, str]]]) -> None:
+    found = [(each.scheme, dict(each.parameters)) for each in parse_challenges(header)]
+    assert found == expected
+
+
+@given(st.text(max_size=200))
+def test_no_header_breaks_the_reading(header: str) -> None:
+    assert all(isinstance(each, Challenge) for each in parse_challenges(header))
+
+
+def test_a_very_long_header_is_cut() -> None:
+    assert len(parse_challenges("Basic, " * 100_000)) < 2000
+
+
+def test_only_the_actions_on_our_repository_count() -> None:
+    scope = "repository:acme/m:pull,push repository:other:delete registry:catalog:*"
+    assert requested_actions(scope, name="acme/m") == {"pull", "push"}
+    assert requested_actions("repository:host:5000/acme/m:delete", name="acme/m") == set()
+    assert requested_actions("", name="acme/m") == set()

@@ -103,7 +103,7 @@ def test_a_manifest_that_was_changed_on_the_way_is_refused() -> None:
     stated = {"Docker-Content-Digest": digest_of(body), "Content-Type": MANIFEST_TYPE}
     with (
         scripted_server(Reply(200, stated, body + b" ")) as server,
-        pytest.raises(RepositoryError, match="doesn't have the digest"),
+        pytest.raises(RepositoryError, match="doesn't have the stated digest"),
     ):
         store_at(server.url).read("index.json")
 

@@ -147,7 +147,7 @@ def test_where_all_tags_are_immutable_it_says_which_must_not_be() -> None:
     [
         (413, b"", "size limit"),
         (403, b'{"errors": [{"code": "DENIED", "message": "quota exceeded"}]}', "quota"),
-        (404, b'{"errors": [{"code": "NAME_UNKNOWN"}]}', "make the repository first"),
+        (404, b'{"errors": [{"code": "NAME_UNKNOWN"}]}', "create the repository first"),
         (403, b"<html>", "set REPOSITORY_USERNAME"),
         (418, b'{"errors": 7}', "log"),
     ],

@@ -249,4 +249,4 @@ def test_what_is_no_registry_is_named(server: RegistryServer) -> None:
 
     with scripted_server(Reply(404)) as other, pytest.raises(RepositoryError) as refusal:
         open_at(other.url).check()
-    assert "no OCI registry" in refusal.value.message
+    assert "not an OCI registry" in refusal.value.message
