@@ -1,1 +1,1 @@
-"""Deployments: getting released modules onto gateways, and knowing what runs where."""
+"""Deployments: installing released modules on gateways, and tracking what runs where."""

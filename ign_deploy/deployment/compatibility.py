@@ -1,4 +1,4 @@
-"""Whether a gateway can take a module, found out before anything is changed."""
+"""Compatibility of a module with a gateway, checked before anything is changed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
 
 
 class Incompatible(DeploymentError):
-    """A module can't go onto a gateway; nothing was changed anywhere."""
+    """A gateway can't take a module; nothing was changed."""
 
     code = "incompatible"
 
 
-def obstacles(
+def incompatibilities(
     module: VerifiedModule,
     *,
+    name: str,
     facts: GatewayFacts,
     installed: Mapping[str, InstalledModule],
     coming: Collection[str],
@@ -27,35 +28,38 @@ def obstacles(
 ) -> Iterator[Incompatible]:
     """Yield every reason why the gateway can't take the module.
 
-    ``coming`` are the ids of all modules of the deployment: they may depend on each other.
+    ``coming`` are the ids of all modules in the deployment: they may depend on each other.
+    ``name`` is what messages call the gateway.
     """
     what = f"{module.descriptor.id} {module.descriptor.version}"
     if facts.obstacle:
         yield Incompatible(
-            f"{facts.location} can't be changed: {facts.obstacle}",
-            hint="give the address of the gateway that is in charge, or wait.",
+            f"cannot deploy to {name}: {facts.obstacle}",
+            hint="fix that first, or deploy to another gateway.",
         )
-    # The old file stays beside the new one until that is whole.
+    # The old file is kept until the new one is complete.
     if facts.free_bytes is not None and facts.free_bytes < 2 * module.size:
         yield Incompatible(
-            f"{what} needs {2 * module.size >> 20} MiB, {facts.location} has "
+            f"{what} needs {2 * module.size >> 20} MiB of disk space, but {name} has only "
             f"{facts.free_bytes >> 20} MiB free",
-            hint="free some disk space there.",
+            hint="free up disk space on the gateway.",
         )
-    yield from _other_line(module, what, facts)
+    yield from _other_line(module, what, name, facts)
     if facts.capabilities.lists_modules:
         missing = sorted(Needs.of(module.descriptor).required - installed.keys() - set(coming))
         if missing:
             yield Incompatible(
-                f"{what} needs {', '.join(missing)}, which {facts.location} hasn't got",
-                hint="install that first, or together with it.",
+                f"{what} depends on {', '.join(missing)}, missing on {name}",
+                hint=f"install {', '.join(missing)} first, or in the same deployment.",
             )
     present = installed.get(module.descriptor.id)
     if present is not None and not allow_downgrade:
-        yield from _downgrade(module, what, facts, present)
+        yield from _downgrade(module, what, name, present)
 
 
-def _other_line(module: VerifiedModule, what: str, facts: GatewayFacts) -> Iterator[Incompatible]:
+def _other_line(
+    module: VerifiedModule, what: str, name: str, facts: GatewayFacts
+) -> Iterator[Incompatible]:
     required, running = (
         _version(module.descriptor.required_ignition_version),
         _version(facts.version),
@@ -64,25 +68,25 @@ def _other_line(module: VerifiedModule, what: str, facts: GatewayFacts) -> Itera
         return
     if required.minor_line != running.minor_line:
         yield Incompatible(
-            f"{what} is for Ignition {_line(required)}, {facts.location} is {facts.version}: a "
-            "gateway of another line refuses it",
-            hint=f"take a build of the module for Ignition {_line(running)}.",
+            f"{what} is built for Ignition {_line(required)}, but {name} runs {facts.version}",
+            hint=f"deploy a build of the module for Ignition {_line(running)}.",
         )
     elif required.numbers > running.numbers:
         yield Incompatible(
-            f"{what} requires Ignition {required}, {facts.location} is {facts.version}",
-            hint="update the gateway first, or take an older version of the module.",
+            f"{what} requires Ignition {required}, but {name} runs {facts.version}",
+            hint="upgrade the gateway first, or deploy an older version of the module.",
         )
 
 
 def _downgrade(
-    module: VerifiedModule, what: str, facts: GatewayFacts, present: InstalledModule
+    module: VerifiedModule, what: str, name: str, present: InstalledModule
 ) -> Iterator[Incompatible]:
-    wanted, there = _version(module.descriptor.version), _version(present.version.full)
-    if wanted is not None and there is not None and wanted < there:
+    new, current = _version(module.descriptor.version), _version(present.version.full)
+    if new is not None and current is not None and new < current:
         yield Incompatible(
-            f"{what} is older than {there}, which {facts.location} has",
-            hint="add --allow-downgrade if that is meant; `rollback` goes back to what ran before.",
+            f"{what} is older than {current}, the current version on {name}",
+            hint="add --allow-downgrade to downgrade, or run `ign-deploy rollback` to restore the "
+            "previous version.",
         )
 
 

@@ -1,6 +1,6 @@
-"""One gateway: change it, see that the modules run, and go back if they don't.
+"""The deployment to one gateway: install, restart, verify, and roll back if that fails.
 
-Every step may be done again after a kill: what a gateway has already isn't changed once more.
+Every step can be repeated after a kill: what a gateway already has isn't changed again.
 """
 
 from __future__ import annotations
@@ -18,86 +18,86 @@ from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.report import Reporter
 
-_AGREED = Consent(certificate=True, license=True)
-_RESTARTS = 3
+_EVERYTHING_ACCEPTED = Consent(certificate=True, license=True)
+_RESTART_ATTEMPTS = 3
 
 
 @dataclass
 class GatewayDeployment:
-    """Carries out what was prepared on one gateway."""
+    """Carries out the plan for one gateway."""
 
-    prepared: GatewayPlan
+    plan: GatewayPlan
     options: DeployOptions
     reporter: Reporter
     restarted: bool = False
     touched: list[Change] = field(default_factory=list)
-    _leaving: list[str] = field(default_factory=list)
+    _removed: list[str] = field(default_factory=list)
     _licenses: dict[str, str] = field(default_factory=dict)
 
     @property
     def gateway(self) -> Gateway:
-        """The gateway."""
-        return self.prepared.gateway
+        """The gateway to deploy to."""
+        return self.plan.gateway
 
     def deploy(self) -> GatewayRecord:
-        """Install, restart as far as allowed, and verify; go back when it fails.
+        """Install, restart if needed and allowed, and verify; roll back if anything fails.
 
-        Returns what became of it; raises nothing of ours: the outcome says it.
+        Returns the result; never raises an IgnDeployError: the outcome tells whether it failed.
         """
-        begin = self.options.timing.clock()
+        start = self.options.timing.clock()
         try:
             self._install_all()
-            gone = self._withdraw_all()
+            gone = self._uninstall_removals()
             outcome = self._start_and_verify(
-                self.prepared.changes, gone=gone, restart=self.options.restart
+                self.plan.changes, gone=gone, restart=self.options.restart
             )
             if outcome is not Outcome.RESTART_PENDING:
                 self._check_health()
             message = self._pending_message() if outcome is Outcome.RESTART_PENDING else ""
         except IgnDeployError as problem:
-            outcome, message = self._give_up(problem)
-        return self._record(outcome, message, seconds=self.options.timing.clock() - begin)
+            outcome, message = self._handle_failure(problem)
+        return self._record(outcome, message, seconds=self.options.timing.clock() - start)
 
     def roll_back(self, reason: str) -> GatewayRecord:
-        """Undo a deployment that had succeeded here, because it failed elsewhere."""
-        begin = self.options.timing.clock()
+        """Undo a deployment that succeeded here, because it failed elsewhere."""
+        start = self.options.timing.clock()
         try:
-            outcome, message = self._go_back(DeploymentError(reason))
+            outcome, message = self._restore(DeploymentError(reason))
         except RollbackError as problem:
-            outcome, message = (
-                Outcome.ROLLBACK_FAILED,
-                f"{problem.message}; {problem.hint}",
-            )
-        return self._record(outcome, message, seconds=self.options.timing.clock() - begin)
+            outcome = Outcome.ROLLBACK_FAILED
+            message = f"{problem.message} Next: {problem.hint}"
+        return self._record(outcome, message, seconds=self.options.timing.clock() - start)
 
     def _install_all(self) -> None:
-        """Upload everything, and install nothing before all consent is there."""
-        changes = [each for each in self.prepared.changes if not self._is_there(each)]
+        """Upload everything; install nothing before consent is complete."""
+        changes = [each for each in self.plan.changes if not self._runs_already(each)]
         uploads = [(change, self._upload(change.module)) for change in changes]
         for change, upload in uploads:
-            consent = self.options.consents.to(change.module)
+            consent = self.options.accept.consent_to(change.module)
             require_consent(upload, consent, host=self.gateway.title)
-        # What a killed run had got to has to be verified, and undone if it fails, like our own.
-        self.touched += [each for each in self.prepared.changes if each.resumed]
+        # What a killed run installed has to be verified, and undone if it fails, like our own.
+        self.touched += [each for each in self.plan.changes if each.resumed]
         for change, upload in uploads:
             self.touched.append(change)
-            self._install(change.module, upload, consent=self.options.consents.to(change.module))
+            self._install(
+                change.module, upload, consent=self.options.accept.consent_to(change.module)
+            )
 
-    def _withdraw_all(self) -> list[str]:
-        for removal in self.prepared.removals:
+    def _uninstall_removals(self) -> list[str]:
+        for removal in self.plan.removals:
             if removal.present:
-                self._leaving.append(removal.id)
+                self._removed.append(removal.id)
                 self._uninstall(removal.id)
-        return self._leaving
+        return self._removed
 
     def _uninstall(self, module_id: str) -> None:
         self.reporter.info(f"{self.gateway.title}: uninstalling {module_id}")
         self.gateway.target.uninstall(module_id)
 
-    def _is_there(self, change: Change) -> bool:
+    def _runs_already(self, change: Change) -> bool:
         if not change.runs:
             return False
-        self.reporter.info(f"{self.gateway.title} runs {change.id} {change.version} already")
+        self.reporter.info(f"{self.gateway.title}: {change.id} {change.version} is already running")
         return True
 
     def _upload(self, module: VerifiedModule) -> Upload:
@@ -117,8 +117,8 @@ class GatewayDeployment:
     def _start_and_verify(
         self, changes: Sequence[Change], *, gone: Sequence[str], restart: Restart
     ) -> Outcome:
-        """Restart as far as allowed and needed; then the modules run, and those gone are gone."""
-        capabilities = self.prepared.facts.capabilities
+        """Restart if needed and allowed; then verify that modules run, or are gone."""
+        capabilities = self.plan.facts.capabilities
         if self._needs_restart(changes, gone, restart):
             if not capabilities.restart or restart is Restart.NEVER:
                 return Outcome.RESTART_PENDING
@@ -129,10 +129,10 @@ class GatewayDeployment:
         return Outcome.DEPLOYED if self.touched or gone else Outcome.UNCHANGED
 
     def _restart(self, changes: Sequence[Change], gone: Sequence[str]) -> None:
-        """Restart; once more when the request was lost on its way, which looks like a restart."""
+        """Restart; repeat if the request was lost, which looks just like a restart."""
         target = cast("Restartable", self.gateway.target)
-        for attempt in range(_RESTARTS):
-            again = ", the request seems to have been lost" if attempt else ""
+        for attempt in range(_RESTART_ATTEMPTS):
+            again = " again, since the request was probably lost" if attempt else ""
             self.reporter.info(f"{self.gateway.title}: restarting{again}")
             self.restarted = True
             target.restart()
@@ -148,21 +148,21 @@ class GatewayDeployment:
             return True
         if not self.touched and not gone:
             return False
-        if not self.prepared.facts.capabilities.reports_state:
-            # A folder can't tell; a developer's gateway loads modules at once.
-            return not self.prepared.facts.capabilities.at_once
+        if not self.plan.facts.capabilities.reports_state:
+            # A folder can't tell; a developer gateway loads modules at once.
+            return not self.plan.facts.capabilities.at_once
         installed = self._installed()
         return any(each in installed for each in gone) or any(
-            _waits(change, installed.get(change.id)) for change in changes
+            change.is_pending(installed.get(change.id)) for change in changes
         )
 
     def _is_restart_lost(self, changes: Sequence[Change], gone: Sequence[str]) -> bool:
-        """Tell whether things are as before the restart; a version that faults has been started."""
-        if not self.prepared.facts.capabilities.reports_state:
+        """Return whether nothing changed since the request; a version that faults was started."""
+        if not self.plan.facts.capabilities.reports_state:
             return False
         installed = self._installed()
         return any(each in installed for each in gone) or any(
-            _waits(change, installed.get(change.id)) and not _faults(change, installed[change.id])
+            change.is_pending(installed.get(change.id)) and not change.faults(installed[change.id])
             for change in changes
             if change.id in installed
         )
@@ -171,35 +171,39 @@ class GatewayDeployment:
         return {each.id: each for each in self.gateway.target.modules()}
 
     def _require_accepted(self, changes: Sequence[Change]) -> None:
-        """Raise DeploymentError for what is kept out: no restart would let it in."""
-        if not self.prepared.facts.capabilities.reports_state:
+        """Raise DeploymentError for a new version in quarantine: no restart would get it out."""
+        if not self.plan.facts.capabilities.reports_state:
             return
         installed = self._installed()
         for change in changes:
             found = installed.get(change.id)
-            kept_out = None if found is None else found.quarantined_version
-            if kept_out is not None and kept_out.is_version(change.version):
-                raise self._unwell(_state(change, found))
+            quarantined = None if found is None else found.quarantined_version
+            if quarantined is not None and quarantined.is_version(change.version):
+                raise self._not_running(change.problem(found))
 
     def _verify(self, changes: Sequence[Change], gone: Sequence[str]) -> None:
-        """Wait until every module runs in its version; a fault ends the waiting at once."""
+        """Wait until every module runs in its new version; a fault ends the wait at once."""
         waiting = ""
         for _ in self.options.timing.polls(self.options.timing.deadline):
             installed = self._installed()
-            states = [_state(change, installed.get(change.id)) for change in changes]
-            states += [f"{each} is still there" for each in gone if each in installed]
+            states = [change.problem(installed.get(change.id)) for change in changes]
+            states += [f"{each} is still installed" for each in gone if each in installed]
             waiting = "; ".join(state for state in states if state)
             if not waiting:
-                self._tell_licenses(changes, installed)
+                self._report_licenses(changes, installed)
                 return
             if any(_is_final(installed.get(change.id)) for change in changes):
                 break
-        raise self._unwell(waiting)
+        raise self._not_running(waiting)
 
-    def _unwell(self, states: str) -> DeploymentError:
+    def _with_title(self, message: str) -> str:
+        title = self.gateway.title
+        return message if title in message else f"{title}: {message}"
+
+    def _not_running(self, states: str) -> DeploymentError:
         return DeploymentError(
             f"{self.gateway.title}: {states}",
-            hint="look at the module's page on the gateway, and at the gateway's log.",
+            hint="check the module's status on the gateway's web page, and the gateway's log.",
         )
 
     def _check_health(self) -> None:
@@ -207,34 +211,33 @@ class GatewayDeployment:
             check.run(self.gateway.location)
             self.reporter.info(f"{self.gateway.title}: {check.title} passed")
 
-    def _tell_licenses(
+    def _report_licenses(
         self, changes: Sequence[Change], installed: Mapping[str, InstalledModule]
     ) -> None:
         for change in changes:
             state = self._licenses[change.id] = installed[change.id].license_state
             licence = f", licence: {state}" if state else ""
-            self.reporter.info(f"{self.gateway.title}: {change.id} {change.version} runs{licence}")
+            self.reporter.info(
+                f"{self.gateway.title}: {change.id} {change.version} is running{licence}"
+            )
 
-    def _give_up(self, problem: IgnDeployError) -> tuple[Outcome, str]:
-        title = self.gateway.title
-        named = problem.message if title in problem.message else f"{title}: {problem.message}"
-        self.reporter.warning(named)
-        if self._leaving:
+    def _handle_failure(self, problem: IgnDeployError) -> tuple[Outcome, str]:
+        self.reporter.warning(self._with_title(problem.message))
+        if self._removed:
             second = self._removal_error(problem)
             return Outcome.ROLLBACK_FAILED, f"{second.message} Next: {second.hint}"
         if not self.touched:
-            return (
-                Outcome.FAILED,
-                f"{problem.message}; nothing was changed. {problem.hint}",
-            )
+            # Errors of consent say it already.
+            unchanged = "" if "; nothing was " in problem.message else "; nothing was changed"
+            return Outcome.FAILED, f"{self._with_title(problem.message)}{unchanged}. {problem.hint}"
         try:
-            return self._go_back(problem)
+            return self._restore(problem)
         except RollbackError as second:
             return Outcome.ROLLBACK_FAILED, f"{second.message} Next: {second.hint}"
 
-    def _go_back(self, reason: IgnDeployError) -> tuple[Outcome, str]:
-        """Bring back what ran before, in reverse order; raises RollbackError."""
-        self.reporter.warning(f"{self.gateway.title}: going back to what ran before")
+    def _restore(self, reason: IgnDeployError) -> tuple[Outcome, str]:
+        """Restore the previous versions, in reverse order; raises RollbackError."""
+        self.reporter.warning(f"{self.gateway.title}: rolling back")
         back = [
             Change(each.previous, present=each.version)
             for each in self.touched
@@ -246,42 +249,50 @@ class GatewayDeployment:
                 if change.previous is None:
                     self._uninstall(change.id)
                 else:
-                    # It ran here before, so its signer and its licence were accepted before.
+                    # It ran here before, so its signer and its licence were already accepted.
                     upload = self._upload(change.previous)
-                    self._install(change.previous, upload, consent=_AGREED)
+                    self._install(change.previous, upload, consent=_EVERYTHING_ACCEPTED)
             restart = Restart.IF_NEEDED if self.restarted else self.options.restart
             outcome = self._start_and_verify(back, gone=gone, restart=restart)
         except IgnDeployError as problem:
             raise self._rollback_error(reason, problem) from problem
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
-        return (
-            Outcome.ROLLED_BACK,
-            f"{reason.message}; it runs what it ran before{pending}",
-        )
+        restored = f"{_restored_versions(self.touched)}{pending}"
+        return Outcome.ROLLED_BACK, f"{self._with_title(reason.message)}; {restored}"
 
     def _rollback_error(self, reason: IgnDeployError, problem: IgnDeployError) -> RollbackError:
-        wanted = ", ".join(f"{each.id} {each.present or 'not installed'}" for each in self.touched)
+        expected = ", ".join(
+            f"{each.id} {each.present}" if each.present else f"no {each.id}"
+            for each in self.touched
+        )
+        second = problem.message.removeprefix(f"{self.gateway.title}: ")
         return RollbackError(
-            f"{self.gateway.title}: {reason.message}; going back failed too: {problem.message}.",
-            hint=f"look at {self.gateway.location} yourself: it should have {wanted}. Then "
-            f"run `ign-deploy rollback` again, or install the file by hand. {problem.hint}",
+            f"{self._with_title(reason.message)}; the rollback failed, too: {second}.",
+            hint=_numbered(
+                f"check {self.gateway.location}: it should have {expected}.",
+                problem.hint,
+                "run `ign-deploy rollback` again, or install the file by hand.",
+            ),
         )
 
     def _removal_error(self, problem: IgnDeployError) -> RollbackError:
-        """Return what is told when taking modules off failed: that is finished, not undone."""
-        names = ", ".join(self._leaving)
+        """Return the error for a failed uninstallation, which is to be completed, not undone."""
+        names = ", ".join(self._removed)
         return RollbackError(
-            f"{self.gateway.title}: {problem.message}; it may or may not have {names} still.",
-            hint=f"look at {self.gateway.location} yourself, then run the same command again: it "
-            f"takes {names} off if need be. {problem.hint}",
+            f"{self._with_title(problem.message)}; {names} may still be installed.",
+            hint=_numbered(
+                f"check {self.gateway.location}.",
+                problem.hint,
+                f"run the same command again: it uninstalls {names} if necessary.",
+            ),
         )
 
     def _pending_message(self) -> str:
-        can_restart = self.prepared.facts.capabilities.restart
+        can_restart = self.plan.facts.capabilities.restart
         return (
-            f"{self.gateway.title} has to be restarted before the new version runs: do so when the "
-            "plant allows it, then run the same command again to verify it"
-            + (" (or with --restart if-needed)" if can_restart else "")
+            f"{self.gateway.title} must be restarted before the new version runs: restart it when "
+            "the plant allows, then run the same command again to verify the result"
+            + (" (or run it again with --restart if-needed)" if can_restart else "")
         )
 
     def _record(self, outcome: Outcome, message: str, *, seconds: float) -> GatewayRecord:
@@ -301,9 +312,9 @@ class GatewayDeployment:
                         _module_outcome(outcome, is_touched=change.id in touched, runs=change.runs),
                         license_state=licenses.get(change.id, ""),
                     )
-                    for change in self.prepared.changes
+                    for change in self.plan.changes
                 ),
-                *(each.record(outcome) for each in self.prepared.removals),
+                *(each.record(outcome) for each in self.plan.removals),
             ),
         )
 
@@ -314,32 +325,25 @@ def _module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcom
     return Outcome.UNCHANGED if runs else Outcome.UNTOUCHED
 
 
-def _waits(change: Change, found: InstalledModule | None) -> bool:
-    """Tell whether a module isn't what was asked for: a restart may bring it about."""
-    return found is None or found.pending_upgrade or not found.runs(change.version)
+def _numbered(*steps: str) -> str:
+    """Return the steps of a hint as a numbered list, in one line."""
+    return " ".join(f"{number}. {step}" for number, step in enumerate(filter(None, steps), 1))
 
 
-def _state(change: Change, found: InstalledModule | None) -> str:
-    """Say what keeps a module from counting as running; nothing when it does."""
-    what = f"{change.id} {change.version}"
-    if found is None:
-        return f"{what} isn't there"
-    if found.runs(change.version):
-        return ""
-    if found.is_quarantined:
-        return f"{what} is in quarantine: {found.quarantine or 'no reason given'}"
-    if found.fault_cause:
-        return f"{what} is faulted: {found.fault_cause}"
-    if not found.version.is_version(change.version):
-        return f"{what} isn't there, but {found.version}"
-    return f"{what} is {found.state or 'in no known state'}, expected ACTIVE"
-
-
-def _faults(change: Change, found: InstalledModule) -> bool:
-    is_started = found.version.is_version(change.version) and not found.pending_upgrade
-    return is_started and bool(found.fault_cause)
+def _restored_versions(changes: Sequence[Change]) -> str:
+    """Say what a rollback restored: ``back on 1.0.0`` for one module."""
+    if len(changes) == 1:
+        (change,) = changes
+        if change.previous is None:
+            return f"{change.id} was uninstalled"
+        return f"back on {change.previous.descriptor.version}"
+    back = [f"{each.id} {each.present}" for each in changes if each.previous is not None]
+    gone = [each.id for each in changes if each.previous is None]
+    parts = [f"back on {', '.join(back)}"] if back else []
+    parts += [f"{', '.join(gone)} uninstalled"] if gone else []
+    return " and ".join(parts)
 
 
 def _is_final(found: InstalledModule | None) -> bool:
-    """Tell whether waiting longer is of no use."""
+    """Return whether waiting longer is pointless."""
     return found is not None and (found.is_quarantined or bool(found.fault_cause))

@@ -1,4 +1,4 @@
-"""Health checks of the user: a URL that must answer, or a command that must succeed."""
+"""Health checks: a URL that must respond as expected, or a command that must succeed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class HealthCheck(Protocol):
 
     @property
     def title(self) -> str:
-        """What it is called in messages; never holds a secret."""
+        """What messages call it; never holds a secret."""
 
     def run(self, gateway: str) -> None:
-        """Try it for the gateway at that address; raises DeploymentError when it isn't healthy."""
+        """Run it for the gateway at that address; raises DeploymentError if it fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthResponse:
-    """What a URL answered."""
+    """The response of a URL."""
 
     status: int
     text: str
@@ -30,9 +30,9 @@ class HealthResponse:
 
 @dataclass(frozen=True, slots=True)
 class UrlCheck:
-    """A URL must answer with a status and, if ``text`` is set, have that text in its answer.
+    """A URL must return a status and, if ``text`` is set, contain that text in its response.
 
-    A path is taken on the gateway itself. ``get`` makes the request; it raises NetworkError.
+    A path is relative to the gateway itself. ``get`` makes the request; it raises NetworkError.
     """
 
     url: str
@@ -48,22 +48,22 @@ class UrlCheck:
     def run(self, gateway: str) -> None:
         """See ``HealthCheck``."""
         url = self.url if "://" in self.url else f"{gateway.rstrip('/')}/{self.url.lstrip('/')}"
-        answer = self.get(url)
-        if answer.status != self.status:
+        response = self.get(url)
+        if response.status != self.status:
             raise DeploymentError(
-                f"{self.title} answered {answer.status}, expected {self.status}",
-                hint="look at what is behind that address.",
+                f"{self.title} returned {response.status}, expected {self.status}",
+                hint="check the service at that address.",
             )
-        if self.text and self.text not in answer.text:
+        if self.text and self.text not in response.text:
             raise DeploymentError(
-                f"{self.title} answered {answer.status}, but without the text {self.text[:100]!a}",
-                hint="look at what is behind that address.",
+                f"{self.title} returned {response.status} without the text {self.text[:100]!a}",
+                hint="check the service at that address.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class CommandCheck:
-    """A command must end with exit code 0; ``execute`` runs it and returns its exit code.
+    """A command must exit with code 0; ``execute`` runs it and returns its exit code.
 
     It gets the gateway's address as IGN_DEPLOY_GATEWAY_URL.
     """
@@ -81,5 +81,5 @@ class CommandCheck:
         code = self.execute(self.command, gateway)
         if code != 0:
             raise DeploymentError(
-                f"{self.title} ended with exit code {code}", hint="see what it printed above."
+                f"{self.title} failed with exit code {code}", hint="see its output above."
             )

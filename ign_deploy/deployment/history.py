@@ -1,4 +1,4 @@
-"""The history of deployments: append-only, one folder of documents for each environment."""
+"""The history of deployments: append-only, with one folder of documents per environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ign_deploy.report import Reporter
 ROOT = "ledger/deployments"
 ENVIRONMENTS = "ledger/environments"
 _WORKERS = 8
-_UNSETTLED = frozenset({Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED})
+_UNCONFIRMED = frozenset({Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED})
 
 
 class HistoryDocument(Protocol):
@@ -37,7 +37,7 @@ class HistoryStore(Protocol):
     """Where the history is kept: a repository's small files."""
 
     def read(self, path: str) -> HistoryDocument | None:
-        """Return a document, None when there is none."""
+        """Return a document, None if there is none."""
 
     def add(self, path: str, data: bytes) -> None:
         """Write a document that is never changed."""
@@ -48,24 +48,24 @@ class HistoryStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment as its documents tell it; ``ended`` is None for one that runs, or was killed."""
+    """A deployment from its documents; ``ended`` is None if it is still running, or was killed."""
 
     begun: DeploymentRecord
     ended: DeploymentRecord | None = None
 
     @property
     def last(self) -> DeploymentRecord:
-        """What is known of it."""
+        """Its latest document."""
         return self.ended or self.begun
 
 
 @dataclass(frozen=True, slots=True)
 class DeployedVersion:
-    """A module on a gateway, now; ``previous`` is the version that stood there before.
+    """The current version of a module on a gateway; ``previous`` is the one before.
 
-    ``since`` is when its deployment ended. ``uncertain``: a deployment began later and didn't end,
-    or couldn't go back; ``version`` is what stood before that one. ``rollback_version``
-    is the version that a rollback brings back, empty for none; in doubt it isn't ``previous``.
+    ``since`` is when its deployment ended. ``uncertain``: a later deployment didn't end, or its
+    rollback failed; ``version`` is then the one before that deployment. ``rollback_version`` is
+    the version that a rollback restores, empty for none; if uncertain, it isn't ``previous``.
     """
 
     environment: str
@@ -97,36 +97,36 @@ class History:
         self._documents.add(f"{ROOT}/{name}/{record.file_name}", record.to_json())
 
     def environments(self) -> list[str]:
-        """Return the names of all environments, sorted; what can't be one is a warning."""
+        """Return the names of all environments, sorted; skip invalid ones with a warning."""
         found: list[str] = []
         for file in sorted(self._documents.names(ENVIRONMENTS)):
             name = file.removesuffix(".json")
             if is_environment(name):
                 found.append(name)
             else:
-                self._reporter.warning(f"{file!a} can't be an environment; it is left out")
+                self._reporter.warning(f"skipped {file!a}: not a valid environment name")
         return found
 
     def deployments(self, environment: str) -> list[Deployment]:
-        """Return an environment's deployments, oldest first; a damaged document is a warning."""
+        """Return an environment's deployments, oldest first; warn of invalid documents."""
         folder = f"{ROOT}/{check_environment(environment)}"
         names = sorted(name for name in self._documents.names(folder) if name.endswith(".json"))
         found = map_parallel(lambda name: self._read(folder, name), names, workers=_WORKERS)
         return _paired(record for record in found if record is not None)
 
     def deployed(self, environment: str) -> list[DeployedVersion]:
-        """Return what runs where, by gateway and module."""
+        """Return the current versions, by gateway and module."""
         return deployed_versions(self.deployments(environment))
 
     def protected(self) -> set[tuple[str, str]]:
-        """Return the (id, version) that an environment runs or could be rolled back to."""
+        """Return each (id, version) that an environment runs or could be rolled back to."""
         found: set[tuple[str, str]] = set()
         for environment in self.environments():
             deployments = self.deployments(environment)
             for each in deployed_versions(deployments):
                 found |= {(each.id, each.version), (each.id, each.previous)}
-            unsettled = [
-                *_unsettled(deployments).values(),
+            unconfirmed = [
+                *_unconfirmed(deployments).values(),
                 *(
                     module
                     for deployment in deployments
@@ -135,16 +135,16 @@ class History:
                     for module in gateway.modules
                 ),
             ]
-            for module in unsettled:
+            for module in unconfirmed:
                 found |= {(module.id, module.version), (module.id, module.previous)}
         return {(module_id, version) for module_id, version in found if version}
 
     def _read(self, folder: str, name: str) -> DeploymentRecord | None:
         document = self._documents.read(f"{folder}/{name}")
         record = None if document is None else DeploymentRecord.parse(document.data)
-        is_of_here = record is not None and f"{ROOT}/{record.environment}" == folder
-        if record is None or record.file_name != name or not is_of_here:
-            self._reporter.warning(f"the deployment record {name!a} can't be read; it is left out")
+        belongs_here = record is not None and f"{ROOT}/{record.environment}" == folder
+        if record is None or record.file_name != name or not belongs_here:
+            self._reporter.warning(f"skipped {name!a}: not a valid deployment record")
             return None
         return record
 
@@ -162,11 +162,11 @@ def _paired(records: Iterable[DeploymentRecord]) -> list[Deployment]:
 
 @dataclass
 class _Replay:
-    """What stands where, while the history is read from its beginning."""
+    """The versions deployed so far, while the history is replayed from its beginning."""
 
     deployed: dict[tuple[str, str], DeployedVersion] = field(default_factory=dict)
 
-    def take(self, deployment: Deployment) -> None:
+    def apply(self, deployment: Deployment) -> None:
         record = deployment.last
         for gateway in record.gateways:
             for module in gateway.modules:
@@ -174,7 +174,7 @@ class _Replay:
                 before = self.deployed.get(key)
                 is_unknown = module.outcome is Outcome.ROLLBACK_FAILED
                 if deployment.ended is None or is_unknown:
-                    self.deployed[key] = _doubted(key, before, module, record)
+                    self.deployed[key] = _uncertain(key, before, module, record)
                 elif module.outcome in DEPLOYED_OUTCOMES:
                     self.deployed[key] = _deployed(key, before, module, record)
                 elif module.outcome is Outcome.ROLLED_BACK:
@@ -189,7 +189,7 @@ def _deployed(
 ) -> DeployedVersion:
     previous = module.previous
     if previous in ("", module.version) and before is not None:
-        # Deployed once more: what it could go back to hasn't changed.
+        # Deployed again: the version to roll back to hasn't changed.
         same = before.version == module.version
         previous = before.previous if same else before.version
     previous = "" if previous == module.version else previous
@@ -214,7 +214,7 @@ def _restored(
     module: ModuleOnGateway,
     record: DeploymentRecord,
 ) -> DeployedVersion:
-    """Return what stands after a rollback: a doubt that an earlier deployment left ends here."""
+    """Return the version after a rollback, which is certain even if it wasn't before."""
     version = module.previous if module.restored is None else module.restored
     if before is not None and before.version == version and before.outcome in DEPLOYED_OUTCOMES:
         return replace(before, rollback_version=before.previous, uncertain=False)
@@ -232,15 +232,15 @@ def _restored(
     )
 
 
-def _doubted(
+def _uncertain(
     key: tuple[str, str],
     before: DeployedVersion | None,
     module: ModuleOnGateway,
     record: DeploymentRecord,
 ) -> DeployedVersion:
-    """Return what stood before a deployment of which nobody knows how far it got."""
-    stood = before.version if before is not None else module.previous
-    rollback_version = module.version if record.kind is DeploymentKind.ROLLBACK else stood
+    """Return the version before a deployment whose progress is unknown."""
+    known = before.version if before is not None else module.previous
+    rollback_version = module.version if record.kind is DeploymentKind.ROLLBACK else known
     if before is not None:
         return replace(
             before, deployment=record.id, rollback_version=rollback_version, uncertain=True
@@ -249,7 +249,7 @@ def _doubted(
         environment=record.environment,
         gateway=key[0],
         id=module.id,
-        version=stood,
+        version=known,
         sha256="",
         previous="",
         outcome=Outcome.UNTOUCHED,
@@ -262,31 +262,31 @@ def _doubted(
 
 
 def deployed_versions(deployments: Sequence[Deployment]) -> list[DeployedVersion]:
-    """Return what runs where after these deployments (oldest first), by gateway and module."""
+    """Return the versions after these deployments (oldest first), by gateway and module."""
     replay = _Replay()
     for deployment in deployments:
-        replay.take(deployment)
+        replay.apply(deployment)
     return [each for _, each in sorted(replay.deployed.items()) if each.version or each.uncertain]
 
 
 def unfinished_previous(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], str]:
-    """Return, by (gateway, module id), the version that stood before an unsettled deployment.
+    """Return, by (gateway, module id), the version before an unconfirmed deployment.
 
-    Empty where there was none. A run that was killed, that left a restart to others or that
-    couldn't go back may have installed its version: what the gateway shows then isn't what has to
-    come back if the next run fails.
+    It is empty if there was none. A run that was killed, that left the restart for later or whose
+    rollback failed may have installed its version: so if the next run fails, the version to restore
+    isn't the one that the gateway shows now.
     """
-    return {key: module.previous for key, module in _unsettled(deployments).items()}
+    return {key: module.previous for key, module in _unconfirmed(deployments).items()}
 
 
-def _unsettled(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], ModuleOnGateway]:
-    """Return the modules of which it isn't known that they run, or that what ran before does."""
+def _unconfirmed(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], ModuleOnGateway]:
+    """Return the modules of which neither the new nor the old version is known to run."""
     found: dict[tuple[str, str], ModuleOnGateway] = {}
     for deployment in deployments:
         for gateway in deployment.last.gateways:
             for module in gateway.modules:
-                if deployment.ended is None or module.outcome in _UNSETTLED:
-                    # Each run took over what the unsettled one before it had written down.
+                if deployment.ended is None or module.outcome in _UNCONFIRMED:
+                    # Each run took its previous version from the unconfirmed run before it.
                     found[gateway.gateway, module.id] = module
                 elif module.outcome in DEPLOYED_OUTCOMES or module.outcome is Outcome.ROLLED_BACK:
                     found.pop((gateway.gateway, module.id), None)

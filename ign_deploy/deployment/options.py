@@ -1,4 +1,4 @@
-"""What is to be done on gateways, and how: modules, consent, restarts, checks."""
+"""Options of a deployment: gateways, consent, restarts, checks, waves."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Restart(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A gateway to deploy to; ``name`` is what people call it, its address where it has none."""
+    """A gateway to deploy to; ``name`` is what people call it, empty if it has none."""
 
     target: Target
     name: str = ""
@@ -36,18 +36,23 @@ class Gateway:
 
     @property
     def title(self) -> str:
-        """What messages call it."""
+        """What messages call it: its name, or its address."""
         return self.name or self.location
+
+    @property
+    def full_title(self) -> str:
+        """Its name and address, for errors."""
+        return f"{self.name} ({self.location})" if self.name else self.location
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptOptions:
-    """What the user agreed to accept: fingerprints (hex) and licence CRCs, or ``yes`` for any."""
+    """What the user agreed to accept: fingerprints (hex) and licence CRCs, or ``yes`` for all."""
 
     certificates: frozenset[str] = frozenset()
     licenses: frozenset[str] = frozenset()
 
-    def to(self, module: VerifiedModule) -> Consent:
+    def consent_to(self, module: VerifiedModule) -> Consent:
         """Return what may be accepted for this module."""
         prints = {module.certificate.sha1, module.certificate.sha256}
         return Consent(
@@ -56,9 +61,9 @@ class AcceptOptions:
         )
 
     def require_use(self, modules: tuple[VerifiedModule, ...]) -> None:
-        """Raise ConfigurationError for a fingerprint or CRC that is of none of the modules.
+        """Raise ConfigurationError for a fingerprint or CRC that matches none of the modules.
 
-        Whoever names one expects just that signer: another one is found before anything is changed.
+        A user who names one expects exactly that signer: another is caught before any change.
         """
         prints = {
             each
@@ -72,9 +77,9 @@ class AcceptOptions:
         ):
             for each in sorted(given - {ANY} - found):
                 raise ConfigurationError(
-                    f"{option} names {each[:100]!a}, but no module here has such a {what}; they "
-                    f"have {', '.join(sorted(found)) or 'none'}",
-                    hint="find out which is right before you accept it; nothing was changed.",
+                    f"{option} {each[:100]!a} matches no {what} of these modules, expected "
+                    f"{' or '.join(sorted(found)) or 'none'}; nothing was changed",
+                    hint="find out which value is correct before you accept it.",
                 )
 
 
@@ -82,14 +87,14 @@ class AcceptOptions:
 class DeployOptions:
     """How to deploy.
 
-    ``wave`` gateways are done at once, one after the other with 1; with ``canary`` the first one
-    is done alone. After a failure no new wave begins unless ``continue_on_error``; with
-    ``all_or_nothing`` what was done before is rolled back too. ``obtain`` fetches a published
-    version (id, version) as a verified file, for rolling back; it raises our errors.
+    ``wave`` is the number of gateways at a time; with ``canary``, the first one goes alone. After a
+    failure, no further wave starts unless ``continue_on_error`` is set; with ``all_or_nothing``,
+    the gateways done before are rolled back, too. ``obtain`` fetches a published version (id,
+    version) as a verified file, for the rollback; it raises IgnDeployError.
     """
 
     obtain: Callable[[str, str], VerifiedModule]
-    consents: AcceptOptions = field(default_factory=AcceptOptions)
+    accept: AcceptOptions = field(default_factory=AcceptOptions)
     restart: Restart = Restart.NEVER
     allow_downgrade: bool = False
     checks: tuple[HealthCheck, ...] = ()
@@ -101,5 +106,5 @@ class DeployOptions:
 
 
 def normal_fingerprint(text: str) -> str:
-    """Return a fingerprint as we compare it: lower-case hex without separators, or ``yes``."""
+    """Return a fingerprint in comparable form: lower-case hex without separators, or ``yes``."""
     return text.strip().lower().replace(":", "").replace(" ", "")

@@ -1,11 +1,11 @@
-"""One gateway before anything is changed there: what it has, and what would bring it back."""
+"""The plan for one gateway: what it has, what will change, and what a rollback would restore."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ign_deploy.deployment.compatibility import Incompatible, obstacles
+from ign_deploy.deployment.compatibility import Incompatible, incompatibilities
 from ign_deploy.deployment.gateway import GatewayFacts, InstalledModule
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
@@ -17,11 +17,11 @@ from ign_deploy.report import Reporter
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A module to bring onto a gateway; ``previous`` is what comes back if it fails.
+    """A module to install on a gateway; ``previous`` is restored if that fails.
 
-    ``present`` is the version that the gateway has, empty for none; ``previous`` None where it has
-    none, or where its file can't be had (``obstacle`` says why). ``runs``: the gateway runs the new
-    version already; ``resumed``: because a deployment that didn't end well had got that far.
+    ``present`` is the version that the gateway has, empty for none; ``previous`` is None if it has
+    none, or if its file isn't available (``obstacle`` says why). ``runs``: the gateway already runs
+    the new version; ``resumed``: because a deployment that didn't succeed got that far.
     """
 
     module: VerifiedModule
@@ -41,22 +41,46 @@ class Change:
         """The version to be installed."""
         return self.module.descriptor.version
 
+    def is_pending(self, found: InstalledModule | None) -> bool:
+        """Return whether the gateway doesn't run the version yet, which a restart may change."""
+        return found is None or found.pending_upgrade or not found.runs(self.version)
+
+    def faults(self, found: InstalledModule) -> bool:
+        """Return whether the new version was started, but is faulted."""
+        is_started = found.version.is_version(self.version) and not found.pending_upgrade
+        return is_started and bool(found.fault_cause)
+
+    def problem(self, found: InstalledModule | None) -> str:
+        """Return why the new version doesn't count as running; empty if it does."""
+        what = f"{self.id} {self.version}"
+        if found is None:
+            return f"{what} is not installed"
+        if found.runs(self.version):
+            return ""
+        if found.is_quarantined:
+            return f"{what} is in quarantine: {found.quarantine or 'no reason given'}"
+        if found.fault_cause:
+            return f"{what} is faulted: {found.fault_cause}"
+        if not found.version.is_version(self.version):
+            return f"{self.id} is {found.version}, expected {self.version}"
+        return f"{what} is {found.state or 'in an unknown state'}, expected ACTIVE"
+
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A module to take off a gateway; ``present`` is the version it has, empty for none."""
+    """A module to uninstall from a gateway; ``present`` is its version, empty for none."""
 
     id: str
     present: str = ""
 
     def record(self, outcome: Outcome) -> ModuleOnGateway:
-        """Return what a deployment's record says of it: its version is empty then."""
+        """Return its entry in a deployment's record, with an empty version."""
         return ModuleOnGateway(id=self.id, version="", previous=self.present, outcome=outcome)
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayPlan:
-    """What was found out about a gateway, and what is to be changed there."""
+    """What is known about a gateway, and what will be changed there."""
 
     gateway: Gateway
     facts: GatewayFacts
@@ -64,7 +88,7 @@ class GatewayPlan:
     removals: tuple[Removal, ...] = ()
 
     def record(self) -> GatewayRecord:
-        """Return what is going to be done, before it is."""
+        """Return the gateway's entry in the record of the deployment's start."""
         return GatewayRecord(
             gateway=self.gateway.location,
             name=self.gateway.name,
@@ -76,7 +100,7 @@ class GatewayPlan:
 
 
 def module_record(change: Change, outcome: Outcome, *, license_state: str = "") -> ModuleOnGateway:
-    """Return what a deployment's record says of one module."""
+    """Return a module's entry in a deployment's record."""
     back = change.previous.descriptor.version if change.previous is not None else ""
     return ModuleOnGateway(
         id=change.id,
@@ -98,11 +122,11 @@ def plan_gateway(
     reporter: Reporter,
     removals: Sequence[str] = (),
 ) -> tuple[GatewayPlan, list[Incompatible]]:
-    """Look at a gateway without changing it, and secure the files that would bring it back.
+    """Inspect a gateway without changing it, and fetch the files that a rollback would need.
 
-    ``before`` names, by (address, id), what stood before a deployment that didn't end well;
-    ``removals`` are the ids of modules to take off. Returns what is to be done, and every reason
-    why it can't be.
+    ``before`` has, by (address, id), the version before a deployment that didn't succeed;
+    ``removals`` are the ids of modules to uninstall. Returns the plan, and every reason why it
+    can't be carried out.
     """
     facts = gateway.target.facts()
     installed = {each.id: each for each in gateway.target.modules()}
@@ -110,8 +134,9 @@ def plan_gateway(
     problems = [
         problem
         for module in modules
-        for problem in obstacles(
+        for problem in incompatibilities(
             module,
+            name=gateway.full_title,
             facts=facts,
             installed=installed,
             coming=coming,
@@ -130,12 +155,12 @@ def plan_gateway(
     for change in changes:
         if change.obstacle:
             reporter.warning(
-                f"{gateway.title}: {change.id} {change.present} can't be brought back if this "
-                f"fails ({change.obstacle}); rolling back will mean uninstalling {change.id}"
+                f"{gateway.title}: {change.id} {change.present} cannot be restored if this "
+                f"deployment fails ({change.obstacle}); a rollback would uninstall {change.id}"
             )
         elif not change.present:
             reporter.info(
-                f"{gateway.title} hasn't got {change.id}; rolling back will mean uninstalling it"
+                f"{gateway.title}: {change.id} is not installed yet; a rollback would uninstall it"
             )
     planned_removals = tuple(
         Removal(each, installed[each].version.full if each in installed else "")
@@ -154,27 +179,27 @@ def _change(
     options: DeployOptions,
 ) -> Change:
     version = module.descriptor.version
-    there = _standing_version(version, present, known)
+    current = _version_to_restore(version, present, known)
     runs = present is not None and present.runs(version) and not present.pending_upgrade
-    change = Change(module, there, runs=runs, resumed=runs and not same_version(there, version))
-    if not there:
+    change = Change(module, current, runs=runs, resumed=runs and not same_version(current, version))
+    if not current:
         return change
-    if same_version(there, version):
+    if same_version(current, version):
         return replace(change, previous=module)
     try:
-        return replace(change, previous=options.obtain(module.descriptor.id, there))
+        return replace(change, previous=options.obtain(module.descriptor.id, current))
     except IgnDeployError as problem:
         return replace(change, obstacle=problem.message)
 
 
-def _standing_version(wanted: str, present: InstalledModule | None, known: str | None) -> str:
-    """Return the version that has to come back if this fails, empty for none.
+def _version_to_restore(new: str, present: InstalledModule | None, known: str | None) -> str:
+    """Return the version to restore if the deployment fails, empty for none.
 
-    What a killed run replaced counts, not what it had got to; but another version that runs well
-    was put there since, or has proved itself.
+    After a killed run that is the version it replaced, not the one it installed; but a third
+    version that runs well was installed since, or has proved itself.
     """
     shown = "" if present is None else present.version.full
     if known is None:
         return shown
-    is_another = present is not None and present.runs(shown) and not same_version(shown, wanted)
+    is_another = present is not None and present.runs(shown) and not same_version(shown, new)
     return shown if is_another else known

@@ -1,8 +1,8 @@
 """The record of a deployment: what was done where, by whom, and what it replaced.
 
-Two immutable documents for each deployment: one when it begins, before anything is changed, and
-one when it has ended. So concurrent jobs lose nothing, and a job that was killed is seen: its
-deployment has begun and not ended.
+Each deployment has two immutable documents: one from its start, before anything is changed, and
+one from its end. So concurrent jobs lose nothing, and a killed job is noticed: its deployment
+started, but has no end.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _MAX_TEXT = 4000
 
 
 class Phase(StrEnum):
-    """Which of the two documents of a deployment it is."""
+    """Which of a deployment's two documents it is."""
 
     BEGUN = "begun"
     ENDED = "ended"
 
 
 class DeploymentKind(StrEnum):
-    """Why a deployment was made."""
+    """The purpose of a deployment."""
 
     DEPLOYMENT = "deployment"
     ROLLBACK = "rollback"
@@ -55,7 +55,7 @@ class Outcome(StrEnum):
     UNTOUCHED = "untouched"
 
 
-# The version asked for is there, or will be after the restart that somebody else makes.
+# The requested version is installed, or will be after a restart that is made later.
 DEPLOYED_OUTCOMES = frozenset(
     {
         Outcome.DEPLOYED,
@@ -67,15 +67,15 @@ DEPLOYED_OUTCOMES = frozenset(
 
 
 def is_environment(name: str) -> bool:
-    """Tell whether it can be the name of an environment, and so of a folder."""
+    """Return whether it is a valid environment name, and so a valid folder name."""
     return _ENVIRONMENT.fullmatch(name) is not None
 
 
 def check_environment(name: str) -> str:
-    """Return the environment's name; raises ConfigurationError for what can't be a folder's."""
+    """Return the environment's name; raises ConfigurationError if it is not valid."""
     if not is_environment(name):
         raise ConfigurationError(
-            f"{name[:100]!a} can't be the name of an environment",
+            f"{name[:100]!a} is not a valid environment name",
             hint="use letters, digits and . _ - (first a letter or digit), such as production.",
         )
     return name
@@ -95,15 +95,15 @@ Text = Annotated[str, AfterValidator(_shortened)]
 
 
 class _Part(BaseModel):
-    # Foreign fields are left out: nobody's record is ever written again by us.
+    # Unknown fields are ignored: a record is never rewritten.
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class ModuleOnGateway(_Part):
-    """One module on one gateway; ``previous`` is the version that stood there, empty for none.
+    """One module on one gateway; ``previous`` is the version before, empty if there was none.
 
-    ``sha256`` is that of the module that was deployed. ``restored`` is the version that came back
-    when it was rolled back: empty when the module was uninstalled, None when nothing was.
+    ``sha256`` is that of the deployed module. ``restored`` is the version that a rollback restored:
+    empty if it uninstalled the module, None if there was no rollback.
     """
 
     id: Text
@@ -129,7 +129,7 @@ class GatewayRecord(_Part):
 class DeploymentRecord(_Part):
     """One of a deployment's documents; times are ISO 8601 (UTC), ``ended_at`` empty in the first.
 
-    Without any gateway, one entry with an empty address holds what is only recorded.
+    Without gateways, one entry with an empty address holds what is only recorded.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = 1
@@ -155,7 +155,7 @@ class DeploymentRecord(_Part):
 
     @classmethod
     def parse(cls, data: bytes) -> Self | None:
-        """Read a record; None for what is none: it is left out of the history."""
+        """Parse a record; None if it is not valid: the history skips it."""
         if len(data) > MAX_RECORD_SIZE:
             return None
         try:
@@ -165,11 +165,11 @@ class DeploymentRecord(_Part):
 
     @property
     def file_name(self) -> str:
-        """The name of its document: they sort by the time when the deployment began."""
+        """The name of its document; names sort by the start of the deployment."""
         stamp = re.sub(r"[^0-9TZ]", "", self.begun_at)
         return f"{stamp}-{self.id}-{self.phase.value}.json"
 
 
 def timestamp(moment: datetime) -> str:
-    """Return an aware time as records have it."""
+    """Return an aware time in the format of records."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""Several modules to several gateways: looked at all first, then done in waves."""
+"""A rollout to several gateways: a plan for each of them first, then wave by wave."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
 
-_LOOKERS = 8
+_WORKERS = 8
 
 
 class NotBegun(DeploymentError):
-    """Something stands against a deployment; nothing was changed anywhere. See ``causes``."""
+    """A deployment can't start; nothing was changed anywhere. See ``causes``."""
 
     code = "not-begun"
 
@@ -27,7 +27,7 @@ class NotBegun(DeploymentError):
         noun = "problem" if len(problems) == 1 else "problems"
         super().__init__(
             f"{len(problems)} {noun} found before the deployment; nothing was changed",
-            hint="mend what is listed and run again.",
+            hint="fix the problems listed, then run the command again.",
         )
         self.causes = tuple(problems)
         codes = {problem.exit_code for problem in problems}
@@ -36,7 +36,7 @@ class NotBegun(DeploymentError):
 
 
 def in_dependency_order(modules: Sequence[VerifiedModule]) -> tuple[VerifiedModule, ...]:
-    """Return the modules so that each comes after those it depends on."""
+    """Return the modules in an order in which each comes after those it depends on."""
     by_id = {module.descriptor.id: module for module in modules}
     order = dependency_order({name: Needs.of(each.descriptor) for name, each in by_id.items()})
     return tuple(by_id[name] for name in order)
@@ -51,16 +51,16 @@ def plan_gateways(
     reporter: Reporter,
     removals: Sequence[str] = (),
 ) -> list[GatewayPlan]:
-    """Look at every gateway without changing any; raises NotBegun with all that stands against it.
+    """Plan for every gateway without changing any; raises NotBegun with all problems found.
 
-    See ``visit.prepare`` for ``before`` and ``removals``.
+    See ``plan.plan_gateway`` for ``before`` and ``removals``.
     """
-    options.consents.require_use(tuple(modules))
+    options.accept.require_use(tuple(modules))
     ordered = in_dependency_order(modules)
 
-    def look(gateway: Gateway) -> GatewayPlan | list[IgnDeployError]:
+    def plan(gateway: Gateway) -> GatewayPlan | list[IgnDeployError]:
         try:
-            prepared, problems = plan_gateway(
+            planned, problems = plan_gateway(
                 gateway,
                 ordered,
                 options=options,
@@ -70,83 +70,83 @@ def plan_gateways(
             )
         except IgnDeployError as problem:
             return [problem]
-        return [*problems] if problems else prepared
+        return [*problems] if problems else planned
 
-    found = map_parallel(look, gateways, workers=_LOOKERS)
-    against = [problem for each in found if isinstance(each, list) for problem in each]
-    if against:
-        raise NotBegun(against)
+    found = map_parallel(plan, gateways, workers=_WORKERS)
+    problems = [problem for each in found if isinstance(each, list) for problem in each]
+    if problems:
+        raise NotBegun(problems)
     return [each for each in found if isinstance(each, GatewayPlan)]
 
 
 @dataclass
 class Rollout:
-    """Carries out what was prepared on several gateways, wave by wave."""
+    """Carries out the plans for several gateways, wave by wave."""
 
-    prepared: Sequence[GatewayPlan]
+    plans: Sequence[GatewayPlan]
     options: DeployOptions
     reporter: Reporter
-    _visits: dict[str, GatewayDeployment] = field(default_factory=dict)
+    _deployments: dict[str, GatewayDeployment] = field(default_factory=dict)
     _records: dict[str, GatewayRecord] = field(default_factory=dict)
 
     def run(self) -> tuple[GatewayRecord, ...]:
-        """Deploy; returns what became of each gateway, in the order that was given."""
+        """Deploy; returns the record of each gateway, in the order of the plans."""
         for number, wave in enumerate(self._waves(), start=1):
             with self.reporter.group(f"wave {number}: {', '.join(_title(each) for each in wave)}"):
-                self._do(wave)
+                self._run_wave(wave)
             if self._failed() and not self.options.continue_on_error:
                 break
         if self._failed() and self.options.all_or_nothing:
-            self._undo()
-        return tuple(self._record_of(each) for each in self.prepared)
+            self._roll_back_all()
+        return tuple(self._record_of(each) for each in self.plans)
 
     def _waves(self) -> Iterator[list[GatewayPlan]]:
-        rest = list(self.prepared)
+        rest = list(self.plans)
         if self.options.canary and len(rest) > 1:
             yield [rest.pop(0)]
         size = max(1, self.options.wave)
         for start in range(0, len(rest), size):
             yield rest[start : start + size]
 
-    def _do(self, wave: Sequence[GatewayPlan]) -> None:
+    def _run_wave(self, wave: Sequence[GatewayPlan]) -> None:
         if len(wave) == 1:
-            self._visit(wave[0], self.reporter)
+            self._deploy(wave[0], self.reporter)
             return
-        reported = [BufferedReporter(self.reporter) for _ in wave]
-        jobs = list(zip(wave, reported, strict=True))
+        reporters = [BufferedReporter(self.reporter) for _ in wave]
+        jobs = list(zip(wave, reporters, strict=True))
         try:
-            map_parallel(lambda job: self._visit(*job), jobs, workers=len(wave))
+            map_parallel(lambda job: self._deploy(*job), jobs, workers=len(wave))
         finally:
-            for each in reported:
+            for each in reporters:
                 each.play_back()
 
-    def _visit(self, prepared: GatewayPlan, reporter: Reporter) -> None:
-        visit = GatewayDeployment(prepared, self.options, reporter)
-        location = prepared.gateway.location
-        self._visits[location] = visit
-        self._records[location] = visit.deploy()
+    def _deploy(self, plan: GatewayPlan, reporter: Reporter) -> None:
+        deployment = GatewayDeployment(plan, self.options, reporter)
+        location = plan.gateway.location
+        self._deployments[location] = deployment
+        self._records[location] = deployment.deploy()
 
     def _failed(self) -> bool:
         return any(each.outcome not in DEPLOYED_OUTCOMES for each in self._records.values())
 
-    def _undo(self) -> None:
-        """Bring the gateways back that had succeeded, the last one first."""
-        for location, visit in reversed(self._visits.items()):
-            if self._records[location].outcome in DEPLOYED_OUTCOMES and visit.touched:
+    def _roll_back_all(self) -> None:
+        """Roll back the gateways that had succeeded, the last one first."""
+        for location, deployment in reversed(self._deployments.items()):
+            if self._records[location].outcome in DEPLOYED_OUTCOMES and deployment.touched:
                 reason = "another gateway of an all-or-nothing deployment failed"
-                visit.reporter = self.reporter
-                self._records[location] = visit.roll_back(reason)
+                deployment.reporter = self.reporter
+                self._records[location] = deployment.roll_back(reason)
 
-    def _record_of(self, prepared: GatewayPlan) -> GatewayRecord:
-        found = self._records.get(prepared.gateway.location)
+    def _record_of(self, plan: GatewayPlan) -> GatewayRecord:
+        found = self._records.get(plan.gateway.location)
         if found is not None:
             return found
-        message = "not begun, since another gateway failed"
-        return prepared.record().model_copy(update={"message": message})
+        message = "not started because another gateway failed"
+        return plan.record().model_copy(update={"message": message})
 
 
 def overall_outcome(records: Sequence[GatewayRecord]) -> Outcome:
-    """Return the outcome of a whole deployment: the worst one counts."""
+    """Return the outcome of a whole deployment: the worst of its gateways."""
     outcomes = {record.outcome for record in records}
     for worst in (
         Outcome.ROLLBACK_FAILED,
@@ -162,27 +162,31 @@ def overall_outcome(records: Sequence[GatewayRecord]) -> Outcome:
 
 
 def require_success(records: Sequence[GatewayRecord]) -> None:
-    """Raise RollbackError or DeploymentError when any gateway failed; the messages say where."""
+    """Raise RollbackError or DeploymentError if any gateway failed; the messages say where."""
     failed = [record for record in records if record.outcome not in DEPLOYED_OUTCOMES]
     if not failed:
         return
-    left = [record for record in failed if record.outcome is Outcome.UNTOUCHED]
-    lost = [record for record in failed if record.outcome is Outcome.ROLLBACK_FAILED]
-    shown = [record for record in (*lost, *failed) if record.outcome is not Outcome.UNTOUCHED]
+    skipped = [record for record in failed if record.outcome is Outcome.UNTOUCHED]
+    broken = [record for record in failed if record.outcome is Outcome.ROLLBACK_FAILED]
+    shown = [record for record in (*broken, *failed) if record.outcome is not Outcome.UNTOUCHED]
     text = " ".join(dict.fromkeys(record.message for record in shown))
-    rest = f" {len(left)} more were not begun." if left else ""
-    if lost:
-        names = ", ".join(record.name or record.gateway for record in lost)
+    rest = f" {len(skipped)} more {_were(len(skipped))} not started." if skipped else ""
+    if broken:
+        names = ", ".join(record.name or record.gateway for record in broken)
         raise RollbackError(
-            f"{len(lost)} of {len(records)} gateways are in a state that needs a person: {text}"
-            f"{rest}",
-            hint=f"look at {names} now; docs/runbook-exit-8.md says how.",
+            f"needs manual repair: {text}{rest}",
+            hint=f"go to {names} now, and follow docs/runbook-exit-8.md.",
         )
+    count = len(failed) - len(skipped)
+    who = "the gateway" if len(records) == 1 else f"{count} of {len(records)} gateways"
     raise DeploymentError(
-        f"{len(failed) - len(left)} of {len(records)} gateways failed: {text}{rest}",
-        hint="mend the cause and run again; what was rolled back runs what it ran before.",
+        f"{who} failed: {text}{rest}", hint="fix the cause, then run the same command again."
     )
 
 
-def _title(prepared: GatewayPlan) -> str:
-    return prepared.gateway.title
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _title(plan: GatewayPlan) -> str:
+    return plan.gateway.title

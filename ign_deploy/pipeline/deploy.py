@@ -157,7 +157,7 @@ class Deployer:
             return options
         # It ran there before: its signer was accepted then, and older it is by its nature.
         agreed = AcceptOptions(frozenset({ANY}), frozenset({ANY}))
-        return replace(options, consents=agreed, allow_downgrade=True)
+        return replace(options, accept=agreed, allow_downgrade=True)
 
     def _begun(
         self,

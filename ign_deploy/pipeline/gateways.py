@@ -157,7 +157,7 @@ def deploy_options(
     settings = context.settings
     return DeployOptions(
         obtain=obtain,
-        consents=AcceptOptions(
+        accept=AcceptOptions(
             frozenset(map(normal_fingerprint, settings.accept_certificate)),
             frozenset(text.strip().lower() for text in settings.accept_license),
         ),

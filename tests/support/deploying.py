@@ -50,7 +50,7 @@ class VersionStore:
 def deploy_options_for(shelf: VersionStore, simulated: Simulated, **options: Any) -> DeployOptions:
     """Return a manner that accepts everything and restarts if needed, unless told otherwise."""
     usual: dict[str, Any] = {
-        "consents": ACCEPT_ALL,
+        "accept": ACCEPT_ALL,
         "restart": Restart.IF_NEEDED,
         "timing": replace(timing_of(simulated), deadline=60.0),
     }

@@ -56,7 +56,7 @@ def test_without_leave_to_restart_it_is_pending_and_says_what_to_do(
     install_first(shelf, plant)
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], restart=Restart.NEVER)
     assert record.outcome is Outcome.RESTART_PENDING
-    assert "has to be restarted" in record.message
+    assert "must be restarted" in record.message
     assert running(plant) == "1.0.0"
     require_success([record])
     (record,) = deploy(shelf, [plant], [shelf.modules[MODULE_ID, "1.1.0"]])
@@ -92,7 +92,7 @@ def test_a_first_installation_that_faults_is_uninstalled(
     (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
     assert client_of(plant).module(MODULE_ID) is None
-    assert any("will mean uninstalling it" in line for line in reported.infos)
+    assert any("a rollback would uninstall it" in line for line in reported.infos)
 
 
 def test_without_the_old_file_it_warns_before_and_uninstalls_after(
@@ -104,7 +104,7 @@ def test_without_the_old_file_it_warns_before_and_uninstalls_after(
     reported = Recorder()
     (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
-    assert any("rolling back will mean uninstalling" in line for line in reported.warnings)
+    assert any("a rollback would uninstall" in line for line in reported.warnings)
     assert client_of(plant).module(MODULE_ID) is None
 
 
@@ -136,7 +136,7 @@ def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
     plant: Gateway, shelf: VersionStore
 ) -> None:
     module = shelf.add("1.0.0")
-    (record,) = deploy(shelf, [plant], [module], consents=AcceptOptions())
+    (record,) = deploy(shelf, [plant], [module], accept=AcceptOptions())
     assert record.outcome is Outcome.FAILED
     assert f"--accept-certificate {module.certificate.sha1}" in record.message
     assert f"--accept-license {module.licence_crc}" in record.message
@@ -146,10 +146,10 @@ def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
 
 def test_consent_to_this_signer_and_licence_is_enough(plant: Gateway, shelf: VersionStore) -> None:
     module = shelf.add("1.0.0")
-    consents = AcceptOptions(
+    accept = AcceptOptions(
         frozenset({module.certificate.sha256}), frozenset({str(module.licence_crc)})
     )
-    (record,) = deploy(shelf, [plant], [module], consents=consents)
+    (record,) = deploy(shelf, [plant], [module], accept=accept)
     assert record.outcome is Outcome.DEPLOYED
 
 
@@ -157,18 +157,18 @@ def test_a_fingerprint_of_another_signer_is_refused_before_anything(
     plant: Gateway, shelf: VersionStore
 ) -> None:
     module = shelf.add("1.0.0")
-    consents = AcceptOptions(frozenset({"0" * 40}), frozenset({"yes"}))
-    with pytest.raises(ConfigurationError, match="no module here has such a certificate"):
-        deploy(shelf, [plant], [module], consents=consents)
+    accept = AcceptOptions(frozenset({"0" * 40}), frozenset({"yes"}))
+    with pytest.raises(ConfigurationError, match="matches no certificate of these modules"):
+        deploy(shelf, [plant], [module], accept=accept)
     assert uploads(plant) == 0
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"requires": "8.1.0"}, "is for Ignition 8.1"),
+        ({"requires": "8.1.0"}, "is built for Ignition 8.1"),
         ({"requires": "8.3.9"}, "requires Ignition 8.3.9"),
-        ({"depends": "com.example.base"}, "needs com.example.base"),
+        ({"depends": "com.example.base"}, "depends on com.example.base"),
     ],
 )
 def test_what_the_gateway_cannot_take_is_refused_before_anything(

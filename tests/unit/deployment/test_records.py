@@ -78,7 +78,7 @@ def test_an_environment_that_is_taken_is_a_plain_name_of_a_folder(name: str) -> 
      "x" * 65, "prod%2F", "C:", "é"],
 )  # fmt: skip
 def test_an_environment_with_characters_of_paths_is_refused(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="can't be the name of an environment"):
+    with pytest.raises(ConfigurationError, match="is not a valid environment name"):
         check_environment(name)
 
 
