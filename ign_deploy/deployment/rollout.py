@@ -9,30 +9,13 @@ from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
-from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
+from ign_deploy.errors import CombinedError, DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
 
 _WORKERS = 8
-
-
-class NotBegun(DeploymentError):
-    """A deployment can't start; nothing was changed anywhere. See ``causes``."""
-
-    code = "not-begun"
-
-    def __init__(self, problems: Sequence[IgnDeployError]) -> None:
-        noun = "problem" if len(problems) == 1 else "problems"
-        super().__init__(
-            f"{len(problems)} {noun} found before the deployment; nothing was changed",
-            hint="fix the problems listed, then run the command again.",
-        )
-        self.causes = tuple(problems)
-        codes = {problem.exit_code for problem in problems}
-        if len(codes) == 1:
-            self.exit_code = codes.pop()
 
 
 def in_dependency_order(modules: Sequence[VerifiedModule]) -> tuple[VerifiedModule, ...]:
@@ -51,7 +34,7 @@ def plan_gateways(
     reporter: Reporter,
     removals: Sequence[str] = (),
 ) -> list[GatewayPlan]:
-    """Plan for every gateway without changing any; raises NotBegun with all problems found.
+    """Plan for every gateway without changing any; raises CombinedError with all problems.
 
     See ``plan.plan_gateway`` for ``before`` and ``removals``.
     """
@@ -75,7 +58,12 @@ def plan_gateways(
     found = map_parallel(plan, gateways, workers=_WORKERS)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
     if problems:
-        raise NotBegun(problems)
+        noun = "problem" if len(problems) == 1 else "problems"
+        raise CombinedError(
+            f"{len(problems)} {noun} found before the deployment; nothing was changed",
+            causes=problems,
+            mixed_exit_code=DeploymentError.exit_code,
+        )
     return [each for each in found if isinstance(each, GatewayPlan)]
 
 

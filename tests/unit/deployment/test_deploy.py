@@ -8,8 +8,8 @@ from ign_deploy.deployment.gateway.errors import ConsentMissing
 from ign_deploy.deployment.health import CommandCheck, HealthResponse, UrlCheck
 from ign_deploy.deployment.options import AcceptOptions, Restart
 from ign_deploy.deployment.records import GatewayRecord, Outcome
-from ign_deploy.deployment.rollout import NotBegun, overall_outcome, require_success
-from ign_deploy.errors import ConfigurationError, DeploymentError, RollbackError
+from ign_deploy.deployment.rollout import overall_outcome, require_success
+from ign_deploy.errors import CombinedError, ConfigurationError, DeploymentError, RollbackError
 from tests.support.deploying import VersionStore, deploy
 from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, client_of
@@ -174,7 +174,7 @@ def test_a_fingerprint_of_another_signer_is_refused_before_anything(
 def test_what_the_gateway_cannot_take_is_refused_before_anything(
     plant: Gateway, shelf: VersionStore, options: dict[str, str], reason: str
 ) -> None:
-    with pytest.raises(NotBegun) as refusal:
+    with pytest.raises(CombinedError) as refusal:
         deploy(shelf, [plant], [shelf.add("1.0.0", **options)])
     assert reason in refusal.value.causes[0].message
     assert refusal.value.causes[0].hint
@@ -184,7 +184,7 @@ def test_what_the_gateway_cannot_take_is_refused_before_anything(
 def test_a_downgrade_needs_leave(plant: Gateway, shelf: VersionStore) -> None:
     old = shelf.add("0.9.0")
     install_first(shelf, plant)
-    with pytest.raises(NotBegun) as refusal:
+    with pytest.raises(CombinedError) as refusal:
         deploy(shelf, [plant], [old])
     assert "--allow-downgrade" in refusal.value.causes[0].hint
     (record,) = deploy(shelf, [plant], [old], allow_downgrade=True)
@@ -194,7 +194,7 @@ def test_a_downgrade_needs_leave(plant: Gateway, shelf: VersionStore) -> None:
 
 def test_a_redundant_backup_is_refused(plant: Gateway, shelf: VersionStore) -> None:
     plant.options.redundancy_role = "Backup"
-    with pytest.raises(NotBegun):
+    with pytest.raises(CombinedError):
         deploy(shelf, [plant], [shelf.add("1.0.0")])
 
 
@@ -202,7 +202,7 @@ def test_one_gateway_that_cannot_take_it_keeps_all_unchanged(
     gateways: list[Gateway], shelf: VersionStore
 ) -> None:
     gateways[2].options.version = "8.1.33"
-    with pytest.raises(NotBegun):
+    with pytest.raises(CombinedError):
         deploy(shelf, gateways, [shelf.add("1.0.0")])
     assert [uploads(each) for each in gateways] == [0, 0, 0]
 

@@ -10,8 +10,7 @@ import pytest
 
 from ign_deploy.deployment.history import History
 from ign_deploy.deployment.records import DeploymentRecord, Outcome, Phase
-from ign_deploy.deployment.rollout import NotBegun
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import CombinedError, RepositoryError
 from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, modl
 from tests.support.reporting import Recorder
@@ -164,7 +163,7 @@ def test_a_redundant_backup_is_left_alone_and_nothing_is_written_down(
 ) -> None:
     site.install(OLD, plant)
     plant.options.redundancy_role = "Backup"
-    with pytest.raises(NotBegun):
+    with pytest.raises(CombinedError):
         site.install(NEW, plant)
     assert len(site.deployments()) == 1
     assert active(plant) == site.version(plant) == OLD
