@@ -166,9 +166,9 @@ Opener = Callable[[str, Access, Reporter], Repository]
 
 
 def _open_directory(url: str, _: Access, reporter: Reporter) -> Repository:
-    from ign_deploy.repositories.backends.directory.repository import DirectoryRepository
+    from ign_deploy.repositories.backends.directory import open_directory
 
-    return DirectoryRepository(_local_path(url), reporter=reporter)
+    return open_directory(_local_path(url), reporter=reporter)
 
 
 def _open_github(url: str, access: Access, reporter: Reporter) -> Repository:

@@ -11,7 +11,7 @@ from typing import BinaryIO, Protocol
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.report import Progress, no_progress
-from ign_deploy.repositories.backends.directory.copying import copy_out
+from ign_deploy.repositories.local_files import copy_out
 from ign_deploy.repositories.record import ReleaseFile
 
 MAX_CACHE_SIZE = 2 << 30

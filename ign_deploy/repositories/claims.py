@@ -1,18 +1,75 @@
-"""A claim as bytes: what a run writes into a store before it publishes there."""
+"""Claims: who is about to publish a version, written into the store before its first byte."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.report import Progress
 from ign_deploy.repositories.record import MAX_RECORD_SIZE, Release, parse_release
-from ign_deploy.repositories.store import Claim
+from ign_deploy.repositories.store import Key
 
 MAX_CLAIM_SIZE = 2 * MAX_RECORD_SIZE
-_LEAST = 600.0
+_SHORTEST = 600.0
 _SLOWEST = 100_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who is about to publish a version.
+
+    ``holder`` is random, one per run. ``claimed_at`` is the store's own time. ``release`` is the
+    record that is going to be published, None when the claim can't be read (it is being written,
+    or was left unfinished). ``generation`` counts how often the version was claimed: a claim that
+    outlived its run is followed by one of the next generation, never removed.
+    """
+
+    holder: str
+    generation: int
+    claimed_at: datetime | None = None
+    release: Release | None = None
+
+
+class ClaimStore(Protocol):
+    """What publishing under a claim needs; ``ClaimPublisher`` calls these in their order."""
+
+    def now(self) -> datetime:
+        """Return the store's own time, as its last response gave it; ours before any response."""
+
+    def claims_unseen(self) -> bool:
+        """Return whether a first claim fails on every version that is published already.
+
+        Then nothing needs to be read before it, nor after it.
+        """
+
+    def current_claim(self, key: Key) -> Claim | None:
+        """Return the claim of the highest generation, None when the version is unclaimed."""
+
+    def claim(self, key: Key, claim: Claim) -> bool:
+        """Write the claim if that generation is unclaimed; of several writers one gets True.
+
+        False also when in doubt: ``current_claim`` then says whose it is.
+        """
+
+    def put_files(
+        self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
+    ) -> None:
+        """Upload the version's files, out of the sight of readers; existing ones are replaced.
+
+        Size and digest are compared with the record while sending and with what the store states
+        afterwards. Raises RepositoryError when they differ; nothing is published then.
+        """
+
+    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
+        """Write the record: from then on the version is published. Remove the claim if possible.
+
+        A response that says the record exists already is no error: it is read back afterwards.
+        """
 
 
 def claim_bytes(claim: Claim) -> bytes:
@@ -30,7 +87,7 @@ def claim_bytes(claim: Claim) -> bytes:
 
 
 def parse_claim(data: bytes, *, generation: int) -> Claim:
-    """Read a claim; one that can't be read counts as unfinished: it is foreign text."""
+    """Read a claim; one that can't be read counts as unfinished: it is untrusted text."""
     unfinished = Claim("", generation)
     if len(data) > MAX_CLAIM_SIZE:
         return unfinished
@@ -49,7 +106,7 @@ def parse_claim(data: bytes, *, generation: int) -> Claim:
 def lease(release: Release) -> timedelta:
     """Return how long a claim for this release holds: ten minutes, and more for many bytes.
 
-    Slower than 100 KB a second isn't waited for.
+    Transfers slower than 100 KB a second aren't waited for.
     """
     size = sum(file.size for file in release.files)
-    return timedelta(seconds=_LEAST + size / _SLOWEST)
+    return timedelta(seconds=_SHORTEST + size / _SLOWEST)

@@ -8,10 +8,10 @@ write ten thousand lines, and plain dicts cost least.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from operator import itemgetter
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -19,13 +19,12 @@ from pydantic_core import to_json
 # pydantic reads the standard library's TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
 
+from ign_deploy.repositories import CatalogueEntry
 from ign_deploy.repositories.ordering import VersionKey, newest_of_sorted, version_key
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.status_events import NO_STATUS, ModuleStatus
 
 API_VERSION = "1.0"
-# Beyond any real index; a longer one is ignored and rebuilt.
-MAX_INDEX_SIZE = 256 << 20
 # Up to so many additions are inserted in place; for more, sorting anew is cheaper.
 _FEW = 50
 
@@ -58,18 +57,18 @@ VersionEntry = TypedDict(
 class ModuleIndex(TypedDict):
     """A module's versions, oldest first; the texts are those of ``latest``.
 
-    ``marks`` names the marks that ``files`` accounts for; ``removed`` counts the removed versions,
-    which aren't listed.
+    ``status_events`` names the events that ``files`` accounts for; ``removed`` counts the removed
+    versions, which aren't listed.
     """
 
     description: str
     files: list[VersionEntry]
     id: str
     latest: str
-    marks: list[str]
     meta: Meta
     name: str
     removed: int
+    status_events: list[str]
     tags: list[str]
     versions: list[str]
 
@@ -81,10 +80,10 @@ ModuleEntry = TypedDict(
         "description": str,
         "id": str,
         "latest": str,
-        "marks": list[str],
         "name": str,
         "removed": int,
         "requires-ignition": str,
+        "status_events": list[str],
         "tags": list[str],
         "upload-time": str,
         "yanked": Yanked,
@@ -159,23 +158,21 @@ def merge_module(
     module_id: str,
     present: Collection[str],
     read: RecordReader,
-    marked: ModuleStatus = NO_STATUS,
+    status: ModuleStatus = NO_STATUS,
 ) -> ModuleIndex | None:
-    """Bring a module's index up to date with the versions that are ``present`` and their marks.
+    """Bring a module's index up to date with the versions that are ``present`` and their status.
 
     Only the records that the index lacks are read: they never change. Lines whose version is gone
     or removed are dropped; versions for which ``read`` has no record don't count. None when nothing
     is published.
     """
-    kept = [version for version in present if not marked.is_removed(version)]
+    kept = [version for version in present if not status.is_removed(version)]
     files = _known_files(index, kept)
     known = {file["version"] for file in files}
     added = [release for name in kept if name not in known and (release := read(name))]
     _insert(files, [version_entry(release) for release in added])
-    files = [_marked_line(file, marked) for file in files]
-    latest = newest_of_sorted(
-        [file["version"] for file in files if file["yanked"] is False]
-    ) or newest_of_sorted([file["version"] for file in files])
+    files = [_with_status(file, status) for file in files]
+    latest = _latest(files)
     if latest is None:
         return None
     if index is not None and index["latest"] == latest and index["id"] == module_id:
@@ -185,7 +182,7 @@ def merge_module(
         if record is None:  # removed at this very moment: without it, the next one is the latest
             remaining = [each for each in present if each != latest]
             return merge_module(
-                index, module_id=module_id, present=remaining, read=read, marked=marked
+                index, module_id=module_id, present=remaining, read=read, status=status
             )
         name, description, tags = record.name, record.description, list(record.tags)
     return {
@@ -193,17 +190,39 @@ def merge_module(
         "files": files,
         "id": module_id,
         "latest": latest,
-        "marks": list(marked.names),
         "meta": {"api-version": API_VERSION},
         "name": name,
         "removed": len(present) - len(kept),
+        "status_events": list(status.names),
         "tags": tags,
         "versions": [file["version"] for file in files],
     }
 
 
-def _marked_line(file: VersionEntry, marked: ModuleStatus) -> VersionEntry:
-    reason = marked.yanked(file["version"])
+def add_version(index: ModuleIndex, release: Release) -> ModuleIndex:
+    """Return a module's index with a version that was published just now."""
+    files = [file for file in index["files"] if file["version"] != release.version]
+    _insert(files, [version_entry(release)])
+    latest = _latest(files)
+    texts: Mapping[str, Any] = {}
+    if latest == release.version:
+        texts = {
+            "description": release.description,
+            "latest": latest,
+            "name": release.name,
+            "tags": list(release.tags),
+        }
+    changed = {**index, "files": files, "versions": [file["version"] for file in files], **texts}
+    return cast(ModuleIndex, changed)
+
+
+def _latest(files: Sequence[VersionEntry]) -> str | None:
+    usable = [file["version"] for file in files if file["yanked"] is False]
+    return newest_of_sorted(usable) or newest_of_sorted([file["version"] for file in files])
+
+
+def _with_status(file: VersionEntry, status: ModuleStatus) -> VersionEntry:
+    reason = status.yanked(file["version"])
     yanked = False if reason is None else reason or True
     return file if file["yanked"] == yanked else {**file, "yanked": yanked}
 
@@ -238,10 +257,10 @@ def nothing_published(module_id: str) -> ModuleIndex:
         "files": [],
         "id": module_id,
         "latest": "",
-        "marks": [],
         "meta": {"api-version": API_VERSION},
         "name": "",
         "removed": 0,
+        "status_events": [],
         "tags": [],
         "versions": [],
     }
@@ -255,10 +274,10 @@ def module_entry(index: ModuleIndex) -> ModuleEntry:
         "description": index["description"],
         "id": index["id"],
         "latest": index["latest"],
-        "marks": index["marks"],
         "name": index["name"],
         "removed": index["removed"],
         "requires-ignition": latest["requires-ignition"],
+        "status_events": index["status_events"],
         "tags": index["tags"],
         "upload-time": latest["upload-time"],
         "yanked": latest["yanked"],
@@ -271,3 +290,43 @@ def make_root(kept: Iterable[ModuleEntry], *, added: Sequence[ModuleEntry]) -> R
     # Nearly sorted already, which makes this cheap.
     modules.sort(key=itemgetter("id"))
     return {"meta": {"api-version": API_VERSION}, "modules": modules}
+
+
+def module_row(entry: ModuleEntry) -> CatalogueEntry:
+    """Return the catalogue entry of a line of the root index: the module's newest version."""
+    return CatalogueEntry(
+        id=entry["id"],
+        name=entry["name"],
+        version=entry["latest"],
+        description=entry["description"],
+        tags=tuple(entry["tags"]),
+        requires_ignition=entry["requires-ignition"],
+        published_at=entry["upload-time"],
+        yanked=_yanked(entry["yanked"]),
+        versions=entry["count"],
+    )
+
+
+def version_rows(index: ModuleIndex) -> tuple[CatalogueEntry, ...]:
+    """Return the catalogue entries of a module's versions, newest first."""
+    tags = tuple(index["tags"])
+    return tuple(
+        CatalogueEntry(
+            id=index["id"],
+            name=index["name"],
+            version=file["version"],
+            description=index["description"],
+            tags=tags,
+            requires_ignition=file["requires-ignition"],
+            published_at=file["upload-time"],
+            yanked=_yanked(file["yanked"]),
+            versions=len(index["files"]),
+        )
+        for file in reversed(index["files"])
+    )
+
+
+def _yanked(value: bool | str) -> str | None:  # noqa: FBT001 - the type that PEP 691 gives it
+    if value is False:
+        return None
+    return value if isinstance(value, str) else ""

@@ -1,47 +1,47 @@
-"""The repository in a store that is reached over the network."""
+"""The repository in a store: one for every kind of store, a folder included."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import IgnDeployError, NotInRepository
 from ign_deploy.report import Progress, Reporter, no_progress
-from ign_deploy.repositories import Capabilities, CatalogueEntry, Outcome, Publication, Reindexed
-from ign_deploy.repositories.access import Access
+from ign_deploy.repositories import (
+    Capabilities,
+    CatalogueEntry,
+    Outcome,
+    Publication,
+    Reindexed,
+)
 from ign_deploy.repositories.cache import DownloadCache
-from ign_deploy.repositories.conflicts import refuse_removed, require_same
-from ign_deploy.repositories.publishing import Attempt, read_record
+from ign_deploy.repositories.index import module_row, version_rows
+from ign_deploy.repositories.publishing import confirm_same, read_record, refuse_removed
 from ign_deploy.repositories.record import FileRole, Release, is_safe_component
-from ign_deploy.repositories.rows import module_row, version_rows
-from ign_deploy.repositories.store import DocumentStore, Key, Store
+from ign_deploy.repositories.store import DocumentStore, Key, Publishing, Store
 from ign_deploy.repositories.store_index import StoreIndex
 
 
 class StoreRepository:
-    """See ``Repository``; ``store`` is where everything is kept, ``access`` how it is reached.
+    """See ``Repository``; fit for several threads. ``cache`` keeps downloads, None for none."""
 
-    ``has_page``: people can open the store's files in a browser, so the page is kept there.
-    """
-
-    def __init__(
-        self, store: Store, *, reporter: Reporter, access: Access, has_page: bool = False
-    ) -> None:
-        self._store = store
+    def __init__(self, store: Store, *, reporter: Reporter, cache: Path | None = None) -> None:
+        self.store = store
         self._reporter = reporter
-        self._cache = DownloadCache(access.cache)
-        self._patience = access.patience
-        self._index = StoreIndex(store, reporter=reporter, has_page=has_page)
-
-    @cached_property
-    def _capabilities(self) -> Capabilities:
-        return self._store.probe()
+        self._cache = DownloadCache(cache)
+        self._index = StoreIndex(store, reporter=reporter)
+        self._probing = threading.Lock()
+        self._capabilities: Capabilities | None = None
 
     def check(self) -> Capabilities:
-        """See ``Repository.check``; asked once."""
-        return self._capabilities
+        """See ``Repository.check``; the store is asked once."""
+        with self._probing:
+            if self._capabilities is None:
+                self._capabilities = self.store.probe()
+            return self._capabilities
 
     def publish(
         self, release: Release, *, files: Mapping[str, Path], progress: Progress = no_progress
@@ -49,23 +49,16 @@ class StoreRepository:
         """See ``Repository.publish``."""
         release.require_given(files)
         release.to_json()  # refuses what is too long before anything is sent
-        attempt = Attempt(
-            store=self._store,
-            release=release,
-            files=files,
-            settle=lambda there: require_same(
-                there, release, documents=self._store, reporter=self._reporter
-            ),
-            reporter=self._reporter,
-            progress=progress,
-            patience=self._patience,
+        confirm = partial(
+            confirm_same, offered=release, documents=self.documents, reporter=self._reporter
         )
-        outcome, published = attempt.publish()
+        wanted = Publishing(release, files, progress, confirm)
+        outcome, published = self.store.publisher.publish(wanted)
         self._update_indexes(published, outcome=outcome)
-        return Publication(outcome, published, self._store.location(attempt.key))
+        return Publication(outcome, published, self.store.location(wanted.key))
 
     def catalogue(self, module_id: str | None = None) -> tuple[CatalogueEntry, ...]:
-        """See ``Repository.catalogue``; one request where the index stands."""
+        """See ``Repository.catalogue``; one request where there is an index."""
         if module_id is None:
             return tuple(module_row(entry) for entry in self._index.root()["modules"])
         if not is_safe_component(module_id):
@@ -86,31 +79,33 @@ class StoreRepository:
         key = Key(module_id, version)
         release = None
         if is_safe_component(module_id) and is_safe_component(version):
-            release = read_record(self._store, key)
+            release = read_record(self.store.versions, key)
         if release is None:
             raise NotInRepository(
                 f"{module_id!a} has no published version {version!a} in this repository",
-                hint="see what there is with `ign-deploy list-modules`.",
+                hint="list what is published with `ign-deploy list-modules`.",
             )
         if to is not None:
             file = release.required_file(role)
-            copy = partial(self._store.copy_file, key, file)
+            if self.store.lists_cheaply:  # then so does reading what was said of the version
+                refuse_removed(release, documents=self.documents, reporter=self._reporter)
+            copy = partial(self.store.versions.copy_file, key, file)
             try:
                 self._cache.copy(file, to=to, progress=progress, fetch=copy)
             except NotInRepository:
-                refuse_removed(release, documents=self._store, reporter=self._reporter)
+                refuse_removed(release, documents=self.documents, reporter=self._reporter)
                 raise
         return release
 
     @property
     def maintenance(self) -> StoreRepository:
-        """See ``Repository.upkeep``."""
+        """See ``Repository.maintenance``."""
         return self
 
     @property
     def documents(self) -> DocumentStore:
         """See ``Maintenance.documents``."""
-        return self._store
+        return self.store.documents
 
     def refresh(self, module_id: str) -> None:
         """See ``Maintenance.refresh``."""
@@ -122,7 +117,7 @@ class StoreRepository:
 
     def discard(self, release: Release) -> None:
         """See ``Maintenance.discard``."""
-        self._store.discard(Key(release.id, release.version), release)
+        self.store.versions.discard(Key(release.id, release.version), release)
 
     def _update_indexes(self, release: Release, *, outcome: Outcome) -> None:
         try:

@@ -1,20 +1,20 @@
-"""What a kind of store has to offer, so that ``StoreRepository`` can make a repository of it.
+"""What a backend composes a repository of: ``Store(versions, publisher, documents, …)``.
 
-Three small interfaces: ``VersionStore`` holds published versions, ``Publisher`` publishes one under
-a claim, ``DocumentStore`` keeps small files (indexes, status events, deployments). A backend
-implements all three.
+Three small interfaces: ``VersionStore`` holds published versions, ``Publisher`` publishes one
+exactly once, ``DocumentStore`` keeps small files (indexes, status events, deployments). Where the
+store has no compare-and-swap, an ``IndexGuard`` notices that two runs write the indexes at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from ign_deploy.report import Progress
-from ign_deploy.repositories import Capabilities
+from ign_deploy.repositories import Capabilities, Outcome
 from ign_deploy.repositories.record import Release, ReleaseFile
 
 MAX_DOCUMENT_SIZE = 64 << 20
@@ -28,28 +28,12 @@ class Key(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """The version's place in a store of paths, without a slash at either end."""
+        """The version's folder in a store of paths, without a slash at either end."""
         return f"modules/{self.id}/{self.version}"
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Who is about to publish a version, written down before the first byte of it.
-
-    ``holder`` is random, one per run. ``claimed_at`` is the store's own time. ``release`` is the
-    record that is going to be published, None when the claim can't be read (it is being written,
-    or was left unfinished). ``generation`` counts how often the version was claimed: a claim that
-    outlived its run is followed by one of the next generation, never removed.
-    """
-
-    holder: str
-    generation: int
-    claimed_at: datetime | None = None
-    release: Release | None = None
-
-
 class VersionStore(Protocol):
-    """Published versions: what has a record is published, what has none isn't there."""
+    """Published versions: a version with a record is published, one without isn't there."""
 
     def read_record(self, key: Key) -> bytes | None:
         """Return the record's bytes, at most MAX_RECORD_SIZE + 1; None when it isn't published."""
@@ -57,7 +41,7 @@ class VersionStore(Protocol):
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
         """Copy one file of a published version, compared with ``file``'s size and digest.
 
-        Raises VerificationError when it is another, NotInRepository when it is gone.
+        Raises VerificationError when it differs, NotInRepository when it is gone.
         """
 
     def versions(self, module_id: str | None = None) -> Iterable[Key]:
@@ -69,35 +53,37 @@ class VersionStore(Protocol):
     def discard(self, key: Key, release: Release) -> None:
         """Delete the version's files but never its record, which stays as the tombstone.
 
-        What is gone already is no error. Raises RepositoryError where the store doesn't delete.
+        Files that are gone already are no error. Raises RepositoryError where the store doesn't
+        delete.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """A version to be published: its record, and the local file for each name it lists.
+
+    ``confirm`` returns the record that is in the store if it is of the same module, and raises
+    VersionConflict if not.
+    """
+
+    release: Release
+    files: Mapping[str, Path]
+    progress: Progress
+    confirm: Callable[[Release], Release]
+
+    @property
+    def key(self) -> Key:
+        """The version to be published."""
+        return Key(self.release.id, self.release.version)
 
 
 class Publisher(Protocol):
-    """Publishes one version under a claim; ``exactly_once`` calls these in their order."""
+    """Publishes a version exactly once."""
 
-    def current_claim(self, key: Key) -> Claim | None:
-        """Return the claim of the highest generation, None when nobody has claimed the version."""
+    def publish(self, wanted: Publishing) -> tuple[Outcome, Release]:
+        """Publish the version, or find out that it is published; return the record in the store.
 
-    def claim(self, key: Key, claim: Claim) -> bool:
-        """Write the claim if nobody has claimed that generation; of several writers one gets True.
-
-        False also in doubt: ``current_claim`` then tells whose it is.
-        """
-
-    def put_files(
-        self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
-    ) -> None:
-        """Upload the version's files, out of the sight of readers; what is there is replaced.
-
-        Size and digest are compared with the record while sending and with what the store states
-        afterwards. Raises RepositoryError when they differ; nothing is published then.
-        """
-
-    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
-        """Write the record: from then on the version is published. Clean up the claim if possible.
-
-        An answer that says the record exists already is no error: it is read back afterwards.
+        Raises VersionConflict or RepositoryError; nothing is published then.
         """
 
 
@@ -116,14 +102,14 @@ class DocumentStore(Protocol):
         """Return the document, None when there is none. At most MAX_DOCUMENT_SIZE bytes."""
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """Write a document that can be derived again; ``replaces`` is what was read before.
+        """Write a derived document; ``replaces`` is what was read before, None for nothing.
 
-        Returns False, and writes nothing, when another stands there meanwhile. A store without
-        compare-and-swap always writes, and returns True.
+        Returns False, and writes nothing, when the store holds another document by now. A store
+        without compare-and-swap always writes, and returns True.
         """
 
     def add(self, path: str, data: bytes) -> None:
-        """Write a document that is never changed; its name is unique, so no other stands there.
+        """Write a document that is never changed, under a name that nothing else has.
 
         The same bytes again (a lost acknowledgement) are no error.
         """
@@ -132,17 +118,52 @@ class DocumentStore(Protocol):
         """Return the names of the documents directly in a folder, in no order; none if missing."""
 
 
-class Store(VersionStore, Publisher, DocumentStore, Protocol):
-    """A whole store, reached over the network."""
+class Change(NamedTuple):
+    """A module whose part of the indexes another run may have changed; ``mark`` identifies it."""
 
-    def probe(self) -> Capabilities:
-        """Find out, by as few requests as possible, whether it can be read and written.
+    module_id: str
+    mark: str
 
-        Raises RepositoryError (wrong credentials: say which right is missing) or NetworkError.
+
+class Indexed(NamedTuple):
+    """What the root index says of a module: its versions, removed ones included, and the latest."""
+
+    versions: int
+    latest: str
+
+
+class IndexSession(Protocol):
+    """One run's writing of the indexes, from before its first read to after its last write."""
+
+    def others(self, indexed: Mapping[str, Indexed]) -> Collection[Change]:
+        """Return what other runs may have changed since the session began, once it has written.
+
+        ``indexed`` is the root index by module, as this run wrote or found it.
         """
 
-    def now(self) -> datetime:
-        """Return the store's own time, as its last answer gave it; ours before any answer."""
 
-    def location(self, key: Key) -> str:
-        """Return where a person finds the version: a URL without credentials."""
+class IndexGuard(Protocol):
+    """Keeps runs that write the indexes at once from losing each other's changes."""
+
+    def session(self, keys: Collection[Key]) -> AbstractContextManager[IndexSession]:
+        """Begin to change the indexes for these versions; an empty version is the whole module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A whole store. ``probe`` finds out what it can do, by as few requests as possible.
+
+    It raises RepositoryError (wrong credentials: say which right is missing) or NetworkError.
+    ``location`` returns where a person finds a version, without credentials. ``has_page``: people
+    can open the store's files in a browser. ``lists_cheaply``: a listing costs so little that
+    readers compare the indexes with it.
+    """
+
+    versions: VersionStore
+    publisher: Publisher
+    documents: DocumentStore
+    probe: Callable[[], Capabilities]
+    location: Callable[[Key], str]
+    guard: IndexGuard
+    has_page: bool = False
+    lists_cheaply: bool = False

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ign_deploy.repositories.index import ModuleIndex, index_bytes, merge_module
-from ign_deploy.repositories.page import PageModule, page_module, render_page
+from ign_deploy.repositories.page import PageModule, render_page
 from tests.support.browser import GatewayDeployment, browse, static_site
 from tests.support.page_samples import (
     HOSTILE_TEXTS,
@@ -18,6 +18,7 @@ from tests.support.page_samples import (
     hostile_module,
     meter_releases,
     ordinary_modules,
+    page_module,
     release,
 )
 

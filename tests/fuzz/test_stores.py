@@ -1,4 +1,4 @@
-"""DocumentStore of stores, and what users write of them: read, or refused with our errors alone."""
+"""Documents in stores, and what users write of them: read, or refused with our errors alone."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import split_store_url
-from ign_deploy.repositories.claims import claim_bytes, parse_claim
+from ign_deploy.repositories.claims import Claim, claim_bytes, parse_claim
 from ign_deploy.repositories.index import (
     index_bytes,
     make_root,
     merge_module,
     module_entry,
+    module_row,
     parse_module_index,
     parse_root_index,
+    version_rows,
 )
-from ign_deploy.repositories.page import page_module, read_page, render_page
+from ign_deploy.repositories.page import read_page, render_page
 from ign_deploy.repositories.ranges import VersionRange
 from ign_deploy.repositories.record import make_release
-from ign_deploy.repositories.rows import module_row, version_rows
 from ign_deploy.repositories.status_events import StatusEvent, read_states, status_folder
-from ign_deploy.repositories.store import Claim, Document
+from ign_deploy.repositories.store import Document
 from tests.support.mutations import mutated
+from tests.support.page_samples import page_module
 from tests.support.releases import release_fields
 
 ID = "com.acme.thing"
@@ -64,7 +66,7 @@ VALUES = st.recursive(
 
 
 class OneMark:
-    """DocumentStore that hold one mark."""
+    """Documents that hold one status event."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from ign_deploy.repositories.page import PageModule, page_module
+from ign_deploy.repositories.index import merge_module
+from ign_deploy.repositories.page import PageModule, refresh_module
 from ign_deploy.repositories.record import Release, make_release
+from ign_deploy.repositories.status_events import ModuleStatus, VersionState
 from tests.support.releases import release_fields
 
 SUBJECT = "CN=Acme Automation GmbH, OU=Release Engineering, O=Acme Automation GmbH, L=Graz, C=AT"
@@ -43,6 +46,21 @@ def meter_releases() -> list[tuple[Release, str | None]]:
         (release(name, "3.0.0-rc1", name=shown), None),
         (release(name, "1.9.4", name=shown, required_ignition_version="8.1.20"), None),
     ]
+
+
+def page_module(versions: Sequence[tuple[Release, str | None]]) -> PageModule:
+    """Return what the page shows of a module, from all its records and why each is yanked."""
+    records = {release.version: release for release, _ in versions}
+    states = {release.version: VersionState(yanked=reason) for release, reason in versions}
+    module_id = versions[0][0].id
+    index = merge_module(
+        None,
+        module_id=module_id,
+        present=list(records),
+        read=records.get,
+        status=ModuleStatus(states=states),
+    )
+    return refresh_module(index, module_id=module_id, old=None, read=records.get)
 
 
 def ordinary_modules() -> list[PageModule]:

@@ -1,9 +1,10 @@
-"""A store of objects by path (WebDAV, S3, Nexus, …) as a place for versions and documents."""
+"""A store of objects by path (WebDAV, S3, Nexus, …), composed to a store of versions."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -11,7 +12,10 @@ from typing import BinaryIO, NamedTuple, Protocol
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, claim_bytes, parse_claim
+from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.index_marks import PENDING, MarkGuard
+from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, parse_claim
+from ign_deploy.repositories.publishing import ClaimPublisher
 from ign_deploy.repositories.record import (
     MAX_RECORD_SIZE,
     RECORD_NAME,
@@ -19,7 +23,7 @@ from ign_deploy.repositories.record import (
     ReleaseFile,
     is_safe_component,
 )
-from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Claim, Document, Key
+from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document, Key, Store
 
 _CLAIM = re.compile(r"claim-(\d{1,6})\.json")
 
@@ -32,7 +36,7 @@ class Name(NamedTuple):
 
 
 class ObjectStore(Protocol):
-    """ObjectStore by path, relative to the repository's root; folders need not be made.
+    """Objects by path, relative to the repository's root; folders need not be made.
 
     Every method retries what may pass, and raises RepositoryError (the store refused; what to do)
     or NetworkError.
@@ -51,7 +55,7 @@ class ObjectStore(Protocol):
         """Return a small object, at most ``limit`` + 1 bytes of it; None when it isn't there."""
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """Write a small object; False when it isn't any more what ``replaces`` says.
+        """Write a small object; False when it is no longer what ``replaces`` says.
 
         Where the store can't compare, it is written, and True returned.
         """
@@ -83,35 +87,20 @@ class ObjectStore(Protocol):
         """Delete an object; what is gone already is no error."""
 
 
-class ObjectBackend:
-    """See ``stores.Store``; versions are at ``modules/<id>/<version>/``."""
+@dataclass(frozen=True, slots=True)
+class ObjectVersions:
+    """See ``store.VersionStore``; versions are at ``modules/<id>/<version>/``."""
 
-    def __init__(self, objects: ObjectStore, *, reporter: Reporter) -> None:
-        self._objects = objects
-        self._reporter = reporter
-
-    def probe(self) -> Capabilities:
-        """See ``Store.probe``."""
-        return self._objects.probe()
-
-    def now(self) -> datetime:
-        """See ``Store.now``."""
-        return self._objects.now()
-
-    def location(self, key: Key) -> str:
-        """See ``Store.location``."""
-        return self._objects.url(f"{key.folder}/")
-
-    # VersionStore
+    objects: ObjectStore
 
     def read_record(self, key: Key) -> bytes | None:
         """See ``VersionStore.read_record``."""
-        document = self._objects.get(f"{key.folder}/{RECORD_NAME}", limit=MAX_RECORD_SIZE)
+        document = self.objects.get(f"{key.folder}/{RECORD_NAME}", limit=MAX_RECORD_SIZE)
         return None if document is None else document.data
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
         """See ``VersionStore.copy_file``."""
-        self._objects.receive(f"{key.folder}/{file.name}", to=to, expected=file, progress=progress)
+        self.objects.receive(f"{key.folder}/{file.name}", to=to, expected=file, progress=progress)
 
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
         """See ``VersionStore.versions``."""
@@ -123,63 +112,118 @@ class ObjectBackend:
     def discard(self, key: Key, release: Release) -> None:
         """See ``VersionStore.discard``."""
         for file in release.files:
-            self._objects.delete(f"{key.folder}/{file.name}")
+            self.objects.delete(f"{key.folder}/{file.name}")
 
-    # Publisher
+    def _folders(self, folder: str) -> list[str]:
+        names = self.objects.names(folder)
+        return [name.text for name in names if name.is_folder and is_safe_component(name.text)]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectClaims:
+    """See ``claims.ClaimStore``; a claim is an object in the version's folder."""
+
+    objects: ObjectStore
+    reporter: Reporter
+
+    def now(self) -> datetime:
+        """See ``ClaimStore.now``."""
+        return self.objects.now()
+
+    def claims_unseen(self) -> bool:
+        """See ``ClaimStore.claims_unseen``: a claim is removed once there is a record."""
+        return False
 
     def current_claim(self, key: Key) -> Claim | None:
-        """See ``Publisher.current_claim``."""
-        generation = last_generation(self._objects.names(key.folder))
+        """See ``ClaimStore.current_claim``."""
+        generation = last_generation(self.objects.names(key.folder))
         if generation is None:
             return None
-        data = self._objects.created(_claim_path(key, generation))
+        data = self.objects.created(_claim_path(key, generation))
         if data is None:
             return Claim("", generation)
         return parse_claim(data[: MAX_CLAIM_SIZE + 1], generation=generation)
 
     def claim(self, key: Key, claim: Claim) -> bool:
-        """See ``Publisher.claim``."""
-        return self._objects.create(_claim_path(key, claim.generation), claim_bytes(claim))
+        """See ``ClaimStore.claim``."""
+        return self.objects.create(_claim_path(key, claim.generation), claim_bytes(claim))
 
     def put_files(
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
     ) -> None:
-        """See ``Publisher.put_files``."""
+        """See ``ClaimStore.put_files``."""
         for file in release.files:
             path = f"{key.folder}/{file.name}"
-            self._objects.send(path, files[file.name], expected=file, progress=progress)
+            self.objects.send(path, files[file.name], expected=file, progress=progress)
 
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
-        """See ``Publisher.put_record``."""
-        self._objects.put(f"{key.folder}/{RECORD_NAME}", record, replaces=None)
+        """See ``ClaimStore.put_record``."""
+        self.objects.put(f"{key.folder}/{RECORD_NAME}", record, replaces=None)
         try:
             for generation in range(claim.generation + 1):
-                self._objects.delete(_claim_path(key, generation))
+                self.objects.delete(_claim_path(key, generation))
         except IgnDeployError as problem:
             # A claim beside a record means nothing; it only stays to be seen.
-            self._reporter.info(f"the claim on {key.id} {key.version} stays: {problem.message}")
+            self.reporter.info(f"the claim on {key.id} {key.version} stays: {problem.message}")
 
-    # DocumentStore
+
+@dataclass(frozen=True, slots=True)
+class ObjectDocuments:
+    """See ``store.DocumentStore``; also keeps the marks of ``MarkGuard``."""
+
+    objects: ObjectStore
 
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``."""
-        return self._objects.get(path, limit=MAX_DOCUMENT_SIZE)
+        return self.objects.get(path, limit=MAX_DOCUMENT_SIZE)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``."""
-        return self._objects.put(path, data, replaces=replaces)
+        if replaces is None and self.objects.probe().compare_and_swap:
+            return self.objects.create(path, data)
+        return self.objects.put(path, data, replaces=replaces)
 
     def add(self, path: str, data: bytes) -> None:
         """See ``DocumentStore.add``."""
-        self._objects.put(path, data, replaces=None)
+        self.objects.put(path, data, replaces=None)
 
     def names(self, folder: str) -> list[str]:
         """See ``DocumentStore.names``."""
-        return [name.text for name in self._objects.names(folder) if not name.is_folder]
+        return [name.text for name in self.objects.names(folder) if not name.is_folder]
 
-    def _folders(self, folder: str) -> list[str]:
-        names = self._objects.names(folder)
-        return [name.text for name in names if name.is_folder and is_safe_component(name.text)]
+    def now(self) -> datetime:
+        """See ``Marks.now``."""
+        return self.objects.now()
+
+    def put_mark(self, name: str, data: bytes) -> None:
+        """See ``Marks.put_mark``."""
+        self.objects.put(f"{PENDING}/{name}", data, replaces=None)
+
+    def mark_names(self) -> list[str]:
+        """See ``Marks.mark_names``."""
+        return self.names(PENDING)
+
+    def remove_mark(self, name: str) -> None:
+        """See ``Marks.remove_mark``."""
+        self.objects.delete(f"{PENDING}/{name}")
+
+
+def object_store(objects: ObjectStore, *, access: Access, reporter: Reporter) -> Store:
+    """Return the store that objects by path make; people can open it in a browser."""
+    versions = ObjectVersions(objects)
+    documents = ObjectDocuments(objects)
+    claims = ObjectClaims(objects, reporter)
+    return Store(
+        versions=versions,
+        publisher=ClaimPublisher(versions, claims, access.patience, reporter),
+        documents=documents,
+        probe=objects.probe,
+        location=lambda key: objects.url(f"{key.folder}/"),
+        guard=MarkGuard(
+            documents, reporter, is_needed=lambda: not objects.probe().compare_and_swap
+        ),
+        has_page=True,
+    )
 
 
 def last_generation(names: Iterable[Name]) -> int | None:

@@ -12,7 +12,7 @@ from ign_deploy.repositories.page.data import (
     page_version,
 )
 from ign_deploy.repositories.page.read import merge, read_page
-from ign_deploy.repositories.page.refresh import page_module, refresh_module
+from ign_deploy.repositories.page.refresh import refresh_module
 from ign_deploy.repositories.page.render import PAGE_NAME, render_page
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "PageVersion",
     "merge",
     "no_versions",
-    "page_module",
     "page_version",
     "read_page",
     "refresh_module",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ign_deploy.repositories.index import ModuleIndex, VersionEntry, merge_module
+from ign_deploy.repositories.index import ModuleIndex, VersionEntry
 from ign_deploy.repositories.ordering import is_final
 from ign_deploy.repositories.page.data import (
     MODULES_FOLDER,
@@ -18,7 +18,6 @@ from ign_deploy.repositories.page.data import (
     shortened_reason,
 )
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.status_events import ModuleStatus, VersionState
 
 
 def refresh_module(
@@ -50,26 +49,6 @@ def refresh_module(
         "versions": shown,
         **module_texts(index["name"], index["description"], index["tags"]),
     }
-
-
-def page_module(versions: Sequence[tuple[Release, str | None]]) -> PageModule:
-    """Return what the page shows of a module, from all its records and why each is yanked.
-
-    Raises ValueError for no version at all.
-    """
-    if not versions:
-        raise ValueError("a module on the page has at least one version; see no_versions")
-    records = {release.version: release for release, _ in versions}
-    states = {release.version: VersionState(yanked=reason) for release, reason in versions}
-    module_id = versions[0][0].id
-    index = merge_module(
-        None,
-        module_id=module_id,
-        present=list(records),
-        read=records.get,
-        marked=ModuleStatus(states=states),
-    )
-    return refresh_module(index, module_id=module_id, old=None, read=records.get)
 
 
 def shown_lines(files: Sequence[VersionEntry]) -> list[VersionEntry]:

@@ -13,8 +13,7 @@ from ign_deploy.errors import ConfigurationError, NotInRepository, VersionConfli
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Repository, open_repository
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.directory.repository import DirectoryRepository
-from ign_deploy.repositories.backends.object_store import ObjectBackend
+from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.maintenance import StatusChange, remove, to_prune, unyank, yank
 from ign_deploy.repositories.mirror import mirror
 from ign_deploy.repositories.page import PageModule, read_page
@@ -36,10 +35,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
         return lambda: open_repository(str(tmp_path / "repository"))
     memory = Memory()
     return lambda: StoreRepository(
-        ObjectBackend(MemoryObjects(memory), reporter=QUIET),
-        reporter=QUIET,
-        access=Access(),
-        has_page=True,
+        object_store(MemoryObjects(memory), access=Access(), reporter=QUIET), reporter=QUIET
     )
 
 
@@ -55,9 +51,6 @@ def publish(opened: Open, folder: Path, *versions: str) -> list[Release]:
 def page_of(opened: Open) -> list[PageModule] | None:
     """Return what the repository's page shows."""
     repository = opened()
-    if isinstance(repository, DirectoryRepository):
-        root = Path(repository.check().location)
-        return read_page((root / "index.html").read_bytes())
     document = repository.maintenance.documents.read("index.html")
     assert document is not None
     return read_page(document.data)

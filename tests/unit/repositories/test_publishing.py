@@ -12,7 +12,7 @@ import pytest
 from ign_deploy.errors import IgnDeployError, RepositoryError, VersionConflict
 from ign_deploy.repositories import Outcome, Publication
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.backends.object_store import ObjectBackend
+from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.repository import StoreRepository
 from tests.support.memory_objects import Killed, Memory, MemoryObjects
 from tests.support.releases import release_of
@@ -26,10 +26,8 @@ def repository(
 ) -> StoreRepository:
     reporter = reported or Recorder()
     return StoreRepository(
-        ObjectBackend(objects, reporter=reporter),
+        object_store(objects, access=Access(patience=patience), reporter=reporter),
         reporter=reporter,
-        access=Access(patience=patience),
-        has_page=True,
     )
 
 
@@ -285,8 +283,8 @@ def test_a_claim_that_follows_a_whole_publication_changes_nothing(tmp_path: Path
     memory = Memory()
 
     def overtake(step: int) -> None:
-        # No record was there at the first look, and no claim at the second.
-        if step == 3:
+        # No record was there at the first look, and no claim yet.
+        if step == 2:
             publish(MemoryObjects(memory), tmp_path / "first", content=b"first")
 
     late = MemoryObjects(memory, before_step=overtake)
@@ -302,7 +300,7 @@ def test_a_claim_is_not_taken_for_left_behind_by_a_late_answer(tmp_path: Path) -
     def delay(step: int) -> None:
         # The second look at the claim: asked within the grace, answered after it.
         nonlocal now
-        now += 40.0 if step == 6 else 0.0
+        now += 40.0 if step == 8 else 0.0
 
     def sleep(_: float) -> None:
         nonlocal sleeps

@@ -1,16 +1,18 @@
-"""A directory repository's small files: marks and deployments, added whole and never changed."""
+"""A directory repository's small files: indexes, status events, deployments."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.files import locked, sync_folder
-from ign_deploy.repositories.backends.directory.filesystem import (
+from ign_deploy.repositories.local_files import (
     READING,
     explained,
     is_real_folder,
@@ -26,10 +28,11 @@ LOCK_NAME = ".lock"
 
 
 class DirectoryDocuments:
-    """See ``stores.DocumentStore``; every part of a path is a safe component."""
+    """See ``store.DocumentStore``; every part of a path is a safe component."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._lock = threading.local()
 
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``."""
@@ -46,13 +49,27 @@ class DirectoryDocuments:
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``; compared and replaced under the repository's lock."""
         location = self._place(path)
-        with explained("write to the repository", location):
+        with explained("write to the repository", location), self.locked():
             self._make_folders(location.parent)
-            with locked(self._root / LOCK_NAME):
-                if self.read(path) != replaces:
-                    return False
-                replace_whole(location, data)
+            if self.read(path) != replaces:
+                return False
+            replace_whole(location, data)
         return True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the repository's lock; this thread may do so again inside."""
+        if getattr(self._lock, "is_held", False):
+            yield
+            return
+        with explained("update the indexes of", self._root):
+            make_folder(self._root)
+            with locked(self._root / LOCK_NAME):
+                self._lock.is_held = True
+                try:
+                    yield
+                finally:
+                    self._lock.is_held = False
 
     def add(self, path: str, data: bytes) -> None:
         """See ``DocumentStore.add``; it appears whole, by a link that never replaces anything."""

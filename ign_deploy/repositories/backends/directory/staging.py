@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ign_deploy.files import sync_folder, try_lock
 from ign_deploy.report import Progress
-from ign_deploy.repositories.backends.directory.copying import copy_in
-from ign_deploy.repositories.backends.directory.filesystem import (
+from ign_deploy.repositories.local_files import (
+    copy_in,
     explained,
     make_folder,
     write_whole,

@@ -18,11 +18,12 @@ def open_github(url: str, access: Access, reporter: Reporter) -> Repository:
     """
     from ign_deploy.repositories.backends.github.api import GitHubApi
     from ign_deploy.repositories.backends.github.location import find_location
-    from ign_deploy.repositories.backends.github.store import GitHubStore
+    from ign_deploy.repositories.backends.github.store import github_store
     from ign_deploy.repositories.repository import StoreRepository
 
     location = find_location(url, access=access)
     if location.token:
         reporter.mask(location.token)
-    store = GitHubStore(GitHubApi(location, access=access, reporter=reporter))
-    return StoreRepository(store, reporter=reporter, access=access)
+    api = GitHubApi(location, access=access, reporter=reporter)
+    store = github_store(api, access=access, reporter=reporter)
+    return StoreRepository(store, reporter=reporter, cache=access.cache)

@@ -40,10 +40,20 @@ _LONGEST_WAIT = 2.0
 
 
 class BranchDocuments:
-    """See ``stores.DocumentStore``; ``create`` is for claims."""
+    """See ``store.DocumentStore``; ``create`` is for claims.
 
-    def __init__(self, api: GitHubApi, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    ``require_readable`` raises RepositoryError if nothing is found because it can't be read.
+    """
+
+    def __init__(
+        self,
+        api: GitHubApi,
+        *,
+        require_readable: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._api = api
+        self._require_readable = require_readable
         self._sleep = sleep
 
     def read(self, path: str) -> Document | None:
@@ -52,7 +62,10 @@ class BranchDocuments:
             "GET", f"contents/{quoted(path, safe='/')}?ref={BRANCH}", title=f"reading {path}",
             headers=RAW, limit=MAX_DOCUMENT_SIZE, expect={404},
         )  # fmt: skip
-        return Document(response.body, blob_hash(response.body)) if response.ok else None
+        if not response.ok:
+            self._require_readable()
+            return None
+        return Document(response.body, blob_hash(response.body))
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``."""
@@ -80,8 +93,11 @@ class BranchDocuments:
             "GET", f"contents/{quoted(folder, safe='/')}?ref={BRANCH}", title=f"listing {folder}",
             limit=_MAX_LISTING, expect={404},
         )  # fmt: skip
-        if not response.ok or not response.body.lstrip().startswith(b"["):
-            return []  # nothing, or a file, has that name
+        if not response.ok:
+            self._require_readable()
+            return []
+        if not response.body.lstrip().startswith(b"["):
+            return []  # a file has that name
         entries = response.parse(ENTRIES)
         if len(entries) >= _LONGEST_LISTING:
             return [entry.path for entry in self._tree(folder) if entry.type == "blob"]

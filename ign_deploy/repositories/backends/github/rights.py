@@ -16,6 +16,26 @@ from ign_deploy.repositories.backends.github.errors import (
 from ign_deploy.repositories.backends.github.schema import REPOSITORY, GitHubRepository
 
 
+class ReadAccess:
+    """Whether the repository can be read: GitHub answers 404 to that, too; asked at most once."""
+
+    def __init__(self, api: GitHubApi) -> None:
+        self._api = api
+        self._is_readable = False
+
+    def probe(self) -> Capabilities:
+        """See ``Store.probe``."""
+        capabilities = find_rights(self._api)
+        self._is_readable = True
+        return capabilities
+
+    def require_readable(self) -> None:
+        """Raise RepositoryError if the token may not read the repository."""
+        if not self._is_readable:
+            require_readable(self._api)
+            self._is_readable = True
+
+
 def require_readable(api: GitHubApi) -> GitHubRepository:
     """Return the repository; raises RepositoryError when the token may not read it."""
     location = api.location

@@ -13,7 +13,14 @@ from ign_deploy.repositories.backends.gitlab.naming import (
     document_version,
     encode,
 )
-from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, Packages, uploaded
+from ign_deploy.repositories.backends.gitlab.packages import (
+    PackageLocation,
+    Packages,
+    digest_of,
+    named,
+    uploaded,
+)
+from ign_deploy.repositories.backends.gitlab.schema import PackageFile
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
 _DUPLICATES = (
@@ -23,12 +30,13 @@ _DUPLICATES = (
 
 
 class GitLabDocuments:
-    """See ``stores.DocumentStore``."""
+    """See ``store.DocumentStore``."""
 
     def __init__(self, packages: Packages, *, reporter: Reporter) -> None:
         self._packages = packages
         self._reporter = reporter
         self._keeps_old = False
+        self._overlapped = False
 
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``."""
@@ -37,7 +45,7 @@ class GitLabDocuments:
         return None if data is None else Document(data)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``DocumentStore.write``; GitLab can't compare, so it is always written."""
+        """See ``DocumentStore.write``; it is always written, and compared afterwards."""
         location, name = _located(path)
         arrived = self._arrived(path, data)
         sent = self._packages.put(location, name, data, confirm=arrived)
@@ -47,8 +55,7 @@ class GitLabDocuments:
         if not sent.ok:
             raise self._duplicate(sent)
         written = uploaded(sent)
-        if written is not None and replaces is not None:
-            self._remove_older(location, name, than=written.id)
+        self._compare(location, name, written, replaces)
         return True
 
     def add(self, path: str, data: bytes) -> None:
@@ -74,15 +81,34 @@ class GitLabDocuments:
 
         return arrived
 
-    def _remove_older(self, location: PackageLocation, name: str, *, than: int) -> None:
-        """Delete what isn't read any more; a token that may not delete leaves it there."""
+    def take_overlap(self) -> bool:
+        """Return whether a write since the last question may have replaced another run's."""
+        overlapped, self._overlapped = self._overlapped, False
+        return overlapped
+
+    def _compare(
+        self,
+        location: PackageLocation,
+        name: str,
+        written: PackageFile | None,
+        replaces: Document | None,
+    ) -> None:
+        """See whether a file came between what was read and what was written; delete older ones.
+
+        Every write is a file of its own, in the order of their numbers.
+        """
+        files = named(self._packages.files_of_known(location), name)
+        if written is None or not files or files[-1].id != written.id:
+            self._overlapped = True
+            return
+        older = files[:-1]
+        expected = [] if replaces is None else [digest_of(replaces.data)]
+        if [file.file_sha256 for file in older[-1:]] != expected:
+            self._overlapped = True
         if self._keeps_old:
             return
         try:
-            files = self._packages.files_of_known(location)
-            self._packages.remove(
-                file for file in files if file.file_name == name and file.id < than
-            )
+            self._packages.remove(older)
         except IgnDeployError as problem:
             self._keeps_old = True
             self._reporter.info(f"older copies of {name} stay: {problem.message}")

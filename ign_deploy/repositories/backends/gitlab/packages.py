@@ -194,3 +194,14 @@ def hidden(name: str, location: PackageLocation) -> RepositoryError:
 def digest_of(data: bytes) -> str:
     """Return the SHA-256 as GitLab states it."""
     return hashlib.sha256(data).hexdigest()
+
+
+def named(files: Sequence[PackageFile], name: str) -> list[PackageFile]:
+    """Return the files of that name, the oldest first."""
+    return [file for file in files if file.file_name == name]
+
+
+def matches(file: PackageFile, expected: ReleaseFile) -> bool:
+    """Tell whether it is the file that the record lists, by name, size and digest."""
+    found = (file.file_name, file.size, file.file_sha256)
+    return found == (expected.name, expected.size, expected.sha256)

@@ -1,13 +1,14 @@
-"""A GitLab project as a store: its rights, its clock, its pages for people."""
+"""A GitLab project as a store: its rights, its pages for people."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
 
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.gitlab.api import GitLabApi
+from ign_deploy.repositories.backends.gitlab.claims import GitLabClaims
 from ign_deploy.repositories.backends.gitlab.credentials import TokenKind
 from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
 from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, Packages
@@ -19,7 +20,9 @@ from ign_deploy.repositories.backends.gitlab.schema import (
     ProjectState,
 )
 from ign_deploy.repositories.backends.gitlab.versions import GitLabVersions
-from ign_deploy.repositories.store import Key
+from ign_deploy.repositories.index_guard import ListingGuard
+from ign_deploy.repositories.publishing import ClaimPublisher
+from ign_deploy.repositories.store import Key, Store
 
 _MAX_PROJECT = 4 << 20
 _TITLE = "checking the project"
@@ -32,23 +35,35 @@ _ROLE_UNKNOWN = (
 )
 
 
-class GitLabStore(GitLabVersions, GitLabDocuments):
-    """See ``stores.Store``."""
+def gitlab_store(api: GitLabApi, *, access: Access, reporter: Reporter) -> Store:
+    """Return the store that the repository is made of."""
+    packages = Packages(api)
+    versions = GitLabVersions(packages)
+    claims = GitLabClaims(packages, reporter=reporter, patience=access.patience)
+    documents = GitLabDocuments(packages, reporter=reporter)
 
-    def __init__(
-        self,
-        api: GitLabApi,
-        *,
-        reporter: Reporter,
-        patience: Patience,
-    ) -> None:
-        packages = Packages(api)
-        GitLabVersions.__init__(self, packages, reporter=reporter, patience=patience)
-        GitLabDocuments.__init__(self, packages, reporter=reporter)
-        self._api = api
+    def location(key: Key) -> str:
+        number = packages.known_id(PackageLocation(*key))
+        page = f"{api.caller.project.web}/-/packages"
+        return page if number is None else f"{page}/{number}"
 
-    def probe(self) -> Capabilities:
-        """See ``Store.probe``: one request."""
+    return Store(
+        versions=versions,
+        publisher=ClaimPublisher(versions, claims, access.patience, reporter),
+        documents=documents,
+        probe=_Probe(api),
+        location=location,
+        guard=ListingGuard(versions, may_have_lost=documents.take_overlap),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """See ``Store.probe``: one request."""
+
+    _api: GitLabApi
+
+    def __call__(self) -> Capabilities:
         if self._api.caller.kind is TokenKind.ACCESS:
             found = self._api.find("", limit=_MAX_PROJECT, title=_TITLE)
             if found is None:
@@ -62,16 +77,6 @@ class GitLabStore(GitLabVersions, GitLabDocuments):
         found.parse(PACKAGES)
         obstacle = "no token is set" if self._api.caller.kind is TokenKind.NONE else ""
         return self._capable(obstacle, ())
-
-    def now(self) -> datetime:
-        """See ``Store.now``."""
-        return self._api.now()
-
-    def location(self, key: Key) -> str:
-        """See ``Store.location``."""
-        number = self._packages.known_id(PackageLocation(*key))
-        page = f"{self._api.caller.project.web}/-/packages"
-        return page if number is None else f"{page}/{number}"
 
     def _capable(self, obstacle: str, remarks: tuple[str, ...]) -> Capabilities:
         return Capabilities(

@@ -1,21 +1,16 @@
-"""Published versions and claims on them, in a registry where nothing is ever replaced.
+"""Published versions in GitLab's package registry, where nothing is ever replaced.
 
-The oldest file of a name counts: its number is the lowest. Numbers are given before a file can be
-seen, so a lower one may appear later, except in a package that did not exist: GitLab makes it in
-one transaction with its first file, and whoever comes meanwhile waits for the end of that.
+A version is a generic package; of several files with one name the oldest counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import BinaryIO
 
-from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
-from ign_deploy.net.response import Response
-from ign_deploy.report import Progress, Reporter
-from ign_deploy.repositories.access import Patience
-from ign_deploy.repositories.backends.gitlab.naming import claim_generation, claim_name, file_path
+from ign_deploy.errors import NotInRepository, RepositoryError
+from ign_deploy.report import Progress
+from ign_deploy.repositories.backends.gitlab.naming import file_path
 from ign_deploy.repositories.backends.gitlab.packages import (
     PackageLocation,
     Packages,
@@ -23,11 +18,10 @@ from ign_deploy.repositories.backends.gitlab.packages import (
     digest_of,
     hidden,
     is_served_by_name,
+    matches,
+    named,
     newest_named,
-    uploaded,
 )
-from ign_deploy.repositories.backends.gitlab.schema import PackageFile
-from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, claim_bytes, parse_claim
 from ign_deploy.repositories.record import (
     MAX_RECORD_SIZE,
     RECORD_NAME,
@@ -35,30 +29,14 @@ from ign_deploy.repositories.record import (
     ReleaseFile,
     is_safe_component,
 )
-from ign_deploy.repositories.store import Claim, Key
-
-SETTLE = 2.0
-"""Seconds until a file that got its number before ours can be seen."""
-_POLL = 0.5
-_POLLS = 20
+from ign_deploy.repositories.store import Key
 
 
 class GitLabVersions:
-    """See ``stores.VersionStore`` and ``stores.Publisher``; a version is a generic package."""
+    """See ``store.VersionStore``."""
 
-    def __init__(
-        self,
-        packages: Packages,
-        *,
-        reporter: Reporter,
-        patience: Patience,
-    ) -> None:
+    def __init__(self, packages: Packages) -> None:
         self._packages = packages
-        self._reporter = reporter
-        self._settle_time = min(SETTLE, patience.grace)
-        self._sleep = patience.sleep
-
-    # VersionStore
 
     def read_record(self, key: Key) -> bytes | None:
         """See ``VersionStore.read_record``."""
@@ -67,7 +45,7 @@ class GitLabVersions:
         if newest is None:
             return None
         files = self._packages.files_of_known(location)
-        records = _named(files, RECORD_NAME) or _named(self._packages.files(location), RECORD_NAME)
+        records = named(files, RECORD_NAME) or named(self._packages.files(location), RECORD_NAME)
         # A list may be a moment behind.
         if not records or records[0].file_sha256 == digest_of(newest):
             return newest
@@ -87,7 +65,7 @@ class GitLabVersions:
                 hint="restore the file from a backup: what is published must stay.",
             )
         # With other bytes than the record's the newest is as good as any: it will be refused.
-        wanted = next((each for each in reversed(files) if _matches(each, file)), newest)
+        wanted = next((each for each in reversed(files) if matches(each, file)), newest)
         if is_served_by_name(wanted, files):
             path = file_path(*location, file.name)
             self._packages.api.download(path, file, to=to, progress=progress)
@@ -109,149 +87,3 @@ class GitLabVersions:
         names = {file.name for file in release.files}
         files = self._packages.files(PackageLocation(*key))
         self._packages.remove(file for file in files if file.file_name in names)
-
-    # Publisher
-
-    def current_claim(self, key: Key) -> Claim | None:
-        """See ``Publisher.current_claim``."""
-        location = PackageLocation(*key)
-        files = self._packages.files(location)
-        claims = _claims(files)
-        if not claims or _named(files, RECORD_NAME):
-            return None  # what is published can't be claimed, whatever was left there
-        generation = max(claims)
-        data = self._packages.read(location, claims[generation][0], limit=MAX_CLAIM_SIZE + 1)
-        return Claim("", generation) if data is None else parse_claim(data, generation=generation)
-
-    def claim(self, key: Key, claim: Claim) -> bool:
-        """See ``Publisher.claim``."""
-        location, name = PackageLocation(*key), claim_name(claim.generation, claim.holder)
-        data = claim_bytes(claim)
-        digest = digest_of(data)
-
-        def is_ours(file: PackageFile) -> bool:
-            return file.file_name == name and file.file_sha256 == digest
-
-        def arrived() -> bool:
-            return any(is_ours(file) for file in self._packages.files(location))
-
-        self._packages.put(location, name, data, confirm=arrived)
-        # The winner removes all claims, ours too, when its record stands.
-        files = self._listed(location, name, lambda file: is_ours(file) or _is_record(file))
-        won = _is_oldest(files, claim.generation, is_ours)
-        if won and not is_ours(files[0]):
-            # The package was there before: somebody with a lower number may still be hidden.
-            self._sleep(self._settle_time)
-            files = self._packages.files(location)
-            won = _is_oldest(files, claim.generation, is_ours)
-        if not won:
-            self._clean(file for file in files if is_ours(file))
-        return won
-
-    def put_files(
-        self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
-    ) -> None:
-        """See ``Publisher.put_files``; one after another, as GitLab asks for."""
-        location = PackageLocation(*key)
-        there = self._packages.files(location)
-        if _named(there, RECORD_NAME):
-            return  # another run was faster: its files aren't to be hidden by ours
-        for file in release.files:
-            newest = newest_named(there, file.name)
-            if newest is not None and _matches(newest, file):
-                progress(file.size)
-            else:
-                self._put_file(location, file, source=files[file.name], progress=progress)
-
-    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:  # noqa: ARG002
-        """See ``Publisher.put_record``."""
-        location = PackageLocation(*key)
-
-        def arrived() -> bool:
-            return bool(_named(self._packages.files(location), RECORD_NAME))
-
-        self._packages.put(location, RECORD_NAME, record, confirm=arrived)
-        files = self._listed(location, RECORD_NAME, _is_record)
-        self._clean(file for each in _claims(files).values() for file in each)
-
-    def _put_file(
-        self, location: PackageLocation, file: ReleaseFile, *, source: Path, progress: Progress
-    ) -> None:
-        def arrived() -> bool:
-            newest = newest_named(self._packages.files(location), file.name)
-            return newest is not None and _matches(newest, file)
-
-        def send() -> Response:
-            return self._packages.put_file(
-                location, file, source=source, progress=progress, confirm=arrived
-            )
-
-        sent = send()
-        if not sent.ok:
-            # An unpublished file of a run whose claim has ended.
-            left = _named(self._packages.files(location), file.name)
-            self._packages.remove(left)
-            sent = send()
-        if not sent.ok:
-            raise self._packages.api.error_for_response(sent)
-        stored = uploaded(sent)
-        if stored is not None and not _matches(stored, file):
-            raise RepositoryError(
-                f"GitLab stored {file.name} as {stored.size} bytes with SHA-256 "
-                f"{stored.file_sha256}, expected {file.size} bytes with {file.sha256}",
-                hint="check what lies between here and GitLab, then run again; nothing was "
-                "published.",
-            )
-
-    def _listed(
-        self, location: PackageLocation, name: str, test: Callable[[PackageFile], bool]
-    ) -> list[PackageFile]:
-        """Return the files once what was uploaded is among them: a list may be behind."""
-        for _ in range(_POLLS):
-            files = self._packages.files(location)
-            if any(test(file) for file in files):
-                return files
-            self._sleep(_POLL)
-        raise RepositoryError(
-            f"GitLab accepted {name} of {location.text}, but doesn't list it with its SHA-256",
-            hint="see whether somebody hid or deleted the package; GitLab 14 or later is needed.",
-        )
-
-    def _clean(self, files: Iterator[PackageFile]) -> None:
-        """Delete claims that have ended; a token that may not delete leaves them: no harm."""
-        try:
-            self._packages.remove(files)
-        except IgnDeployError as problem:
-            self._reporter.info(f"an old claim stays: {problem.message}")
-
-
-def _claims(files: Sequence[PackageFile]) -> dict[int, list[PackageFile]]:
-    """Return the claims by generation, each the oldest first."""
-    found: dict[int, list[PackageFile]] = {}
-    for file in files:
-        generation = claim_generation(file.file_name)
-        if generation is not None:
-            found.setdefault(generation, []).append(file)
-    return found
-
-
-def _is_oldest(
-    files: Sequence[PackageFile], generation: int, test: Callable[[PackageFile], bool]
-) -> bool:
-    """Tell whether the version is unpublished, and the oldest claim passes the test."""
-    rivals = _claims(files).get(generation, [])
-    return bool(rivals) and test(rivals[0]) and not _named(files, RECORD_NAME)
-
-
-def _is_record(file: PackageFile) -> bool:
-    return file.file_name == RECORD_NAME
-
-
-def _named(files: Sequence[PackageFile], name: str) -> list[PackageFile]:
-    return [file for file in files if file.file_name == name]
-
-
-def _matches(file: PackageFile, expected: ReleaseFile) -> bool:
-    """Tell whether it is the file that the record lists, by name, size and digest."""
-    found = (file.file_name, file.size, file.file_sha256)
-    return found == (expected.name, expected.size, expected.sha256)

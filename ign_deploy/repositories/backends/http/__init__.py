@@ -27,7 +27,7 @@ def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
     from ign_deploy.repositories.backends.http.location import find_location
     from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
     from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
-    from ign_deploy.repositories.backends.object_store import ObjectBackend
+    from ign_deploy.repositories.backends.object_store import object_store
     from ign_deploy.repositories.repository import StoreRepository
 
     kinds: dict[str, Callable[..., HttpObjectStore]] = {
@@ -37,5 +37,5 @@ def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
     }
     location = find_location(url, access=access, reporter=reporter)
     objects = kinds[location.kind](location, access=access, reporter=reporter)
-    store = ObjectBackend(objects, reporter=reporter)
-    return StoreRepository(store, reporter=reporter, access=access, has_page=True)
+    store = object_store(objects, access=access, reporter=reporter)
+    return StoreRepository(store, reporter=reporter, cache=access.cache)

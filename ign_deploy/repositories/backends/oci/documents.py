@@ -1,7 +1,7 @@
 """Small documents: each is a tag of its own, pointing to a manifest with one layer.
 
 Tags have no conditional write, so an index that two runs write at once is compared before and
-after (by ``StoreIndex``), never locked.
+after (by ``ListingGuard``), never locked.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WORKERS = 8
 
 
 class OciDocuments:
-    """See ``stores.DocumentStore``."""
+    """See ``store.DocumentStore``."""
 
     def __init__(self, client: RegistryClient, references: References, blobs: Blobs) -> None:
         self._client = client

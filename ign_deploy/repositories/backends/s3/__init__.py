@@ -25,7 +25,7 @@ def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
             "S3 repositories need botocore, which isn't installed",
             hint="pip install 'ign-deploy[s3]', or use the container image, which has it.",
         ) from None
-    from ign_deploy.repositories.backends.object_store import ObjectBackend
+    from ign_deploy.repositories.backends.object_store import object_store
     from ign_deploy.repositories.backends.s3.client import open_client
     from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
     from ign_deploy.repositories.repository import StoreRepository
@@ -35,5 +35,6 @@ def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
         if secret:
             reporter.mask(secret)
     client = open_client(url, access=access, reporter=reporter)
-    store = ObjectBackend(S3ObjectStore(client, patience=access.patience), reporter=reporter)
-    return StoreRepository(store, reporter=reporter, access=access, has_page=True)
+    objects = S3ObjectStore(client, patience=access.patience)
+    store = object_store(objects, access=access, reporter=reporter)
+    return StoreRepository(store, reporter=reporter, cache=access.cache)

@@ -12,7 +12,7 @@ from ign_deploy.errors import NotInRepository, RepositoryError, VerificationErro
 from ign_deploy.files import locked
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Publication
-from ign_deploy.repositories.backends.directory.repository import DirectoryRepository
+from ign_deploy.repositories.backends.directory import open_directory
 from ign_deploy.repositories.backends.directory.staging import LEFTOVER_AGE
 from tests.support.releases import release_of, tree
 from tests.support.reporting import Recorder
@@ -27,7 +27,7 @@ class World:
         self.root = folder / "repository"
         self.inbox = folder / "in"
         self.reporter = Recorder()
-        self.repository = DirectoryRepository(self.root, reporter=self.reporter)
+        self.repository = open_directory(self.root, reporter=self.reporter)
 
     def publish(
         self, content: bytes = b"module", *, module_id: str = "com.acme.thing",
@@ -81,7 +81,7 @@ def test_a_repository_that_is_a_file_or_has_no_parent_is_refused(
     if content is not None:
         (tmp_path / "x").write_text(content)
     root = tmp_path / "x" / "repository" if content is None else tmp_path / "x"
-    repository = DirectoryRepository(root, reporter=SilentReporter())
+    repository = open_directory(root, reporter=SilentReporter())
     release, files = release_of(tmp_path / "in")
     with pytest.raises(RepositoryError, match=r"cannot use the repository .*: N") as refusal:
         repository.check()
@@ -101,7 +101,7 @@ def test_reading_a_repository_that_is_not_there_says_so(world: World) -> None:
 
 def test_an_obstacle_to_writing_is_stated_by_the_check(world: World) -> None:
     # /proc refuses new folders to everybody, root too.
-    found = DirectoryRepository(Path("/proc"), reporter=SilentReporter()).check()
+    found = open_directory(Path("/proc"), reporter=SilentReporter()).check()
     assert not found.writable
     assert found.obstacle.startswith("cannot write to /proc: ")
 
@@ -135,7 +135,7 @@ def test_a_folder_without_a_record_is_not_counted_and_blocks_for_a_day(world: Wo
     assert "was moved to" in world.reporter.warnings[0]
 
 
-def test_a_corrupt_record_is_refused_in_place_and_left_out_elsewhere(world: World) -> None:
+def test_a_corrupt_record_is_refused_in_its_folder_and_skipped_elsewhere(world: World) -> None:
     world.publish(version="0.9.0")
     world.publish()
     (world.folder() / "release.json").write_text("{}")
@@ -145,14 +145,14 @@ def test_a_corrupt_record_is_refused_in_place_and_left_out_elsewhere(world: Worl
     with pytest.raises(RepositoryError, match="not a usable release record"):
         world.publish()
     assert world.versions() == ["0.9.0"]
-    assert "1.0.0 is left out" in world.reporter.warnings[-1]
+    assert "1.0.0 is skipped" in world.reporter.warnings[-1]
     assert world.publish(version="1.1.0").outcome is Outcome.PUBLISHED
 
 
 def test_a_record_in_another_versions_folder_is_refused(world: World) -> None:
     world.publish()
     world.folder().rename(world.folder("2.0.0"))
-    with pytest.raises(RepositoryError, match=r"is the record of com\.acme\.thing 1\.0\.0"):
+    with pytest.raises(RepositoryError, match=r"is that of com\.acme\.thing 1\.0\.0"):
         world.repository.fetch("com.acme.thing", version="2.0.0")
     assert world.versions() == []
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from ign_deploy.repositories.page import no_versions, page_module, page_version
+from ign_deploy.repositories.page import no_versions, page_version
 from ign_deploy.repositories.page.data import SHOWN, ignition_line
 from ign_deploy.repositories.record import Release
-from tests.support.page_samples import SUBJECT, meter_releases, release
+from tests.support.page_samples import SUBJECT, meter_releases, page_module, release
 
 
 def numbers(*versions: tuple[Release, str | None]) -> list[str]:
@@ -165,7 +165,5 @@ def test_long_texts_are_cut_and_say_so() -> None:
     assert len(version["yanked"]) < 3_000
 
 
-def test_no_version_is_no_module() -> None:
-    with pytest.raises(ValueError, match="at least one version"):
-        page_module([])
+def test_a_module_without_versions_is_taken_off_the_page() -> None:
     assert no_versions("com.acme.thing")["versions"] == []

@@ -11,7 +11,6 @@ from ign_deploy.repositories.page import (
     PageModule,
     merge,
     no_versions,
-    page_module,
     read_page,
     render_page,
 )
@@ -21,6 +20,7 @@ from tests.support.page_samples import (
     forged_module,
     hostile_module,
     ordinary_modules,
+    page_module,
     release,
 )
 

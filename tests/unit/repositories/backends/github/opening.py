@@ -10,7 +10,8 @@ from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.location import find_location
-from ign_deploy.repositories.backends.github.store import GitHubStore
+from ign_deploy.repositories.backends.github.store import github_store
+from ign_deploy.repositories.store import Store
 from tests.support.github.server import WRITER, GitHub
 from tests.support.reporting import Recorder
 
@@ -29,11 +30,12 @@ def opened(
     return open_repository(simulator.repository_url, access=access, reporter=reporter)
 
 
-def store_of(simulator: GitHub, *, token: str = WRITER) -> GitHubStore:
+def store_of(simulator: GitHub, *, token: str = WRITER) -> Store:
     """Return the store below the repository."""
     access = Access(token=token)
     location = find_location(simulator.repository_url, access=access)
-    return GitHubStore(GitHubApi(location, access=access, reporter=SilentReporter()))
+    api = GitHubApi(location, access=access, reporter=SilentReporter())
+    return github_store(api, access=access, reporter=SilentReporter())
 
 
 def content_of(repository: Repository, module_id: str, version: str) -> bytes:

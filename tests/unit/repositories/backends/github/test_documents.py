@@ -24,10 +24,10 @@ def simulator() -> Iterator[GitHub]:
 
 def test_the_branch_is_made_without_a_parent_at_the_first_use(simulator: GitHub) -> None:
     store = store_of(simulator)
-    assert store.read("index.json") is None
-    assert store.names("ledger/status-events/x") == []
+    assert store.documents.read("index.json") is None
+    assert store.documents.names("ledger/status-events/x") == []
     assert "refs/heads/ign-deploy" not in simulator.repository.refs
-    assert store.write("index.json", b"{}", replaces=None)
+    assert store.documents.write("index.json", b"{}", replaces=None)
     repository = simulator.repository
     head = repository.commits[repository.refs["refs/heads/ign-deploy"]]
     (first,) = head.parents
@@ -40,32 +40,34 @@ def test_the_branch_is_made_without_a_parent_at_the_first_use(simulator: GitHub)
 
 def test_a_document_is_only_replaced_by_whoever_has_read_it(simulator: GitHub) -> None:
     store = store_of(simulator)
-    assert store.write("index.json", b"one", replaces=None)
-    assert not store.write("index.json", b"two", replaces=None)
-    first = store.read("index.json")
+    assert store.documents.write("index.json", b"one", replaces=None)
+    assert not store.documents.write("index.json", b"two", replaces=None)
+    first = store.documents.read("index.json")
     assert first is not None
     assert (first.data, first.tag) == (b"one", blob_sha(b"one"))
-    assert store.write("index.json", b"three", replaces=first)
-    assert not store.write("index.json", b"four", replaces=first)
-    assert not store.write("index.json", b"three", replaces=first)  # another's, for all it knows
-    again = store.read("index.json")
+    assert store.documents.write("index.json", b"three", replaces=first)
+    assert not store.documents.write("index.json", b"four", replaces=first)
+    assert not store.documents.write(
+        "index.json", b"three", replaces=first
+    )  # another's, for all it knows
+    again = store.documents.read("index.json")
     assert again is not None
     assert again.data == b"three"
 
 
 def test_adding_the_same_again_is_no_error_but_another_is(simulator: GitHub) -> None:
     store = store_of(simulator)
-    store.add("ledger/status-events/a/x.json", b"mark")
-    store.add("ledger/status-events/a/x.json", b"mark")
+    store.documents.add("ledger/status-events/a/x.json", b"mark")
+    store.documents.add("ledger/status-events/a/x.json", b"mark")
     with pytest.raises(RepositoryError, match="with another content"):
-        store.add("ledger/status-events/a/x.json", b"other")
+        store.documents.add("ledger/status-events/a/x.json", b"other")
 
 
 def test_documents_above_a_megabyte_are_read_and_written_whole(simulator: GitHub) -> None:
     store = store_of(simulator)
     data = bytes(range(256)) * 8192
-    assert store.write("index.json", data, replaces=None)
-    found = store.read("index.json")
+    assert store.documents.write("index.json", data, replaces=None)
+    found = store.documents.read("index.json")
     assert found is not None
     assert found.data == data
 
@@ -76,30 +78,30 @@ def test_a_document_that_is_too_long_is_refused(
     assert MAX_DOCUMENT_SIZE > 1 << 20
     monkeypatch.setattr("ign_deploy.repositories.backends.github.branch.MAX_DOCUMENT_SIZE", 10)
     store = store_of(simulator)
-    store.add("x.json", b"0123456789")
-    store.add("y.json", b"0123456789x")
-    assert store.read("x.json") is not None
+    store.documents.add("x.json", b"0123456789")
+    store.documents.add("y.json", b"0123456789x")
+    assert store.documents.read("x.json") is not None
     with pytest.raises(RepositoryError, match="more than 10 bytes"):
-        store.read("y.json")
+        store.documents.read("y.json")
 
 
 def test_only_files_directly_in_a_folder_are_named(simulator: GitHub) -> None:
     store = store_of(simulator)
     for path in ("a/b/1.json", "a/b/2+x.json", "a/b/c/3.json", "a/b.json"):
-        store.add(path, b"x")
-    assert sorted(store.names("a/b")) == ["1.json", "2+x.json"]
-    assert store.names("a/b.json") == []
-    assert store.names("a/x") == []
+        store.documents.add(path, b"x")
+    assert sorted(store.documents.names("a/b")) == ["1.json", "2+x.json"]
+    assert store.documents.names("a/b.json") == []
+    assert store.documents.names("a/x") == []
 
 
 def test_a_folder_that_the_contents_api_cuts_off_is_named_whole(simulator: GitHub) -> None:
     store = store_of(simulator)
-    store.add("a/b/first.json", b"x")
+    store.documents.add("a/b/first.json", b"x")
     repository = simulator.repository
     head = repository.commits[repository.refs["refs/heads/ign-deploy"]]
     head.files.update({f"a/b/{number:04}.json": b"x" for number in range(1500)})
     head.files["a/b/c/inner.json"] = b"x"
-    names = store.names("a/b")
+    names = store.documents.names("a/b")
     assert len(names) == len(set(names)) == 1501
     assert "inner.json" not in names
 
@@ -112,20 +114,20 @@ def test_concurrent_writers_lose_nothing(race: float) -> None:
         def write(number: int) -> bool:
             store = store_of(simulator)
             start.wait()
-            store.add(f"marks/{number}.json", b"%d" % number)
+            store.documents.add(f"marks/{number}.json", b"%d" % number)
             while True:
-                document = store.read("counter")
+                document = store.documents.read("counter")
                 count = 0 if document is None else int(document.data)
-                if store.write("counter", b"%d" % (count + 1), replaces=document):
+                if store.documents.write("counter", b"%d" % (count + 1), replaces=document):
                     return True
 
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(write, range(8)))
         store = store_of(simulator)
-        counter = store.read("counter")
+        counter = store.documents.read("counter")
         assert counter is not None
         assert counter.data == b"8"
-        assert len(store.names("marks")) == 8
+        assert len(store.documents.names("marks")) == 8
         roots = [each for each in simulator.repository.commits.values() if "begin" in each.message]
         assert roots
         assert simulator.repository.files("ign-deploy")["README.md"]
@@ -138,7 +140,7 @@ def test_of_several_writers_of_one_new_file_one_wins() -> None:
         def write(number: int) -> bool:
             store = store_of(simulator)
             start.wait()
-            return store.write("claim", b"%d" % number, replaces=None)
+            return store.documents.write("claim", b"%d" % number, replaces=None)
 
         with ThreadPoolExecutor(8) as pool:
             won = list(pool.map(write, range(8)))
@@ -152,7 +154,7 @@ def test_rules_that_keep_us_off_the_branch_are_explained_at_once(
 ) -> None:
     simulator.faults = [Fault("PUT ", status=status, document=RULES, times=9)]
     with pytest.raises(RepositoryError, match="must be made by pull request") as refusal:
-        store_of(simulator).write("index.json", b"{}", replaces=None)
+        store_of(simulator).documents.write("index.json", b"{}", replaces=None)
     assert "exempt the branch" in refusal.value.hint
     assert simulator.faults[0].times == 8
 
@@ -164,7 +166,7 @@ def test_a_branch_that_always_moves_is_given_up(
     conflict = {"message": "is at a but expected b"}
     simulator.faults = [Fault("PUT ", status=409, document=conflict, times=99)]
     with pytest.raises(RepositoryError, match="is at a but expected b"):
-        store_of(simulator).write("index.json", b"{}", replaces=None)
+        store_of(simulator).documents.write("index.json", b"{}", replaces=None)
 
 
 @pytest.mark.parametrize(
@@ -179,5 +181,5 @@ def test_an_answer_that_isn_t_github_s_is_refused_without_its_values(
                         Fault("GET .*/matching-refs", status=200, document=body)]  # fmt: skip
     store = store_of(simulator)
     with pytest.raises(RepositoryError, match="unexpected response") as refusal:
-        list(store.versions())
+        list(store.versions.versions())
     assert "text" not in refusal.value.message

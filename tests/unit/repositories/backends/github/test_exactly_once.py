@@ -9,11 +9,12 @@ import pytest
 
 from ign_deploy.errors import VersionConflict
 from ign_deploy.repositories import Outcome
-from ign_deploy.repositories.claims import lease
-from ign_deploy.repositories.store import Claim, Key
+from ign_deploy.repositories.claims import Claim, lease
+from ign_deploy.repositories.store import Key
 from tests.support.github.server import GitHub, github_simulator
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
+from tests.support.stores import claims_of
 from tests.unit.repositories.backends.github.opening import content_of, opened, store_of
 
 WRITERS = 12
@@ -90,8 +91,8 @@ def test_the_claim_of_a_killed_run_is_taken_over_by_the_same_bytes(tmp_path: Pat
         release, files = release_of(tmp_path, content=b"bytes", notes="of the killed run")
         killed = store_of(simulator)
         key = Key(release.id, "1.0.0")
-        assert killed.claim(key, Claim("h" * 32, 0, killed.now(), release))
-        killed.put_files(key, release, files=files, progress=lambda _: None)
+        assert claims_of(killed).claim(key, Claim("h" * 32, 0, claims_of(killed).now(), release))
+        claims_of(killed).put_files(key, release, files=files, progress=lambda _: None)
         again, files = release_of(tmp_path, content=b"bytes", notes="of the next run")
         publication = opened(simulator).publish(again, files=files)
         assert publication.outcome is Outcome.PUBLISHED
@@ -108,12 +109,12 @@ def test_the_claim_of_a_killed_run_is_taken_over_by_other_bytes_after_its_lease(
         release, _ = release_of(tmp_path, content=b"killed")
         killed = store_of(simulator)
         key = Key(release.id, "1.0.0")
-        long_ago = killed.now() - lease(release) - timedelta(seconds=2)
-        assert killed.claim(key, Claim("h" * 32, 0, long_ago, release))
+        long_ago = claims_of(killed).now() - lease(release) - timedelta(seconds=2)
+        assert claims_of(killed).claim(key, Claim("h" * 32, 0, long_ago, release))
         other, files = release_of(tmp_path, content=b"other")
         assert opened(simulator).publish(other, files=files).outcome is Outcome.PUBLISHED
         assert content_of(opened(simulator), release.id, "1.0.0") == b"other"
-        claim = killed.current_claim(key)
+        claim = claims_of(killed).current_claim(key)
         assert claim is not None
         assert claim.generation == 1
 
@@ -121,11 +122,11 @@ def test_the_claim_of_a_killed_run_is_taken_over_by_other_bytes_after_its_lease(
 def test_a_claim_that_can_t_be_read_is_taken_over(tmp_path: Path) -> None:
     with github_simulator() as simulator:
         store = store_of(simulator)
-        store.add("claims/com.acme.thing/1.0.0/3.json", b"{")
-        store.add("claims/com.acme.thing/1.0.0/notes.txt", b"x")
-        store.add("claims/com.acme.thing/1.0.0/12345678.json", b"x")
+        store.documents.add("claims/com.acme.thing/1.0.0/3.json", b"{")
+        store.documents.add("claims/com.acme.thing/1.0.0/notes.txt", b"x")
+        store.documents.add("claims/com.acme.thing/1.0.0/12345678.json", b"x")
         release, files = release_of(tmp_path)
-        claim = store.current_claim(Key(release.id, "1.0.0"))
+        claim = claims_of(store).current_claim(Key(release.id, "1.0.0"))
         assert claim == Claim("", 3)
         assert opened(simulator).publish(release, files=files).outcome is Outcome.PUBLISHED
 
@@ -135,6 +136,6 @@ def test_a_claim_with_long_notes_is_kept_whole(tmp_path: Path) -> None:
         release, files = release_of(tmp_path, notes="Größe @x <b>\n" * 40_000)
         publication = opened(simulator).publish(release, files=files)
         assert publication.release == release
-        claim = store_of(simulator).current_claim(Key(release.id, "1.0.0"))
+        claim = claims_of(store_of(simulator)).current_claim(Key(release.id, "1.0.0"))
         assert claim is not None
         assert claim.release == release

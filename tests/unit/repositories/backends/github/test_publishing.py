@@ -10,12 +10,14 @@ import pytest
 from ign_deploy.errors import RepositoryError, VersionConflict
 from ign_deploy.repositories import Outcome
 from ign_deploy.repositories.backends.github import drafts
-from ign_deploy.repositories.store import Claim, Key
+from ign_deploy.repositories.claims import Claim
+from ign_deploy.repositories.store import Key
 from tests.support.github.server import JOB, GitHub, github_simulator
 from tests.support.github.state import SimulatedRelease
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault
+from tests.support.stores import claims_of
 from tests.unit.repositories.backends.github.opening import content_of, opened, store_of
 
 RATE_LIMIT = "You have exceeded a secondary rate limit. Please wait a few minutes."
@@ -236,17 +238,17 @@ def test_the_draft_of_a_version_that_another_run_published_is_deleted(
     late, late_files = release_of(tmp_path, content=b"late")
     key = Key(late.id, late.version)
     stopped = store_of(simulator)
-    assert stopped.claim(key, Claim("h" * 32, 0, stopped.now(), late))
-    stopped.put_files(key, late, files=late_files, progress=lambda _: None)
+    assert claims_of(stopped).claim(key, Claim("h" * 32, 0, claims_of(stopped).now(), late))
+    claims_of(stopped).put_files(key, late, files=late_files, progress=lambda _: None)
     # The successor's way is shortened: only the claim would have kept it waiting.
     other, other_files = release_of(tmp_path, content=b"successor")
     successor = store_of(simulator)
-    assert successor.claim(key, Claim("i" * 32, 1, successor.now(), other))
-    successor.put_files(key, other, files=other_files, progress=lambda _: None)
-    successor.put_record(key, Claim("i" * 32, 1), other.to_json())
-    stopped.put_record(key, Claim("h" * 32, 0), late.to_json())
+    assert claims_of(successor).claim(key, Claim("i" * 32, 1, claims_of(successor).now(), other))
+    claims_of(successor).put_files(key, other, files=other_files, progress=lambda _: None)
+    claims_of(successor).put_record(key, Claim("i" * 32, 1), other.to_json())
+    claims_of(stopped).put_record(key, Claim("h" * 32, 0), late.to_json())
     assert [made.draft for made in releases(simulator)] == [False]
-    assert stopped.read_record(key) == other.to_json()
+    assert stopped.versions.read_record(key) == other.to_json()
     with pytest.raises(VersionConflict):
         opened(simulator).publish(late, files=late_files)
 
@@ -257,23 +259,25 @@ def test_a_draft_is_deleted_when_the_version_is_seen_to_be_published(
     late, files = release_of(tmp_path, content=b"same", notes="late")
     key = Key(late.id, late.version)
     store = store_of(simulator)
-    store.put_files(key, late, files=files, progress=lambda _: None)
+    claims_of(store).put_files(key, late, files=files, progress=lambda _: None)
     other, files = release_of(tmp_path, content=b"same", notes="first")
     opened(simulator).publish(other, files=files)
-    assert store.read_record(key) == other.to_json()
+    assert store.versions.read_record(key) == other.to_json()
     assert [made.draft for made in releases(simulator)] == [False]
-    store.put_record(key, Claim("h" * 32, 0), late.to_json())  # nothing is left to be published
-    assert store.read_record(key) == other.to_json()
+    claims_of(store).put_record(
+        key, Claim("h" * 32, 0), late.to_json()
+    )  # nothing is left to be published
+    assert store.versions.read_record(key) == other.to_json()
 
 
 def test_a_draft_that_somebody_deleted_is_no_success(simulator: GitHub, tmp_path: Path) -> None:
     release, files = release_of(tmp_path)
     key = Key(release.id, release.version)
     store = store_of(simulator)
-    store.put_files(key, release, files=files, progress=lambda _: None)
+    claims_of(store).put_files(key, release, files=files, progress=lambda _: None)
     simulator.repository.releases.clear()
     with pytest.raises(RepositoryError, match="404"):
-        store.put_record(key, Claim("h", 0), release.to_json())
+        claims_of(store).put_record(key, Claim("h", 0), release.to_json())
 
 
 def test_a_file_that_github_holds_otherwise_is_not_published(

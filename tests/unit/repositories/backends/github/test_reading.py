@@ -14,6 +14,7 @@ from tests.support.github.server import GitHub, github_simulator
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault
+from tests.support.stores import claims_of
 from tests.unit.repositories.backends.github.opening import content_of, opened, store_of
 
 
@@ -62,11 +63,13 @@ def test_a_file_that_was_changed_is_refused(simulator: GitHub, tmp_path: Path) -
 def test_a_draft_is_never_seen(simulator: GitHub, tmp_path: Path) -> None:
     release, files = release_of(tmp_path)
     store = store_of(simulator)
-    store.put_files(Key(release.id, "1.0.0"), release, files=files, progress=lambda _: None)
+    claims_of(store).put_files(
+        Key(release.id, "1.0.0"), release, files=files, progress=lambda _: None
+    )
     assert opened(simulator).catalogue() == ()
     with pytest.raises(NotInRepository):
         opened(simulator).fetch(release.id, version="1.0.0")
-    assert list(store.versions()) == []
+    assert list(store.versions.versions()) == []
 
 
 def test_versions_are_those_of_one_module_or_all(simulator: GitHub, tmp_path: Path) -> None:
@@ -74,8 +77,8 @@ def test_versions_are_those_of_one_module_or_all(simulator: GitHub, tmp_path: Pa
                                ("A.b", "1.lock")):  # fmt: skip
         published(simulator, tmp_path, module_id=module_id, version=version)
     store = store_of(simulator)
-    assert sorted(store.versions("a.b")) == [Key("a.b", "1.0.0"), Key("a.b", "1.1.0+x")]
-    assert set(store.versions()) == {
+    assert sorted(store.versions.versions("a.b")) == [Key("a.b", "1.0.0"), Key("a.b", "1.1.0+x")]
+    assert set(store.versions.versions()) == {
         Key("A.b", "1.lock"), Key("a.b", "1.0.0"), Key("a.b", "1.1.0+x"), Key("a.bc", "1.0.0"),
     }  # fmt: skip
     found = opened(simulator).maintenance.reindex()
@@ -102,7 +105,7 @@ def test_a_release_without_a_record_is_left_out_with_a_warning(
     said = Recorder()
     found = opened(simulator, reporter=said).maintenance.reindex()
     assert (found.modules, found.versions) == (1, 1)
-    assert any("9.9.9 is left out" in line for line in said.messages)
+    assert any("9.9.9 is skipped" in line for line in said.messages)
 
 
 def test_yanking_shows_in_the_index(simulator: GitHub, tmp_path: Path) -> None:
@@ -136,9 +139,9 @@ def test_a_removed_version_keeps_its_record_and_never_comes_back(
 def test_a_file_that_is_gone_without_a_mark_is_not_found(simulator: GitHub, tmp_path: Path) -> None:
     release = published(simulator, tmp_path)
     store = store_of(simulator)
-    store.discard(Key(release.id, "1.0.0"), release)
+    store.versions.discard(Key(release.id, "1.0.0"), release)
     with pytest.raises(NotInRepository, match="has no file"):
-        store.copy_file(
+        store.versions.copy_file(
             Key(release.id, "1.0.0"), release.module_file, to=io.BytesIO(), progress=lambda _: None
         )
 
@@ -154,7 +157,7 @@ def test_a_record_of_another_version_is_refused(simulator: GitHub, tmp_path: Pat
 
 def test_the_time_is_the_server_s(simulator: GitHub) -> None:
     store = store_of(simulator)
-    ours = store.now()
-    store.read("index.json")
-    assert abs((store.now() - ours).total_seconds()) < 30
-    assert store.now() <= store.now()
+    ours = claims_of(store).now()
+    store.documents.read("index.json")
+    assert abs((claims_of(store).now() - ours).total_seconds()) < 30
+    assert claims_of(store).now() <= claims_of(store).now()

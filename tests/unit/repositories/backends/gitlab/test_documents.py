@@ -8,12 +8,13 @@ import pytest
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories.backends.gitlab import gitlab_store as open_store
+from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
-from ign_deploy.repositories.backends.gitlab.store import GitLabStore
+from ign_deploy.repositories.store import Store
 from tests.support.gitlab_packages import DEVELOPER, World, gitlab_world
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault
+from tests.support.stores import claims_of, store_below
 
 MARKS = "ledger/status-events/com.acme.thing"
 
@@ -24,20 +25,20 @@ def opened(tmp_path: Path) -> Iterator[World]:
         yield store
 
 
-def documents(opened: World, reporter: SilentReporter | None = None) -> GitLabStore:
-    return open_store(opened.url, opened.access(), reporter or SilentReporter())
+def documents(opened: World, reporter: SilentReporter | None = None) -> Store:
+    return store_below(open_repository(opened.url, access=opened.access(), reporter=reporter))
 
 
-def content(store: GitLabStore, path: str) -> bytes | None:
-    document = store.read(path)
+def content(store: Store, path: str) -> bytes | None:
+    document = store.documents.read(path)
     return None if document is None else document.data
 
 
 def test_a_document_is_read_back(opened: World) -> None:
     store = documents(opened)
     assert content(store, "index.json") is None
-    assert store.write("index.json", b"one", replaces=None)
-    assert store.write("modules/com.acme.thing/index.json", b"two", replaces=None)
+    assert store.documents.write("index.json", b"one", replaces=None)
+    assert store.documents.write("modules/com.acme.thing/index.json", b"two", replaces=None)
     assert content(store, "index.json") == b"one"
     assert content(store, "modules/com.acme.thing/index.json") == b"two"
 
@@ -45,7 +46,7 @@ def test_a_document_is_read_back(opened: World) -> None:
 def test_the_newest_copy_counts_and_older_ones_go(opened: World) -> None:
     store = documents(opened)
     for data in (b"one", b"two", b"three"):
-        store.write("index.json", data, replaces=store.read("index.json"))
+        store.documents.write("index.json", data, replaces=store.documents.read("index.json"))
     assert content(store, "index.json") == b"three"
     assert opened.snapshot() == {(DOCUMENTS, "root", "index.json"): [b"three"]}
 
@@ -55,7 +56,7 @@ def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> Non
         reported = Recorder()
         store = documents(opened, reported)
         for data in (b"one", b"two", b"three"):
-            store.write("index.json", data, replaces=store.read("index.json"))
+            store.documents.write("index.json", data, replaces=store.documents.read("index.json"))
         assert content(store, "index.json") == b"three"
         assert len(opened.snapshot()[DOCUMENTS, "root", "index.json"]) == 3
         assert len(reported.infos) == 1
@@ -64,39 +65,39 @@ def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> Non
 
 def test_names_are_those_directly_in_the_folder(opened: World) -> None:
     store = documents(opened)
-    assert store.names(MARKS) == []
-    store.add(f"{MARKS}/a.json", b"1")
-    store.add(f"{MARKS}/b ü.json", b"2")
-    store.add(f"{MARKS}2/c.json", b"3")
-    store.add(f"{MARKS}/below/d.json", b"4")
+    assert store.documents.names(MARKS) == []
+    store.documents.add(f"{MARKS}/a.json", b"1")
+    store.documents.add(f"{MARKS}/b ü.json", b"2")
+    store.documents.add(f"{MARKS}2/c.json", b"3")
+    store.documents.add(f"{MARKS}/below/d.json", b"4")
     for untrusted in ("+zz", "+2E+2E", "+2E", "a+2Fb", "a+0Ab"):
         location = (DOCUMENTS, "ledger+2Fmarks+2Fcom.acme.thing")
         opened.server.registry.upload(opened.project, location, untrusted, b"foreign")
-    assert store.names(MARKS) == ["a.json", "b ü.json"]
+    assert store.documents.names(MARKS) == ["a.json", "b ü.json"]
     assert content(store, f"{MARKS}/b ü.json") == b"2"
 
 
 def test_a_mark_whose_acknowledgement_got_lost_is_there_once(opened: World) -> None:
     store = documents(opened)
     opened.server.faults.append(Fault(r"PUT .*a\.json", "lost"))
-    store.add(f"{MARKS}/a.json", b"1")
+    store.documents.add(f"{MARKS}/a.json", b"1")
     assert list(opened.snapshot().values()) == [[b"1"]]
 
 
 def test_where_duplicates_are_refused_the_same_mark_again_is_no_error(opened: World) -> None:
     opened.project.duplicates = False
     store = documents(opened)
-    store.add(f"{MARKS}/a.json", b"1")
-    store.add(f"{MARKS}/a.json", b"1")
+    store.documents.add(f"{MARKS}/a.json", b"1")
+    store.documents.add(f"{MARKS}/a.json", b"1")
     with pytest.raises(RepositoryError, match="Duplicate package"):
-        store.add(f"{MARKS}/a.json", b"2")
+        store.documents.add(f"{MARKS}/a.json", b"2")
 
 
 def test_where_duplicates_are_refused_a_document_is_replaced(opened: World) -> None:
     opened.project.duplicates = False
     store = documents(opened)
-    store.write("index.json", b"one", replaces=None)
-    store.write("index.json", b"two", replaces=None)
+    store.documents.write("index.json", b"one", replaces=None)
+    store.documents.write("index.json", b"two", replaces=None)
     assert opened.snapshot() == {(DOCUMENTS, "root", "index.json"): [b"two"]}
 
 
@@ -105,8 +106,8 @@ def test_an_exception_for_the_documents_is_enough_for_developers(tmp_path: Path)
         opened.project.duplicates = False
         opened.project.duplicate_exceptions = DOCUMENTS
         store = documents(opened)
-        store.write("index.json", b"one", replaces=None)
-        store.write("index.json", b"two", replaces=None)
+        store.documents.write("index.json", b"one", replaces=None)
+        store.documents.write("index.json", b"two", replaces=None)
         assert content(store, "index.json") == b"two"
 
 
@@ -115,9 +116,9 @@ def test_the_stores_time_is_that_of_its_last_answer(tmp_path: Path) -> None:
     with gitlab_world() as opened:
         opened.server.date = then.timestamp()
         store = documents(opened)
-        assert store.now() > then + timedelta(days=1)
-        store.read("index.json")
-        assert then <= store.now() < then + timedelta(seconds=30)
+        assert claims_of(store).now() > then + timedelta(days=1)
+        store.documents.read("index.json")
+        assert then <= claims_of(store).now() < then + timedelta(seconds=30)
         opened.server.date = then.timestamp() + 60
-        store.add("ledger/a.json", b"1")
-        assert store.now() >= then + timedelta(seconds=60)
+        store.documents.add("ledger/a.json", b"1")
+        assert claims_of(store).now() >= then + timedelta(seconds=60)

@@ -18,18 +18,17 @@ from ign_deploy.errors import (
     VerificationError,
     VersionConflict,
 )
-from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Publication, Repository, open_repository
 from ign_deploy.repositories.access import Patience
-from ign_deploy.repositories.backends.gitlab import gitlab_store as open_store
 from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
-from ign_deploy.repositories.backends.gitlab.store import GitLabStore
+from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.record import FileRole, Release
 from ign_deploy.repositories.status_events import StatusEvent, StatusKind, add_status_event
-from ign_deploy.repositories.store import Claim, Key
+from ign_deploy.repositories.store import Key, Store
 from tests.support.gitlab_packages import DEVELOPER, World, gitlab_world
 from tests.support.releases import release_of
 from tests.support.serving import Fault
+from tests.support.stores import claims_of, store_below
 
 KEY = Key("com.acme.thing", "1.0.0")
 
@@ -44,8 +43,8 @@ def repository(opened: World) -> Repository:
     return open_repository(opened.url, access=opened.access())
 
 
-def store(opened: World) -> GitLabStore:
-    return open_store(opened.url, opened.access(), SilentReporter())
+def store(opened: World) -> Store:
+    return store_below(open_repository(opened.url, access=opened.access()))
 
 
 def fetched(opened: World, version: str = "1.0.0", **fields: object) -> bytes:
@@ -179,8 +178,8 @@ def test_a_package_that_was_there_is_claimed_only_after_the_slower_commit(
     access = opened.access(patience=Patience())
 
     def run(claim: Claim) -> None:
-        there = open_store(opened.url, access, SilentReporter())
-        found[claim.holder] = there.claim(KEY, claim)
+        there = store_below(open_repository(opened.url, access=access))
+        found[claim.holder] = claims_of(there).claim(KEY, claim)
 
     slow, fast = (threading.Thread(target=run, args=(each,)) for each in claims)
     slow.start()
@@ -204,7 +203,7 @@ def claim_by(holder: str, folder: Path, *, age: timedelta = timedelta(0)) -> Cla
 
 
 def test_the_same_bytes_take_over_a_claim_after_the_grace(opened: World, tmp_path: Path) -> None:
-    assert store(opened).claim(KEY, claim_by("dead", tmp_path))
+    assert claims_of(store(opened)).claim(KEY, claim_by("dead", tmp_path))
     done = publish(opened, tmp_path, b"dead")
     assert done.outcome is Outcome.PUBLISHED
     assert fetched(opened) == b"dead"
@@ -212,24 +211,24 @@ def test_the_same_bytes_take_over_a_claim_after_the_grace(opened: World, tmp_pat
 
 def test_other_bytes_take_over_a_claim_after_the_lease(opened: World, tmp_path: Path) -> None:
     old = claim_by("dead", tmp_path, age=timedelta(hours=1))
-    assert store(opened).claim(KEY, old)
+    assert claims_of(store(opened)).claim(KEY, old)
     opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left behind")
     assert publish(opened, tmp_path, b"mine").outcome is Outcome.PUBLISHED
     assert fetched(opened) == b"mine"
 
 
 def test_a_claim_is_not_given_twice(opened: World, tmp_path: Path) -> None:
-    assert store(opened).claim(KEY, claim_by("one", tmp_path))
-    assert not store(opened).claim(KEY, claim_by("two", tmp_path))
-    current = store(opened).current_claim(KEY)
+    assert claims_of(store(opened)).claim(KEY, claim_by("one", tmp_path))
+    assert not claims_of(store(opened)).claim(KEY, claim_by("two", tmp_path))
+    current = claims_of(store(opened)).current_claim(KEY)
     assert current is not None
     assert (current.holder, current.generation) == ("one", 0)
 
 
 def test_a_published_version_cannot_be_claimed(opened: World, tmp_path: Path) -> None:
     publish(opened, tmp_path, b"module")
-    assert not store(opened).claim(KEY, claim_by("late", tmp_path))
-    assert store(opened).current_claim(KEY) is None
+    assert not claims_of(store(opened)).claim(KEY, claim_by("late", tmp_path))
+    assert claims_of(store(opened)).current_claim(KEY) is None
 
 
 @pytest.mark.parametrize("pattern", [r"claim-0", r"\.modl", r"release\.json", r"index\.json"])
@@ -359,7 +358,7 @@ def test_all_pages_of_a_list_are_read(tmp_path: Path) -> None:
                 opened.server.registry.upload(
                     opened.project, ("com.acme.thing", f"1.{number}"), "release.json", b"{}"
                 )
-            found = set(store(opened).versions("com.acme.thing"))
+            found = set(store(opened).versions.versions("com.acme.thing"))
             assert found == {Key("com.acme.thing", f"1.{number}") for number in range(230)}
 
 
@@ -368,7 +367,10 @@ def test_a_similar_name_is_another_module(opened: World, tmp_path: Path) -> None
     opened.server.switches.version_filter = False
     publish(opened, tmp_path, b"module")
     publish(opened, tmp_path, b"older", version="0.9")
-    assert set(store(opened).versions("com.acme.thing")) == {KEY, Key("com.acme.thing", "0.9")}
+    assert set(store(opened).versions.versions("com.acme.thing")) == {
+        KEY,
+        Key("com.acme.thing", "0.9"),
+    }
     assert fetched(opened) == b"module"
 
 
@@ -405,7 +407,7 @@ def test_where_duplicates_are_refused_a_leftover_file_is_replaced(
     opened: World, tmp_path: Path
 ) -> None:
     opened.project.duplicates = False
-    assert store(opened).claim(KEY, claim_by("dead", tmp_path, age=timedelta(hours=1)))
+    assert claims_of(store(opened)).claim(KEY, claim_by("dead", tmp_path, age=timedelta(hours=1)))
     opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left")
     assert publish(opened, tmp_path, b"mine").outcome is Outcome.PUBLISHED
     assert fetched(opened) == b"mine"
@@ -424,9 +426,9 @@ def test_where_duplicates_are_refused_a_developer_is_told_what_to_allow(tmp_path
     with gitlab_world(role=DEVELOPER) as opened:
         opened.project.duplicates = False
         documents = store(opened)
-        documents.write("index.json", b"1", replaces=None)
+        documents.documents.write("index.json", b"1", replaces=None)
         with pytest.raises(RepositoryError, match="refuses duplicates") as caught:
-            documents.write("index.json", b"2", replaces=None)
+            documents.documents.write("index.json", b"2", replaces=None)
         assert DOCUMENTS in caught.value.hint
 
 

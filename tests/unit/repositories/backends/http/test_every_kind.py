@@ -16,6 +16,7 @@ from ign_deploy.errors import NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Outcome, Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.status_events import (
     StatusEvent,
@@ -23,10 +24,11 @@ from ign_deploy.repositories.status_events import (
     add_status_event,
     read_module_status,
 )
-from ign_deploy.repositories.store import Claim, Key, Store
+from ign_deploy.repositories.store import Key, Store
 from tests.contract.opened import Opened
 from tests.contract.stores_http import apache_store, artifactory_store, nexus_store, nginx_store
 from tests.support.releases import release_of
+from tests.support.stores import claims_of, store_below
 from tests.support.transfers import Counter
 from tests.unit.repositories.backends.http.objects import all_at_once, objects_at
 
@@ -74,9 +76,7 @@ def opened_at(server: Opened, url: str) -> StoreRepository:
 
 
 def store_of(repository: Repository) -> Store:
-    store = repository.maintenance.documents
-    assert hasattr(store, "claim")
-    return store  # type: ignore[return-value]  # the documents are the store's
+    return store_below(repository)
 
 
 def content_of(repository: Repository, version: str = "1.0.0") -> bytes:
@@ -166,9 +166,9 @@ def test_a_claim_of_a_killed_run_is_taken_over(
     # Other bytes wait until the lease is over.
     age = timedelta(hours=0 if content == b"same" else 1)
     claim = Claim("dead", 0, datetime.now(UTC) - age, left)
-    assert store.claim(Key(ID, "1.0.0"), claim)
-    assert not store.claim(Key(ID, "1.0.0"), claim)
-    assert store.current_claim(Key(ID, "1.0.0")) == claim
+    assert claims_of(store).claim(Key(ID, "1.0.0"), claim)
+    assert not claims_of(store).claim(Key(ID, "1.0.0"), claim)
+    assert claims_of(store).current_claim(Key(ID, "1.0.0")) == claim
     outcome, _ = publish(opener, tmp_path, content=content)
     assert outcome is Outcome.PUBLISHED
     assert content_of(opener()) == content
@@ -180,8 +180,10 @@ def test_files_of_a_killed_run_are_replaced(
     left, files = release_of(tmp_path, content=b"dead!")
     store = store_of(opener())
     store.probe()
-    assert store.claim(Key(ID, "1.0.0"), Claim("dead", 0, datetime(2020, 1, 1, tzinfo=UTC), left))
-    store.put_files(Key(ID, "1.0.0"), left, files=files, progress=Counter())
+    assert claims_of(store).claim(
+        Key(ID, "1.0.0"), Claim("dead", 0, datetime(2020, 1, 1, tzinfo=UTC), left)
+    )
+    claims_of(store).put_files(Key(ID, "1.0.0"), left, files=files, progress=Counter())
     assert publish(opener, tmp_path, content=b"alive")[0] is Outcome.PUBLISHED
     assert content_of(opener()) == b"alive"
 
@@ -233,7 +235,7 @@ def test_documents_are_written_over_and_over(opener: Callable[[], Repository]) -
 
 def test_the_stores_time_is_told(opener: Callable[[], Repository]) -> None:
     opener().check()
-    assert abs(store_of(opener()).now() - datetime.now(UTC)) < timedelta(minutes=1)
+    assert abs(claims_of(store_of(opener())).now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_it_is_written_exactly_once(opener: Callable[[], Repository]) -> None:

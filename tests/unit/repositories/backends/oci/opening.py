@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from ign_deploy.report import Reporter, SilentReporter
+from ign_deploy.report import Reporter
 from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.backends.oci import oci_store
-from ign_deploy.repositories.backends.oci.store import OciStore
+from ign_deploy.repositories.store import Store
+from tests.support.stores import store_below
 
 NAME = "acme/ignition-modules"
 QUICK = Patience(grace=0.3, poll=0.02)
@@ -28,6 +28,6 @@ def open_at(
     )
 
 
-def store_at(server: str, *, options: str = "", patience: Patience = QUICK) -> OciStore:
+def store_at(server: str, *, options: str = "", patience: Patience = QUICK) -> Store:
     url = oci_url(server, options=options)
-    return oci_store(url, Access(patience=patience), SilentReporter())
+    return store_below(open_repository(url, access=Access(patience=patience)))

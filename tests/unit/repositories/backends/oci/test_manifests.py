@@ -105,7 +105,7 @@ def test_a_manifest_that_was_changed_on_the_way_is_refused() -> None:
         scripted_server(Reply(200, stated, body + b" ")) as server,
         pytest.raises(RepositoryError, match="doesn't have the stated digest"),
     ):
-        store_at(server.url).read("index.json")
+        store_at(server.url).documents.read("index.json")
 
 
 def test_an_endless_manifest_is_not_read() -> None:
@@ -113,4 +113,4 @@ def test_an_endless_manifest_is_not_read() -> None:
         scripted_server(Reply(200, body=b" " * (MAX_MANIFEST_SIZE + 1))) as server,
         pytest.raises(RepositoryError, match="more than"),
     ):
-        store_at(server.url).read("index.json")
+        store_at(server.url).documents.read("index.json")

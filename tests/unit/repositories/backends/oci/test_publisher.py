@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.backends.oci import oci_store
-from ign_deploy.repositories.backends.oci.store import OciStore
+from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.store import Claim, Key
+from ign_deploy.repositories.store import Key, Store
 from tests.support.oci_registry import Registry, oci_registry
 from tests.support.releases import release_of
+from tests.support.stores import claims_of, store_below
 from tests.unit.repositories.backends.oci.opening import oci_url
 
 KEY = Key("com.acme.thing", "1.0.0")
@@ -66,9 +66,9 @@ def other(tmp_path: Path) -> Release:
     return release_of(tmp_path, content=b"other")[0]
 
 
-def store_of(server: Registry, clock: Clock) -> OciStore:
+def store_of(server: Registry, clock: Clock) -> Store:
     access = Access(patience=clock.patience)
-    return oci_store(oci_url(server.url), access, SilentReporter())
+    return store_below(open_repository(oci_url(server.url), access=access))
 
 
 def claim_of(release: Release, holder: str, *, generation: int = 0) -> Claim:
@@ -76,7 +76,7 @@ def claim_of(release: Release, holder: str, *, generation: int = 0) -> Claim:
 
 
 def claim_late(
-    store: OciStore, server: Registry, clock: Clock, claim: Claim, *, by: float = 5.0
+    store: Store, server: Registry, clock: Clock, claim: Claim, *, by: float = 5.0
 ) -> bool:
     """Claim, with so many seconds between looking and the answer to writing."""
     hooked = server.hook
@@ -84,14 +84,14 @@ def claim_late(
         clock.sleep(by) if method == "PUT" and "/manifests/_c." in path else None
     )
     try:
-        return store.claim(KEY, claim)
+        return claims_of(store).claim(KEY, claim)
     finally:
         server.hook = hooked
 
 
-def put_files(store: OciStore, release: Release, folder: Path, content: bytes) -> None:
+def put_files(store: Store, release: Release, folder: Path, content: bytes) -> None:
     _, files = release_of(folder, content=content)
-    store.put_files(KEY, release, files=files, progress=lambda _: None)
+    claims_of(store).put_files(KEY, release, files=files, progress=lambda _: None)
 
 
 def test_who_claims_first_holds_it_and_waits_before_believing_it(
@@ -99,12 +99,12 @@ def test_who_claims_first_holds_it_and_waits_before_believing_it(
 ) -> None:
     clock = Clock()
     mine = claim_of(release, "me")
-    assert store_of(server, clock).claim(KEY, mine)
+    assert claims_of(store_of(server, clock)).claim(KEY, mine)
     assert clock.slept == [SETTLE]
     second = store_of(server, clock)
-    assert not second.claim(KEY, claim_of(other, "another"))
+    assert not claims_of(second).claim(KEY, claim_of(other, "another"))
     assert clock.slept == [SETTLE]
-    assert second.current_claim(KEY) == mine
+    assert claims_of(second).current_claim(KEY) == mine
 
 
 def test_of_two_that_saw_nothing_the_last_one_holds_it(
@@ -121,10 +121,10 @@ def test_of_two_that_saw_nothing_the_last_one_holds_it(
         server.hook = lambda method, path: (
             server.tags.update(seen) if method == "PUT" and "/manifests/_c." in path else None
         )
-        took.append(second.claim(KEY, claim_of(other, "second")))
+        took.append(claims_of(second).claim(KEY, claim_of(other, "second")))
 
     clock.at_sleep.append(intervene)
-    assert not store_of(server, clock).claim(KEY, claim_of(release, "first"))
+    assert not claims_of(store_of(server, clock)).claim(KEY, claim_of(release, "first"))
     assert took == [True]
 
 
@@ -136,12 +136,12 @@ def test_a_claim_that_was_written_late_is_not_counted_on(
     mine = claim_of(release, "me")
     assert not claim_late(store, server, clock, mine)
     # It stands there, but another may hold the version: it is as if it were another's.
-    found = store.current_claim(KEY)
+    found = claims_of(store).current_claim(KEY)
     assert found is not None
     assert (found.holder, found.release) == ("", release)
-    assert store_of(server, clock).current_claim(KEY) == mine
+    assert claims_of(store_of(server, clock)).current_claim(KEY) == mine
     # Its next generation is waited for twice as long.
-    assert store.claim(KEY, claim_of(release, "me", generation=1))
+    assert claims_of(store).claim(KEY, claim_of(release, "me", generation=1))
     assert clock.slept[-1] == 2 * SETTLE
 
 
@@ -155,7 +155,7 @@ def test_a_look_that_took_too_long_is_looked_again(server: Registry, release: Re
             clock.now += 0.7 if len(looks) == 1 else 0.0
 
     server.hook = slow
-    assert store_of(server, clock).claim(KEY, claim_of(release, "me"))
+    assert claims_of(store_of(server, clock)).claim(KEY, claim_of(release, "me"))
     assert len(looks) == 3
     assert clock.slept == [2 * SETTLE]
 
@@ -165,16 +165,16 @@ def test_the_holder_gives_way_to_who_has_published_in_its_place(
 ) -> None:
     clock = Clock()
     holder, late = store_of(server, clock), store_of(server, clock)
-    assert holder.claim(KEY, claim_of(release, "holder"))
+    assert claims_of(holder).claim(KEY, claim_of(release, "holder"))
     put_files(holder, release, tmp_path, b"module")
     server.tags.clear()  # what the late one saw
     assert not claim_late(late, server, clock, claim_of(other, "late"))
     second = claim_of(other, "late", generation=1)
-    assert late.claim(KEY, second)
+    assert claims_of(late).claim(KEY, second)
     put_files(late, other, tmp_path, b"other")
-    clock.at_sleep.append(lambda: late.put_record(KEY, second, other.to_json()))
-    holder.put_record(KEY, claim_of(release, "holder"), release.to_json())
-    assert holder.read_record(KEY) == other.to_json()
+    clock.at_sleep.append(lambda: claims_of(late).put_record(KEY, second, other.to_json()))
+    claims_of(holder).put_record(KEY, claim_of(release, "holder"), release.to_json())
+    assert holder.versions.read_record(KEY) == other.to_json()
 
 
 def test_the_holder_never_writes_over_another_run_that_is_silent(
@@ -183,18 +183,18 @@ def test_the_holder_never_writes_over_another_run_that_is_silent(
     clock = Clock()
     holder = store_of(server, clock)
     mine = claim_of(release, "holder")
-    assert holder.claim(KEY, mine)
+    assert claims_of(holder).claim(KEY, mine)
     put_files(holder, release, tmp_path, b"module")
     server.tags.clear()
-    assert store_of(server, clock).claim(KEY, claim_of(other, "late"))
+    assert claims_of(store_of(server, clock)).claim(KEY, claim_of(other, "late"))
     clock.at_sleep += [
         lambda: clock.pass_by(500),
         lambda: clock.pass_by(90),
         lambda: clock.pass_by(20),
     ]
     with pytest.raises(RepositoryError, match="took over"):
-        holder.put_record(KEY, mine, release.to_json())
-    assert holder.read_record(KEY) is None
+        claims_of(holder).put_record(KEY, mine, release.to_json())
+    assert holder.versions.read_record(KEY) is None
     assert clock.at_sleep == []
 
 
@@ -204,12 +204,12 @@ def test_a_silent_run_with_the_same_bytes_is_no_obstacle(
     clock = Clock()
     holder = store_of(server, clock)
     mine = claim_of(release, "holder")
-    assert holder.claim(KEY, mine)
+    assert claims_of(holder).claim(KEY, mine)
     put_files(holder, release, tmp_path, b"module")
-    assert store_of(server, clock).claim(KEY, claim_of(release, "same", generation=1))
+    assert claims_of(store_of(server, clock)).claim(KEY, claim_of(release, "same", generation=1))
     clock.at_sleep += [lambda: clock.pass_by(20), lambda: clock.pass_by(20)]
-    holder.put_record(KEY, mine, release.to_json())
-    assert holder.read_record(KEY) == release.to_json()
+    claims_of(holder).put_record(KEY, mine, release.to_json())
+    assert holder.versions.read_record(KEY) == release.to_json()
     assert clock.at_sleep == []
     assert clock.now < 60
 
@@ -222,9 +222,9 @@ def test_a_claim_that_wakes_up_late_never_hides_what_was_published(
     mine = claim_of(release, "holder")
 
     def publish() -> None:
-        assert holder.claim(KEY, mine)
+        assert claims_of(holder).claim(KEY, mine)
         put_files(holder, release, tmp_path, b"module")
-        holder.put_record(KEY, mine, release.to_json())
+        claims_of(holder).put_record(KEY, mine, release.to_json())
 
     def between(method: str, path: str) -> None:
         if method == "PUT" and "/manifests/_c." in path:
@@ -232,8 +232,8 @@ def test_a_claim_that_wakes_up_late_never_hides_what_was_published(
             publish()
 
     server.hook = between
-    assert not sleeper.claim(KEY, claim_of(other, "sleeper"))
-    assert sleeper.read_record(KEY) == release.to_json()
+    assert not claims_of(sleeper).claim(KEY, claim_of(other, "sleeper"))
+    assert sleeper.versions.read_record(KEY) == release.to_json()
 
 
 @pytest.mark.parametrize("artifact", ["claim", "foreign"])
@@ -242,14 +242,14 @@ def test_a_claim_that_cannot_be_read_counts_as_unfinished(
 ) -> None:
     clock = Clock()
     store = store_of(server, clock)
-    assert store.claim(KEY, claim_of(release, "me", generation=3))
+    assert claims_of(store).claim(KEY, claim_of(release, "me", generation=3))
     tag = "_c.com.acme.thing_v1.0.0"
     manifest = server.manifests[server.tags[tag]]
     if artifact == "foreign":
         server.tags[tag] = server.put(manifest.replace(b'ign-deploy.claim.v1"', b'other"'))
     else:
         server.blobs = {}
-    found = store_of(server, clock).current_claim(KEY)
+    found = claims_of(store_of(server, clock)).current_claim(KEY)
     assert found == Claim("", 3)
 
 
@@ -257,7 +257,7 @@ def test_a_record_whose_files_are_not_there_is_refused(server: Registry, release
     clock = Clock()
     store = store_of(server, clock)
     mine = claim_of(release, "me")
-    assert store.claim(KEY, mine)
+    assert claims_of(store).claim(KEY, mine)
     with pytest.raises(RepositoryError, match="MANIFEST_BLOB_UNKNOWN"):
-        store.put_record(KEY, mine, release.to_json())
-    assert store.read_record(KEY) is None
+        claims_of(store).put_record(KEY, mine, release.to_json())
+    assert store.versions.read_record(KEY) is None

@@ -10,12 +10,14 @@ import pytest
 from ign_deploy.errors import RepositoryError, VersionConflict
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.repositories import Outcome
-from ign_deploy.repositories.store import Claim, Key
+from ign_deploy.repositories.claims import Claim
+from ign_deploy.repositories.store import Key
 from tests.support.fault_proxy import fault_proxy
 from tests.support.faults import AnswerInstead
 from tests.support.oci_registry import Registry, oci_registry
 from tests.support.releases import release_of
 from tests.support.serving import Reply, scripted_server
+from tests.support.stores import claims_of
 from tests.unit.repositories.backends.oci.opening import NAME, open_at, store_at
 
 ID = "com.acme.thing"
@@ -28,9 +30,9 @@ def test_all_pages_of_tags_are_read() -> None:
         store = store_at(server.url)
         names = [f"{number}.json" for number in range(7)]
         for name in names:
-            store.add(f"ledger/{name}", b"1")
+            store.documents.add(f"ledger/{name}", b"1")
         server.asked.clear()
-        assert sorted(store.names("ledger")) == names
+        assert sorted(store.documents.names("ledger")) == names
         assert len(server.asked) == 4
 
 
@@ -45,7 +47,7 @@ def test_all_pages_of_tags_are_read() -> None:
 def test_pages_elsewhere_or_without_an_end_are_refused(link: str) -> None:
     with oci_registry(Registry(link=link)) as server:
         with pytest.raises(RepositoryError, match="tags"):
-            store_at(server.url).names("ledger")
+            store_at(server.url).documents.names("ledger")
         assert len(server.asked) <= 2
 
 
@@ -57,7 +59,7 @@ def test_a_list_of_tags_that_cannot_be_read_is_not_taken_for_an_empty_one(body: 
         scripted_server(Reply(200, body=body)) as server,
         pytest.raises(RepositoryError, match="list of tags"),
     ):
-        store_at(server.url).names("ledger")
+        store_at(server.url).documents.names("ledger")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +72,7 @@ def test_a_list_of_tags_that_cannot_be_read_is_not_taken_for_an_empty_one(body: 
 )
 def test_odd_tags_are_left_out(body: bytes, expected: list[str]) -> None:
     with scripted_server(Reply(200, body=body)) as server:
-        assert store_at(server.url).names("ledger") == expected
+        assert store_at(server.url).documents.names("ledger") == expected
 
 
 def test_where_blobs_are_on_another_host_it_gets_no_credentials(tmp_path: Path) -> None:
@@ -114,10 +116,12 @@ def test_the_loser_of_a_race_for_an_immutable_tag_sees_the_winner(tmp_path: Path
         second, others = release_of(tmp_path, content=b"two")
         late = store_at(server.url, options=IMMUTABLE)
         key = Key(ID, "1.0.0")
-        late.put_files(key, second, files=others, progress=lambda _: None)
+        claims_of(late).put_files(key, second, files=others, progress=lambda _: None)
         open_at(server.url, options=IMMUTABLE).publish(first, files=files)
-        late.put_record(key, Claim("h", 0, late.now(), second), second.to_json())
-        assert late.read_record(key) == first.to_json()
+        claims_of(late).put_record(
+            key, Claim("h", 0, claims_of(late).now(), second), second.to_json()
+        )
+        assert late.versions.read_record(key) == first.to_json()
 
 
 def test_immutability_is_tried_not_believed(tmp_path: Path) -> None:
@@ -134,11 +138,11 @@ def test_immutability_is_tried_not_believed(tmp_path: Path) -> None:
 def test_where_all_tags_are_immutable_it_says_which_must_not_be() -> None:
     with oci_registry(Registry()) as server:
         store = store_at(server.url)
-        store.add("index.json", b"1")
+        store.documents.add("index.json", b"1")
         server.immutable = ".*"
-        store.add("index.json", b"1")  # the same again: an acknowledgement got lost
+        store.documents.add("index.json", b"1")  # the same again: an acknowledgement got lost
         with pytest.raises(RepositoryError, match="TAG_IMMUTABLE") as refusal:
-            store.add("index.json", b"2")
+            store.documents.add("index.json", b"2")
         assert "begin with '_'" in refusal.value.hint
 
 

@@ -20,6 +20,7 @@ from ign_deploy.repositories.store import Key
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.support.servers import RegistryServer, registry
+from tests.support.stores import claims_of
 from tests.unit.repositories.backends.oci.opening import NAME, open_at, store_at
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -118,7 +119,7 @@ def test_a_known_blob_is_not_sent_again(server: RegistryServer, ask: Ask, tmp_pa
         nonlocal sent
         sent += advance
 
-    store.put_files(KEY, release, files=files, progress=count)
+    claims_of(store).put_files(KEY, release, files=files, progress=count)
     assert sent == len(content)
 
 
@@ -126,7 +127,7 @@ def test_a_removed_versions_files_are_gone_and_its_record_stays(
     server: RegistryServer, ask: Ask, tmp_path: Path
 ) -> None:
     publish(server, tmp_path)
-    record = store_at(server.url).read_record(KEY)
+    record = store_at(server.url).versions.read_record(KEY)
     before = ask("HEAD", f"manifests/{TAG}", headers={"Accept": MANIFEST})
     release, _ = release_of(tmp_path)
     said = StatusChange("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
@@ -138,9 +139,9 @@ def test_a_removed_versions_files_are_gone_and_its_record_stays(
     gone = ask("GET", f"manifests/{old}", headers={"Accept": MANIFEST})
     assert gone.status_code == 404
     store = store_at(server.url)
-    assert store.read_record(KEY) == record
+    assert store.versions.read_record(KEY) == record
     with pytest.raises(NotInRepository):
-        store.copy_file(KEY, release.module_file, to=io.BytesIO(), progress=lambda _: None)
+        store.versions.copy_file(KEY, release.module_file, to=io.BytesIO(), progress=lambda _: None)
 
 
 def test_foreign_tags_are_no_versions(server: RegistryServer, ask: Ask, tmp_path: Path) -> None:
@@ -149,9 +150,9 @@ def test_foreign_tags_are_no_versions(server: RegistryServer, ask: Ask, tmp_path
     image = {"schemaVersion": 2, "mediaType": MANIFEST, "config": layer, "layers": [layer]}
     for tag in ("latest", "1.0.0", "sha256-abc.sig", "_d.odd_x", "a_v"):
         push(ask, tag, image)
-    assert list(store_at(server.url).versions()) == [KEY]
+    assert list(store_at(server.url).versions.versions()) == [KEY]
     assert open_at(server.url).maintenance.reindex().versions == 1
-    assert store_at(server.url).names("") == ["index.json"]
+    assert store_at(server.url).documents.names("") == ["index.json"]
 
 
 def test_a_foreign_image_under_a_versions_tag_is_never_overwritten(
@@ -165,7 +166,7 @@ def test_a_foreign_image_under_a_versions_tag_is_never_overwritten(
     assert manifest_at(ask, TAG) == image
     push(ask, "_d.index.json", image)
     with pytest.raises(RepositoryError, match="holds something else"):
-        store_at(server.url).read("index.json")
+        store_at(server.url).documents.read("index.json")
 
 
 def test_a_file_that_was_exchanged_in_the_manifest_is_not_handed_over(
@@ -198,24 +199,24 @@ def test_documents_with_long_or_odd_paths_are_kept(server: RegistryServer) -> No
     store = store_at(server.url)
     names = ["a.json", "ü €.json", "x" * 300, "y" * 120, "_", "a_s.json"]
     for name in names:
-        store.add(f"ledger/{name}", name.encode())
-        store.add(f"other/{name}", b"other")
-    assert sorted(store.names("ledger")) == sorted(names)
-    assert store.names("ledge") == []
+        store.documents.add(f"ledger/{name}", name.encode())
+        store.documents.add(f"other/{name}", b"other")
+    assert sorted(store.documents.names("ledger")) == sorted(names)
+    assert store.documents.names("ledge") == []
     for name in names:
-        found = store.read(f"ledger/{name}")
+        found = store.documents.read(f"ledger/{name}")
         assert found is not None
         assert found.data == name.encode()
 
 
 def test_an_index_is_only_written_over_what_was_read(server: RegistryServer) -> None:
     store, other = store_at(server.url), store_at(server.url)
-    assert store.write("index.json", b"1", replaces=None)
-    seen = store.read("index.json")
-    assert other.write("index.json", b"2", replaces=other.read("index.json"))
-    assert not store.write("index.json", b"3", replaces=seen)
-    assert not store.write("index.json", b"3", replaces=None)
-    left = store.read("index.json")
+    assert store.documents.write("index.json", b"1", replaces=None)
+    seen = store.documents.read("index.json")
+    assert other.documents.write("index.json", b"2", replaces=other.documents.read("index.json"))
+    assert not store.documents.write("index.json", b"3", replaces=seen)
+    assert not store.documents.write("index.json", b"3", replaces=None)
+    left = store.documents.read("index.json")
     assert left is not None
     assert left.data == b"2"
 
@@ -230,7 +231,7 @@ def test_a_registry_that_does_not_delete_is_told_when_removing(tmp_path: Path) -
         open_at(server.url, reporter=reporter).maintenance.discard(release)
         assert [text for text in reporter.messages if "doesn't delete" in text]
         open_at(server.url).maintenance.discard(release)  # again is no error
-        assert store_at(server.url).read_record(KEY)
+        assert store_at(server.url).versions.read_record(KEY)
 
 
 def test_the_probe_leaves_no_upload_behind(server: RegistryServer, ask: Ask) -> None:

@@ -11,10 +11,13 @@ beside the version's: the most that a late one can do is to stand beside a recor
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
-from ign_deploy.report import Reporter
+from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.oci.blobs import Blobs
 from ign_deploy.repositories.backends.oci.client import RegistryClient
@@ -30,9 +33,15 @@ from ign_deploy.repositories.backends.oci.manifests import (
 )
 from ign_deploy.repositories.backends.oci.references import Found, References
 from ign_deploy.repositories.backends.oci.tags import claim_tag, version_tag
-from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, claim_bytes, lease, parse_claim
-from ign_deploy.repositories.record import parse_release
-from ign_deploy.repositories.store import Claim, Key
+from ign_deploy.repositories.claims import (
+    MAX_CLAIM_SIZE,
+    Claim,
+    claim_bytes,
+    lease,
+    parse_claim,
+)
+from ign_deploy.repositories.record import Release, parse_release
+from ign_deploy.repositories.store import Key
 
 _CLAIMING = "claiming the version"
 _LEAST_SETTLE = 0.2
@@ -40,8 +49,8 @@ _MOST_SETTLE = 16.0
 _LONGEST_NUMBER = 6
 
 
-class OciPublisher:
-    """See ``stores.Publisher``; files are ``Blobs``' to send.
+class OciClaims:
+    """See ``claims.ClaimStore``.
 
     ``immutability`` is what publishes without claims, where tags can't be moved.
     """
@@ -67,8 +76,16 @@ class OciPublisher:
         self._doubtful: set[tuple[str, int]] = set()
         self._may_delete = True
 
+    def now(self) -> datetime:
+        """See ``ClaimStore.now``."""
+        return self._client.now()
+
+    def claims_unseen(self) -> bool:
+        """See ``ClaimStore.claims_unseen``: a claim is removed once there is a record."""
+        return False
+
     def current_claim(self, key: Key) -> Claim | None:
-        """See ``Publisher.current_claim``; a claim of ours that came late counts as another's."""
+        """See ``ClaimStore.current_claim``; a claim of ours that came late counts as another's."""
         if self._immutability is not None:
             return None
         found = self._references.find(claim_tag(key), title=_CLAIMING)
@@ -84,7 +101,7 @@ class OciPublisher:
         return replace(claim, holder="") if doubtful else claim
 
     def claim(self, key: Key, claim: Claim) -> bool:
-        """See ``Publisher.claim``."""
+        """See ``ClaimStore.claim``."""
         if self._immutability is not None:
             self._immutability.require()
             return True
@@ -114,8 +131,16 @@ class OciPublisher:
         self._doubtful.discard((claim.holder, claim.generation))
         return True
 
+    def put_files(
+        self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
+    ) -> None:
+        """See ``ClaimStore.put_files``; blobs belong to no version, so nothing is replaced."""
+        for file in release.files:
+            title = f"uploading {file.name} of {key.id} {key.version}"
+            self._blobs.send(files[file.name], expected=file, title=title, progress=progress)
+
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
-        """See ``Publisher.put_record``."""
+        """See ``ClaimStore.put_record``."""
         title = f"publishing {key.id} {key.version}"
         release = parse_release(record, location="the record to be published")
         manifest = release_manifest(release, record)

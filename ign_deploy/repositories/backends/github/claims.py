@@ -1,0 +1,105 @@
+"""Claims on GitHub are files on our branch; a version's files go into a draft of its release."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from ign_deploy.errors import IgnDeployError, NetworkError
+from ign_deploy.report import Progress
+from ign_deploy.repositories.backends.github.api import GitHubApi
+from ign_deploy.repositories.backends.github.branch import BranchDocuments
+from ign_deploy.repositories.backends.github.drafts import Draft, Drafts
+from ign_deploy.repositories.backends.github.tags import tag_of
+from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, parse_claim
+from ign_deploy.repositories.record import Release
+from ign_deploy.repositories.store import Key
+
+# GitHub accepts 80 requests a minute that create something.
+_UPLOADERS = 3
+
+
+class GitHubClaims:
+    """See ``claims.ClaimStore``."""
+
+    def __init__(self, api: GitHubApi, branch: BranchDocuments) -> None:
+        self._api = api
+        self._branch = branch
+        self._drafts = Drafts(api)
+        self._slots = threading.BoundedSemaphore(_UPLOADERS)
+        self._begun: dict[tuple[Key, str], Draft] = {}
+
+    def now(self) -> datetime:
+        """See ``ClaimStore.now``."""
+        return self._api.now()
+
+    def claims_unseen(self) -> bool:
+        """See ``ClaimStore.claims_unseen``: a claim stays on the branch for good."""
+        return True
+
+    def current_claim(self, key: Key) -> Claim | None:
+        """See ``ClaimStore.current_claim``."""
+        tag_of(key)
+        stems = [name.partition(".") for name in self._branch.names(_claims(key))]
+        generations = [
+            int(stem) for stem, _, end in stems
+            if end == "json" and stem.isascii() and stem.isdigit() and len(stem) <= 6
+        ]  # fmt: skip
+        if not generations:
+            return None
+        generation = max(generations)
+        document = self._branch.read(f"{_claims(key)}/{generation}.json")
+        if document is None:
+            return Claim("", generation)
+        return parse_claim(document.data[: MAX_CLAIM_SIZE + 1], generation=generation)
+
+    def claim(self, key: Key, claim: Claim) -> bool:
+        """See ``ClaimStore.claim``."""
+        path = f"{_claims(key)}/{claim.generation}.json"
+        return self._branch.create(path, claim_bytes(claim))
+
+    def put_files(
+        self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
+    ) -> None:
+        """See ``ClaimStore.put_files``: into a draft, which is deleted when it can't be filled."""
+        with self._slots:
+            draft = self._drafts.begin(release, tag=tag_of(key))
+            try:
+                for file in release.files:
+                    self._drafts.fill(draft, file, path=files[file.name], progress=progress)
+            except NetworkError:
+                raise  # nothing more can be done there now
+            except IgnDeployError:
+                self._drafts.drop(draft)
+                raise
+        self._begun[key, _digest(release.to_json())] = draft
+
+    def put_record(
+        self,
+        key: Key,
+        claim: Claim,  # noqa: ARG002 - it stays: deleting it would cost one more commit
+        record: bytes,
+    ) -> None:
+        """See ``ClaimStore.put_record``."""
+        draft = self._begun.pop((key, _digest(record)), None)
+        # None: the version was seen to be published meanwhile, which is read back next.
+        if draft is not None:
+            with self._slots:
+                self._drafts.publish(draft, record)
+
+    def drop_drafts(self, key: Key) -> None:
+        """Delete our drafts of a version that is published, so that nobody needs them any more."""
+        for begun in [begun for begun in list(self._begun) if begun[0] == key]:
+            if (draft := self._begun.pop(begun, None)) is not None:
+                self._drafts.drop(draft)
+
+
+def _claims(key: Key) -> str:
+    return f"claims/{key.id}/{key.version}"
+
+
+def _digest(record: bytes) -> str:
+    return hashlib.sha256(record).hexdigest()

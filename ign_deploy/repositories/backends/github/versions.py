@@ -1,0 +1,124 @@
+"""Published versions on GitHub: each is a release, whose record is one of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from ign_deploy.errors import NotInRepository, RepositoryError
+from ign_deploy.report import Progress
+from ign_deploy.repositories.backends.github.api import BINARY, GitHubApi, quoted
+from ign_deploy.repositories.backends.github.errors import error_for_response, reason_of
+from ign_deploy.repositories.backends.github.rights import ReadAccess
+from ign_deploy.repositories.backends.github.schema import (
+    MAX_RELEASE,
+    REFS,
+    RELEASE,
+    UPLOADED,
+    Asset,
+    GitHubRelease,
+)
+from ign_deploy.repositories.backends.github.tags import PREFIX, key_of, module_prefix, tag_of
+from ign_deploy.repositories.record import MAX_RECORD_SIZE, RECORD_NAME, Release, ReleaseFile
+from ign_deploy.repositories.store import Key
+
+
+class GitHubVersions:
+    """See ``store.VersionStore``; ``drop_drafts`` deletes our drafts of a published version."""
+
+    def __init__(
+        self, api: GitHubApi, access: ReadAccess, *, drop_drafts: Callable[[Key], None]
+    ) -> None:
+        self._api = api
+        self._access = access
+        self._drop_drafts = drop_drafts
+        self._assets: dict[Key, tuple[Asset, ...]] = {}
+
+    def read_record(self, key: Key) -> bytes | None:
+        """See ``VersionStore.read_record``."""
+        release = self._release(key)
+        if release is None:
+            return None
+        asset = _named(release.assets, RECORD_NAME)
+        if asset is None:
+            raise RepositoryError(
+                f"the tag {tag_of(key)} has a release without {RECORD_NAME}, so ign-deploy didn't "
+                "make it, or somebody deleted the file",
+                hint="if it isn't a module's, delete that release and its tag; else restore the "
+                "file from a backup.",
+            )
+        response = self._api.request(
+            "GET", f"releases/assets/{asset.id}", title=f"reading the record of {tag_of(key)}",
+            headers=BINARY, limit=MAX_RECORD_SIZE + 1,
+        )  # fmt: skip
+        self._assets[key] = release.assets
+        self._drop_drafts(key)
+        return response.body
+
+    def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
+        """See ``VersionStore.copy_file``."""
+        if key not in self._assets:
+            release = self._release(key)
+            self._assets[key] = () if release is None else release.assets
+        asset = _named(self._assets[key], file.name)
+        if asset is None:
+            raise NotInRepository(
+                f"the release {tag_of(key)} has no file {file.name}",
+                hint="restore it from a backup, or take another version.",
+            )
+        self._api.download(
+            f"releases/assets/{asset.id}", file, to=to, progress=progress, headers=BINARY
+        )
+
+    def versions(self, module_id: str | None = None) -> Iterator[Key]:
+        """See ``VersionStore.versions``; read off the tags, which come in one answer."""
+        wanted = PREFIX if module_id is None else module_prefix(module_id)
+        path = f"git/matching-refs/{quoted(f'tags/{wanted}', safe='/')}"
+        for found in self._api.entries(path, REFS, title="listing the tags"):
+            key = key_of(found.ref.removeprefix("refs/tags/"))
+            if key is not None and module_id in {None, key.id}:
+                yield key
+
+    def discard(self, key: Key, release: Release) -> None:
+        """See ``VersionStore.discard``; an immutable release keeps its files."""
+        present = self._release(key)
+        if present is None:
+            return
+        if present.immutable:
+            raise _immutable(key)
+        names = {file.name for file in release.files}
+        for asset in present.assets:
+            if asset.name in names:
+                deleted = self._api.request(
+                    "DELETE", f"releases/assets/{asset.id}", title=f"deleting {asset.name}",
+                    expect={404, 422},
+                )  # fmt: skip
+                if deleted.status == 422:
+                    is_immutable = "immutable" in reason_of(deleted)
+                    raise _immutable(key) if is_immutable else error_for_response(deleted)
+        self._assets.pop(key, None)
+
+    def _release(self, key: Key) -> GitHubRelease | None:
+        """Return the version's release; never a draft, which has no tag yet."""
+        tag = tag_of(key)
+        response = self._api.request(
+            "GET", f"releases/tags/{quoted(tag)}", title=f"reading the release {tag}",
+            limit=MAX_RELEASE, expect={404},
+        )  # fmt: skip
+        if not response.ok:
+            self._access.require_readable()
+            return None
+        release = response.parse(RELEASE)
+        return None if release.draft else release
+
+
+def _named(assets: tuple[Asset, ...], name: str) -> Asset | None:
+    whole = (asset for asset in assets if asset.state == UPLOADED)
+    return next((asset for asset in whole if asset.name == name), None)
+
+
+def _immutable(key: Key) -> RepositoryError:
+    return RepositoryError(
+        f"the release {tag_of(key)} is immutable: GitHub keeps its files as they are",
+        hint="leave it yanked; where the files must go, delete the whole release on GitHub.",
+    )

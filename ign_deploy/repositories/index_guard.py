@@ -1,0 +1,63 @@
+"""Guards of the indexes: what sees to it that runs that write them at once lose nothing.
+
+See docs/decisions/0015: why an index is complete once the publishers have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ign_deploy.repositories.store import Change, Indexed, IndexSession, Key, VersionStore
+
+
+class _Undisturbed:
+    """A session beside which no other run can lose anything; see ``store.IndexSession``."""
+
+    def others(self, indexed: Mapping[str, Indexed]) -> Collection[Change]:  # noqa: ARG002
+        return ()
+
+
+class NoGuard:
+    """For stores with compare-and-swap: a write that would lose another's is refused."""
+
+    @contextmanager
+    def session(self, keys: Collection[Key]) -> Iterator[IndexSession]:  # noqa: ARG002
+        """See ``IndexGuard.session``."""
+        yield _Undisturbed()
+
+
+@dataclass(frozen=True, slots=True)
+class ListingGuard:
+    """Compares what was written with a listing of all versions, made after the write.
+
+    For stores that list everything in few requests. ``may_have_lost`` returns whether a write
+    since the last question may have replaced another run's.
+    """
+
+    versions: VersionStore
+    may_have_lost: Callable[[], bool]
+
+    @contextmanager
+    def session(self, keys: Collection[Key]) -> Iterator[IndexSession]:  # noqa: ARG002
+        """See ``IndexGuard.session``."""
+        self.may_have_lost()
+        yield self
+
+    def others(self, indexed: Mapping[str, Indexed]) -> Collection[Change]:
+        """See ``IndexSession.others``."""
+        if not self.may_have_lost():
+            return ()
+        listed: dict[str, set[str]] = {}
+        for key in self.versions.versions():
+            listed.setdefault(key.id, set()).add(key.version)
+        return [
+            Change(module_id, module_id)
+            for module_id, versions in listed.items()
+            if not _agrees(indexed.get(module_id), versions)
+        ]
+
+
+def _agrees(indexed: Indexed | None, versions: Collection[str]) -> bool:
+    return indexed is not None and indexed.versions == len(versions) and indexed.latest in versions
