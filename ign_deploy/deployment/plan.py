@@ -11,7 +11,7 @@ from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.module.subject import same_version
+from ign_deploy.module.version import same_version
 from ign_deploy.report import Reporter
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -16,7 +15,7 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.files import open_regular, os_error_reason
 from ign_deploy.module.findings import Finding, error, errors_among
 from ign_deploy.module.zip_directory import read_directory
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import Entry, Limits, check_sizes
 from ign_deploy.module.zip_layout import locate_members
 from ign_deploy.module.zip_records import DEFLATED
 
@@ -25,21 +24,6 @@ _InflateError = cast("type[Exception]", zlib_ng.error)
 
 # Small enough to stay in the processor's cache between reading, inflating and hashing.
 BLOCK = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an archive may demand of us; sizes in bytes.
-
-    ``max_ratio`` (uncompressed to compressed) counts only for entries above ``ratio_floor``:
-    a small text may well shrink a thousandfold.
-    """
-
-    max_entries: int = 100_000
-    max_entry_size: int = 4 << 30
-    max_total_size: int = 16 << 30
-    max_ratio: int = 200
-    ratio_floor: int = 32 << 20
 
 
 class Archive(AbstractContextManager["Archive"]):
@@ -162,33 +146,6 @@ class Archive(AbstractContextManager["Archive"]):
             if on_raw is not None:
                 on_raw(block)
             yield block
-
-
-def check_sizes(entries: tuple[Entry, ...], limits: Limits) -> Iterator[Finding]:
-    """Find entries that would cost more memory, disk or time than a module has any need for."""
-    total = 0
-    for entry in entries:
-        total += entry.size
-        if entry.size > limits.max_entry_size:
-            yield error(
-                "entry-too-large",
-                f"{entry.name} announces {entry.size} bytes, allowed are {limits.max_entry_size}",
-                location=entry.name,
-            )
-        elif entry.size > limits.ratio_floor and entry.size > limits.max_ratio * max(
-            entry.compressed_size, 1
-        ):
-            yield error(
-                "zip-bomb",
-                f"{entry.name} inflates {entry.compressed_size} to {entry.size} bytes: a ZIP bomb",
-                location=entry.name,
-                hint="don't open this file; ask its author how it was made.",
-            )
-    if total > limits.max_total_size:
-        yield error(
-            "archive-too-large",
-            f"the content has {total} bytes, at most {limits.max_total_size} are allowed",
-        )
 
 
 def _inflate(entry: Entry, blocks: Iterator[bytes]) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module import findings, pkcs7
+from ign_deploy.module import findings
 from ign_deploy.module.certificate_info import (
     CertificateInfo,
     describe,
@@ -32,10 +32,14 @@ from ign_deploy.module.der import (
     INTEGER,
     OCTET_STRING,
     SEQUENCE,
+    SET,
     DerError,
     Element,
     children,
     context,
+    encode,
+    encode_object_identifier,
+    object_identifier,
     read_element,
 )
 from ign_deploy.module.pem import PemBlock, PemError, looks_like_pem, pem_blocks
@@ -62,6 +66,11 @@ _MAX_SIZE = 1 << 18
 _MAX_CERTIFICATES = 32
 _CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 _PKCS7_LABELS = ("PKCS7", "CMS", "PKCS #7 SIGNED DATA")
+DATA = "1.2.840.113549.1.7.1"
+SIGNED_DATA = "1.2.840.113549.1.7.2"
+_VERSION_1 = b"\x01"
+_CERTIFICATES = context(0)
+_HEAD_FIELDS = 3  # version, digestAlgorithms, contentInfo come before the certificates
 _KEYSTORE_MAGICS = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
 _READABLE = "PKCS#7 (DER or PEM) and X.509 (PEM or DER)"
 
@@ -89,9 +98,19 @@ def read_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
 def write_certificates(chain: Iterable[x509.Certificate]) -> bytes:
     """Return certs-only PKCS#7 (DER) holding the certificates in exactly the order given.
 
-    The same chain always gives the same bytes. The caller puts the leaf first (``order_chain``).
+    It is the degenerate SignedData of RFC 2315 (9.1) and RFC 5652 (5.1). cryptography's own writer
+    sorts the certificates (DER SET order), but a gateway expects the leaf first, where the caller
+    puts it (``order_chain``). The same chain always gives the same bytes.
     """
-    return pkcs7.signed_data_with(each.public_bytes(serialization.Encoding.DER) for each in chain)
+    signed_data = encode(
+        SEQUENCE,
+        encode(INTEGER, _VERSION_1),
+        encode(SET),
+        encode(SEQUENCE, encode_object_identifier(DATA)),
+        encode(_CERTIFICATES, *(each.public_bytes(serialization.Encoding.DER) for each in chain)),
+        encode(SET),
+    )
+    return encode(SEQUENCE, encode_object_identifier(SIGNED_DATA), encode(context(0), signed_data))
 
 
 def contains_private_key(data: bytes) -> bool:
@@ -138,9 +157,38 @@ def _certificates_in_block(block: PemBlock) -> list[bytes]:
 
 
 def _certificates_in(element: Element) -> list[bytes]:
-    if pkcs7.is_signed_data(element):
-        return pkcs7.certificates_of(element)
+    if _is_signed_data(element):
+        return _certificates_of(element)
     return [] if _is_private_key(element) else [element.raw]
+
+
+def _is_signed_data(element: Element) -> bool:
+    """Return whether the element is a ContentInfo of type signedData."""
+    try:
+        return object_identifier(children(element, tag=SEQUENCE)[0]) == SIGNED_DATA
+    except (DerError, IndexError):
+        return False
+
+
+def _certificates_of(content_info: Element) -> list[bytes]:
+    """Return the DER of each certificate in a SignedData, in file order; raises DerError.
+
+    cryptography's own reader rejects some real files.
+    """
+    parts = children(content_info, tag=SEQUENCE)
+    try:
+        (signed_data,) = children(parts[1], tag=context(0))
+    except (IndexError, ValueError) as cause:
+        raise DerError("the PKCS#7 structure has no SignedData") from cause
+    fields = children(signed_data, tag=SEQUENCE)
+    if [each.tag for each in fields[:_HEAD_FIELDS]] != [INTEGER, SET, SEQUENCE]:
+        raise DerError("the SignedData doesn't begin with version, digests and content")
+    if len(fields) == _HEAD_FIELDS or fields[_HEAD_FIELDS].tag != _CERTIFICATES:
+        return []
+    certificates = children(fields[_HEAD_FIELDS])
+    if any(each.tag != SEQUENCE for each in certificates):
+        raise DerError("the SignedData contains attribute certificates or other unknown types")
+    return [each.raw for each in certificates]
 
 
 def _holds_key(block: PemBlock) -> bool:

@@ -12,14 +12,13 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.descriptor_checks import DESCRIPTOR_RULES
 from ign_deploy.module.file_checks import FILE_RULES
-from ign_deploy.module.findings import Finding, error, worst_first
+from ign_deploy.module.findings import Finding, error, quoted, worst_first
 from ign_deploy.module.jar import JarFacts, UnreadableJarError, inspect_jar
-from ign_deploy.module.jar_checks import JAR_RULES
 from ign_deploy.module.parallel import map_parallel, usable_processors
-from ign_deploy.module.subject import Expectations, Subject, quoted
+from ign_deploy.module.rule_context import Expectations, RuleContext
 from ign_deploy.module.zip_entry import Entry
 
-RULES = (*DESCRIPTOR_RULES, *JAR_RULES, *FILE_RULES)
+RULES = (*DESCRIPTOR_RULES, *FILE_RULES)
 
 # Jars up to this size are read in memory, larger ones through a temporary file; bytes.
 _IN_MEMORY = 8 << 20
@@ -51,15 +50,15 @@ def check_module(
     findings += (problem for problem in problems if problem not in findings)
     if descriptor is not None:
         files = {entry.name: None for entry in archive.entries if not entry.is_directory}
-        subject = Subject(descriptor, files, jars, expected)
-        findings += apply_rules(subject)
+        context = RuleContext(descriptor, files, jars, expected)
+        findings += apply_rules(context)
     return worst_first(findings)
 
 
-def apply_rules(subject: Subject) -> Iterator[Finding]:
+def apply_rules(context: RuleContext) -> Iterator[Finding]:
     """Apply every rule, in order."""
     for rule in RULES:
-        yield from rule(subject)
+        yield from rule(context)
 
 
 def _read_everything(

@@ -16,6 +16,9 @@ from ign_deploy.module.descriptor_xml import (
 
 if TYPE_CHECKING:
     from ign_deploy.module.archive import Archive
+# Which of gateway, designer and client a hook, a jar or a dependency is for.
+SCOPES = {"G": "gateway", "D": "designer", "C": "client"}
+ALL = "A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,21 @@ def parse_descriptors(data: bytes) -> tuple[ModuleDescriptor, ...]:
     modules = [root] if root.name == "module" else [n for n in root.children if n.name == "module"]
     _require_in_place(root, modules)
     return tuple(_parse_module(module) for module in modules)
+
+
+def scope_letters(text: str) -> frozenset[str]:
+    """Return the letters of G, D, C that ``text`` covers; ``A`` covers all, others are ignored.
+
+    ``text`` is a ``scope`` attribute as written, such as ``GD`` or ``A``.
+    """
+    if ALL in text:
+        return frozenset(SCOPES)
+    return frozenset(text) & SCOPES.keys()
+
+
+def scope_names(letters: frozenset[str]) -> str:
+    """Return the names for people: ``gateway, client``."""
+    return ", ".join(name for letter, name in SCOPES.items() if letter in letters)
 
 
 def _require_in_place(root: Node, modules: list[Node]) -> None:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from ign_deploy.module.findings import Finding, error, info, warning
-from ign_deploy.module.scope import ALL, SCOPES, scope_letters, scope_names
-from ign_deploy.module.subject import Subject, element, parsed_version, quoted, same_version
-from ign_deploy.module.version import GRAMMAR, ModuleVersion, VersionSyntaxError
+from ign_deploy.module.descriptor import ALL, SCOPES, scope_letters, scope_names
+from ign_deploy.module.findings import Finding, error, info, quoted, warning
+from ign_deploy.module.rule_context import RuleContext, element
+from ign_deploy.module.version import (
+    GRAMMAR,
+    ModuleVersion,
+    VersionSyntaxError,
+    parsed_version,
+    same_version,
+)
 
 # Letters as written; module.xml of 8.3 knows no others.
 _LETTERS = frozenset(SCOPES) | {ALL}
 _MANY = 10
 
 
-def required_fields(subject: Subject) -> Iterator[Finding]:
+def required_fields(context: RuleContext) -> Iterator[Finding]:
     """Check for what tells a gateway which module this is and whether it fits."""
-    descriptor = subject.descriptor
+    descriptor = context.descriptor
     for name, value in (
         ("id", descriptor.id),
         ("name", descriptor.name),
@@ -32,9 +38,9 @@ def required_fields(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def optional_fields(subject: Subject) -> Iterator[Finding]:
+def optional_fields(context: RuleContext) -> Iterator[Finding]:
     """Note what an operator would like to read before installing."""
-    descriptor = subject.descriptor
+    descriptor = context.descriptor
     for name, value in (
         ("description", descriptor.description),
         ("documentation", descriptor.documentation),
@@ -44,9 +50,9 @@ def optional_fields(subject: Subject) -> Iterator[Finding]:
             yield info("element-absent", f"module.xml has no <{name}>", location=element(name))
 
 
-def unknown_elements(subject: Subject) -> Iterator[Finding]:
+def unknown_elements(context: RuleContext) -> Iterator[Finding]:
     """Note unknown elements: typos, or newer than this version of ign-deploy."""
-    names = list(dict.fromkeys(subject.descriptor.unknown))
+    names = list(dict.fromkeys(context.descriptor.unknown))
     if names:
         more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
         shown = ", ".join(quoted(name) for name in names[:_MANY])
@@ -57,14 +63,14 @@ def unknown_elements(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def module_version(subject: Subject) -> Iterator[Finding]:
+def module_version(context: RuleContext) -> Iterator[Finding]:
     """Check the version: a gateway installs only what fits its grammar."""
-    yield from _version(subject.descriptor.version, "version")
+    yield from _version(context.descriptor.version, "version")
 
 
-def ignition_version(subject: Subject) -> Iterator[Finding]:
+def ignition_version(context: RuleContext) -> Iterator[Finding]:
     """Check the version of Ignition, which follows the same grammar."""
-    yield from _version(subject.descriptor.required_ignition_version, "requiredIgnitionVersion")
+    yield from _version(context.descriptor.required_ignition_version, "requiredIgnitionVersion")
 
 
 def _version(text: str, name: str) -> Iterator[Finding]:
@@ -81,9 +87,9 @@ def _version(text: str, name: str) -> Iterator[Finding]:
         )
 
 
-def framework_version(subject: Subject) -> Iterator[Finding]:
+def framework_version(context: RuleContext) -> Iterator[Finding]:
     """Check for a whole number: 8 for Ignition 8."""
-    text = subject.descriptor.required_framework_version
+    text = context.descriptor.required_framework_version
     location = element("requiredFrameworkVersion")
     hint = "set requiredFrameworkVersion, for example 8."
     if not text:
@@ -102,9 +108,9 @@ def framework_version(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def asked_version(subject: Subject) -> Iterator[Finding]:
+def asked_version(context: RuleContext) -> Iterator[Finding]:
     """Compare versions: a build script may silently ignore the one it was given."""
-    expected, actual = subject.expected.version, subject.descriptor.version
+    expected, actual = context.expected.version, context.descriptor.version
     if expected is not None and not same_version(actual, expected):
         yield error(
             "version-mismatch",
@@ -114,9 +120,9 @@ def asked_version(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def asked_id(subject: Subject) -> Iterator[Finding]:
+def asked_id(context: RuleContext) -> Iterator[Finding]:
     """Compare ids: a build may make several modules, and this may be the wrong one."""
-    expected, actual = subject.expected.id, subject.descriptor.id
+    expected, actual = context.expected.id, context.descriptor.id
     if expected is not None and actual != expected:
         yield error(
             "id-mismatch",
@@ -126,10 +132,10 @@ def asked_id(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def development_version(subject: Subject) -> Iterator[Finding]:
+def development_version(context: RuleContext) -> Iterator[Finding]:
     """Warn of development versions: they get replaced, a release never does."""
-    version = parsed_version(subject.descriptor.version)
-    if subject.expected.is_release and version and version.stage in ("dev", "SNAPSHOT"):
+    version = parsed_version(context.descriptor.version)
+    if context.expected.is_release and version and version.stage in ("dev", "SNAPSHOT"):
         yield warning(
             "version-development",
             f"version {version} is a development version, but this is a release",
@@ -138,9 +144,9 @@ def development_version(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def hooks(subject: Subject) -> Iterator[Finding]:
+def hooks(context: RuleContext) -> Iterator[Finding]:
     """Check for a hook, without which a module does nothing, and for one at most in each scope."""
-    if not subject.descriptor.hooks:
+    if not context.descriptor.hooks:
         yield error(
             "hook-missing",
             "module.xml has no <hook>, so no scope would load the module",
@@ -148,7 +154,7 @@ def hooks(subject: Subject) -> Iterator[Finding]:
             hint="name the hook classes in the build script.",
         )
     taken: frozenset[str] = frozenset()
-    for hook in subject.descriptor.hooks:
+    for hook in context.descriptor.hooks:
         if not hook.class_name:
             yield error("hook-empty", "a <hook> names no class", location=element("hook"))
         letters = scope_letters(hook.scope)
@@ -162,9 +168,9 @@ def hooks(subject: Subject) -> Iterator[Finding]:
         taken |= letters
 
 
-def scopes(subject: Subject) -> Iterator[Finding]:
+def scopes(context: RuleContext) -> Iterator[Finding]:
     """Check scopes: letters of G, D, C and A, each at most once."""
-    descriptor = subject.descriptor
+    descriptor = context.descriptor
     for kind, items in (
         ("hook", [(hook.scope, hook.class_name) for hook in descriptor.hooks]),
         ("jar", [(jar.scope, jar.path) for jar in descriptor.jars]),
@@ -191,12 +197,12 @@ def _scopes_of(kind: str, items: Iterable[tuple[str, str]]) -> Iterator[Finding]
                         "itself", location=location, hint=hint)  # fmt: skip
 
 
-def dependency_attributes(subject: Subject) -> Iterator[Finding]:
+def dependency_attributes(context: RuleContext) -> Iterator[Finding]:
     """Warn of ``required`` where the gateway is too old for it: it came with Ignition 8.3."""
-    ignition = parsed_version(subject.descriptor.required_ignition_version)
+    ignition = parsed_version(context.descriptor.required_ignition_version)
     if ignition is None or ignition.minor_line >= (8, 3):
         return
-    for dependency in subject.descriptor.depends:
+    for dependency in context.descriptor.depends:
         if dependency.required is not None:
             yield warning(
                 "depends-required-early",
@@ -207,7 +213,7 @@ def dependency_attributes(subject: Subject) -> Iterator[Finding]:
             )
 
 
-DESCRIPTOR_RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+DESCRIPTOR_RULES: tuple[Callable[[RuleContext], Iterator[Finding]], ...] = (
     required_fields,
     module_version,
     ignition_version,

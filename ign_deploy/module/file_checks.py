@@ -1,22 +1,177 @@
-"""Rules about a module's files: licence, documentation, nested modules, signature or none."""
+"""Rules about a module's files: jars, licence, documentation, nested modules, signature."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from ign_deploy.module.findings import Finding, error, info, warning
+from ign_deploy.module.descriptor import scope_letters, scope_names
+from ign_deploy.module.findings import Finding, error, info, quoted, warning
+from ign_deploy.module.rule_context import RuleContext, element
 from ign_deploy.module.signature import SIGNATURE_FILES
-from ign_deploy.module.subject import Subject, element, quoted
+from ign_deploy.module.version import ModuleVersion, parsed_version, same_version
 
 _LICENCE = re.compile(r"licen[cs]e(?:\.(?:html?|txt|md))?", re.IGNORECASE)
 _DOCUMENTATION_FOLDER = "doc/"
+_CLEAN = "do a clean build; the build adds new files but doesn't delete old ones."
+# guava-31.1-jre.jar, netty-epoll-4.1.90.Final-linux-x86_64.jar: name, version, classifier.
+_LIBRARY = re.compile(
+    r"(?P<name>.+?)-(?P<version>[0-9]+(?:\.[0-9]+)*"
+    r"(?:[.-](?:Final|RELEASE|GA|SNAPSHOT|jre|android|(?:rc|alpha|beta|m)[.-]?[0-9]*)(?![a-z]))*)"
+    r"(?P<classifier>.*)\.jar",
+    re.IGNORECASE,
+)
 
 
-def licence(subject: Subject) -> Iterator[Finding]:
+def listed_files(context: RuleContext) -> Iterator[Finding]:
+    """Check that every listed jar is there."""
+    listed = [("jar", jar.path) for jar in context.descriptor.jars]
+    listed += [("export", path) for path in context.descriptor.exports]
+    for kind, path in dict.fromkeys(listed):
+        if path not in context.files:
+            yield error(
+                "jar-missing",
+                f"module.xml lists {quoted(path)}, which isn't in the module",
+                location=element(kind),
+                hint="check the names in module.xml against the archive's content.",
+            )
+
+
+def repeated_jars(context: RuleContext) -> Iterator[Finding]:
+    """Warn of a jar that is listed twice for a scope and operating system."""
+    seen: set[tuple[str, str, str]] = set()
+    reported: set[str] = set()
+    for jar in context.descriptor.jars:
+        keys = {(jar.path, jar.os, letter) for letter in scope_letters(jar.scope)}
+        if keys & seen and jar.path not in reported:
+            reported.add(jar.path)
+            yield warning(
+                "jar-repeated",
+                f"module.xml lists {quoted(jar.path)} more than once for the same scope",
+                location=element("jar"),
+                hint="list each jar once, with all letters of its scopes.",
+            )
+        seen |= keys
+
+
+def unlisted_jars(context: RuleContext) -> Iterator[Finding]:
+    """Warn of a jar that nothing loads: usually left over from an earlier build."""
+    listed = {jar.path for jar in context.descriptor.jars} | set(context.descriptor.exports)
+    for name in context.files:
+        if name.lower().endswith(".jar") and name not in listed:
+            yield warning(
+                "jar-unlisted",
+                f"{quoted(name)} is in the module, but module.xml doesn't list it",
+                location=name,
+                hint=_CLEAN,
+            )
+
+
+def repeated_libraries(context: RuleContext) -> Iterator[Finding]:
+    """Warn of two versions of a library: which classes are loaded depends on chance."""
+    versions: defaultdict[tuple[str, str], dict[str, str]] = defaultdict(dict)
+    for path in context.files:
+        match = _LIBRARY.fullmatch(path.rpartition("/")[2]) if len(path) <= 1000 else None
+        if match is not None:
+            key = (match["name"].lower(), match["classifier"].lower())
+            versions[key].setdefault(match["version"].lower(), path)
+    for paths in versions.values():
+        if len(paths) > 1:
+            first, *others = paths.values()
+            yield warning(
+                "library-twice",
+                f"the module contains {len(paths)} versions of the same library: "
+                f"{', '.join(quoted(path) for path in (first, *others[:3]))}",
+                location=others[0],
+                hint=_CLEAN,
+            )
+
+
+def hook_classes(context: RuleContext) -> Iterator[Finding]:
+    """Check that each hook's class is in a jar of every scope of that hook."""
+    if any(jar.path not in context.jars for jar in context.descriptor.jars):
+        return  # an unreadable or missing jar is reported already, and may contain the class
+    found: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
+    holders: dict[str, str] = {}
+    for jar, facts in context.own_jars():
+        for name in facts.hooks:
+            found[name] |= scope_letters(jar.scope)
+            holders.setdefault(name, jar.path)
+    for hook in context.descriptor.hooks:
+        lacking = scope_letters(hook.scope) - found[hook.class_name]
+        if hook.class_name and hook.class_name not in holders:
+            yield error(
+                "hook-class-missing",
+                f"no listed jar contains the hook class {quoted(hook.class_name)}",
+                location=element("hook"),
+                hint="check the hook's package and class name, and that its jar is listed.",
+            )
+        elif hook.class_name and lacking:
+            yield error(
+                "hook-class-scope",
+                f"the hook class {quoted(hook.class_name)} is in {quoted(holders[hook.class_name])}"
+                f", which isn't loaded in the scope {scope_names(lacking)}",
+                location=element("hook"),
+                hint="add the scope's letter to the jar, or correct the hook's scope.",
+            )
+
+
+def class_formats(context: RuleContext) -> Iterator[Finding]:
+    """Warn of classes for a newer Java than the platform's: they fail when they are loaded."""
+    ignition = parsed_version(context.descriptor.required_ignition_version)
+    if ignition is None:
+        return
+    platform = platform_java(ignition)
+    for path, facts in context.jars.items():
+        if facts.newest_java > platform:
+            yield warning(
+                "class-too-new",
+                f"{quoted(facts.newest_class)} is compiled for Java {facts.newest_java}, but "
+                f"Ignition {ignition} runs Java {platform}",
+                location=path,
+                hint=f"compile for Java {platform} (options.release = {platform}), "
+                "or require a newer Ignition.",
+            )
+
+
+def platform_java(ignition: ModuleVersion) -> int:
+    """Return the Java release that runs modules in that Ignition version."""
+    if ignition.minor_line >= (8, 3):
+        return 17
+    return 11 if ignition.minor_line >= (8, 0) else 8
+
+
+def bundled_sdk(context: RuleContext) -> Iterator[Finding]:
+    """Warn of a second copy of classes that the gateway already provides."""
+    for path, facts in context.jars.items():
+        if facts.sdk_class:
+            yield warning(
+                "sdk-bundled",
+                f"the jar bundles Ignition's own classes, such as {quoted(facts.sdk_class)}",
+                location=path,
+                hint="declare the Ignition SDK as compileOnly (Gradle) or provided (Maven).",
+            )
+
+
+def manifest_versions(context: RuleContext) -> Iterator[Finding]:
+    """Warn of a different version in the module's own jars (those with a hook): a stale build."""
+    for path, facts in context.jars.items():
+        version = facts.implementation_version
+        if facts.hooks and version and not same_version(version, context.descriptor.version):
+            yield warning(
+                "manifest-version",
+                f"the jar's Implementation-Version is {quoted(version)}, but the module's is "
+                f"{quoted(context.descriptor.version)}",
+                location=path,
+                hint=_CLEAN,
+            )
+
+
+def licence(context: RuleContext) -> Iterator[Finding]:
     """Check for the licence file, which the gateway asks its operator to accept."""
-    named = subject.descriptor.license
-    if named and named not in subject.files:
+    named = context.descriptor.license
+    if named and named not in context.files:
         yield error(
             "licence-missing",
             f"module.xml names the licence {quoted(named)}, which isn't in the module",
@@ -24,7 +179,7 @@ def licence(subject: Subject) -> Iterator[Finding]:
             hint="put the file at the module's root, or remove the element.",
         )
     elif not named:
-        present = next((name for name in subject.files if _LICENCE.fullmatch(name)), None)
+        present = next((name for name in context.files if _LICENCE.fullmatch(name)), None)
         if present is None:
             yield info("licence-absent", "the module has no licence", location=element("license"))
         else:
@@ -36,10 +191,10 @@ def licence(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def documentation(subject: Subject) -> Iterator[Finding]:
+def documentation(context: RuleContext) -> Iterator[Finding]:
     """Check for the documentation, which is named by its path below ``doc/``."""
-    named = subject.descriptor.documentation
-    if named and _DOCUMENTATION_FOLDER + named not in subject.files:
+    named = context.descriptor.documentation
+    if named and _DOCUMENTATION_FOLDER + named not in context.files:
         yield error(
             "documentation-missing",
             f"module.xml names the documentation {quoted(named)}, but there is no "
@@ -49,9 +204,9 @@ def documentation(subject: Subject) -> Iterator[Finding]:
         )
 
 
-def nested_modules(subject: Subject) -> Iterator[Finding]:
+def nested_modules(context: RuleContext) -> Iterator[Finding]:
     """Warn of a module inside the module: the build picked up its own output."""
-    for name in subject.files:
+    for name in context.files:
         if name.lower().endswith(".modl"):
             yield warning(
                 "nested-modl",
@@ -61,10 +216,10 @@ def nested_modules(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def signature_state(subject: Subject) -> Iterator[Finding]:
+def signature_state(context: RuleContext) -> Iterator[Finding]:
     """Compare signed or unsigned with what is expected."""
-    expected = subject.expected.signed
-    present = sorted(SIGNATURE_FILES & subject.files.keys())
+    expected = context.expected.signed
+    present = sorted(SIGNATURE_FILES & context.files.keys())
     if expected is True and not present:
         yield error("unsigned", "the module is not signed", hint="sign it: `ign-deploy sign`.")
     elif expected is True and len(present) < len(SIGNATURE_FILES):
@@ -83,7 +238,15 @@ def signature_state(subject: Subject) -> Iterator[Finding]:
         )
 
 
-FILE_RULES: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
+FILE_RULES: tuple[Callable[[RuleContext], Iterator[Finding]], ...] = (
+    listed_files,
+    repeated_jars,
+    hook_classes,
+    unlisted_jars,
+    repeated_libraries,
+    class_formats,
+    bundled_sdk,
+    manifest_versions,
     licence,
     documentation,
     nested_modules,

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+_SHOWN = 100
+
 
 class Severity(IntEnum):
     """How much a finding matters; ordered from the worst."""
@@ -68,3 +70,8 @@ def errors_among(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings ordered by severity, then as they were found."""
     return tuple(sorted(findings, key=lambda finding: finding.severity))
+
+
+def quoted(text: str) -> str:
+    """Quote untrusted text for a message: at most 100 characters, control characters escaped."""
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

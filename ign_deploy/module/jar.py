@@ -12,9 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO
 
-from ign_deploy.module.class_file import HEADER_SIZE, class_java
 from ign_deploy.module.zip_records import DEFLATED, FLAG_ENCRYPTED, STORED
 
+_CLASS_HEADER = struct.Struct(">IHH")
+_CLASS_MAGIC = 0xCAFEBABE
+# Java 1 is class-file format 45 (JVM specification, table 4.1-A).
+_FORMAT_OFFSET = 44
 _MANIFEST = "META-INF/MANIFEST.MF"
 _VERSIONED = "META-INF/versions/"
 _MAX_MANIFEST = 1 << 20
@@ -68,6 +71,17 @@ def inspect_jar(stream: IO[bytes], *, wanted: Iterable[str]) -> JarFacts:
             return _facts(jar, wanted)
     except _ZIP_ERRORS as cause:
         raise UnreadableJarError(str(cause) or type(cause).__name__) from cause
+
+
+def class_java(header: bytes) -> int | None:
+    """Return the Java release that a class file needs, None for anything else.
+
+    ``header`` is the file's first eight bytes: magic, minor and major version.
+    """
+    if len(header) < _CLASS_HEADER.size:
+        return None
+    magic, _, major = _CLASS_HEADER.unpack_from(header)
+    return major - _FORMAT_OFFSET if magic == _CLASS_MAGIC else None
 
 
 class _Bounded:
@@ -131,7 +145,7 @@ def _newest_class(jar: zipfile.ZipFile, classes: list[str]) -> tuple[int, str]:
     step = -(-len(classes) // _MAX_SAMPLE) or 1
     newest = (0, "")
     for name in classes[::step]:
-        java = class_java(_head(jar, name, HEADER_SIZE))
+        java = class_java(_head(jar, name, _CLASS_HEADER.size))
         if java is not None and java > newest[0]:
             newest = (java, name)
     return newest

@@ -71,16 +71,6 @@ class ModuleVersion:
         """The first two numbers: for an Ignition version, the line a module is built for."""
         return self.numbers[:2]
 
-    def gateway_display(self) -> str:
-        """Return the version as the gateway's pages and API show it: ``1.2.3 (b45)``."""
-        if self.stage == _DEVELOPMENT:
-            return self.text
-        major, minor, revision, build = self.numbers
-        # Only a snapshot may go without its count.
-        count = "" if self.stage == "SNAPSHOT" and not self.count else str(self.count)
-        suffix = f"-{self.stage}{count}" if self.stage else ""
-        return f"{major}.{minor}.{revision}{suffix} (b{build})"
-
     def _key(self) -> tuple[tuple[int, int, int, int], int, int]:
         return self.numbers, _STAGES[self.stage], self.count
 
@@ -95,3 +85,19 @@ class ModuleVersion:
 
     def __str__(self) -> str:
         return self.text
+
+
+def parsed_version(text: str) -> ModuleVersion | None:
+    """Return the version, None when a gateway can't install it."""
+    try:
+        return ModuleVersion.parse(text)
+    except VersionSyntaxError:
+        return None
+
+
+def same_version(first: str, second: str) -> bool:
+    """Return whether two versions are the same, however written (``1.2.3``, ``1.2.3.0``)."""
+    if first == second:
+        return True
+    left, right = parsed_version(first), parsed_version(second)
+    return left is not None and left == right

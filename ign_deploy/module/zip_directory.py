@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.findings import Finding, error
-from ign_deploy.module.zip_entry import Entry, check_duplicates, check_entry
+from ign_deploy.module.zip_entry import Entry, Limits, check_duplicates, check_entry
 from ign_deploy.module.zip_records import (
     CENTRAL,
     CENTRAL_SIGNATURE,
@@ -26,9 +25,6 @@ from ign_deploy.module.zip_records import (
     is_extra_sound,
     zip64_values,
 )
-
-if TYPE_CHECKING:
-    from ign_deploy.module.archive import Limits
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _MAX_DIRECTORY_SIZE = 64 << 20

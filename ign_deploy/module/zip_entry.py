@@ -54,6 +54,21 @@ class Entry:
         return self.external_attributes >> 16 if self.made_by in _UNIX_HOSTS else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that an archive may cost us; sizes in bytes.
+
+    ``max_ratio`` (uncompressed to compressed) applies only to entries above ``ratio_floor``: a
+    small text may well shrink a thousandfold.
+    """
+
+    max_entries: int = 100_000
+    max_entry_size: int = 4 << 30
+    max_total_size: int = 16 << 30
+    max_ratio: int = 200
+    ratio_floor: int = 32 << 20
+
+
 def check_entry(entry: Entry) -> Iterator[Finding]:
     """Yield what makes an entry unsafe, unreadable or suspicious."""
     yield from _check_name(entry.name)
@@ -146,3 +161,30 @@ def check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:
                 hint="do a clean build, and check which copy is the right one.",
             )
         seen.add(entry.name)
+
+
+def check_sizes(entries: tuple[Entry, ...], limits: Limits) -> Iterator[Finding]:
+    """Yield each entry that would cost more memory, disk or time than any module needs."""
+    total = 0
+    for entry in entries:
+        total += entry.size
+        if entry.size > limits.max_entry_size:
+            yield error(
+                "entry-too-large",
+                f"{entry.name} declares {entry.size} bytes; the limit is {limits.max_entry_size}",
+                location=entry.name,
+            )
+        elif entry.size > limits.ratio_floor and entry.size > limits.max_ratio * max(
+            entry.compressed_size, 1
+        ):
+            yield error(
+                "zip-bomb",
+                f"{entry.name} is a ZIP bomb: {entry.size} bytes from {entry.compressed_size}",
+                location=entry.name,
+                hint="don't open this file; ask its author how it was made.",
+            )
+    if total > limits.max_total_size:
+        yield error(
+            "archive-too-large",
+            f"the content has {total} bytes; the limit is {limits.max_total_size}",
+        )

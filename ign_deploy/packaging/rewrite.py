@@ -14,8 +14,8 @@ from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.descriptor_checks import asked_id, asked_version
 from ign_deploy.module.findings import Finding, error, info
 from ign_deploy.module.packer import DosTime, Member, pack
+from ign_deploy.module.rule_context import Expectations, RuleContext
 from ign_deploy.module.signature import SIGNATURE_FILES
-from ign_deploy.module.subject import Expectations, Subject
 from ign_deploy.packaging.artifacts import reject_lfs_pointer, unsigned_name
 
 
@@ -75,8 +75,8 @@ def require_expected(candidates: Sequence[Candidate], *, version: str, module_id
     expected = Expectations(version or None, module_id or None)
     findings: list[Finding] = []
     for candidate in candidates:
-        subject = Subject(candidate.descriptor, {}, {}, expected)
-        findings += (*asked_version(subject), *asked_id(subject))
+        context = RuleContext(candidate.descriptor, {}, {}, expected)
+        findings += (*asked_version(context), *asked_id(context))
     _reject(findings)
 
 

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import (
 )
 
 from ign_deploy.errors import IdentityError, VerificationError
-from ign_deploy.module.certificates import read_certificates
+from ign_deploy.module.certificates import DATA, read_certificates
 from ign_deploy.module.der import (
     BMP_STRING,
     INTEGER,
@@ -37,7 +37,6 @@ from ign_deploy.module.der import (
     octets,
     read_element,
 )
-from ign_deploy.module.pkcs7 import DATA
 from ign_deploy.signing.keysource import (
     KEYTOOL_IMPORT,
     KeyEntry,

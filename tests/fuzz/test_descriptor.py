@@ -13,7 +13,7 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.module.descriptor import ModuleDescriptor, parse_descriptors
 from ign_deploy.module.descriptor_checks import DESCRIPTOR_RULES
 from ign_deploy.module.descriptor_xml import MAX_DESCRIPTOR_SIZE
-from ign_deploy.module.subject import Expectations, Subject
+from ign_deploy.module.rule_context import Expectations, RuleContext
 from tests.support.modules import module_xml
 
 SAMPLE = module_xml(extra='<depends scope="G" required="true">a.b</depends><export>x</export>')
@@ -34,7 +34,7 @@ def outcome(data: bytes) -> tuple[ModuleDescriptor, ...] | str:
         assert len(finding.message) < 500
         return finding.code
     for descriptor in descriptors[:1]:
-        subject = Subject(descriptor, {}, {}, Expectations("1.2.3", "a.b", is_release=True))
+        subject = RuleContext(descriptor, {}, {}, Expectations("1.2.3", "a.b", is_release=True))
         for rule in DESCRIPTOR_RULES:
             for finding in rule(subject):
                 assert finding.code

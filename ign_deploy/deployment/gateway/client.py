@@ -12,7 +12,7 @@ import requests
 
 from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.errors import DeploymentError
-from ign_deploy.module.subject import quoted
+from ign_deploy.module.findings import quoted
 from ign_deploy.net.credentials import NoAuth
 from ign_deploy.net.errors import explain_failure
 from ign_deploy.net.retry import RetryPolicy, retrying

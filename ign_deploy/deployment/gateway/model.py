@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ign_deploy.deployment.gateway.errors import ConsentMissing
-from ign_deploy.module.subject import same_version
+from ign_deploy.module.version import same_version
 
 ACTIVE = "ACTIVE"
 

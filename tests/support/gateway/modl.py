@@ -10,7 +10,7 @@ from cryptography import x509
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.certificates import is_self_signed, read_certificates
 from ign_deploy.module.descriptor import read_descriptor
-from ign_deploy.module.subject import parsed_version
+from ign_deploy.module.version import ModuleVersion, parsed_version
 
 UNSIGNED = "unsigned"
 """Stands in for the certificate of every unsigned module: accepted for one, accepted for all."""
@@ -43,7 +43,18 @@ class Modl:
     @property
     def shown_version(self) -> str:
         version = parsed_version(self.version)
-        return version.gateway_display() if version is not None else f"{self.version} (b0)"
+        return gateway_display(version) if version is not None else f"{self.version} (b0)"
+
+
+def gateway_display(version: ModuleVersion) -> str:
+    """Return the version as a gateway's pages and API show it: ``1.2.3 (b45)``."""
+    if version.stage == "dev":
+        return version.text
+    major, minor, revision, build = version.numbers
+    # Only a snapshot may go without its count.
+    count = "" if version.stage == "SNAPSHOT" and not version.count else str(version.count)
+    suffix = f"-{version.stage}{count}" if version.stage else ""
+    return f"{major}.{minor}.{revision}{suffix} (b{build})"
 
 
 def read_modl(path: Path, *, file_name: str) -> Modl:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.archive import Archive, Limits
+from ign_deploy.module.archive import Archive
 from ign_deploy.module.findings import Severity
+from ign_deploy.module.zip_entry import Limits
 from tests.support.modules import RawEntry, build_module, deflate, module_files, raw_zip, write_zip
 
 GOOD = [RawEntry("module.xml", b"<modules/>"), RawEntry("lib.jar", b"jar" * 500)]

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs7 as reference
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module import pkcs7
 from ign_deploy.module.certificates import (
+    DATA,
+    SIGNED_DATA,
     contains_private_key,
     describe,
     is_self_signed,
@@ -37,9 +38,9 @@ def pem(label: str, data: bytes, *, end: str = "\n") -> bytes:
 def indefinite(certificates: bytes) -> bytes:
     """Return BER as Windows and older tools write it: indefinite lengths outside."""
     head = encode(INTEGER, b"\x01") + encode(SET)
-    head += encode(SEQUENCE, encode_object_identifier(pkcs7.DATA))
+    head += encode(SEQUENCE, encode_object_identifier(DATA))
     signed = b"\x30\x80" + head + b"\xa0\x80" + certificates + b"\0\0" + encode(SET) + b"\0\0"
-    outer = encode_object_identifier(pkcs7.SIGNED_DATA) + b"\xa0\x80" + signed + b"\0\0"
+    outer = encode_object_identifier(SIGNED_DATA) + b"\xa0\x80" + signed + b"\0\0"
     return b"\x30\x80" + outer + b"\0\0"
 
 

@@ -15,6 +15,8 @@ from ign_deploy.module.descriptor import (
     ModuleDescriptor,
     parse_descriptors,
     read_descriptor,
+    scope_letters,
+    scope_names,
 )
 from ign_deploy.module.descriptor_xml import MAX_DESCRIPTOR_SIZE
 from tests.support.modules import TEXTS, build_module, module_xml
@@ -235,3 +237,10 @@ class TestInAnArchive:
         path = build_module(tmp_path / "pump.modl", files=files)
         with Archive.open(path) as archive, pytest.raises(VerificationError, match="at its root"):
             read_descriptor(archive)
+
+
+def test_scopes_are_letters_and_a_is_all_of_them() -> None:
+    assert scope_letters("GD") == {"G", "D"}
+    assert scope_letters("A") == {"G", "D", "C"}
+    assert scope_letters("x") == frozenset()
+    assert scope_names(frozenset("CG")) == "gateway, client"

@@ -6,9 +6,8 @@ import io
 
 import pytest
 
-from ign_deploy.module.class_file import class_java, platform_java
-from ign_deploy.module.jar import JarFacts, UnreadableJarError, inspect_jar
-from ign_deploy.module.scope import scope_letters, scope_names
+from ign_deploy.module.file_checks import platform_java
+from ign_deploy.module.jar import JarFacts, UnreadableJarError, class_java, inspect_jar
 from ign_deploy.module.version import ModuleVersion
 from tests.support.modules import HOOK, RawEntry, class_file, jar, raw_zip, zip_bytes
 
@@ -82,10 +81,3 @@ def test_a_class_file_tells_its_java(header: bytes, java: int | None) -> None:
 )
 def test_each_ignition_version_has_its_java(ignition: str, java: int) -> None:
     assert platform_java(ModuleVersion.parse(ignition)) == java
-
-
-def test_scopes_are_letters_and_a_is_all_of_them() -> None:
-    assert scope_letters("GD") == {"G", "D"}
-    assert scope_letters("A") == {"G", "D", "C"}
-    assert scope_letters("x") == frozenset()
-    assert scope_names(frozenset("CG")) == "gateway, client"

@@ -55,22 +55,6 @@ def test_a_missing_build_number_is_zero() -> None:
     assert short != "1.2.3"
 
 
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("1.2.3.45", "1.2.3 (b45)"),
-        ("1.2.3", "1.2.3 (b0)"),
-        ("1.2.3-rc2", "1.2.3-rc2 (b0)"),
-        ("1.2.3-rc0", "1.2.3-rc0 (b0)"),
-        ("1.2.3-beta0", "1.2.3-beta0 (b0)"),
-        ("1.2.3.4-SNAPSHOT", "1.2.3-SNAPSHOT (b4)"),
-        ("dev", "dev"),
-    ],
-)
-def test_the_gateway_shows_the_build_number_apart(text: str, shown: str) -> None:
-    assert ModuleVersion.parse(text).gateway_display() == shown
-
-
 def test_stages_make_a_prerelease() -> None:
     assert [ModuleVersion.parse(text).is_prerelease for text in ("1.2.3", "1.2.3-rc1", "dev")] == [
         False,

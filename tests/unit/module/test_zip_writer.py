@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.module.archive import Archive, Limits
+from ign_deploy.module.archive import Archive
+from ign_deploy.module.zip_entry import Limits
 from ign_deploy.module.zip_records import (
     EPOCH_DOS_DATE,
     EPOCH_DOS_TIME,

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from ign_deploy.module.descriptor import Jar, ModuleDescriptor
 from ign_deploy.module.descriptor_xml import DESCRIPTOR_NAME
 from ign_deploy.module.jar import JarFacts
-from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
-
-_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class Expectations:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class RuleContext:
     """A module under validation.
 
     ``files`` are the archive's entry names without folders, in archive order; ``jars`` holds the
@@ -47,24 +44,3 @@ class Subject:
 def element(name: str) -> str:
     """Return the location of a finding about an element of module.xml."""
     return f"{DESCRIPTOR_NAME}: {name}"
-
-
-def quoted(text: str) -> str:
-    """Quote untrusted text for a message: at most 100 characters, control characters escaped."""
-    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
-
-
-def parsed_version(text: str) -> ModuleVersion | None:
-    """Return the version, None when a gateway can't install it."""
-    try:
-        return ModuleVersion.parse(text)
-    except VersionSyntaxError:
-        return None
-
-
-def same_version(first: str, second: str) -> bool:
-    """Return whether two versions are the same, however written (``1.2.3``, ``1.2.3.0``)."""
-    if first == second:
-        return True
-    left, right = parsed_version(first), parsed_version(second)
-    return left is not None and left == right
