@@ -12,7 +12,7 @@ def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
     """Return the repository at ``s3://bucket/prefix``; no request is made yet.
 
     Options in the URL: ``endpoint`` (``https://host:port``; http only on this machine), ``region``
-    and ``path-style`` (``true`` or ``false``). What it leaves out comes from the standard AWS
+    and ``path-style`` (``true`` or ``false``). What it omits comes from the standard AWS
     settings of ``access.env``. The keys are the user name and password of ``access``, else
     ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``, else those of a web
     identity (OIDC), a profile, or the role of a container or machine. Raises ConfigurationError

@@ -16,6 +16,7 @@ from botocore.credentials import (
     ReadOnlyCredentials,
 )
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as BrokenConnection
 from botocore.regions import EndpointResolver
 from botocore.session import Session
 
@@ -31,15 +32,15 @@ _WEB_IDENTITY = (
     ("role_arn", "AWS_ROLE_ARN"),
     ("role_session_name", "AWS_ROLE_SESSION_NAME"),
 )
-# The first is looked up here, the others are files that AWS gave up long ago; all read os.environ.
+# All read os.environ; the first is replaced below, the files of the others are long obsolete.
 _REMOVED = ("env", "ec2-credentials-file", "boto-config")
 
 
 class AwsSettings:
-    """Region, endpoint, authorities and credentials, looked up where every AWS tool looks.
+    """Region, endpoint and credentials, from where every AWS tool takes them.
 
-    Variables are those of ``access.env``, never the process's; the files are the ones they name,
-    else those in their HOME. Raises ConfigurationError for settings that can't be used.
+    Variables are those of ``access.env``, never the process's; files are the ones that they name,
+    else those in HOME. Raises ConfigurationError for settings that can't be used.
     """
 
     def __init__(self, access: Access) -> None:
@@ -74,8 +75,14 @@ class AwsSettings:
         names = ("use_dualstack_endpoint", "use_fips_endpoint")
         data = self._session.get_component("data_loader").load_data("endpoints")
         with _explained():
-            found: dict[str, str] = EndpointResolver(data).construct_endpoint(
+            found: dict[str, str] | None = EndpointResolver(data).construct_endpoint(
                 "s3", region, **{name: bool(self._get(name)) for name in names}
+            )
+        if found is None:
+            raise ConfigurationError(
+                f"Amazon has no region {region}",
+                hint="fix ?region= in the repository URL or AWS_REGION; put a server of your own "
+                "in ?endpoint=https://….",
             )
         return found["hostname"]
 
@@ -99,12 +106,10 @@ class AwsSettings:
         return frozen
 
     def _find_credentials(self) -> Any:
-        env, session = self._env, self._session
+        access, env, session = self._access, self._env, self._session
         names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
         given = {
-            "REPOSITORY_USERNAME and REPOSITORY_PASSWORD": (
-                (self._access.username, self._access.password, "")
-            ),
+            "REPOSITORY_USERNAME and REPOSITORY_PASSWORD": (access.username, access.password, ""),
             " and ".join(names[:2]): tuple(env.get(name, "") for name in names),
         }
         for pair, (key, secret, token) in given.items():
@@ -170,7 +175,7 @@ def _explained() -> Iterator[None]:
     """Turn botocore's errors into ours; theirs may quote what is secret."""
     try:
         yield
-    except HTTPClientError as cause:
+    except (HTTPClientError, BrokenConnection) as cause:
         raise NetworkError(
             f"cannot fetch the credentials of the S3 repository ({type(cause).__name__})",
             hint="check the network, the proxy, and AWS_ENDPOINT_URL.",

@@ -42,7 +42,7 @@ class Bucket:
         return f"{self.prefix}/{path}" if self.prefix else path
 
     def url(self, path: str) -> str:
-        """Return what a person calls that place; it holds no credentials."""
+        """Return the object's address for people; it contains no credentials."""
         return f"s3://{self.name}/{self.key(path)}"
 
     def request_url(self, path: str | None, query: Mapping[str, str] = NO_HEADERS) -> str:
@@ -55,7 +55,7 @@ class Bucket:
 def read_bucket(url: str, *, settings: AwsSettings) -> Bucket:
     """Read ``s3://bucket/prefix?endpoint=…&region=…&path-style=…``.
 
-    ``settings`` supply what the URL leaves out. Path style defaults to true with a configured
+    ``settings`` supply what the URL omits. Path style defaults to true with a configured
     endpoint, which rarely has a host name for each bucket. Raises ConfigurationError; no message
     repeats the URL.
     """

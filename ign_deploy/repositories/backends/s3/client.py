@@ -19,6 +19,7 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import origin
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
+from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import Session, open_session
 from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress, Reporter
@@ -78,7 +79,7 @@ class S3Auth:
 class _Signature(S3SigV4Auth):  # type: ignore[misc]  # botocore has no types
     """Signs a body by its digest: a file is not read twice, and nothing below can rewind it.
 
-    Every S3 server refuses a body that isn't what was signed, also those that don't know the newer
+    Every S3 server rejects a body that isn't what was signed, also those without the newer
     checksums.
     """
 
@@ -115,10 +116,11 @@ class S3Client(Client):
         headers: Mapping[str, str] = NO_HEADERS,
         query: Mapping[str, str] = NO_HEADERS,
         limit: int = _MAX_RESPONSE,
+        retry: RetryPolicy | None = None,
     ) -> Response:
         """Make a small request; at most ``limit`` bytes of the response are read.
 
-        Raises S3Error for a refusal, NetworkError when there is no response.
+        Raises S3Error when the store refuses, NetworkError when there is no response.
         """
         if operation == "PutObject":
             headers = {**_checksum_headers(hashlib.sha256(body).hexdigest()), **headers}
@@ -131,6 +133,7 @@ class S3Client(Client):
             limit=limit,
             truncate=True,
             expect=ANY_STATUS,
+            retry=retry,
         )
         return self._require_success(operation, response)
 

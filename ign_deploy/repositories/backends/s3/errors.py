@@ -1,4 +1,4 @@
-"""What S3 complains about: which errors are transient, and what to do about the others."""
+"""S3's errors: which of them are transient, and what to do about the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ign_deploy.repositories.backends.s3.bucket import Bucket
 
 _CODE = re.compile(r"[A-Za-z0-9.:_-]{1,60}")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
-# S3 says with 400 and 409, too, that a later attempt may succeed.
+# These come with 400 and 409, too; a later attempt may succeed.
 _TRANSIENT = frozenset(
     {
         "BadDigest", "ConditionalRequestConflict", "IncompleteBody", "InternalError",
@@ -24,31 +24,29 @@ _TRANSIENT = frozenset(
 _ELSEWHERE = frozenset(
     {"AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect"}
 )
-_RULES: tuple[tuple[frozenset[object], str, str], ...] = (
+_RULES = (
     (
-        frozenset(
-            {401, "InvalidAccessKeyId", "InvalidSecurity", "InvalidToken", "SignatureDoesNotMatch"}
-        ),
+        (401, "InvalidAccessKeyId", "InvalidSecurity", "InvalidToken", "SignatureDoesNotMatch"),
         "{host} rejects the access keys ({code})",
         "set both keys again, and AWS_SESSION_TOKEN only if they belong to a session.",
     ),
     (
-        frozenset({"ExpiredToken", "RequestExpired", "TokenRefreshRequired"}),
+        ("ExpiredToken", "RequestExpired", "TokenRefreshRequired"),
         "the session token for {host} has expired",
         "fetch new credentials right before this step.",
     ),
     (
-        frozenset({"RequestTimeTooSkewed"}),
+        ("RequestTimeTooSkewed",),
         "the clock of this machine differs too much from that of {host}",
         "set the clock of this machine.",
     ),
     (
-        frozenset({"NoSuchBucket"}),
+        ("NoSuchBucket",),
         "{host} has no bucket {bucket}",
         "fix the name in the repository URL, or create the bucket.",
     ),
     (
-        frozenset({413, 507, "EntityTooLarge", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded"}),
+        (413, 507, "EntityTooLarge", "QuotaExceeded", "XMinioAdminBucketQuotaExceeded"),
         "{host} has no space left for this ({status}, {code})",
         "free or buy space, or raise the quota.",
     ),
@@ -63,7 +61,7 @@ _ACTIONS = {
 
 
 class S3Error(RepositoryError):
-    """The store refused a request for good; ``status`` is HTTP's, ``code`` S3's own word."""
+    """The store refused a request for good; ``status`` is HTTP's, ``code`` is S3's."""
 
     def __init__(self, message: str, *, hint: str, status: int, code: str) -> None:
         super().__init__(message, hint=hint)
@@ -110,10 +108,10 @@ def error_for_response(operation: str, response: Response, *, bucket: Bucket) ->
     status, code = response.status, fields.get("Code", "")
     code = code if _CODE.fullmatch(code) else "no code"
     region = response.headers.get("x-amz-bucket-region") or fields.get("Region", "")
-    rule = next((rule[1:] for rule in _RULES if {status, code} & rule[0]), None)
+    rules = (rule[1:] for rule in _RULES if status in rule[0] or code in rule[0])
     message, hint = (
         _explain_region(status, code, region=region, bucket=bucket)
-        or rule
+        or next(rules, None)
         or _explain_status(status, operation, bucket=bucket)
     )
     values = {"host": bucket.host, "bucket": bucket.name, "status": status, "code": code}
@@ -123,7 +121,7 @@ def error_for_response(operation: str, response: Response, *, bucket: Bucket) ->
 def not_s3(operation: str, bucket: Bucket) -> RepositoryError:
     """Return the error for a response that isn't what the operation's should be."""
     return RepositoryError(
-        f"{bucket.host} answered {operation} with something other than S3's XML",
+        f"{bucket.host} returned something other than S3's XML to {operation}",
         hint="check that the endpoint is that of the S3 server.",
     )
 

@@ -1,4 +1,4 @@
-"""The objects of a repository in a bucket, and what the store can do, found out by trying."""
+"""The objects of a repository in a bucket, and a probe of what the store supports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.backends.s3.client import S3Client
 from ign_deploy.repositories.backends.s3.errors import S3Error
-from ign_deploy.repositories.backends.s3.ordered_claims import SETTLE, OrderedClaims
+from ign_deploy.repositories.backends.s3.ordered_claims import WAIT, OrderedClaims
 from ign_deploy.repositories.backends.s3.upload import send_file
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
 from ign_deploy.repositories.record import ReleaseFile
@@ -29,17 +29,17 @@ _MAX_ERROR = 1 << 16
 _UNKNOWN = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented"})
 _OTHER_TAG = '"00000000000000000000000000000000"'
 _NO_CONDITIONS = (
-    "This store ignores or refuses conditional writes (If-None-Match), so of several jobs that "
-    "publish the same version at once only those of ign-deploy are kept apart, by a wait of "
-    f"{SETTLE:.0f} seconds; use a store with conditional writes, or let one job at a time publish "
-    "a module."
+    "This store ignores or refuses conditional writes (If-None-Match). Jobs of ign-deploy that "
+    "publish the same version at once are kept apart by a wait of "
+    f"{WAIT:.0f} seconds, other writers are not: use a store with conditional writes, or let one "
+    "job at a time publish a module."
 )
 _NO_SWAP = (
-    "This store ignores If-Match, so indexes that several jobs write at once can lag behind; "
-    "`ign-deploy reindex` brings them up to date."
+    "This store ignores If-Match, so indexes that several jobs write at once can be outdated; "
+    "run `ign-deploy reindex` to rebuild them."
 )
 _LEFTOVER = (
-    "Without s3:DeleteObject, claims, removed versions and the probe below .ign-deploy/ stay in "
+    "Without s3:DeleteObject, claims, removed versions and the probe below .ign-deploy/ remain in "
     "the bucket; publishing works."
 )
 
@@ -49,14 +49,13 @@ class S3ObjectStore:
 
     def __init__(self, client: S3Client, *, patience: Patience) -> None:
         self._client = client
-        self._claims = OrderedClaims(
-            client, settle=min(SETTLE, patience.grace), sleep=patience.sleep
-        )
+        wait = min(WAIT, patience.grace)
+        self._claims = OrderedClaims(client, wait=wait, sleep=patience.sleep)
         self._lock = threading.Lock()
         self._found: Capabilities | None = None
 
     def probe(self) -> Capabilities:
-        """See ``ObjectStore.probe``; the store is asked once."""
+        """See ``ObjectStore.probe``; the store is probed once."""
         with self._lock:
             if self._found is None:
                 prefix = self._client.bucket.key("")
@@ -131,8 +130,8 @@ class S3ObjectStore:
 
     def delete(self, path: str) -> None:
         """See ``ObjectStore.delete``."""
-        if not self.probe().create_once:
-            self._claims.remove(path)
+        if not self.probe().create_once and self._claims.remove(path):
+            return
         try:
             self._client.call("DeleteObject", path)
         except S3Error as problem:
@@ -199,8 +198,8 @@ class S3ObjectStore:
             headers = {"Content-Type": kind, **condition}
             self._client.call("PutObject", path, body=data, headers=headers)
         except S3Error as problem:
-            failed = problem.status in {404, 412} and problem.code != "NoSuchBucket"
-            if not (condition and failed):
+            is_gone = "If-Match" in condition and problem.code == "NoSuchKey"
+            if not (condition and (problem.status == 412 or is_gone)):
                 raise
             return False
         return True

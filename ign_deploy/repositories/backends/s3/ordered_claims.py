@@ -1,9 +1,9 @@
-"""Claims in a store that can't create an object only once: tickets, and a wait.
+"""Claims in a store that can't create an object only once: the oldest of several wins.
 
-Everybody who wants to claim writes an object of his own below the claim's path, waits, and looks:
-the oldest ticket, by the store's own time, is the claim. A writer that slept comes later and has a
-later ticket, so his delay harms nobody. What has to hold is that the store shows within the wait
-what it has taken, and that its servers' clocks differ by less; S3's times are whole seconds.
+Every writer writes an object of its own below the claim's path, waits, and lists them: the oldest,
+by the store's own time, is the claim. A writer that was suspended comes later and has a later one,
+so its delay does no harm. What has to hold is that the store lists within the wait what it has
+accepted, and that its servers' clocks differ by less; S3's times are whole seconds.
 """
 
 from __future__ import annotations
@@ -11,49 +11,58 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from ign_deploy.net.retry import RetryPolicy, retrying
 from ign_deploy.repositories.backends.s3.client import S3Client
 
-SETTLE = 3.0
-"""Seconds that a ticket waits before it may win."""
+WAIT = 3.0
+"""Seconds before the oldest claim wins."""
+_ONCE = RetryPolicy(attempts=1)
 
 
 class OrderedClaims:
-    """OrderedClaims below paths; ``settle`` is the wait in seconds."""
+    """Claims by path; ``wait`` is in seconds."""
 
-    def __init__(self, calls: S3Client, *, settle: float, sleep: Callable[[float], None]) -> None:
-        self._calls = calls
-        self._settle = settle
+    def __init__(self, client: S3Client, *, wait: float, sleep: Callable[[float], None]) -> None:
+        self._client = client
+        self._wait = wait
         self._sleep = sleep
 
     def claim(self, path: str, data: bytes) -> bool:
-        """Write the data unless somebody has; of several writers one gets True.
+        """Write the data unless there is a claim; of several writers one gets True.
 
-        False also in doubt; ``oldest`` then tells whose claim it is.
+        False also when in doubt; ``oldest`` then says whose claim it is.
         """
         if self.oldest(path) is not None:
             return False
-        ours = self._add(path, data)
-        self._sleep(self._settle)
+        ours = self._write(path, data)
+        self._sleep(self._wait)
         return self.oldest(path) in ours
 
     def oldest(self, path: str) -> str | None:
-        """Return the path of the oldest ticket; None without one."""
+        """Return the path of the oldest object; None without one."""
         return min(self._all(path), default=(None, None))[1]
 
-    def remove(self, path: str) -> None:
-        """Delete all tickets."""
-        for _, ticket in self._all(path):
-            self._calls.call("DeleteObject", ticket)
+    def remove(self, path: str) -> bool:
+        """Delete all of them; return whether there was one."""
+        found = self._all(path)
+        for _, each in found:
+            self._client.call("DeleteObject", each)
+        return bool(found)
 
-    def _add(self, path: str, data: bytes) -> list[str]:
-        """Write a ticket. Each attempt has its own: one that arrives late must not replace ours."""
-        written = [f"{path}/{secrets.token_hex(16)}"]
-        self._calls.call("PutObject", written[0], body=data)
+    def _write(self, path: str, data: bytes) -> list[str]:
+        """Write an object, at each attempt another: one that arrives late must not replace ours."""
+        written: list[str] = []
+
+        def attempt() -> None:
+            written.append(f"{path}/{secrets.token_hex(16)}")
+            self._client.call("PutObject", written[-1], body=data, retry=_ONCE)
+
+        retrying(attempt, title="claiming the version", reporter=self._client.reporter)
         return written
 
     def _all(self, path: str) -> list[tuple[str, str]]:
         return [
             (each.modified, f"{path}/{each.name}")
-            for each in self._calls.entries(path)
+            for each in self._client.entries(path)
             if not each.is_folder
         ]

@@ -61,7 +61,7 @@ class BucketEnv:
         data: bytes = found["Body"].read()
         return data
 
-    def keys(self) -> list[str]:
+    def stored(self) -> list[str]:
         found = self.direct.list_objects_v2(Bucket=self.name)
         return [each["Key"] for each in found.get("Contents", ())]
 
@@ -73,7 +73,7 @@ def bucket() -> Iterator[BucketEnv]:
         yield BucketEnv(new_bucket(server), server, proxy)
 
 
-def refusal(status: int, code: str, **fields: str) -> AnswerInstead:
+def s3_error(status: int, code: str, **fields: str) -> AnswerInstead:
     """Return an error as S3 words it."""
     more = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
     text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message>{more}</Error>"

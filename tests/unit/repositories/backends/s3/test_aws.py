@@ -1,4 +1,4 @@
-"""The standard AWS settings: taken from the given environment and its files, and nowhere else."""
+"""The standard AWS settings: read from the given environment and its files, and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import ConfigurationError
+from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.s3.aws import AwsSettings
 from tests.contract.stores_s3 import s3_server
 from tests.support.servers import moto
-from tests.support.serving import Reply, scripted_server
+from tests.support.serving import Reply, scripted_server, unused_port
 from tests.unit.repositories.backends.s3.conftest import BucketEnv
 
 ENV = {
@@ -73,11 +73,11 @@ def test_keys_are_the_users_else_the_environments() -> None:
         Access(env={**ENV, "AWS_SECRET_ACCESS_KEY": "s3cret\n"}),
     ],
 )
-def test_keys_that_cannot_be_used_are_refused_without_showing_them(access: Access) -> None:
-    with pytest.raises(ConfigurationError) as refusal:
+def test_unusable_keys_are_rejected_without_showing_them(access: Access) -> None:
+    with pytest.raises(ConfigurationError) as caught:
         AwsSettings(access).credentials()
-    assert refusal.value.hint
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert caught.value.hint
+    assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 def test_secrets_are_masked_before_anything_else() -> None:
@@ -113,11 +113,11 @@ def test_the_files_may_be_elsewhere(home: Path, tmp_path: Path) -> None:
 
 
 def test_a_profile_that_is_not_there_is_an_error(home: Path) -> None:
-    with pytest.raises(ConfigurationError, match="ProfileNotFound") as refusal:
+    with pytest.raises(ConfigurationError, match="ProfileNotFound") as caught:
         open_repository(
             "s3://bucket", access=Access(env={"HOME": str(home), "AWS_PROFILE": "none"})
         )
-    assert "AWS_PROFILE" in refusal.value.hint
+    assert "AWS_PROFILE" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_profile_that_is_not_there_is_an_error(home: Path) -> None:
         ({"AWS_PROFILE": "plant", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, ""),
     ],
 )
-def test_the_endpoint_is_the_most_specific(home: Path, env: dict[str, str], endpoint: str) -> None:
+def test_the_most_specific_endpoint_holds(home: Path, env: dict[str, str], endpoint: str) -> None:
     assert settings({"HOME": str(home), **env}).endpoint() == endpoint
 
 
@@ -147,9 +147,23 @@ def test_the_region_is_that_of_the_environment(home: Path) -> None:
     assert host == "s3-fips.us-gov-west-1.amazonaws.com"
 
 
-def test_the_process_environment_is_not_looked_at(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_region_that_amazon_does_not_have_is_an_error() -> None:
+    with pytest.raises(ConfigurationError, match="no region europe"):
+        settings({}).amazon_host("europe")
+
+
+def test_a_service_that_is_not_there_is_a_network_error(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t0ken")
+    env = {
+        "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/publisher",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+        "AWS_ENDPOINT_URL_STS": f"http://127.0.0.1:{unused_port()}",
+    }
+    with pytest.raises(NetworkError, match="cannot fetch the credentials"):
+        settings(env).credentials()
+
+
+def test_the_process_environment_is_not_read(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         **ENV,
         "HOME": str(home),
@@ -166,9 +180,9 @@ def test_the_process_environment_is_not_looked_at(
         monkeypatch.setenv(name, value)
     closed = settings({"AWS_EC2_METADATA_DISABLED": "true"})
     assert (closed.region, closed.endpoint()) == ("us-east-1", "")
-    with pytest.raises(ConfigurationError, match="no credentials") as refusal:
+    with pytest.raises(ConfigurationError, match="no credentials") as caught:
         closed.credentials()
-    assert "AWS_ACCESS_KEY_ID" in refusal.value.hint
+    assert "AWS_ACCESS_KEY_ID" in caught.value.hint
 
 
 def test_a_job_has_a_web_identity(bucket: BucketEnv, tmp_path: Path) -> None:
@@ -184,18 +198,18 @@ def test_a_job_has_a_web_identity(bucket: BucketEnv, tmp_path: Path) -> None:
 
 
 def test_a_container_has_a_role() -> None:
-    answer = {
+    role = {
         "AccessKeyId": "role-id",
         "SecretAccessKey": "role-secret",
         "Token": "role-token",
         "Expiration": "2999-01-01T00:00:00Z",
     }
-    with scripted_server(Reply(body=json.dumps(answer).encode())) as server:
+    with scripted_server(Reply(body=json.dumps(role).encode())) as server:
         env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{server.url}/role"}
         assert settings(env).credentials()[:3] == ("role-id", "role-secret", "role-token")
 
 
-def test_a_refused_web_identity_is_explained(tmp_path: Path) -> None:
+def test_a_rejected_web_identity_is_explained(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t0ken")
     error = b"<ErrorResponse><Error><Code>InvalidIdentityToken</Code></Error></ErrorResponse>"
     with scripted_server(Reply(400, body=error)) as server:
@@ -204,9 +218,9 @@ def test_a_refused_web_identity_is_explained(tmp_path: Path) -> None:
             "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
             "AWS_ENDPOINT_URL": server.url,
         }
-        with pytest.raises(ConfigurationError, match="AWS settings") as refusal:
+        with pytest.raises(ConfigurationError, match="AWS settings") as caught:
             settings(env).credentials()
-    assert "t0ken" not in str(refusal.value)
+    assert "t0ken" not in str(caught.value)
 
 
 def test_certificates_that_are_not_there_are_named(tmp_path: Path) -> None:
@@ -217,6 +231,6 @@ def test_certificates_that_are_not_there_are_named(tmp_path: Path) -> None:
 
 def test_without_botocore_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore", None)
-    with pytest.raises(ConfigurationError, match="botocore") as refusal:
+    with pytest.raises(ConfigurationError, match="botocore") as caught:
         open_repository("s3://bucket")
-    assert "pip install 'ign-deploy[s3]'" in refusal.value.hint
+    assert "pip install 'ign-deploy[s3]'" in caught.value.hint

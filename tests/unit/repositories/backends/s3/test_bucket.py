@@ -104,8 +104,8 @@ def test_a_configured_endpoint_has_to_be_safe_as_well() -> None:
         ("s3://bucket?secret=s3cret", "unknown option"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_explained_without_its_secrets(url: str, message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message) as refusal:
+def test_an_invalid_url_is_explained_without_its_secrets(url: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         read(url)
-    assert refusal.value.hint
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert caught.value.hint
+    assert "s3cret" not in caught.value.message + caught.value.hint

@@ -18,7 +18,7 @@ from tests.unit.repositories.backends.s3.conftest import BucketEnv
 ROOT = Path(__file__).resolve().parents[5]
 
 
-def test_the_signature_covers_the_body_and_small_ones_need_no_permission(bucket: BucketEnv) -> None:
+def test_the_signature_covers_the_body(bucket: BucketEnv) -> None:
     bucket.objects().put("index.json", b"content", replaces=None)
     (put,) = (each for each in bucket.proxy.rules.requests if each.method == "PUT")
     headers = {name.lower(): value for name, value in put.headers}
@@ -36,7 +36,7 @@ def test_a_redirect_to_another_server_carries_no_signature(bucket: BucketEnv) ->
     assert request.prepare().headers == {"Range": "bytes=1-"}
 
 
-def test_the_image_keeps_of_botocore_what_is_needed(tmp_path: Path) -> None:
+def test_the_image_keeps_what_is_needed_of_botocore(tmp_path: Path) -> None:
     text = (ROOT / "Dockerfile").read_text("utf-8")
     kept = re.findall(r"! -name (\S+)", text)
     dropped = re.findall(r"-name '([a-z]+-1\.json|[a-z]+-2\.json)'", text)

@@ -1,4 +1,4 @@
-"""What the store's refusals mean, and what to do about them; no message has a secret."""
+"""What the store's errors mean, and what to do about them; no message contains a secret."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from ign_deploy.repositories.backends.s3.client import open_client
 from tests.support.faults import AnswerInstead
 from tests.support.reporting import Recorder
 from tests.support.serving import unused_port
-from tests.unit.repositories.backends.s3.conftest import SECRET, BucketEnv, refusal
+from tests.unit.repositories.backends.s3.conftest import SECRET, BucketEnv, s3_error
 
 
 @pytest.mark.parametrize(
-    ("answer", "message", "hint"),
+    ("reply", "message", "hint"),
     [
-        (refusal(403, "AccessDenied"), "lack s3:ListBucket", "allow s3:ListBucket on arn:aws:s3"),
-        (refusal(403, "InvalidAccessKeyId"), "rejects the access keys", "set both keys again"),
-        (refusal(403, "SignatureDoesNotMatch"), "rejects the access keys", "set both keys again"),
-        (refusal(400, "ExpiredToken"), "session token .* has expired", "fetch new credentials"),
-        (refusal(403, "RequestTimeTooSkewed"), "clock", "set the clock"),
-        (refusal(404, "NoSuchBucket"), "has no bucket test-", "create the bucket"),
+        (s3_error(403, "AccessDenied"), "lack s3:ListBucket", "allow s3:ListBucket on arn:aws:s3"),
+        (s3_error(403, "InvalidAccessKeyId"), "rejects the access keys", "set both keys again"),
+        (s3_error(403, "SignatureDoesNotMatch"), "rejects the access keys", "set both keys again"),
+        (s3_error(400, "ExpiredToken"), "session token .* has expired", "fetch new credentials"),
+        (s3_error(403, "RequestTimeTooSkewed"), "clock", "set the clock"),
+        (s3_error(404, "NoSuchBucket"), "has no bucket test-", "create the bucket"),
         (
             AnswerInstead(301, {"x-amz-bucket-region": "eu-west-1"}),
             "is in the region eu-west-1",
             r"\?region=eu-west-1",
         ),
         (
-            refusal(400, "AuthorizationHeaderMalformed", Region="eu-west-2"),
+            s3_error(400, "AuthorizationHeaderMalformed", Region="eu-west-2"),
             "is in the region eu-west-2",
             r"\?region=eu-west-2",
         ),
-        (refusal(301, "PermanentRedirect"), "in another region", r"\?region="),
+        (s3_error(301, "PermanentRedirect"), "in another region", r"\?region="),
         (AnswerInstead(302, {"Location": "https://evil.example/"}), "isn't followed", "URL"),
-        (refusal(507, "XMinioStorageFull"), "no space", "quota"),
-        (refusal(400, "::error:: two words"), r"returned 400 \(no code\)", "endpoint"),
+        (s3_error(507, "XMinioStorageFull"), "no space", "quota"),
+        (s3_error(400, "::error:: two words"), r"returned 400 \(no code\)", "endpoint"),
         (AnswerInstead(405, {}, b"<!DOCTYPE html><p>hello"), "returned 405", "endpoint"),
         (
             AnswerInstead(200, {}, b"<!DOCTYPE x [<!ENTITY a 'b'>]><x>&a;</x>"),
@@ -46,16 +46,16 @@ from tests.unit.repositories.backends.s3.conftest import SECRET, BucketEnv, refu
         ),
     ],
 )
-def test_a_refusal_says_what_is_wrong_and_what_to_do(
-    bucket: BucketEnv, answer: AnswerInstead, message: str, hint: str
+def test_an_error_says_what_is_wrong_and_what_to_do(
+    bucket: BucketEnv, reply: AnswerInstead, message: str, hint: str
 ) -> None:
-    rule = bucket.proxy.rules.add(answer, times=None)
+    rule = bucket.proxy.rules.add(reply, times=None)
     with pytest.raises(IgnDeployError, match=message) as caught:
         bucket.objects().probe()
     assert isinstance(caught.value, RepositoryError | ConfigurationError)
     assert caught.match(message)
     assert re.search(hint, caught.value.hint)
-    assert rule.hits == 1  # it isn't asked again, nor anywhere else
+    assert rule.hits == 1  # no other request is made, here or elsewhere
     text = caught.value.message + caught.value.hint
     assert SECRET not in text
     assert "t0ken-of-the-test" not in text
@@ -72,33 +72,33 @@ def test_a_refusal_says_what_is_wrong_and_what_to_do(
     ],
 )
 def test_the_missing_right_is_named(bucket: BucketEnv, operation: str, action: str) -> None:
-    bucket.proxy.rules.add(refusal(403, "AccessDenied"))
+    bucket.proxy.rules.add(s3_error(403, "AccessDenied"))
     with pytest.raises(RepositoryError, match=f"lack {action}") as caught:
         bucket.client().call(operation, "a")
     assert f"allow {action} on arn:aws:s3:::{bucket.name}/team/*" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "reply",
     [
-        refusal(409, "ConditionalRequestConflict"),
-        refusal(503, "SlowDown"),
-        refusal(400, "RequestTimeout"),
-        refusal(500, "InternalError"),
+        s3_error(409, "ConditionalRequestConflict"),
+        s3_error(503, "SlowDown"),
+        s3_error(400, "RequestTimeout"),
+        s3_error(500, "InternalError"),
         AnswerInstead(429, {"Retry-After": "0"}),
         AnswerInstead(502, {}, b"<!DOCTYPE html><p>bad gateway"),
     ],
 )
-def test_what_may_pass_is_tried_again(bucket: BucketEnv, answer: AnswerInstead) -> None:
-    rule = bucket.proxy.rules.add(answer, times=2)
+def test_transient_errors_are_retried(bucket: BucketEnv, reply: AnswerInstead) -> None:
+    rule = bucket.proxy.rules.add(reply, times=2)
     bucket.client().call("PutObject", "a", body=b"x")
     assert rule.hits == 2
     assert len(bucket.reporter.warnings) == 2
     assert bucket.read("a") == b"x"
 
 
-def test_it_is_given_up_after_five_attempts(bucket: BucketEnv) -> None:
-    rule = bucket.proxy.rules.add(refusal(503, "SlowDown"), times=None)
+def test_the_fifth_attempt_is_the_last(bucket: BucketEnv) -> None:
+    rule = bucket.proxy.rules.add(s3_error(503, "SlowDown"), times=None)
     with pytest.raises(NetworkError, match="returned 503"):
         bucket.client().call("PutObject", "a", body=b"x")
     assert rule.hits == 5

@@ -1,23 +1,27 @@
-"""ObjectStore in a bucket: documents, claims, listings, and what the store is found to keep."""
+"""Objects in a bucket: documents, claims, listings, downloads, and what the store supports."""
 
 from __future__ import annotations
 
+import io
+import os
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.store import Document
-from tests.support.faults import AnswerInstead, LoseAnswer
-from tests.unit.repositories.backends.s3.conftest import BucketEnv, refusal
+from tests.support.faults import AnswerInstead, CutAnswer, LoseAnswer
+from tests.support.transfers import Counter
+from tests.unit.repositories.backends.s3.conftest import BucketEnv, file_of, s3_error
 
 PROBE = r"/\.ign-deploy/probe-"
 CLAIM = "modules/com.acme/1.0.0/claim-0.json"
 
 
-def test_what_the_store_keeps_is_found_out_once_and_leaves_nothing(bucket: BucketEnv) -> None:
+def test_conditions_are_probed_once_and_nothing_is_left_behind(bucket: BucketEnv) -> None:
     objects = bucket.objects()
     found = objects.probe()
     assert (found.create_once, found.compare_and_swap, found.writable) == (True, True, True)
@@ -27,10 +31,10 @@ def test_what_the_store_keeps_is_found_out_once_and_leaves_nothing(bucket: Bucke
     assert objects.create(CLAIM, b"1")
     assert bucket.proxy.rules.count("PUT", PROBE) == 3
     assert bucket.proxy.rules.count("DELETE", PROBE) == 1
-    assert bucket.keys() == [f"team/{CLAIM}"]
+    assert bucket.stored() == [f"team/{CLAIM}"]
 
 
-def test_a_claim_finds_it_out_by_itself(bucket: BucketEnv) -> None:
+def test_a_claim_probes_the_store_first(bucket: BucketEnv) -> None:
     bucket.proxy.rules.add(AnswerInstead(200), method="PUT", path=PROBE, times=None)
     objects = bucket.objects()
     assert objects.create(CLAIM, b"1")
@@ -40,18 +44,18 @@ def test_a_claim_finds_it_out_by_itself(bucket: BucketEnv) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "reply",
     [
         AnswerInstead(200),
-        refusal(501, "NotImplemented"),
-        refusal(400, "InvalidArgument"),
+        s3_error(501, "NotImplemented"),
+        s3_error(400, "InvalidArgument"),
     ],
     ids=["ignored", "not implemented", "not understood"],
 )
 def test_a_store_without_conditions_is_never_trusted_with_them(
-    bucket: BucketEnv, answer: AnswerInstead
+    bucket: BucketEnv, reply: AnswerInstead
 ) -> None:
-    bucket.proxy.rules.add(answer, method="PUT", path=PROBE, times=None)
+    bucket.proxy.rules.add(reply, method="PUT", path=PROBE, times=None)
     objects = bucket.objects()
     found = objects.probe()
     assert (found.create_once, found.compare_and_swap, found.writable) == (False, False, True)
@@ -67,37 +71,37 @@ def test_a_store_without_conditions_is_never_trusted_with_them(
     assert conditional == []
 
 
-def test_a_lost_answer_to_the_probe_changes_nothing(bucket: BucketEnv) -> None:
+def test_a_lost_response_to_the_probe_changes_nothing(bucket: BucketEnv) -> None:
     bucket.proxy.rules.add(LoseAnswer(), method="PUT", path=PROBE, nth=1)
     assert bucket.objects().probe().create_once
 
 
-def test_a_store_that_keeps_only_if_none_match_says_so(bucket: BucketEnv) -> None:
+def test_a_store_that_honours_only_if_none_match_is_remarked(bucket: BucketEnv) -> None:
     bucket.proxy.rules.add(AnswerInstead(200), method="PUT", path=PROBE, nth=3)
     found = bucket.objects().probe()
     assert (found.create_once, found.compare_and_swap) == (True, False)
     assert "If-Match" in found.remarks[0]
 
 
-def test_credentials_that_only_read_are_found_out(bucket: BucketEnv) -> None:
-    bucket.proxy.rules.add(refusal(403, "AccessDenied"), method="PUT", times=None)
+def test_read_only_credentials_are_detected(bucket: BucketEnv) -> None:
+    bucket.proxy.rules.add(s3_error(403, "AccessDenied"), method="PUT", times=None)
     found = bucket.objects().probe()
     assert not found.writable
     assert "lack s3:PutObject" in found.obstacle
 
 
-def test_credentials_that_do_not_delete_are_remarked(bucket: BucketEnv) -> None:
-    bucket.proxy.rules.add(refusal(403, "AccessDenied"), method="DELETE", times=None)
+def test_credentials_that_cannot_delete_are_remarked(bucket: BucketEnv) -> None:
+    bucket.proxy.rules.add(s3_error(403, "AccessDenied"), method="DELETE", times=None)
     found = bucket.objects().probe()
     assert found.writable
     assert found.create_once
     assert "s3:DeleteObject" in found.remarks[0]
 
 
-@pytest.mark.parametrize("keeps", [True, False], ids=["conditional", "tickets"])
-def test_of_many_claims_exactly_one_holds(bucket: BucketEnv, keeps: bool) -> None:
-    if not keeps:
-        refused = refusal(501, "NotImplemented")
+@pytest.mark.parametrize("is_conditional", [True, False], ids=["conditional", "ordered"])
+def test_of_many_claims_exactly_one_wins(bucket: BucketEnv, is_conditional: bool) -> None:
+    if not is_conditional:
+        refused = s3_error(501, "NotImplemented")
         bucket.proxy.rules.add(refused, method="PUT", path=PROBE, times=None)
     writers = [bucket.objects() for _ in range(6)]
     for writer in writers:
@@ -116,29 +120,32 @@ def test_of_many_claims_exactly_one_holds(bucket: BucketEnv, keeps: bool) -> Non
     for thread in threads:
         thread.join()
     assert len(outcomes) == len(writers)
-    winners = [data for data, holds in outcomes.items() if holds]
+    winners = [data for data, won in outcomes.items() if won]
     assert len(winners) == 1
     assert {writer.created(CLAIM) for writer in writers} == {winners[0]}
     assert not bucket.objects().create(CLAIM, b"late")
-    assert bucket.objects().names("modules/com.acme/1.0.0") == [Name("claim-0.json", not keeps)]
+    name = Name("claim-0.json", is_folder=not is_conditional)
+    assert bucket.objects().names("modules/com.acme/1.0.0") == [name]
     writers[0].delete(CLAIM)
     assert bucket.objects().names("modules/com.acme/1.0.0") == []
 
 
-def test_a_ticket_whose_acknowledgement_got_lost_is_ours(bucket: BucketEnv) -> None:
+def test_each_attempt_at_an_ordered_claim_writes_its_own_object(bucket: BucketEnv) -> None:
     rules = bucket.proxy.rules
-    rules.add(refusal(501, "NotImplemented"), method="PUT", path=PROBE, times=None)
+    rules.add(s3_error(501, "NotImplemented"), method="PUT", path=PROBE, times=None)
     lost = rules.add(LoseAnswer(), method="PUT", path="claim-0")
     objects = bucket.objects()
     assert objects.create(CLAIM, b"1")
     assert lost.hits == 1
     assert objects.created(CLAIM) == b"1"
+    # The lost one may arrive late: it must not replace the other, whose time is known.
+    assert len([key for key in bucket.stored() if "claim-0" in key]) == 2
 
 
-def test_a_conflict_of_conditional_writes_is_tried_again(bucket: BucketEnv) -> None:
+def test_a_conflict_of_conditional_writes_is_retried(bucket: BucketEnv) -> None:
     objects = bucket.objects()
     objects.probe()
-    rule = bucket.proxy.rules.add(refusal(409, "ConditionalRequestConflict"), method="PUT")
+    rule = bucket.proxy.rules.add(s3_error(409, "ConditionalRequestConflict"), method="PUT")
     assert objects.create(CLAIM, b"1")
     assert rule.hits == 1
 
@@ -167,14 +174,14 @@ def test_a_swap_whose_acknowledgement_got_lost_counts(bucket: BucketEnv) -> None
     assert bucket.read("index.json") == b"2"
 
 
-def test_no_more_of_a_document_is_read_than_asked_for(bucket: BucketEnv) -> None:
+def test_no_more_of_a_document_is_read_than_requested(bucket: BucketEnv) -> None:
     bucket.direct.put_object(Bucket=bucket.name, Key="team/large", Body=b"x" * 1_000_000)
     found = bucket.objects().get("large", limit=1000)
     assert found is not None
     assert len(found.data) == 1001
 
 
-def test_names_are_listed_and_strange_ones_left_out(bucket: BucketEnv) -> None:
+def test_names_are_listed_and_strange_ones_skipped(bucket: BucketEnv) -> None:
     for key in ("a b.json", "ü.json", "sub/x", "sub/y", "//x", "../x", "c\x01", ""):
         bucket.direct.put_object(Bucket=bucket.name, Key=f"team/d/{key}", Body=b"1")
     bucket.direct.put_object(Bucket=bucket.name, Key="other/d/z", Body=b"1")
@@ -209,3 +216,53 @@ def test_the_time_is_the_stores(bucket: BucketEnv) -> None:
     bucket.proxy.rules.add(AnswerInstead(200, date, b"{}"), method="GET")
     assert objects.get("x", limit=10) is not None
     assert objects.now() - datetime(2026, 1, 1, tzinfo=UTC) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["reset", "early end"])
+def test_a_download_resumes_where_it_broke(bucket: BucketEnv, tmp_path: Path, early: bool) -> None:
+    content = os.urandom(3_000_000)
+    path, expected = file_of(tmp_path, content)
+    bucket.objects().send("a", path, expected=expected, progress=Counter())
+    bucket.proxy.rules.add(CutAnswer(1_500_000, reset=early), method="GET")
+    stream = io.BytesIO()
+    counter = Counter()
+    bucket.objects().receive("a", to=stream, expected=expected, progress=counter)
+    assert stream.getvalue() == content
+    assert counter.done == len(content)
+    again = dict(bucket.proxy.rules.requests[-1].headers)
+    assert again["Range"].startswith("bytes=")
+    assert "If-Range" in again
+
+
+def test_a_file_that_changed_between_two_attempts_is_read_again(
+    bucket: BucketEnv, tmp_path: Path
+) -> None:
+    content = os.urandom(1_000_000)
+    _, expected = file_of(tmp_path, content)
+    bucket.direct.put_object(Bucket=bucket.name, Key="team/a", Body=b"y" * 1_000_000)
+
+    class Replacing(io.BytesIO):
+        def write(self, data: object) -> int:
+            if not self.tell():
+                bucket.direct.put_object(Bucket=bucket.name, Key="team/a", Body=content)
+            return super().write(data)  # type: ignore[arg-type]
+
+    bucket.proxy.rules.add(CutAnswer(500_000), method="GET")
+    stream = Replacing()
+    bucket.objects().receive("a", to=stream, expected=expected, progress=Counter())
+    assert stream.getvalue() == content
+
+
+def test_a_file_that_is_not_its_records_is_refused(bucket: BucketEnv, tmp_path: Path) -> None:
+    _, expected = file_of(tmp_path, b"content")
+    for there in (b"CONTENT", b"contentcontent", b"c"):
+        bucket.direct.put_object(Bucket=bucket.name, Key="team/a", Body=there)
+        with pytest.raises(VerificationError, match="isn't what its record says") as caught:
+            bucket.objects().receive("a", to=io.BytesIO(), expected=expected, progress=Counter())
+        assert caught.value.findings[0].code == "digest-mismatch"
+
+
+def test_a_file_that_is_gone_is_not_found(bucket: BucketEnv, tmp_path: Path) -> None:
+    _, expected = file_of(tmp_path, b"content")
+    with pytest.raises(NotInRepository, match=f"s3://{bucket.name}/team/a is missing"):
+        bucket.objects().receive("a", to=io.BytesIO(), expected=expected, progress=Counter())

@@ -1,4 +1,4 @@
-"""Files to and from a bucket: whole or in parts, compared, resumed, and cleaned up."""
+"""Files to a bucket: whole or in parts, compared, and cleaned up."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
+from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories.backends.s3 import upload
-from tests.support.faults import AnswerInstead, CutAnswer, CutRequest, LoseAnswer
+from tests.support.faults import AnswerInstead, CutRequest, LoseAnswer
 from tests.support.transfers import Counter
-from tests.unit.repositories.backends.s3.conftest import BucketEnv, file_of, refusal
+from tests.unit.repositories.backends.s3.conftest import BucketEnv, file_of, s3_error
 
 PART = 5 << 20  # the least that S3 takes
 MEGABYTE = 1 << 20
@@ -42,7 +42,7 @@ def test_a_file_is_sent_and_received(bucket: BucketEnv, tmp_path: Path, content:
     assert sent.done == received.done == len(content)
 
 
-def test_what_is_there_already_is_not_sent_again(bucket: BucketEnv, tmp_path: Path) -> None:
+def test_a_stored_file_is_not_sent_again(bucket: BucketEnv, tmp_path: Path) -> None:
     path, expected = file_of(tmp_path, b"x" * MEGABYTE)
     objects = bucket.objects()
     for _ in range(2):
@@ -62,7 +62,7 @@ def test_a_small_file_costs_one_request(bucket: BucketEnv, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("_small_parts")
-def test_a_large_file_goes_in_parts_each_tried_again_alone(
+def test_a_large_file_is_sent_in_parts_each_retried_alone(
     bucket: BucketEnv, tmp_path: Path
 ) -> None:
     path, expected = file_of(tmp_path, LARGE)
@@ -79,9 +79,7 @@ def test_a_large_file_goes_in_parts_each_tried_again_alone(
 
 
 @pytest.mark.usefixtures("_small_parts")
-def test_a_completion_whose_acknowledgement_got_lost_counts(
-    bucket: BucketEnv, tmp_path: Path
-) -> None:
+def test_a_completion_whose_response_got_lost_counts(bucket: BucketEnv, tmp_path: Path) -> None:
     path, expected = file_of(tmp_path, LARGE)
     rule = bucket.proxy.rules.add(LoseAnswer(), method="POST", path="uploadId=")
     bucket.objects().send("a", path, expected=expected, progress=Counter())
@@ -97,19 +95,19 @@ def test_a_refused_upload_in_parts_is_aborted(
     bucket: BucketEnv, tmp_path: Path, method: str, path: str
 ) -> None:
     source, expected = file_of(tmp_path, LARGE)
-    bucket.proxy.rules.add(refusal(403, "AccessDenied"), method=method, path=path, times=None)
+    bucket.proxy.rules.add(s3_error(403, "AccessDenied"), method=method, path=path, times=None)
     counter = Counter()
     with pytest.raises(RepositoryError, match="lack s3:PutObject"):
         bucket.objects().send("a", source, expected=expected, progress=counter)
     assert open_uploads(bucket) == 0
-    assert bucket.keys() == []
+    assert bucket.stored() == []
 
 
 @pytest.mark.usefixtures("_small_parts")
-def test_parts_that_cannot_be_taken_back_are_told(bucket: BucketEnv, tmp_path: Path) -> None:
+def test_parts_that_cannot_be_discarded_are_reported(bucket: BucketEnv, tmp_path: Path) -> None:
     source, expected = file_of(tmp_path, LARGE)
-    bucket.proxy.rules.add(refusal(400, "EntityTooLarge"), path="partNumber=1", times=None)
-    bucket.proxy.rules.add(refusal(403, "AccessDenied"), method="DELETE", times=None)
+    bucket.proxy.rules.add(s3_error(400, "EntityTooLarge"), path="partNumber=1", times=None)
+    bucket.proxy.rules.add(s3_error(403, "AccessDenied"), method="DELETE", times=None)
     with pytest.raises(RepositoryError, match="no space"):
         bucket.objects().send("a", source, expected=expected, progress=Counter())
     assert "s3:AbortMultipartUpload" in bucket.reporter.warnings[-1]
@@ -129,11 +127,11 @@ def test_a_file_that_changed_is_never_sent_whole(
     path.write_bytes(content + b"x")
     with pytest.raises(RepositoryError, match="changed while it was being sent"):
         bucket.objects().send("a", path, expected=expected, progress=counter)
-    assert bucket.keys() == []
+    assert bucket.stored() == []
     assert open_uploads(bucket) == 0
 
 
-def test_a_folder_or_a_pipe_is_no_file(bucket: BucketEnv, tmp_path: Path) -> None:
+def test_a_folder_or_a_pipe_is_not_sent(bucket: BucketEnv, tmp_path: Path) -> None:
     _, expected = file_of(tmp_path, b"x")
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "missing"):
@@ -146,53 +144,3 @@ def test_an_upload_that_left_something_else_is_refused(bucket: BucketEnv, tmp_pa
     bucket.proxy.rules.add(AnswerInstead(200, {"ETag": '"x"'}), method="PUT", times=None)
     with pytest.raises(RepositoryError, match="is missing after its upload"):
         bucket.objects().send("a", path, expected=expected, progress=Counter())
-
-
-@pytest.mark.parametrize("early", [True, False], ids=["reset", "early end"])
-def test_a_download_goes_on_where_it_broke(bucket: BucketEnv, tmp_path: Path, early: bool) -> None:
-    content = os.urandom(3_000_000)
-    path, expected = file_of(tmp_path, content)
-    bucket.objects().send("a", path, expected=expected, progress=Counter())
-    bucket.proxy.rules.add(CutAnswer(1_500_000, reset=early), method="GET")
-    stream = io.BytesIO()
-    counter = Counter()
-    bucket.objects().receive("a", to=stream, expected=expected, progress=counter)
-    assert stream.getvalue() == content
-    assert counter.done == len(content)
-    again = dict(bucket.proxy.rules.requests[-1].headers)
-    assert again["Range"].startswith("bytes=")
-    assert "If-Range" in again
-
-
-def test_a_file_that_changed_between_two_attempts_is_read_anew(
-    bucket: BucketEnv, tmp_path: Path
-) -> None:
-    content = os.urandom(1_000_000)
-    _, expected = file_of(tmp_path, content)
-    bucket.direct.put_object(Bucket=bucket.name, Key="team/a", Body=b"y" * 1_000_000)
-
-    class Replacing(io.BytesIO):
-        def write(self, data: object) -> int:
-            if not self.tell():
-                bucket.direct.put_object(Bucket=bucket.name, Key="team/a", Body=content)
-            return super().write(data)  # type: ignore[arg-type]
-
-    bucket.proxy.rules.add(CutAnswer(500_000), method="GET")
-    stream = Replacing()
-    bucket.objects().receive("a", to=stream, expected=expected, progress=Counter())
-    assert stream.getvalue() == content
-
-
-def test_a_file_that_is_not_its_records_is_refused(bucket: BucketEnv, tmp_path: Path) -> None:
-    _, expected = file_of(tmp_path, b"content")
-    for there in (b"CONTENT", b"contentcontent", b"c"):
-        bucket.direct.put_object(Bucket=bucket.name, Key="team/a", Body=there)
-        with pytest.raises(VerificationError, match="isn't what its record says") as caught:
-            bucket.objects().receive("a", to=io.BytesIO(), expected=expected, progress=Counter())
-        assert caught.value.findings[0].code == "digest-mismatch"
-
-
-def test_a_file_that_is_gone_is_not_found(bucket: BucketEnv, tmp_path: Path) -> None:
-    _, expected = file_of(tmp_path, b"content")
-    with pytest.raises(NotInRepository, match=f"s3://{bucket.name}/team/a is missing"):
-        bucket.objects().receive("a", to=io.BytesIO(), expected=expected, progress=Counter())
