@@ -1,9 +1,9 @@
-"""Files that run a gateway in containers with exactly the modules a repository holds.
+"""Files that run a gateway in containers with exactly the given modules of a repository.
 
-``render`` writes text and touches nothing: no network, no disk. All three kinds work alike. Init
-containers of the ign-deploy image fetch each module, compare its SHA-256 and verify its signature;
-the gateway starts only after them, and sees each module as one read-only file in the folder it
-loads modules from.
+``render`` is pure: it uses neither network nor disk. All three kinds work alike. Init containers of
+the ign-deploy image download each module, compare its SHA-256 and verify its signature. The gateway
+starts only after them, and sees each module as one read-only file in the folder from which it loads
+modules.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ __all__ = [
 
 
 def render(kind: RenderKind, modules: Sequence[RenderedModule], options: RenderOptions) -> Rendered:
-    """Return the file of that kind, and what its reader has to know or do.
+    """Return the file of that kind, and notes on what its reader has to know or do.
 
-    The same request always gives the same text. Raises ConfigurationError for what can't be
-    written safely: a name that is none, a repository the containers couldn't reach, credentials in
-    a URL, a consent that fits no module.
+    The same input always gives the same text. Raises ConfigurationError for what can't be written
+    safely: an invalid name, a repository that the containers can't reach, credentials in a URL, a
+    consent that matches no module.
     """
     if kind not in KINDS:
         raise ConfigurationError(
-            f"{kind!r} is nothing that can be rendered", hint=f"choose one of {', '.join(KINDS)}."
+            f"cannot render {kind!r}", hint=f"choose one of {', '.join(KINDS)}."
         )
     check_request(modules, options)
     return _renderer(kind)(tuple(modules), options)
 
 
 def _renderer(kind: RenderKind) -> Callable[[tuple[RenderedModule, ...], RenderOptions], Rendered]:
-    # PyYAML is imported with them, and only by who renders.
+    # Imports PyYAML, so only when something is rendered.
     if kind == "compose":
         from ign_deploy.render.compose import render_compose
 

@@ -1,4 +1,4 @@
-"""What is refused before anything is written: text that could mean something else in the file."""
+"""Checks of the options before rendering: no text may mean something else in the file."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def check_request(modules: Sequence[RenderedModule], options: RenderOptions) -> 
     """Raise ConfigurationError for the first thing that can't be rendered safely."""
     if not modules:
         raise ConfigurationError(
-            "there is no module to render", hint="name at least one, as MODULE or MODULE@VERSION."
+            "no module to render", hint="name at least one, as MODULE or MODULE@VERSION."
         )
     seen: set[str] = set()
     for module in modules:
         _check_module(module)
         if module.id.lower() in seen:
             raise ConfigurationError(
-                f"{module.id} is asked for twice; a gateway runs one version of a module",
+                f"{module.id} was requested twice, but a gateway runs one version of a module",
                 hint="name each module once.",
             )
         seen.add(module.id.lower())
@@ -54,26 +54,26 @@ def _check_module(module: RenderedModule) -> None:
 
 
 def _check_names(options: RenderOptions) -> None:
-    _require(_IMAGE, options.image, "the gateway's image", "an image reference")
-    _require(_IMAGE, options.ign_deploy_image, "the image of ign-deploy", "an image reference")
+    _require(_IMAGE, options.image, "the gateway image", "an image reference")
+    _require(_IMAGE, options.ign_deploy_image, "the ign-deploy image", "an image reference")
     _require(_LABEL, options.name, "the name", "a letter, then letters, digits and -, at most 52")
     for what, text in (
         ("the namespace", options.namespace),
-        ("the repository's volume claim", options.repository_claim),
-        ("the credentials' secret", options.credentials.name),
-        ("the administrator's secret", options.admin_secret),
+        ("the repository volume claim", options.repository_claim),
+        ("the credentials secret", options.credentials.name),
+        ("the administrator secret", options.admin_secret),
     ):
         if text:
             _require(_RESOURCE, text, what, "lower-case letters, digits, - and .")
     for variable, key in options.credentials.keys:
-        _require(_VARIABLE, variable, "a credential's variable", "letters, digits and _")
-        _require(_KEY, key, "a credential's key in its secret", "letters, digits and . _ -")
+        _require(_VARIABLE, variable, "the variable of a credential", "letters, digits and _")
+        _require(_KEY, key, "the secret key of a credential", "letters, digits and . _ -")
     if options.storage_size:
         _require(_QUANTITY, options.storage_size, "the storage size", "a size such as 3Gi")
     if not 1 <= options.http_port <= 65535:
         raise ConfigurationError(
             f"the HTTP port is {options.http_port}, expected 1 to 65535",
-            hint="name another port.",
+            hint="choose another port.",
         )
 
 
@@ -81,25 +81,25 @@ def _check_repository(options: RenderOptions) -> None:
     text = options.repository_url
     if not text or not text.isprintable() or text.startswith("-"):
         raise ConfigurationError(
-            "the repository's URL is empty or has characters no URL has",
+            "the repository URL is empty or contains invalid characters",
             hint="give the URL or the folder of the repository.",
         )
     try:
-        # Whoever writes user:password@ without a scheme means a URL, too.
+        # Without a scheme, it is a path, in which @ means nothing.
         has_user = "@" in urlsplit(text if "://" in text else "").netloc
     except ValueError:
         raise ConfigurationError(
-            "the repository's URL is not a URL", hint="mend the repository's URL."
+            "the repository URL is not valid", hint="fix the repository URL."
         ) from None
     if has_user:
         raise ConfigurationError(
-            "the repository's URL has credentials in it; they would be in the file for all to read",
-            hint="leave them out of the URL, and name the secret that holds them.",
+            "the repository URL contains credentials, which would be readable in the file",
+            hint="remove them from the URL, and name the secret that contains them.",
         )
 
 
 def _require(pattern: re.Pattern[str], text: str, what: str, expected: str) -> None:
     if pattern.fullmatch(text) is None:
         raise ConfigurationError(
-            f"{what} is {text[:80]!a}, expected {expected}", hint="correct it, and try again."
+            f"{what} is {text[:80]!a}, expected {expected}", hint="correct it, then run again."
         )

@@ -1,4 +1,4 @@
-"""Which modules a gateway may accept unasked: those whose certificate or licence a person did."""
+"""Which modules a gateway may accept: those whose certificate or licence the user accepted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AcceptedModules:
     notes: tuple[str, ...]
 
     def variables(self) -> dict[str, str]:
-        """Return the gateway's environment variables; none that would be empty."""
+        """Return the gateway's environment variables, without empty ones."""
         values = {
             "ACCEPT_MODULE_CERTS": ",".join(self.certificates),
             "ACCEPT_MODULE_LICENSES": ",".join(self.licences),
@@ -27,7 +27,7 @@ class AcceptedModules:
 
 
 def accepted_modules(modules: Sequence[RenderedModule], options: RenderOptions) -> AcceptedModules:
-    """Compare what was consented to with the modules; nothing is ever accepted for anybody."""
+    """Match the user's consents with the modules; nothing is accepted without one."""
     accepted = _fingerprints(options)
     certificates: list[str] = []
     licences: list[str] = []
@@ -37,8 +37,8 @@ def accepted_modules(modules: Sequence[RenderedModule], options: RenderOptions) 
             certificates.append(module.id)
         else:
             notes.append(
-                f"{module.id}: its certificate is not accepted, the gateway will wait for a person;"
-                f" to accept it here, render with --accept-certificate {module.certificate_sha256}"
+                f"{module.id}: its certificate is not accepted, so the gateway will wait; accept it"
+                f" there, or render with --accept-certificate {module.certificate_sha256}"
             )
         if module.licence_crc is None:
             continue
@@ -46,8 +46,8 @@ def accepted_modules(modules: Sequence[RenderedModule], options: RenderOptions) 
             licences.append(module.id)
         else:
             notes.append(
-                f"{module.id}: its licence is not accepted, the gateway will wait for a person;"
-                f" to accept it here, read it and render with --accept-license {module.licence_crc}"
+                f"{module.id}: its licence is not accepted, so the gateway will wait; accept it"
+                f" there, or read it and render with --accept-license {module.licence_crc}"
             )
     if options.accepts_by_variable:
         return AcceptedModules(tuple(certificates), tuple(licences), tuple(notes))
@@ -55,32 +55,32 @@ def accepted_modules(modules: Sequence[RenderedModule], options: RenderOptions) 
 
 
 _BY_HAND = (
-    "Ignition 8.1 knows no ACCEPT_MODULE variables: accept certificates and licences once in the"
-    " gateway's web page; its data volume remembers them"
+    "Ignition 8.1 doesn't support the ACCEPT_MODULE variables: accept certificates and licences"
+    " once on the gateway's web page; its data volume keeps them"
 )
 
 
 def require_known_consents(modules: Sequence[RenderedModule], options: RenderOptions) -> None:
-    """Raise ConfigurationError for a fingerprint or CRC that is of none of the modules."""
+    """Raise ConfigurationError for a fingerprint or CRC that matches none of the modules."""
     fingerprints = {each.certificate_sha1 for each in modules}
     fingerprints |= {each.certificate_sha256 for each in modules}
     crcs = {str(each.licence_crc) for each in modules if each.licence_crc is not None}
-    strange = sorted(_fingerprints(options) - fingerprints - {EVERYTHING})
-    if strange:
+    unknown = sorted(_fingerprints(options) - fingerprints - {EVERYTHING})
+    if unknown:
         raise ConfigurationError(
-            f"the accepted certificate {strange[0][:80]!a} is of no module asked for; theirs"
+            f"no requested module has the accepted certificate {unknown[0][:80]!a}; theirs"
             f" are {', '.join(sorted({each.certificate_sha256 for each in modules}))}",
-            hint="compare the fingerprint with what the publisher says, then give the right one.",
+            hint="compare the fingerprint with the publisher's, then give the right one.",
         )
-    strange = sorted({*options.accept_licenses} - crcs - {EVERYTHING})
-    if strange:
+    unknown = sorted({*options.accept_licenses} - crcs - {EVERYTHING})
+    if unknown:
         raise ConfigurationError(
-            f"the accepted licence {strange[0][:80]!a} is of no module asked for; theirs are"
+            f"no requested module has the accepted licence {unknown[0][:80]!a}; theirs are"
             f" {', '.join(sorted(crcs)) or 'none'}",
-            hint="read the licence of the version asked for, then give its CRC.",
+            hint="read the licence of the requested version, then give its CRC.",
         )
 
 
 def _fingerprints(options: RenderOptions) -> set[str]:
-    # Browsers and keytool show them in capitals, with colons.
+    # Browsers and keytool show them in upper case, with colons.
     return {text.replace(":", "").strip().lower() for text in options.accept_certificates}

@@ -1,4 +1,4 @@
-"""The command of an init container: fetch one module, exactly that, verified."""
+"""The command of an init container, which downloads and verifies exactly one module."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from urllib.parse import urlsplit, urlunsplit
 from ign_deploy.render.model import RenderedModule, RenderOptions
 
 PROGRAM = "ign-deploy"
-FOLDER = "/modules"  # where the shared volume is in the init containers
-REPOSITORY = "/repository"  # where a repository that is a folder is in them
-# The vendor's image loads modules from here; its own lie there, too, so a volume in the folder's
-# place would hide them: each module is put there as a single file.
+FOLDER = "/modules"  # the shared volume in the init containers
+REPOSITORY = "/repository"  # a repository folder in the init containers
+# The vendor's image loads modules from this folder. It also contains Ignition's own modules, which
+# a volume would hide, so each module is mounted as a single file.
 GATEWAY_MODULES = "/usr/local/bin/ignition/user-lib/modules"
 GATEWAY_DATA = "/usr/local/bin/ignition/data"
 GATEWAY_PORT = 8088
@@ -20,7 +20,7 @@ GATEWAY_UID = 2003
 
 
 def fetch_arguments(module: RenderedModule, options: RenderOptions) -> list[str]:
-    """Return the arguments of ign-deploy; exit code 0 only when the file is in its folder."""
+    """Return the arguments for ign-deploy, which succeeds only if the file is in its folder."""
     return [
         "download",
         module.id,
@@ -36,26 +36,26 @@ def fetch_arguments(module: RenderedModule, options: RenderOptions) -> list[str]
 
 
 def step_name(number: int, module: RenderedModule) -> str:
-    """Return a name for the container that fetches a module, one that Compose and DNS allow."""
+    """Return the name of the container that downloads a module, valid for Compose and DNS."""
     slug = re.sub(r"[^a-z0-9]+", "-", module.id.lower())
     return f"fetch-{number}-{slug}"[:63].rstrip("-")
 
 
 def volume_path(module: RenderedModule) -> str:
-    """Return where the file is, seen from the root of the shared volume.
+    """Return the path of the file in the shared volume.
 
-    A folder for each module: two may have the same file name.
+    Each module has its own folder, because two could share a file name.
     """
     return f"{module.id}/{module.file_name}"
 
 
 def gateway_path(module: RenderedModule) -> str:
-    """Return the file the gateway loads: without version, as data/modules.json keeps its name."""
+    """Return the file that the gateway loads: without version, as data/modules.json stores it."""
     return f"{GATEWAY_MODULES}/{module.id}.modl"
 
 
 def module_lines(modules: tuple[RenderedModule, ...]) -> list[str]:
-    """Say which modules these are, a line each."""
+    """Describe the modules, one per line."""
     return [
         f"{each.id} {each.version}  sha256:{each.sha256}  {each.size} bytes"
         + (f"  {_without_secrets(each.url)}" if each.url else "")
@@ -64,7 +64,7 @@ def module_lines(modules: tuple[RenderedModule, ...]) -> list[str]:
 
 
 def _without_secrets(url: str) -> str:
-    """Return a URL without user, query and fragment: signed URLs have their secret there."""
+    """Return a URL without user, query and fragment, where signed URLs have their secret."""
     try:
         parts = urlsplit(url)
         netloc = parts.netloc.rpartition("@")[2]

@@ -1,11 +1,11 @@
-"""What is asked for, and what comes back."""
+"""The input and the result of rendering."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-EVERYTHING = "yes"  # consent to each module asked for, whatever its certificate or licence
+EVERYTHING = "yes"  # accepts all requested modules, whatever their certificate or licence
 
 _LINE = re.compile(r":v?(\d+)\.(\d+)(?![\d])")
 
@@ -15,8 +15,8 @@ class RenderedModule:
     """One published version of a module.
 
     Digests and fingerprints are lower-case hex, ``size`` is in bytes, ``licence_crc`` is None
-    without a licence. ``url`` says for readers where the file is; the containers fetch it from
-    the repository.
+    without a licence. ``url`` is the file's location, for readers; the containers download it
+    from the repository.
     """
 
     id: str
@@ -34,7 +34,7 @@ class RenderedModule:
 class Secret:
     """A secret outside the file: environment variables, each with its key in a cluster's secret.
 
-    Compose takes the values of the variables from whoever starts it, and needs no ``name``.
+    Compose takes the variables' values from its own environment and needs no ``name``.
     """
 
     name: str = ""
@@ -43,15 +43,15 @@ class Secret:
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """How the gateway is to run.
+    """How the gateway should run.
 
-    ``image`` and ``ign_deploy_image`` are image references, best with a digest. ``repository_url``
-    is a URL or a folder; in a cluster a folder is only reachable inside the persistent volume
-    claim ``repository_claim``, whose root it then is. ``accept_certificates`` holds SHA-1 or
-    SHA-256 fingerprints, ``accept_licenses`` CRCs in decimal; either may hold ``EVERYTHING``.
-    ``storage_size`` is a Kubernetes quantity; empty means that the gateway's data is thrown away
-    with its pod. ``http_port`` is where the gateway is reached. ``admin_secret`` holds the first
-    administrator's password as ``gateway-admin-password``.
+    ``image`` and ``ign_deploy_image`` are image references, preferably with a digest.
+    ``repository_url`` is a URL or a folder; in a cluster, a folder must be the root of the
+    persistent volume claim ``repository_claim``. ``accept_certificates`` are SHA-1 or SHA-256
+    fingerprints, ``accept_licenses`` decimal CRCs; either can contain ``EVERYTHING``.
+    ``storage_size`` is a Kubernetes quantity; empty means that the gateway's data is lost with its
+    pod. ``http_port`` is the published port. ``admin_secret`` contains the first administrator's
+    password as ``gateway-admin-password``.
     """
 
     image: str
@@ -70,13 +70,13 @@ class RenderOptions:
 
     @property
     def ignition_line(self) -> tuple[int, int] | None:
-        """Major and minor version by the image's tag; None when it doesn't say."""
+        """Major and minor version from the image's tag; None if it doesn't say."""
         found = _LINE.search(self.image.partition("@")[0])
         return (int(found[1]), int(found[2])) if found else None
 
     @property
     def accepts_by_variable(self) -> bool:
-        """Tell whether the gateway knows ACCEPT_MODULE_…, which came with 8.3."""
+        """Whether the gateway supports ACCEPT_MODULE_…, which is new in 8.3."""
         return self.ignition_line is None or self.ignition_line >= (8, 3)
 
     @property
@@ -89,7 +89,7 @@ class RenderOptions:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A file's text, and what its reader has to know or do; the text has it as comments, too."""
+    """A file's text, and notes for its reader, which are also comments in the text."""
 
     text: str
     notes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The parts of a pod that bring modules to a gateway, the same in a StatefulSet and in a chart."""
+"""The parts of a pod that bring modules to a gateway, for a StatefulSet or the chart."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from ign_deploy.render.text import escape_dollars
 VOLUME = "ign-deploy-modules"
 _TEMPORARY = "ign-deploy-tmp"
 _REPOSITORY_VOLUME = "ign-deploy-repository"
-_ROOM = 16 << 20  # beside the modules themselves, in bytes
+_ROOM = 16 << 20  # in addition to the modules, in bytes
 
 
 def require_reachable_repository(options: RenderOptions) -> None:
-    """Raise ConfigurationError when the repository is a folder that no pod could see."""
+    """Raise ConfigurationError if the repository is a folder that no pod can see."""
     if options.repository_folder and not options.repository_claim:
         raise ConfigurationError(
-            "the repository is a folder of this machine, which no pod of a cluster can read",
-            hint="give a URL the cluster reaches, or the volume claim that holds the repository.",
+            "the repository is a folder on this machine, which no pod can read",
+            hint="give a URL that the cluster can reach, or --repository-claim.",
         )
     if options.credentials.keys and not options.credentials.name:
         raise ConfigurationError(
-            "credentials are asked for, but not which secret of the cluster holds them",
-            hint="name the secret.",
+            "--credentials-key was given without --credentials-secret",
+            hint="add --credentials-secret with the name of the cluster's secret.",
         )
 
 
 def pod_security() -> dict[str, Any]:
-    """Return the pod's security context: never root; volumes belong to the gateway's user."""
+    """Return the pod's security context: not root; volumes belong to the gateway's user."""
     return {
         "runAsNonRoot": True,
         "runAsUser": GATEWAY_UID,
@@ -51,7 +51,7 @@ def pod_security() -> dict[str, Any]:
 
 
 def container_security(*, read_only: bool) -> dict[str, Any]:
-    """Return a container's security context: no capability, no way to more rights."""
+    """Return a container's security context: no capabilities, no privilege escalation."""
     return {
         "runAsNonRoot": True,
         "allowPrivilegeEscalation": False,
@@ -64,7 +64,7 @@ def container_security(*, read_only: bool) -> dict[str, Any]:
 def fetch_containers(
     modules: tuple[RenderedModule, ...], options: RenderOptions
 ) -> list[dict[str, Any]]:
-    """Return an init container for each module; they run in this order, all have to succeed."""
+    """Return one init container per module; they run in order, and all must succeed."""
     mounts: list[dict[str, Any]] = [
         {"name": VOLUME, "mountPath": FOLDER},
         {"name": _TEMPORARY, "mountPath": "/tmp"},  # noqa: S108 -- the container's own
@@ -95,8 +95,8 @@ def fetch_containers(
 def pod_volumes(
     modules: tuple[RenderedModule, ...], options: RenderOptions
 ) -> list[dict[str, Any]]:
-    """Return the volumes: the modules live as long as the pod, so nothing old is ever loaded."""
-    # While a module is fetched there may be two of it: the one of an earlier try, and the new one.
+    """Return the volumes; the modules' volume dies with the pod, so nothing old is loaded."""
+    # During a download there may be two copies: that of an earlier attempt, and the new one.
     room = 2 * sum(module.size for module in modules) + _ROOM
     volumes: list[dict[str, Any]] = [
         {"name": VOLUME, "emptyDir": {"sizeLimit": f"{-(-room >> 20)}Mi"}},
@@ -109,7 +109,7 @@ def pod_volumes(
 
 
 def gateway_mounts(modules: tuple[RenderedModule, ...]) -> list[dict[str, Any]]:
-    """Return a mount for each module: one file among those of the gateway's image."""
+    """Return one mount per module: a single file among those of the gateway image."""
     return [
         {
             "name": VOLUME,
@@ -122,5 +122,5 @@ def gateway_mounts(modules: tuple[RenderedModule, ...]) -> list[dict[str, Any]]:
 
 
 def secret_variable(variable: str, *, name: str, key: str) -> dict[str, Any]:
-    """Return an environment variable whose value is in a secret, never in the file."""
+    """Return an environment variable whose value comes from a secret, not from the file."""
     return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}

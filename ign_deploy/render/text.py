@@ -9,18 +9,18 @@ from typing import Any
 
 import yaml
 
-# Whatever else could be a number, a date or a truth value for one of the many YAML readers (1.1 and
-# 1.2 disagree about 1e3, 0o7, on) is put between quotes.
+# Text that matches is written plain. Anything that some YAML reader could take for a number, a date
+# or a boolean (1.1 and 1.2 disagree about 1e3, 0o7, on) is quoted.
 _PLAIN = re.compile(r"/?[A-Za-z][A-Za-z0-9_]*(?:[./-]+[A-Za-z0-9_]+)*", re.ASCII)
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
 
 
 class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, _data: Any) -> bool:
-        return True  # neither anchors nor aliases: each place can be edited by itself
+        return True  # no anchors or aliases: they are hard to read
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
-        super().increase_indent(flow, indentless=False)  # lists stand below their key
+        super().increase_indent(flow, indentless=False)  # lists are indented below their key
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -33,7 +33,7 @@ def _represent_script(dumper: yaml.SafeDumper, text: Script) -> yaml.ScalarNode:
 
 
 class Script(str):
-    """A text of several lines, written as lines."""
+    """A multi-line text, written as a block."""
 
     __slots__ = ()
 
@@ -49,7 +49,7 @@ def yaml_document(tree: dict[str, Any]) -> str:
 
 
 def header(paragraphs: Sequence[str], *, listed: Sequence[str], notes: Sequence[str]) -> str:
-    """Return comments: paragraphs, one item a line, none of them broken, then notes."""
+    """Return comments: paragraphs, items on one unbroken line each, then notes."""
     blocks = [_wrapped(paragraph, first="# ", others="# ") for paragraph in paragraphs]
     blocks += [[f"#   {one_line(item)}" for item in listed], ["# Notes:"]]
     blocks.append([line for note in notes for line in _wrapped(note, first="# - ", others="#   ")])
@@ -57,7 +57,7 @@ def header(paragraphs: Sequence[str], *, listed: Sequence[str], notes: Sequence[
 
 
 def _wrapped(text: str, *, first: str, others: str) -> list[str]:
-    # Never inside a word: fingerprints and options are there to be copied.
+    # Never break a word, so that fingerprints and options can be copied.
     return textwrap.wrap(
         one_line(text),
         96,
@@ -69,12 +69,12 @@ def _wrapped(text: str, *, first: str, others: str) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """Make a foreign text fit for a comment: nothing in it ends the line, or looks like it."""
+    """Escape untrusted text for a comment, so that nothing in it ends the line."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
 
 
 def escape_dollars(text: str) -> str:
-    """Protect ``$``, which compose and Kubernetes (in arguments) replace; both undo ``$$``."""
+    """Escape ``$``, which compose and Kubernetes (in arguments) expand; ``$$`` is a literal one."""
     return text.replace("$", "$$")

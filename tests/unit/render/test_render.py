@@ -1,4 +1,4 @@
-"""What the rendered files say: exact modules, only what was consented to, no secret."""
+"""Rendered files: exact modules, only what was consented to, no secrets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.rendering import (
 )
 
 GOLDEN = Path(__file__).with_name("golden")
-# IGN_DEPLOY_REFRESH_GOLDEN=1 pytest tests/unit/render writes the files anew; look at the diff.
+# IGN_DEPLOY_REFRESH_GOLDEN=1 pytest tests/unit/render rewrites the files; review the diff.
 REFRESH = bool(os.environ.get("IGN_DEPLOY_REFRESH_GOLDEN"))
 BARE: dict[str, Any] = {
     "image": "inductiveautomation/ignition:8.3.8",
@@ -61,7 +61,7 @@ EACH_KIND = pytest.mark.parametrize("kind", KINDS)
         ("ignition-8.1", {"image": "inductiveautomation/ignition:8.1.48"}),
     ],
 )
-def test_text_is_the_golden_file(kind: RenderKind, name: str, changes: dict[str, Any]) -> None:
+def test_text_equals_the_golden_file(kind: RenderKind, name: str, changes: dict[str, Any]) -> None:
     golden = GOLDEN / f"{kind}-{name}.golden"
     text = rendered(kind, **changes).text
     if REFRESH:
@@ -70,7 +70,7 @@ def test_text_is_the_golden_file(kind: RenderKind, name: str, changes: dict[str,
 
 
 @EACH_KIND
-def test_each_module_is_fetched_exactly(kind: RenderKind) -> None:
+def test_each_module_is_downloaded_exactly(kind: RenderKind) -> None:
     commands = fetch_commands(kind, rendered(kind))
     assert commands == [
         [
@@ -83,7 +83,7 @@ def test_each_module_is_fetched_exactly(kind: RenderKind) -> None:
 
 
 @EACH_KIND
-def test_gateway_gets_single_files_so_that_its_own_modules_stay(kind: RenderKind) -> None:
+def test_modules_are_mounted_as_single_files(kind: RenderKind) -> None:
     folder = "/usr/local/bin/ignition/user-lib/modules"
     assert gateway_files(kind, rendered(kind)) == {
         f"{folder}/com.example.pump.modl": "com.example.pump/com.example.pump-1.4.2.modl",
@@ -93,7 +93,7 @@ def test_gateway_gets_single_files_so_that_its_own_modules_stay(kind: RenderKind
 
 
 @EACH_KIND
-def test_accepts_what_was_consented_to(kind: RenderKind) -> None:
+def test_consents_become_variables(kind: RenderKind) -> None:
     variables = gateway_variables(kind, rendered(kind))
     assert variables["ACCEPT_MODULE_CERTS"] == "com.example.pump,com.example.valve"
     assert variables["ACCEPT_MODULE_LICENSES"] == "com.example.pump"
@@ -101,7 +101,7 @@ def test_accepts_what_was_consented_to(kind: RenderKind) -> None:
 
 
 @EACH_KIND
-def test_what_was_not_consented_to_is_left_out_and_noted(kind: RenderKind) -> None:
+def test_missing_consents_are_noted(kind: RenderKind) -> None:
     result = rendered(kind, accept_certificates=(VALVE.certificate_sha256,), accept_licenses=())
     variables = gateway_variables(kind, result)
     assert variables["ACCEPT_MODULE_CERTS"] == "com.example.valve"
@@ -121,13 +121,13 @@ def test_without_any_consent_no_acceptance_variable_is_written(kind: RenderKind)
 
 
 @EACH_KIND
-def test_consent_to_everything_is_one_word(kind: RenderKind) -> None:
+def test_yes_accepts_everything(kind: RenderKind) -> None:
     everything = (EVERYTHING,)
     result = rendered(kind, accept_certificates=everything, accept_licenses=everything)
     assert gateway_variables(kind, result) == gateway_variables(kind, rendered(kind))
 
 
-def test_fingerprints_may_be_written_as_browsers_show_them() -> None:
+def test_fingerprints_can_have_colons_and_upper_case() -> None:
     shown = ":".join(PUMP.certificate_sha1[i : i + 2] for i in range(0, 40, 2)).upper()
     result = rendered("compose", PUMP, accept_certificates=(shown,))
     assert gateway_variables("compose", result)["ACCEPT_MODULE_CERTS"] == PUMP.id
@@ -150,13 +150,13 @@ def test_notes_are_comments_of_the_file(kind: RenderKind) -> None:
 
 
 @EACH_KIND
-def test_older_gateways_get_no_variables_they_do_not_know(kind: RenderKind) -> None:
+def test_older_gateways_get_no_unsupported_variables(kind: RenderKind) -> None:
     result = rendered(kind, image="inductiveautomation/ignition:8.1.48")
     assert {"ACCEPT_MODULE_CERTS", "ACCEPT_MODULE_LICENSES"}.isdisjoint(
         gateway_variables(kind, result)
     )
-    assert any("8.1 knows no ACCEPT_MODULE variables" in note for note in result.notes)
-    assert any(note.startswith("not sure") and "8.1" in note for note in result.notes)
+    assert any("8.1 doesn't support the ACCEPT_MODULE" in note for note in result.notes)
+    assert any(note.startswith("uncertain") and "8.1" in note for note in result.notes)
 
 
 @pytest.mark.parametrize(
@@ -170,19 +170,19 @@ def test_older_gateways_get_no_variables_they_do_not_know(kind: RenderKind) -> N
         ("ignition@sha256:" + "8" * 64, None),
     ],
 )
-def test_line_of_a_gateway_is_read_off_its_tag(image: str, line: tuple[int, int] | None) -> None:
+def test_the_ignition_line_comes_from_the_tag(image: str, line: tuple[int, int] | None) -> None:
     assert replace(OPTIONS, image=image).ignition_line == line
 
 
-def test_unknown_line_is_said() -> None:
+def test_an_unknown_line_is_noted() -> None:
     notes = rendered("compose", image="ignition:latest").notes
-    assert "the image's tag doesn't say which Ignition it is; 8.3 is assumed" in notes
+    assert "the image tag doesn't say which Ignition version it is; assuming 8.3" in notes
 
 
 def test_images_without_digest_are_noted() -> None:
     notes = " ".join(rendered("compose", **BARE).notes)
-    assert "the gateway's image is not pinned" in notes
-    assert "the image of ign-deploy is not pinned" in notes
+    assert "the gateway image is not pinned" in notes
+    assert "the ign-deploy image is not pinned" in notes
     assert "not pinned" not in " ".join(rendered("compose").notes)
 
 
@@ -197,7 +197,7 @@ def test_secrets_are_references(kind: RenderKind) -> None:
         ]
 
 
-def test_compose_takes_secrets_from_who_starts_it() -> None:
+def test_compose_takes_secrets_from_its_environment() -> None:
     services = documents(rendered("compose"))[0]["services"]
     variables = services["fetch-1-com-example-pump"]["environment"]
     assert {*variables} == {"REPOSITORY_API_TOKEN"}
@@ -213,7 +213,7 @@ def test_secrets_of_a_signed_url_are_not_shown(kind: RenderKind) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kubernetes", "helm-values"])
-def test_fetching_containers_have_no_rights(kind: RenderKind) -> None:
+def test_init_containers_have_no_rights(kind: RenderKind) -> None:
     for container in init_containers(kind, rendered(kind)):
         assert container["securityContext"] == {
             "runAsNonRoot": True,
@@ -242,18 +242,18 @@ def test_folder_is_mounted_read_only_for_compose() -> None:
 
 
 @pytest.mark.parametrize("kind", ["kubernetes", "helm-values"])
-def test_folder_that_no_pod_could_read_is_refused(kind: RenderKind) -> None:
-    with pytest.raises(ConfigurationError, match="no pod of a cluster can read"):
+def test_a_folder_that_no_pod_can_read_is_rejected(kind: RenderKind) -> None:
+    with pytest.raises(ConfigurationError, match="no pod can read"):
         rendered(kind, repository_url="/srv/modules")
 
 
 @pytest.mark.parametrize("kind", ["kubernetes", "helm-values"])
-def test_credentials_without_their_secret_are_refused(kind: RenderKind) -> None:
-    with pytest.raises(ConfigurationError, match="not which secret"):
+def test_credentials_without_a_secret_are_rejected(kind: RenderKind) -> None:
+    with pytest.raises(ConfigurationError, match="without --credentials-secret"):
         rendered(kind, credentials=Secret("", (("REPOSITORY_API_TOKEN", "token"),)))
 
 
-def test_chart_joins_the_image_to_what_was_asked_for() -> None:
+def test_the_chart_rebuilds_the_image_reference() -> None:
     for reference in (
         OPTIONS.image,
         "registry.example.com:5000/plant/ignition:8.3.8",
@@ -264,7 +264,7 @@ def test_chart_joins_the_image_to_what_was_asked_for() -> None:
         assert joined.removeprefix("docker.io/") == reference
 
 
-def test_image_without_tag_is_refused_for_the_chart() -> None:
+def test_an_image_without_tag_is_rejected_for_the_chart() -> None:
     with pytest.raises(ConfigurationError, match="has no tag"):
         rendered("helm-values", image="inductiveautomation/ignition@sha256:" + "1" * 64)
 
@@ -272,28 +272,34 @@ def test_image_without_tag_is_refused_for_the_chart() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"accept_certificates": ("ab" * 20,)}, "of no module asked for; theirs are 3c3c"),
-        ({"accept_licenses": ("1",)}, "of no module asked for; theirs are 3405691582"),
-        ({"repository_url": "https://me:secret@example.com/m"}, "credentials in it"),
-        ({"repository_url": "https://[::1/m"}, "not a URL"),
+        (
+            {"accept_certificates": ("ab" * 20,)},
+            "no requested module has the accepted certificate .*; theirs are 3c3c",
+        ),
+        (
+            {"accept_licenses": ("1",)},
+            "no requested module has the accepted licence .*; theirs are 3405691582",
+        ),
+        ({"repository_url": "https://me:secret@example.com/m"}, "contains credentials"),
+        ({"repository_url": "https://[::1/m"}, "is not valid"),
         ({"repository_url": ""}, "is empty"),
-        ({"repository_url": "--help"}, "characters no URL has"),
-        ({"repository_url": "https://a/\nb"}, "characters no URL has"),
-        ({"image": "ignition:8.3 --privileged"}, "gateway's image"),
-        ({"ign_deploy_image": ""}, "image of ign-deploy"),
+        ({"repository_url": "--help"}, "invalid characters"),
+        ({"repository_url": "https://a/\nb"}, "invalid characters"),
+        ({"image": "ignition:8.3 --privileged"}, "gateway image"),
+        ({"ign_deploy_image": ""}, "ign-deploy image"),
         ({"name": "Ignition"}, "the name is"),
         ({"name": "a" * 53}, "the name is"),
         ({"namespace": "a/b"}, "the namespace"),
         ({"repository_claim": "A"}, "volume claim"),
-        ({"admin_secret": "a b"}, "administrator's secret"),
-        ({"credentials": Secret("s", (("A=B", "k"),))}, "credential's variable"),
-        ({"credentials": Secret("s", (("A", "k/l"),))}, "credential's key"),
+        ({"admin_secret": "a b"}, "administrator secret"),
+        ({"credentials": Secret("s", (("A=B", "k"),))}, "variable of a credential"),
+        ({"credentials": Secret("s", (("A", "k/l"),))}, "secret key of a credential"),
         ({"storage_size": "lots"}, "storage size"),
         ({"http_port": 0}, "HTTP port is 0"),
         ({"http_port": 65536}, "HTTP port is 65536"),
     ],
 )
-def test_bad_options_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_options_are_rejected(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
         rendered("compose", **changes)
     assert caught.value.hint
@@ -302,31 +308,31 @@ def test_bad_options_are_refused(changes: dict[str, Any], message: str) -> None:
 
 @pytest.mark.parametrize("field", ["id", "version", "file_name"])
 @pytest.mark.parametrize("text", ["", "../x", "a,b", "a b", "-x", "a/b", "a:b", "a\n", "é", "$(x)"])
-def test_names_that_mean_something_else_are_refused(field: str, text: str) -> None:
+def test_ambiguous_names_are_rejected(field: str, text: str) -> None:
     changes: dict[str, Any] = {field: text}
     module = replace(PUMP, **changes)
     with pytest.raises(ConfigurationError, match="expected letters"):
         rendered("compose", module, accept_certificates=())
 
 
-def test_digest_that_is_none_is_refused() -> None:
+def test_an_invalid_digest_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match=r"SHA-256 of com\.example\.pump"):
         rendered("compose", replace(PUMP, sha256="latest"), accept_certificates=())
 
 
-def test_nothing_to_render_and_the_same_module_twice_are_refused() -> None:
+def test_no_module_and_duplicate_modules_are_rejected() -> None:
     with pytest.raises(ConfigurationError, match="no module"):
         render("compose", [], OPTIONS)
     with pytest.raises(ConfigurationError, match="twice"):
         rendered("compose", PUMP, replace(PUMP, id=PUMP.id.upper()))
 
 
-def test_unknown_kind_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="nothing that can be rendered"):
+def test_an_unknown_kind_is_rejected() -> None:
+    with pytest.raises(ConfigurationError, match="cannot render"):
         render("nomad", [PUMP], OPTIONS)  # type: ignore[arg-type]
 
 
-def test_kubernetes_has_nothing_to_replace_in_the_script() -> None:
+def test_kubernetes_replaces_nothing_in_the_script() -> None:
     assert kubernetes_value(SEED_SCRIPT) == SEED_SCRIPT
 
 
@@ -348,7 +354,7 @@ def seeded_world(tmp_path: Path) -> tuple[Path, Path]:
     return install, volume
 
 
-def test_empty_data_volume_gets_what_the_image_has(tmp_path: Path) -> None:
+def test_an_empty_data_volume_gets_the_images_data(tmp_path: Path) -> None:
     install, volume = seeded_world(tmp_path)
     seed(install, volume)
     assert (volume / "deep" / "clean.txt").read_text() == "clean"
@@ -358,7 +364,7 @@ def test_empty_data_volume_gets_what_the_image_has(tmp_path: Path) -> None:
     assert (volume / "deep" / "clean.txt").read_text() == "changed by the gateway"
 
 
-def test_data_of_a_gateway_before_is_left_alone(tmp_path: Path) -> None:
+def test_existing_data_is_kept(tmp_path: Path) -> None:
     install, volume = seeded_world(tmp_path)
     (volume / "gateway.xml").write_text("mine")
     seed(install, volume)
@@ -366,7 +372,7 @@ def test_data_of_a_gateway_before_is_left_alone(tmp_path: Path) -> None:
     assert (volume / "gateway.xml").read_text() == "mine"
 
 
-def test_interrupted_copy_is_made_again(tmp_path: Path) -> None:
+def test_an_interrupted_copy_is_repeated(tmp_path: Path) -> None:
     install, volume = seeded_world(tmp_path)
     (volume / "deep").mkdir()
     (volume / "deep" / "clean.txt").write_text("cl")

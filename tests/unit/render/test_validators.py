@@ -60,7 +60,7 @@ def check_compose(path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_clusters_are_several() -> None:
+def test_there_are_several_cluster_versions() -> None:
     assert len(CLUSTERS) >= 5
 
 
@@ -75,7 +75,7 @@ def test_manifests_are_valid_for_every_cluster(changes: dict[str, Any]) -> None:
         validate_everywhere(manifest)
 
 
-def test_validator_notices_a_wrong_field() -> None:
+def test_the_validator_detects_a_wrong_field() -> None:
     manifest = copy.deepcopy(documents(rendered("kubernetes"))[1])
     manifest["spec"]["template"]["spec"]["initContainers"][0]["argz"] = []
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -83,7 +83,7 @@ def test_validator_notices_a_wrong_field() -> None:
 
 
 @VARIANTS
-def test_names_in_a_pod_fit_together(changes: dict[str, Any]) -> None:
+def test_names_in_a_pod_match(changes: dict[str, Any]) -> None:
     spec = documents(rendered("kubernetes", **changes))[1]["spec"]
     pod = spec["template"]["spec"]
     volumes = [each["name"] for each in pod["volumes"]]
@@ -102,21 +102,23 @@ def test_names_of_containers_are_dns_labels() -> None:
 
 
 @VARIANTS
-def test_compose_file_fits_the_official_schema(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_the_compose_file_matches_the_official_schema(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
     path = tmp_path / "compose.yaml"
     path.write_text(rendered("compose", PUMP, VALVE, ODD, **changes).text, "utf-8")
     checked = check_compose(path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_schema_notices_a_wrong_field(tmp_path: Path) -> None:
+def test_the_schema_detects_a_wrong_field(tmp_path: Path) -> None:
     path = tmp_path / "compose.yaml"
     path.write_text(rendered("compose").text.replace("cap_drop:", "cap_dropped:"), "utf-8")
     assert check_compose(path).returncode == 1
 
 
 @VARIANTS
-def test_values_are_ones_the_chart_takes(changes: dict[str, Any]) -> None:
+def test_the_chart_accepts_the_values(changes: dict[str, Any]) -> None:
     values = documents(rendered("helm-values", **changes))[0]
     given = {
         path: value
@@ -140,7 +142,7 @@ def leaves(
 
 
 @VARIANTS
-def test_pod_is_valid_with_what_the_chart_puts_into_it(changes: dict[str, Any]) -> None:
+def test_the_charts_pod_is_valid(changes: dict[str, Any]) -> None:
     """The chart adds these lists to those of its StatefulSet, as they are."""
     gateway = documents(rendered("helm-values", PUMP, VALVE, ODD, **changes))[0]["gateway"]
     labels = {"app.kubernetes.io/name": "ignition"}
