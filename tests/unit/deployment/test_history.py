@@ -1,4 +1,4 @@
-"""What runs where, as replayed from all deployments; in doubt where one hasn't ended."""
+"""The current versions, replayed from all deployments; uncertain if one didn't end."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def only(found: Iterable[DeployedVersion]) -> DeployedVersion:
 
 
 def deployed(ledger: Ledger) -> tuple[str, str, bool]:
-    """Return version, way back and doubt of what stands on the only gateway."""
+    """Return version, rollback version and uncertainty of the only module."""
     found = only(ledger.history.deployed("production"))
     return found.version, found.rollback_version, found.uncertain
 
 
-def test_nothing_was_deployed_yet(ledger: Ledger) -> None:
+def test_an_empty_history(ledger: Ledger) -> None:
     assert ledger.history.environments() == []
     assert ledger.history.deployments("production") == []
     assert ledger.history.deployed("production") == []
     assert ledger.history.protected() == set()
 
 
-def test_the_last_deployment_stands_and_names_the_one_before(ledger: Ledger) -> None:
+def test_the_last_deployment_is_current_and_names_the_one_before(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
     ledger.deploy("1.1.0", previous="1.0.0")
     last = ledger.deploy("1.2.0", previous="1.1.0")
@@ -51,14 +51,16 @@ def test_the_last_deployment_stands_and_names_the_one_before(ledger: Ledger) -> 
     assert ledger.history.environments() == ["production"]
 
 
-def test_deployed_once_more_the_way_back_stays(ledger: Ledger) -> None:
+def test_deploying_again_keeps_the_rollback_version(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
     ledger.deploy("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.1.0"), Outcome.UNCHANGED)
     assert deployed(ledger) == ("1.1.0", "1.0.0", False)
 
 
-def test_one_that_was_killed_leaves_a_doubt_and_the_way_back_is_what_stood(ledger: Ledger) -> None:
+def test_a_killed_deployment_is_uncertain_and_rolls_back_to_the_version_before(
+    ledger: Ledger,
+) -> None:
     ledger.deploy("0.9.0")
     ledger.deploy("1.0.0", previous="0.9.0")
     ledger.begin("1.1.0", previous="1.0.0")
@@ -69,7 +71,7 @@ def test_one_that_was_killed_leaves_a_doubt_and_the_way_back_is_what_stood(ledge
     assert deployed(ledger) == ("1.1.0", "1.0.0", False)
 
 
-def test_a_first_installation_that_was_killed_is_in_doubt_and_goes_back_to_nothing(
+def test_a_killed_first_installation_is_uncertain_and_rolls_back_to_nothing(
     ledger: Ledger,
 ) -> None:
     ledger.begin("1.0.0")
@@ -78,7 +80,7 @@ def test_a_first_installation_that_was_killed_is_in_doubt_and_goes_back_to_nothi
     assert ledger.history.deployed("production") == []
 
 
-def test_a_rollback_that_was_killed_is_made_again_to_the_same_version(ledger: Ledger) -> None:
+def test_a_killed_rollback_is_repeated_to_the_same_version(ledger: Ledger) -> None:
     ledger.deploy("0.9.0")
     ledger.deploy("1.0.0", previous="0.9.0")
     ledger.begin("1.1.0", previous="1.0.0")
@@ -89,7 +91,7 @@ def test_a_rollback_that_was_killed_is_made_again_to_the_same_version(ledger: Le
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNTOUCHED])
-def test_one_that_changed_nothing_neither_moves_nor_settles(
+def test_a_deployment_that_changed_nothing_changes_neither_version_nor_certainty(
     ledger: Ledger, outcome: Outcome
 ) -> None:
     ledger.deploy("1.0.0")
@@ -100,7 +102,7 @@ def test_one_that_changed_nothing_neither_moves_nor_settles(
     assert deployed(ledger) == ("1.0.0", "1.0.0", True)
 
 
-def test_one_that_was_rolled_back_settles_the_doubt(ledger: Ledger) -> None:
+def test_a_completed_rollback_ends_uncertainty(ledger: Ledger) -> None:
     first = ledger.deploy("1.0.0", previous="0.9.0")
     ledger.begin("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLED_BACK, restored="1.0.0")
@@ -108,25 +110,25 @@ def test_one_that_was_rolled_back_settles_the_doubt(ledger: Ledger) -> None:
     assert only(ledger.history.deployed("production")).sha256 == first.gateways[0].modules[0].sha256
 
 
-def test_one_that_could_not_go_back_is_in_doubt(ledger: Ledger) -> None:
+def test_a_failed_rollback_is_uncertain(ledger: Ledger) -> None:
     ledger.deploy("1.0.0", previous="0.9.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLBACK_FAILED)
     assert deployed(ledger) == ("1.0.0", "1.0.0", True)
 
 
-def test_an_old_version_put_there_by_hand_stands_after_a_rollback(ledger: Ledger) -> None:
+def test_an_old_version_installed_by_hand_is_current_after_a_rollback(ledger: Ledger) -> None:
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLED_BACK)
     found = only(ledger.history.deployed("production"))
     assert (found.version, found.outcome) == ("1.0.0", Outcome.ROLLED_BACK)
 
 
-def test_what_was_taken_off_stands_no_longer(ledger: Ledger) -> None:
+def test_an_uninstalled_module_is_not_current(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
     ledger.deploy("", previous="1.0.0", kind=DeploymentKind.ROLLBACK)
     assert ledger.history.deployed("production") == []
 
 
-def test_environments_and_gateways_are_apart(ledger: Ledger) -> None:
+def test_environments_and_gateways_are_separate(ledger: Ledger) -> None:
     staging = Ledger(ledger.documents, environment="staging")
     ledger.deploy("1.0.0")
     ledger.deploy("1.1.0", gateway="https://plant-2:8043")
@@ -141,7 +143,7 @@ def before(ledger: Ledger) -> dict[tuple[str, str], str]:
 
 
 @pytest.mark.parametrize("outcome", [None, Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED])
-def test_what_stood_before_an_unsettled_deployment_is_known(
+def test_the_version_before_an_unconfirmed_deployment_is_known(
     ledger: Ledger, outcome: Outcome | None
 ) -> None:
     begun = ledger.begin("1.1.0", previous="1.0.0")
@@ -154,14 +156,16 @@ def test_what_stood_before_an_unsettled_deployment_is_known(
     "outcome",
     [Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.ROLLED_BACK],
 )
-def test_a_deployment_that_ended_well_or_back_settles_it(ledger: Ledger, outcome: Outcome) -> None:
+def test_a_deployment_that_succeeded_or_was_rolled_back_confirms_the_version(
+    ledger: Ledger, outcome: Outcome
+) -> None:
     ledger.begin("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)
     assert before(ledger) == {}
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNTOUCHED])
-def test_a_deployment_that_changed_nothing_does_not_settle_it(
+def test_a_deployment_that_changed_nothing_confirms_nothing(
     ledger: Ledger, outcome: Outcome
 ) -> None:
     ledger.begin("1.1.0", previous="1.0.0")
@@ -169,7 +173,7 @@ def test_a_deployment_that_changed_nothing_does_not_settle_it(
     assert before(ledger) == {(PLANT, PUMP): "1.0.0"}
 
 
-def test_what_runs_and_what_it_could_go_back_to_is_protected(ledger: Ledger) -> None:
+def test_current_and_rollback_versions_are_protected(ledger: Ledger) -> None:
     for version, previous in [("1.0.0", ""), ("1.1.0", "1.0.0"), ("1.2.0", "1.1.0")]:
         ledger.deploy(version, previous=previous)
     assert ledger.history.protected() == {(PUMP, "1.2.0"), (PUMP, "1.1.0")}
@@ -177,13 +181,13 @@ def test_what_runs_and_what_it_could_go_back_to_is_protected(ledger: Ledger) -> 
     assert ledger.history.protected() == {(PUMP, each) for each in ("1.3.0", "1.2.0", "1.1.0")}
 
 
-def test_what_could_not_go_back_keeps_both_versions_protected(ledger: Ledger) -> None:
+def test_after_a_failed_rollback_both_versions_are_protected(ledger: Ledger) -> None:
     ledger.deploy("1.0.0", previous="0.9.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLBACK_FAILED)
     assert ledger.history.protected() == {(PUMP, each) for each in ("1.1.0", "1.0.0", "0.9.0")}
 
 
-def test_every_environment_protects_what_it_runs(ledger: Ledger) -> None:
+def test_every_environment_protects_its_versions(ledger: Ledger) -> None:
     ledger.deploy("1.0.0")
     Ledger(ledger.documents, environment="staging").deploy("1.1.0")
     assert ledger.history.protected() == {(PUMP, "1.0.0"), (PUMP, "1.1.0")}
@@ -202,7 +206,7 @@ def test_every_environment_protects_what_it_runs(ledger: Ledger) -> None:
     ],
     ids=range(7),
 )
-def test_a_damaged_or_hostile_document_is_a_warning_and_left_out(
+def test_a_damaged_or_hostile_document_is_skipped_with_a_warning(
     ledger: Ledger, data: bytes
 ) -> None:
     ledger.deploy("1.0.0")
@@ -231,7 +235,7 @@ def test_a_hostile_name_among_the_environments_is_a_warning(ledger: Ledger) -> N
     assert len(reported.warnings) == 2
 
 
-def test_the_end_alone_is_enough(ledger: Ledger) -> None:
+def test_the_document_of_the_end_alone_is_enough(ledger: Ledger) -> None:
     begun = ledger.begin("1.0.0")
     ledger.end(begun, Outcome.DEPLOYED)
     del ledger.documents.files[f"{ROOT}/production/{begun.file_name}"]

@@ -1,4 +1,4 @@
-"""Deployment records: what is written is read again, and nothing foreign does harm."""
+"""Deployment records: they survive a round trip, and untrusted content does no harm."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def document(**changes: Any) -> bytes:
 
 
 @given(data=st.binary(max_size=300))
-def test_any_bytes_are_a_record_or_none(data: bytes) -> None:
+def test_any_bytes_parse_to_a_record_or_none(data: bytes) -> None:
     found = DeploymentRecord.parse(data)
     assert found is None or DeploymentRecord.parse(found.to_json()) == found
 
 
 @given(field=st.sampled_from([*DeploymentRecord.model_fields, "foreign"]), value=JSON)
-def test_any_value_in_any_field_is_read_or_left_out_and_can_be_written_again(
+def test_any_value_in_any_field_is_read_or_skipped_and_can_be_written_again(
     field: str, value: object
 ) -> None:
     found = DeploymentRecord.parse(document(**{field: value}))
@@ -52,7 +52,7 @@ def test_any_value_in_any_field_is_read_or_left_out_and_can_be_written_again(
     field=st.sampled_from(["gateway", "name", "outcome", "message", "seconds", "modules"]),
     value=JSON,
 )
-def test_any_value_in_a_gateway_s_field_is_read_or_left_out(field: str, value: object) -> None:
+def test_any_value_in_a_field_of_a_gateway_is_read_or_skipped(field: str, value: object) -> None:
     gateways = [{"gateway": "https://plant-1", field: value}]
     found = DeploymentRecord.parse(document(gateways=gateways))
     if found is not None:
@@ -60,7 +60,7 @@ def test_any_value_in_a_gateway_s_field_is_read_or_left_out(field: str, value: o
 
 
 @given(st.text(max_size=80))
-def test_an_environment_that_is_taken_is_a_plain_name_of_a_folder(name: str) -> None:
+def test_an_accepted_environment_is_a_plain_folder_name(name: str) -> None:
     try:
         check_environment(name)
     except ConfigurationError:
@@ -83,7 +83,7 @@ def test_an_environment_with_characters_of_paths_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["production", "plant-1", "EU.west_2", "0", "x" * 64])
-def test_a_plain_name_is_taken(name: str) -> None:
+def test_a_plain_name_is_accepted(name: str) -> None:
     assert check_environment(name) == name
 
 
@@ -103,16 +103,16 @@ def test_a_plain_name_is_taken(name: str) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_record_is_none(changes: dict[str, Any]) -> None:
+def test_an_invalid_record_is_none(changes: dict[str, Any]) -> None:
     assert DeploymentRecord.parse(document(**changes)) is None
 
 
-def test_what_is_too_large_is_none() -> None:
+def test_an_oversized_record_is_none() -> None:
     assert DeploymentRecord.parse(document(notes="x")) is not None
     assert DeploymentRecord.parse(document() + b" " * MAX_RECORD_SIZE) is None
 
 
-def test_foreign_fields_and_long_texts_are_cut_off() -> None:
+def test_unknown_fields_and_long_texts_are_cut() -> None:
     found = DeploymentRecord.parse(
         document(notes="x" * 9000, later={"n": [1, 2]}, schema_version=2)
     )
@@ -121,7 +121,7 @@ def test_foreign_fields_and_long_texts_are_cut_off() -> None:
     assert b"later" not in found.to_json()
 
 
-def test_documents_sort_by_the_time_when_the_deployment_began() -> None:
+def test_documents_sort_by_the_start_of_the_deployment() -> None:
     early = record("1.0.0", begun_at="2026-01-31T12:00:00.000009Z", id="ff")
     late = record("1.0.0", begun_at="2026-01-31T12:00:00.000010Z", id="00")
     assert early.file_name < late.file_name

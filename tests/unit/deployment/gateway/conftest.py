@@ -9,7 +9,7 @@ from tests.support.gateway import Gateway, VirtualTime, running_gateway
 
 @pytest.fixture
 def gateway() -> Iterator[Gateway]:
-    """A gateway of 8.3.8 on virtual time, to which nothing may come that isn't in its API."""
+    """A gateway of 8.3.8 on virtual time; any request outside its API is an error."""
     with running_gateway(clock=VirtualTime()) as running:
         yield running
         assert running.violations == []

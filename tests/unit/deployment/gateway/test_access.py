@@ -1,4 +1,4 @@
-"""Getting to a gateway: addresses, tokens and TLS, refused before anything is sent."""
+"""Access to a gateway: addresses, tokens and TLS are checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def reported(problem: ConfigurationError) -> str:
         ("http://[::1]:8088", "http://[::1]:8088"),
     ],
 )
-def test_an_address_is_taken_in_one_way_of_writing(url: str, base: str) -> None:
+def test_an_address_is_normalised(url: str, base: str) -> None:
     assert parse_gateway_url(url) == base
 
 
@@ -59,7 +59,7 @@ def test_an_address_is_taken_in_one_way_of_writing(url: str, base: str) -> None:
         "https://plant.example:port/s3cret",
     ],
 )
-def test_an_address_that_is_none_or_holds_a_secret_is_refused_without_repeating_it(
+def test_an_invalid_address_or_one_with_a_secret_is_refused_without_repeating_it(
     url: str,
 ) -> None:
     with pytest.raises(ConfigurationError) as raised:
@@ -67,7 +67,7 @@ def test_an_address_that_is_none_or_holds_a_secret_is_refused_without_repeating_
     assert "s3cret" not in reported(raised.value)
 
 
-def test_plain_http_to_another_machine_needs_to_be_allowed() -> None:
+def test_unencrypted_http_to_another_machine_has_to_be_allowed() -> None:
     with pytest.raises(ConfigurationError, match="unencrypted") as raised:
         open_target("http://plant.example:8088")
     assert "--insecure-http" in raised.value.hint
@@ -75,7 +75,7 @@ def test_plain_http_to_another_machine_needs_to_be_allowed() -> None:
     assert open_target("http://plant.example:8088", access=access).location.startswith("http://")
 
 
-def test_a_token_never_goes_over_plain_http_to_another_machine() -> None:
+def test_a_token_is_never_sent_over_unencrypted_http_to_another_machine() -> None:
     access = GatewayAccess(token=SECRET, allow_insecure_http=True)
     with pytest.raises(ConfigurationError, match="send them unencrypted") as raised:
         open_target("http://plant.example:8088", access=access)
@@ -112,7 +112,7 @@ def test_the_token_is_masked_and_goes_to_the_api_only(gateway: Gateway, tmp_path
         assert "Authorization" not in request.headers
 
 
-def test_the_kinds_of_targets_are_chosen_by_the_address(tmp_path: Path) -> None:
+def test_the_type_of_target_is_chosen_by_the_address(tmp_path: Path) -> None:
     assert isinstance(open_target("https://plant.example"), ApiGateway)
     assert isinstance(open_target("developer+http://127.0.0.1:8088"), DeveloperGateway)
     for url in (str(tmp_path), f"file:{tmp_path}", f"file://{tmp_path}"):
@@ -133,7 +133,7 @@ def test_the_kinds_of_targets_are_chosen_by_the_address(tmp_path: Path) -> None:
 
 @contextmanager
 def tls_gateway(folder: Path) -> Iterator[tuple[Gateway, Path, str]]:
-    """Run a gateway with a self-signed certificate; also its file and SHA-256 fingerprint."""
+    """Run a gateway with a self-signed certificate; yield its file and SHA-256, too."""
     tls = make_tls(folder, hosts=("localhost",))
     der = ssl.PEM_cert_to_DER_cert(tls.certificate.read_text())
     with running_gateway(Options(secure_only=True), clock=VirtualTime(), tls=tls) as gateway:
@@ -172,7 +172,7 @@ def test_another_certificate_than_the_pinned_one_is_refused_before_the_token_is_
         assert gateway.requests == []
 
 
-def test_a_pin_stands_alone_is_a_sha256_and_needs_tls(tmp_path: Path) -> None:
+def test_a_pin_excludes_a_ca_is_a_sha256_and_needs_tls(tmp_path: Path) -> None:
     for access, url in (
         (GatewayAccess(pin="ab" * 32, ca=tmp_path), "https://plant.example"),
         (GatewayAccess(pin="ab" * 20), "https://plant.example"),
@@ -183,7 +183,7 @@ def test_a_pin_stands_alone_is_a_sha256_and_needs_tls(tmp_path: Path) -> None:
             open_target(url, access=access)
 
 
-def test_something_that_speaks_no_tls_is_explained() -> None:
+def test_a_server_without_tls_is_explained() -> None:
     with scripted_server(Reply(200)) as server:
         url = server.url.replace("http:", "https:")
         for pin in (None, "ab" * 32):

@@ -17,7 +17,7 @@ from tests.support.serving import Fault
 
 @pytest.fixture
 def old() -> Iterator[Gateway]:
-    """A developer's gateway of 8.1."""
+    """A developer gateway of 8.1."""
     options = Options(version="8.1.44", developer_upload=True)
     with running_gateway(options, clock=VirtualTime()) as gateway:
         yield gateway
@@ -65,7 +65,7 @@ def test_a_large_module_is_sent_whole(old: Gateway, tmp_path: Path) -> None:
         assert old.state.listed[MODULE_ID].modl.eula_crc == prepared.license_crc
 
 
-def test_what_it_can_not_do_is_said_before(old: Gateway) -> None:
+def test_missing_capabilities_are_reported_in_advance(old: Gateway) -> None:
     target = open_developer(old)
     capabilities = target.facts().capabilities
     assert capabilities.install

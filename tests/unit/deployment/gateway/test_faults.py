@@ -1,4 +1,4 @@
-"""Connections that break at every request, and answers that are lost."""
+"""Connections that break at every request, and lost responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OLD, NEW = "1.0.0", "1.1.0"
 
 
 def deploy(client: ApiGateway, path: Path) -> None:
-    """Do everything that a deployment does, as often as the client shows that it is needed."""
+    """Take all steps of a deployment, as often as the client shows is necessary."""
     client.facts()
     upload = client.upload(path, file_name="pump.modl")
     client.certificate(upload.module_id)
@@ -64,7 +64,7 @@ def test_a_connection_cut_at_any_request_changes_nothing_about_the_end(
 
 @pytest.mark.parametrize("when", ["broken", "lost", "cut"])
 @pytest.mark.parametrize("version", ["8.3.4", "8.3.8"])
-def test_a_removal_whose_answer_is_lost_is_made_once(
+def test_a_removal_whose_response_is_lost_is_made_once(
     tmp_path: Path, when: str, version: str
 ) -> None:
     with running_gateway(Options(version=version), clock=VirtualTime()) as gateway:
@@ -76,7 +76,7 @@ def test_a_removal_whose_answer_is_lost_is_made_once(
         assert gateway.violations == []
 
 
-def test_an_installation_whose_answer_is_lost_is_settled_by_what_shows(
+def test_an_installation_whose_response_is_lost_is_confirmed_by_the_listing(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     gateway.have(modl(tmp_path, OLD))
@@ -90,7 +90,7 @@ def test_an_installation_whose_answer_is_lost_is_settled_by_what_shows(
     assert any("no response, but it was done" in info for info in reported.infos)
 
 
-def test_an_installation_that_shows_too_late_is_asked_for_again_and_then_known(
+def test_an_installation_that_shows_too_late_is_requested_again_and_then_confirmed(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     gateway.have(modl(tmp_path, OLD))
@@ -121,7 +121,7 @@ STEPS: dict[str, Callable[[ApiGateway, Path], object]] = {
 
 
 @pytest.mark.parametrize("route", list(STEPS))
-def test_what_fails_again_and_again_is_told_in_the_end(
+def test_a_repeated_failure_is_reported_in_the_end(
     gateway: Gateway, tmp_path: Path, route: str
 ) -> None:
     path = modl(tmp_path)
@@ -140,7 +140,7 @@ def test_what_fails_again_and_again_is_told_in_the_end(
         STEPS[route](client, path)
 
 
-def test_a_change_that_never_gets_through_is_told_and_not_made(
+def test_a_change_that_never_gets_through_is_reported_and_not_made(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     client = client_of(gateway)
@@ -168,7 +168,7 @@ def test_a_restart_that_a_proxy_answers_for_is_seen_by_the_gateway_going_down(
     client.restart()
 
 
-def test_a_restart_that_nothing_listens_for_is_no_restart() -> None:
+def test_a_restart_of_a_gateway_that_does_not_listen_fails() -> None:
     with running_gateway(clock=VirtualTime()) as gateway:
         client = client_of(gateway)
     with pytest.raises(TransientFailure, match="refused the connection"):

@@ -30,7 +30,7 @@ OTHER = {"filename": "Other.modl", "onStartup": "disabled", "certFingerprint": "
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An installation's folder of modules; data/modules.json has one module that isn't ours."""
+    """An installation's folder of modules; data/modules.json lists another module."""
     modules = tmp_path / "user-lib" / "modules"
     modules.mkdir(parents=True)
     data = tmp_path / "data"
@@ -109,7 +109,7 @@ def test_an_upgrade_keeps_a_copy_and_needs_no_new_consent(folder: Path, tmp_path
     assert [module.version.full for module in target.modules()] == ["1.1.0"]
 
 
-def test_the_same_again_changes_nothing(folder: Path, tmp_path: Path) -> None:
+def test_installing_the_same_file_again_changes_nothing(folder: Path, tmp_path: Path) -> None:
     path = modl(tmp_path / "built")
     target = new_style(folder)
     put(target, path)
@@ -158,7 +158,7 @@ def test_an_unsigned_module_without_licence_has_neither_in_its_entry(
     assert entries(folder)[MODULE_ID] == {"filename": "Pump.modl", "onStartup": "enabled"}
 
 
-def test_what_somebody_set_in_an_entry_stays(folder: Path, tmp_path: Path) -> None:
+def test_other_values_in_an_entry_are_kept(folder: Path, tmp_path: Path) -> None:
     own = {"filename": "Old.modl", "onStartup": "disabled", "note": "by hand"}
     manifest_path(folder).write_text(json.dumps({MODULE_ID: own}))
     old = modl(tmp_path, "1.0.0")
@@ -196,7 +196,7 @@ def test_a_file_that_is_another_module_is_not_replaced(folder: Path, tmp_path: P
     assert [module.id for module in target.modules()] == ["com.example.valve"]
 
 
-def test_a_broken_file_is_mended_and_kept(folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_file_is_replaced_and_kept_as_a_copy(folder: Path, tmp_path: Path) -> None:
     (folder / "Pump.modl").write_bytes(b"half of a mod")
     target = new_style(folder)
     assert target.modules() == ()
@@ -244,7 +244,7 @@ def test_a_broken_manifest_stops_before_anything_is_written(
     assert list(folder.glob("*.modl")) == []
 
 
-def test_entries_of_any_kind_are_survived(folder: Path, tmp_path: Path) -> None:
+def test_entries_of_any_type_are_tolerated(folder: Path, tmp_path: Path) -> None:
     manifest_path(folder).write_text(
         json.dumps({MODULE_ID: [1], "a": {"filename": 7, "licenseAgreementHash": True}})
     )
@@ -253,7 +253,7 @@ def test_entries_of_any_kind_are_survived(folder: Path, tmp_path: Path) -> None:
     assert entries(folder)[MODULE_ID]["filename"] == "Pump.modl"
 
 
-def test_a_missing_manifest_is_made(folder: Path, tmp_path: Path) -> None:
+def test_a_missing_manifest_is_created(folder: Path, tmp_path: Path) -> None:
     manifest_path(folder).unlink()
     put(new_style(folder), modl(tmp_path))
     assert list(entries(folder)) == [MODULE_ID]
@@ -275,7 +275,7 @@ def test_a_full_disk_or_a_directory_in_the_way_is_explained(folder: Path, tmp_pa
     assert MODULE_ID not in entries(folder)
 
 
-def test_a_kill_between_file_and_manifest_is_mended_by_the_same_call(
+def test_after_a_kill_between_file_and_manifest_the_same_call_completes_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, new = modl(tmp_path, "1.0.0"), modl(tmp_path, "1.1.0", license_text=b"New.")
@@ -297,7 +297,7 @@ def test_a_kill_between_file_and_manifest_is_mended_by_the_same_call(
     assert copies == {old.read_bytes()}
 
 
-def test_runs_side_by_side_lose_no_entry(folder: Path, tmp_path: Path) -> None:
+def test_concurrent_runs_lose_no_entry(folder: Path, tmp_path: Path) -> None:
     names = [f"com.example.m{number}" for number in range(6)]
     paths = {name: modl(tmp_path, module_id=name) for name in names}
 
@@ -312,7 +312,7 @@ def test_runs_side_by_side_lose_no_entry(folder: Path, tmp_path: Path) -> None:
     assert set(entries(folder)) == {*names, "com.example.other"}
 
 
-def test_a_lock_that_another_run_holds_is_not_waited_for_without_end(folder: Path) -> None:
+def test_the_wait_for_the_lock_of_another_run_ends(folder: Path) -> None:
     with (
         lock_folder(folder),
         pytest.raises(DeploymentError, match="still locked"),

@@ -29,7 +29,7 @@ STAGES = st.one_of(
         (" (b3)", "", "3", ""),
     ],
 )
-def test_a_shown_version_is_taken_apart(shown: str, version: str, build: str, full: str) -> None:
+def test_a_shown_version_is_parsed(shown: str, version: str, build: str, full: str) -> None:
     found = parse_shown(shown)
     assert (found.version, found.build, found.full) == (version, build, full)
     assert found.is_version(full)
@@ -37,7 +37,7 @@ def test_a_shown_version_is_taken_apart(shown: str, version: str, build: str, fu
 
 
 @given(st.lists(NUMBERS, min_size=3, max_size=4), STAGES)
-def test_what_a_gateway_displays_is_known_again(numbers: list[int], stage: str) -> None:
+def test_a_version_is_recognised_as_a_gateway_displays_it(numbers: list[int], stage: str) -> None:
     text = ".".join(map(str, numbers)) + stage
     version = ModuleVersion.parse(text)
     assert parse_shown(gateway_display(version)).is_version(text)
@@ -46,14 +46,14 @@ def test_what_a_gateway_displays_is_known_again(numbers: list[int], stage: str) 
 
 
 @given(st.text())
-def test_any_text_is_taken(text: str) -> None:
+def test_any_text_is_accepted(text: str) -> None:
     found = parse_shown(text)
     assert found.shown == text
     assert found.is_version(text)
 
 
 @given(start=st.floats(0, 1e9), poll=st.floats(0.01, 100), seconds=st.floats(0, 100))
-def test_looks_end_when_the_time_has_passed_and_look_once_more_then(
+def test_polls_end_when_the_time_has_passed_after_one_last_poll(
     start: float, poll: float, seconds: float
 ) -> None:
     clock = VirtualTime(start)
@@ -64,7 +64,7 @@ def test_looks_end_when_the_time_has_passed_and_look_once_more_then(
     assert len(looks) <= seconds / poll + 3
 
 
-def test_the_time_that_a_look_takes_counts() -> None:
+def test_the_time_that_a_poll_takes_counts() -> None:
     clock = VirtualTime()
     looks = []
     for passed in Timing(poll=2, clock=clock, sleep=clock.sleep).polls(10):

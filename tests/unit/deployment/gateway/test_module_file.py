@@ -1,4 +1,4 @@
-"""Uploads are read while they are sent: a large module costs no memory."""
+"""Uploads are read while they are sent: a large module needs little memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.gateway.client import MODULE_ID, client_of, modl
 SIZE = 24 << 20
 
 
-def test_an_upload_needs_little_memory_and_tells_its_progress(
+def test_an_upload_needs_little_memory_and_reports_progress(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     path = modl(tmp_path, license_text=None, large=Random(1).randbytes(SIZE))

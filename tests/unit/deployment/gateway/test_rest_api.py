@@ -1,4 +1,4 @@
-"""Each thing that is known of how gateways behave, and that the client copes with it."""
+"""Each known behaviour of gateways, and how the client handles it."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_module_that_faults_is_listed_as_healthy_and_does_not_run(
     assert not of(client).is_quarantined
 
 
-def test_the_cause_of_a_fault_is_taken_from_the_exception_when_it_stands_only_there(
+def test_the_cause_of_a_fault_is_taken_from_the_exception_if_it_is_only_there(
     gateway: Gateway,
 ) -> None:
     gateway.faults.append(
@@ -100,7 +100,7 @@ def test_the_cause_of_a_fault_is_taken_from_the_exception_when_it_stands_only_th
 @pytest.mark.parametrize(
     ("version", "shown"), [("1.2.3.45", "1.2.3 (b45)"), ("1.2.3", "1.2.3 (b0)")]
 )
-def test_a_version_is_known_again_in_the_gateways_way_of_writing(
+def test_a_version_is_recognised_as_the_gateway_writes_it(
     gateway: Gateway, tmp_path: Path, version: str, shown: str
 ) -> None:
     gateway.have(modl(tmp_path, version))
@@ -128,7 +128,7 @@ def test_an_unsigned_module_has_no_certificate_and_still_needs_it_accepted_once(
         assert gateway.violations == []
 
 
-def test_an_unsigned_module_is_kept_out_where_developer_mode_is_off(
+def test_an_unsigned_module_is_quarantined_if_developer_mode_is_off(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     client = client_of(gateway)
@@ -214,7 +214,7 @@ def test_a_module_without_a_licence_has_none_to_accept(gateway: Gateway, tmp_pat
     assert client.install(upload, consent=Consent(certificate=True)).accepted == ("certificate",)
 
 
-def test_trials_and_stock_modules_in_quarantine_are_nothing_special(gateway: Gateway) -> None:
+def test_trials_and_stock_modules_in_quarantine_are_normal(gateway: Gateway) -> None:
     facts = client_of(gateway).facts()
     assert facts.license_state == "trial"
     assert facts.trial_seconds == 7017
@@ -226,9 +226,7 @@ def test_trials_and_stock_modules_in_quarantine_are_nothing_special(gateway: Gat
 
 
 @pytest.mark.parametrize("cuts", [True, False])
-def test_a_restart_counts_whether_or_not_it_cuts_its_own_answer(
-    gateway: Gateway, cuts: bool
-) -> None:
+def test_a_restart_counts_whether_or_not_its_response_is_lost(gateway: Gateway, cuts: bool) -> None:
     gateway.options.restart_cuts = cuts
     client = client_of(gateway)
     client.restart()
@@ -250,7 +248,7 @@ def test_a_gateway_that_has_not_gone_down_yet_is_not_believed_to_be_up_again(
     assert client.facts().version == "8.3.8"
 
 
-def test_one_lost_answer_is_no_restart(gateway: Gateway) -> None:
+def test_one_lost_response_is_not_a_restart(gateway: Gateway) -> None:
     gateway.options.going_down_seconds = 4
     client = client_of(gateway)
     client.restart()
@@ -282,7 +280,7 @@ def test_running_and_commissioning_is_not_up(gateway: Gateway) -> None:
         client_of(gateway).wait_until_running()
 
 
-def test_a_commissioning_that_passes_is_waited_for(gateway: Gateway) -> None:
+def test_a_commissioning_that_ends_is_waited_for(gateway: Gateway) -> None:
     gateway.faults.append(
         Fault(
             "/StatusPing$",
@@ -296,7 +294,7 @@ def test_a_commissioning_that_passes_is_waited_for(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("location", ["down", "starting"])
-def test_a_restart_that_never_ends_is_told_with_what_was_seen(
+def test_a_restart_that_never_ends_is_reported_with_the_states_seen(
     gateway: Gateway, location: str
 ) -> None:
     gateway.options.never_back = location
@@ -343,7 +341,7 @@ def test_the_file_name_is_encoded_and_never_a_path(gateway: Gateway, tmp_path: P
 
 
 @pytest.mark.parametrize("requires", ["8.1.20", "8.4.0"])
-def test_a_module_for_another_line_of_ignition_is_refused(
+def test_a_module_for_another_line_of_ignition_is_rejected(
     gateway: Gateway, tmp_path: Path, requires: str
 ) -> None:
     with pytest.raises(GatewayRequestError, match="requires Ignition") as raised:
@@ -351,7 +349,9 @@ def test_a_module_for_another_line_of_ignition_is_refused(
     assert raised.value.status == 400
 
 
-def test_a_redundant_backup_says_so_and_refuses_changes(gateway: Gateway, tmp_path: Path) -> None:
+def test_a_redundant_backup_is_an_obstacle_and_rejects_changes(
+    gateway: Gateway, tmp_path: Path
+) -> None:
     gateway.options.redundancy_role = "Backup"
     client = client_of(gateway)
     assert "redundant backup" in client.facts().obstacle
@@ -367,7 +367,7 @@ def test_a_module_whose_dependency_is_missing_faults(gateway: Gateway, tmp_path:
 
 
 @pytest.mark.parametrize("version", ["8.3.4", "8.3.8"])
-def test_both_forms_of_answers_and_removals_are_spoken(tmp_path: Path, version: str) -> None:
+def test_both_forms_of_responses_and_removals_are_supported(tmp_path: Path, version: str) -> None:
     with running_gateway(Options(version=version), clock=VirtualTime()) as gateway:
         client = client_of(gateway)
         upload = client.upload(modl(tmp_path), file_name="pump.modl")
@@ -395,7 +395,7 @@ def test_both_forms_of_answers_and_removals_are_spoken(tmp_path: Path, version: 
 @pytest.mark.parametrize(
     "route", ["modules/upload", "modules/certificate", "modules/eula", "modules/install"]
 )
-def test_a_refusal_inside_a_success_is_a_refusal(
+def test_a_failure_inside_a_200_is_a_failure(
     gateway: Gateway, tmp_path: Path, body: bytes, route: str
 ) -> None:
     gateway.faults.append(Fault(f"POST .*{route}$", status=200, body=body))
@@ -404,7 +404,7 @@ def test_a_refusal_inside_a_success_is_a_refusal(
     assert (raised.value.status, raised.value.code) == (200, "deployment")
 
 
-def test_refused_restarts_and_removals_inside_a_success_are_told(gateway: Gateway) -> None:
+def test_failed_restarts_and_removals_inside_a_200_are_reported(gateway: Gateway) -> None:
     gateway.options.refuse = {"restart-tasks/restart": "no", "modules/uninstall": "busy"}
     client = client_of(gateway)
     with pytest.raises(GatewayRequestError, match="refused the restart: 'no'"):
@@ -414,7 +414,7 @@ def test_refused_restarts_and_removals_inside_a_success_are_told(gateway: Gatewa
     assert gateway.state.restarts == 0
 
 
-def test_the_licence_state_of_a_module_is_told(gateway: Gateway, tmp_path: Path) -> None:
+def test_the_licence_state_of_a_module_is_read(gateway: Gateway, tmp_path: Path) -> None:
     gateway.have(modl(tmp_path))
     client = client_of(gateway)
     assert of(client).license_state == "FREE"
