@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json as json_format
 import time
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sized
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import urlsplit
 
 from ign_deploy.errors import IgnDeployError, NetworkError
@@ -205,7 +205,7 @@ class Client:
         path: str = "",
         *,
         title: str,
-        body: bytes | IO[bytes] = b"",
+        body: Sized = b"",
         headers: Mapping[str, str] = NO_HEADERS,
         limit: int = MAX_BODY,
         truncate: bool = False,
@@ -219,7 +219,7 @@ class Client:
         TransientResponse, TransientFailure, or NetworkError for what won't pass.
         """
         url = self.url(path)
-        deadline = deadline or Deadline(RetryPolicy.for_size(limit), url=url)
+        deadline = deadline or Deadline(RetryPolicy.for_size(max(limit, len(body))), url=url)
         deadline.check()
         options: dict[str, Any] = {
             "headers": {"Accept-Encoding": "identity", **self._headers, **headers},
@@ -241,8 +241,8 @@ class Client:
         raise_for_transient(raw, now=datetime.now(UTC), text=beginning)
         self._note_time(raw.headers)
         response = Response(
-            raw.status_code, raw.headers, content[:limit], url=raw.url, title=title,
-            error=self.error,
+            raw.status_code, raw.headers, content[:limit], url=raw.url, method=method,
+            title=title, error=self.error,
         )  # fmt: skip
         if (target := redirect_target(raw)) is not None:
             raise _redirected(response, target)

@@ -38,6 +38,7 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     url: str = field(default="", repr=False)
+    method: str = ""
     confirmed: bool = False
     title: str = ""
     error: type[IgnDeployError] = NetworkError

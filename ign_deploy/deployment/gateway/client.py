@@ -1,51 +1,35 @@
-"""Requests to one gateway, and its answers: as data, or as an error that says what to change."""
+"""Requests to one gateway, and its responses: as data, or as errors that say what to change."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping, Sized
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
-
-import requests
 
 from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.errors import DeploymentError
 from ign_deploy.module.findings import quoted
-from ign_deploy.net.credentials import NoAuth
-from ign_deploy.net.errors import explain_failure
-from ign_deploy.net.retry import RetryPolicy, retrying
+from ign_deploy.net.client import Client
+from ign_deploy.net.response import ANY_STATUS, Response
+from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import Session
 from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.gateway.schema import ChangeResponse
 
-    Answer = TypeVar("Answer", bound=ChangeResponse)
+    Parsed = TypeVar("Parsed", bound=ChangeResponse)
 
 API = "/data/api/v1/"
 # The description of the whole API has a few megabytes.
-MAX_ANSWER = 32 << 20
-_READ = "read"
-_WRITE = "write"
+MAX_RESPONSE = 32 << 20
+_NO_REASON = "it gave no reason"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer whose body was read: its status, whether it is HTML, and its bytes."""
+class GatewayClient(Client):
+    """Requests to the gateway at ``base``; ``token`` is only for keeping it out of messages."""
 
-    status: int
-    is_html: bool
-    body: bytes
-
-    def document(self) -> object:
-        """Return the JSON, None when it is empty; raises ValueError for what isn't JSON."""
-        return json.loads(self.body) if self.body.strip() else None
-
-
-class Transport:
-    """Talks to the gateway at ``base``; every request is one attempt unless it says otherwise."""
+    retry: RetryPolicy
 
     def __init__(
         self,
@@ -56,26 +40,23 @@ class Transport:
         retry: RetryPolicy,
         token: str = "",
     ) -> None:
-        self.base = base
+        super().__init__(
+            session,
+            base=base,
+            headers={"Accept": "*/*"},
+            reporter=reporter,
+            retry=retry,
+            redirects=False,
+            error=DeploymentError,
+            error_for_response=self._error_for,
+        )
         self.host = base.partition("://")[2].partition("/")[0]
-        self.reporter = reporter
-        self.retry = retry
-        self._session = session
         self._token = token
 
-    def get(self, path: str, *, title: str, query: Mapping[str, str] | None = None) -> Reply:
-        """Read, again while that may help; returns what came, whatever its status."""
-        return retrying(
-            lambda: self.send("GET", path, query=query),
-            title=f"{self.host}: {title}",
-            reporter=self.reporter,
-            policy=self.retry,
-        )
-
-    def repeating(self, action: Callable[[], Reply], *, title: str) -> Reply:
-        """Do what comes out the same when done twice, again while that may help."""
-        return retrying(
-            action, title=f"{self.host}: {title}", reporter=self.reporter, policy=self.retry
+    def get(self, path: str, *, title: str, query: Mapping[str, str] | None = None) -> Response:
+        """Read, with retries; return the response whatever its status."""
+        return self.request(
+            "GET", _with_query(path, query), title=title, limit=MAX_RESPONSE, expect=ANY_STATUS
         )
 
     def send(
@@ -83,143 +64,129 @@ class Transport:
         method: str,
         path: str,
         *,
+        title: str,
         query: Mapping[str, str] | None = None,
-        body: IO[bytes] | bytes | None = None,
+        body: Sized = b"",
         content_type: str = "",
         anonymous: bool = False,
-        timeout: tuple[float, float] | None = None,
-    ) -> Reply:
-        """Make one attempt. Raises what the session raises; ``anonymous`` sends no token."""
-        url = self.base + path
-        if query:
-            url += "?" + urlencode(query, quote_via=quote)
-        options: dict[str, Any] = {"stream": True, "headers": {"Accept": "*/*"}}
-        if body is not None:
-            options["data"] = body
-        if content_type:
-            options["headers"]["Content-Type"] = content_type
-        if anonymous:
-            options["auth"] = NoAuth()
-        if timeout is not None:
-            options["timeout"] = timeout
-        response = self._session.request(method, url, **options)
-        try:
-            content = _bounded(response, self.host)
-        except (requests.RequestException, OSError) as cause:
-            raise explain_failure(url, cause) from cause
-        finally:
-            response.close()
-        kind = response.headers.get("Content-Type", "").lower()
-        is_html = "html" in kind or content[:200].lstrip().lower().startswith((b"<!doc", b"<html"))
-        return Reply(response.status_code, is_html, content)
-
-    def parse(self, reply: Reply, model: type[Answer], *, doing: str, writes: bool) -> Answer:
-        """Return the answer to a successful request.
-
-        Raises GatewayRequestError for anything else, a ``success:false`` inside a 200 included, and
-        DeploymentError for what no gateway's API answers. ``doing`` completes "refused …".
-        """
-        self.require_success(reply, doing=doing, writes=writes)
-        answer = model.model_validate(self._object(reply, doing))
-        reason = answer.failure_reason()
-        if reason is not None:
-            raise GatewayRequestError(
-                f"{self.host} refused {doing}: {self.clean(reason)}",
-                hint="look at the gateway's log for the reason.",
-                status=reply.status,
-            )
-        return answer
-
-    def require_success(self, reply: Reply, *, doing: str, writes: bool) -> None:
-        """Raise GatewayRequestError, or DeploymentError, unless the answer is a 2xx."""
-        if 200 <= reply.status < 300:
-            return
-        if 300 <= reply.status < 400:
-            raise DeploymentError(
-                f"{self.host} redirects {doing} to another address, which isn't followed",
-                hint="give the address that it redirects to, mostly https:// instead of http://.",
-            )
-        if reply.status == 401:
-            raise self._unauthorised(doing)
-        if reply.status == 403:
-            raise self._forbidden(reply, doing, _WRITE if writes else _READ)
-        if reply.is_html:
-            raise self.no_api(reply, doing)
-        raise GatewayRequestError(
-            f"{self.host} refused {doing} with {reply.status}: {self.reason(reply)}",
-            hint="look at the gateway's log for the reason.",
-            status=reply.status,
+    ) -> Response:
+        """Make one attempt; return the response whatever its status, unless it is transient."""
+        return self.attempt(
+            method,
+            _with_query(path, query),
+            title=title,
+            body=body,
+            headers={"Content-Type": content_type} if content_type else {},
+            limit=MAX_RESPONSE,
+            anonymous=anonymous,
         )
 
-    def no_api(self, reply: Reply, doing: str) -> DeploymentError:
-        """Return the error for an address that isn't the API of a gateway."""
-        what = "a web page" if reply.is_html else "something else than JSON"
+    def parse(self, response: Response, model: type[Parsed]) -> Parsed:
+        """Return the document of a successful response.
+
+        Raises GatewayRequestError for any other, including a ``success:false`` inside a 200, and
+        DeploymentError for one that isn't a gateway's.
+        """
+        self.require_success(response)
+        parsed = model.model_validate(self._object(response))
+        reason = parsed.failure_reason()
+        if reason is not None:
+            raise self._rejected(response, self.clean(reason))
+        return parsed
+
+    def require_success(self, response: Response) -> None:
+        """Raise GatewayRequestError, or DeploymentError, unless the status is 2xx."""
+        if not response.ok:
+            raise self._error_for(response)
+
+    def no_api(self, response: Response) -> DeploymentError:
+        """Return the error for a URL that isn't the API of a gateway."""
+        what = "a web page" if is_html(response) else "something other than JSON"
         return DeploymentError(
-            f"{self.host} answered {doing} with {what}: this isn't the gateway's API",
+            f"{response.title} failed: {self.host} sent {what}, so it isn't the gateway's API",
             hint="check the URL and its port; gateways before 8.3 have no API.",
         )
 
-    def reason(self, reply: Reply) -> str:
-        """Return the gateway's own explanation of an error, fit to be shown."""
-        from ign_deploy.deployment.gateway.schema import ChangeResponse
-
-        try:
-            document = reply.document()
-        except ValueError:
-            return "it gave no reason"
-        if not isinstance(document, dict):
-            return "it gave no reason"
-        outcome = ChangeResponse.model_validate(document)
-        return self.clean(outcome.problem.message or outcome.message) or "it gave no reason"
-
     def clean(self, text: str) -> str:
-        """Return foreign text quoted, short, and without our token."""
+        """Return untrusted text quoted, short, and without our token."""
         if self._token:
             text = text.replace(self._token, "***")
         return quoted(text) if text else ""
 
-    def _object(self, reply: Reply, doing: str) -> dict[str, Any]:
-        try:
-            document = None if reply.is_html else reply.document()
-        except ValueError:
-            raise self.no_api(reply, doing) from None
-        if reply.is_html:
-            raise self.no_api(reply, doing)
-        # Some changes are answered with nothing, or with a bare true.
-        return document if isinstance(document, dict) else {}
+    def _error_for(self, response: Response) -> DeploymentError:
+        if response.status == 401:
+            return self._unauthorized(response)
+        reason = self._reason(response)
+        if response.status == 403:
+            level = "read" if response.method == "GET" else "write"
+            return GatewayRequestError(
+                f"{response.title} failed: the API token lacks a security level on {self.host} "
+                f"(403): {reason}",
+                hint=f"grant the token a security level that has the gateway's {level} permission.",
+                status=403,
+            )
+        if is_html(response):
+            return self.no_api(response)
+        return self._rejected(response, f"{response.status}, {reason}")
 
-    def _unauthorised(self, doing: str) -> GatewayRequestError:
+    def _rejected(self, response: Response, reason: str) -> GatewayRequestError:
+        return GatewayRequestError(
+            f"{response.title} failed: {self.host} rejected it: {reason}",
+            hint="check the gateway's log for the reason.",
+            status=response.status,
+        )
+
+    def _unauthorized(self, response: Response) -> GatewayRequestError:
         if not self._token:
             return GatewayRequestError(
-                f"{self.host} wants an API token for {doing}, and none is set",
-                hint="make a token under Platform > Security > API Keys of the gateway; set it as "
-                "IGN_DEPLOY_GATEWAY_TOKEN.",
+                f"{response.title} failed: {self.host} requires an API token, and none is set",
+                hint="create a token under Platform > Security > API Keys of the gateway, and set "
+                "it as IGN_DEPLOY_GATEWAY_TOKEN.",
                 status=401,
             )
         plain = self.base.startswith("http://")
         return GatewayRequestError(
-            f"{self.host} doesn't accept the API token (401) for {doing}",
+            f"{response.title} failed: {self.host} doesn't accept the API token (401)",
             hint="check the token (NAME:KEY), and that it is enabled on this gateway"
             + ("; use https://, since a token may demand a secure channel." if plain else "."),
             status=401,
         )
 
-    def _forbidden(self, reply: Reply, doing: str, level: str) -> GatewayRequestError:
-        return GatewayRequestError(
-            f"the API token lacks a security level for {doing} on {self.host} (403): "
-            f"{self.reason(reply)}",
-            hint=f"grant the token a security level that has the gateway's {level} permission.",
-            status=403,
-        )
+    def _reason(self, response: Response) -> str:
+        """Return the gateway's own explanation of an error, safe to show."""
+        from ign_deploy.deployment.gateway.schema import ChangeResponse
+
+        try:
+            document = document_of(response)
+        except ValueError:
+            return _NO_REASON
+        if not isinstance(document, dict):
+            return _NO_REASON
+        parsed = ChangeResponse.model_validate(document)
+        return self.clean(parsed.problem.message or parsed.message) or _NO_REASON
+
+    def _object(self, response: Response) -> dict[str, Any]:
+        try:
+            document = None if is_html(response) else document_of(response)
+        except ValueError:
+            raise self.no_api(response) from None
+        if is_html(response):
+            raise self.no_api(response)
+        # The response to some changes is empty, or a bare true.
+        return document if isinstance(document, dict) else {}
 
 
-def _bounded(response: requests.Response, host: str) -> bytes:
-    content = bytearray()
-    for piece in response.iter_content(64 << 10):
-        content += piece
-        if len(content) > MAX_ANSWER:
-            raise DeploymentError(
-                f"{host} answered with more than {MAX_ANSWER} bytes; this isn't the gateway's API",
-                hint="check the URL and its port.",
-            )
-    return bytes(content)
+def document_of(response: Response) -> object:
+    """Return the JSON, None if the body is empty; raises ValueError for anything else."""
+    return response.json() if response.body.strip() else None
+
+
+def is_html(response: Response) -> bool:
+    """Return whether the body is a web page, whatever its type is called."""
+    kind = response.headers.get("Content-Type", "").lower()
+    beginning = response.body[:200].lstrip().lower()
+    return "html" in kind or beginning.startswith((b"<!doc", b"<html"))
+
+
+def _with_query(path: str, query: Mapping[str, str] | None) -> str:
+    return f"{path}?{urlencode(query, quote_via=quote)}" if query else path

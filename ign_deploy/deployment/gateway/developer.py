@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ign_deploy.deployment.gateway.client import Reply, Transport
+from ign_deploy.deployment.gateway.client import GatewayClient
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
     Consent,
@@ -23,6 +23,7 @@ from ign_deploy.deployment.gateway.module_file import (
 )
 from ign_deploy.deployment.gateway.startup import RUNNING, read_status, wait_until_running
 from ign_deploy.errors import DeploymentError
+from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress, no_progress
 
 SERVLET = "/system/DeveloperModuleLoadingServlet"
@@ -35,21 +36,21 @@ class DeveloperGateway:
     what it has: from here, modules can't be verified or removed, nor the gateway restarted.
     """
 
-    def __init__(self, transport: Transport, *, timing: Timing) -> None:
-        self._transport = transport
+    def __init__(self, client: GatewayClient, *, timing: Timing) -> None:
+        self._client = client
         self._timing = timing
 
     @property
     def location(self) -> str:
         """The gateway's URL, safe to show."""
-        return self._transport.base
+        return self._client.base
 
     def facts(self) -> GatewayFacts:
         """Return what little is known; the obstacle says if the gateway is not running."""
-        status = read_status(self._transport)
+        status = read_status(self._client)
         obstacle = ""
         if not status.is_running:
-            shown = self._transport.clean(status.details or status.state)
+            shown = self._client.clean(status.details or status.state)
             obstacle = f"it is not running ({shown}, expected {RUNNING})"
         return GatewayFacts(
             location=self.location,
@@ -82,32 +83,37 @@ class DeveloperGateway:
         Raises DeploymentError if there is no servlet, NetworkError.
         """
         del consent  # developer mode accepts everything by itself
-        doing = f"the upload of {upload.module_id}"
+        title = f"the upload of {upload.module_id}"
 
-        def attempt() -> Reply:
+        def attempt() -> Response:
             with open_request_body(upload.path, as_base64=True) as body:
-                return self._transport.send(
-                    "POST", SERVLET, body=body, content_type="text/plain", anonymous=True
+                return self._client.send(
+                    "POST",
+                    SERVLET,
+                    title=title,
+                    body=body,
+                    content_type="text/plain",
+                    anonymous=True,
                 )
 
-        reply = self._transport.repeating(attempt, title=doing)
-        if reply.status in (404, 405):
+        response = self._client.repeat(attempt, title=title, expect=ANY_STATUS)
+        if response.status in (404, 405):
             raise DeploymentError(
-                f"{self._transport.host} has no developer upload servlet ({reply.status})",
+                f"{self._client.host} has no developer upload servlet ({response.status})",
                 hint="on 8.1 and earlier, start the gateway with -Dia.developer.moduleupload=true; "
                 "on 8.3, give its https:// address to use its API.",
             )
-        self._transport.require_success(reply, doing=doing, writes=True)
+        self._client.require_success(response)
         return Installation()
 
     def uninstall(self, module_id: str) -> None:
         """Raise DeploymentError: the servlet can only add and replace."""
         raise DeploymentError(
-            f"cannot remove {module_id} from {self._transport.host}: the developer upload servlet "
+            f"cannot remove {module_id} from {self._client.host}: the developer upload servlet "
             "can only add and replace modules",
             hint="remove it on the gateway's web page, under Config > Modules.",
         )
 
     def wait_until_running(self, timing: Timing | None = None) -> Startup:
         """Wait until the gateway is up; raises CommissioningError or RestartTimeout."""
-        return wait_until_running(self._transport, timing or self._timing)
+        return wait_until_running(self._client, timing or self._timing)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO
 
 from ign_deploy.errors import ConfigurationError, DeploymentError
 from ign_deploy.files import os_error_reason
@@ -73,7 +73,7 @@ def require_file_name(file_name: str) -> str:
 _BLOCK = 3 * (64 << 10)
 
 
-class _Body:
+class RequestBody:
     """A file that is read while it is sent; it has a length, so the request isn't chunked."""
 
     def __init__(self, stream: BinaryIO, size: int, progress: Progress) -> None:
@@ -91,7 +91,7 @@ class _Body:
         return block
 
 
-class _Base64Body(_Body):
+class _Base64Body(RequestBody):
     """The same file as Base64 text; progress counts the bytes of the file."""
 
     def __init__(self, stream: BinaryIO, size: int, progress: Progress) -> None:
@@ -114,7 +114,7 @@ class _Base64Body(_Body):
 @contextmanager
 def open_request_body(
     path: Path, progress: Progress = no_progress, *, as_base64: bool = False
-) -> Iterator[IO[bytes]]:
+) -> Iterator[RequestBody]:
     """Open a file as the body of one request. Raises DeploymentError if it can't be read."""
     try:
         stream = path.open("rb")
@@ -124,5 +124,5 @@ def open_request_body(
         ) from cause
     with stream:
         size = os.fstat(stream.fileno()).st_size
-        kind = _Base64Body if as_base64 else _Body
-        yield cast("IO[bytes]", kind(stream, size, progress))
+        kind = _Base64Body if as_base64 else RequestBody
+        yield kind(stream, size, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ign_deploy.deployment.gateway import GatewayAccess
 from ign_deploy.deployment.gateway.address import parse_gateway_url
-from ign_deploy.deployment.gateway.client import Transport
+from ign_deploy.deployment.gateway.client import GatewayClient
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
 from ign_deploy.deployment.gateway.model import Timing
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
@@ -31,8 +31,8 @@ def open_api_gateway(
     """
     reporter = reporter or SilentReporter()
     chosen = access or GatewayAccess()
-    transport = _transport(url, chosen, retry, reporter, token=chosen.token)
-    return ApiGateway(transport, timing=timing or Timing())
+    client = _client(url, chosen, retry, reporter, token=chosen.token)
+    return ApiGateway(client, timing=timing or Timing())
 
 
 def open_developer_gateway(
@@ -45,13 +45,13 @@ def open_developer_gateway(
 ) -> DeveloperGateway:
     """Return the developer gateway at ``url``; it needs no token, so none is sent."""
     reporter = reporter or SilentReporter()
-    transport = _transport(url, access or GatewayAccess(), retry, reporter, token="")
-    return DeveloperGateway(transport, timing=timing or Timing())
+    client = _client(url, access or GatewayAccess(), retry, reporter, token="")
+    return DeveloperGateway(client, timing=timing or Timing())
 
 
-def _transport(
+def _client(
     url: str, access: GatewayAccess, retry: RetryPolicy | None, reporter: Reporter, *, token: str
-) -> Transport:
+) -> GatewayClient:
     base = parse_gateway_url(url, allow_insecure_http=access.allow_insecure_http)
     if access.pin is not None and not base.startswith("https://"):
         raise ConfigurationError(
@@ -64,7 +64,7 @@ def _transport(
         reporter.mask(token)
         auth = HostAuth(token, url=base, name=TOKEN_HEADER)
     session = open_session(ca=access.ca, pin=access.pin, proxies=access.proxies, auth=auth)
-    return Transport(
+    return GatewayClient(
         session, base=base, reporter=reporter, retry=retry or RetryPolicy(), token=token
     )
 

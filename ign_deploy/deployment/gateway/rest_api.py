@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ign_deploy.deployment.gateway.client import API, Reply, Transport
+from ign_deploy.deployment.gateway.client import API, GatewayClient, document_of, is_html
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
     Consent,
@@ -38,6 +38,7 @@ from ign_deploy.deployment.gateway.schema import (
 from ign_deploy.deployment.gateway.startup import confirm_change, read_status, wait_until_running
 from ign_deploy.errors import DeploymentError, NetworkError
 from ign_deploy.net.errors import TransientFailure, TransientResponse
+from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress, no_progress
 
 _ALREADY_ACCEPTED = 409
@@ -56,24 +57,24 @@ class ApiGateway:
     DeploymentError if its response makes no sense, NetworkError if it can't be reached.
     """
 
-    def __init__(self, transport: Transport, *, timing: Timing) -> None:
-        self._transport = transport
+    def __init__(self, client: GatewayClient, *, timing: Timing) -> None:
+        self._client = client
         self._timing = timing
 
     @property
     def location(self) -> str:
         """The gateway's URL, safe to show."""
-        return self._transport.base
+        return self._client.base
 
     def facts(self) -> GatewayFacts:
         """Read what the gateway is, and detect what it can do."""
-        doing = "the gateway information"
-        reply = self._transport.get(f"{API}gateway-info", title=doing)
-        if reply.status == 404:
-            raise self._transport.no_api(reply, doing)
-        info = self._transport.parse(reply, GatewayInfo, doing=doing, writes=False)
+        title = "reading the gateway information"
+        response = self._client.get(f"{API}gateway-info", title=title)
+        if response.status == 404:
+            raise self._client.no_api(response)
+        info = self._client.parse(response, GatewayInfo)
         if not info.ignition_version:
-            raise self._transport.no_api(reply, doing)
+            raise self._client.no_api(response)
         return info.facts(location=self.location, capabilities=self._description().capabilities())
 
     def modules(self) -> tuple[InstalledModule, ...]:
@@ -93,23 +94,24 @@ class ApiGateway:
         retried. Raises VerificationError if the file is not a module.
         """
         name, file = require_file_name(file_name), read_module_file(path)
-        doing = f"the upload of {name}"
+        title = f"the upload of {name}"
 
-        def attempt() -> Reply:
+        def attempt() -> Response:
             with open_request_body(path, progress) as body:
-                return self._transport.send(
+                return self._client.send(
                     "POST",
                     f"{API}modules/upload",
+                    title=title,
                     query={"fileName": name},
                     body=body,
                     content_type="application/octet-stream",
                 )
 
-        reply = self._transport.repeating(attempt, title=doing)
-        answer = self._transport.parse(reply, UploadResponse, doing=doing, writes=True)
+        response = self._client.repeat(attempt, title=title, expect=ANY_STATUS)
+        answer = self._client.parse(response, UploadResponse)
         if answer.module_id != file.module_id:
             raise DeploymentError(
-                f"{self._transport.host} read {name} as {self._transport.clean(answer.module_id)}"
+                f"{self._client.host} read {name} as {self._client.clean(answer.module_id)}"
                 f", expected {file.module_id}; nothing was installed",
                 hint="check whether a proxy between here and the gateway changes uploads.",
             )
@@ -127,11 +129,11 @@ class ApiGateway:
 
     def certificate(self, module_id: str) -> ModuleCertificate | None:
         """Return the signer of an uploaded module; None if it is missing or unsigned."""
-        doing = f"the certificate of {module_id}"
-        reply = self._read("modules/certificate", module_id, doing)
-        if reply.status == 404 and not reply.is_html:
+        title = f"reading the certificate of {module_id}"
+        response = self._read("modules/certificate", module_id, title)
+        if response.status == 404 and not is_html(response):
             return None
-        answer = self._transport.parse(reply, CertificateResponse, doing=doing, writes=False)
+        answer = self._client.parse(response, CertificateResponse)
         return ModuleCertificate(
             subject=answer.subject_name,
             issuer=answer.issuer_name,
@@ -143,12 +145,12 @@ class ApiGateway:
 
     def eula(self, module_id: str) -> str | None:
         """Return the licence text of an uploaded module (HTML, untrusted); None if it has none."""
-        doing = f"the licence of {module_id}"
-        reply = self._read("modules/eula", module_id, doing)
-        if reply.status == 404:
+        title = f"reading the licence of {module_id}"
+        response = self._read("modules/eula", module_id, title)
+        if response.status == 404:
             return None
-        self._transport.require_success(reply, doing=doing, writes=False)
-        return reply.body.decode("utf-8", "replace")
+        self._client.require_success(response)
+        return response.body.decode("utf-8", "replace")
 
     def accept_certificate(self, module_id: str) -> bool:
         """Accept the certificate of an uploaded module; False if it already was."""
@@ -163,7 +165,7 @@ class ApiGateway:
 
         Raises ConsentMissing, before anything is accepted, if more would have to be accepted.
         """
-        require_consent(upload, consent, host=self._transport.host)
+        require_consent(upload, consent, host=self._client.host)
         accepted = []
         if not upload.certificate_accepted:
             self.accept_certificate(upload.module_id)
@@ -180,68 +182,69 @@ class ApiGateway:
             lambda: self._uninstall_once(module_id),
             is_done=lambda: self._is_removed(module_id),
             title=f"the removal of {module_id}",
-            transport=self._transport,
+            client=self._client,
             timing=self._timing,
         )
 
     def restart(self) -> None:
         """Request a restart without waiting for it; a closed connection means that it began."""
         try:
-            reply = self._transport.send(
-                "POST", f"{API}restart-tasks/restart", query={"confirm": "true"}
+            response = self._client.send(
+                "POST",
+                f"{API}restart-tasks/restart",
+                title="the restart",
+                query={"confirm": "true"},
             )
         except TransientFailure as failure:
             if not failure.sent:
                 raise
-            self._transport.reporter.info(
-                f"{self._transport.host}: the restart closed the connection"
-            )
+            self._client.reporter.info(f"{self._client.host}: the restart closed the connection")
             return
         except TransientResponse:
             # A proxy responds for a gateway that is down.
             if any(self._is_going_down() for _ in self._timing.polls(self._timing.floor)):
                 return
             raise
-        self._transport.parse(reply, ChangeResponse, doing="the restart", writes=True)
+        self._client.parse(response, ChangeResponse)
 
     def wait_until_running(self, timing: Timing | None = None) -> Startup:
         """Wait until the gateway is up again after a requested restart.
 
         Raises CommissioningError or RestartTimeout.
         """
-        return wait_until_running(self._transport, timing or self._timing)
+        return wait_until_running(self._client, timing or self._timing)
 
     def pending_restart(self) -> tuple[str, ...]:
         """Return what is pending until a restart, in the gateway's words.
 
         If nothing is pending, it still may not have restarted.
         """
-        doing = "the pending restart tasks"
-        reply = self._transport.get(f"{API}restart-tasks/pending", title=doing)
-        answer = self._transport.parse(reply, PendingRestart, doing=doing, writes=False)
+        title = "reading the pending restart tasks"
+        response = self._client.get(f"{API}restart-tasks/pending", title=title)
+        answer = self._client.parse(response, PendingRestart)
         return tuple(answer.pending)
 
     def _description(self) -> ApiDescription:
         try:
-            reply = self._transport.send("GET", "/openapi.json")
-            document = reply.document() if reply.status == 200 else None
-        except (NetworkError, ValueError):
+            response = self._client.send("GET", "/openapi.json", title="reading the API's routes")
+            document = document_of(response) if response.ok else None
+        except (NetworkError, DeploymentError, ValueError):
             document = None
         return ApiDescription.model_validate(document if isinstance(document, dict) else {})
 
     def _listing(self, route: str) -> tuple[ModuleItem, ...]:
         """Read page after page, up to the total that the gateway reports."""
-        transport = self._transport
-        doing = f"the list of modules ({route})"
+        client = self._client
+        title = f"listing the modules ({route})"
         found: dict[str, ModuleItem] = {}
         seen = 0
         while True:
-            reply = transport.get(
-                API + route, title=doing, query={"limit": str(_PAGE_SIZE), "offset": str(seen)}
+            response = client.get(
+                API + route, title=title, query={"limit": str(_PAGE_SIZE), "offset": str(seen)}
             )
-            page = transport.parse(reply, ModuleListing, doing=doing, writes=False)
+            page = client.parse(response, ModuleListing)
             if page.items is None:
-                raise transport.no_api(reply, doing)
+                raise client.no_api(response)
             items = [ModuleItem.model_validate(item) for item in page.items]
             seen += len(items)
             found.update((item.id, item) for item in items if item.id)
@@ -250,46 +253,49 @@ class ApiGateway:
                 return tuple(found.values())
             if not items:
                 raise DeploymentError(
-                    f"{transport.host} reports {total} modules, but listed only {seen}",
+                    f"{client.host} reports {total} modules, but listed only {seen}",
                     hint="try again; if it happens again, check the gateway's log.",
                 )
 
     def _is_going_down(self) -> bool:
-        return not read_status(self._transport).is_running
+        return not read_status(self._client).is_running
 
-    def _read(self, route: str, module_id: str, doing: str) -> Reply:
-        return self._transport.get(API + route, title=doing, query={"moduleId": module_id})
+    def _read(self, route: str, module_id: str, title: str) -> Response:
+        return self._client.get(API + route, title=title, query={"moduleId": module_id})
 
     def _accept(self, route: str, module_id: str, what: str) -> bool:
         """Accept; accepting twice only gives a conflict, so a lost response is retried."""
-        doing = f"the acceptance of {what}"
-        reply = self._transport.repeating(
-            lambda: self._transport.send("POST", API + route, query={"moduleId": module_id}),
-            title=doing,
+        title = f"the acceptance of {what}"
+        response = self._client.repeat(
+            lambda: self._client.send(
+                "POST", API + route, title=title, query={"moduleId": module_id}
+            ),
+            title=title,
+            expect=ANY_STATUS,
         )
-        if reply.status == _ALREADY_ACCEPTED:
+        if response.status == _ALREADY_ACCEPTED:
             return False
-        self._transport.parse(reply, ChangeResponse, doing=doing, writes=True)
+        self._client.parse(response, ChangeResponse)
         return True
 
     def _complete(self, upload: Upload) -> str:
-        doing = f"the installation of {upload.module_id}"
+        title = f"the installation of {upload.module_id}"
         message = ""
 
         def once() -> None:
             nonlocal message
-            reply = self._transport.send(
-                "POST", f"{API}modules/install", query={"moduleId": upload.module_id}
+            response = self._client.send(
+                "POST", f"{API}modules/install", title=title, query={"moduleId": upload.module_id}
             )
-            answer = self._transport.parse(reply, InstallResponse, doing=doing, writes=True)
+            answer = self._client.parse(response, InstallResponse)
             message = answer.message
 
         before = self.module(upload.module_id)
         confirm_change(
             once,
             is_done=lambda: self._is_staged(upload, before),
-            title=doing,
-            transport=self._transport,
+            title=title,
+            client=self._client,
             timing=self._timing,
         )
         return message
@@ -311,11 +317,15 @@ class ApiGateway:
 
     def _uninstall_once(self, module_id: str) -> None:
         """Name the module in the body; for gateways that don't know that form, in the query."""
-        doing, route = f"the removal of {module_id}", f"{API}modules/uninstall"
+        title, route = f"the removal of {module_id}", f"{API}modules/uninstall"
         body = json.dumps({"uninstall": [module_id]}).encode()
-        reply = self._transport.send("DELETE", route, body=body, content_type="application/json")
-        if reply.status in _UNKNOWN_FORM and not reply.is_html:
+        response = self._client.send(
+            "DELETE", route, title=title, body=body, content_type="application/json"
+        )
+        if response.status in _UNKNOWN_FORM and not is_html(response):
             if self.module(module_id) is None:
                 return
-            reply = self._transport.send("DELETE", route, query={"moduleId": module_id})
-        self._transport.parse(reply, ChangeResponse, doing=doing, writes=True)
+            response = self._client.send(
+                "DELETE", route, title=title, query={"moduleId": module_id}
+            )
+        self._client.parse(response, ChangeResponse)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ign_deploy.deployment.gateway.client import Transport
+from ign_deploy.deployment.gateway.client import GatewayClient
 from ign_deploy.deployment.gateway.errors import (
     CommissioningError,
     GatewayRequestError,
     RestartTimeout,
 )
 from ign_deploy.deployment.gateway.model import Startup, Timing
+from ign_deploy.errors import DeploymentError
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 
 DOWN = "DOWN"
@@ -38,22 +39,24 @@ class GatewayStatus:
         return COMMISSIONING in (self.state, self.details)
 
 
-def read_status(transport: Transport) -> GatewayStatus:
+def read_status(client: GatewayClient) -> GatewayStatus:
     """Poll once. Anything but a gateway's own response counts as down: it is from a proxy."""
     from ign_deploy.deployment.gateway.schema import StatusPing
 
     try:
-        reply = transport.send("GET", "/StatusPing", anonymous=True, timeout=_TIMEOUT)
-        document = reply.document()
-    except (TransientResponse, TransientFailure, ValueError):
+        response = client.attempt(
+            "GET", "/StatusPing", title="checking the state", anonymous=True, timeout=_TIMEOUT
+        )
+        document = response.json()
+    except (TransientResponse, TransientFailure, DeploymentError, ValueError):
         return GatewayStatus(DOWN)
-    if reply.status != 200 or not isinstance(document, dict):
+    if response.status != 200 or not isinstance(document, dict):
         return GatewayStatus(DOWN)
     ping = StatusPing.model_validate(document)
     return GatewayStatus(ping.state.upper() or DOWN, ping.details.upper())
 
 
-def wait_until_running(transport: Transport, timing: Timing) -> Startup:
+def wait_until_running(client: GatewayClient, timing: Timing) -> Startup:
     """Poll until the gateway runs; call it right after a restart was requested.
 
     A gateway that still reports RUNNING may not have gone down yet, and one lost response doesn't
@@ -64,21 +67,21 @@ def wait_until_running(transport: Transport, timing: Timing) -> Startup:
     states: list[str] = []
     passed = 0.0
     for passed in timing.polls(timing.deadline):
-        status = read_status(transport)
+        status = read_status(client)
         word = COMMISSIONING if status.is_commissioning else status.state
         if states[-1:] != [word]:
             states.append(word)
-            transport.reporter.info(f"{transport.host}: {word} after {passed:.0f} s")
+            client.reporter.info(f"{client.host}: {word} after {passed:.0f} s")
         if status.is_running and passed >= timing.floor:
             went_down = any(each != RUNNING for each in states)
             return Startup(passed, went_down, tuple(states))
         if status.is_commissioning and passed >= timing.floor:
-            raise _commissioning(transport.host)
+            raise _commissioning(client.host)
     last = states[-1]
     if last == COMMISSIONING:
-        raise _commissioning(transport.host)
+        raise _commissioning(client.host)
     raise RestartTimeout(
-        f"{transport.host} is not running after {passed:.0f} s (seen: {' → '.join(states)})",
+        f"{client.host} is not running after {passed:.0f} s (seen: {' → '.join(states)})",
         hint="check the gateway's log; if it only starts slowly, raise --timeout.",
     )
 
@@ -95,7 +98,7 @@ def confirm_change(
     *,
     is_done: Callable[[], bool],
     title: str,
-    transport: Transport,
+    client: GatewayClient,
     timing: Timing,
 ) -> None:
     """Make a change that must not be repeated blindly.
@@ -104,7 +107,7 @@ def confirm_change(
     change doesn't show by then, request it again, as often as the retry policy allows. Raises what
     the last attempt raised.
     """
-    for attempt in range(1, transport.retry.attempts + 1):
+    for attempt in range(1, client.retry.attempts + 1):
         try:
             change()
         except GatewayRequestError:
@@ -114,11 +117,11 @@ def confirm_change(
             raise
         except (TransientResponse, TransientFailure) as failure:
             if any(is_done() for _ in timing.polls(timing.confirm)):
-                transport.reporter.info(f"{transport.host}: {title}: no response, but it was done")
+                client.reporter.info(f"{client.host}: {title}: no response, but it was done")
                 return
-            if attempt == transport.retry.attempts:
+            if attempt == client.retry.attempts:
                 raise
-            transport.reporter.warning(f"{transport.host}: {title}: {failure}; trying again")
-            transport.retry.sleep(transport.retry.wait_before(attempt + 1))
+            client.reporter.warning(f"{client.host}: {title}: {failure}; trying again")
+            client.retry.sleep(client.retry.wait_before(attempt + 1))
         else:
             return

@@ -48,4 +48,4 @@ def test_base64_is_made_piece_by_piece(tmp_path: Path) -> None:
                 while piece := body.read(step):
                     pieces.append(piece)
                 assert b"".join(pieces) == base64.b64encode(data)
-                assert len(body) == len(b"".join(pieces))  # type: ignore[arg-type]
+                assert len(body) == len(b"".join(pieces))

@@ -407,7 +407,7 @@ def test_a_failure_inside_a_200_is_a_failure(
 def test_failed_restarts_and_removals_inside_a_200_are_reported(gateway: Gateway) -> None:
     gateway.options.refuse = {"restart-tasks/restart": "no", "modules/uninstall": "busy"}
     client = client_of(gateway)
-    with pytest.raises(GatewayRequestError, match="refused the restart: 'no'"):
+    with pytest.raises(GatewayRequestError, match=r"the restart failed: .*: 'no'"):
         client.restart()
     with pytest.raises(GatewayRequestError, match="'busy'"):
         client.uninstall("com.inductiveautomation.vision")
