@@ -22,16 +22,14 @@ def audit_command(session: Session, action: str, file: Path | None) -> None:
     """Check the audit trail's chain: `audit verify [FILE]`, default --audit-file.
 
     Exit code 5 when a line was changed, removed, inserted or moved. With --expect-head or
-    --expect-count, noted elsewhere, also when the end was cut off or the whole file rewritten.
+    --expect-count, recorded elsewhere, also when the end was cut off or the whole file rewritten.
     """
     from ign_deploy.audit.verify import verify
 
     del action  # there is one
     path = file or (Path(session.settings.audit_file) if session.settings.audit_file else None)
     if path is None:
-        raise ConfigurationError(
-            "it isn't said which file is the audit trail", hint="give FILE or --audit-file."
-        )
+        raise ConfigurationError("no audit trail given", hint="give FILE or --audit-file.")
     report = verify(
         path,
         expect_head=session.settings.expect_head,

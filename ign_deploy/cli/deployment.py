@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.cli.deployment_reporting import answer_deployment, answer_failed_deployment
+from ign_deploy.ci.outputs import write_summary
+from ign_deploy.ci.summary import ModuleRow, Stage, Summary, render_summary
+from ign_deploy.cli.failure import failure_document
+from ign_deploy.cli.formatting import describe_deployment
 from ign_deploy.cli.options import (
     DEPLOYING,
     EVENTS,
@@ -20,7 +23,9 @@ from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 
 if TYPE_CHECKING:
+    from ign_deploy.deployment.records import DeploymentRecord
     from ign_deploy.pipeline.deploy import Deployer, Order
+
 
 _USUAL = (*DEPLOYING, "continue_on_error", "notes", "tags", *REPOSITORY, "cache_dir",
           "trust_anchor", *EVENTS, "dry_run")  # fmt: skip
@@ -31,12 +36,12 @@ _USUAL = (*DEPLOYING, "continue_on_error", "notes", "tags", *REPOSITORY, "cache_
 @settings_options("version", "environment", *_USUAL)
 @common_options
 def install_command(session: Session, names: tuple[str, ...]) -> None:
-    """Install published modules, or signed files, on gateways, and see that they run.
+    """Install published modules, or signed files, on gateways, and check that they run.
 
-    NAME is a module's id or name, with @VERSION or @RANGE if need be. What ran before is secured
-    first, and comes back when the new version doesn't run. Without --gateway, it goes to the
-    gateways that the config file has for the environment; without any, the deployment is
-    only recorded. Gateways are restarted only with --restart.
+    NAME is a module's id or name, optionally with @VERSION or @RANGE. The version that runs is
+    saved first, and comes back when the new one doesn't run. Without --gateway, it goes to the
+    gateways that the config file has for the environment; without any, the deployment is only
+    recorded. Gateways are restarted only with --restart.
     """
 
     def order(deployer: Deployer) -> Order:
@@ -95,12 +100,90 @@ def _run(session: Session, order: Callable[[Deployer], Order]) -> None:
     _ = session.context.events  # unusable settings are found before anything is changed
     deployer = Deployer(session.context)
     record = deployer.deploy(order(deployer))
-    if session.settings.dry_run:
-        answer_deployment(session, record)
-        return
     try:
-        require_success(record.gateways)
+        if not session.settings.dry_run:
+            require_success(record.gateways)
     except IgnDeployError as problem:
-        answer_failed_deployment(session, record, problem)
+        _answer(session, record, problem=problem)
         raise
-    answer_deployment(session, record)
+    _answer(session, record)
+
+
+def _answer(
+    session: Session, record: DeploymentRecord, *, problem: IgnDeployError | None = None
+) -> None:
+    """Answer with how a deployment ended, or in a dry run with what it would do."""
+    document = _deployment_document(record, is_dry_run=session.settings.dry_run)
+    result = document["result"]
+    _write_page(session, record, result, problem=problem)
+    if problem is not None:
+        document |= failure_document(problem) | {"result": result}
+    session.answer(
+        document,
+        "\n".join(describe_deployment(record, result)),
+        outputs=_deployment_outputs(record, result, head=session.context.audit.head),
+    )
+
+
+def _deployment_document(record: DeploymentRecord, *, is_dry_run: bool) -> dict[str, Any]:
+    """Return a deployment as JSON values."""
+    outcome = record.outcome.value if record.outcome else "unfinished"
+    return {
+        "result": "dry-run" if is_dry_run else outcome,
+        "deployment": record.model_dump(mode="json"),
+    }
+
+
+def _deployment_outputs(record: DeploymentRecord, result: str, *, head: str) -> Mapping[str, str]:
+    """Return the action's outputs of a deployment."""
+    modules = {module.id: module for gateway in record.gateways for module in gateway.modules}
+    return {
+        "result": result,
+        "deployment-id": record.id,
+        "audit-head": head,
+        "module-id": "\n".join(modules),
+        "module-version": "\n".join(module.version for module in modules.values()),
+        "sha256": "\n".join(module.sha256 for module in modules.values()),
+    }
+
+
+def _write_page(
+    session: Session, record: DeploymentRecord, result: str, *, problem: IgnDeployError | None
+) -> None:
+    names = ", ".join(
+        dict.fromkeys(
+            f"{module.id} {module.version or '(uninstalled)'}"
+            for gateway in record.gateways
+            for module in gateway.modules
+        )
+    )
+    summary = Summary(
+        headline=f"{result}: {names} → {record.environment}",
+        succeeded=problem is None,
+        error=problem.message if problem else "",
+        hint=problem.hint if problem else "",
+        modules=[
+            ModuleRow(
+                id=module.id,
+                version=module.version,
+                name=gateway.name or gateway.gateway,
+                sha256=module.sha256,
+                result=f"{module.outcome.value} (before: {module.previous or 'none'})",
+            )
+            for gateway in record.gateways
+            for module in gateway.modules
+        ],
+        stages=[
+            Stage(
+                gateway.name or gateway.gateway or "no gateway",
+                gateway.seconds,
+                "ok" if problem is None else "failed",
+                gateway.message,
+            )
+            for gateway in record.gateways
+        ],
+        next_steps=[gateway.message for gateway in record.gateways if gateway.message],
+    )
+    page = render_summary(summary, masker=session.masker)
+    session.pages.append(page)
+    write_summary(page, host=session.host, env=session.env, masker=session.masker)

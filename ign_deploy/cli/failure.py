@@ -1,4 +1,4 @@
-"""How a run that failed ends: what happened, what to do, and the exit code."""
+"""How a failed run ends: what happened, what to do, and the exit code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def failure_document(problem: IgnDeployError) -> dict[str, Any]:
 
 
 def report_failure(session: Session, problem: IgnDeployError) -> int:
-    """Tell the reader why the run failed; return the exit code."""
+    """Report why the run failed; return the exit code."""
     for finding, file in dict.fromkeys(problem_findings(problem)):
         if finding not in session.reported:
             session.reporter.finding(finding, file=file)
@@ -46,7 +46,7 @@ def report_failure(session: Session, problem: IgnDeployError) -> int:
 
 
 def answer_failure(session: Session, problem: IgnDeployError) -> None:
-    """Hand the failure to programs; what else goes wrong then must not hide it."""
+    """Answer with the failure; what else goes wrong then must not hide it."""
     try:
         if not session.pages:
             write_failure(session, problem)
@@ -56,14 +56,14 @@ def answer_failure(session: Session, problem: IgnDeployError) -> None:
 
 
 def report_early_failure(problem: IgnDeployError, *, env: Mapping[str, str], as_json: bool) -> int:
-    """Tell of an error in the settings themselves, before there is a session."""
+    """Report an error in the settings themselves, before there is a session."""
     return report_failure(open_bare_session(env, as_json=as_json), problem)
 
 
 def report_usage(
     problem: click.ClickException, *, arguments: Sequence[str], env: Mapping[str, str]
 ) -> int:
-    """Tell of a wrong command line: it may come from an action's inputs, so it is foreign text."""
+    """Report a wrong command line; it may come from an action's inputs, so it is untrusted."""
     context = problem.ctx if isinstance(problem, click.UsageError) else None
     command = context.command_path if context else "ign-deploy"
     hint = f"see `{command} --help`."
@@ -80,7 +80,7 @@ def report_usage(
 
 
 def say(text: str) -> None:
-    """Write to stderr what no terminal and no CI host takes for a command."""
+    """Write to stderr, so that neither a terminal nor a CI host takes it for a command."""
     from ign_deploy.ci.text import neutral_lines
 
     sys.stderr.write("".join(f"{line}\n" for line in neutral_lines(text)))
@@ -88,16 +88,16 @@ def say(text: str) -> None:
 
 
 def system_error(cause: OSError) -> ConfigurationError:
-    """Return what the operating system refused: the surroundings are wrong, not the program."""
+    """Return a refusal of the operating system as an error: the environment is at fault."""
     what = f": {cause.filename}" if isinstance(cause.filename, str) else ""
     return ConfigurationError(
-        f"the operating system refused to go on: {os_error_reason(cause)}{what}",
-        hint="check permissions, free space and limits (--verbose shows where it happened).",
+        f"the operating system reported an error: {os_error_reason(cause)}{what}",
+        hint="check permissions, free space and limits; --verbose shows where it happened.",
     )
 
 
 def report_bug(session: Session, problem: Exception) -> int:
-    """End a run that met a bug of ours, without showing values that may be secret."""
+    """End a run that hit a bug of ours, without showing values that may be secret."""
     frame = traceback.extract_tb(problem.__traceback__)[-1]
     location = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
     session.reporter.finding(
@@ -106,7 +106,7 @@ def report_bug(session: Session, problem: Exception) -> int:
             Severity.ERROR,
             f"internal error in ign-deploy ({type(problem).__name__} at {location})",
             "",
-            "run again with --verbose, and report it with the lines it prints.",
+            "run again with --verbose, and report the bug with what it prints.",
         )
     )
     if session.verbose:
@@ -116,7 +116,7 @@ def report_bug(session: Session, problem: Exception) -> int:
 
 
 def write_failure(session: Session, problem: IgnDeployError) -> None:
-    """Put the failure on the run's page, where no stage has done so."""
+    """Write the failure to the run's summary page, if no stage has done so."""
     if session.host is not Host.GITHUB:
         return
     from ign_deploy.ci.outputs import write_summary

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ign_deploy.module.findings import Finding
 
 if TYPE_CHECKING:
     from ign_deploy.ci.mask import Masker
+    from ign_deploy.deployment.records import DeploymentRecord
     from ign_deploy.module.certificates import CertificateInfo
     from ign_deploy.module.descriptor import ModuleDescriptor
     from ign_deploy.pipeline.run_report import RunReport
@@ -19,28 +20,28 @@ if TYPE_CHECKING:
 def json_text(document: Mapping[str, Any], *, masker: Masker) -> str:
     """Return the document as JSON without secrets, fit for a CI host's log.
 
-    Secrets are hidden in the texts alone: ``true`` as a password must not break the JSON. A runner
-    executes ``##[command]`` anywhere in a line; written otherwise, it is the same JSON.
+    Only texts are redacted: ``true`` as a password must not break the JSON. A runner executes
+    ``##[command]`` anywhere in a line; escaped, it is the same JSON.
     """
-    return _harmless(json.dumps(_hidden(document, masker), indent=2))
+    return _harmless(json.dumps(_redacted(document, masker), indent=2))
 
 
 def json_line(value: Any, *, masker: Masker) -> str:
     """Do as ``json_text`` for any JSON value, on one line."""
-    return _harmless(json.dumps(_hidden(value, masker), separators=(",", ":")))
+    return _harmless(json.dumps(_redacted(value, masker), separators=(",", ":")))
 
 
 def _harmless(text: str) -> str:
     return text.replace("##", "\\u0023\\u0023")
 
 
-def _hidden(value: Any, masker: Masker) -> Any:
+def _redacted(value: Any, masker: Masker) -> Any:
     if isinstance(value, str):
         return masker.redact(value)
     if isinstance(value, Mapping):
-        return {name: _hidden(inner, masker) for name, inner in value.items()}
+        return {name: _redacted(inner, masker) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_hidden(inner, masker) for inner in value]
+        return [_redacted(inner, masker) for inner in value]
     return value
 
 
@@ -67,7 +68,7 @@ def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:
 
 
 def descriptor_document(descriptor: ModuleDescriptor) -> dict[str, Any]:
-    """Return what module.xml says as JSON values."""
+    """Return the content of module.xml as JSON values."""
     return {
         "id": descriptor.id,
         "name": descriptor.name,
@@ -86,42 +87,42 @@ def descriptor_document(descriptor: ModuleDescriptor) -> dict[str, Any]:
     }
 
 
-def examination_document(examination: VerificationReport) -> dict[str, Any]:
-    """Return what was found out about a module as JSON values."""
+def verification_document(report: VerificationReport) -> dict[str, Any]:
+    """Return what verifying a module found, as JSON values."""
     return {
-        "file": str(examination.path),
-        "status": examination.status.value,
-        "module": descriptor_document(examination.descriptor),
-        "entries": examination.entries,
-        "certificates": [certificate.as_dict() for certificate in examination.certificates],
-        "licence_crc": examination.licence_crc,
-        "findings": findings_document(examination.findings),
+        "file": str(report.path),
+        "status": report.status.value,
+        "module": descriptor_document(report.descriptor),
+        "entries": report.entries,
+        "certificates": [certificate.as_dict() for certificate in report.certificates],
+        "licence_crc": report.licence_crc,
+        "findings": findings_document(report.findings),
     }
 
 
 def plain(text: str) -> str:
-    """Make foreign text safe for a terminal: no control characters, one line."""
+    """Make untrusted text safe for a terminal: no control characters, one line."""
     from ign_deploy.ci.text import neutralise
 
     return neutralise(text)
 
 
-def describe_examination(examination: VerificationReport) -> str:
-    """Say in lines what a module is, and what its signature is worth."""
-    descriptor = examination.descriptor
+def describe_verification(report: VerificationReport) -> str:
+    """Describe in lines what a module is, and what its signature is worth."""
+    descriptor = report.descriptor
     rows = [
-        ("file", str(examination.path)),
+        ("file", str(report.path)),
         ("module", f"{descriptor.name} ({descriptor.id})"),
         ("version", descriptor.version),
         ("for Ignition", descriptor.required_ignition_version),
-        ("files", str(examination.entries)),
-        ("signature", examination.status.value),
+        ("files", str(report.entries)),
+        ("signature", report.status.value),
     ]
     lines = [f"{title + ':':<16}{plain(value)}" for title, value in rows]
-    if examination.certificates:
-        lines += certificate_lines(examination.certificates[0])
-    if examination.licence_crc is not None:
-        lines.append(f"{'licence CRC:':<16}{examination.licence_crc}")
+    if report.certificates:
+        lines += certificate_lines(report.certificates[0])
+    if report.licence_crc is not None:
+        lines.append(f"{'licence CRC:':<16}{report.licence_crc}")
     return "\n".join(lines)
 
 
@@ -136,11 +137,32 @@ def certificate_lines(certificate: CertificateInfo) -> list[str]:
     ]
 
 
-def readable_size(size: int) -> str:
-    """Return a size in bytes as people read it."""
-    value = float(size)
-    for unit in ("B", "KB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.2f} GB"
+def describe_deployment(record: DeploymentRecord, result: str) -> list[str]:
+    """Return what people read: a line for each module on each gateway, then what to do."""
+    lines = [f"{result}: deployment {record.id} to {plain(record.environment)}"]
+    rows = [
+        (
+            plain(gateway.name or gateway.gateway or "(no gateway)"),
+            plain(module.id),
+            f"{plain(module.previous) or '-'} → {plain(module.version) or '-'}",
+            module.outcome.value
+            + (f", {plain(module.license_state)}" if module.license_state else ""),
+        )
+        for gateway in record.gateways
+        for module in gateway.modules
+    ]
+    lines += table(rows)
+    lines += [f"  {plain(gateway.message)}" for gateway in record.gateways if gateway.message]
+    return lines
+
+
+def table(rows: Sequence[tuple[str, ...]], *, indent: str = "  ") -> list[str]:
+    """Return the rows as lines with aligned columns."""
+    if not rows:
+        return []
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        indent
+        + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

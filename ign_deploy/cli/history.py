@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.cli.deployment_reporting import table
-from ign_deploy.cli.formatting import plain
+from ign_deploy.cli.formatting import plain, table
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
+from ign_deploy.cli.action import restored_ownership
 from ign_deploy.cli.failure import (
     report_bug,
     report_early_failure,
@@ -19,7 +20,6 @@ from ign_deploy.cli.failure import (
     system_error,
 )
 from ign_deploy.cli.session import Session, discard, open_session
-from ign_deploy.cli.workspace import files_given_back
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.settings import Settings, Source, option_name
 
@@ -165,7 +165,7 @@ def common_options(command: Command) -> Command:
             for name in ("as_json", "verbose", "no_color", "config_file", "env_file")
         }
         flags = {name: options.pop(name) for name in list(options) if name in Settings.model_fields}
-        with files_given_back(ctx.obj):
+        with restored_ownership(ctx.obj):
             return _run(
                 ctx, command, flags=flags, session_options=session_options, arguments=options
             )

@@ -30,7 +30,7 @@ _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
 def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) -> None:
     """Print the matrix of what needs a release, in dependency order.
 
-    Each PATH is what `module` takes; nothing is built. A path is left out when its files are as
+    Each PATH is what `module` takes; nothing is built. A path is skipped when its files are as
     they were in the commit of the newest published version. The reasons go to standard error.
     """
     host = Host(form) if form else session.host if session.host in _HOSTS else Host.GITHUB
@@ -39,7 +39,7 @@ def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) ->
     wanted = sum(each.needs_release for each in decisions)
     if wanted > LIMITS.get(host, wanted):
         session.reporter.warning(
-            f"{wanted} paths are to be released, but {host} makes at most {LIMITS[host]} jobs of a "
+            f"{wanted} paths need a release, but {host} runs at most {LIMITS[host]} jobs of a "
             "matrix: split the plan, or use `ign-deploy batch`"
         )
     value = matrix(decisions, host=host)
@@ -64,11 +64,11 @@ def _documents(decisions: Sequence[Decision]) -> list[dict[str, Any]]:
 
 
 LIMITS = {Host.GITHUB: 256, Host.GITLAB: 200}
-"""So many jobs a host makes of one matrix at most."""
+"""How many jobs a host makes of one matrix at most."""
 
 
 def matrix(decisions: Sequence[Decision], *, host: Host) -> Any:
-    """Return what is to be released as JSON values, in its order.
+    """Return what needs a release as JSON values, in its order.
 
     GitHub: ``{"include": […]}``; GitLab: a list of variables for ``parallel: matrix:``; otherwise a
     plain list. Several modules of one path are one entry, with their ids separated by blanks.

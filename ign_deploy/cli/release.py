@@ -31,7 +31,7 @@ from ign_deploy.pipeline.release import release
 _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
 
 
-# What a release takes, of one module or of many.
+# The settings of a release, of one module or of many.
 RELEASE = (
     *PACKAGING,
     *SIGNING,
@@ -57,7 +57,7 @@ def module_command(session: Session, path: Path) -> None:
 
     PATH is a Gradle or Maven project, a folder with module.xml and jars, or a built .modl
     (default: the current folder). Passwords come from MODULE_SIGNING_PASSWORD and
-    IGN_DEPLOY_KEY_PASSWORD. With --gateway, it ends on gateways, as with `install`.
+    IGN_DEPLOY_KEY_PASSWORD. With --gateway, the module is then installed, as by `install`.
     """
     _run_job(session, lambda context: run_or_rehearse(partial(release, path), context))
 

@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     "--ign-deploy-image",
     required=True,
     metavar="IMAGE",
-    help="The image of ign-deploy, which fetches and verifies the modules; best by its digest.",
+    help="The image of ign-deploy, which fetches and verifies the modules; preferably by digest.",
 )
 @click.option(
     "--name",
     default="ignition",
     show_default=True,
     metavar="TEXT",
-    help="The name of what is made.",
+    help="The name of the gateway and what belongs to it.",
 )
 @click.option("--namespace", default="", metavar="TEXT", help="The Kubernetes namespace.")
 @click.option(
     "--repository-claim",
     default="",
     metavar="NAME",
-    help="The volume claim that holds the repository, where it is a folder.",
+    help="The volume claim with the repository, if that is a folder.",
 )
 @click.option(
     "--credentials-secret",
@@ -55,13 +55,13 @@ if TYPE_CHECKING:
     "credentials_keys",
     multiple=True,
     metavar="VARIABLE=KEY",
-    help="Which key of that secret becomes which variable; may be repeated.",
+    help="The key of that secret for a variable; may be repeated.",
 )
 @click.option(
     "--admin-secret",
     default="",
     metavar="NAME",
-    help="The Kubernetes secret with the gateway's first user.",
+    help="The Kubernetes secret with the gateway's admin user.",
 )
 @click.option("--accept-ignition-eula", is_flag=True, help="Accept the licence of Ignition itself.")
 @click.option(
@@ -91,10 +91,10 @@ if TYPE_CHECKING:
 def render_command(
     session: Session, *, kind: Any, modules: tuple[str, ...], output: Path | None, **options: Any
 ) -> None:
-    """Write a file that starts a gateway with modules, downloaded and verified at its start.
+    """Write a file that starts a gateway with modules, downloaded and verified when it starts.
 
-    Without MODULE, the newest version of every module. What isn't known for sure, and what has to
-    be accepted by hand, is told on standard error and in the file's own comments.
+    Without MODULE, the newest version of every module. What is uncertain, and what must be accepted
+    by hand, is listed on standard error and in comments of the file.
     """
     from ign_deploy.deployment.options import normal_fingerprint
     from ign_deploy.render import RenderOptions, Secret, render
@@ -131,8 +131,8 @@ def _pair(text: str) -> tuple[str, str]:
     variable, sign, key = text.partition("=")
     if not (variable and sign and key):
         raise ConfigurationError(
-            f"{text[:100]!a} doesn't say which key becomes which variable",
-            hint="write it like REPOSITORY_API_TOKEN=token.",
+            f"{text[:100]!a} is not a valid --credentials-key",
+            hint="write VARIABLE=KEY, such as REPOSITORY_API_TOKEN=token.",
         )
     return variable, key
 

@@ -10,9 +10,13 @@ from typing import Any
 from ign_deploy.ci.host_files import workspace_of, write_host_files
 from ign_deploy.ci.outputs import write_outputs, write_summary
 from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
-from ign_deploy.cli.deployment_reporting import describe_deployment
 from ign_deploy.cli.failure import failure_document
-from ign_deploy.cli.formatting import batch_table, descriptor_document, json_text
+from ign_deploy.cli.formatting import (
+    batch_table,
+    describe_deployment,
+    descriptor_document,
+    json_text,
+)
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.files import write_atomically
@@ -22,21 +26,21 @@ from ign_deploy.pipeline.run_report import ModuleRecord, PathRecord, RunReport, 
 RESULT_FILE = "ign-deploy-result.json"
 _HEADLINES = {
     "uploaded": "Released {modules}",
-    "unchanged": "{modules} was published before, with the same bytes",
+    "unchanged": "{modules} was already published, with the same bytes",
     "verified": "Built, signed and verified {modules}; not uploaded",
     "packaged": "Built {modules}",
-    "rehearsed": "Rehearsed the release of {modules}: it works; nothing was published",
+    "rehearsed": "Rehearsed the release of {modules}: it succeeded; nothing was published",
     "dry-run": "Dry run: nothing was changed",
     "deployed": "Released and deployed {modules}",
-    "restart-pending": "Released {modules}; installed, to run after the gateways' restart",
+    "restart-pending": "Released and installed {modules}; it runs once the gateways restart",
     "failed": "Not released{modules}",
 }
 
 
-# In a batch; later steps mustn't take such a file for one that may be used.
+# In a batch; later steps mustn't use such a file.
 _NOT_RELEASED = ("failed", "skipped")
 _NAMED = 5
-"""So many modules are named in a headline, the others are counted."""
+"""How many modules a headline names; the others are counted."""
 
 
 def report_outcome(session: Session, *, result: str, problem: IgnDeployError | None = None) -> None:
@@ -53,7 +57,7 @@ def report_outcome(session: Session, *, result: str, problem: IgnDeployError | N
     session.pages.append(page)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)
     if problem is None or report.paths:
-        # A batch that failed has released something, perhaps.
+        # A batch that failed may have released something.
         session.answer(document, _text(report, result), outputs=outputs)
     else:
         write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
@@ -62,7 +66,7 @@ def report_outcome(session: Session, *, result: str, problem: IgnDeployError | N
 def run_document(
     report: RunReport, *, result: str, problem: IgnDeployError | None = None
 ) -> dict[str, Any]:
-    """Return the whole story as JSON values."""
+    """Return the run report as JSON values."""
     document: dict[str, Any] = {
         "result": result,
         "modules": [_module_document(module) for module in report.modules.values()],
@@ -234,7 +238,7 @@ def _text(report: RunReport, result: str) -> str:
 
 
 def _prerelease(version: str) -> str:
-    """Tell hosts whether a release takes their "latest": not for -rc1, -beta1, -SNAPSHOT, dev."""
+    """Return whether a release may not be "latest": it is a -rc1, -beta1, -SNAPSHOT or dev."""
     try:
         return "true" if ModuleVersion.parse(version).is_prerelease else "false"
     except VersionSyntaxError:
@@ -247,13 +251,13 @@ def _write_result_file(session: Session, document: Mapping[str, Any]) -> Path | 
     try:
         write_atomically(path, data.encode())
     except IgnDeployError as problem:
-        session.reporter.warning(f"the result file could not be written: {problem.message}")
+        session.reporter.warning(f"cannot write the result file: {problem.message}")
         return None
     return path
 
 
 def _write_host_files(session: Session, outputs: Mapping[str, str], summary: Summary) -> None:
-    """Write the reports of GitLab or Jenkins; a run that released is no failure without them."""
+    """Write the reports of GitLab or Jenkins; without them, a release is still a success."""
     try:
         omitted = write_host_files(
             outputs,
@@ -265,14 +269,14 @@ def _write_host_files(session: Session, outputs: Mapping[str, str], summary: Sum
             now=session.now,
         )
     except IgnDeployError as problem:
-        session.reporter.warning(f"the reports could not be written: {problem.message}")
+        session.reporter.warning(f"cannot write the reports: {problem.message}")
         return
     for sentence in omitted:
         session.reporter.warning(sentence)
 
 
 def _location(session: Session, url: str) -> str:
-    """Return where a release is; a folder in the workspace as a path that later steps can use."""
+    """Return where a release is; a folder in the workspace as a path for later steps."""
     return _workspace_path(session, Path(url)) if url.startswith("/") else url
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.cli.formatting import certificate_lines, findings_document, plain
+from ign_deploy.cli.formatting import certificate_lines, findings_document, plain, table
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.module.artifacts import VerifiedModule
@@ -37,7 +37,7 @@ def upload_command(session: Session, file: Path) -> None:
     """Publish a signed module, exactly once.
 
     FILE is verified first. The same bytes again are a success; other bytes for a published
-    version are refused (exit code 6), and nothing changes.
+    version are rejected (exit code 6), and nothing changes.
     """
     from ign_deploy.repositories.upload import describe_release, upload
 
@@ -53,7 +53,7 @@ def upload_command(session: Session, file: Path) -> None:
         "commit": context.provenance.commit,
         "build": context.provenance.build,
     }
-    # Before any byte is sent: a wrong token would otherwise cost the whole upload.
+    # Before any byte is sent: a wrong token would otherwise be noticed after the whole upload.
     check_repository(context)
     if settings.dry_run:
         release = describe_release(module, **facts)
@@ -82,14 +82,14 @@ def upload_command(session: Session, file: Path) -> None:
     metavar="TEXT",
     help="The version, or a range such as '>=1.2,<2'.  [default: newest]",
 )
-@click.option("--sha256", default="", metavar="HEX", help="What the file's SHA-256 must be.")
+@click.option("--sha256", default="", metavar="HEX", help="The SHA-256 that the file must have.")
 @settings_options("output_dir", *REPOSITORY, "cache_dir", "trust_anchor")
 @common_options
 def download_command(session: Session, name: str, wanted: str | None, sha256: str) -> None:
-    """Fetch a module by its id or name, and verify it before handing it over.
+    """Fetch a module by its id or name, and verify it.
 
     Nothing appears in --output-dir unless digest, signature and record agree. A yanked version is
-    only taken when asked for by its number.
+    only selected when requested by exact version.
     """
     from ign_deploy.repositories.download import download
 
@@ -137,10 +137,10 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
     "--ignition",
     default="",
     metavar="VERSION",
-    help="Only what a gateway of this version takes: 8.3, or 8.3.4.",
+    help="Only what runs on a gateway of this version: 8.3, or 8.3.4.",
 )
 @click.option("--all-versions", is_flag=True, help="Every version, not only the newest.")
-@click.option("--include-yanked", is_flag=True, help="Also versions that were yanked.")
+@click.option("--include-yanked", is_flag=True, help="Include yanked versions.")
 @settings_options(*REPOSITORY)
 @common_options
 def list_modules_command(session: Session, **choice: Any) -> None:
@@ -182,7 +182,7 @@ def _nothing(location: str, search: str) -> str:
 
 
 def _table(entries: tuple[CatalogueEntry, ...]) -> str:
-    """Return aligned columns; foreign text is made harmless for the terminal."""
+    """Return aligned columns; untrusted text is neutralised for the terminal."""
     rows = [("MODULE", "VERSION", "IGNITION", "PUBLISHED", "NAME")]
     rows += [
         (
@@ -194,11 +194,7 @@ def _table(entries: tuple[CatalogueEntry, ...]) -> str:
         )
         for entry in entries
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return "\n".join(table(rows, indent=""))
 
 
 def _publication_document(publication: Publication) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A session: what a command needs to run (settings, reporter, time), and how it answers."""
+"""A session: one run of one command; its context, and how it answers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Session:
     as_json: bool
     verbose: bool
     reported: set[Finding] = field(default_factory=set)
-    """What the reporter was told before the run failed, so that nobody reads it twice."""
+    """What was reported before the run failed, so that it isn't reported twice."""
     pages: list[str] = field(default_factory=list)
     """The summaries that were written for the run's page."""
     answers: list[Mapping[str, Any]] = field(default_factory=list)
@@ -82,10 +82,10 @@ class Session:
     ) -> None:
         """Print the result: one JSON document with ``--json``, else ``text`` for people.
 
-        Text that ``is_clean`` is for programs: it is written as it is.
-        On a CI host, ``outputs`` and the document's ``result`` are handed to later steps. A reader
-        who has left (``| head``) is no error: the work is done, and its exit code stands. Raises
-        ConfigurationError when standard output can't be written.
+        Text that ``is_clean`` is for programs: it is written unchanged. On a CI host, ``outputs``
+        and the document's ``result`` are passed on to later steps. A reader who has gone
+        (``| head``) is no error: the work is done, and its exit code counts. Raises
+        ConfigurationError when standard output is not writable.
         """
         self.answers.append(document)
         results = {"result": str(document["result"])} if "result" in document else {}
@@ -103,13 +103,13 @@ class Session:
         except OSError as cause:
             discard(self.out)
             raise ConfigurationError(
-                f"the result can't be written to standard output: {os_error_reason(cause)}",
-                hint="check where standard output goes; everything else was done.",
+                f"cannot write the result to standard output: {os_error_reason(cause)}",
+                hint="check where standard output goes; the command itself was done.",
             ) from cause
 
 
 def discard(stream: TextIO) -> None:
-    """Send what is still to be written to ``stream`` nowhere, or Python complains at its end."""
+    """Send what is still to be written to ``stream`` nowhere, or Python complains at exit."""
     with open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
 
@@ -124,7 +124,7 @@ def open_session(
     config_file: Path | None,
     env_file: Path | None,
 ) -> Session:
-    """Resolve the settings, hide every secret from all output, and choose the reporter."""
+    """Resolve the settings, redact every secret in all output, and choose the reporter."""
     resolved = Inputs(
         env=env,
         flags=flags,
@@ -144,14 +144,14 @@ def open_session(
 
 
 def open_bare_session(env: Mapping[str, str], *, as_json: bool) -> Session:
-    """Open a session without any setting, to tell why the settings can't be used."""
+    """Open a session without any setting, to report why the settings can't be used."""
     nothing = Resolved(Settings(), {})
     secrets = given_secrets(env)
     return _session(env, nothing, secrets=secrets, as_json=as_json, verbose=False, color=True)
 
 
-def _tell_origins(resolved: Resolved, reporter: Reporter) -> None:
-    """Say where each setting came from; values stay out, as key material is among them."""
+def _report_origins(resolved: Resolved, reporter: Reporter) -> None:
+    """Report where each setting came from, without values: some are key material."""
     for name, origin in sorted(resolved.origins.items()):
         reporter.info(f"setting {name.replace('_', '-')}: from {origin}")
 
@@ -165,7 +165,7 @@ def _session(
     verbose: bool,
     color: bool,
 ) -> Session:
-    # The runner reads one log: there, results and log lines must keep their order. With --json,
+    # The runner reads one log: there, results and log lines must stay in order. With --json,
     # stdout holds the document and nothing else.
     stream = sys.stdout if is_action(env) and not as_json else sys.stderr
     host = detect_host(env, is_terminal=stream.isatty())
@@ -176,7 +176,7 @@ def _session(
     # "Re-run with debug logging" on GitHub.
     verbose = verbose or env.get("RUNNER_DEBUG") == "1"
     if verbose:
-        _tell_origins(resolved, reporter)
+        _report_origins(resolved, reporter)
     context = start_run(
         resolved.settings, env=env, report=RunReport(reporter), redact=masker.redact
     )

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from ign_deploy.cli.formatting import describe_examination, examination_document, findings_document
+from ign_deploy.cli.formatting import (
+    certificate_lines,
+    describe_verification,
+    findings_document,
+    verification_document,
+)
 from ign_deploy.cli.options import SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import SigningError, VerificationError
@@ -16,6 +21,7 @@ from ign_deploy.pipeline.identity import load_signing_identity
 
 if TYPE_CHECKING:
     from ign_deploy.signing.verifier import VerificationReport
+
 
 _FILES = click.argument(
     "files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path)
@@ -83,28 +89,26 @@ def verify_command(session: Session, files: tuple[Path, ...]) -> None:
     texts: list[str] = []
     problems: list[Finding] = []
     for file in files:
-        examination = _examine(session, file, anchors)
-        if isinstance(examination, VerificationError):
-            problems += examination.findings
-            _report(session, examination.findings, file)
+        report = _examine(session, file, anchors)
+        if isinstance(report, VerificationError):
+            problems += report.findings
+            _report(session, report.findings, file)
             documents.append(
                 {
                     "file": str(file),
                     "status": SignatureStatus.INVALID.value,
-                    "findings": findings_document(examination.findings),
+                    "findings": findings_document(report.findings),
                 }
             )
             texts.append(f"{file}: not a sound module")
             continue
-        findings = examination.findings
-        if examination.status is SignatureStatus.UNSIGNED:
+        findings = report.findings
+        if report.status is SignatureStatus.UNSIGNED:
             findings = (*findings, _unsigned(file))
         problems += errors_among(findings)
         _report(session, findings, file)
-        documents.append(
-            {**examination_document(examination), "findings": findings_document(findings)}
-        )
-        texts.append(describe_examination(examination))
+        documents.append({**verification_document(report), "findings": findings_document(findings)})
+        texts.append(describe_verification(report))
     session.answer(
         {"result": "failed" if problems else "verified", "modules": documents}, "\n\n".join(texts)
     )
@@ -122,19 +126,19 @@ def inspect_command(session: Session, file: Path) -> None:
     from ign_deploy.module.findings import worst_first
     from ign_deploy.signing.verifier import examine
 
-    examination = examine(file, now=session.now)
+    report = examine(file, now=session.now)
     with Archive.open(file) as archive:
         checked = check_module(archive)
         names = [(entry.name, entry.size) for entry in archive.entries if not entry.is_directory]
-    findings = worst_first(dict.fromkeys((*examination.findings, *checked)))
+    findings = worst_first(dict.fromkeys((*report.findings, *checked)))
     _report(session, findings, file)
     document = {
-        **examination_document(examination),
+        **verification_document(report),
         "files": [{"name": name, "size": size} for name, size in names],
         "findings": findings_document(findings),
     }
     listing = "\n".join(f"  {size:>12,}  {ascii(name)[1:-1]}" for name, size in names)
-    session.answer(document, f"{describe_examination(examination)}\n\nFiles (bytes):\n{listing}")
+    session.answer(document, f"{describe_verification(report)}\n\nFiles (bytes):\n{listing}")
 
 
 def _examine(
@@ -166,3 +170,77 @@ def _refuse_equal_names(outputs: list[Path]) -> None:
                 f"two of the files would be signed as {output}",
                 hint="sign them one by one, with different --output-dir.",
             )
+
+
+@click.command(
+    "generate-certificate", short_help="Make a signing key and a self-signed certificate."
+)
+@click.option("--common-name", required=True, help="The name on the certificate: your company.")
+@click.option("--organization", default="", help="The organization on the certificate.")
+@click.option(
+    "--days",
+    default=3650,
+    show_default=True,
+    type=click.IntRange(1, 36500),
+    help="How long the certificate is valid.",
+)
+@click.option(
+    "--key-size",
+    default="3072",
+    show_default=True,
+    type=click.Choice(["3072", "4096"]),
+    help="Bits of the RSA key.",
+)
+@click.option(
+    "--format",
+    "kind",
+    default="pem",
+    show_default=True,
+    type=click.Choice(["pem", "pkcs12"]),
+    help="Two PEM files, or one PKCS#12 keystore (needs MODULE_SIGNING_PASSWORD).",
+)
+@click.option(
+    "-o",
+    "--output-dir",
+    "folder",
+    default=".",
+    show_default="the current folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The folder for the files.",
+)
+@common_options
+def generate_certificate_command(
+    session: Session,
+    *,
+    common_name: str,
+    organization: str,
+    days: int,
+    key_size: Literal["3072", "4096"],
+    kind: Literal["pem", "pkcs12"],
+    folder: Path,
+) -> None:
+    """Make a signing key and a self-signed code-signing certificate.
+
+    The key is encrypted with MODULE_SIGNING_PASSWORD when that is set. Existing files are never
+    replaced. Keep the key: gateways accept a certificate once, and ask again for every new one.
+    """
+    from ign_deploy.signing.generate import generate_certificate
+
+    made = generate_certificate(
+        common_name=common_name,
+        organization=organization,
+        days=days,
+        key_size=int(key_size),
+        now=session.now,
+        password=session.settings.signing_password.get_secret_value() or None,
+        folder=folder,
+        container=kind,
+    )
+    paths = [path for path in (made.key, made.certificate) if path is not None]
+    document = {
+        "result": "generated",
+        "files": [str(path) for path in paths],
+        "certificate": made.info.as_dict(),
+    }
+    lines = [*(f"made {path}" for path in paths), *certificate_lines(made.info)]
+    session.answer(document, "\n".join(lines))

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from ign_deploy.repositories import Capabilities
 
 
-@click.command("validate-env", short_help="Check that a release could start.")
+@click.command("validate-env", short_help="Check that a release can start.")
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("--packaging", is_flag=True, help="Check build files, Java, Gradle or Maven.")
 @click.option("--signing", is_flag=True, help="Check key, certificates, passwords and alias.")
-@click.option("--repository", is_flag=True, help="Check that the repository can be written.")
+@click.option("--repository", is_flag=True, help="Check that the repository is writable.")
 @settings_options(
     *SIGNING,
     "version",
@@ -51,10 +51,11 @@ def validate_env_command(
     signing: bool,
     repository: bool,
 ) -> None:
-    """Check that a release could start, and list everything that would stop it.
+    """Check that a release can start, and list everything that would stop it.
 
-    PATH is the project (default: the current folder). Without a choice, everything is checked;
-    --gateway is a choice, too. Without it, it is the gateways of --environment in the config file.
+    PATH is the project (default: the current folder). Without --packaging, --signing,
+    --repository or --gateway, everything is checked, with the gateways that the config file has
+    for --environment.
     """
     gateways = session.resolved.origin("gateway") == "--gateway"
     everything = not (packaging or signing or repository or gateways)
@@ -80,12 +81,12 @@ def validate_env_command(
 
 
 def _describe(found: Capabilities) -> list[str]:
-    """Say what the repository's store promises, in words."""
+    """Describe what the repository's store guarantees."""
     promises = (
-        ("a version is published once, whoever else writes", found.create_once),
-        ("an index is never written over another run's", found.compare_and_swap),
-        ("the store states the digest of what it holds", found.server_digest),
-        ("a download can go on where it broke off", found.resume),
+        ("a version is published exactly once, whoever else writes", found.create_once),
+        ("an index never overwrites another run's", found.compare_and_swap),
+        ("the store reports the digest of its files", found.server_digest),
+        ("an interrupted download can be resumed", found.resume),
     )
     lines = [f"repository {plain(found.location)}:"]
     lines += [f"  {'yes' if holds else 'no ':<3}  {text}" for text, holds in promises]
