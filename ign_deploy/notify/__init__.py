@@ -1,7 +1,7 @@
-"""Notifications: people and services are told what happened, and a failure there is a warning.
+"""Notifications for people and services; a failure here is only a warning.
 
-Channels are made by ``webhook.webhook``, ``smtp.mail``, ``github.github_statuses`` and
-``gitlab.gitlab_statuses``; ``sending.notify_all`` uses them.
+Channels are created by ``webhook.webhook``, ``smtp.mail``, ``github.github_statuses`` and
+``gitlab.gitlab_statuses``; ``send.notify_all`` uses them.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from ign_deploy.notify.notice import Notice
 
 
 class Channel(Protocol):
-    """One way to tell somebody."""
+    """One channel for notifications."""
 
     @property
     def name(self) -> str:
-        """What messages call it; names the host, never a whole URL."""
+        """Its name in messages: names the host, never a full URL."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must be masked in everything written."""
+        """Values to mask in all output."""
 
     def send(self, notice: Notice) -> None:
-        """Tell it; raises an IgnDeployError that names the host and says what to do."""
+        """Send it; raises an IgnDeployError that names the host and says what to do."""

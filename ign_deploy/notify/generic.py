@@ -21,10 +21,10 @@ _NAMESPACE = uuid.UUID("5b0f7c1e-6a4d-5d0c-9c55-3c1f5d6a2e90")
 
 
 def delivery_id(notice: Notice) -> str:
-    """Return what identifies the notice to its receiver.
+    """Return the ID by which the receiver recognises the notice.
 
-    The same for one deployment and result, so that a job that is run again isn't told twice;
-    otherwise a new one.
+    It is the same for the same deployment and result, so that a rerun job doesn't notify twice;
+    without a deployment it is new.
     """
     if not notice.deployment_id:
         return str(uuid.uuid4())
@@ -48,7 +48,7 @@ def document(notice: Notice, *, delivery: str) -> bytes:
 def sign(body: bytes, *, secret: str, timestamp: int) -> str:
     """Return ``sha256=`` and the HMAC-SHA-256 of ``timestamp.body`` in hex.
 
-    The time is signed too, so that a receiver can refuse an old request that is sent again.
+    The time is signed too, so that a receiver can reject a replayed request.
     """
     message = f"{timestamp}.".encode() + body
     return "sha256=" + hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()

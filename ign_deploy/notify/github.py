@@ -25,15 +25,14 @@ _API = "https://api.github.com"
 _KEY = "ign-deploy"
 _MOST_DESCRIPTION = 140
 _PERMISSION = (
-    "give the job `permissions: deployments: write`; the token of a fork's pull request can't "
-    "have it."
+    "give the job `permissions: deployments: write`; a pull request from a fork can't have it."
 )
 _HINTS = {
-    401: "GITHUB_TOKEN isn't valid any more: pass the token of this very job.",
+    401: "GITHUB_TOKEN has expired: pass this job's token.",
     403: _PERMISSION,
     404: _PERMISSION,
     409: "the commit can't be deployed: check the repository's rules for the environment.",
-    422: "check that the commit is in the repository, and the environment's name.",
+    422: "check the environment's name, and that the commit is in the repository.",
 }
 
 
@@ -46,7 +45,7 @@ class _Deployment(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class GithubStatuses:
-    """Records notices as deployment statuses; made by ``github_statuses``."""
+    """Records notices as deployment statuses; created by ``github_statuses``."""
 
     api: str
     host: str
@@ -61,7 +60,7 @@ class GithubStatuses:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"GitHub's deployments at {self.host}"
 
     @property
@@ -70,10 +69,10 @@ class GithubStatuses:
         return (self.token,)
 
     def send(self, notice: Notice) -> None:
-        """Add a status to the notice's deployment, which is made if there is none yet.
+        """Add a status to the notice's deployment, which is created if necessary.
 
-        A release, and what has no environment, is no deployment: nothing is done. Raises
-        NetworkError when GitHub refuses.
+        A release, or a notice without an environment, isn't a deployment, so nothing is done.
+        Raises NetworkError when GitHub refuses.
         """
         if notice.event == "release" or not notice.environment:
             return
@@ -90,7 +89,7 @@ class GithubStatuses:
             self._call(session, "POST", f"deployments/{number}/statuses", status)
 
     def _deployment(self, session: Session, notice: Notice) -> int:
-        """Return the deployment's number; a job that was killed and runs again finds its own."""
+        """Return the deployment's number; a job that is rerun after a kill finds its own."""
         key = notice.deployment_id
         if key and key not in self._known and (found := self._find(session, notice)) is not None:
             self._known[key] = found
@@ -114,7 +113,7 @@ class GithubStatuses:
             "task": "deploy:rollback" if notice.event == "rollback" else "deploy",
             "description": title(notice)[:_MOST_DESCRIPTION],
             "payload": {_KEY: notice.deployment_id},
-            # The commit is deployed already: nothing is to be merged or waited for.
+            # The commit is already deployed, so there is nothing to merge or wait for.
             "auto_merge": False,
             "required_contexts": [],
         }
@@ -145,7 +144,7 @@ class GithubStatuses:
         except ValidationError:
             # Not chained: pydantic's own error prints what the server sent.
             raise NetworkError(
-                f"{self.host} answered with something else than deployments",
+                f"{self.host} did not return deployments",
                 hint="check GITHUB_API_URL.",
             ) from None
 
@@ -169,10 +168,10 @@ def github_statuses(
     proxies: Proxies | None = None,
     policy: RetryPolicy = POLICY,
 ) -> GithubStatuses | None:
-    """Return the channel to the repository whose job runs, None where ``env`` knows none.
+    """Return the channel to the repository of the current job, None if ``env`` has none.
 
     Needs GITHUB_REPOSITORY, GITHUB_SHA and a token (``token``, else GITHUB_TOKEN). Raises
-    ConfigurationError for a GITHUB_API_URL to which no token may go.
+    ConfigurationError for a GITHUB_API_URL that must not receive a token.
     """
     repository, commit = env.get("GITHUB_REPOSITORY", ""), env.get("GITHUB_SHA", "")
     chosen = token or env.get("GITHUB_TOKEN", "")

@@ -22,7 +22,7 @@ from ign_deploy.notify.notice import Notice
 from ign_deploy.notify.text import is_good, is_open
 
 _PERMISSION = (
-    "give a project access token with the scope `api` and the role Developer (Maintainer for a "
+    "use a project access token with the scope `api` and the role Developer (Maintainer for a "
     "protected environment)."
 )
 _HINTS = {
@@ -42,7 +42,7 @@ class _Deployment(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class GitlabStatuses:
-    """Records notices as deployments; made by ``gitlab_statuses``."""
+    """Records notices as deployments; created by ``gitlab_statuses``."""
 
     api: str
     host: str
@@ -60,7 +60,7 @@ class GitlabStatuses:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"GitLab's deployments at {self.host}"
 
     @property
@@ -69,10 +69,10 @@ class GitlabStatuses:
         return (self.token,)
 
     def send(self, notice: Notice) -> None:
-        """Make the notice's deployment, or bring the one that was made before up to date.
+        """Create the notice's deployment, or update an earlier one.
 
-        A release, and what has no environment, is no deployment: nothing is done. Raises
-        NetworkError when GitLab refuses.
+        A release, or a notice without an environment, isn't a deployment, so nothing is done.
+        Raises NetworkError when GitLab refuses.
         """
         if notice.event == "release" or not notice.environment:
             return
@@ -81,16 +81,18 @@ class GitlabStatuses:
         with self._lock, open_session(ca=self.ca, proxies=self.proxies, auth=auth) as session:
             known = self._known.get(notice.deployment_id)
             if known is not None and known.status == status:
-                return  # GitLab refuses a status that isn't another one
+                return  # GitLab refuses an unchanged status
             if known is not None:
                 answer = self._call(session, "PUT", f"deployments/{known.id}", {"status": status})
             else:
-                answer = self._call(session, "POST", "deployments", self._wanted(notice, status))
+                answer = self._call(
+                    session, "POST", "deployments", self._deployment_fields(notice, status)
+                )
             deployment = self._read(answer).model_copy(update={"status": status})
             if notice.deployment_id:
                 self._known[notice.deployment_id] = deployment
 
-    def _wanted(self, notice: Notice, status: str) -> dict[str, Any]:
+    def _deployment_fields(self, notice: Notice, status: str) -> dict[str, Any]:
         return {
             "environment": notice.environment,
             "sha": self.commit,
@@ -117,13 +119,13 @@ class GitlabStatuses:
         except ValidationError:
             # Not chained: pydantic's own error prints what the server sent.
             raise NetworkError(
-                f"{self.host} answered with something else than a deployment",
+                f"{self.host} did not return a deployment",
                 hint="check CI_API_V4_URL.",
             ) from None
 
 
 def gitlab_status(notice: Notice) -> str:
-    """Return GitLab's status for a result; it knows no ``inactive``."""
+    """Return GitLab's status for a result; GitLab has no ``inactive``."""
     if notice.result == "removed":
         return "canceled"
     if is_open(notice):

@@ -1,4 +1,4 @@
-"""The e-mail: a notice as plain text and HTML, with headers that foreign text can't add to."""
+"""The email: a notice as plain text and HTML; untrusted text can't add headers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ign_deploy.notify.text import facts, title
 
 _MOST_RECIPIENTS = 50
 _SUBJECT = 200
-# What RFC 5321 4.1.2 calls a dot-string at a domain; quoted and bracketed forms aren't taken.
+# What RFC 5321 4.1.2 calls a dot-string at a domain; quoted and bracketed forms aren't supported.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
@@ -26,16 +26,16 @@ _ADDRESS = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
 def parse_recipients(text: str) -> tuple[str, ...]:
     """Return the addresses in ``text``, separated by commas, semicolons, spaces or line breaks.
 
-    Raises ConfigurationError for one that is no plain address.
+    Raises ConfigurationError for one that isn't a plain address.
     """
     found = tuple(dict.fromkeys(part for part in re.split(r"[,;\s]+", text) if part))
     if len(found) > _MOST_RECIPIENTS:
         raise ConfigurationError(
-            f"{len(found)} addresses are to be notified, at most {_MOST_RECIPIENTS} can be",
+            f"{len(found)} recipients given, at most {_MOST_RECIPIENTS} are allowed",
             hint="use a mailing list.",
         )
     for address in found:
-        require_address(address, what="of a notification")
+        require_address(address, what="for notifications")
     return found
 
 
@@ -43,8 +43,8 @@ def require_address(address: str, *, what: str) -> None:
     """Raise ConfigurationError unless ``address`` is plain, such as ``name@example.com``."""
     if not _ADDRESS.fullmatch(address) or len(address) > 254:
         raise ConfigurationError(
-            f"an e-mail address {what} can't be used",
-            hint="give addresses such as name@example.com, separated by commas.",
+            f"invalid email address {what}",
+            hint="use addresses such as name@example.com, separated by commas.",
         )
 
 
@@ -53,8 +53,8 @@ def compose(
 ) -> EmailMessage:
     """Return the message; ``now`` is an aware time.
 
-    It says that a program wrote it (RFC 3834), so that no answering machine answers. The notice
-    must be cleaned: no header holds a line break.
+    It is marked as automatic (RFC 3834), so that no autoresponder replies. The notice must be
+    cleaned, so that no header contains a line break.
     """
     message = EmailMessage(policy=SMTP)
     subject = " ".join(title(notice).split())
@@ -62,7 +62,7 @@ def compose(
     message["From"] = Address("ign-deploy", addr_spec=sender)
     message["To"] = [Address(addr_spec=each) for each in recipients]
     message["Date"] = now
-    # Not make_msgid: it asks the name server for this machine's name, and tells it to everybody.
+    # Not make_msgid: it looks up this machine's name in DNS and reveals it.
     message["Message-ID"] = f"<{uuid.uuid4()}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"

@@ -1,4 +1,4 @@
-"""What is told: one frozen notice about a deployment, a rollback or a release."""
+"""A notice: what is said about a deployment, a rollback or a release."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from urllib.parse import urlsplit
 
 Event = Literal["deployment", "rollback", "release"]
 Redact = Callable[[str], str]
-"""Returns a text with every secret in it replaced."""
+"""Return a text with every secret replaced."""
 
 MAX_TEXT = 300
 MAX_MESSAGE = 2000
 MAX_MODULES = MAX_GATEWAYS = 500
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
-# Control characters, bidirectional and invisible ones, lone surrogates: a chat shows or obeys
-# some of them, and none belongs into a name.
+# Control characters, bidirectional and invisible ones, lone surrogates: chats interpret some of
+# them, and none belongs in a name.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]+"
@@ -28,7 +28,7 @@ _UNSAFE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class NoticedModule:
-    """A module; ``previous_version`` is empty where there was none, ``sha256`` lower-case hex."""
+    """A module; ``previous_version`` is empty if there was none, ``sha256`` lower-case hex."""
 
     id: str
     version: str
@@ -38,9 +38,9 @@ class NoticedModule:
 
 @dataclass(frozen=True, slots=True)
 class NoticedGateway:
-    """A gateway by name or URL, and what became of it: ``deployed``, ``rolled-back``, ….
+    """A gateway by name or URL, and its outcome: ``deployed``, ``rolled-back``, ….
 
-    ``modules`` that went there, by id, where not all did.
+    ``modules`` are the ids of those deployed there, if not all were.
     """
 
     name: str
@@ -50,12 +50,12 @@ class NoticedGateway:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What happened.
+    """What happened in a run.
 
     ``result`` is one of ``in-progress``, ``deployed``, ``restart-pending``, ``rolled-back``,
     ``failed``, ``rollback-failed``, ``removed``, ``uploaded``, or a later one. ``started_at`` is an
-    aware time, ``seconds`` what it took. ``audit_head`` is the audit trail's head after it: kept
-    elsewhere, it shows later whether the trail was rewritten.
+    aware time, ``seconds`` the duration. ``audit_head`` is the audit trail's head afterwards: kept
+    elsewhere, it reveals later whether the trail was rewritten.
     """
 
     event: Event
@@ -73,10 +73,10 @@ class Notice:
     audit_head: str = ""
 
     def cleaned(self, redact: Redact) -> Notice:
-        """Return the notice as it may leave the machine.
+        """Return the notice in a form that is safe to send.
 
-        Without secrets, credentials in URLs, control and invisible characters; each text cut to
-        its length. A ``run_url`` that is no web address becomes empty.
+        Secrets, credentials in URLs, control and invisible characters are removed, and texts are
+        cut to their maximum length. A ``run_url`` that isn't a web address becomes empty.
         """
 
         def text(value: str) -> str:
@@ -114,9 +114,9 @@ def clean_text(text: str, *, redact: Redact) -> str:
 
 
 def clean_lines(text: str, *, redact: Redact) -> str:
-    """Return ``text`` with its line breaks, each line harmless; at most ``MAX_MESSAGE`` long."""
-    hidden = redact(_CREDENTIALS.sub("", text))
-    return _cut("\n".join(_UNSAFE.sub(" ", line) for line in hidden.splitlines()), MAX_MESSAGE)
+    """Return ``text`` in harmless lines of at most ``MAX_MESSAGE`` characters in total."""
+    redacted = redact(_CREDENTIALS.sub("", text))
+    return _cut("\n".join(_UNSAFE.sub(" ", line) for line in redacted.splitlines()), MAX_MESSAGE)
 
 
 def _cut(text: str, length: int) -> str:
@@ -124,7 +124,7 @@ def _cut(text: str, length: int) -> str:
 
 
 def _web_address(url: str) -> str:
-    """Return the URL where it is a plain web address, else nothing: it becomes a link."""
+    """Return the URL if it is a plain web address, else nothing, because it becomes a link."""
     try:
         parts = urlsplit(url)
         sound = parts.scheme in ("https", "http") and bool(parts.hostname) and "@" not in url

@@ -1,4 +1,4 @@
-"""Sending a notice over all channels at once; a notification that fails is a warning."""
+"""Send a notice through all channels in parallel; a failed notification is a warning."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def notify_all(
     redact: Redact,
     deadline: float = BEST_EFFORT_SECONDS,
 ) -> int:
-    """Send the notice over every channel; return how many took it. Never raises an error.
+    """Send the notice through every channel; return how many accepted it. Never raises an error.
 
     Each failure is one warning that names the host and says what to do. ``redact`` replaces secrets
-    in every text. A channel that isn't done at the ``deadline`` (seconds) is left behind.
+    in all texts. A channel that isn't done at the ``deadline`` (seconds) is abandoned.
     """
     for channel in channels:
         for secret in channel.secrets:
@@ -31,5 +31,5 @@ def notify_all(
     problems = best_effort([partial(each.send, clean) for each in channels], deadline=deadline)
     for channel, problem in zip(channels, problems, strict=True):
         if problem:
-            reporter.warning(f"{channel.name} was not told: {redact(problem)}")
+            reporter.warning(f"could not notify {channel.name}: {redact(problem)}")
     return problems.count("")

@@ -1,4 +1,4 @@
-"""The form of Slack's incoming webhooks: blocks in which foreign text stays text."""
+"""The format of Slack's incoming webhooks: blocks in which untrusted text stays text."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ign_deploy.notify.text import facts, is_good, is_open, title
 
 _MOST_TEXT = 3000  # of a text object in a section, after escaping
 _MOST_FIELD = 2000
-_MARKS = {True: ":white_check_mark:", False: ":x:"}
+_ICONS = {True: ":white_check_mark:", False: ":x:"}
 
 
 def slack_message(notice: Notice) -> bytes:
     """Return the request's body.
 
-    Mentions and links are written with ``<`` and ``>`` there, so escaping leaves none of them;
-    ``verbatim`` keeps Slack from making some out of plain names and addresses.
+    Slack writes mentions and links with ``<`` and ``>``, so escaping removes them; ``verbatim``
+    keeps Slack from creating some from plain names and addresses.
     """
-    mark = ":hourglass:" if is_open(notice) else _MARKS[is_good(notice)]
-    blocks = [_section(f"{mark} *{_escape(title(notice), _MOST_TEXT - 40)}*")]
+    icon = ":hourglass:" if is_open(notice) else _ICONS[is_good(notice)]
+    blocks = [_section(f"{icon} *{_escape(title(notice), _MOST_TEXT - 40)}*")]
     if notice.message:
         blocks.append(_section(_escape(notice.message, _MOST_TEXT)))
     fields = [
@@ -29,7 +29,7 @@ def slack_message(notice: Notice) -> bytes:
     if fields:
         blocks.append({"type": "section", "fields": fields[:10]})
     if notice.run_url:
-        # As an address, the characters that would end the link are written with percent.
+        # Percent-encode the character that would end the link.
         address = _escape(notice.run_url.replace("|", "%7C"), _MOST_TEXT - 40)
         blocks.append({"type": "context", "elements": [_text(f"<{address}|The run>")]})
     body = {"text": _escape(title(notice), _MOST_TEXT), "mrkdwn": False, "blocks": blocks}
@@ -45,7 +45,7 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def _escape(text: str, limit: int) -> str:
-    """Return ``text`` escaped and at most ``limit`` long, no escape cut in two."""
+    """Return ``text`` escaped, at most ``limit`` long, without splitting an escape."""
     pieces: list[str] = []
     room = limit - 1
     for character in text:

@@ -1,4 +1,4 @@
-"""E-mail over SMTP: TLS always, except to this machine; a password never without it."""
+"""Email over SMTP: always with TLS, except to this machine; a password never without it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLACEHOLDER = "localhost"
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """Sends notices by e-mail; made by ``mail``."""
+    """Sends notices by email; created by ``mail``."""
 
     host: str
     port: int
@@ -40,7 +40,7 @@ class Mail:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"the mail server {self.host}"
 
     @property
@@ -49,7 +49,7 @@ class Mail:
         return (self.password,) if self.password else ()
 
     def send(self, notice: Notice) -> None:
-        """Hand the message over; raises NetworkError when it wasn't taken for everybody."""
+        """Send the message; raises NetworkError unless it was accepted for all recipients."""
         message = compose(notice, sender=self.sender, recipients=self.recipients, now=self.now())
         with self._explained(), self._connection() as client:
             self._secure(client)
@@ -59,7 +59,7 @@ class Mail:
 
     @contextmanager
     def _connection(self) -> Iterator[smtplib.SMTP]:
-        """Connect; at the end say goodbye, but don't insist on an answer."""
+        """Connect; at the end quit, but don't insist on a response."""
         client: smtplib.SMTP
         if self.implicit_tls:
             client = smtplib.SMTP_SSL(
@@ -74,7 +74,7 @@ class Mail:
                 self.host, self.port, local_hostname=_PLACEHOLDER, timeout=self.timeout
             )
         try:
-            # Our address is as good a name as any (RFC 5321 4.1.3), and no name server is asked.
+            # Our address is a valid name (RFC 5321 4.1.3) and needs no DNS lookup.
             client.local_hostname = _literal(client)
             yield client
             with suppress(smtplib.SMTPException, OSError):
@@ -83,14 +83,14 @@ class Mail:
             client.close()
 
     def _secure(self, client: smtplib.SMTP) -> None:
-        """Begin TLS; on this machine only where an authority was given to check it by."""
+        """Start TLS; for this machine only if a CA was given to check it."""
         if self.implicit_tls or (is_this_machine(self.host) and self.ca is None):
             return
         client.ehlo()
         if not client.has_extn("starttls"):
             raise NetworkError(
-                f"{self.host} offers no TLS (STARTTLS) on port {self.port}",
-                hint="give the port that does, or smtps:// where TLS comes first.",
+                f"{self.host} does not support STARTTLS on port {self.port}",
+                hint="use the port that does, or smtps:// for TLS from the start.",
             )
         client.starttls(context=self._context())
 
@@ -99,7 +99,7 @@ class Mail:
         if refused:
             raise NetworkError(
                 f"{self.host} refused {len(refused)} of {len(self.recipients)} recipients",
-                hint="check the addresses; the others were told.",
+                hint="check their addresses; the others were notified.",
             )
 
     def _context(self) -> ssl.SSLContext:
@@ -107,35 +107,35 @@ class Mail:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what smtplib raises into an error that says what to do.
+        """Turn exceptions of smtplib into errors that say what to do.
 
-        A server's own words stay out: they are foreign, and may repeat what it was sent.
+        The server's own words are omitted: they are untrusted, and may repeat what was sent.
         """
         try:
             yield
         except smtplib.SMTPAuthenticationError as cause:
             raise NetworkError(
                 f"{self.host} refused user and password ({cause.smtp_code})",
-                hint="check them; some services want a password made for programs.",
+                hint="check them; some services require an app password.",
             ) from None
         except smtplib.SMTPRecipientsRefused:
             raise NetworkError(
                 f"{self.host} refused every recipient",
-                hint="check the addresses, and whether the server wants a user and password.",
+                hint="check the addresses, and whether the server requires a user and password.",
             ) from None
         except smtplib.SMTPResponseException as cause:
             raise NetworkError(
                 f"{self.host} answered {cause.smtp_code}",
-                hint="look at the mail server's log; check the sender's address.",
+                hint="check the sender's address and the mail server's log.",
             ) from None
         except smtplib.SMTPNotSupportedError:
             raise NetworkError(
-                f"{self.host} has no way to log in that we know",
-                hint="leave out user and password, or use another port.",
+                f"{self.host} offers no supported login method",
+                hint="remove user and password, or use another port.",
             ) from None
         except smtplib.SMTPException as cause:
             raise NetworkError(
-                f"{self.host} broke the exchange off: {type(cause).__name__}",
+                f"{self.host} ended the connection: {type(cause).__name__}",
                 hint="check the port, and that it speaks SMTP.",
             ) from None
         except OSError as cause:
@@ -155,31 +155,31 @@ def mail(
     """Return the channel to the mail server at ``url``.
 
     ``url`` is ``smtp://host[:587]`` (STARTTLS, required except to this machine) or
-    ``smtps://host[:465]``. ``recipients`` are separated by commas. Without a ``sender``, it is the
-    user where that is an address, else the first recipient. ``timeout`` bounds each step, in
-    seconds. Raises ConfigurationError for what can't be used.
+    ``smtps://host[:465]``. ``recipients`` are separated by commas. The default ``sender`` is
+    the user if that is an address, else the first recipient. ``timeout`` bounds each step, in
+    seconds. Raises ConfigurationError for invalid values.
     """
     implicit_tls, host, port = _parse(url)
     found = parse_recipients(recipients)
     if not found:
         raise ConfigurationError(
-            "there is nobody to send e-mail to", hint="set DEPLOYMENT_NOTIFICATION_EMAIL."
+            "no email recipients given", hint="set DEPLOYMENT_NOTIFICATION_EMAIL."
         )
     if bool(username) != bool(password):
         raise ConfigurationError(
-            "of the mail server's user and password one is missing", hint="set both, or none."
+            "only one of the mail server's user and password is set", hint="set both, or neither."
         )
     if not (username + password).isprintable() or not (username + password).isascii():
         raise ConfigurationError(
-            "the mail server's user or password has a line break, or isn't plain ASCII",
-            hint="store them without a newline at the end; choose others if they aren't ASCII.",
+            "the mail server's user or password contains a line break or non-ASCII characters",
+            hint="store them without a trailing newline; choose ASCII ones.",
         )
     if ca is not None and not ca.is_file():
         raise ConfigurationError(
-            f"the CA certificates {ca} are not a file", hint="mend the path, or leave it out."
+            f"CA certificates not found: {ca}", hint="fix the path, or leave it out."
         )
     chosen = sender or (username if "@" in username else found[0])
-    require_address(chosen, what="as the sender")
+    require_address(chosen, what="for the sender")
     return Mail(host, port, implicit_tls, chosen, found, username, password, ca, timeout)
 
 
@@ -193,18 +193,18 @@ def _parse(url: str) -> tuple[bool, str, int]:
     if not host or parts.scheme not in _PORTS or rest or not url.isprintable() or " " in url:
         raise ConfigurationError(
             "the mail server's URL is neither smtp://host nor smtps://host",
-            hint="give it such as smtp://mail.example.com:587.",
+            hint="use a URL such as smtp://mail.example.com:587.",
         )
     if "@" in parts.netloc:
         raise ConfigurationError(
-            f"the URL of the mail server {host} has a user or password in it",
-            hint="leave them out of the URL; they have settings of their own.",
+            f"the URL of the mail server {host} contains a user or password",
+            hint="remove them from the URL; they have their own settings.",
         )
     return parts.scheme == "smtps", host, _PORTS[parts.scheme] if port is None else port
 
 
 def _literal(client: smtplib.SMTP) -> str:
-    """Return our end's address as SMTP writes it."""
+    """Return our own address in SMTP notation."""
     if client.sock is None:
         return _PLACEHOLDER
     address = str(client.sock.getsockname()[0])

@@ -1,4 +1,4 @@
-"""The form of Microsoft Teams' workflow webhooks: a message with one Adaptive Card."""
+"""The format of Microsoft Teams' workflow webhooks: a message with one Adaptive Card."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ign_deploy.notify.text import facts, is_good, is_open, title
 
 _COLOURS = {True: "good", False: "attention"}
 _MOST_VALUE = 3000
-"""Characters; Teams refuses messages beyond about 28 KB."""
+"""Characters; Teams rejects messages above about 28 KB."""
 
 
 def teams_message(notice: Notice) -> bytes:
     """Return the request's body.
 
-    Foreign text stands in text runs: unlike text blocks, they know no Markdown, so that no text
-    becomes a link.
+    Untrusted text is in text runs: unlike text blocks, they don't support Markdown, so that no
+    text becomes a link.
     """
     colour = "warning" if is_open(notice) else _COLOURS[is_good(notice)]
     heading = {"size": "large", "weight": "bolder", "color": colour}

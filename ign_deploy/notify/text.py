@@ -1,4 +1,4 @@
-"""How a notice reads for people: a title, and facts as label and value."""
+"""A notice as text for people: a title, and facts as label and value."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _OPEN = frozenset({"in-progress", "restart-pending"})
 
 
 def is_good(notice: Notice) -> bool:
-    """Tell whether what was wanted was done; a rollback wants to end as rolled back."""
-    wanted = notice.event == "rollback" and notice.result == "rolled-back"
-    return wanted or notice.result in _GOOD
+    """Return whether the run did what was requested, such as a rollback that rolled back."""
+    requested = notice.event == "rollback" and notice.result == "rolled-back"
+    return requested or notice.result in _GOOD
 
 
 def is_open(notice: Notice) -> bool:
-    """Tell whether it isn't over: still running, or waiting for a restart."""
+    """Return whether it is still running, or waiting for a restart."""
     return notice.result in _OPEN
 
 
@@ -28,9 +28,9 @@ def title(notice: Notice) -> str:
 
 
 def facts(notice: Notice) -> list[tuple[str, str]]:
-    """Return what is known as label and value; what isn't known is left out.
+    """Return the known facts as label and value.
 
-    A value may have several lines; long lists end with how many more there are.
+    A value can have several lines; long lists end with the number of further items.
     """
     known = [
         ("Modules", _lines([_module(each) for each in notice.modules])),

@@ -1,4 +1,4 @@
-"""Webhooks: a notice posted to a URL, in the form that the service there reads."""
+"""Webhooks: a notice posted to a URL, in the format of the service there."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from ign_deploy.notify.notice import Notice
 from ign_deploy.notify.slack import slack_message
 from ign_deploy.notify.teams import teams_message
 
-FORMS = ("generic", "slack", "teams")
+FORMATS = ("generic", "slack", "teams")
 _SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
 _TEAMS_DOMAINS = (".webhook.office.com", ".logic.azure.com", ".api.powerplatform.com")
 _SHORTEST_SECRET = 16
-"""Characters; to hide a shorter part of a URL would hide ordinary text."""
+"""Characters; redacting a shorter part of a URL would redact ordinary text."""
 _HINTS = {
-    400: "the service refused the document: check that the webhook's form fits the service.",
+    400: "the service rejected the document: check the webhook's format.",
     401: "check the webhook's URL and secret at the service.",
-    403: "check the webhook's URL and secret at the service, and that it is allowed to post.",
-    404: "the webhook isn't there: make a new one at the service and store its URL.",
-    410: "the webhook was removed: make a new one at the service and store its URL.",
+    403: "check the webhook's URL and secret at the service, and its permission to post.",
+    404: "the webhook doesn't exist: create a new one at the service and store its URL.",
+    410: "the webhook was removed: create a new one at the service and store its URL.",
     413: "the document is too large for the service.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Posts notices; made by ``webhook``. The URL is a secret, so it is never shown."""
+    """Posts notices; created by ``webhook``. The URL is a secret, so it is never shown."""
 
     host: str
-    form: str
+    format: str
     url: str = field(repr=False)
     secret: str = field(repr=False)
     ca: Path | None = None
@@ -48,23 +48,25 @@ class Webhook:
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return f"the webhook at {self.host}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown: the URL, and the parts of it that make it secret."""
+        """The URL, its secret parts, and the signing secret."""
         parts = urlsplit(self.url)
-        telling = [part for part in (parts.path, parts.query) if len(part) >= _SHORTEST_SECRET]
-        return tuple(each for each in (self.url, *telling, self.secret) if each)
+        parts_to_mask = [
+            part for part in (parts.path, parts.query) if len(part) >= _SHORTEST_SECRET
+        ]
+        return tuple(each for each in (self.url, *parts_to_mask, self.secret) if each)
 
     def send(self, notice: Notice) -> None:
-        """Post the notice; raises NetworkError when it wasn't taken."""
+        """Post the notice; raises NetworkError unless it was accepted."""
         delivery = delivery_id(notice)
         body = self._body(notice, delivery)
 
         def headers() -> Mapping[str, str]:
-            if self.form != "generic":
+            if self.format != "generic":
                 return {"Content-Type": "application/json"}
             return signed_headers(
                 body,
@@ -87,9 +89,9 @@ class Webhook:
             )
 
     def _body(self, notice: Notice, delivery: str) -> bytes:
-        if self.form == "slack":
+        if self.format == "slack":
             return slack_message(notice)
-        if self.form == "teams":
+        if self.format == "teams":
             return teams_message(notice)
         return document(notice, delivery=delivery)
 
@@ -97,7 +99,7 @@ class Webhook:
 def webhook(
     url: str,
     *,
-    form: str = "",
+    webhook_format: str = "",
     secret: str = "",
     ca: Path | None = None,
     proxies: Proxies | None = None,
@@ -106,21 +108,21 @@ def webhook(
 ) -> Webhook:
     """Return the webhook at ``url``.
 
-    ``form`` is ``generic``, ``slack`` or ``teams``; empty: the one of the URL's host. ``secret``
-    signs the generic form. Raises ConfigurationError for a URL or form that can't be used; https is
-    needed, except to this machine.
+    ``webhook_format`` is ``generic``, ``slack`` or ``teams``; by default it depends on the URL's
+    host. ``secret`` signs generic requests. Raises ConfigurationError for an invalid URL or format;
+    https is required, except to this machine.
     """
     host = require_web_address(url, what="the webhook")
-    chosen = form or form_of_host(host)
-    if chosen not in FORMS:
+    chosen = webhook_format or format_of_host(host)
+    if chosen not in FORMATS:
         raise ConfigurationError(
-            "the webhook's form is none of " + ", ".join(FORMS), hint="choose one of these."
+            "unknown webhook format", hint=f"choose one of {', '.join(FORMATS)}."
         )
     return Webhook(host, chosen, url, secret, ca, proxies, policy, clock)
 
 
-def form_of_host(host: str) -> str:
-    """Return the form that a host is known to read; otherwise the generic one."""
+def format_of_host(host: str) -> str:
+    """Return the format of a known host, otherwise the generic one."""
     if host in _SLACK_HOSTS:
         return "slack"
     return "teams" if host.endswith(_TEAMS_DOMAINS) else "generic"

@@ -54,7 +54,9 @@ def _channels(settings: Settings, env: Mapping[str, str], ca: Path | None) -> li
 
         secret = settings.webhook_secret.get_secret_value()
         found.append(
-            webhook(url, form=settings.webhook_format, secret=secret, ca=ca, proxies=proxies)
+            webhook(
+                url, webhook_format=settings.webhook_format, secret=secret, ca=ca, proxies=proxies
+            )
         )
     if bool(settings.notification_email) != bool(settings.smtp_url):
         raise ConfigurationError(

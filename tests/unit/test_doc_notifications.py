@@ -76,7 +76,7 @@ def test_headers_and_hosts_are_documented() -> None:
     text = page_text("notifications.md")
     assert {SIGNATURE_HEADER, TIMESTAMP_HEADER, "Idempotency-Key"} <= code_words(text)
     for host in ("hooks.slack.com", "x.webhook.office.com", "x.logic.azure.com"):
-        assert webhook.form_of_host(host) != "generic"
+        assert webhook.format_of_host(host) != "generic"
         assert host.removeprefix("x.") in code_words(text)
 
 

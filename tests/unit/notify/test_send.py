@@ -43,7 +43,7 @@ def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
     assert sent == 1
     assert good.reported == [notice()]
     [warning] = listener.warnings
-    assert warning.startswith("the webhook at 127.0.0.1 was not told: 127.0.0.1 refused")
+    assert warning.startswith("could not notify the webhook at 127.0.0.1: 127.0.0.1 refused")
     assert "check the port" in warning
     assert "hidden" not in warning
 
@@ -68,14 +68,14 @@ def test_a_channel_that_hangs_is_left_behind() -> None:
 
 def test_secrets_are_masked_and_hidden_in_warnings_and_notices() -> None:
     listener, reported = Recorder(), Stub()
-    failing = Stub(NetworkError("it answered s3cret", hint="mend it."))
+    failing = Stub(NetworkError("it answered s3cret", hint="fix it."))
 
     def redact(text: str) -> str:
         return text.replace("s3cret", "***")
 
     notify_all([reported, failing], notice(message="s3cret"), reporter=listener, redact=redact)
     assert listener.masked == ["hidden", "hidden"]
-    assert listener.warnings == ["the stub was not told: it answered ***; mend it."]
+    assert listener.warnings == ["could not notify the stub: it answered ***; fix it."]
     assert reported.reported[0].message == "***"
 
 

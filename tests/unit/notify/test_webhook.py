@@ -118,8 +118,8 @@ def test_hostile_texts_arrive_as_texts() -> None:
     ],
 )
 def test_the_form_is_the_one_of_the_host(url: str, form: str) -> None:
-    assert webhook(url).form == form
-    assert webhook(url, form="generic").form == "generic"
+    assert webhook(url).format == form
+    assert webhook(url, webhook_format="generic").format == "generic"
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,9 @@ def test_a_url_that_cannot_be_used_is_refused_and_not_shown(url: str) -> None:
     assert "webhook" in failure.value.message
 
 
-def test_an_unknown_form_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="generic, slack, teams"):
-        webhook("https://example.com/", form="discord")
+def test_an_unknown_format_is_rejected() -> None:
+    with pytest.raises(ConfigurationError, match="unknown webhook format"):
+        webhook("https://example.com/", webhook_format="discord")
 
 
 def test_failures_name_the_host_only() -> None:
@@ -158,7 +158,7 @@ def test_failures_name_the_host_only() -> None:
     assert "/services/T000/B000/hidden" in hook.secrets
 
 
-@pytest.mark.parametrize(("status", "hint"), [(404, "make a new one"), (410, "was removed")])
+@pytest.mark.parametrize(("status", "hint"), [(404, "create a new one"), (410, "was removed")])
 def test_a_webhook_that_is_gone_says_so(status: int, hint: str) -> None:
     with scripted_server(Reply(status)) as server:
         assert hint in failure_of(channel(server.url)).hint
@@ -194,7 +194,7 @@ def wrapped(receiver: WebhookReceiver, context: ssl.SSLContext) -> ssl.SSLSocket
 
 def sent_by(form: str, reported: Any) -> dict[str, Any]:
     with scripted_server(Reply(200, body=b"ok")) as server:
-        channel(server.url, form=form).send(reported.cleaned(as_is))
+        channel(server.url, webhook_format=form).send(reported.cleaned(as_is))
     document: dict[str, Any] = json.loads(server.requests[0].body)
     return document
 
@@ -263,5 +263,5 @@ def test_a_large_notice_stays_below_what_teams_takes() -> None:
             modules=notice().modules * 500,
             gateways=notice().gateways * 250,
         )
-        channel(server.url, form="teams").send(reported.cleaned(as_is))
+        channel(server.url, webhook_format="teams").send(reported.cleaned(as_is))
     assert len(server.requests[0].body) < 28_000
