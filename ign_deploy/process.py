@@ -72,7 +72,7 @@ def build_environment(
     return {**kept, "LANG": _LOCALE, "LC_ALL": _LOCALE, **(extra or {})}
 
 
-def run(
+def run_command(
     command: Sequence[str],
     *,
     cwd: Path,

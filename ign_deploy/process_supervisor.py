@@ -31,7 +31,7 @@ class _Stop(BaseException):
     """A stop signal arrived."""
 
 
-def main(arguments: list[str]) -> int:
+def supervise(arguments: list[str]) -> int:
     """Run the command and return its exit code when nothing of it is left."""
     parent, grace, command = int(arguments[0]), float(arguments[1]), arguments[2:]
     _prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -141,4 +141,4 @@ def _send(number: signal.Signals, processes: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(supervise(sys.argv[1:]))

@@ -38,7 +38,7 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
     Each FILE (a .modl) is signed into --output-dir under its name without ".unsigned"; an old
     signature is dropped. Passwords come from MODULE_SIGNING_PASSWORD and IGN_DEPLOY_KEY_PASSWORD.
     """
-    from ign_deploy.signing.signer import read_unsigned, sign, signed_name
+    from ign_deploy.signing.signer import read_unsigned, sign_module, signed_name
 
     identity = load_signing_identity(session.settings)
     output_dir = session.settings.output_dir
@@ -50,7 +50,7 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
         output = output_dir / signed_name(module.path.name)
         findings = module.findings
         if not session.settings.dry_run:
-            signed = sign(
+            signed = sign_module(
                 module,
                 identity=identity,
                 output_dir=output_dir,
@@ -124,9 +124,9 @@ def inspect_command(session: Session, file: Path) -> None:
     from ign_deploy.module.archive import Archive
     from ign_deploy.module.checks import check_module
     from ign_deploy.module.findings import worst_first
-    from ign_deploy.signing.verifier import examine
+    from ign_deploy.signing.verifier import inspect_signature
 
-    report = examine(file, now=session.now)
+    report = inspect_signature(file, now=session.now)
     with Archive.open(file) as archive:
         checked = check_module(archive)
         names = [(entry.name, entry.size) for entry in archive.entries if not entry.is_directory]
@@ -144,10 +144,10 @@ def inspect_command(session: Session, file: Path) -> None:
 def _examine(
     session: Session, file: Path, anchors: tuple[Any, ...]
 ) -> VerificationReport | VerificationError:
-    from ign_deploy.signing.verifier import examine
+    from ign_deploy.signing.verifier import inspect_signature
 
     try:
-        return examine(file, now=session.now, trust_anchors=anchors)
+        return inspect_signature(file, now=session.now, trust_anchors=anchors)
     except VerificationError as problem:
         return problem
 

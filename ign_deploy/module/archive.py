@@ -15,7 +15,7 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.files import open_regular, os_error_reason
 from ign_deploy.module.findings import Finding, error, errors_among
 from ign_deploy.module.zip_directory import read_directory
-from ign_deploy.module.zip_entry import Entry, Limits, check_sizes
+from ign_deploy.module.zip_entry import Limits, ZipEntry, check_sizes
 from ign_deploy.module.zip_layout import locate_members
 from ign_deploy.module.zip_records import DEFLATED
 
@@ -34,7 +34,11 @@ class Archive(AbstractContextManager["Archive"]):
     """
 
     def __init__(
-        self, path: Path, descriptor: int, entries: tuple[Entry, ...], findings: tuple[Finding, ...]
+        self,
+        path: Path,
+        descriptor: int,
+        entries: tuple[ZipEntry, ...],
+        findings: tuple[Finding, ...],
     ):
         self.path = path
         self.entries = entries
@@ -82,7 +86,7 @@ class Archive(AbstractContextManager["Archive"]):
             value.file = value.file or str(self.path)
         self.close()
 
-    def entry(self, name: str) -> Entry | None:
+    def entry(self, name: str) -> ZipEntry | None:
         """Return the entry with exactly this name, or None."""
         return self._by_name.get(name)
 
@@ -98,7 +102,7 @@ class Archive(AbstractContextManager["Archive"]):
             yield block
 
     def chunks(
-        self, entry: Entry, *, on_raw: Callable[[bytes], None] | None = None
+        self, entry: ZipEntry, *, on_raw: Callable[[bytes], None] | None = None
     ) -> Iterator[bytes]:
         """Yield the uncompressed content of ``entry`` in pieces of at most 64 KiB.
 
@@ -123,7 +127,7 @@ class Archive(AbstractContextManager["Archive"]):
         if crc != entry.crc32:
             raise _damaged(entry, f"has CRC {crc:08x}, expected {entry.crc32:08x}")
 
-    def read(self, entry: Entry, *, limit: int) -> bytes:
+    def read(self, entry: ZipEntry, *, limit: int) -> bytes:
         """Return the whole content of ``entry``; raises VerificationError above ``limit`` bytes."""
         if entry.size > limit:
             problem = error(
@@ -135,7 +139,9 @@ class Archive(AbstractContextManager["Archive"]):
             raise VerificationError.from_findings(problem, about=self.path.name)
         return b"".join(self.chunks(entry))
 
-    def _raw_blocks(self, entry: Entry, on_raw: Callable[[bytes], None] | None) -> Iterator[bytes]:
+    def _raw_blocks(
+        self, entry: ZipEntry, on_raw: Callable[[bytes], None] | None
+    ) -> Iterator[bytes]:
         offset, remaining = entry.data_offset, entry.compressed_size
         while remaining:
             block = os.pread(self._descriptor, min(BLOCK, remaining), offset)
@@ -148,7 +154,7 @@ class Archive(AbstractContextManager["Archive"]):
             yield block
 
 
-def _inflate(entry: Entry, blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _inflate(entry: ZipEntry, blocks: Iterator[bytes]) -> Iterator[bytes]:
     inflater = zlib_ng.decompressobj(-15)
     for block in blocks:
         pending = block
@@ -187,7 +193,7 @@ def _named(path: Path, problem: VerificationError) -> VerificationError:
     return named
 
 
-def _damaged(entry: Entry, what: str) -> VerificationError:
+def _damaged(entry: ZipEntry, what: str) -> VerificationError:
     problem = error(
         "entry-damaged",
         f"{entry.name} {what}",

@@ -33,7 +33,7 @@ class SignedModule:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedModule:
-    """A module whose signature covers every file; made by ``signing.verifier.verify`` only.
+    """A module whose signature covers every file; made by ``signing.verifier.verify_module`` only.
 
     ``sha256`` (lower-case hex) and ``size`` (bytes) are of the .modl as it was verified;
     ``licence_crc`` is the CRC-32 of its licence file, None when it has none. Both fingerprints of

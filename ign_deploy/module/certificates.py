@@ -37,7 +37,7 @@ from ign_deploy.module.der import (
     Element,
     children,
     context,
-    encode,
+    encode_element,
     encode_object_identifier,
     object_identifier,
     read_element,
@@ -102,15 +102,19 @@ def write_certificates(chain: Iterable[x509.Certificate]) -> bytes:
     sorts the certificates (DER SET order), but a gateway expects the leaf first, where the caller
     puts it (``order_chain``). The same chain always gives the same bytes.
     """
-    signed_data = encode(
+    signed_data = encode_element(
         SEQUENCE,
-        encode(INTEGER, _VERSION_1),
-        encode(SET),
-        encode(SEQUENCE, encode_object_identifier(DATA)),
-        encode(_CERTIFICATES, *(each.public_bytes(serialization.Encoding.DER) for each in chain)),
-        encode(SET),
+        encode_element(INTEGER, _VERSION_1),
+        encode_element(SET),
+        encode_element(SEQUENCE, encode_object_identifier(DATA)),
+        encode_element(
+            _CERTIFICATES, *(each.public_bytes(serialization.Encoding.DER) for each in chain)
+        ),
+        encode_element(SET),
     )
-    return encode(SEQUENCE, encode_object_identifier(SIGNED_DATA), encode(context(0), signed_data))
+    return encode_element(
+        SEQUENCE, encode_object_identifier(SIGNED_DATA), encode_element(context(0), signed_data)
+    )
 
 
 def contains_private_key(data: bytes) -> bool:

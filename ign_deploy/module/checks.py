@@ -16,7 +16,7 @@ from ign_deploy.module.findings import Finding, error, quoted, worst_first
 from ign_deploy.module.jar import JarFacts, UnreadableJarError, inspect_jar
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.module.rule_context import Expectations, RuleContext
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import ZipEntry
 
 RULES = (*DESCRIPTOR_RULES, *FILE_RULES)
 
@@ -83,7 +83,7 @@ def _read_everything(
 
 
 def _read_entry(
-    archive: Archive, listed: frozenset[str], wanted: frozenset[str], entry: Entry
+    archive: Archive, listed: frozenset[str], wanted: frozenset[str], entry: ZipEntry
 ) -> tuple[JarFacts | None, tuple[Finding, ...]]:
     try:
         if entry.name in listed:
@@ -97,7 +97,7 @@ def _read_entry(
     return None, ()
 
 
-def _read_jar(archive: Archive, entry: Entry, wanted: frozenset[str]) -> JarFacts:
+def _read_jar(archive: Archive, entry: ZipEntry, wanted: frozenset[str]) -> JarFacts:
     try:
         with SpooledTemporaryFile(max_size=_IN_MEMORY) as stream:
             for chunk in archive.chunks(entry):
@@ -110,7 +110,7 @@ def _read_jar(archive: Archive, entry: Entry, wanted: frozenset[str]) -> JarFact
         ) from cause
 
 
-def _unreadable(entry: Entry, problem: UnreadableJarError) -> Finding:
+def _unreadable(entry: ZipEntry, problem: UnreadableJarError) -> Finding:
     return error(
         "jar-unreadable",
         f"{quoted(entry.name)} can't be opened as a jar: {problem}",

@@ -56,12 +56,12 @@ def _sorted(needed: Mapping[str, Iterable[str]]) -> list[str]:
     for name, others in needed.items():
         sorter.add(name, *sorted(other for other in others if other in needed))
     sorter.prepare()
-    location = {name: number for number, name in enumerate(needed)}
+    position = {name: number for number, name in enumerate(needed)}
     order: list[str] = []
     ready: set[str] = set()
     while sorter.is_active():
         ready.update(sorter.get_ready())
-        first = min(ready, key=location.__getitem__)
+        first = min(ready, key=position.__getitem__)
         ready.remove(first)
         order.append(first)
         sorter.done(first)

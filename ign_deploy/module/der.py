@@ -108,7 +108,7 @@ def object_identifier(element: Element) -> str:
     return ".".join(map(str, [first, numbers[0] - 40 * first, *numbers[1:-1]]))
 
 
-def encode(tag: int, *parts: bytes) -> bytes:
+def encode_element(tag: int, *parts: bytes) -> bytes:
     """Return the DER of one element whose content is the joined parts."""
     content = b"".join(parts)
     size = len(content)
@@ -127,7 +127,7 @@ def encode_object_identifier(dotted: str) -> bytes:
         while number := number >> 7:
             septets.append(number & 0x7F | 0x80)
         content += bytes(reversed(septets))
-    return encode(OBJECT_IDENTIFIER, content)
+    return encode_element(OBJECT_IDENTIFIER, content)
 
 
 def _read(data: bytes, offset: int, end: int, *, depth: int) -> Element:

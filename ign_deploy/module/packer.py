@@ -13,9 +13,15 @@ from typing import BinaryIO, Self
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import atomic_output, os_error_reason
 from ign_deploy.module.archive import BLOCK, Archive
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import DEFLATED, EPOCH_DOS_DATE, EPOCH_DOS_TIME
-from ign_deploy.module.zip_writer import REGULAR_0644, NewEntry, Placed, write_at, write_directory
+from ign_deploy.module.zip_writer import (
+    REGULAR_0644,
+    NewEntry,
+    PlacedEntry,
+    write_at,
+    write_directory,
+)
 
 # The standard library's deflater, not the faster one that we inflate with: its output is the same
 # on every processor.
@@ -69,7 +75,7 @@ class Member:
     """A file to pack: its ``name`` inside, and its bytes, its path or an archive's entry."""
 
     name: str
-    source: bytes | Path | tuple[Archive, Entry]
+    source: bytes | Path | tuple[Archive, ZipEntry]
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the content in pieces."""
@@ -105,21 +111,21 @@ def pack(members: Iterable[Member], output: Path, *, timestamp: DosTime | None =
         if first.name == second.name:
             raise ConfigurationError(f"{first.name} would be packed twice")
     with atomic_output(output) as stream:
-        placed: list[Placed] = []
+        placed: list[PlacedEntry] = []
         offset = 0
         for member in ordered:
-            location, offset = _write_member(stream, member, offset, timestamp or DosTime())
-            placed.append(location)
+            entry, offset = _write_member(stream, member, offset, timestamp or DosTime())
+            placed.append(entry)
         write_directory(stream.fileno(), placed, offset)
 
 
 def _write_member(
     stream: BinaryIO, member: Member, offset: int, timestamp: DosTime
-) -> tuple[Placed, int]:
+) -> tuple[PlacedEntry, int]:
     """Deflate one member after ``offset``; its header follows when the sizes are known."""
     name = _raw_name(member.name)
     descriptor = stream.fileno()
-    data_offset = end = offset + len(_entry(name, timestamp).location(offset).local)
+    data_offset = end = offset + len(_new_entry(name, timestamp).at(offset).local)
     deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
     crc = size = 0
     for block in member.blocks():
@@ -127,15 +133,15 @@ def _write_member(
         size += len(block)
         end = write_at(descriptor, deflater.compress(block), end)
     end = write_at(descriptor, deflater.flush(), end)
-    entry = _entry(name, timestamp, crc32=crc, compressed_size=end - data_offset, size=size)
-    location = entry.location(offset)
-    if location.data_offset != data_offset:
+    entry = _new_entry(name, timestamp, crc32=crc, compressed_size=end - data_offset, size=size)
+    placed = entry.at(offset)
+    if placed.data_offset != data_offset:
         raise ConfigurationError(
             f"{member.name} has {size} bytes; files of 4 GiB and more can't be packed",
             hint="split the file.",
         )
-    write_at(descriptor, location.local, offset)
-    return location, end
+    write_at(descriptor, placed.local, offset)
+    return placed, end
 
 
 def _raw_name(name: str) -> bytes:
@@ -148,7 +154,7 @@ def _raw_name(name: str) -> bytes:
         ) from cause
 
 
-def _entry(
+def _new_entry(
     name: bytes, timestamp: DosTime, *, crc32: int = 0, compressed_size: int = 0, size: int = 0
 ) -> NewEntry:
     return NewEntry(

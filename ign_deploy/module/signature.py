@@ -14,7 +14,7 @@ from ign_deploy.module.properties import (
     format_properties,
     parse_properties,
 )
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import ZipEntry
 
 SIGNATURES_NAME = "signatures.properties"
 CERTIFICATES_NAME = "certificates.p7b"
@@ -32,7 +32,7 @@ class SignatureLines:
     findings: tuple[Finding, ...]
 
 
-def needs_signature(entry: Entry) -> bool:
+def needs_signature(entry: ZipEntry) -> bool:
     """Return whether the entry must have a line: every file except the two signature files."""
     return not entry.is_directory and entry.name not in SIGNATURE_FILES
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.findings import Finding, error
-from ign_deploy.module.zip_entry import Entry, Limits, check_duplicates, check_entry
+from ign_deploy.module.zip_entry import Limits, ZipEntry, check_duplicates, check_entry
 from ign_deploy.module.zip_records import (
     CENTRAL,
     CENTRAL_SIGNATURE,
@@ -34,7 +34,7 @@ _MAX_DIRECTORY_SIZE = 64 << 20
 class Directory:
     """The entries of a central directory, its offset, and the findings about them."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ZipEntry, ...]
     offset: int
     findings: tuple[Finding, ...]
 
@@ -200,8 +200,8 @@ def _with_zip64(descriptor: int, fields: tuple[bytes | int, ...], position: int)
     return _End(count, size, offset, end64_position)
 
 
-def _parse_entries(data: bytes, end: _End) -> tuple[Entry, ...]:
-    entries: list[Entry] = []
+def _parse_entries(data: bytes, end: _End) -> tuple[ZipEntry, ...]:
+    entries: list[ZipEntry] = []
     position = 0
     while position < len(data):
         if data[position : position + 4] != CENTRAL_SIGNATURE or position + CENTRAL.size > len(
@@ -223,7 +223,7 @@ def _parse_entries(data: bytes, end: _End) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _parse_entry(data: bytes, position: int) -> tuple[Entry, int]:
+def _parse_entry(data: bytes, position: int) -> tuple[ZipEntry, int]:
     fields = CENTRAL.unpack_from(data, position)
     made_by, flags, method, dos_time, dos_date, crc32, compressed, size = fields[1], *fields[3:10]
     name_length, extra_length, comment_length, disk = fields[10:14]
@@ -245,7 +245,7 @@ def _parse_entry(data: bytes, position: int) -> tuple[Entry, int]:
             values.pop(0) if is_large else value
             for is_large, value in zip(large, (size, compressed, offset), strict=True)
         )
-    entry = Entry(
+    entry = ZipEntry(
         name=_decode_name(raw_name),
         raw_name=raw_name,
         flags=flags,

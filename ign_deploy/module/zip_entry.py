@@ -21,7 +21,7 @@ _UNIX_HOSTS = frozenset({3, 19})
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ZipEntry:
     """What the central directory says about an entry, and where its bytes are.
 
     Sizes and offsets are in bytes; ``data_offset`` and ``end`` (just after the data and its
@@ -69,7 +69,7 @@ class Limits:
     ratio_floor: int = 32 << 20
 
 
-def check_entry(entry: Entry) -> Iterator[Finding]:
+def check_entry(entry: ZipEntry) -> Iterator[Finding]:
     """Yield what makes an entry unsafe, unreadable or suspicious."""
     yield from _check_name(entry.name)
     yield from _check_kind(entry)
@@ -130,7 +130,7 @@ def _check_name(name: str) -> Iterator[Finding]:
         )
 
 
-def _check_kind(entry: Entry) -> Iterator[Finding]:
+def _check_kind(entry: ZipEntry) -> Iterator[Finding]:
     kind = stat.S_IFMT(entry.mode)
     if kind == stat.S_IFLNK:
         yield error(
@@ -147,7 +147,7 @@ def _check_kind(entry: Entry) -> Iterator[Finding]:
         yield error("entry-kind", f"the folder {entry.name} has content", location=entry.name)
 
 
-def check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:
+def check_duplicates(entries: tuple[ZipEntry, ...]) -> Iterator[Finding]:
     """Yield each name that is in the archive twice: which one counts depends on the reader."""
     seen: set[str] = set()
     reported: set[str] = set()
@@ -163,7 +163,7 @@ def check_duplicates(entries: tuple[Entry, ...]) -> Iterator[Finding]:
         seen.add(entry.name)
 
 
-def check_sizes(entries: tuple[Entry, ...], limits: Limits) -> Iterator[Finding]:
+def check_sizes(entries: tuple[ZipEntry, ...], limits: Limits) -> Iterator[Finding]:
     """Yield each entry that would cost more memory, disk or time than any module needs."""
     total = 0
     for entry in entries:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ign_deploy.module.findings import Finding, error, warning
 from ign_deploy.module.zip_directory import Directory, require_no_record
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import (
     DESCRIPTOR_SIGNATURE,
     FLAG_DESCRIPTOR,
@@ -24,14 +24,14 @@ _BLOCK = 1 << 20
 
 def locate_members(
     descriptor: int, directory: Directory
-) -> tuple[tuple[Entry, ...], list[Finding]]:
+) -> tuple[tuple[ZipEntry, ...], list[Finding]]:
     """Return the entries with their exact extents, in directory order, and what is wrong with them.
 
     An extent runs from the local header to the end of the data or its descriptor. "Up to the next
     header" would drag along whatever hides in between, unsigned.
     """
     findings: list[Finding] = []
-    located: list[Entry] = []
+    located: list[ZipEntry] = []
     for entry in directory.entries:
         try:
             located.append(_locate(descriptor, entry, directory.offset))
@@ -53,7 +53,7 @@ class _Mismatch(Exception):
     """The local header contradicts the central directory."""
 
 
-def _locate(descriptor: int, entry: Entry, limit: int) -> Entry:
+def _locate(descriptor: int, entry: ZipEntry, limit: int) -> ZipEntry:
     header = (
         os.pread(descriptor, LOCAL.size, entry.header_offset)
         if entry.header_offset < limit
@@ -89,7 +89,7 @@ def _locate(descriptor: int, entry: Entry, limit: int) -> Entry:
     return replace(entry, data_offset=data_offset, end=end)
 
 
-def _descriptor_length(descriptor: int, position: int, entry: Entry) -> int:
+def _descriptor_length(descriptor: int, position: int, entry: ZipEntry) -> int:
     """Measure the data descriptor: its signature is optional, its sizes have 4 or 8 bytes."""
     found = os.pread(descriptor, 24, position)
     for signature in (DESCRIPTOR_SIGNATURE, b""):
@@ -105,7 +105,9 @@ def _descriptor_length(descriptor: int, position: int, entry: Entry) -> int:
     raise _Mismatch("the data descriptor has a different CRC or size")
 
 
-def _check_extents(descriptor: int, entries: list[Entry], directory_offset: int) -> list[Finding]:
+def _check_extents(
+    descriptor: int, entries: list[ZipEntry], directory_offset: int
+) -> list[Finding]:
     findings: list[Finding] = []
     position = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):

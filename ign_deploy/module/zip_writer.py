@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import (
     FLAG_UTF8,
     STORED,
@@ -21,7 +21,7 @@ DIRECTORY_0755 = (0o040755 << 16) | 0x10
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedEntry:
     """An entry of a new archive: its two headers and where its data goes (offset in bytes)."""
 
     local: bytes
@@ -44,7 +44,7 @@ class NewEntry:
     external_attributes: int
 
     @classmethod
-    def like(cls, entry: Entry) -> Self:
+    def like(cls, entry: ZipEntry) -> Self:
         """Describe a raw copy of ``entry``.
 
         The modification time stays; extra fields, comments and the creator's system are dropped:
@@ -61,8 +61,8 @@ class NewEntry:
             external_attributes=DIRECTORY_0755 if entry.is_directory else REGULAR_0644,
         )
 
-    def location(self, offset: int) -> Placed:
-        """Make the headers for an entry whose local header is at ``offset``."""
+    def at(self, offset: int) -> PlacedEntry:
+        """Return the headers for an entry whose local header is at ``offset``."""
         flags = 0 if self.name.isascii() else FLAG_UTF8
         sizes = (self.compressed_size, self.size)
         local = local_header(
@@ -85,7 +85,7 @@ class NewEntry:
             external_attributes=self.external_attributes,
             offset=offset,
         )
-        return Placed(local, central, offset, offset + len(local))
+        return PlacedEntry(local, central, offset, offset + len(local))
 
 
 def stored_entry(name: str, data: bytes, *, dos_time: int, dos_date: int) -> NewEntry:
@@ -104,14 +104,13 @@ def stored_entry(name: str, data: bytes, *, dos_time: int, dos_date: int) -> New
     )
 
 
-def place_all(entries: Iterable[NewEntry]) -> tuple[list[Placed], int]:
+def lay_out(entries: Iterable[NewEntry]) -> tuple[list[PlacedEntry], int]:
     """Lay entries out one after the other; return them and the offset after the last one."""
     offset = 0
-    placed: list[Placed] = []
+    placed: list[PlacedEntry] = []
     for entry in entries:
-        location = entry.location(offset)
-        placed.append(location)
-        offset = location.data_offset + entry.compressed_size
+        placed.append(entry.at(offset))
+        offset = placed[-1].data_offset + entry.compressed_size
     return placed, offset
 
 
@@ -125,9 +124,9 @@ def write_at(descriptor: int, data: bytes, offset: int) -> int:
     return offset
 
 
-def write_directory(descriptor: int, placed: Iterable[Placed], offset: int) -> int:
+def write_directory(descriptor: int, placed: Iterable[PlacedEntry], offset: int) -> int:
     """Write the central directory and the end records at ``offset``; return the file's size."""
-    entries = [location.central for location in placed]
+    entries = [entry.central for entry in placed]
     directory = b"".join(entries)
     end = end_records(count=len(entries), offset=offset, size=len(directory))
     return write_at(descriptor, directory + end, offset)

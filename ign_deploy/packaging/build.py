@@ -11,24 +11,25 @@ from pathlib import Path
 from ign_deploy.errors import PackagingError
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.module.packer import DosTime, pack
-from ign_deploy.packaging.arguments import shown
 from ign_deploy.packaging.artifacts import find_artifacts, take_snapshot
-from ign_deploy.packaging.detect import Kind, Project
+from ign_deploy.packaging.commands import (
+    format_command,
+    gradle_build_command,
+    gradle_user_home,
+    maven_build_command,
+    maven_variables,
+    runner_temp,
+    write_init_script,
+)
 from ign_deploy.packaging.explain import FailureWatch
 from ign_deploy.packaging.folder import (
     folder_members,
     folder_module_name,
     read_folder_descriptor,
 )
-from ign_deploy.packaging.gradle import (
-    gradle_build_command,
-    gradle_user_home,
-    runner_temp,
-    write_init_script,
-)
 from ign_deploy.packaging.java import is_java_home, java_command
-from ign_deploy.packaging.maven import maven_build_command, maven_variables
 from ign_deploy.packaging.ownership import git_variables
+from ign_deploy.packaging.project import Project, ProjectKind
 from ign_deploy.packaging.rewrite import (
     Candidate,
     read_candidate,
@@ -36,7 +37,7 @@ from ign_deploy.packaging.rewrite import (
     require_expected,
     rewrite,
 )
-from ign_deploy.process import ProcessTimeout, build_environment, run
+from ign_deploy.process import ProcessTimeout, build_environment, run_command
 from ign_deploy.report import Reporter, SilentReporter
 
 # Lines are passed on in batches: on a CI host, each batch is wrapped in commands of its own.
@@ -60,7 +61,7 @@ class PackageOptions:
     grace: float = 5
 
 
-def package(
+def package_project(
     project: Project,
     *,
     options: PackageOptions,
@@ -76,14 +77,14 @@ def package(
     that can't be told apart.
     """
     reporter = reporter or SilentReporter()
-    if project.kind is Kind.FOLDER:
+    if project.kind is ProjectKind.FOLDER:
         return (_pack_folder(project, options, env),)
     timestamp = DosTime.from_environment(env)
     made = project.files or _run_build(project, options=options, env=env, reporter=reporter)
     candidates = sorted(map(read_candidate, made), key=lambda candidate: candidate.output_name)
     require_distinct(candidates)
     require_expected(candidates, version=options.expected_version, module_id=options.expected_id)
-    if project.kind is Kind.PREBUILT:
+    if project.kind is ProjectKind.PREBUILT:
         return tuple(UnsignedModule(each.path, each.descriptor) for each in candidates)
     return tuple(
         rewrite(candidate, output_dir=options.output_dir, timestamp=timestamp)
@@ -135,7 +136,7 @@ def _run_command(
 ) -> None:
     """Run the build tool; raises PackagingError that explains why it failed."""
     name = project.kind.value
-    reporter.info(f"running {shown(command)}")
+    reporter.info(f"running {format_command(command)}")
     watch = FailureWatch()
     output = _Batches(reporter.untrusted)
 
@@ -144,7 +145,7 @@ def _run_command(
         output.add(line)
 
     try:
-        completed = run(
+        completed = run_command(
             command,
             cwd=project.root,
             env=_environment(project, env, reporter),

@@ -14,11 +14,11 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.packaging.artifacts import built_modules, reject_lfs_pointer, without_twins
-from ign_deploy.packaging.detect import Kind, Project
+from ign_deploy.packaging.commands import gradle_list_command, gradle_user_home, write_init_script
 from ign_deploy.packaging.explain import FailureWatch
 from ign_deploy.packaging.folder import folder_module_name, read_folder_descriptor
-from ign_deploy.packaging.gradle import gradle_list_command, gradle_user_home, write_init_script
-from ign_deploy.process import ProcessTimeout, build_environment, run
+from ign_deploy.packaging.project import Project, ProjectKind
+from ign_deploy.process import ProcessTimeout, build_environment, run_command
 
 _MAX_LIST = 1 << 20
 
@@ -42,10 +42,10 @@ def known_modules(project: Project) -> tuple[KnownModule, ...]:
 
     Raises our errors, and OSError, for what can't be read.
     """
-    if project.kind is Kind.PREBUILT:
+    if project.kind is ProjectKind.PREBUILT:
         found = map(_of_file, project.files)
         return tuple(module for module in found if module.id)
-    if project.kind is Kind.FOLDER:
+    if project.kind is ProjectKind.FOLDER:
         descriptor = read_folder_descriptor(project.root)
         known = _of_descriptor(descriptor, folder_module_name(descriptor))
         return (known,) if known.id else ()
@@ -102,7 +102,7 @@ def _of_gradle(
         )
         caches = {"GRADLE_USER_HOME": str(gradle_user_home(env))}
         try:
-            done = run(
+            done = run_command(
                 command,
                 cwd=project.root,
                 env=build_environment(env, extra=caches),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ign_deploy.process import ProcessTimeout, build_environment, run
+from ign_deploy.process import ProcessTimeout, build_environment, run_command
 
 Version = tuple[int, ...]
 
@@ -72,7 +72,7 @@ def find_java(env: Mapping[str, str]) -> Java | None:
 def probe(command: tuple[str, ...], env: Mapping[str, str]) -> str:
     """Return a command's output, empty when it fails; it runs outside the project."""
     try:
-        completed = run(
+        completed = run_command(
             command,
             cwd=Path("/"),
             env=build_environment(env),

@@ -9,15 +9,14 @@ from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, error, warning
 from ign_deploy.packaging.artifacts import reject_lfs_pointer
-from ign_deploy.packaging.detect import GRADLE_FILES, MAVEN_FILE, Kind, Project
-from ign_deploy.packaging.folder import folder_members, read_folder_descriptor
-from ign_deploy.packaging.gradle import (
+from ign_deploy.packaging.commands import (
     WRAPPER_JAR,
     WRAPPER_PROPERTIES,
     gradle_user_home,
     reported_version,
     wrapper_version,
 )
+from ign_deploy.packaging.folder import folder_members, read_folder_descriptor
 from ign_deploy.packaging.java import (
     Java,
     Version,
@@ -28,12 +27,13 @@ from ign_deploy.packaging.java import (
     oldest_java_for,
     probe,
 )
+from ign_deploy.packaging.project import GRADLE_FILES, MAVEN_FILE, Project, ProjectKind
 
 # Older ones, such as Debian's, overlook a Kotlin build script.
 _FIRST_WITH_KOTLIN: Version = (5, 0)
 
 
-def problems(project: Project, *, env: Mapping[str, str]) -> tuple[Finding, ...]:
+def build_findings(project: Project, *, env: Mapping[str, str]) -> tuple[Finding, ...]:
     """Return what would make the project's build fail (errors), and what deserves a warning.
 
     Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``,
@@ -41,9 +41,9 @@ def problems(project: Project, *, env: Mapping[str, str]) -> tuple[Finding, ...]
     ``wrapper-jar-missing``, ``wrapper-properties-missing``, ``build-file-missing``,
     ``folder-incomplete``, ``module-unreadable``, and those of a module.xml.
     """
-    if project.kind is Kind.PREBUILT:
+    if project.kind is ProjectKind.PREBUILT:
         return tuple(_prebuilt_problems(project))
-    if project.kind is Kind.FOLDER:
+    if project.kind is ProjectKind.FOLDER:
         return tuple(_folder_problems(project))
     java = find_java(env)
     found = [*_structure_problems(project), *_java_problems(java, env)]
@@ -88,7 +88,7 @@ def _structure_problems(project: Project) -> Iterator[Finding]:
             f"{project.root} has no {' or '.join(names)}",
             hint="pass the folder with the build files.",
         )
-    if project.kind is not Kind.GRADLE_WRAPPER:
+    if project.kind is not ProjectKind.GRADLE_WRAPPER:
         return
     if not (project.root / WRAPPER_JAR).is_file():
         yield error(
@@ -122,7 +122,7 @@ def _java_problems(java: Java | None, env: Mapping[str, str]) -> Iterator[Findin
 
 
 def _gradle_problems(project: Project, java: Java, env: Mapping[str, str]) -> Iterator[Finding]:
-    if project.kind is Kind.GRADLE_WRAPPER:
+    if project.kind is ProjectKind.GRADLE_WRAPPER:
         version = wrapper_version(project.root)
         if version is not None:
             yield from _mismatch(version, java)

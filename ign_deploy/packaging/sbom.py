@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.properties import PropertiesSyntaxError, parse_properties
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import ZipEntry
 
 if TYPE_CHECKING:
     from cyclonedx.model.component import Component
@@ -62,7 +62,7 @@ def _without_timestamp(bom: Bom) -> Bom:
     return bom
 
 
-def _jar_component(archive: Archive, entry: Entry) -> Component:
+def _jar_component(archive: Archive, entry: ZipEntry) -> Component:
     from cyclonedx.model import HashAlgorithm, HashType
     from cyclonedx.model.component import Component
 

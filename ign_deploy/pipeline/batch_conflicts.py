@@ -9,7 +9,7 @@ from pathlib import Path
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.dependencies import dependency_order
 from ign_deploy.module.findings import Finding, error
-from ign_deploy.packaging.project import Kind
+from ign_deploy.packaging.project import ProjectKind
 from ign_deploy.pipeline.batch_job import Job
 from ign_deploy.settings import Settings
 from ign_deploy.signing.signer import signed_name
@@ -30,7 +30,7 @@ def check_known(jobs: Sequence[Job], *, settings: Settings) -> None:
     for job in jobs:
         for module in job.known:
             # A prebuilt file that isn't signed stays where it is.
-            stays = settings.skip_signing and job.found.project.kind is Kind.PREBUILT
+            stays = settings.skip_signing and job.found.project.kind is ProjectKind.PREBUILT
             name = "" if stays else signed_name(module.file_name)
             outputs.append(_Output(job.path, module.id, name))
     _require_distinct(outputs)

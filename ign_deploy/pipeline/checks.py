@@ -91,7 +91,7 @@ def check_version(context: RunContext) -> None:
 
 def check_values(context: RunContext) -> None:
     """Raise CombinedError for every argument, time stamp and file that can't be used."""
-    from ign_deploy.packaging.arguments import split_arguments
+    from ign_deploy.packaging.commands import split_arguments
 
     problems: list[IgnDeployError] = []
     for attempt in (
@@ -141,14 +141,15 @@ def require_writable(repository: Repository, context: RunContext) -> Capabilitie
 
 def check_project(path: Path, context: RunContext) -> Project:
     """Find out how the project is built; raises CombinedError with all that would prevent it."""
-    from ign_deploy.packaging.project import detect, problems
+    from ign_deploy.packaging.preflight import build_findings
+    from ign_deploy.packaging.project import detect_project
 
     settings, env = context.settings, context.env
-    project = detect(
+    project = detect_project(
         path, env=env, skip_build=settings.skip_packaging, prefer_signed=settings.skip_signing
     )
     context.reporter.info(f"{path}: {project.reason}")
-    found: tuple[Finding, ...] = tuple(problems(project, env=env))
+    found: tuple[Finding, ...] = tuple(build_findings(project, env=env))
     errors = errors_among(found)
     for finding in found:
         if finding not in errors:

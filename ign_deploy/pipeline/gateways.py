@@ -216,11 +216,11 @@ def _is_on(entry: GatewayEntry, url: str) -> bool:
 
 def _execute(command: str, gateway: str, *, context: RunContext) -> int:
     """Run the user's command, split as a shell does but without one; return its exit code."""
-    from ign_deploy.packaging.arguments import split_arguments
-    from ign_deploy.process import ProcessTimeout, build_environment, run
+    from ign_deploy.packaging.commands import split_arguments
+    from ign_deploy.process import ProcessTimeout, build_environment, run_command
 
     try:
-        done = run(
+        done = run_command(
             split_arguments(command),
             cwd=Path.cwd(),
             env=build_environment(context.env, extra={"IGN_DEPLOY_GATEWAY_URL": gateway}),

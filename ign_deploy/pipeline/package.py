@@ -51,8 +51,8 @@ def build_modules(project: Project, context: RunContext) -> Sequence[UnsignedMod
 
 
 def _run_build(project: Project, context: RunContext) -> Sequence[UnsignedModule]:
-    from ign_deploy.packaging.arguments import split_arguments
-    from ign_deploy.packaging.build import PackageOptions, package
+    from ign_deploy.packaging.build import PackageOptions, package_project
+    from ign_deploy.packaging.commands import split_arguments
 
     settings = context.settings
     options = PackageOptions(
@@ -62,7 +62,7 @@ def _run_build(project: Project, context: RunContext) -> Sequence[UnsignedModule
         expected_id=settings.module_id,
         timeout=settings.build_timeout,
     )
-    return package(project, options=options, env=context.env, reporter=context.reporter)
+    return package_project(project, options=options, env=context.env, reporter=context.reporter)
 
 
 def make_bundle(module: VerifiedModule, context: RunContext) -> Path:

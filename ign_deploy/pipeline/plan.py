@@ -12,7 +12,7 @@ from ign_deploy.errors import ConfigurationError, IgnDeployError, NotInRepositor
 from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.packaging.identify import KnownModule, identify
-from ign_deploy.packaging.project import Project, detect
+from ign_deploy.packaging.project import Project, detect_project
 from ign_deploy.pipeline.checks import Check, name_path, run_checks
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.git import Git
@@ -71,7 +71,7 @@ def _project(path: Path, context: RunContext) -> Project:
             hint="rename it: CI hosts can't pass it on.",
         )
     try:
-        return detect(path, env=context.env, skip_build=context.settings.skip_packaging)
+        return detect_project(path, env=context.env, skip_build=context.settings.skip_packaging)
     except IgnDeployError as problem:
         raise name_path(problem, path) from problem
 

@@ -108,12 +108,12 @@ def _sign(
     if identity is None:
         context.report.skip("sign", "--skip-signing was given")
         return [SignedModule(module.path, module.descriptor) for module in modules]
-    from ign_deploy.signing.signer import sign
+    from ign_deploy.signing.signer import sign_module
 
     signed: list[SignedModule] = []
     with context.report.stage("sign"):
         for module in modules:
-            done = sign(
+            done = sign_module(
                 module,
                 identity=identity,
                 output_dir=context.settings.output_dir,
@@ -128,13 +128,13 @@ def _sign(
 
 
 def _verify(modules: Sequence[SignedModule], context: RunContext) -> Sequence[VerifiedModule]:
-    from ign_deploy.signing.verifier import verify
+    from ign_deploy.signing.verifier import verify_module
 
     anchors = context.workspace.trust_anchors
     verified: list[VerifiedModule] = []
     with context.report.stage("verify"):
         for module in modules:
-            done = verify(module, now=context.now, trust_anchors=anchors)
+            done = verify_module(module, now=context.now, trust_anchors=anchors)
             verified.append(done)
             context.report.note(ModuleRecord(done.path, done.descriptor, "verified", done))
             context.report.add_findings(done.findings, file=done.path)

@@ -20,7 +20,7 @@ def verify_file(
     ``is_release`` also flags versions that aren't meant for one; ``match_settings`` compares id
     and version with those that the settings require.
     """
-    from ign_deploy.signing.verifier import verify
+    from ign_deploy.signing.verifier import verify_module
 
     settings = context.settings
     checked, module = validate(
@@ -30,7 +30,7 @@ def verify_file(
         is_release=is_release,
     )
     require_no_errors(path, checked)
-    return verify(module, now=context.now, trust_anchors=context.workspace.trust_anchors)
+    return verify_module(module, now=context.now, trust_anchors=context.workspace.trust_anchors)
 
 
 def validate(

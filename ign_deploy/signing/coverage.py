@@ -11,7 +11,7 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.findings import Finding, error
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.module.signature import CERTIFICATES_NAME, RE_SIGN, needs_signature
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import ZipEntry
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def hash_entries(archive: Archive) -> tuple[dict[str, bytes], list[Finding]]:
     """Read every entry, its CRC too; return SHA-256 by name, and a finding per damaged entry."""
 
-    def hash_entry(entry: Entry) -> bytes | Finding:
+    def hash_entry(entry: ZipEntry) -> bytes | Finding:
         digest = hashlib.sha256()
         try:
             for piece in archive.chunks(entry):

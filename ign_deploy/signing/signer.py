@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ign_deploy.errors import SigningError, VerificationError
+from ign_deploy.errors import SigningError
 from ign_deploy.files import atomic_output, is_same_file
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule
@@ -23,12 +23,12 @@ from ign_deploy.module.signature import (
     format_signatures,
     needs_signature,
 )
-from ign_deploy.module.zip_entry import Entry
+from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import EPOCH_DOS_DATE, EPOCH_DOS_TIME
 from ign_deploy.module.zip_writer import (
     NewEntry,
-    Placed,
-    place_all,
+    PlacedEntry,
+    lay_out,
     stored_entry,
     write_at,
     write_directory,
@@ -56,7 +56,7 @@ def read_unsigned(path: Path) -> UnsignedModule:
         return UnsignedModule(path, read_descriptor(archive), archive.findings)
 
 
-def sign(
+def sign_module(
     module: UnsignedModule,
     *,
     identity: SigningIdentity,
@@ -85,7 +85,7 @@ def sign(
             reporter.progress(f"signing {module.path.name}", total) as progress,
             atomic_output(output) as stream,
         ):
-            placed, offset = place_all([NewEntry.like(entry) for entry in kept])
+            placed, offset = lay_out([NewEntry.like(entry) for entry in kept])
             copy = _Copy(archive, identity, stream.fileno(), progress)
             signatures = _copy_and_sign(copy, list(zip(kept, placed, strict=True)))
             _append_signature(stream.fileno(), placed, offset, identity, signatures)
@@ -102,10 +102,10 @@ class _Copy:
     output: int
     progress: Progress
 
-    def sign_entry(self, job: tuple[Entry, Placed]) -> tuple[str, bytes]:
-        """Copy the entry's stored bytes to its place; return its name and signature."""
-        entry, location = job
-        position = write_at(self.output, location.local, location.header_offset)
+    def sign_entry(self, job: tuple[ZipEntry, PlacedEntry]) -> tuple[str, bytes]:
+        """Copy the entry's stored bytes to the output; return its name and signature."""
+        entry, placed = job
+        position = write_at(self.output, placed.local, placed.header_offset)
         digest = hashlib.sha256()
 
         def copy_block(block: bytes) -> None:
@@ -119,7 +119,7 @@ class _Copy:
         return entry.name, signature
 
 
-def _copy_and_sign(copy: _Copy, jobs: list[tuple[Entry, Placed]]) -> Mapping[str, bytes]:
+def _copy_and_sign(copy: _Copy, jobs: list[tuple[ZipEntry, PlacedEntry]]) -> Mapping[str, bytes]:
     # The largest first, so that no thread is left with a large one at the end.
     jobs.sort(key=lambda job: job[0].size, reverse=True)
     signed = map_parallel(copy.sign_entry, jobs, workers=usable_processors())
@@ -128,7 +128,7 @@ def _copy_and_sign(copy: _Copy, jobs: list[tuple[Entry, Placed]]) -> Mapping[str
 
 def _append_signature(
     output: int,
-    placed: list[Placed],
+    placed: list[PlacedEntry],
     offset: int,
     identity: SigningIdentity,
     signatures: Mapping[str, bytes],
@@ -138,10 +138,9 @@ def _append_signature(
         (CERTIFICATES_NAME, write_certificates(identity.chain)),
     ):
         entry = stored_entry(name, data, dos_time=EPOCH_DOS_TIME, dos_date=EPOCH_DOS_DATE)
-        location = entry.location(offset)
-        write_at(output, location.local, offset)
-        offset = write_at(output, data, location.data_offset)
-        placed.append(location)
+        placed.append(entry.at(offset))
+        write_at(output, placed[-1].local, offset)
+        offset = write_at(output, data, placed[-1].data_offset)
     write_directory(output, placed, offset)
 
 
@@ -151,6 +150,3 @@ def _as_warnings(findings: list[Finding]) -> list[Finding]:
         Finding(found.code, Severity.WARNING, found.message, found.location, found.hint)
         for found in findings
     ]
-
-
-__all__ = ["UNSIGNED_SUFFIX", "VerificationError", "read_unsigned", "sign", "signed_name"]

@@ -1,4 +1,4 @@
-"""Verifying: what a module's signature covers, who signed it, and everything wrong with it."""
+"""Verifying: what a signature covers, who signed, whom the signer leads to, and what is wrong."""
 
 from __future__ import annotations
 
@@ -13,6 +13,15 @@ from typing import TYPE_CHECKING
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
+from ign_deploy.module.certificates import (
+    chain_problems,
+    contains_private_key,
+    describe,
+    is_authority,
+    is_issued_by,
+    read_certificates,
+    validity_findings,
+)
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.findings import Finding, Severity, error, errors_among, worst_first
 from ign_deploy.module.signature import (
@@ -25,7 +34,6 @@ from ign_deploy.module.signature import (
     parse_signatures,
 )
 from ign_deploy.signing.coverage import check_lines, hash_entries
-from ign_deploy.signing.trust import check_chain
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -58,7 +66,7 @@ class VerificationReport:
     findings: tuple[Finding, ...]
 
 
-def examine(
+def inspect_signature(
     path: Path, *, now: datetime, trust_anchors: Sequence[x509.Certificate] = ()
 ) -> VerificationReport:
     """Check every byte of the module's content against its signature.
@@ -68,41 +76,41 @@ def examine(
     which asks its operator to accept the certificate by its fingerprint.
     """
     with Archive.open(path) as archive:
-        return _examine(archive, now, trust_anchors)
+        return _inspect(archive, now, trust_anchors)
 
 
-def verify(
+def verify_module(
     module: SignedModule, *, now: datetime, trust_anchors: Sequence[x509.Certificate] = ()
 ) -> VerifiedModule:
     """Make a VerifiedModule, or raise VerificationError with every finding."""
     with Archive.open(module.path) as archive:
-        examination = _examine(archive, now, trust_anchors)
-        require_signed(examination)
+        report = _inspect(archive, now, trust_anchors)
+        require_signed(report)
         digest = hashlib.sha256()
         for block in archive.file_blocks():
             digest.update(block)
         return VerifiedModule(
             path=module.path,
-            descriptor=examination.descriptor,
+            descriptor=report.descriptor,
             sha256=digest.hexdigest(),
             size=archive.file_size(),
-            certificate=examination.certificates[0],
-            licence_crc=examination.licence_crc,
-            findings=worst_first((*module.findings, *examination.findings)),
+            certificate=report.certificates[0],
+            licence_crc=report.licence_crc,
+            findings=worst_first((*module.findings, *report.findings)),
         )
 
 
-def require_signed(examination: VerificationReport) -> None:
+def require_signed(report: VerificationReport) -> None:
     """Raise VerificationError unless the module is fully and validly signed."""
-    name = examination.path.name
-    if examination.status is SignatureStatus.UNSIGNED:
+    name = report.path.name
+    if report.status is SignatureStatus.UNSIGNED:
         finding = error("unsigned", f"{name} is not signed", hint="sign it: `ign-deploy sign`.")
         raise VerificationError.from_findings(finding)
-    if errors_among(examination.findings):
-        raise VerificationError.from_findings(*examination.findings, about=name)
+    if errors_among(report.findings):
+        raise VerificationError.from_findings(*report.findings, about=name)
 
 
-def _examine(
+def _inspect(
     archive: Archive, now: datetime, trust_anchors: Sequence[x509.Certificate]
 ) -> VerificationReport:
     descriptor = read_descriptor(archive)
@@ -120,7 +128,7 @@ def _examine(
     if len(present) == len(SIGNATURE_FILES):
         findings += check_lines(archive, digests=digests, lines=lines, certificates=certificates)
     if certificates:
-        findings += check_chain(certificates, now=now, trust_anchors=trust_anchors)
+        findings += _check_chain(certificates, now=now, trust_anchors=trust_anchors)
     status = SignatureStatus.UNSIGNED
     if present:
         status = SignatureStatus.INVALID if errors_among(findings) else SignatureStatus.SIGNED
@@ -153,8 +161,6 @@ def _half_signed(present: str) -> Finding:
 def _read_signature(
     archive: Archive,
 ) -> tuple[tuple[x509.Certificate, ...], Mapping[str, bytes], list[Finding]]:
-    from ign_deploy.module.certificates import contains_private_key, read_certificates
-
     findings: list[Finding] = []
     certificates: tuple[x509.Certificate, ...] = ()
     lines: Mapping[str, bytes] = {}
@@ -189,8 +195,6 @@ def _read_entry(archive: Archive, name: str, limit: int) -> bytes:
 
 
 def _describe(certificates: Iterable[x509.Certificate]) -> tuple[CertificateInfo, ...]:
-    from ign_deploy.module.certificates import describe
-
     return tuple(describe(certificate) for certificate in certificates)
 
 
@@ -198,3 +202,44 @@ def _licence_crc(archive: Archive, descriptor: ModuleDescriptor) -> int | None:
     """Return the CRC-32 of the licence file; its content has been checked against it."""
     entry = archive.entry(descriptor.license) if descriptor.license else None
     return entry.crc32 if entry is not None else None
+
+
+def _check_chain(
+    certificates: Sequence[x509.Certificate],
+    *,
+    now: datetime,
+    trust_anchors: Sequence[x509.Certificate],
+) -> list[Finding]:
+    """Return what is wrong with a module's certificates; anchors are checked only if given."""
+    findings = [*chain_problems(certificates), *validity_findings(certificates, now)]
+    if trust_anchors and not _reaches_anchor(certificates, trust_anchors):
+        findings.append(
+            error(
+                "trust-anchor",
+                "the certificates don't lead to a trust anchor",
+                location=CERTIFICATES_NAME,
+                hint="check who signed the module, and that --trust-anchor names the right root.",
+            )
+        )
+    return findings
+
+
+def _reaches_anchor(
+    certificates: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
+) -> bool:
+    """Follow verified issuers from the leaf until an anchor is met, or issued the one at hand.
+
+    Only authorities count as issuers: otherwise, any leaf below the anchor could issue more.
+    """
+    current = certificates[0]
+    for following in (*certificates[1:], None):
+        if current in anchors or any(_issued(current, by=anchor) for anchor in anchors):
+            return True
+        if following is None or not _issued(current, by=following):
+            return False
+        current = following
+    return False
+
+
+def _issued(certificate: x509.Certificate, *, by: x509.Certificate) -> bool:
+    return is_authority(by) and is_issued_by(certificate, by)

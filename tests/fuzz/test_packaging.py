@@ -13,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import ConfigurationError, PackagingError
-from ign_deploy.packaging.arguments import split_arguments
 from ign_deploy.packaging.artifacts import find_artifacts
+from ign_deploy.packaging.commands import reported_version, split_arguments, wrapper_version
 from ign_deploy.packaging.explain import FailureWatch
-from ign_deploy.packaging.gradle import reported_version, wrapper_version
 from ign_deploy.process import CUT_MARK, MAX_LINE, _lines
 
 JSON = st.recursive(

@@ -16,14 +16,15 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.module.checks import check_module
 from ign_deploy.packaging.artifacts import find_artifacts
-from ign_deploy.packaging.build import PackageOptions, package
-from ign_deploy.packaging.gradle import (
+from ign_deploy.packaging.build import PackageOptions, package_project
+from ign_deploy.packaging.commands import (
     gradle_build_command,
     gradle_user_home,
     write_init_script,
 )
-from ign_deploy.packaging.project import Kind, detect, problems
-from ign_deploy.process import build_environment, run
+from ign_deploy.packaging.preflight import build_findings
+from ign_deploy.packaging.project import ProjectKind, detect_project
+from ign_deploy.process import build_environment, run_command
 from tests.support.builds import EXAMPLE
 from tests.support.reporting import Recorder
 
@@ -74,8 +75,8 @@ def ignore(line: str) -> None:
 def build(
     root: Path, env: dict[str, str], recorder: Recorder | None = None, **options: object
 ) -> UnsignedModule:
-    (module,) = package(
-        detect(root, env=env),
+    (module,) = package_project(
+        detect_project(root, env=env),
         options=PackageOptions(output_dir=root / "dist", **options),  # type: ignore[arg-type]  # as given
         env=env,
         reporter=recorder,
@@ -98,9 +99,9 @@ def built(tmp_path_factory: pytest.TempPathFactory, home: Path) -> UnsignedModul
 
 def test_the_example_has_no_problems(home: Path) -> None:
     env = make_env(home)
-    project = detect(EXAMPLE, env=env)
-    assert project.kind is Kind.GRADLE
-    assert problems(project, env=env) == ()
+    project = detect_project(EXAMPLE, env=env)
+    assert project.kind is ProjectKind.GRADLE
+    assert build_findings(project, env=env) == ()
 
 
 def test_the_example_makes_a_module_that_nothing_can_be_said_against(built: UnsignedModule) -> None:
@@ -181,14 +182,16 @@ def test_the_init_script_lists_every_module_whatever_its_properties_are(
         (root / name / "build.gradle").write_text(block)
     env = make_env(home)
     command = gradle_build_command(
-        detect(root, env=env),
+        detect_project(root, env=env),
         arguments=(":a:zipModule",),
         init_script=write_init_script(tmp_path),
         module_list=tmp_path / "list.json",
     )
     caches = {"GRADLE_USER_HOME": str(gradle_user_home(env))}
     environment = build_environment(env, extra=caches)
-    assert run(command, cwd=root, env=environment, timeout=120, on_line=ignore).returncode == 0
+    assert (
+        run_command(command, cwd=root, env=environment, timeout=120, on_line=ignore).returncode == 0
+    )
     listed = json.loads((tmp_path / "list.json").read_text())
     assert listed == [
         {

@@ -14,8 +14,9 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.module.checks import check_module
 from ign_deploy.module.findings import Severity
-from ign_deploy.packaging.build import PackageOptions, package
-from ign_deploy.packaging.project import Kind, detect, problems
+from ign_deploy.packaging.build import PackageOptions, package_project
+from ign_deploy.packaging.preflight import build_findings
+from ign_deploy.packaging.project import ProjectKind, detect_project
 from tests.support.modules import HOOK, module_xml
 from tests.support.reporting import Recorder
 
@@ -96,11 +97,11 @@ def make_project(root: Path, *, body: str = "") -> Path:
 
 def build(root: Path, home: Path, recorder: Recorder | None = None, **env: str) -> UnsignedModule:
     env = {"PATH": os.environ["PATH"], "HOME": str(home), **env}
-    project = detect(root, env=env)
-    assert project.kind is Kind.MAVEN
-    assert problems(project, env=env) == ()
+    project = detect_project(root, env=env)
+    assert project.kind is ProjectKind.MAVEN
+    assert build_findings(project, env=env) == ()
     options = PackageOptions(output_dir=root / "dist", expected_version="1.2.3")
-    (module,) = package(project, options=options, env=env, reporter=recorder)
+    (module,) = package_project(project, options=options, env=env, reporter=recorder)
     return module
 
 

@@ -11,8 +11,8 @@ from ign_deploy.module.findings import errors_among
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME, parse_signatures
 from ign_deploy.report import SilentReporter
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
-from ign_deploy.signing.signer import read_unsigned, sign
-from ign_deploy.signing.verifier import SignatureStatus, examine
+from ign_deploy.signing.signer import read_unsigned, sign_module
+from ign_deploy.signing.verifier import SignatureStatus, inspect_signature
 from tests.support.signing import VECTORS, content
 
 NOW = dt.datetime(2026, 12, 1, tzinfo=dt.UTC)
@@ -39,7 +39,7 @@ def test_every_peer_file_has_an_identity() -> None:
 
 @pytest.mark.parametrize("peer", sorted(IDENTITIES))
 def test_our_signatures_equal_the_peers(peer: str, tmp_path: Path) -> None:
-    signed = sign(
+    signed = sign_module(
         read_unsigned(UNSIGNED),
         identity=load_identity(IDENTITIES[peer]),
         output_dir=tmp_path,
@@ -54,23 +54,23 @@ def test_our_signatures_equal_the_peers(peer: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("peer", sorted(IDENTITIES))
 def test_the_peers_files_are_accepted(peer: str) -> None:
-    examination = examine(VECTORS / peer, now=NOW)
-    assert errors_among(examination.findings) == ()
-    assert examination.status is SignatureStatus.SIGNED
+    report = inspect_signature(VECTORS / peer, now=NOW)
+    assert errors_among(report.findings) == ()
+    assert report.status is SignatureStatus.SIGNED
 
 
 @pytest.mark.parametrize("peer", sorted(IDENTITIES))
 def test_a_peers_file_is_signed_again_like_the_unsigned_one(peer: str, tmp_path: Path) -> None:
     """Signing drops the old signature, whatever wrote it; the order of entries is the peer's."""
     identity = load_identity(IDENTITIES[peer])
-    again = sign(
+    again = sign_module(
         read_unsigned(VECTORS / peer),
         identity=identity,
         output_dir=tmp_path / "again",
         now=NOW,
         reporter=SilentReporter(),
     )
-    direct = sign(
+    direct = sign_module(
         read_unsigned(UNSIGNED),
         identity=identity,
         output_dir=tmp_path / "direct",
@@ -86,7 +86,7 @@ def test_a_chain_from_separate_pem_files_gives_the_same_module(tmp_path: Path) -
     )
     results = []
     for name, material in (("pem", from_pem), ("pfx", IDENTITIES["peer-chain-der.modl"])):
-        signed = sign(
+        signed = sign_module(
             read_unsigned(UNSIGNED),
             identity=load_identity(material),
             output_dir=tmp_path / name,

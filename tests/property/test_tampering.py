@@ -18,7 +18,7 @@ from ign_deploy.module.signature import (
     needs_signature,
     parse_signatures,
 )
-from ign_deploy.signing.verifier import SignatureStatus, examine
+from ign_deploy.signing.verifier import SignatureStatus, inspect_signature
 from tests.support.modules import build_module
 from tests.support.signing import NOW, Content, chained_vendor, content, rewritten, signed_module
 
@@ -32,7 +32,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def is_sound(path: Path) -> bool:
     try:
-        return examine(path, now=NOW).status is SignatureStatus.SIGNED
+        return inspect_signature(path, now=NOW).status is SignatureStatus.SIGNED
     except VerificationError:
         return False
 
@@ -73,7 +73,7 @@ def test_every_single_byte_of_every_file_counts(signed: Path) -> None:
             if is_signature and is_sound(path):
                 # A comment, a line end, the unused bits of Base64, a container's empty field; or a
                 # root whose own signature is broken, which leaves the chain incomplete: a warning.
-                noticed = examine(path, now=NOW).findings != ()
+                noticed = inspect_signature(path, now=NOW).findings != ()
                 assert noticed or meaning(path) == meaning(signed), f"{name}, byte {position}"
             else:
                 assert not is_sound(path), f"{name}, byte {position}"

@@ -14,7 +14,7 @@ from ign_deploy.deployment.rollout import Rollout, plan_gateways
 from ign_deploy.errors import NotInRepository
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.report import Reporter, SilentReporter
-from ign_deploy.signing.verifier import examine, verify
+from ign_deploy.signing.verifier import inspect_signature, verify_module
 from tests.support.gateway import Gateway as Simulated
 from tests.support.gateway.client import MODULE_ID, client_of, modl, timing_of
 
@@ -24,7 +24,7 @@ ACCEPT_ALL = AcceptOptions(frozenset({"yes"}), frozenset({"yes"}))
 
 def verified(path: Path) -> VerifiedModule:
     """Verify a module file, as every deployment does before."""
-    return verify(SignedModule(path, examine(path, now=NOW).descriptor), now=NOW)
+    return verify_module(SignedModule(path, inspect_signature(path, now=NOW).descriptor), now=NOW)
 
 
 @dataclass

@@ -10,7 +10,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from ign_deploy.module.der import NULL, OCTET_STRING, SEQUENCE, encode, encode_object_identifier
+from ign_deploy.module.der import (
+    NULL,
+    OCTET_STRING,
+    SEQUENCE,
+    encode_element,
+    encode_object_identifier,
+)
 
 VECTORS = Path(__file__).parent.parent / "data" / "vectors"
 KEYSTORES = Path(__file__).parent.parent / "data" / "keystores"
@@ -55,8 +61,10 @@ def protected_key(pkcs8: bytes, password: str) -> bytes:
         block = hashlib.sha1(secret + block).digest()
         hidden += bytes(a ^ b for a, b in zip(pkcs8[at : at + 20], block, strict=False))
     value = SALT + hidden + hashlib.sha1(secret + pkcs8).digest()
-    algorithm = encode(SEQUENCE, encode_object_identifier("1.3.6.1.4.1.42.2.17.1.1"), encode(NULL))
-    return encode(SEQUENCE, algorithm, encode(OCTET_STRING, value))
+    algorithm = encode_element(
+        SEQUENCE, encode_object_identifier("1.3.6.1.4.1.42.2.17.1.1"), encode_element(NULL)
+    )
+    return encode_element(SEQUENCE, algorithm, encode_element(OCTET_STRING, value))
 
 
 def _entry(entry: JksKey | JksTrusted, version: int) -> bytes:

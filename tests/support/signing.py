@@ -10,7 +10,7 @@ from pathlib import Path
 from ign_deploy.module.artifacts import SignedModule
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.signing.identity import IdentityMaterial, SigningIdentity, load_identity
-from ign_deploy.signing.signer import read_unsigned, sign
+from ign_deploy.signing.signer import read_unsigned, sign_module
 from tests.support.identities import chain, pem_certificates, pem_key, self_signed
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -46,7 +46,7 @@ def signed_module(
     reporter: Reporter | None = None,
 ) -> SignedModule:
     """Sign a module with the test vendor's key."""
-    return sign(
+    return sign_module(
         read_unsigned(unsigned),
         identity=identity or vendor(),
         output_dir=output_dir,

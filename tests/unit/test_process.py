@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.process import MAX_LINE, ProcessTimeout, build_environment, run
+from ign_deploy.process import MAX_LINE, ProcessTimeout, build_environment, run_command
 
 PLAIN = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 # Forks into a session of its own, loses its parent and ignores TERM: as stubborn as daemons get.
@@ -54,7 +54,7 @@ def daemon_command(pid_file: Path, temper: str, client: str) -> list[str]:
 
 def collect(command: list[str], cwd: Path, timeout: float = 20) -> tuple[int, list[str]]:
     lines: list[str] = []
-    completed = run(command, cwd=cwd, env=PLAIN, timeout=timeout, on_line=lines.append)
+    completed = run_command(command, cwd=cwd, env=PLAIN, timeout=timeout, on_line=lines.append)
     return completed.returncode, lines
 
 
@@ -64,7 +64,7 @@ def test_output_arrives_by_line_with_errors_merged(tmp_path: Path) -> None:
 
 
 def test_only_the_last_lines_are_kept(tmp_path: Path) -> None:
-    completed = run(
+    completed = run_command(
         ["seq", "1000"], cwd=tmp_path, env=PLAIN, timeout=20, on_line=ignore, tail_lines=3
     )
     assert completed.tail == ("998", "999", "1000")
@@ -106,7 +106,7 @@ def test_files_are_made_with_a_fixed_umask(tmp_path: Path) -> None:
 def test_a_daemon_is_dead_after_the_time_out(tmp_path: Path, temper: str) -> None:
     pid_file = tmp_path / "daemon.pid"
     with pytest.raises(ProcessTimeout) as caught:
-        run(
+        run_command(
             daemon_command(pid_file, temper, "stay"),
             cwd=tmp_path,
             env=PLAIN,
@@ -120,7 +120,7 @@ def test_a_daemon_is_dead_after_the_time_out(tmp_path: Path, temper: str) -> Non
 
 def test_a_daemon_left_by_a_command_that_ended_well_is_ended(tmp_path: Path) -> None:
     pid_file = tmp_path / "daemon.pid"
-    completed = run(
+    completed = run_command(
         daemon_command(pid_file, "polite", "leave"),
         cwd=tmp_path,
         env=PLAIN,
@@ -145,7 +145,7 @@ def test_our_own_exception_ends_everything(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(
+        run_command(
             ["sh", "-c", "sleep 30 & echo $!; wait"],
             cwd=tmp_path,
             env=PLAIN,
@@ -159,8 +159,8 @@ def test_a_killed_caller_takes_the_command_with_it(tmp_path: Path) -> None:
     pid_file = tmp_path / "daemon.pid"
     program = (
         "import sys, pathlib\n"
-        "from ign_deploy.process import run\n"
-        "run(sys.argv[1:], cwd=pathlib.Path('/'), env={}, timeout=60, on_line=len)\n"
+        "from ign_deploy.process import run_command\n"
+        "run_command(sys.argv[1:], cwd=pathlib.Path('/'), env={}, timeout=60, on_line=len)\n"
     )
     caller = subprocess.Popen(
         [sys.executable, "-c", program, *daemon_command(pid_file, "polite", "stay")],
@@ -256,10 +256,10 @@ def test_a_command_cannot_read_our_environment(tmp_path: Path) -> None:
     script.write_text(
         "import os, pathlib, sys\n"
         f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-        "from ign_deploy.process import run\n"
+        "from ign_deploy.process import run_command\n"
         "lines = []\n"
         "command = ['cat', f'/proc/{os.getpid()}/environ']\n"
-        "done = run(command, cwd=pathlib.Path('/'), env={'PATH': os.environ['PATH']},\n"
+        "done = run_command(command, cwd=pathlib.Path('/'), env={'PATH': os.environ['PATH']},\n"
         "           timeout=30, on_line=lines.append)\n"
         "print(done.returncode, *lines)\n"
     )

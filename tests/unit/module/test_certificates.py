@@ -19,7 +19,7 @@ from ign_deploy.module.certificates import (
     read_certificates,
     write_certificates,
 )
-from ign_deploy.module.der import INTEGER, SEQUENCE, SET, encode, encode_object_identifier
+from ign_deploy.module.der import INTEGER, SEQUENCE, SET, encode_element, encode_object_identifier
 from tests.support.identities import chain, issue, pem_certificates, pem_key, rsa_key, self_signed
 from tests.support.keystores import VECTORS, JksKey, jks
 
@@ -37,9 +37,11 @@ def pem(label: str, data: bytes, *, end: str = "\n") -> bytes:
 
 def indefinite(certificates: bytes) -> bytes:
     """Return BER as Windows and older tools write it: indefinite lengths outside."""
-    head = encode(INTEGER, b"\x01") + encode(SET)
-    head += encode(SEQUENCE, encode_object_identifier(DATA))
-    signed = b"\x30\x80" + head + b"\xa0\x80" + certificates + b"\0\0" + encode(SET) + b"\0\0"
+    head = encode_element(INTEGER, b"\x01") + encode_element(SET)
+    head += encode_element(SEQUENCE, encode_object_identifier(DATA))
+    signed = (
+        b"\x30\x80" + head + b"\xa0\x80" + certificates + b"\0\0" + encode_element(SET) + b"\0\0"
+    )
     outer = encode_object_identifier(SIGNED_DATA) + b"\xa0\x80" + signed + b"\0\0"
     return b"\x30\x80" + outer + b"\0\0"
 

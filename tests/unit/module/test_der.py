@@ -9,7 +9,7 @@ from ign_deploy.module import der
 
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 255, 256, 65_535, 65_536])
 def test_what_is_written_is_read_again_at_every_length_form(size: int) -> None:
-    data = der.encode(der.OCTET_STRING, b"x" * size)
+    data = der.encode_element(der.OCTET_STRING, b"x" * size)
     element = der.read_only_element(data)
     assert (element.tag, element.content, element.raw) == (der.OCTET_STRING, b"x" * size, data)
 

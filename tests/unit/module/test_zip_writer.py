@@ -22,7 +22,7 @@ from ign_deploy.module.zip_records import (
 )
 from ign_deploy.module.zip_writer import (
     NewEntry,
-    place_all,
+    lay_out,
     stored_entry,
     write_at,
     write_directory,
@@ -46,7 +46,7 @@ def sparse(tmp_path: Path) -> Path:
         for name in ("first", "middle", "last")
     ]
     entries = [small[0], huge_entry("huge1"), small[1], huge_entry("huge2"), small[2]]
-    placed, end = place_all(entries)
+    placed, end = lay_out(entries)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         for entry, location in zip(entries, placed, strict=True):
@@ -134,7 +134,7 @@ def test_a_raw_copy_keeps_content_and_time_but_no_makers_marks(tmp_path: Path) -
         list(archive.chunks(entry, on_raw=raw.append))
     output = tmp_path / "b.zip"
     with output.open("wb") as stream:
-        (placed,), end = place_all([copy])
+        (placed,), end = lay_out([copy])
         write_at(stream.fileno(), placed.local + b"".join(raw), 0)
         write_directory(stream.fileno(), [placed], end)
     with zipfile.ZipFile(output) as oracle:

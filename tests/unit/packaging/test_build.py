@@ -11,8 +11,8 @@ import pytest
 from ign_deploy.errors import ConfigurationError, PackagingError, VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
-from ign_deploy.packaging.build import PackageOptions, package
-from ign_deploy.packaging.project import detect
+from ign_deploy.packaging.build import PackageOptions, package_project
+from ign_deploy.packaging.project import detect_project
 from tests.support.builds import PATH, fake_java, gradle_wrapper
 from tests.support.modules import build_module, module_files, zip_bytes
 from tests.support.reporting import Recorder
@@ -28,8 +28,8 @@ def build(
     reporter: Recorder | None = None,
     **options: object,
 ) -> tuple[UnsignedModule, ...]:
-    return package(
-        detect(root, env=env),
+    return package_project(
+        detect_project(root, env=env),
         options=PackageOptions(output_dir=output, **options),  # type: ignore[arg-type]  # as given
         env=env,
         reporter=reporter,

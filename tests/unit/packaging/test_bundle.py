@@ -14,7 +14,7 @@ import pytest
 
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.packaging.bundle import write_bundle
-from ign_deploy.signing.verifier import verify
+from ign_deploy.signing.verifier import verify_module
 from tests.support.modules import build_module
 from tests.support.signing import signed_module
 
@@ -24,7 +24,7 @@ STEM = "com.example.pump-1.2.3"
 
 def verified(folder: Path, **changes: Any) -> VerifiedModule:
     unsigned = build_module(folder / "pump.unsigned.modl", **changes)
-    return verify(signed_module(unsigned, output_dir=folder / "signed"), now=NOW)
+    return verify_module(signed_module(unsigned, output_dir=folder / "signed"), now=NOW)
 
 
 def content(bundle: Path) -> dict[str, bytes]:

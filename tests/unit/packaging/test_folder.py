@@ -10,8 +10,9 @@ from ign_deploy.errors import IgnDeployError, PackagingError, VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.module.checks import check_module
-from ign_deploy.packaging.build import PackageOptions, package
-from ign_deploy.packaging.project import Kind, detect, problems
+from ign_deploy.packaging.build import PackageOptions, package_project
+from ign_deploy.packaging.preflight import build_findings
+from ign_deploy.packaging.project import ProjectKind, detect_project
 from tests.support.modules import module_files, module_xml
 
 
@@ -25,9 +26,9 @@ def folder(root: Path, files: dict[str, bytes]) -> Path:
 
 def pack(root: Path, output: Path, **expected: str) -> UnsignedModule:
     options = PackageOptions(output_dir=output, **expected)  # type: ignore[arg-type]  # texts only
-    project = detect(root, env={})
-    assert project.kind is Kind.FOLDER
-    (module,) = package(project, options=options, env={})
+    project = detect_project(root, env={})
+    assert project.kind is ProjectKind.FOLDER
+    (module,) = package_project(project, options=options, env={})
     return module
 
 
@@ -66,7 +67,7 @@ def test_every_missing_file_is_named(tmp_path: Path) -> None:
     root = folder(tmp_path, {"module.xml": xml})
     with pytest.raises(PackagingError, match=r"a\.jar, lib/b\.jar, license\.html"):
         pack(root, tmp_path / "dist")
-    assert [finding.code for finding in problems(detect(root, env={}), env={})] == [
+    assert [finding.code for finding in build_findings(detect_project(root, env={}), env={})] == [
         "folder-incomplete"
     ]
 
@@ -96,13 +97,13 @@ def test_a_module_xml_that_says_nothing_sound_is_refused(tmp_path: Path, xml: by
     root = folder(tmp_path, {"module.xml": xml})
     with pytest.raises(IgnDeployError):
         pack(root, tmp_path / "dist")
-    assert problems(detect(root, env={}), env={})
+    assert build_findings(detect_project(root, env={}), env={})
 
 
 def test_a_folder_without_jars_is_a_problem(tmp_path: Path) -> None:
     xml = module_xml(jars=(), texts={"license": None})
     root = folder(tmp_path, {"module.xml": xml})
-    (finding,) = problems(detect(root, env={}), env={})
+    (finding,) = build_findings(detect_project(root, env={}), env={})
     assert "lists no jar" in finding.message
 
 

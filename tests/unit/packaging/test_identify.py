@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ign_deploy.errors import PackagingError, VerificationError
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.packaging.identify import KnownModule, identify, known_modules
-from ign_deploy.packaging.project import Kind, Project, detect
+from ign_deploy.packaging.project import Project, ProjectKind, detect_project
 from tests.support.builds import PATH, gradle_wrapper
 from tests.support.modules import build_module
 
@@ -27,13 +27,13 @@ def listing(root: Path, text: str) -> tuple[KnownModule, ...]:
     """Let a stand-in of Gradle write the list."""
     (root / "text").write_text(text)
     find = 'for word; do case "$word" in -Dign.deploy.modules=*) list=${word#*=};; esac; done'
-    project = detect(gradle_wrapper(root / "project", find, 'cp ../text "$list"'), env=ENV)
+    project = detect_project(gradle_wrapper(root / "project", find, 'cp ../text "$list"'), env=ENV)
     return identify(project, env=ENV, timeout=60)
 
 
 def test_a_prebuilt_module_says_everything(tmp_path: Path) -> None:
     path = build_module(tmp_path / "pump.unsigned.modl", extra=DEPENDS)
-    assert known_modules(detect(path, env=ENV)) == (
+    assert known_modules(detect_project(path, env=ENV)) == (
         KnownModule(
             "com.example.pump",
             "1.2.3",
@@ -46,13 +46,13 @@ def test_a_prebuilt_module_says_everything(tmp_path: Path) -> None:
 
 def test_a_module_without_an_id_is_not_known(tmp_path: Path) -> None:
     path = build_module(tmp_path / "pump.modl", texts={"id": ""})
-    assert known_modules(detect(path, env=ENV)) == ()
+    assert known_modules(detect_project(path, env=ENV)) == ()
 
 
 def test_a_file_that_is_no_module_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bad.modl").write_bytes(b"no zip")
     with pytest.raises(VerificationError):
-        known_modules(detect(tmp_path / "bad.modl", env=ENV))
+        known_modules(detect_project(tmp_path / "bad.modl", env=ENV))
 
 
 def test_gradles_list_is_read(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_whatever_json_a_build_writes_is_read_or_ignored(
 
 
 def test_a_gradle_that_never_ends_is_stopped(tmp_path: Path) -> None:
-    project = detect(gradle_wrapper(tmp_path / "project", "sleep 60"), env=ENV)
+    project = detect_project(gradle_wrapper(tmp_path / "project", "sleep 60"), env=ENV)
     with pytest.raises(PackagingError, match=r"within 0\.5 s") as caught:
         identify(project, env=ENV, timeout=0.5)
     assert "--build-timeout" in caught.value.hint
@@ -98,6 +98,6 @@ def test_a_gradle_that_never_ends_is_stopped(tmp_path: Path) -> None:
 def test_an_outdated_version_of_mavens_last_build_does_not_count(tmp_path: Path) -> None:
     build_module(tmp_path / "target" / "pump.modl", extra=DEPENDS)
     (tmp_path / "target" / "half.modl").write_bytes(b"half a file")
-    (found,) = identify(Project(tmp_path, Kind.MAVEN, "it is one"), env=ENV, timeout=60)
+    (found,) = identify(Project(tmp_path, ProjectKind.MAVEN, "it is one"), env=ENV, timeout=60)
     assert (found.id, found.version, found.name) == ("com.example.pump", "", "Pump")
     assert found.needs.required == {"com.example.a"}

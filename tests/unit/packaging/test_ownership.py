@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.packaging.ownership import git_variables, giving_back
-from ign_deploy.process import build_environment, run
+from ign_deploy.process import build_environment, run_command
 
 SOMEBODY = 12345
 is_root = os.geteuid() == 0
@@ -99,7 +99,7 @@ def test_git_reads_a_working_tree_of_somebody_else(tmp_path: Path) -> None:
         env = build_environment(
             {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, extra=git_variables(folder)
         )
-        completed = run(
+        completed = run_command(
             ("git", *arguments), cwd=folder, env=env, timeout=20, on_line=lambda line: None
         )
         return completed.returncode, completed.tail

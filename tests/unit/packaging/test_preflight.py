@@ -8,12 +8,13 @@ import pytest
 
 from ign_deploy.module.findings import Severity
 from ign_deploy.packaging.java import newest_java_for, oldest_gradle_for
-from ign_deploy.packaging.project import Kind, Project, detect, problems
+from ign_deploy.packaging.preflight import build_findings
+from ign_deploy.packaging.project import Project, ProjectKind, detect_project
 from tests.support.builds import PATH, fake_java, gradle_wrapper, script
 
 
 def codes(root: Path, env: dict[str, str]) -> list[str]:
-    return [finding.code for finding in problems(detect(root, env=env), env=env)]
+    return [finding.code for finding in build_findings(detect_project(root, env=env), env=env)]
 
 
 def with_java(tmp_path: Path, release: str) -> dict[str, str]:
@@ -59,7 +60,9 @@ def test_gradle_and_java_must_fit(tmp_path: Path, gradle: str, java: str, fits: 
 
 def test_the_hint_for_a_java_that_is_too_new_names_both_ways_out(tmp_path: Path) -> None:
     env = with_java(tmp_path, "21")
-    (finding,) = problems(detect(gradle_wrapper(tmp_path / "p", version="8.2"), env=env), env=env)
+    (finding,) = build_findings(
+        detect_project(gradle_wrapper(tmp_path / "p", version="8.2"), env=env), env=env
+    )
     assert finding.hint == "set up a JDK 19 or older, or raise the wrapper to Gradle 8.5 or later."
 
 
@@ -73,7 +76,7 @@ def test_a_dead_java_home_is_a_warning_when_path_has_one(tmp_path: Path) -> None
     root = gradle_wrapper(tmp_path / "p", version="8.5")
     java = fake_java(tmp_path / "jdk", "17")
     env = {"PATH": f"{java}/bin:{PATH}", "JAVA_HOME": "/nowhere"}
-    (finding,) = problems(detect(root, env=env), env=env)
+    (finding,) = build_findings(detect_project(root, env=env), env=env)
     assert (finding.code, finding.severity) == ("java-home-invalid", Severity.WARNING)
 
 
@@ -122,5 +125,5 @@ def test_a_prebuilt_lfs_pointer_is_found(tmp_path: Path) -> None:
     path = tmp_path / "Pump.modl"
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     assert codes(path, {}) == ["module-unreadable"]
-    gone = Project(tmp_path, Kind.PREBUILT, "", files=(tmp_path / "gone.modl",))
-    assert [finding.code for finding in problems(gone, env={})] == ["module-unreadable"]
+    gone = Project(tmp_path, ProjectKind.PREBUILT, "", files=(tmp_path / "gone.modl",))
+    assert [finding.code for finding in build_findings(gone, env={})] == ["module-unreadable"]

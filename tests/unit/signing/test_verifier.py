@@ -12,7 +12,12 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.module.certificates import write_certificates
 from ign_deploy.module.findings import errors_among
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
-from ign_deploy.signing.verifier import SignatureStatus, VerificationReport, examine, verify
+from ign_deploy.signing.verifier import (
+    SignatureStatus,
+    VerificationReport,
+    inspect_signature,
+    verify_module,
+)
 from tests.support.identities import chain, pem_key, rsa_key, self_signed
 from tests.support.modules import build_module
 from tests.support.signing import NOW, Content, chained_vendor, content, rewritten, signed_module
@@ -25,9 +30,9 @@ def signed(tmp_path: Path) -> Path:
 
 
 def problems(path: Path, *, now: dt.datetime = NOW) -> list[tuple[str, str]]:
-    examination = examine(path, now=now)
-    found = errors_among(examination.findings)
-    assert (examination.status is SignatureStatus.INVALID) == bool(found)
+    report = inspect_signature(path, now=now)
+    found = errors_among(report.findings)
+    assert (report.status is SignatureStatus.INVALID) == bool(found)
     return [(finding.code, finding.location) for finding in found]
 
 
@@ -37,17 +42,17 @@ def without(data: bytes, part: bytes) -> bytes:
 
 def test_an_unsigned_module_is_recognised(tmp_path: Path) -> None:
     module = build_module(tmp_path / "pump.modl")
-    assert examine(module, now=NOW).status is SignatureStatus.UNSIGNED
+    assert inspect_signature(module, now=NOW).status is SignatureStatus.UNSIGNED
 
 
 def test_a_signed_module_tells_its_fingerprints(signed: Path) -> None:
-    examination = examine(signed, now=NOW)
+    report = inspect_signature(signed, now=NOW)
     leaf = chained_vendor().leaf
     from cryptography.hazmat.primitives import hashes
 
-    assert examination.certificates[0].sha1 == leaf.fingerprint(hashes.SHA1()).hex()
-    assert examination.certificates[0].sha256 == leaf.fingerprint(hashes.SHA256()).hex()
-    assert examination.licence_crc == zlib.crc32(content(signed)["license.html"])
+    assert report.certificates[0].sha1 == leaf.fingerprint(hashes.SHA1()).hex()
+    assert report.certificates[0].sha256 == leaf.fingerprint(hashes.SHA256()).hex()
+    assert report.licence_crc == zlib.crc32(content(signed)["license.html"])
 
 
 def test_a_changed_file_is_named(signed: Path) -> None:
@@ -148,8 +153,8 @@ def test_an_incomplete_chain_is_reported(signed: Path) -> None:
     def change(files: Content) -> Content:
         return {**files, CERTIFICATES_NAME: write_certificates(chain()[1][:1])}
 
-    examination = examine(rewritten(signed, change), now=NOW)
-    assert "chain-incomplete" in [finding.code for finding in examination.findings]
+    report = inspect_signature(rewritten(signed, change), now=NOW)
+    assert "chain-incomplete" in [finding.code for finding in report.findings]
 
 
 def test_a_shipped_private_key_is_named(signed: Path) -> None:
@@ -170,26 +175,26 @@ def test_certificates_that_are_no_certificates_are_named(signed: Path) -> None:
 @pytest.mark.parametrize(("year", "code"), [(1999, "not-yet-valid"), (2299, "expired")])
 def test_a_certificate_outside_its_time_is_a_finding(signed: Path, year: int, code: str) -> None:
     """No error: nobody has published that a gateway refuses it, and installed modules grow old."""
-    examination = examine(signed, now=NOW.replace(year=year))
-    assert {finding.code for finding in examination.findings} == {code}
-    assert examination.status is SignatureStatus.SIGNED
+    report = inspect_signature(signed, now=NOW.replace(year=year))
+    assert {finding.code for finding in report.findings} == {code}
+    assert report.status is SignatureStatus.SIGNED
 
 
 class TestTrustAnchor:
-    def examine(self, signed: Path, *anchors: int) -> VerificationReport:
+    def inspect_signature(self, signed: Path, *anchors: int) -> VerificationReport:
         certificates = chain()[1]
-        return examine(signed, now=NOW, trust_anchors=[certificates[i] for i in anchors])
+        return inspect_signature(signed, now=NOW, trust_anchors=[certificates[i] for i in anchors])
 
     @pytest.mark.parametrize("anchor", [0, 1, 2])
     def test_every_certificate_of_the_chain_may_be_the_anchor(
         self, signed: Path, anchor: int
     ) -> None:
-        assert self.examine(signed, anchor).status is SignatureStatus.SIGNED
+        assert self.inspect_signature(signed, anchor).status is SignatureStatus.SIGNED
 
     def test_another_root_of_the_same_name_is_not_reached(self, signed: Path) -> None:
         _, impostor = self_signed("Test Root", key=rsa_key("impostor"))
-        examination = examine(signed, now=NOW, trust_anchors=[impostor])
-        assert [finding.code for finding in errors_among(examination.findings)] == ["trust-anchor"]
+        report = inspect_signature(signed, now=NOW, trust_anchors=[impostor])
+        assert [finding.code for finding in errors_among(report.findings)] == ["trust-anchor"]
 
     def test_an_anchor_that_the_module_does_not_ship_is_reached(self, signed: Path) -> None:
         certificates = chain()[1]
@@ -197,8 +202,8 @@ class TestTrustAnchor:
             signed,
             lambda files: {**files, CERTIFICATES_NAME: write_certificates(certificates[:2])},
         )
-        examination = examine(shortened, now=NOW, trust_anchors=[certificates[2]])
-        assert "trust-anchor" not in [finding.code for finding in examination.findings]
+        report = inspect_signature(shortened, now=NOW, trust_anchors=[certificates[2]])
+        assert "trust-anchor" not in [finding.code for finding in report.findings]
 
 
 def test_only_a_sound_signature_makes_a_verified_module(signed: Path, tmp_path: Path) -> None:
@@ -209,12 +214,12 @@ def test_only_a_sound_signature_makes_a_verified_module(signed: Path, tmp_path: 
     unsigned = read_unsigned(signed)
     from ign_deploy.module.artifacts import SignedModule
 
-    verified = verify(SignedModule(signed, unsigned.descriptor), now=NOW)
+    verified = verify_module(SignedModule(signed, unsigned.descriptor), now=NOW)
     assert verified.sha256 == hashlib.sha256(signed.read_bytes()).hexdigest()
     assert verified.size == signed.stat().st_size
     changed = rewritten(signed, lambda files: {**files, "evil.jar": b"x"})
     with pytest.raises(VerificationError, match=r"evil\.jar isn't covered"):
-        verify(SignedModule(changed, unsigned.descriptor), now=NOW)
+        verify_module(SignedModule(changed, unsigned.descriptor), now=NOW)
 
 
 def test_an_unsigned_module_is_never_verified(tmp_path: Path) -> None:
@@ -223,4 +228,4 @@ def test_an_unsigned_module_is_never_verified(tmp_path: Path) -> None:
 
     module = build_module(tmp_path / "pump.modl")
     with pytest.raises(VerificationError, match="is not signed"):
-        verify(SignedModule(module, read_unsigned(module).descriptor), now=NOW)
+        verify_module(SignedModule(module, read_unsigned(module).descriptor), now=NOW)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import PackagingError
-from ign_deploy.packaging.project import Kind, detect
+from ign_deploy.packaging.project import ProjectKind, detect_project
 from tests.support.builds import script
 
 
@@ -46,54 +46,56 @@ def env(tmp_path: Path) -> dict[str, str]:
 def test_the_first_that_fits_counts(
     tmp_path: Path, env: dict[str, str], names: list[str], kind: str
 ) -> None:
-    assert detect(make(tmp_path / "project", *names), env=env).kind is Kind[kind]
+    assert detect_project(make(tmp_path / "project", *names), env=env).kind is ProjectKind[kind]
 
 
 def test_a_kind_can_be_named(tmp_path: Path, env: dict[str, str]) -> None:
     root = make(tmp_path / "project", "gradlew", "pom.xml")
-    assert detect(root, env=env, kind=Kind.MAVEN).tool == (str(tmp_path / "tools" / "mvn"),)
+    assert detect_project(root, env=env, kind=ProjectKind.MAVEN).tool == (
+        str(tmp_path / "tools" / "mvn"),
+    )
 
 
 def test_a_wrapper_is_run_through_sh(tmp_path: Path, env: dict[str, str]) -> None:
     root = make(tmp_path / "project", "gradlew")
-    assert detect(root, env=env).tool == ("sh", str(root / "gradlew"))
+    assert detect_project(root, env=env).tool == ("sh", str(root / "gradlew"))
 
 
 def test_a_module_file_is_prebuilt(tmp_path: Path) -> None:
     path = make(tmp_path, "Pump.modl") / "Pump.modl"
-    project = detect(path, env={})
-    assert (project.kind, project.files) == (Kind.PREBUILT, (path,))
+    project = detect_project(path, env={})
+    assert (project.kind, project.files) == (ProjectKind.PREBUILT, (path,))
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match=r"neither a folder nor a \.modl"):
-        detect(make(tmp_path, "pump.zip") / "pump.zip", env={})
+        detect_project(make(tmp_path, "pump.zip") / "pump.zip", env={})
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="does not exist"):
-        detect(tmp_path / "missing", env={})
+        detect_project(tmp_path / "missing", env={})
 
 
 def test_an_empty_folder_is_refused_with_all_that_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(PackagingError) as caught:
-        detect(tmp_path, env={})
+        detect_project(tmp_path, env={})
     for name in ("gradlew", "settings.gradle", "build.gradle.kts", "mvnw", "pom.xml", "module.xml"):
         assert name in caught.value.message
 
 
 def test_a_gradle_project_without_gradle_is_refused_with_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="gradle on PATH or in GRADLE_HOME"):
-        detect(make(tmp_path, "build.gradle"), env={"PATH": ""})
+        detect_project(make(tmp_path, "build.gradle"), env={"PATH": ""})
 
 
 def test_gradle_home_comes_before_path(tmp_path: Path, env: dict[str, str]) -> None:
     own = script(tmp_path / "home" / "bin" / "gradle")
     root = make(tmp_path / "project", "build.gradle")
     home = {**env, "GRADLE_HOME": str(tmp_path / "home")}
-    assert detect(root, env=home).tool == (str(own),)
+    assert detect_project(root, env=home).tool == (str(own),)
     dead = {**env, "GRADLE_HOME": str(tmp_path / "nowhere")}
-    assert detect(root, env=dead).tool == (str(tmp_path / "tools" / "gradle"),)
+    assert detect_project(root, env=dead).tool == (str(tmp_path / "tools" / "gradle"),)
 
 
 def test_skipping_the_build_takes_what_was_built_before(tmp_path: Path) -> None:
@@ -107,12 +109,15 @@ def test_skipping_the_build_takes_what_was_built_before(tmp_path: Path) -> None:
         "node_modules/x/build/D.modl",
         ".gradle/build/E.modl",
     )
-    names = [path.name for path in detect(root, env={}, skip_build=True).files]
+    names = [path.name for path in detect_project(root, env={}, skip_build=True).files]
     assert names == ["A.unsigned.modl", "B-unsigned.modl"]
-    signed = [path.name for path in detect(root, env={}, skip_build=True, prefer_signed=True).files]
+    signed = [
+        path.name
+        for path in detect_project(root, env={}, skip_build=True, prefer_signed=True).files
+    ]
     assert signed == ["A.modl", "B-unsigned.modl"]
 
 
 def test_skipping_the_build_without_a_module_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="no built module"):
-        detect(make(tmp_path, "gradlew"), env={}, skip_build=True)
+        detect_project(make(tmp_path, "gradlew"), env={}, skip_build=True)
