@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import Workshop, make_workshop
+from tests.support.cli import CliWorkspace, make_workspace
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
+def workspace(tmp_path: Path) -> CliWorkspace:
     """A folder of its own for each test."""
-    return make_workshop(tmp_path)
+    return make_workspace(tmp_path)

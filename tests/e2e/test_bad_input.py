@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.support.builds import fake_java, gradle_wrapper
-from tests.support.cli import KEY, MODULE, Result, Workshop
+from tests.support.cli import KEY, MODULE, CliWorkspace, Result
 from tests.support.modules import (
     RawEntry,
     build_module,
@@ -112,10 +112,10 @@ ROWS: dict[str, tuple[Callable[[], bytes], tuple[str, ...], int]] = {
 }
 
 
-def lost_nothing(workshop: Workshop, before: dict[str, bytes | None]) -> None:
+def lost_nothing(workspace: CliWorkspace, before: dict[str, bytes | None]) -> None:
     """Assert that all is as before, but for the report of the run."""
     report = "dist/ign-deploy-result.json"
-    after = {name: data for name, data in workshop.tree().items() if name not in ("dist", report)}
+    after = {name: data for name, data in workspace.tree().items() if name not in ("dist", report)}
     assert after == before
 
 
@@ -128,72 +128,74 @@ def explained(result: Result, *words: str) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_bad_module_is_explained_and_nothing_is_made_of_it(workshop: Workshop, row: str) -> None:
+def test_a_bad_module_is_explained_and_nothing_is_made_of_it(
+    workspace: CliWorkspace, row: str
+) -> None:
     content, words, exit_code = ROWS[row]
-    (workshop.folder / "bad.modl").write_bytes(content())
-    before = workshop.tree()
-    explained(workshop.call("module", "bad.modl", *KEY).must(exit_code), *words)
-    lost_nothing(workshop, before)
+    (workspace.folder / "bad.modl").write_bytes(content())
+    before = workspace.tree()
+    explained(workspace.call("module", "bad.modl", *KEY).must(exit_code), *words)
+    lost_nothing(workspace, before)
     # A version is no reason not to sign, and a pointer is told by `package` only.
     if row not in ("version of no gateway", "Git LFS pointer"):
-        explained(workshop.call("sign", "bad.modl", *KEY).must(5), *words)
-    lost_nothing(workshop, before)
+        explained(workspace.call("sign", "bad.modl", *KEY).must(5), *words)
+    lost_nothing(workspace, before)
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect", "upload", "package"])
 @pytest.mark.parametrize("row", ["not a zip", "truncated", "name with ..", "entities"])
 def test_every_command_that_reads_a_module_explains_it(
-    workshop: Workshop, command: str, row: str
+    workspace: CliWorkspace, command: str, row: str
 ) -> None:
     content, words, exit_code = ROWS[row]
-    (workshop.folder / "bad.modl").write_bytes(content())
-    before = workshop.tree()
-    explained(workshop.call(command, "bad.modl").must(exit_code), *words)
-    lost_nothing(workshop, before)
+    (workspace.folder / "bad.modl").write_bytes(content())
+    before = workspace.tree()
+    explained(workspace.call(command, "bad.modl").must(exit_code), *words)
+    lost_nothing(workspace, before)
 
 
 @pytest.mark.parametrize("command", ["verify", "inspect", "upload", "package", "sign", "module"])
-def test_a_missing_file_and_a_folder_are_no_modules(workshop: Workshop, command: str) -> None:
-    (workshop.folder / "empty").mkdir()
+def test_a_missing_file_and_a_folder_are_no_modules(workspace: CliWorkspace, command: str) -> None:
+    (workspace.folder / "empty").mkdir()
     key = KEY if command in ("sign", "module") else ()
     for path in ("nowhere.modl", "empty"):
-        result = workshop.call(command, path, *key)
+        result = workspace.call(command, path, *key)
         assert result.exit_code in (3, 5)
         explained(result.must(result.exit_code), path)
 
 
-def test_an_unsigned_module_is_neither_verified_nor_published(workshop: Workshop) -> None:
-    before = workshop.tree()
+def test_an_unsigned_module_is_neither_verified_nor_published(workspace: CliWorkspace) -> None:
+    before = workspace.tree()
     for command in (("verify",), ("upload",), ("module", "--skip-signing")):
-        result = workshop.call(command[0], MODULE, *command[1:]).must(5)
+        result = workspace.call(command[0], MODULE, *command[1:]).must(5)
         explained(result, MODULE, "not signed")
-        lost_nothing(workshop, before)
+        lost_nothing(workspace, before)
 
 
-def test_two_modules_with_one_id_are_refused_before_signing(workshop: Workshop) -> None:
-    project = workshop.folder / "project"
+def test_two_modules_with_one_id_are_refused_before_signing(workspace: CliWorkspace) -> None:
+    project = workspace.folder / "project"
     build_module(project / "a.unsigned.modl")
     build_module(project / "b.unsigned.modl", files={"doc/b.html": b"b"})
-    before = workshop.tree()
-    result = workshop.release(path="project").must(5)
+    before = workspace.tree()
+    result = workspace.release(path="project").must(5)
     explained(result, "a.unsigned.modl", "b.unsigned.modl", "com.example.pump")
-    lost_nothing(workshop, before)
+    lost_nothing(workspace, before)
 
 
-def test_two_files_that_would_become_one_are_not_signed(workshop: Workshop) -> None:
-    build_module(workshop.folder / "other" / MODULE)
-    before = workshop.tree()
-    result = workshop.run("sign", MODULE, f"other/{MODULE}", *KEY).must(4)
+def test_two_files_that_would_become_one_are_not_signed(workspace: CliWorkspace) -> None:
+    build_module(workspace.folder / "other" / MODULE)
+    before = workspace.tree()
+    result = workspace.run("sign", MODULE, f"other/{MODULE}", *KEY).must(4)
     explained(result, "dist/pump.modl")
-    lost_nothing(workshop, before)
+    lost_nothing(workspace, before)
 
 
-def test_signing_never_writes_over_its_input(workshop: Workshop) -> None:
-    (workshop.folder / MODULE).rename(workshop.folder / "pump.modl")
-    before = workshop.tree()
-    explained(workshop.run("sign", "pump.modl", *KEY, "-o", ".").must(4), "pump.modl")
-    explained(workshop.release("-o", ".", path="pump.modl").must(4), "pump.modl")
-    after = {name: data for name, data in workshop.tree().items() if "result" not in name}
+def test_signing_never_writes_over_its_input(workspace: CliWorkspace) -> None:
+    (workspace.folder / MODULE).rename(workspace.folder / "pump.modl")
+    before = workspace.tree()
+    explained(workspace.run("sign", "pump.modl", *KEY, "-o", ".").must(4), "pump.modl")
+    explained(workspace.release("-o", ".", path="pump.modl").must(4), "pump.modl")
+    after = {name: data for name, data in workspace.tree().items() if "result" not in name}
     assert after == before
 
 
@@ -208,20 +210,20 @@ def test_signing_never_writes_over_its_input(workshop: Workshop) -> None:
     ids=["nothing", "rubbish", "failure", "killed"],
 )
 def test_a_build_that_makes_no_module_is_a_failure(
-    workshop: Workshop, build: str, words: tuple[str, ...]
+    workspace: CliWorkspace, build: str, words: tuple[str, ...]
 ) -> None:
-    java = fake_java(workshop.folder / "java", "17.0.1")
-    project = gradle_wrapper(workshop.folder / "project", build)
-    result = workshop.release(path=project, env={"JAVA_HOME": str(java)})
+    java = fake_java(workspace.folder / "java", "17.0.1")
+    project = gradle_wrapper(workspace.folder / "project", build)
+    result = workspace.release(path=project, env={"JAVA_HOME": str(java)})
     assert result.exit_code in (3, 5)
     explained(result.must(result.exit_code), *words)
-    assert not list((workshop.folder / "dist").glob("*.modl"))
-    assert not workshop.repository.exists()
+    assert not list((workspace.folder / "dist").glob("*.modl"))
+    assert not workspace.repository.exists()
 
 
-def test_an_old_module_is_not_taken_for_what_the_build_made(workshop: Workshop) -> None:
-    java = fake_java(workshop.folder / "java", "17.0.1")
-    project = gradle_wrapper(workshop.folder / "project", "exit 0")
+def test_an_old_module_is_not_taken_for_what_the_build_made(workspace: CliWorkspace) -> None:
+    java = fake_java(workspace.folder / "java", "17.0.1")
+    project = gradle_wrapper(workspace.folder / "project", "exit 0")
     build_module(project / "build" / "pump.unsigned.modl")
-    result = workshop.release(path=project, env={"JAVA_HOME": str(java)}).must(3)
+    result = workspace.release(path=project, env={"JAVA_HOME": str(java)}).must(3)
     explained(result, "is from an earlier build")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cli import KEY, MODULE, Result, Workshop, make_workshop
+from tests.support.cli import KEY, MODULE, CliWorkspace, Result, make_workspace
 from tests.support.servers import nginx
 
 ID, VERSION = "com.example.pump", "1.2.3"
@@ -32,12 +32,12 @@ HOSTILE = (
 class Stocked:
     """A store with one published module, and where its files are on this machine."""
 
-    workshop: Workshop
+    workspace: CliWorkspace
     url: str
     root: Path
 
     def call(self, *arguments: str, env: dict[str, str] | None = None) -> Result:
-        return self.workshop.call(*arguments, "--repository-url", self.url, env=env)
+        return self.workspace.call(*arguments, "--repository-url", self.url, env=env)
 
     @property
     def record(self) -> Path:
@@ -50,7 +50,7 @@ class Stocked:
     def download(self, exit_code: int) -> Result:
         """Download, which fails with that code: nothing may be handed over."""
         result = self.call("download", ID, "-v", VERSION, "-o", "back").must(exit_code)
-        back = self.workshop.folder / "back"
+        back = self.workspace.folder / "back"
         assert not back.exists() or not list(back.iterdir())
         assert "hint: " in result.stderr or "error[record-" in result.stderr
         return result
@@ -58,22 +58,22 @@ class Stocked:
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A signed module; the key is that of every workshop."""
-    return make_workshop(tmp_path_factory.mktemp("signed")).signed().read_bytes()
+    """A signed module; the key is that of every workspace."""
+    return make_workspace(tmp_path_factory.mktemp("signed")).signed().read_bytes()
 
 
 @pytest.fixture(params=["folder", "web server"])
 def store(
-    request: pytest.FixtureRequest, workshop: Workshop, signed: bytes, tmp_path: Path
+    request: pytest.FixtureRequest, workspace: CliWorkspace, signed: bytes, tmp_path: Path
 ) -> Iterator[Stocked]:
     (tmp_path / "pump.modl").write_bytes(signed)
     if request.param == "folder":
-        stocked = Stocked(workshop, str(tmp_path / "store"), tmp_path / "store")
+        stocked = Stocked(workspace, str(tmp_path / "store"), tmp_path / "store")
         stocked.call("upload", "pump.modl").must(0)
         yield stocked
         return
     with nginx(tmp_path / "server") as server:
-        stocked = Stocked(workshop, f"{server.url}/store", server.root / "store")
+        stocked = Stocked(workspace, f"{server.url}/store", server.root / "store")
         stocked.call("upload", "pump.modl").must(0)
         yield stocked
 
@@ -140,7 +140,7 @@ def test_a_record_that_lies_hands_nothing_over(store: Stocked, case: str) -> Non
 def test_fields_of_newer_versions_are_kept_by_a_mirror(store: Stocked, tmp_path: Path) -> None:
     store.forge(schema_version=7, from_the_future={"a": [1, None]})
     target = tmp_path / "offline"
-    store.workshop.call("mirror", store.url, "--repository-url", target).must(0)
+    store.workspace.call("mirror", store.url, "--repository-url", target).must(0)
     copy = json.loads((target / "modules" / ID / VERSION / "release.json").read_text())
     assert copy == json.loads(store.record.read_text())
 
@@ -290,29 +290,31 @@ SECRET = "s3cr3t-in-the-url"
         f"https://127.0.0.1/%2e%2e/{SECRET}",
     ],
 )
-def test_a_bad_repository_url_is_refused_without_showing_it(workshop: Workshop, url: str) -> None:
+def test_a_bad_repository_url_is_refused_without_showing_it(
+    workspace: CliWorkspace, url: str
+) -> None:
     for arguments in (("list-modules",), ("module", MODULE, *KEY)):
-        result = workshop.call(*arguments, "--repository-url", url).must(2)
+        result = workspace.call(*arguments, "--repository-url", url).must(2)
         assert "hint: " in result.stderr
         assert SECRET not in result.stdout + result.stderr
         harmless(result)
-    assert not (workshop.folder / "dist" / "pump.modl").exists()
+    assert not (workspace.folder / "dist" / "pump.modl").exists()
 
 
-def test_credentials_never_travel_over_http_to_another_machine(workshop: Workshop) -> None:
+def test_credentials_never_travel_over_http_to_another_machine(workspace: CliWorkspace) -> None:
     for env in (
         {"REPOSITORY_API_TOKEN": SECRET},
         {"REPOSITORY_USERNAME": "me", "REPOSITORY_PASSWORD": SECRET},
     ):
-        result = workshop.call(
+        result = workspace.call(
             "list-modules", "--repository-url", "http://192.0.2.1/x", env=env
         ).must(2)
         assert "https" in result.stderr
         assert SECRET not in result.stdout + result.stderr
 
 
-def test_a_missing_ca_file_is_said_before_anything_is_asked(workshop: Workshop) -> None:
+def test_a_missing_ca_file_is_said_before_anything_is_asked(workspace: CliWorkspace) -> None:
     url = ("--repository-url", "https://127.0.0.1:9/x")
-    result = workshop.call("list-modules", *url, "--repository-ca", "nowhere.pem").must(2)
+    result = workspace.call("list-modules", *url, "--repository-ca", "nowhere.pem").must(2)
     assert "nowhere.pem" in result.stderr
     assert "hint: " in result.stderr

@@ -10,7 +10,7 @@ from ign_deploy.deployment.history import History
 from ign_deploy.deployment.records import Outcome, Phase
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import open_repository
-from tests.support.cli import run_cli
+from tests.support.cli import CliWorkspace
 from tests.support.records import record
 
 HOSTILE = {
@@ -54,11 +54,11 @@ def test_a_hostile_record_is_shown_harmless(tmp_path: Path, command: str, name: 
             }
         )
     )
-    shown = run_cli(command, cwd=tmp_path).must(0)
+    shown = CliWorkspace(tmp_path).run(command).must(0)
     written = shown.stdout + shown.stderr
     assert [each for each in written if not each.isprintable() and each != "\n"] == []
     assert [line for line in written.splitlines() if line.lstrip().startswith("::")] == []
     assert "##[" not in written
-    document = run_cli(command, "--json", cwd=tmp_path).must(0)
+    document = CliWorkspace(tmp_path).run(command, "--json").must(0)
     assert document.document
     assert "##[" not in document.stdout

@@ -9,68 +9,77 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cli import Result, Workshop
+from tests.support.cli import (
+    ACCEPT,
+    TOKEN,
+    WITH_RESTART,
+    CliWorkspace,
+    GatewayCli,
+    Result,
+    open_gateway_cli,
+)
+from tests.support.deployment_env import active, published_repository
 from tests.support.gateway import ModuleFault
 from tests.support.gateway.client import MODULE_ID, modl
 from tests.support.http_steps import HttpSteps, count_requests
-from tests.support.shops import ACCEPT, TOKEN, WITH_RESTART, Shop, open_shop
-from tests.support.sites import active, published
 from tests.support.tls import make_tls
 
 NAME = MODULE_ID
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with three versions, and one for another line of Ignition."""
-    folder = tmp_path_factory.mktemp("shelf")
-    published(folder, "1.0.0", "1.1.0", "1.2.0")
-    return published(folder, "1.0.0", module_id="com.example.old", requires="8.1.0")
+    folder = tmp_path_factory.mktemp("repository")
+    published_repository(folder, "1.0.0", "1.1.0", "1.2.0")
+    return published_repository(folder, "1.0.0", module_id="com.example.old", requires="8.1.0")
 
 
 @pytest.fixture
-def shop(workshop: Workshop, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    with open_shop(workshop, shelf, monkeypatch=monkeypatch) as shop:
-        yield shop
+def cli(
+    workspace: CliWorkspace, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[GatewayCli]:
+    with open_gateway_cli(workspace, repository, monkeypatch=monkeypatch) as cli:
+        yield cli
 
 
 def reported(result: Result) -> str:
     return result.stdout + result.stderr
 
 
-def deployed(shop: Shop, environment: str = "production") -> dict[str, str]:
+def deployed(cli: GatewayCli, environment: str = "production") -> dict[str, str]:
     """Return the versions that ``status`` shows, by gateway."""
-    found = shop.call("status", "-e", environment, "--json").must(0).document["deployed"]
+    found = cli.call("status", "-e", environment, "--json").must(0).document["deployed"]
     assert not any(each["uncertain"] for each in found)
     return {each["gateway"]: each["version"] for each in found}
 
 
-def test_a_published_module_is_installed_and_runs(shop: Shop) -> None:
-    result = shop.install(NAME).must(0)
-    assert active(shop.gateway) == "1.2.0"
+def test_a_published_module_is_installed_and_runs(cli: GatewayCli) -> None:
+    result = cli.install(NAME).must(0)
+    assert active(cli.gateway) == "1.2.0"
     assert "deployed: deployment" in result.stdout
     assert "- → 1.2.0" in result.stdout
-    assert deployed(shop) == {shop.gateway.url: "1.2.0"}
-    again = shop.install(NAME).must(0)
+    assert deployed(cli) == {cli.gateway.url: "1.2.0"}
+    again = cli.install(NAME).must(0)
     assert "unchanged: deployment" in again.stdout
-    assert shop.gateway.state.restarts == 1
+    assert cli.gateway.state.restarts == 1
 
 
 @pytest.mark.parametrize(("asked", "version"), [("@1.0.0", "1.0.0"), ("@>=1.0,<1.2", "1.1.0")])
-def test_a_version_or_a_range_can_be_asked_for(shop: Shop, asked: str, version: str) -> None:
-    shop.install(f"{NAME}{asked}", "--json").must(0)
-    assert active(shop.gateway) == version
+def test_a_version_or_a_range_can_be_asked_for(cli: GatewayCli, asked: str, version: str) -> None:
+    cli.install(f"{NAME}{asked}", "--json").must(0)
+    assert active(cli.gateway) == version
 
 
-def test_a_signed_file_is_installed(shop: Shop, tmp_path: Path) -> None:
-    shop.install(modl(tmp_path, "3.0.0")).must(0)
-    assert active(shop.gateway) == "3.0.0"
-    assert deployed(shop) == {shop.gateway.url: "3.0.0"}
+def test_a_signed_file_is_installed(cli: GatewayCli, tmp_path: Path) -> None:
+    cli.install(modl(tmp_path, "3.0.0")).must(0)
+    assert active(cli.gateway) == "3.0.0"
+    assert deployed(cli) == {cli.gateway.url: "3.0.0"}
 
 
-def test_an_unsigned_file_is_refused(shop: Shop, tmp_path: Path) -> None:
-    shop.install(modl(tmp_path, "3.0.0", signed=False)).must(5)
-    assert shop.gateway.requests == []
+def test_an_unsigned_file_is_refused(cli: GatewayCli, tmp_path: Path) -> None:
+    cli.install(modl(tmp_path, "3.0.0", signed=False)).must(5)
+    assert cli.gateway.requests == []
 
 
 CONFIG = """
@@ -91,54 +100,54 @@ environment = "staging"
 """
 
 
-def test_an_environment_s_gateways_come_from_the_config_file(shop: Shop) -> None:
-    shop.config(CONFIG)
-    shop.env = {"PLANT_TOKEN": TOKEN}
-    result = shop.call("install", NAME, "-e", "production").must(0)
+def test_an_environment_s_gateways_come_from_the_config_file(cli: GatewayCli) -> None:
+    cli.config(CONFIG)
+    cli.env = {"PLANT_TOKEN": TOKEN}
+    result = cli.call("install", NAME, "-e", "production").must(0)
     assert "plant" in result.stdout
-    assert active(shop.gateway) == "1.2.0"
+    assert active(cli.gateway) == "1.2.0"
     assert TOKEN not in reported(result)
 
 
-def test_a_token_variable_that_is_not_set_is_named(shop: Shop) -> None:
-    shop.config(CONFIG)
-    result = shop.call("install", NAME, "-e", "production").must(2)
+def test_a_token_variable_that_is_not_set_is_named(cli: GatewayCli) -> None:
+    cli.config(CONFIG)
+    result = cli.call("install", NAME, "-e", "production").must(2)
     assert "PLANT_TOKEN" in result.stderr
-    assert shop.gateway.requests == []
+    assert cli.gateway.requests == []
 
 
-def test_without_consent_nothing_is_installed_and_it_says_what_to_accept(shop: Shop) -> None:
-    result = shop.call("install", NAME, "--gateway", shop.gateway.url).must(7)
+def test_without_consent_nothing_is_installed_and_it_says_what_to_accept(cli: GatewayCli) -> None:
+    result = cli.call("install", NAME, "--gateway", cli.gateway.url).must(7)
     assert "--accept-certificate " in result.stderr
     assert "--accept-license " in result.stderr
-    assert NAME not in shop.gateway.state.listed
-    assert shop.gateway.asked("modules/install") == 0
+    assert NAME not in cli.gateway.state.listed
+    assert cli.gateway.asked("modules/install") == 0
 
 
-def test_what_it_says_to_accept_is_enough(shop: Shop) -> None:
-    refused = shop.call("install", NAME, "--gateway", shop.gateway.url).must(7)
+def test_what_it_says_to_accept_is_enough(cli: GatewayCli) -> None:
+    refused = cli.call("install", NAME, "--gateway", cli.gateway.url).must(7)
     words = refused.stderr.replace("`", " ").replace(",", " ").replace(".\n", " ").split()
     given = [
         part
         for option in ("--accept-certificate", "--accept-license")
         for part in (option, words[words.index(option) + 1].rstrip("."))
     ]
-    url = shop.gateway.url
-    shop.call("install", NAME, "--gateway", url, "--restart", "if-needed", *given).must(0)
-    assert active(shop.gateway) == "1.2.0"
+    url = cli.gateway.url
+    cli.call("install", NAME, "--gateway", url, "--restart", "if-needed", *given).must(0)
+    assert active(cli.gateway) == "1.2.0"
 
 
-def test_without_leave_to_restart_it_ends_well_and_says_what_to_do(shop: Shop) -> None:
-    result = shop.call(
-        "install", NAME, "--gateway", shop.gateway.url, "-e", "production", *ACCEPT
+def test_without_leave_to_restart_it_ends_well_and_says_what_to_do(cli: GatewayCli) -> None:
+    result = cli.call(
+        "install", NAME, "--gateway", cli.gateway.url, "-e", "production", *ACCEPT
     ).must(0)
     assert "restart-pending: deployment" in result.stdout
     assert "must be restarted before the new version runs" in result.stdout
-    assert shop.gateway.state.restarts == 0
-    assert "1.2.0 (restart pending)" in shop.call("status", "-e", "production").must(0).stdout
-    shop.install(NAME).must(0)
-    assert deployed(shop) == {shop.gateway.url: "1.2.0"}
-    assert active(shop.gateway) == "1.2.0"
+    assert cli.gateway.state.restarts == 0
+    assert "1.2.0 (restart pending)" in cli.call("status", "-e", "production").must(0).stdout
+    cli.install(NAME).must(0)
+    assert deployed(cli) == {cli.gateway.url: "1.2.0"}
+    assert active(cli.gateway) == "1.2.0"
 
 
 REFUSED: dict[str, tuple[tuple[str, ...], int, str]] = {
@@ -153,141 +162,141 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_input_is_refused_before_anything_is_changed(shop: Shop, name: str) -> None:
+def test_bad_input_is_refused_before_anything_is_changed(cli: GatewayCli, name: str) -> None:
     arguments, exit_code, text = REFUSED[name]
-    usual = () if "--gateway" in arguments else ("--gateway", shop.gateway.url)
-    result = shop.call("install", NAME, *usual, *arguments, "--json").must(exit_code)
+    usual = () if "--gateway" in arguments else ("--gateway", cli.gateway.url)
+    result = cli.call("install", NAME, *usual, *arguments, "--json").must(exit_code)
     assert text in reported(result), reported(result)
     assert "hunter22" not in reported(result)
     assert result.document["error"]["hint"]
-    assert shop.gateway.asked("modules/upload") == 0
-    assert shop.call("history", "--json").must(0).document == {"deployments": []}
+    assert cli.gateway.asked("modules/upload") == 0
+    assert cli.call("history", "--json").must(0).document == {"deployments": []}
 
 
-def test_a_page_instead_of_the_api_is_told(shop: Shop) -> None:
-    shop.gateway.options.html = True
-    result = shop.install(NAME)
+def test_a_page_instead_of_the_api_is_told(cli: GatewayCli) -> None:
+    cli.gateway.options.html = True
+    result = cli.install(NAME)
     assert result.exit_code in (6, 7)
     assert "HTML" in reported(result) or "page" in reported(result)
-    shop.gateway.options.html = False
+    cli.gateway.options.html = False
 
 
-def test_a_module_of_another_line_is_refused(shop: Shop) -> None:
-    result = shop.install("com.example.old").must(7)
+def test_a_module_of_another_line_is_refused(cli: GatewayCli) -> None:
+    result = cli.install("com.example.old").must(7)
     assert "is built for Ignition 8.1" in result.stderr
-    assert shop.gateway.asked("modules/upload") == 0
+    assert cli.gateway.asked("modules/upload") == 0
 
 
-def test_a_downgrade_needs_leave(shop: Shop) -> None:
-    shop.install(f"{NAME}@1.1.0").must(0)
-    result = shop.install(f"{NAME}@1.0.0").must(7)
+def test_a_downgrade_needs_leave(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.1.0").must(0)
+    result = cli.install(f"{NAME}@1.0.0").must(7)
     assert "--allow-downgrade" in result.stderr
-    shop.install(f"{NAME}@1.0.0", "--allow-downgrade").must(0)
-    assert active(shop.gateway) == "1.0.0"
+    cli.install(f"{NAME}@1.0.0", "--allow-downgrade").must(0)
+    assert active(cli.gateway) == "1.0.0"
 
 
-def test_a_wrong_token_and_a_missing_right_are_told_apart(shop: Shop) -> None:
-    wrong = shop.install(NAME, IGN_DEPLOY_GATEWAY_TOKEN="ci:wr0ng")
+def test_a_wrong_token_and_a_missing_right_are_told_apart(cli: GatewayCli) -> None:
+    wrong = cli.install(NAME, IGN_DEPLOY_GATEWAY_TOKEN="ci:wr0ng")
     assert wrong.exit_code != 0
     assert "401" in wrong.stderr
     assert "token" in wrong.stderr
-    shop.gateway.options.can_write = False
-    missing = shop.install(NAME)
+    cli.gateway.options.can_write = False
+    missing = cli.install(NAME)
     assert missing.exit_code != 0
     assert "403" in missing.stderr
     assert "write" in missing.stderr
     assert "wr0ng" not in reported(wrong)
     assert TOKEN not in reported(missing)
-    assert NAME not in shop.gateway.state.listed
+    assert NAME not in cli.gateway.state.listed
 
 
-def test_a_dry_run_shows_the_plan_and_changes_nothing(shop: Shop) -> None:
-    shop.install(f"{NAME}@1.0.0").must(0)
-    before = shop.workshop.tree()
-    result = shop.install(NAME, "--dry-run").must(0)
+def test_a_dry_run_shows_the_plan_and_changes_nothing(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    before = cli.workspace.tree()
+    result = cli.install(NAME, "--dry-run").must(0)
     assert "1.0.0 → 1.2.0" in result.stdout
     assert "dry-run: deployment" in result.stdout
-    assert shop.workshop.tree() == before
-    assert active(shop.gateway) == "1.0.0"
-    assert shop.gateway.asked("modules/upload") == 1
+    assert cli.workspace.tree() == before
+    assert active(cli.gateway) == "1.0.0"
+    assert cli.gateway.asked("modules/upload") == 1
 
 
-def test_a_failing_upgrade_is_rolled_back_told_and_one_json_document(shop: Shop) -> None:
-    shop.install(f"{NAME}@1.0.0").must(0)
-    shop.gateway.options.faults[NAME] = ModuleFault(version="1.2.0")
-    result = shop.install(NAME, "--json").must(7)
+def test_a_failing_upgrade_is_rolled_back_told_and_one_json_document(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.gateway.options.faults[NAME] = ModuleFault(version="1.2.0")
+    result = cli.install(NAME, "--json").must(7)
     document = result.document
     assert document["result"] == "rolled-back"
     assert document["error"]["exit_code"] == 7
     assert "the database is missing" in document["error"]["message"]
     assert document["deployment"]["gateways"][0]["modules"][0]["restored"] == "1.0.0"
-    assert active(shop.gateway) == "1.0.0"
-    assert deployed(shop) == {shop.gateway.url: "1.0.0"}
+    assert active(cli.gateway) == "1.0.0"
+    assert deployed(cli) == {cli.gateway.url: "1.0.0"}
 
 
-def test_when_going_back_fails_a_person_is_asked_with_the_next_steps(shop: Shop) -> None:
-    shop.install(f"{NAME}@1.0.0").must(0)
-    shop.gateway.options.faults[NAME] = ModuleFault()
-    result = shop.install(NAME).must(8)
-    assert f"check {shop.gateway.url}" in reported(result)
+def test_when_going_back_fails_a_person_is_asked_with_the_next_steps(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.gateway.options.faults[NAME] = ModuleFault()
+    result = cli.install(NAME).must(8)
+    assert f"check {cli.gateway.url}" in reported(result)
     assert f"it should have {NAME} 1.0.0" in reported(result)
     assert "runbook-exit-8" in reported(result)
-    assert "(in doubt)" in shop.call("status").must(0).stdout
-    shop.gateway.options.faults.clear()
-    shop.call("rollback", "-e", "production", "--gateway", shop.gateway.url, *WITH_RESTART).must(0)
-    assert active(shop.gateway) == "1.0.0"
-    assert deployed(shop) == {shop.gateway.url: "1.0.0"}
+    assert "(in doubt)" in cli.call("status").must(0).stdout
+    cli.gateway.options.faults.clear()
+    cli.call("rollback", "-e", "production", "--gateway", cli.gateway.url, *WITH_RESTART).must(0)
+    assert active(cli.gateway) == "1.0.0"
+    assert deployed(cli) == {cli.gateway.url: "1.0.0"}
 
 
-def rollback(shop: Shop, *arguments: str) -> Result:
-    there = ("--gateway", shop.gateway.url, "--restart", "if-needed")
-    return shop.call("rollback", "-e", "production", *there, *arguments)
+def rollback(cli: GatewayCli, *arguments: str) -> Result:
+    there = ("--gateway", cli.gateway.url, "--restart", "if-needed")
+    return cli.call("rollback", "-e", "production", *there, *arguments)
 
 
-def test_the_version_before_is_brought_back_by_command(shop: Shop) -> None:
-    shop.install(f"{NAME}@1.0.0").must(0)
-    shop.install(f"{NAME}@1.1.0").must(0)
-    result = rollback(shop, NAME).must(0)
+def test_the_version_before_is_brought_back_by_command(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.install(f"{NAME}@1.1.0").must(0)
+    result = rollback(cli, NAME).must(0)
     assert "1.1.0 → 1.0.0" in result.stdout
-    assert active(shop.gateway) == "1.0.0"
-    assert deployed(shop) == {shop.gateway.url: "1.0.0"}
+    assert active(cli.gateway) == "1.0.0"
+    assert deployed(cli) == {cli.gateway.url: "1.0.0"}
 
 
-def test_any_version_is_brought_back_by_its_name(shop: Shop) -> None:
-    shop.install(f"{NAME}@1.2.0").must(0)
-    rollback(shop, "--to", "1.0.0").must(0)
-    assert active(shop.gateway) == "1.0.0"
-    rollback(shop, "--to", "9.9.9").must(6)
-    assert active(shop.gateway) == "1.0.0"
+def test_any_version_is_brought_back_by_its_name(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.2.0").must(0)
+    rollback(cli, "--to", "1.0.0").must(0)
+    assert active(cli.gateway) == "1.0.0"
+    rollback(cli, "--to", "9.9.9").must(6)
+    assert active(cli.gateway) == "1.0.0"
 
 
-def test_what_was_not_there_before_is_uninstalled_by_a_rollback(shop: Shop) -> None:
-    shop.install(NAME).must(0)
-    result = rollback(shop).must(0)
+def test_what_was_not_there_before_is_uninstalled_by_a_rollback(cli: GatewayCli) -> None:
+    cli.install(NAME).must(0)
+    result = rollback(cli).must(0)
     assert "1.2.0 → uninstalled" in reported(result)
-    assert active(shop.gateway) == ""
-    assert deployed(shop) == {}
+    assert active(cli.gateway) == ""
+    assert deployed(cli) == {}
 
 
-def test_a_rollback_of_nothing_is_told(shop: Shop) -> None:
-    assert "nothing was deployed to production" in rollback(shop).must(7).stderr
-    shop.install(NAME).must(0)
-    assert "isn't in production" in rollback(shop, "com.example.other").must(7).stderr
-    assert "--environment" in shop.call("rollback").must(2).stderr
+def test_a_rollback_of_nothing_is_told(cli: GatewayCli) -> None:
+    assert "nothing was deployed to production" in rollback(cli).must(7).stderr
+    cli.install(NAME).must(0)
+    assert "isn't in production" in rollback(cli, "com.example.other").must(7).stderr
+    assert "--environment" in cli.call("rollback").must(2).stderr
 
 
 def test_an_uninstalling_rollback_whose_restart_never_ends_is_finished_by_the_same_command(
-    shop: Shop,
+    cli: GatewayCli,
 ) -> None:
-    shop.install(NAME).must(0)
-    shop.gateway.options.never_back = "down"
-    result = rollback(shop, "--timeout", "60").must(8)
+    cli.install(NAME).must(0)
+    cli.gateway.options.never_back = "down"
+    result = rollback(cli, "--timeout", "60").must(8)
     assert "run the same command again" in reported(result)
-    shop.gateway.options.never_back = ""
-    shop.gateway.state.come_back()
-    rollback(shop).must(0)
-    assert active(shop.gateway) == ""
-    assert deployed(shop) == {}
+    cli.gateway.options.never_back = ""
+    cli.gateway.state.come_back()
+    rollback(cli).must(0)
+    assert active(cli.gateway) == ""
+    assert deployed(cli) == {}
 
 
 class Killed(BaseException):
@@ -298,81 +307,83 @@ def kill() -> None:
     raise Killed
 
 
-def test_a_rollback_killed_at_any_request_brings_the_same_version_when_repeated(shop: Shop) -> None:
-    shop.install(f"{NAME}@1.0.0").must(0)
-    shop.install(f"{NAME}@1.1.0").must(0)
+def test_a_rollback_killed_at_any_request_brings_the_same_version_when_repeated(
+    cli: GatewayCli,
+) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.install(f"{NAME}@1.1.0").must(0)
     with count_requests() as steps:
-        rollback(shop).must(0)
+        rollback(cli).must(0)
     # Each rollback brings back the version that the one before had replaced.
     versions = cycle(["1.1.0", "1.0.0"])
     for number in range(1, steps.count + 1):
         with pytest.raises(Killed), HttpSteps(number, kill):
-            rollback(shop)
-        shop.gateway.state.come_back()
-        rollback(shop).must(0)
+            rollback(cli)
+        cli.gateway.state.come_back()
+        rollback(cli).must(0)
         wanted = next(versions)
-        assert active(shop.gateway) == wanted, number
-        assert deployed(shop) == {shop.gateway.url: wanted}, number
+        assert active(cli.gateway) == wanted, number
+        assert deployed(cli) == {cli.gateway.url: wanted}, number
 
 
-def test_what_staging_runs_is_promoted_to_production(shop: Shop) -> None:
-    shop.call("install", f"{NAME}@1.1.0", "-e", "staging").must(0)
-    shop.config(CONFIG)
-    shop.env = {"PLANT_TOKEN": TOKEN}
-    result = shop.call("promote", "-e", "staging", "--to", "production", "--json").must(0)
-    assert active(shop.gateway) == "1.1.0"
+def test_what_staging_runs_is_promoted_to_production(cli: GatewayCli) -> None:
+    cli.call("install", f"{NAME}@1.1.0", "-e", "staging").must(0)
+    cli.config(CONFIG)
+    cli.env = {"PLANT_TOKEN": TOKEN}
+    result = cli.call("promote", "-e", "staging", "--to", "production", "--json").must(0)
+    assert active(cli.gateway) == "1.1.0"
     assert result.document["deployment"]["source"] == "staging"
-    assert deployed(shop) == {shop.gateway.url: "1.1.0"}
-    assert "itself" in shop.call("promote", "-e", "staging", "--to", "staging").must(2).stderr
+    assert deployed(cli) == {cli.gateway.url: "1.1.0"}
+    assert "itself" in cli.call("promote", "-e", "staging", "--to", "staging").must(2).stderr
 
 
-def test_status_and_history_are_tables(shop: Shop) -> None:
-    assert "nothing was deployed yet" in shop.call("status").must(0).stdout
-    shop.call("install", f"{NAME}@1.0.0", "-e", "test", LOGNAME="mary").must(0)
-    shop.call("install", f"{NAME}@1.1.0", "-e", "test", LOGNAME="mary").must(0)
-    status = shop.call("status").must(0).stdout.splitlines()
+def test_status_and_history_are_tables(cli: GatewayCli) -> None:
+    assert "nothing was deployed yet" in cli.call("status").must(0).stdout
+    cli.call("install", f"{NAME}@1.0.0", "-e", "test", LOGNAME="mary").must(0)
+    cli.call("install", f"{NAME}@1.1.0", "-e", "test", LOGNAME="mary").must(0)
+    status = cli.call("status").must(0).stdout.splitlines()
     assert status[0].split() == [
         "ENVIRONMENT", "GATEWAY", "MODULE", "VERSION", "SINCE", "BY", "BEFORE"
     ]  # fmt: skip
     row = status[1].split()
     assert [*row[:4], *row[5:]] == ["test", "-", NAME, "1.1.0", "mary", "1.0.0"]
-    history = shop.call("history", "-e", "test").must(0).stdout.splitlines()
+    history = cli.call("history", "-e", "test").must(0).stdout.splitlines()
     assert [line.split()[4] for line in history[1:]] == ["recorded", "recorded"]
     assert f"{NAME} 1.0.0 → 1.1.0" in history[1]
-    assert len(shop.call("history", "--limit", "1").must(0).stdout.splitlines()) == 2
-    assert "nothing" in shop.call("history", "com.example.other").must(0).stdout
+    assert len(cli.call("history", "--limit", "1").must(0).stdout.splitlines()) == 2
+    assert "nothing" in cli.call("history", "com.example.other").must(0).stdout
 
 
-def test_prune_leaves_what_runs_and_what_it_could_go_back_to(shop: Shop) -> None:
-    shop.call("install", f"{NAME}@1.0.0", "-e", "test").must(0)
-    shop.call("install", f"{NAME}@1.1.0", "-e", "test").must(0)
-    shop.call("prune", NAME, "--keep", "1", "--reason", "old").must(0)
-    assert kept(shop) == {"1.0.0", "1.1.0", "1.2.0"}
-    shop.call("install", f"{NAME}@1.2.0", "-e", "test").must(0)
-    shop.call("prune", NAME, "--keep", "1", "--reason", "old").must(0)
-    assert kept(shop) == {"1.1.0", "1.2.0"}
+def test_prune_leaves_what_runs_and_what_it_could_go_back_to(cli: GatewayCli) -> None:
+    cli.call("install", f"{NAME}@1.0.0", "-e", "test").must(0)
+    cli.call("install", f"{NAME}@1.1.0", "-e", "test").must(0)
+    cli.call("prune", NAME, "--keep", "1", "--reason", "old").must(0)
+    assert kept(cli) == {"1.0.0", "1.1.0", "1.2.0"}
+    cli.call("install", f"{NAME}@1.2.0", "-e", "test").must(0)
+    cli.call("prune", NAME, "--keep", "1", "--reason", "old").must(0)
+    assert kept(cli) == {"1.1.0", "1.2.0"}
 
 
-def kept(shop: Shop) -> set[str]:
-    modules = shop.call("list-modules", "--all-versions", "--json").must(0).document["modules"]
+def kept(cli: GatewayCli) -> set[str]:
+    modules = cli.call("list-modules", "--all-versions", "--json").must(0).document["modules"]
     return {each["version"] for each in modules if each["id"] == NAME}
 
 
 def test_a_self_signed_gateway_needs_its_authority_or_its_pin(
-    workshop: Workshop, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: CliWorkspace, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "tls"
     folder.mkdir()
     tls = make_tls(folder)
-    with open_shop(workshop, shelf, monkeypatch=monkeypatch, tls=tls) as shop:
-        refused = shop.install(NAME)
+    with open_gateway_cli(workspace, repository, monkeypatch=monkeypatch, tls=tls) as cli:
+        refused = cli.install(NAME)
         assert refused.exit_code == 9
         assert "CA file" in refused.stderr
-        assert shop.gateway.requests == []
-        shop.install(NAME, "--gateway-ca", tls.ca).must(0)
-        assert active(shop.gateway) == "1.2.0"
-        assert "pin" in shop.install(NAME, "--gateway-pin", "00" * 32).stderr
-        shop.install(NAME, "--gateway-pin", _pin(tls.ca)).must(0)
+        assert cli.gateway.requests == []
+        cli.install(NAME, "--gateway-ca", tls.ca).must(0)
+        assert active(cli.gateway) == "1.2.0"
+        assert "pin" in cli.install(NAME, "--gateway-pin", "00" * 32).stderr
+        cli.install(NAME, "--gateway-pin", _pin(tls.ca)).must(0)
 
 
 def _pin(path: Path) -> str:
@@ -382,10 +393,10 @@ def _pin(path: Path) -> str:
     return x509.load_pem_x509_certificate(path.read_bytes()).fingerprint(hashes.SHA256()).hex()
 
 
-def test_in_real_time_as_a_process_of_its_own(shop: Shop) -> None:
+def test_in_real_time_as_a_process_of_its_own(cli: GatewayCli) -> None:
     """Everything else here runs on the gateway's time; this one waits as users do."""
-    shop.gateway.state.options.down_seconds = shop.gateway.state.options.starting_seconds = 0
-    there = ("--gateway", shop.gateway.url, *WITH_RESTART, "--json")
-    result = shop.workshop.run("install", NAME, *there, env=shop.env).must(0)
+    cli.gateway.state.options.down_seconds = cli.gateway.state.options.starting_seconds = 0
+    there = ("--gateway", cli.gateway.url, *WITH_RESTART, "--json")
+    result = cli.workspace.run("install", NAME, *there, env=cli.env).must(0)
     assert json.loads(result.stdout)["result"] == "deployed"
-    assert active(shop.gateway) == "1.2.0"
+    assert active(cli.gateway) == "1.2.0"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.builds import fake_java, gradle_wrapper
-from tests.support.cli import KEY, MODULE, Workshop, clean_environment
+from tests.support.cli import KEY, MODULE, CliWorkspace
 from tests.support.modules import build_module
 from tests.support.releases import tree
 
@@ -23,10 +23,10 @@ LARGE = os.urandom(200_000)
 
 
 @pytest.fixture
-def large(workshop: Workshop) -> Workshop:
-    """A workshop whose module has 200 kB that don't get smaller."""
-    build_module(workshop.folder / MODULE, files={"doc/picture.png": LARGE})
-    return workshop
+def large(workspace: CliWorkspace) -> CliWorkspace:
+    """A workspace whose module has 200 kB that don't get smaller."""
+    build_module(workspace.folder / MODULE, files={"doc/picture.png": LARGE})
+    return workspace
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -50,7 +50,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
     ids=["sign", "module", "package", "bundle", "download"],
 )
 def test_a_full_disk_is_told_and_leaves_no_output(
-    large: Workshop, command: tuple[str, ...]
+    large: CliWorkspace, command: tuple[str, ...]
 ) -> None:
     large.run("module", large.signed(), "--skip-signing", "-o", "out").must(0)
     folder = large.folder / "folder"
@@ -66,7 +66,7 @@ def test_a_full_disk_is_told_and_leaves_no_output(
     assert after == {name: data for name, data in before.items() if "result" not in name}
 
 
-def test_a_full_disk_under_the_repository_leaves_it_as_it_was(large: Workshop) -> None:
+def test_a_full_disk_under_the_repository_leaves_it_as_it_was(large: CliWorkspace) -> None:
     build_module(large.folder / "old.unsigned.modl", texts={"version": "1.0.0"})
     large.release(path="old.unsigned.modl").must(0)
     signed = large.signed()
@@ -77,12 +77,12 @@ def test_a_full_disk_under_the_repository_leaves_it_as_it_was(large: Workshop) -
     large.run("upload", signed).must(0)
 
 
-def test_a_full_device_behind_stdout_is_told(workshop: Workshop) -> None:
+def test_a_full_device_behind_stdout_is_told(workspace: CliWorkspace) -> None:
     with open("/dev/full", "wb") as full:
         child = subprocess.run(
             [sys.executable, "-I", "-m", "ign_deploy", "inspect", MODULE],
-            cwd=workshop.folder,
-            env=clean_environment(workshop.folder),
+            cwd=workspace.folder,
+            env=workspace.environment,
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
@@ -93,7 +93,7 @@ def test_a_full_device_behind_stdout_is_told(workshop: Workshop) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 5_000, 150_000])
-def test_killed_in_the_middle_of_writing_leaves_no_output(large: Workshop, size: int) -> None:
+def test_killed_in_the_middle_of_writing_leaves_no_output(large: CliWorkspace, size: int) -> None:
     command = ("sign", MODULE, *KEY, "-o", "out")
     killed = large.run(*command, conditions={"file_size": size, "fatal": True})
     assert killed.exit_code == -signal.SIGXFSZ
@@ -112,25 +112,25 @@ def test_killed_in_the_middle_of_writing_leaves_no_output(large: Workshop, size:
     ids=["sign", "package", "download"],
 )
 def test_killed_at_any_step_an_output_is_absent_or_whole(
-    workshop: Workshop, command: tuple[str, ...]
+    workspace: CliWorkspace, command: tuple[str, ...]
 ) -> None:
-    folder = workshop.folder / "folder"
+    folder = workspace.folder / "folder"
     subprocess.run(
-        [sys.executable, "-m", "zipfile", "-e", str(workshop.folder / MODULE), str(folder)],
+        [sys.executable, "-m", "zipfile", "-e", str(workspace.folder / MODULE), str(folder)],
         check=True,
     )
-    workshop.release().must(0)
+    workspace.release().must(0)
     report = "ign-deploy-result.json"
-    workshop.run(*command).must(0)
-    whole = outputs(workshop.folder / "out")
+    workspace.run(*command).must(0)
+    whole = outputs(workspace.folder / "out")
     states = set()
     for step in range(1, 50):
-        for path in (workshop.folder / "out").iterdir():
+        for path in (workspace.folder / "out").iterdir():
             if path.is_file():
                 path.unlink()
         conditions = {"kill_at": step, "below": "out"}
-        exit_code = workshop.run(*command, conditions=conditions).exit_code
-        left = outputs(workshop.folder / "out")
+        exit_code = workspace.run(*command, conditions=conditions).exit_code
+        left = outputs(workspace.folder / "out")
         for name in left.keys() - {report}:
             assert left[name] == whole[name]
         assert "partial" not in "".join(left)
@@ -143,28 +143,28 @@ def test_killed_at_any_step_an_output_is_absent_or_whole(
     assert states >= {0, len(whole)}
 
 
-def test_a_killed_upload_can_be_done_again(workshop: Workshop) -> None:
-    signed = workshop.signed()
+def test_a_killed_upload_can_be_done_again(workspace: CliWorkspace) -> None:
+    signed = workspace.signed()
     digest = hashlib.sha256(signed.read_bytes()).hexdigest()
     for step in range(1, 100):
-        conditions = {"kill_at": step, "below": str(workshop.repository)}
-        if workshop.run("upload", signed, conditions=conditions).exit_code == 0:
+        conditions = {"kill_at": step, "below": str(workspace.repository)}
+        if workspace.run("upload", signed, conditions=conditions).exit_code == 0:
             break
-        for record in workshop.repository.glob("modules/*/*/release.json"):
+        for record in workspace.repository.glob("modules/*/*/release.json"):
             assert json.loads(record.read_text())["files"][0]["sha256"] == digest
             assert (record.parent / "com.example.pump-1.2.3.modl").read_bytes() == (
                 signed.read_bytes()
             )
     assert 3 < step < 99
-    (listed,) = workshop.run("list-modules", "--json").must(0).document["modules"]
+    (listed,) = workspace.run("list-modules", "--json").must(0).document["modules"]
     assert listed["version"] == "1.2.3"
-    workshop.run("download", "Pump", "-o", "back").must(0)
+    workspace.run("download", "Pump", "-o", "back").must(0)
 
 
-def test_a_read_only_output_folder_is_told(workshop: Workshop) -> None:
-    signed = workshop.signed()
-    workshop.run("upload", signed).must(0)
-    out = workshop.folder / "out"
+def test_a_read_only_output_folder_is_told(workspace: CliWorkspace) -> None:
+    signed = workspace.signed()
+    workspace.run("upload", signed).must(0)
+    out = workspace.folder / "out"
     out.mkdir(mode=0o555)
     for command in (
         ("sign", MODULE, *KEY),
@@ -173,16 +173,16 @@ def test_a_read_only_output_folder_is_told(workshop: Workshop) -> None:
         ("download", "Pump"),
         ("generate-certificate", "--common-name", "X"),
     ):
-        result = workshop.run(*command, "-o", "out", conditions={"powerless": True}).must(2)
+        result = workspace.run(*command, "-o", "out", conditions={"powerless": True}).must(2)
         assert "out" in result.stderr
         assert "hint: " in result.stderr
         assert list(out.iterdir()) == []
 
 
-def test_a_module_that_can_not_be_read_is_told(workshop: Workshop) -> None:
-    (workshop.folder / MODULE).chmod(0)
+def test_a_module_that_can_not_be_read_is_told(workspace: CliWorkspace) -> None:
+    (workspace.folder / MODULE).chmod(0)
     for command in (("verify", MODULE), ("sign", MODULE, *KEY), ("module", MODULE, *KEY)):
-        result = workshop.run(*command, conditions={"powerless": True}).must(2)
+        result = workspace.run(*command, conditions={"powerless": True}).must(2)
         assert f"'{MODULE}' is not readable" in result.stderr
 
 
@@ -190,25 +190,25 @@ def test_a_module_that_can_not_be_read_is_told(workshop: Workshop) -> None:
     ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
 )
 def test_stopped_by_a_signal_it_ends_the_build_and_leaves_nothing(
-    workshop: Workshop, number: signal.Signals, exit_code: int
+    workspace: CliWorkspace, number: signal.Signals, exit_code: int
 ) -> None:
-    java = fake_java(workshop.folder / "java", "17.0.1")
-    private = workshop.folder / "tmp"
+    java = fake_java(workspace.folder / "java", "17.0.1")
+    private = workspace.folder / "tmp"
     private.mkdir()
     project = gradle_wrapper(
-        workshop.folder / "project", "echo $$ > ../pid.new", "mv ../pid.new ../pid", "sleep 60"
+        workspace.folder / "project", "echo $$ > ../pid.new", "mv ../pid.new ../pid", "sleep 60"
     )
-    env = clean_environment(workshop.folder)
+    env = workspace.environment
     child = subprocess.Popen(
         [sys.executable, "-I", "-m", "ign_deploy", "module", project, *KEY],
-        cwd=workshop.folder,
+        cwd=workspace.folder,
         env={**env, "JAVA_HOME": str(java), "TMPDIR": str(private)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     try:
         deadline = time.monotonic() + 60
-        while not (workshop.folder / "pid").exists():
+        while not (workspace.folder / "pid").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         child.send_signal(number)
@@ -219,7 +219,7 @@ def test_stopped_by_a_signal_it_ends_the_build_and_leaves_nothing(
     assert stdout == b""
     assert b"Traceback" not in stderr
     assert list(private.iterdir()) == []
-    assert not list((workshop.folder / "dist").glob("*.modl"))
-    build = int((workshop.folder / "pid").read_text())
+    assert not list((workspace.folder / "dist").glob("*.modl"))
+    build = int((workspace.folder / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(build, 0)

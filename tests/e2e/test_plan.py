@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.builds import EXAMPLE, gradle_wrapper
-from tests.support.cli import KEY, Result, Workshop
+from tests.support.cli import KEY, CliWorkspace, Result
 from tests.support.git import git
 from tests.support.modules import build_module, module_files
 from tests.support.runner import Runner
@@ -27,27 +27,27 @@ def bare_folder(root: Path, name: str, *needs: str, version: str = "1.2.3") -> P
     return root / name
 
 
-def commit(workshop: Workshop) -> str:
-    git(workshop.folder, "add", "--", "modules")
-    git(workshop.folder, "commit", "-q", "-m", "a change")
-    return git(workshop.folder, "rev-parse", "HEAD")
+def commit(workspace: CliWorkspace) -> str:
+    git(workspace.folder, "add", "--", "modules")
+    git(workspace.folder, "commit", "-q", "-m", "a change")
+    return git(workspace.folder, "rev-parse", "HEAD")
 
 
 @pytest.fixture
-def checkout(workshop: Workshop) -> Workshop:
+def checkout(workspace: CliWorkspace) -> CliWorkspace:
     """A checkout with three modules, of which ``a`` needs ``b``, and ``b`` needs ``c``."""
-    git(workshop.folder, "init", "-q", "-b", "main")
+    git(workspace.folder, "init", "-q", "-b", "main")
     for name, needs in (("a", ["b"]), ("b", ["c"]), ("c", [])):
-        bare_folder(workshop.folder / "modules", name, *needs)
-    commit(workshop)
-    return workshop
+        bare_folder(workspace.folder / "modules", name, *needs)
+    commit(workspace)
+    return workspace
 
 
 PATHS = ("modules/a", "modules/b", "modules/c")
 
 
-def plan(workshop: Workshop, *arguments: str | Path, **more: dict[str, str]) -> Result:
-    return workshop.run("plan", *arguments, **more).must(0)
+def plan(workspace: CliWorkspace, *arguments: str | Path, **more: dict[str, str]) -> Result:
+    return workspace.run("plan", *arguments, **more).must(0)
 
 
 def wanted(result: Result) -> list[str]:
@@ -56,12 +56,12 @@ def wanted(result: Result) -> list[str]:
     return [Path(each["path"]).name for each in matrix["include"]]
 
 
-def publish(workshop: Workshop, *paths: str) -> None:
-    head = git(workshop.folder, "rev-parse", "HEAD")
-    workshop.run("batch", *paths, *KEY, env={"GITHUB_SHA": head}).must(0)
+def publish(workspace: CliWorkspace, *paths: str) -> None:
+    head = git(workspace.folder, "rev-parse", "HEAD")
+    workspace.run("batch", *paths, *KEY, env={"GITHUB_SHA": head}).must(0)
 
 
-def test_what_was_never_published_is_planned_in_dependency_order(checkout: Workshop) -> None:
+def test_what_was_never_published_is_planned_in_dependency_order(checkout: CliWorkspace) -> None:
     result = plan(checkout, *PATHS)
     assert json.loads(result.stdout) == {
         "include": [
@@ -79,14 +79,14 @@ def test_what_was_never_published_is_planned_in_dependency_order(checkout: Works
     assert not checkout.repository.exists()
 
 
-def test_what_is_published_and_unchanged_is_left_out(checkout: Workshop) -> None:
+def test_what_is_published_and_unchanged_is_left_out(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
     result = plan(checkout, *PATHS)
     assert result.stdout == '{"include":[]}\n'
     assert result.stderr.count("unchanged since its commit") == 3
 
 
-def test_only_what_changed_is_planned(checkout: Workshop) -> None:
+def test_only_what_changed_is_planned(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
     bare_folder(checkout.folder / "modules", "b", "c", version="1.3.0")
     (checkout.folder / "modules/c/doc/index.html").write_text("new")
@@ -97,7 +97,7 @@ def test_only_what_changed_is_planned(checkout: Workshop) -> None:
     assert "but 1.2.3 is already published: raise the version" in result.stderr
 
 
-def test_a_file_that_is_taken_back_has_not_changed(checkout: Workshop) -> None:
+def test_a_file_that_is_taken_back_has_not_changed(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
     page = checkout.folder / "modules/c/doc/index.html"
     before = page.read_bytes()
@@ -107,12 +107,12 @@ def test_a_file_that_is_taken_back_has_not_changed(checkout: Workshop) -> None:
     assert wanted(plan(checkout, *PATHS)) == []
 
 
-def test_all_can_be_asked_for(checkout: Workshop) -> None:
+def test_all_can_be_asked_for(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
     assert wanted(plan(checkout, *PATHS, "--all")) == ["c", "b", "a"]
 
 
-def test_a_shallow_clone_plans_what_it_cannot_compare_and_says_why(checkout: Workshop) -> None:
+def test_a_shallow_clone_plans_what_it_cannot_compare_and_says_why(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
     (checkout.folder / "modules/readme").write_text("of no module")
     commit(checkout)
@@ -120,15 +120,15 @@ def test_a_shallow_clone_plans_what_it_cannot_compare_and_says_why(checkout: Wor
     url = f"file://{checkout.folder}"
     git(checkout.folder, "clone", "-q", "--depth", "1", url, str(clone))
     repository = ("--repository-url", str(checkout.repository))
-    shallow = plan(Workshop(clone), *PATHS, *repository)
+    shallow = plan(CliWorkspace(clone), *PATHS, *repository)
     assert wanted(shallow) == ["c", "b", "a"]
     assert "it is shallow" in shallow.stderr
     assert "fetch-depth: 0" in shallow.stderr
     git(clone, "fetch", "-q", "--unshallow")
-    assert wanted(plan(Workshop(clone), *PATHS, *repository)) == []
+    assert wanted(plan(CliWorkspace(clone), *PATHS, *repository)) == []
 
 
-def test_a_release_from_another_branch_is_no_base(checkout: Workshop) -> None:
+def test_a_release_from_another_branch_is_no_base(checkout: CliWorkspace) -> None:
     git(checkout.folder, "checkout", "-q", "-b", "side")
     (checkout.folder / "modules/readme").write_text("of no module")
     commit(checkout)
@@ -140,48 +140,48 @@ def test_a_release_from_another_branch_is_no_base(checkout: Workshop) -> None:
 
 
 @pytest.mark.parametrize("recorded", ["", "--output=pwned", "HEAD", "0" * 40])
-def test_a_record_without_a_usable_commit_is_planned(checkout: Workshop, recorded: str) -> None:
+def test_a_record_without_a_usable_commit_is_planned(checkout: CliWorkspace, recorded: str) -> None:
     checkout.run("batch", *PATHS, *KEY, env={"GITHUB_SHA": recorded}).must(0)
     assert wanted(plan(checkout, *PATHS)) == ["c", "b", "a"]
     assert not (checkout.folder / "pwned").exists()
     assert not list(checkout.folder.rglob("pwned"))
 
 
-def test_built_files_that_git_does_not_know_are_planned_by_version(workshop: Workshop) -> None:
-    build_module(workshop.folder / "built.modl", texts={"id": "com.example.built"})
-    assert wanted(plan(workshop, "built.modl")) == ["built.modl"]
-    workshop.release(path="built.modl").must(0)
-    assert wanted(plan(workshop, "built.modl")) == []
+def test_built_files_that_git_does_not_know_are_planned_by_version(workspace: CliWorkspace) -> None:
+    build_module(workspace.folder / "built.modl", texts={"id": "com.example.built"})
+    assert wanted(plan(workspace, "built.modl")) == ["built.modl"]
+    workspace.release(path="built.modl").must(0)
+    assert wanted(plan(workspace, "built.modl")) == []
     build_module(
-        workshop.folder / "built.modl", texts={"id": "com.example.built", "version": "2.0.0"}
+        workspace.folder / "built.modl", texts={"id": "com.example.built", "version": "2.0.0"}
     )
-    assert wanted(plan(workshop, "built.modl")) == ["built.modl"]
+    assert wanted(plan(workspace, "built.modl")) == ["built.modl"]
 
 
-def test_names_that_git_or_a_shell_would_obey_are_names(workshop: Workshop) -> None:
+def test_names_that_git_or_a_shell_would_obey_are_names(workspace: CliWorkspace) -> None:
     """Each folder is published; then one of them changes, and only that one counts."""
     names = ["--help", "*", ":(top)x", "$(touch pwned)", "a b"]
-    git(workshop.folder, "init", "-q")
+    git(workspace.folder, "init", "-q")
     for number, name in enumerate(names):
-        made = bare_folder(workshop.folder / "modules", f"m{number}")
-        made.rename(workshop.folder / "modules" / name)
-    commit(workshop)
-    folder = Workshop(workshop.folder / "modules")
+        made = bare_folder(workspace.folder / "modules", f"m{number}")
+        made.rename(workspace.folder / "modules" / name)
+    commit(workspace)
+    folder = CliWorkspace(workspace.folder / "modules")
     key = [f"../{word}" if word.endswith(".pem") else word for word in KEY]
     # Made at once, so that the folder with built modules isn't below a path.
     store = ("--repository-url", "../store", "-o", "../dist")
-    head = git(workshop.folder, "rev-parse", "HEAD")
+    head = git(workspace.folder, "rev-parse", "HEAD")
     for name in names:
         command = ("module", *key, *store, "--", name)
         folder.run(*command, env={"GITHUB_SHA": head}).must(0)
-    (workshop.folder / "modules" / "*" / "doc" / "index.html").write_text("new")
-    commit(workshop)
+    (workspace.folder / "modules" / "*" / "doc" / "index.html").write_text("new")
+    commit(workspace)
     result = plan(folder, *store[:2], "--", *names)
     assert wanted(result) == ["*"]
-    assert not list(workshop.folder.rglob("pwned"))
+    assert not list(workspace.folder.rglob("pwned"))
 
 
-def test_each_host_gets_its_own_form(checkout: Workshop) -> None:
+def test_each_host_gets_its_own_form(checkout: CliWorkspace) -> None:
     gitlab = json.loads(plan(checkout, "modules/c", "--for", "gitlab").stdout)
     assert gitlab == [
         {"MODULE_PATH": "modules/c", "MODULE_ID": "com.example.c", "MODULE_VERSION": "1.2.3"}
@@ -192,13 +192,13 @@ def test_each_host_gets_its_own_form(checkout: Workshop) -> None:
         assert json.loads(plan(checkout, "modules/c", env=env).stdout) == form
 
 
-def test_a_dollar_is_no_variable_on_gitlab(workshop: Workshop) -> None:
-    bare_folder(workshop.folder, "x").rename(workshop.folder / "$HOME")
-    (entry,) = json.loads(plan(workshop, "$HOME", "--for", "gitlab").stdout)
+def test_a_dollar_is_no_variable_on_gitlab(workspace: CliWorkspace) -> None:
+    bare_folder(workspace.folder, "x").rename(workspace.folder / "$HOME")
+    (entry,) = json.loads(plan(workspace, "$HOME", "--for", "gitlab").stdout)
     assert entry["MODULE_PATH"] == "$$HOME"
 
 
-def test_github_gets_the_matrix_as_an_output(checkout: Workshop) -> None:
+def test_github_gets_the_matrix_as_an_output(checkout: CliWorkspace) -> None:
     files = {name: str(checkout.folder / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     result = plan(checkout, *PATHS, env={"GITHUB_ACTIONS": "true", **files})
     output = (checkout.folder / "GITHUB_OUTPUT").read_text()
@@ -207,7 +207,7 @@ def test_github_gets_the_matrix_as_an_output(checkout: Workshop) -> None:
     assert lines[start + 1] == result.stdout.strip()
 
 
-def test_the_decisions_are_in_the_json(checkout: Workshop) -> None:
+def test_the_decisions_are_in_the_json(checkout: CliWorkspace) -> None:
     publish(checkout, "modules/c")
     document: dict[str, Any] = plan(checkout, *PATHS, "--json").document
     assert document["result"] == "planned"
@@ -220,29 +220,29 @@ def test_the_decisions_are_in_the_json(checkout: Workshop) -> None:
     assert len(document["matrix"]["include"]) == 2
 
 
-def test_every_path_that_is_no_project_is_named(checkout: Workshop) -> None:
+def test_every_path_that_is_no_project_is_named(checkout: CliWorkspace) -> None:
     result = checkout.run("plan", "gone", "modules/a", "dist", "--json").must(3)
     messages = [each["message"] for each in result.document["error"]["findings"]]
     assert len(messages) == 2
     assert "gone" in messages[0]
 
 
-def test_one_id_on_two_paths_is_refused(checkout: Workshop) -> None:
+def test_one_id_on_two_paths_is_refused(checkout: CliWorkspace) -> None:
     bare_folder(checkout.folder / "again", "c")
     refused = checkout.run("plan", "modules/c", "again/c").must(5)
     assert "modules/c and again/c share the id" in refused.stderr
 
 
-def test_a_circle_is_refused(checkout: Workshop) -> None:
+def test_a_circle_is_refused(checkout: CliWorkspace) -> None:
     bare_folder(checkout.folder / "modules", "c", "a")
     assert "in a circle" in checkout.run("plan", *PATHS).must(5).stderr
 
 
-def test_gradle_tells_its_modules_without_building_them(workshop: Workshop) -> None:
-    project = workshop.folder / "project"
+def test_gradle_tells_its_modules_without_building_them(workspace: CliWorkspace) -> None:
+    project = workspace.folder / "project"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("build", ".gradle", "dist"))
-    bare_folder(workshop.folder, "zebra", "none")
-    (entry,) = json.loads(plan(workshop, "project").stdout)["include"]
+    bare_folder(workspace.folder, "zebra", "none")
+    (entry,) = json.loads(plan(workspace, "project").stdout)["include"]
     assert entry == {
         "path": "project",
         "id": "com.example.shiftclock",
@@ -252,18 +252,18 @@ def test_gradle_tells_its_modules_without_building_them(workshop: Workshop) -> N
     assert not (project / "build").exists()
 
 
-def test_a_build_that_tells_nothing_is_planned_with_the_reason(workshop: Workshop) -> None:
-    project = gradle_wrapper(workshop.folder / "project", "exit 3")
-    result = plan(workshop, project)
+def test_a_build_that_tells_nothing_is_planned_with_the_reason(workspace: CliWorkspace) -> None:
+    project = gradle_wrapper(workspace.folder / "project", "exit 3")
+    result = plan(workspace, project)
     assert wanted(result) == ["project"]
     assert "its modules are unknown: Gradle can't tell its modules (exit code 3)" in (result.stderr)
-    maven = workshop.folder / "maven"
+    maven = workspace.folder / "maven"
     maven.mkdir()
     (maven / "pom.xml").write_text("<project/>")
     (maven / "mvnw").write_text("exit 1")
-    assert "before they are built" in plan(workshop, maven).stderr
+    assert "before they are built" in plan(workspace, maven).stderr
     build_module(maven / "target" / "x.modl", texts={"id": "com.example.maven"})
-    assert json.loads(plan(workshop, maven).stdout)["include"][0]["id"] == "com.example.maven"
+    assert json.loads(plan(workspace, maven).stdout)["include"][0]["id"] == "com.example.maven"
 
 
 def test_the_action_hands_the_matrix_to_later_jobs(tmp_path: Path) -> None:

@@ -11,20 +11,20 @@ import pytest
 
 from ign_deploy.render import KINDS, RenderedModule, RenderKind
 from ign_deploy.render.fetching import FOLDER, REPOSITORY
-from tests.support.cli import Workshop, make_workshop
+from tests.support.cli import CliWorkspace, make_workspace
 from tests.support.releases import tree
 from tests.support.rendering import fetch_commands, gateway_files, rendered
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    workshop = make_workshop(tmp_path_factory.mktemp("workshop"))
-    workshop.release().must(0)
-    return workshop
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> CliWorkspace:
+    workspace = make_workspace(tmp_path_factory.mktemp("workspace"))
+    workspace.release().must(0)
+    return workspace
 
 
-def published(workshop: Workshop) -> RenderedModule:
-    (record,) = workshop.repository.glob("modules/*/*/release.json")
+def published(workspace: CliWorkspace) -> RenderedModule:
+    (record,) = workspace.repository.glob("modules/*/*/release.json")
     release = json.loads(record.read_text("utf-8"))
     (file,) = (each for each in release["files"] if each["role"] == "module")
     return RenderedModule(
@@ -59,38 +59,38 @@ def command_in(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_command_leaves_the_file_where_the_gateway_mounts_it(
-    workshop: Workshop, tmp_path: Path, kind: RenderKind
+    workspace: CliWorkspace, tmp_path: Path, kind: RenderKind
 ) -> None:
-    module = published(workshop)
-    before = tree(workshop.repository)
-    arguments = command_in(kind, module, repository=workshop.repository, volume=tmp_path)
-    workshop.run(*arguments).must(0)
-    workshop.run(*arguments).must(0)  # a container that is started again
+    module = published(workspace)
+    before = tree(workspace.repository)
+    arguments = command_in(kind, module, repository=workspace.repository, volume=tmp_path)
+    workspace.run(*arguments).must(0)
+    workspace.run(*arguments).must(0)  # a container that is started again
 
     result = rendered(kind, module, accept_certificates=(), accept_licenses=())
     ((target, subpath),) = gateway_files(kind, result).items()
     assert target.endswith(f"/user-lib/modules/{module.id}.modl")
     assert hashlib.sha256((tmp_path / subpath).read_bytes()).hexdigest() == module.sha256
     assert [*tmp_path.rglob("*.partial")] == []
-    assert tree(workshop.repository) == before
+    assert tree(workspace.repository) == before
 
 
 def test_version_that_is_not_there_keeps_the_gateway_from_starting(
-    workshop: Workshop, tmp_path: Path
+    workspace: CliWorkspace, tmp_path: Path
 ) -> None:
-    module = published(workshop)
+    module = published(workspace)
     arguments = command_in(
-        "compose", module, repository=workshop.repository, volume=tmp_path / "modules"
+        "compose", module, repository=workspace.repository, volume=tmp_path / "modules"
     )
     arguments[arguments.index("--version") + 1] = "99.0.0"
-    workshop.run(*arguments).must(6)
+    workspace.run(*arguments).must(6)
     assert not (tmp_path / "modules").exists()
 
 
 def test_other_bytes_than_the_rendered_ones_keep_the_gateway_from_starting(
-    workshop: Workshop, tmp_path: Path
+    workspace: CliWorkspace, tmp_path: Path
 ) -> None:
-    module = replace(published(workshop), sha256="0" * 64)
-    arguments = command_in("kubernetes", module, repository=workshop.repository, volume=tmp_path)
-    workshop.run(*arguments).must(5)
+    module = replace(published(workspace), sha256="0" * 64)
+    arguments = command_in("kubernetes", module, repository=workspace.repository, volume=tmp_path)
+    workspace.run(*arguments).must(5)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

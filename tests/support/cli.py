@@ -1,4 +1,4 @@
-"""The command line as its users have it: a child process, its exit code, and what it wrote."""
+"""The command line as its users have it: a workspace, commands, and how they end."""
 
 from __future__ import annotations
 
@@ -6,21 +6,32 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ign_deploy.cli import run_cli as run_in_this_process
+import pytest
+
+from ign_deploy.cli import run_cli
+from ign_deploy.deployment.gateway.model import Timing
+from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.identities import pem_files, self_signed
 from tests.support.modules import build_module
 from tests.support.releases import tree
+from tests.support.tls import Tls
 
 CHILD = Path(__file__).with_name("cli_child.py")
 KEY = ("--key-path", "signing.key.pem", "--cert-path", "signing.cert.pem")
 MODULE = "pump.unsigned.modl"
+TOKEN = "ci:s3cret"
+ACCEPT = ("--accept-certificate", "yes", "--accept-license", "yes")
+WITH_RESTART = (*ACCEPT, "--restart", "if-needed")
 
 
 @dataclass(frozen=True)
@@ -44,40 +55,17 @@ class Result:
         return self
 
 
-def clean_environment(home: Path) -> dict[str, str]:
-    """Return what a command gets of the test's own environment: the tools, and nothing else."""
-    java = {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
-    return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(home), **java}
-
-
-def run_cli(
-    *arguments: str | Path,
-    cwd: Path,
-    env: Mapping[str, str] | None = None,
-    conditions: Mapping[str, Any] | None = None,
-) -> Result:
-    """Run ``ign-deploy``; for ``conditions`` see ``cli_child``."""
-    program = ["-m", "ign_deploy"]
-    if conditions is not None:
-        program = [str(CHILD), json.dumps(conditions)]
-    child = subprocess.run(
-        [sys.executable, "-I", *program, *map(str, arguments)],
-        cwd=cwd,
-        env={**clean_environment(cwd), **(env or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=180,
-        check=False,
-    )
-    # As UTF-8 without replacements: what is written must be valid.
-    return Result(child.returncode, child.stdout.decode(), child.stderr.decode())
-
-
 @dataclass(frozen=True)
-class Workshop:
+class CliWorkspace:
     """A working folder with a key, its certificate and a module that is built, but not signed."""
 
     folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a command gets of the test's own environment: the tools, and nothing else."""
+        java = {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
+        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder), **java}
 
     def run(
         self,
@@ -85,8 +73,21 @@ class Workshop:
         env: Mapping[str, str] | None = None,
         conditions: Mapping[str, Any] | None = None,
     ) -> Result:
-        """Run a command here."""
-        return run_cli(*arguments, cwd=self.folder, env=env, conditions=conditions)
+        """Run a command here as a process of its own; for ``conditions`` see ``cli_child``."""
+        program = ["-m", "ign_deploy"]
+        if conditions is not None:
+            program = [str(CHILD), json.dumps(conditions)]
+        child = subprocess.run(
+            [sys.executable, "-I", *program, *map(str, arguments)],
+            cwd=self.folder,
+            env={**self.environment, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=180,
+            check=False,
+        )
+        # As UTF-8 without replacements: what is written must be valid.
+        return Result(child.returncode, child.stdout.decode(), child.stderr.decode())
 
     def call(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Result:
         """Run a command in this very process: ten times as fast, for tables with many rows."""
@@ -96,9 +97,8 @@ class Workshop:
             contextlib.redirect_stdout(stdout),
             contextlib.redirect_stderr(stderr),
         ):
-            exit_code = run_in_this_process(
-                ["ign-deploy", *map(str, arguments)],
-                {**clean_environment(self.folder), **(env or {})},
+            exit_code = run_cli(
+                ["ign-deploy", *map(str, arguments)], {**self.environment, **(env or {})}
             )
         return Result(exit_code, stdout.getvalue(), stderr.getvalue())
 
@@ -123,9 +123,51 @@ class Workshop:
         return self.folder / "module-repository"
 
 
-def make_workshop(folder: Path) -> Workshop:
+def make_workspace(folder: Path) -> CliWorkspace:
     """Set up a working folder."""
     key, certificate = self_signed()
     pem_files(folder, key, (certificate,))
     build_module(folder / MODULE)
-    return Workshop(folder)
+    return CliWorkspace(folder)
+
+
+@dataclass
+class GatewayCli:
+    """A workspace with a repository, a simulated gateway and its token: commands take no time."""
+
+    workspace: CliWorkspace
+    gateway: Gateway
+    env: dict[str, str] = field(default_factory=lambda: {"IGN_DEPLOY_GATEWAY_TOKEN": TOKEN})
+
+    def call(self, *arguments: str | Path, **env: str) -> Result:
+        """Run a command in this process, on the gateway's time."""
+        return self.workspace.call(*arguments, env={**self.env, **env})
+
+    def install(self, *arguments: str | Path, **env: str) -> Result:
+        """Run ``install`` for the gateway, with consent to everything."""
+        options = ("--gateway", self.gateway.url, "-e", "production", *WITH_RESTART)
+        return self.call("install", *arguments, *options, **env)
+
+    def config(self, text: str) -> None:
+        """Write the config file; GATEWAY stands for the gateway's URL."""
+        path = self.workspace.folder / "ign-deploy.toml"
+        path.write_text(text.replace("GATEWAY", self.gateway.url), "utf-8")
+
+
+@contextmanager
+def open_gateway_cli(
+    workspace: CliWorkspace,
+    repository: Path,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    options: Options | None = None,
+    tls: Tls | None = None,
+) -> Iterator[GatewayCli]:
+    """Set up a gateway and a copy of the repository; asserts that no request was careless."""
+    clock = VirtualTime()
+    timing = partial(Timing, clock=clock, sleep=clock.sleep)
+    monkeypatch.setattr("ign_deploy.deployment.gateway.Timing", timing)
+    shutil.copytree(repository, workspace.repository)
+    with running_gateway(options or Options(), clock=clock, tls=tls) as gateway:
+        yield GatewayCli(workspace, gateway)
+        assert gateway.violations == []

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from ign_deploy import __version__
 from ign_deploy.cli import deployment_cli, run_cli
 from ign_deploy.pipeline.context import RunContext
-from tests.support.cli import KEY, MODULE, Workshop, clean_environment, make_workshop
+from tests.support.cli import KEY, MODULE, CliWorkspace, make_workspace
 from tests.support.modules import build_module
 
 COMMANDS = tuple(deployment_cli.list_commands(click.Context(deployment_cli)))
@@ -24,9 +24,9 @@ PROGRAM = (sys.executable, "-I", "-m", "ign_deploy")
 
 
 @pytest.fixture
-def workshop(tmp_path: Path) -> Workshop:
+def workspace(tmp_path: Path) -> CliWorkspace:
     """A working folder with a key and a module."""
-    return make_workshop(tmp_path)
+    return make_workspace(tmp_path)
 
 
 @click.group()
@@ -39,27 +39,29 @@ def ign(ctx: click.Context) -> None:
 ign.add_command(deployment_cli)
 
 
-def mounted(workshop: Workshop, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+def mounted(
+    workspace: CliWorkspace, *arguments: str, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run the other program as a process of its own."""
     code = "import click; from ign_deploy.cli import deployment_cli as c\n"
     code += "g = click.Group('ign', commands=[c]); g.main(obj={'debug': True}, prog_name='ign')"
     return subprocess.run(
         [sys.executable, "-I", "-c", code, *arguments],
-        cwd=workshop.folder,
-        env={**clean_environment(workshop.folder), **env},
+        cwd=workspace.folder,
+        env={**workspace.environment, **env},
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def on_terminal(workshop: Workshop, *arguments: str, **env: str) -> tuple[int, str]:
+def on_terminal(workspace: CliWorkspace, *arguments: str, **env: str) -> tuple[int, str]:
     """Run a command whose stderr is a terminal; return its exit code and what that shows."""
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
         [*PROGRAM, *arguments],
-        cwd=workshop.folder,
-        env={**clean_environment(workshop.folder), "TERM": "xterm-256color", **env},
+        cwd=workspace.folder,
+        env={**workspace.environment, "TERM": "xterm-256color", **env},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=theirs,
@@ -84,29 +86,31 @@ def test_every_command_explains_itself(command: str) -> None:
         assert option in result.stdout
 
 
-def test_the_help_lists_every_command(workshop: Workshop) -> None:
+def test_the_help_lists_every_command(workspace: CliWorkspace) -> None:
     for arguments in (("--help",), ("-h",), ()):
-        shown = workshop.call(*arguments).must(0).stdout
+        shown = workspace.call(*arguments).must(0).stdout
         assert all(f"\n  {command} " in shown for command in COMMANDS)
 
 
-def test_the_version_is_told_by_both_doors(workshop: Workshop) -> None:
-    assert workshop.run("--version").must(0).stdout == f"ign-deploy, version {__version__}\n"
-    assert workshop.call("--version").must(0).stdout == f"ign-deploy, version {__version__}\n"
+def test_the_version_is_told_by_both_doors(workspace: CliWorkspace) -> None:
+    assert workspace.run("--version").must(0).stdout == f"ign-deploy, version {__version__}\n"
+    assert workspace.call("--version").must(0).stdout == f"ign-deploy, version {__version__}\n"
 
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [("modul", "module"), ("list", "list-modules"), ("verfy", "verify"), ("downlaod", "download")],
 )
-def test_a_misspelt_command_gets_a_suggestion(workshop: Workshop, typed: str, meant: str) -> None:
-    result = workshop.call(typed).must(2)
+def test_a_misspelt_command_gets_a_suggestion(
+    workspace: CliWorkspace, typed: str, meant: str
+) -> None:
+    result = workspace.call(typed).must(2)
     assert f"No such command '{typed}'" in result.stderr
     assert (f"Did you mean '{meant}'?" in result.stderr) == (typed != "list")
 
 
-def test_a_misspelt_option_gets_a_suggestion(workshop: Workshop) -> None:
-    result = workshop.call("module", "--repositry-url", "x").must(2)
+def test_a_misspelt_option_gets_a_suggestion(workspace: CliWorkspace) -> None:
+    result = workspace.call("module", "--repositry-url", "x").must(2)
     assert "--repository-url" in result.stderr
 
 
@@ -123,10 +127,10 @@ def test_it_mounts_into_another_program() -> None:
     assert "ign deploy module" in result.stdout
 
 
-def test_mounted_it_takes_the_environment_of_the_process(workshop: Workshop) -> None:
+def test_mounted_it_takes_the_environment_of_the_process(workspace: CliWorkspace) -> None:
     env = {"DEPLOYMENT_OUTPUT_DIR": "from-env", "SOURCE_DATE_EPOCH": "0"}
-    assert mounted(workshop, "deploy", "sign", MODULE, *KEY, **env).returncode == 0
-    assert (workshop.folder / "from-env" / "pump.modl").is_file()
+    assert mounted(workspace, "deploy", "sign", MODULE, *KEY, **env).returncode == 0
+    assert (workspace.folder / "from-env" / "pump.modl").is_file()
 
 
 @pytest.mark.parametrize(
@@ -140,9 +144,9 @@ def test_mounted_it_takes_the_environment_of_the_process(workshop: Workshop) -> 
     ],
 )
 def test_mounted_it_ends_with_its_own_exit_codes(
-    workshop: Workshop, arguments: tuple[str, ...], exit_code: int
+    workspace: CliWorkspace, arguments: tuple[str, ...], exit_code: int
 ) -> None:
-    result = mounted(workshop, "deploy", *arguments)
+    result = mounted(workspace, "deploy", *arguments)
     assert result.returncode == exit_code
     assert "Traceback" not in result.stderr
 
@@ -155,10 +159,10 @@ def break_the_listing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_bug_ends_with_1_and_without_a_traceback(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    workspace: CliWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_the_listing(monkeypatch)
-    result = workshop.call("list-modules", "--json").must(1)
+    result = workspace.call("list-modules", "--json").must(1)
     assert "internal error in ign-deploy (ZeroDivisionError at test_commands.py:" in result.stderr
     assert "--verbose" in result.stderr
     assert "s3cret" not in result.stderr
@@ -166,57 +170,57 @@ def test_a_bug_ends_with_1_and_without_a_traceback(
 
 
 def test_a_bug_is_shown_whole_on_request_but_for_secrets(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    workspace: CliWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_the_listing(monkeypatch)
     env = {"MODULE_SIGNING_PASSWORD": "s3cret"}
-    result = workshop.call("list-modules", "--verbose", env=env)
+    result = workspace.call("list-modules", "--verbose", env=env)
     assert result.exit_code == 1
     assert "| Traceback (most recent call last):" in result.stderr
     assert "ZeroDivisionError: the value ***" in result.stderr
 
 
-def test_a_password_such_as_true_does_not_break_the_json(workshop: Workshop) -> None:
+def test_a_password_such_as_true_does_not_break_the_json(workspace: CliWorkspace) -> None:
     for password in ("true", "2", '"', "result", "["):
-        result = workshop.call(
+        result = workspace.call(
             "inspect", MODULE, "--json", env={"MODULE_SIGNING_PASSWORD": password}
         )
         assert result.must(0).document["status"]
 
 
-def test_json_holds_nothing_that_a_runner_executes(workshop: Workshop) -> None:
+def test_json_holds_nothing_that_a_runner_executes(workspace: CliWorkspace) -> None:
     name = "##[add-path]/evil ##[set-env name=a]b"
-    build_module(workshop.folder / MODULE, texts={"name": name})
-    result = workshop.call("inspect", MODULE, "--json").must(0)
+    build_module(workspace.folder / MODULE, texts={"name": name})
+    result = workspace.call("inspect", MODULE, "--json").must(0)
     assert "##[" not in result.stdout
     assert result.document["module"]["name"] == name
 
 
-def test_text_of_a_module_is_harmless_on_a_terminal(workshop: Workshop) -> None:
-    build_module(workshop.folder / MODULE, texts={"name": "a\n::set-output name=x::y ##[x]"})
-    shown = workshop.call("inspect", MODULE).must(0).stdout
+def test_text_of_a_module_is_harmless_on_a_terminal(workspace: CliWorkspace) -> None:
+    build_module(workspace.folder / MODULE, texts={"name": "a\n::set-output name=x::y ##[x]"})
+    shown = workspace.call("inspect", MODULE).must(0).stdout
     assert "\n::" not in shown
     assert "##[" not in shown
 
 
-def test_what_no_encoding_can_say_is_escaped(workshop: Workshop) -> None:
-    build_module(workshop.folder / MODULE, texts={"name": "Pümpe"})
-    result = workshop.run("inspect", MODULE, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+def test_what_no_encoding_can_say_is_escaped(workspace: CliWorkspace) -> None:
+    build_module(workspace.folder / MODULE, texts={"name": "Pümpe"})
+    result = workspace.run("inspect", MODULE, env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
     assert "P" in result.must(0).stdout
-    (workshop.folder / MODULE).rename(workshop.folder / os.fsdecode(b"\xff.modl"))
-    result = workshop.run("inspect", os.fsdecode(b"\xff.modl")).must(0)
+    (workspace.folder / MODULE).rename(workspace.folder / os.fsdecode(b"\xff.modl"))
+    result = workspace.run("inspect", os.fsdecode(b"\xff.modl")).must(0)
     assert "\\udcff.modl" in result.stdout
 
 
 @pytest.mark.parametrize("command", ["inspect", "--help"])
-def test_a_reader_who_leaves_is_no_error(workshop: Workshop, command: str) -> None:
+def test_a_reader_who_leaves_is_no_error(workspace: CliWorkspace, command: str) -> None:
     arguments = [command, MODULE] if command == "inspect" else [command]
     reader, writer = os.pipe()
     os.close(reader)
     child = subprocess.run(
         [*PROGRAM, *arguments],
-        cwd=workshop.folder,
-        env=clean_environment(workshop.folder),
+        cwd=workspace.folder,
+        env=workspace.environment,
         stdout=writer,
         stderr=subprocess.PIPE,
         check=False,
@@ -227,14 +231,14 @@ def test_a_reader_who_leaves_is_no_error(workshop: Workshop, command: str) -> No
 
 
 def test_without_a_reader_of_the_log_it_stops_quietly_and_leaves_nothing(
-    workshop: Workshop,
+    workspace: CliWorkspace,
 ) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     child = subprocess.run(
         [*PROGRAM, "module", MODULE, *KEY],
-        cwd=workshop.folder,
-        env=clean_environment(workshop.folder),
+        cwd=workspace.folder,
+        env=workspace.environment,
         stdout=subprocess.PIPE,
         stderr=writer,
         check=False,
@@ -242,39 +246,41 @@ def test_without_a_reader_of_the_log_it_stops_quietly_and_leaves_nothing(
     os.close(writer)
     assert child.returncode == 128 + signal.SIGPIPE
     assert child.stdout == b""
-    assert not workshop.repository.exists()
+    assert not workspace.repository.exists()
 
 
-def test_ctrl_c_is_said_in_one_line(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_said_in_one_line(
+    workspace: CliWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(_: RunContext) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(RunContext, "repository", property(interrupted))
-    result = workshop.call("list-modules").must(130)
+    result = workspace.call("list-modules").must(130)
     assert result.stderr.strip() == "stopped by the user"
 
 
-def test_a_terminal_gets_a_progress_bar_and_colours(workshop: Workshop) -> None:
-    build_module(workshop.folder / MODULE, files={"doc/big.png": os.urandom(1 << 20)})
-    exit_code, shown = on_terminal(workshop, "sign", MODULE, *KEY)
+def test_a_terminal_gets_a_progress_bar_and_colours(workspace: CliWorkspace) -> None:
+    build_module(workspace.folder / MODULE, files={"doc/big.png": os.urandom(1 << 20)})
+    exit_code, shown = on_terminal(workspace, "sign", MODULE, *KEY)
     assert exit_code == 0
     assert "signing pump.unsigned.modl" in shown
     assert "1.0/1.0 MiB" in shown
-    piped = workshop.run("sign", MODULE, *KEY).must(0)
+    piped = workspace.run("sign", MODULE, *KEY).must(0)
     assert "signing" not in piped.stderr
     assert "\x1b" not in piped.stderr
 
 
-def test_colours_can_be_refused(workshop: Workshop) -> None:
+def test_colours_can_be_refused(workspace: CliWorkspace) -> None:
     red = "\x1b[1;31m"
-    assert red in on_terminal(workshop, "verify", MODULE)[1]
-    assert red not in on_terminal(workshop, "verify", MODULE, "--no-color")[1]
-    assert red not in on_terminal(workshop, "verify", MODULE, NO_COLOR="1")[1]
-    assert red not in on_terminal(workshop, "verify", MODULE, TERM="dumb")[1]
-    assert red not in on_terminal(workshop, "verify", MODULE, CI="true")[1]
+    assert red in on_terminal(workspace, "verify", MODULE)[1]
+    assert red not in on_terminal(workspace, "verify", MODULE, "--no-color")[1]
+    assert red not in on_terminal(workspace, "verify", MODULE, NO_COLOR="1")[1]
+    assert red not in on_terminal(workspace, "verify", MODULE, TERM="dumb")[1]
+    assert red not in on_terminal(workspace, "verify", MODULE, CI="true")[1]
 
 
-def test_the_program_never_raises(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(workshop.folder)
+def test_the_program_never_raises(workspace: CliWorkspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace.folder)
     for arguments in ([""], ["--"], ["--json"], ["\0"], ["module", "\0"], ["sign", ""]):
         assert run_cli(["ign-deploy", *arguments], {"PATH": "/usr/bin"}) != 0

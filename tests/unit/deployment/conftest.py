@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.deploying import VersionStore
+from tests.support.deployment_env import PublishedModules
 from tests.support.gateway import Gateway, VirtualTime, running_gateway
 
 
@@ -27,6 +27,6 @@ def plant(gateways: list[Gateway]) -> Gateway:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> VersionStore:
+def published(tmp_path: Path) -> PublishedModules:
     """A repository's modules."""
-    return VersionStore(tmp_path)
+    return PublishedModules(tmp_path)

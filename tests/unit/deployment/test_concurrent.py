@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 from ign_deploy.deployment.records import Outcome
-from tests.support.cli import run_cli
+from tests.support.cli import CliWorkspace
+from tests.support.deployment_env import DeploymentEnv
 from tests.support.gateway.client import MODULE_ID, modl
-from tests.support.sites import Site
 
 ROOT = Path(__file__).resolve().parents[3]
 PROCESSES, EACH, ENVIRONMENTS = 8, 25, 4
@@ -22,7 +22,7 @@ def test_200_deployments_from_eight_processes_lose_nothing(tmp_path: Path) -> No
     repository.mkdir()
     writers = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.support.site_writer", str(repository), str(trail),
+            [sys.executable, "-m", "tests.support.deployment_env", str(repository), str(trail),
              f"line-{number % ENVIRONMENTS}", str(module), str(EACH), str(number)],
             cwd=ROOT, stderr=subprocess.PIPE,
         )
@@ -33,27 +33,27 @@ def test_200_deployments_from_eight_processes_lose_nothing(tmp_path: Path) -> No
 
     seen: Counter[str] = Counter()
     for number in range(ENVIRONMENTS):
-        site = Site(repository, tmp_path, environment=f"line-{number}")
-        deployments = site.deployments()
+        env = DeploymentEnv(repository, tmp_path, environment=f"line-{number}")
+        deployments = env.deployments()
         assert len(deployments) == PROCESSES * EACH // ENVIRONMENTS
         assert all(each.ended is not None for each in deployments)
         assert {each.last.outcome for each in deployments} == {Outcome.RECORDED}
         modules = [each.last.gateways[0].modules[0] for each in deployments]
         seen.update(each.version for each in modules)
-        (deployed,) = site.deployed()
+        (deployed,) = env.deployed()
         assert not deployed.uncertain
         assert deployed.version == modules[-1].version
         assert deployed.previous in {each.version for each in modules} - {deployed.version}
-        assert site.reported.warnings == []
+        assert env.reported.warnings == []
     assert len(seen) == PROCESSES * EACH
     assert set(seen.values()) == {1}
 
-    audited = run_cli("audit", "verify", str(trail), "--json", cwd=tmp_path).must(0).document
+    workspace = CliWorkspace(tmp_path)
+    audited = workspace.run("audit", "verify", trail, "--json").must(0).document
     assert (audited["result"], audited["entries"]) == ("verified", PROCESSES * EACH)
     lines = [json.loads(line) for line in trail.read_text("utf-8").splitlines()]
     assert {line["subject"]["version"] for line in lines} == set(seen)
     assert {line["subject"]["module"] for line in lines} == {MODULE_ID}
 
-    listed = run_cli("history", "--json", "--limit", "500", "--repository-url", str(repository),
-                     cwd=tmp_path)  # fmt: skip
+    listed = workspace.run("history", "--json", "--limit", "500", "--repository-url", repository)
     assert len(listed.must(0).document["deployments"]) == PROCESSES * EACH

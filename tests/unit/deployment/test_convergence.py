@@ -12,11 +12,11 @@ import pytest
 
 from ign_deploy.deployment.records import DeploymentRecord, Outcome
 from ign_deploy.module.artifacts import VerifiedModule
+from tests.support.deployment_env import DeploymentEnv, active, published_repository
 from tests.support.gateway import Gateway, ModuleFault, Options, VirtualTime, running_gateway
 from tests.support.gateway.client import MODULE_ID
 from tests.support.http_steps import HttpSteps, count_requests
 from tests.support.serving import Fault
-from tests.support.sites import Site, active, published
 
 numbers = count()
 OLD, NEW = "1.0.0", "1.1.0"
@@ -62,67 +62,69 @@ KILLS = [*(("8.3.8", name, 1) for name in ALL), ("8.3.8", UPGRADE, -1)]
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository that has both versions."""
-    return published(tmp_path_factory.mktemp("published"), OLD, NEW)
+    return published_repository(tmp_path_factory.mktemp("published"), OLD, NEW)
 
 
 @pytest.fixture
-def new_site(repository: Path, tmp_path: Path) -> Callable[[], Site]:
-    """Return what makes a site with a history of its own."""
+def new_env(repository: Path, tmp_path: Path) -> Callable[[], DeploymentEnv]:
+    """Return what makes a env with a history of its own."""
     fetched: dict[tuple[str, str], VerifiedModule] = {}  # downloading is no part of what is tried
-    return lambda: Site(repository, tmp_path, environment=f"{next(numbers)}", fetched=fetched)
+    return lambda: DeploymentEnv(
+        repository, tmp_path, environment=f"{next(numbers)}", fetched=fetched
+    )
 
 
 @contextmanager
-def prepared(case: Case, version: str, site: Site) -> Iterator[Gateway]:
+def prepared(case: Case, version: str, env: DeploymentEnv) -> Iterator[Gateway]:
     """Run a gateway on which ``before`` was deployed."""
     options = Options(version=version, down_seconds=3, starting_seconds=2)
     with running_gateway(options, clock=VirtualTime()) as gateway:
         if case.before:
-            gateway.have(site.repository.parent / f"{MODULE_ID}-{case.before}.modl")
+            gateway.have(env.repository.parent / f"{MODULE_ID}-{case.before}.modl")
         if case.faults:
             gateway.options.faults[MODULE_ID] = ModuleFault(version=NEW)
         yield gateway
         assert gateway.violations == []
 
 
-def requests_of(case: Case, version: str, site: Site) -> int:
-    with prepared(case, version, site) as gateway, count_requests() as steps:
-        record = site.install(NEW, gateway)
+def requests_of(case: Case, version: str, env: DeploymentEnv) -> int:
+    with prepared(case, version, env) as gateway, count_requests() as steps:
+        record = env.install(NEW, gateway)
         assert record.outcome in case.outcomes
-        assert (active(gateway), site.version(gateway)) == (case.after, case.after)
+        assert (active(gateway), env.version(gateway)) == (case.after, case.after)
         return steps.count
 
 
 @pytest.mark.parametrize(("version", "name", "when"), CUTS)
 def test_a_connection_cut_at_any_request_changes_nothing_about_the_end(
-    new_site: Callable[[], Site], version: str, name: str, when: str
+    new_env: Callable[[], DeploymentEnv], version: str, name: str, when: str
 ) -> None:
     case = CASES[name]
-    for number in range(1, requests_of(case, version, new_site()) + 1):
-        site = new_site()
-        with prepared(case, version, site) as gateway:
+    for number in range(1, requests_of(case, version, new_env()) + 1):
+        env = new_env()
+        with prepared(case, version, env) as gateway:
             gateway.faults.append(Fault("", when, skip=number - 1))
-            record = site.install(NEW, gateway)
+            record = env.install(NEW, gateway)
             assert record.outcome in case.outcomes, (number, record)
-            assert (active(gateway), site.version(gateway)) == (case.after, case.after), number
+            assert (active(gateway), env.version(gateway)) == (case.after, case.after), number
 
 
 @pytest.mark.parametrize(("version", "name", "sign"), KILLS)
 def test_killed_at_any_request_the_same_command_converges(
-    new_site: Callable[[], Site], version: str, name: str, sign: int
+    new_env: Callable[[], DeploymentEnv], version: str, name: str, sign: int
 ) -> None:
     case = CASES[name]
-    for number in range(1, requests_of(case, version, new_site()) + 1):
-        site = new_site()
-        with prepared(case, version, site) as gateway:
+    for number in range(1, requests_of(case, version, new_env()) + 1):
+        env = new_env()
+        with prepared(case, version, env) as gateway:
             with pytest.raises(Killed), HttpSteps(sign * number, kill):
-                site.install(NEW, gateway)
+                env.install(NEW, gateway)
             gateway.state.come_back()
-            record = site.install(NEW, gateway)
+            record = env.install(NEW, gateway)
             assert record.outcome in case.outcomes | {Outcome.UNCHANGED}, (number, record)
-            assert (active(gateway), site.version(gateway)) == (case.after, case.after), number
+            assert (active(gateway), env.version(gateway)) == (case.after, case.after), number
             (found,) = record.gateways
-            begun = site.deployments()[0].begun
+            begun = env.deployments()[0].begun
             assert found.modules[0].previous == case.before == _previous(begun), number
 
 
@@ -132,39 +134,39 @@ def _previous(record: DeploymentRecord) -> str:
 
 
 def test_killed_before_anything_was_asked_the_begun_record_is_not_there(
-    new_site: Callable[[], Site],
+    new_env: Callable[[], DeploymentEnv],
 ) -> None:
-    site = new_site()
-    with prepared(CASES[UPGRADE], "8.3.8", site) as gateway:
+    env = new_env()
+    with prepared(CASES[UPGRADE], "8.3.8", env) as gateway:
         with pytest.raises(Killed), HttpSteps(1, kill):
-            site.install(NEW, gateway)
-        assert site.deployments() == []
+            env.install(NEW, gateway)
+        assert env.deployments() == []
         assert active(gateway) == OLD
 
 
 def test_while_it_is_killed_the_history_is_in_doubt_and_says_what_stood_before(
-    new_site: Callable[[], Site],
+    new_env: Callable[[], DeploymentEnv],
 ) -> None:
-    site = new_site()
+    env = new_env()
     with running_gateway(clock=VirtualTime()) as gateway:
-        site.install(OLD, gateway)
+        env.install(OLD, gateway)
         with count_requests() as steps:
-            site.install(NEW, gateway)
-        site.install(OLD, gateway, allow_downgrade=True)
+            env.install(NEW, gateway)
+        env.install(OLD, gateway, allow_downgrade=True)
         with pytest.raises(Killed), HttpSteps(steps.count - 2, kill):
-            site.install(NEW, gateway)
-        (found,) = site.deployed()
+            env.install(NEW, gateway)
+        (found,) = env.deployed()
         assert (found.version, found.uncertain, found.rollback_version) == (OLD, True, OLD)
-        assert site.deployments()[-1].ended is None
+        assert env.deployments()[-1].ended is None
 
 
 def test_the_command_after_a_kill_warns_that_something_has_not_ended(
-    new_site: Callable[[], Site],
+    new_env: Callable[[], DeploymentEnv],
 ) -> None:
-    site = new_site()
-    with prepared(CASES[UPGRADE], "8.3.8", site) as gateway:
+    env = new_env()
+    with prepared(CASES[UPGRADE], "8.3.8", env) as gateway:
         with pytest.raises(Killed), HttpSteps(8, kill):
-            site.install(NEW, gateway)
-        site.reported.warnings.clear()
-        site.install(NEW, gateway)
-        assert any("hasn't ended" in line for line in site.reported.warnings)
+            env.install(NEW, gateway)
+        env.reported.warnings.clear()
+        env.install(NEW, gateway)
+        assert any("hasn't ended" in line for line in env.reported.warnings)

@@ -10,7 +10,7 @@ from ign_deploy.deployment.options import AcceptOptions, Restart
 from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.deployment.rollout import overall_outcome, require_success
 from ign_deploy.errors import CombinedError, ConfigurationError, DeploymentError, RollbackError
-from tests.support.deploying import VersionStore, deploy
+from tests.support.deployment_env import PublishedModules, deploy
 from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, client_of
 from tests.support.reporting import Recorder
@@ -26,8 +26,8 @@ def uploads(gateway: Gateway) -> int:
     return gateway.asked("modules/upload")
 
 
-def install_first(shelf: VersionStore, gateway: Gateway, version: str = "1.0.0") -> None:
-    (record,) = deploy(shelf, [gateway], [shelf.add(version)])
+def install_first(published: PublishedModules, gateway: Gateway, version: str = "1.0.0") -> None:
+    (record,) = deploy(published, [gateway], [published.add(version)])
     assert record.outcome is Outcome.DEPLOYED
     assert running(gateway) == version
 
@@ -36,9 +36,11 @@ def outcomes(records: tuple[GatewayRecord, ...]) -> list[Outcome]:
     return [record.outcome for record in records]
 
 
-def test_a_module_is_installed_restarted_and_verified(plant: Gateway, shelf: VersionStore) -> None:
-    install_first(shelf, plant)
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
+def test_a_module_is_installed_restarted_and_verified(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    install_first(published, plant)
+    (record,) = deploy(published, [plant], [published.add("1.1.0")])
     assert record.outcome is Outcome.DEPLOYED
     (module,) = record.modules
     assert (module.version, module.previous, module.outcome) == (
@@ -51,31 +53,31 @@ def test_a_module_is_installed_restarted_and_verified(plant: Gateway, shelf: Ver
 
 
 def test_without_leave_to_restart_it_is_pending_and_says_what_to_do(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
-    install_first(shelf, plant)
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], restart=Restart.NEVER)
+    install_first(published, plant)
+    (record,) = deploy(published, [plant], [published.add("1.1.0")], restart=Restart.NEVER)
     assert record.outcome is Outcome.RESTART_PENDING
     assert "must be restarted" in record.message
     assert running(plant) == "1.0.0"
     require_success([record])
-    (record,) = deploy(shelf, [plant], [shelf.modules[MODULE_ID, "1.1.0"]])
+    (record,) = deploy(published, [plant], [published.modules[MODULE_ID, "1.1.0"]])
     assert record.outcome is Outcome.DEPLOYED
     assert running(plant) == "1.1.0"
 
 
-def test_what_runs_already_is_left_alone(plant: Gateway, shelf: VersionStore) -> None:
-    install_first(shelf, plant)
+def test_what_runs_already_is_left_alone(plant: Gateway, published: PublishedModules) -> None:
+    install_first(published, plant)
     before = plant.state.restarts
-    (record,) = deploy(shelf, [plant], [shelf.modules[MODULE_ID, "1.0.0"]])
+    (record,) = deploy(published, [plant], [published.modules[MODULE_ID, "1.0.0"]])
     assert record.outcome is Outcome.UNCHANGED
     assert plant.state.restarts == before
 
 
-def test_a_module_that_faults_is_rolled_back(plant: Gateway, shelf: VersionStore) -> None:
-    install_first(shelf, plant)
+def test_a_module_that_faults_is_rolled_back(plant: Gateway, published: PublishedModules) -> None:
+    install_first(published, plant)
     plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
+    (record,) = deploy(published, [plant], [published.add("1.1.0")])
     assert record.outcome is Outcome.ROLLED_BACK
     assert "the database is missing" in record.message
     assert running(plant) == "1.0.0"
@@ -85,35 +87,35 @@ def test_a_module_that_faults_is_rolled_back(plant: Gateway, shelf: VersionStore
 
 
 def test_a_first_installation_that_faults_is_uninstalled(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
     plant.options.faults[MODULE_ID] = ModuleFault()
     reported = Recorder()
-    (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], reporter=reported)
+    (record,) = deploy(published, [plant], [published.add("1.0.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
     assert client_of(plant).module(MODULE_ID) is None
     assert any("a rollback would uninstall it" in line for line in reported.infos)
 
 
 def test_without_the_old_file_it_warns_before_and_uninstalls_after(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
-    install_first(shelf, plant)
-    del shelf.modules[MODULE_ID, "1.0.0"]
+    install_first(published, plant)
+    del published.modules[MODULE_ID, "1.0.0"]
     plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
     reported = Recorder()
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], reporter=reported)
+    (record,) = deploy(published, [plant], [published.add("1.1.0")], reporter=reported)
     assert record.outcome is Outcome.ROLLED_BACK
     assert any("a rollback would uninstall" in line for line in reported.warnings)
     assert client_of(plant).module(MODULE_ID) is None
 
 
 def test_a_rollback_that_fails_needs_a_person_and_says_what_to_do(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
-    install_first(shelf, plant)
+    install_first(published, plant)
     plant.options.faults[MODULE_ID] = ModuleFault()  # the old version fails now too
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
+    (record,) = deploy(published, [plant], [published.add("1.1.0")])
     assert record.outcome is Outcome.ROLLBACK_FAILED
     with pytest.raises(RollbackError) as failure:
         require_success([record])
@@ -123,20 +125,20 @@ def test_a_rollback_that_fails_needs_a_person_and_says_what_to_do(
 
 
 def test_a_restart_that_never_ends_is_told_and_goes_back_as_far_as_it_can(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
-    install_first(shelf, plant)
+    install_first(published, plant)
     plant.options.never_back = "starting"
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")])
+    (record,) = deploy(published, [plant], [published.add("1.1.0")])
     assert record.outcome is Outcome.ROLLBACK_FAILED
     assert "is not running after" in record.message
 
 
 def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
-    module = shelf.add("1.0.0")
-    (record,) = deploy(shelf, [plant], [module], accept=AcceptOptions())
+    module = published.add("1.0.0")
+    (record,) = deploy(published, [plant], [module], accept=AcceptOptions())
     assert record.outcome is Outcome.FAILED
     assert f"--accept-certificate {module.certificate.sha1}" in record.message
     assert f"--accept-license {module.licence_crc}" in record.message
@@ -144,22 +146,24 @@ def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
     assert ConsentMissing.exit_code == 7
 
 
-def test_consent_to_this_signer_and_licence_is_enough(plant: Gateway, shelf: VersionStore) -> None:
-    module = shelf.add("1.0.0")
+def test_consent_to_this_signer_and_licence_is_enough(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    module = published.add("1.0.0")
     accept = AcceptOptions(
         frozenset({module.certificate.sha256}), frozenset({str(module.licence_crc)})
     )
-    (record,) = deploy(shelf, [plant], [module], accept=accept)
+    (record,) = deploy(published, [plant], [module], accept=accept)
     assert record.outcome is Outcome.DEPLOYED
 
 
 def test_a_fingerprint_of_another_signer_is_refused_before_anything(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
-    module = shelf.add("1.0.0")
+    module = published.add("1.0.0")
     accept = AcceptOptions(frozenset({"0" * 40}), frozenset({"yes"}))
     with pytest.raises(ConfigurationError, match="matches no certificate of these modules"):
-        deploy(shelf, [plant], [module], accept=accept)
+        deploy(published, [plant], [module], accept=accept)
     assert uploads(plant) == 0
 
 
@@ -172,46 +176,46 @@ def test_a_fingerprint_of_another_signer_is_refused_before_anything(
     ],
 )
 def test_what_the_gateway_cannot_take_is_refused_before_anything(
-    plant: Gateway, shelf: VersionStore, options: dict[str, str], reason: str
+    plant: Gateway, published: PublishedModules, options: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(CombinedError) as refusal:
-        deploy(shelf, [plant], [shelf.add("1.0.0", **options)])
+        deploy(published, [plant], [published.add("1.0.0", **options)])
     assert reason in refusal.value.causes[0].message
     assert refusal.value.causes[0].hint
     assert uploads(plant) == 0
 
 
-def test_a_downgrade_needs_leave(plant: Gateway, shelf: VersionStore) -> None:
-    old = shelf.add("0.9.0")
-    install_first(shelf, plant)
+def test_a_downgrade_needs_leave(plant: Gateway, published: PublishedModules) -> None:
+    old = published.add("0.9.0")
+    install_first(published, plant)
     with pytest.raises(CombinedError) as refusal:
-        deploy(shelf, [plant], [old])
+        deploy(published, [plant], [old])
     assert "--allow-downgrade" in refusal.value.causes[0].hint
-    (record,) = deploy(shelf, [plant], [old], allow_downgrade=True)
+    (record,) = deploy(published, [plant], [old], allow_downgrade=True)
     assert record.outcome is Outcome.DEPLOYED
     assert running(plant) == "0.9.0"
 
 
-def test_a_redundant_backup_is_refused(plant: Gateway, shelf: VersionStore) -> None:
+def test_a_redundant_backup_is_refused(plant: Gateway, published: PublishedModules) -> None:
     plant.options.redundancy_role = "Backup"
     with pytest.raises(CombinedError):
-        deploy(shelf, [plant], [shelf.add("1.0.0")])
+        deploy(published, [plant], [published.add("1.0.0")])
 
 
 def test_one_gateway_that_cannot_take_it_keeps_all_unchanged(
-    gateways: list[Gateway], shelf: VersionStore
+    gateways: list[Gateway], published: PublishedModules
 ) -> None:
     gateways[2].options.version = "8.1.33"
     with pytest.raises(CombinedError):
-        deploy(shelf, gateways, [shelf.add("1.0.0")])
+        deploy(published, gateways, [published.add("1.0.0")])
     assert [uploads(each) for each in gateways] == [0, 0, 0]
 
 
 def test_after_a_failure_no_further_gateway_is_begun(
-    gateways: list[Gateway], shelf: VersionStore
+    gateways: list[Gateway], published: PublishedModules
 ) -> None:
     gateways[1].options.faults[MODULE_ID] = ModuleFault()
-    records = deploy(shelf, gateways, [shelf.add("1.0.0")])
+    records = deploy(published, gateways, [published.add("1.0.0")])
     assert outcomes(records) == [
         Outcome.DEPLOYED,
         Outcome.ROLLED_BACK,
@@ -221,9 +225,9 @@ def test_after_a_failure_no_further_gateway_is_begun(
     assert overall_outcome(records) is Outcome.ROLLED_BACK
 
 
-def test_told_to_go_on_it_does(gateways: list[Gateway], shelf: VersionStore) -> None:
+def test_told_to_go_on_it_does(gateways: list[Gateway], published: PublishedModules) -> None:
     gateways[1].options.faults[MODULE_ID] = ModuleFault()
-    records = deploy(shelf, gateways, [shelf.add("1.0.0")], continue_on_error=True)
+    records = deploy(published, gateways, [published.add("1.0.0")], continue_on_error=True)
     assert outcomes(records) == [
         Outcome.DEPLOYED,
         Outcome.ROLLED_BACK,
@@ -232,52 +236,58 @@ def test_told_to_go_on_it_does(gateways: list[Gateway], shelf: VersionStore) -> 
 
 
 def test_all_or_nothing_brings_back_those_that_had_succeeded(
-    gateways: list[Gateway], shelf: VersionStore
+    gateways: list[Gateway], published: PublishedModules
 ) -> None:
-    old, new = shelf.add("1.0.0"), shelf.add("1.1.0")
-    deploy(shelf, gateways, [old])
+    old, new = published.add("1.0.0"), published.add("1.1.0")
+    deploy(published, gateways, [old])
     gateways[2].options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
-    records = deploy(shelf, gateways, [new], all_or_nothing=True)
+    records = deploy(published, gateways, [new], all_or_nothing=True)
     assert outcomes(records) == [Outcome.ROLLED_BACK] * 3
     assert [running(each) for each in gateways] == ["1.0.0"] * 3
 
 
-def test_a_canary_goes_first_and_alone(gateways: list[Gateway], shelf: VersionStore) -> None:
+def test_a_canary_goes_first_and_alone(
+    gateways: list[Gateway], published: PublishedModules
+) -> None:
     gateways[0].options.faults[MODULE_ID] = ModuleFault()
-    records = deploy(shelf, gateways, [shelf.add("1.0.0")], wave=5, canary=True)
+    records = deploy(published, gateways, [published.add("1.0.0")], wave=5, canary=True)
     assert outcomes(records) == [
         Outcome.ROLLED_BACK,
         Outcome.UNTOUCHED,
         Outcome.UNTOUCHED,
     ]
     gateways[0].options.faults.clear()
-    records = deploy(shelf, gateways, [shelf.modules[MODULE_ID, "1.0.0"]], wave=5, canary=True)
+    records = deploy(
+        published, gateways, [published.modules[MODULE_ID, "1.0.0"]], wave=5, canary=True
+    )
     assert outcomes(records) == [Outcome.DEPLOYED] * 3
 
 
 def test_modules_that_need_each_other_go_in_their_order_with_one_restart(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
-    upper = shelf.add("1.0.0", module_id="com.example.upper", depends="com.example.lower")
-    lower = shelf.add("1.0.0", module_id="com.example.lower")
+    upper = published.add("1.0.0", module_id="com.example.upper", depends="com.example.lower")
+    lower = published.add("1.0.0", module_id="com.example.lower")
     before = plant.state.restarts
-    (record,) = deploy(shelf, [plant], [upper, lower])
+    (record,) = deploy(published, [plant], [upper, lower])
     assert [module.id for module in record.modules] == ["com.example.lower", "com.example.upper"]
     assert record.outcome is Outcome.DEPLOYED
     assert plant.state.restarts == before + 1
 
 
-def test_if_one_of_two_modules_fails_both_go_back(plant: Gateway, shelf: VersionStore) -> None:
+def test_if_one_of_two_modules_fails_both_go_back(
+    plant: Gateway, published: PublishedModules
+) -> None:
     ids = ("com.example.a", "com.example.b")
-    deploy(shelf, [plant], [shelf.add("1.0.0", module_id=each) for each in ids])
+    deploy(published, [plant], [published.add("1.0.0", module_id=each) for each in ids])
     plant.options.faults[ids[1]] = ModuleFault(version="1.1.0")
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0", module_id=each) for each in ids])
+    (record,) = deploy(published, [plant], [published.add("1.1.0", module_id=each) for each in ids])
     assert record.outcome is Outcome.ROLLED_BACK
     assert [running(plant, each) for each in ids] == ["1.0.0", "1.0.0"]
 
 
-def test_a_health_check_that_fails_rolls_back(plant: Gateway, shelf: VersionStore) -> None:
-    install_first(shelf, plant)
+def test_a_health_check_that_fails_rolls_back(plant: Gateway, published: PublishedModules) -> None:
+    install_first(published, plant)
     asked: list[str] = []
 
     def get(url: str) -> HealthResponse:
@@ -285,14 +295,14 @@ def test_a_health_check_that_fails_rolls_back(plant: Gateway, shelf: VersionStor
         return HealthResponse(503, "down")
 
     check = UrlCheck("/system/healthy?key=s3cret", get)
-    (record,) = deploy(shelf, [plant], [shelf.add("1.1.0")], checks=(check,))
+    (record,) = deploy(published, [plant], [published.add("1.1.0")], checks=(check,))
     assert record.outcome is Outcome.ROLLED_BACK
     assert asked[0] == f"{plant.url}/system/healthy?key=s3cret"
     assert "s3cret" not in record.message
 
 
 def test_health_checks_that_pass_are_asked_with_the_gateways_address(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
     asked: list[str] = []
 
@@ -304,14 +314,14 @@ def test_health_checks_that_pass_are_asked_with_the_gateways_address(
         UrlCheck("https://mes.example/up", lambda _: HealthResponse(200, "all well"), text="well"),
         CommandCheck("probe --now", execute),
     )
-    (record,) = deploy(shelf, [plant], [shelf.add("1.0.0")], checks=checks)
+    (record,) = deploy(published, [plant], [published.add("1.0.0")], checks=checks)
     assert record.outcome is Outcome.DEPLOYED
     assert asked == [f"probe --now {plant.url}"]
 
 
-def test_a_module_can_be_taken_off(plant: Gateway, shelf: VersionStore) -> None:
-    install_first(shelf, plant)
-    (record,) = deploy(shelf, [plant], [], removals=[MODULE_ID])
+def test_a_module_can_be_taken_off(plant: Gateway, published: PublishedModules) -> None:
+    install_first(published, plant)
+    (record,) = deploy(published, [plant], [], removals=[MODULE_ID])
     assert record.outcome is Outcome.DEPLOYED
     assert client_of(plant).module(MODULE_ID) is None
     (module,) = record.modules
@@ -319,19 +329,19 @@ def test_a_module_can_be_taken_off(plant: Gateway, shelf: VersionStore) -> None:
 
 
 def test_after_a_killed_run_it_goes_back_to_what_stood_before_that_run(
-    plant: Gateway, shelf: VersionStore
+    plant: Gateway, published: PublishedModules
 ) -> None:
     """The killed run had got as far as the restart; the new version is there, and faulted."""
-    install_first(shelf, plant)
+    install_first(published, plant)
     plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
-    new = shelf.add("1.1.0")
+    new = published.add("1.1.0")
     client = client_of(plant)
     upload = client.upload(new.path, file_name=f"{MODULE_ID}.modl")
     client.install(upload)
     client.restart()
     client.wait_until_running()
     assert running(plant) is None
-    (record,) = deploy(shelf, [plant], [new], before={(plant.url, MODULE_ID): "1.0.0"})
+    (record,) = deploy(published, [plant], [new], before={(plant.url, MODULE_ID): "1.0.0"})
     assert record.outcome is Outcome.ROLLED_BACK
     assert running(plant) == "1.0.0"
     assert record.modules[0].previous == "1.0.0"

@@ -11,11 +11,11 @@ import pytest
 from ign_deploy.deployment.history import History
 from ign_deploy.deployment.records import DeploymentRecord, Outcome, Phase
 from ign_deploy.errors import CombinedError, RepositoryError
+from tests.support.deployment_env import DeploymentEnv, active, published_repository
 from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, modl
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault
-from tests.support.sites import Site, active, published
 
 numbers = count()
 OLD, NEW, NEXT = "1.0.0", "1.1.0", "1.2.0"
@@ -38,62 +38,62 @@ class Acting(Recorder):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return published(tmp_path_factory.mktemp("published"), OLD, NEW, NEXT)
+    return published_repository(tmp_path_factory.mktemp("published"), OLD, NEW, NEXT)
 
 
 @pytest.fixture
-def site(repository: Path, tmp_path: Path) -> Site:
-    return Site(repository, tmp_path, environment=f"{next(numbers)}")
+def env(repository: Path, tmp_path: Path) -> DeploymentEnv:
+    return DeploymentEnv(repository, tmp_path, environment=f"{next(numbers)}")
 
 
 def test_a_restart_that_never_ends_is_in_doubt_until_the_same_command_has_succeeded(
-    site: Site, plant: Gateway
+    env: DeploymentEnv, plant: Gateway
 ) -> None:
-    site.install(OLD, plant)
+    env.install(OLD, plant)
     plant.options.never_back = "starting"
-    assert site.install(NEW, plant).outcome is Outcome.ROLLBACK_FAILED
-    (found,) = site.deployed()
+    assert env.install(NEW, plant).outcome is Outcome.ROLLBACK_FAILED
+    (found,) = env.deployed()
     assert (found.version, found.uncertain, found.rollback_version) == (OLD, True, OLD)
     plant.options.never_back = ""
     plant.state.come_back()
-    assert site.install(NEW, plant).outcome is Outcome.DEPLOYED
-    assert active(plant) == site.version(plant) == NEW
+    assert env.install(NEW, plant).outcome is Outcome.DEPLOYED
+    assert active(plant) == env.version(plant) == NEW
 
 
 def test_after_a_rollback_that_failed_the_next_failure_goes_back_to_what_once_ran(
-    site: Site, plant: Gateway
+    env: DeploymentEnv, plant: Gateway
 ) -> None:
-    site.install(OLD, plant)
+    env.install(OLD, plant)
     plant.options.faults[MODULE_ID] = ModuleFault()
-    assert site.install(NEW, plant).outcome is Outcome.ROLLBACK_FAILED
+    assert env.install(NEW, plant).outcome is Outcome.ROLLBACK_FAILED
     plant.options.faults[MODULE_ID] = ModuleFault(version=NEW)
-    record = site.install(NEW, plant)
+    record = env.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK
     assert record.gateways[0].modules[0].restored == OLD
-    assert active(plant) == site.version(plant) == OLD
+    assert active(plant) == env.version(plant) == OLD
 
 
 @pytest.mark.parametrize("what", ["accepted_certificates", "accepted_licenses"])
 def test_what_lands_in_quarantine_is_found_without_a_restart_and_goes_back(
-    site: Site, plant: Gateway, what: str
+    env: DeploymentEnv, plant: Gateway, what: str
 ) -> None:
     """The gateway says that all is accepted, and keeps the module out nevertheless."""
-    site.install(OLD, plant)
+    env.install(OLD, plant)
     before = plant.state.restarts
     plant.faults.append(Fault("modules/upload$", status=200, body=_said_accepted()))
     # The upload is answered without being made: the file lies there already.
-    plant.state.uploads[MODULE_ID] = plant.have(_file(site, NEW))
-    plant.have(_file(site, OLD))
+    plant.state.uploads[MODULE_ID] = plant.have(_file(env, NEW))
+    plant.have(_file(env, OLD))
     getattr(plant.state, what).clear()
-    record = site.install(NEW, plant)
+    record = env.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK, record
     assert "in quarantine" in record.gateways[0].message
     assert plant.state.restarts == before
-    assert active(plant) == site.version(plant) == OLD
+    assert active(plant) == env.version(plant) == OLD
 
 
-def _file(site: Site, version: str) -> Path:
-    return site.repository.parent / f"{MODULE_ID}-{version}.modl"
+def _file(env: DeploymentEnv, version: str) -> Path:
+    return env.repository.parent / f"{MODULE_ID}-{version}.modl"
 
 
 def _said_accepted() -> bytes:
@@ -102,137 +102,143 @@ def _said_accepted() -> bytes:
 
 @pytest.mark.parametrize("what", ["accepted_certificates", "accepted_licenses"])
 def test_quarantine_after_the_restart_is_told_and_goes_back(
-    site: Site, plant: Gateway, what: str
+    env: DeploymentEnv, plant: Gateway, what: str
 ) -> None:
-    site.install(OLD, plant)
-    site.reported = Acting("restarting", getattr(plant.state, what).clear)
-    record = site.install(NEW, plant)
+    env.install(OLD, plant)
+    env.reported = Acting("restarting", getattr(plant.state, what).clear)
+    record = env.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK, record
     assert "is in quarantine" in record.gateways[0].message
-    assert active(plant) == site.version(plant) == OLD
+    assert active(plant) == env.version(plant) == OLD
 
 
 def test_when_half_of_the_gateways_fail_the_history_has_each_one_as_it_is(
-    site: Site, gateways: list[Gateway]
+    env: DeploymentEnv, gateways: list[Gateway]
 ) -> None:
-    site.install(OLD, *gateways)
+    env.install(OLD, *gateways)
     gateways[1].options.faults[MODULE_ID] = ModuleFault(version=NEW)
-    record = site.install(NEW, *gateways, wave_size=2)
+    record = env.install(NEW, *gateways, wave_size=2)
     assert record.outcome is Outcome.ROLLED_BACK
     expected = [NEW, OLD, OLD]
     assert [active(each) for each in gateways] == expected
-    assert [site.version(each) for each in gateways] == expected
+    assert [env.version(each) for each in gateways] == expected
     gateways[1].options.faults.clear()
-    assert site.install(NEW, *gateways).outcome is Outcome.DEPLOYED
-    assert [site.version(each) for each in gateways] == [NEW] * 3
+    assert env.install(NEW, *gateways).outcome is Outcome.DEPLOYED
+    assert [env.version(each) for each in gateways] == [NEW] * 3
 
 
-def test_all_or_nothing_is_all_back_in_the_history_too(site: Site, gateways: list[Gateway]) -> None:
-    site.install(OLD, *gateways)
+def test_all_or_nothing_is_all_back_in_the_history_too(
+    env: DeploymentEnv, gateways: list[Gateway]
+) -> None:
+    env.install(OLD, *gateways)
     gateways[2].options.faults[MODULE_ID] = ModuleFault(version=NEW)
-    site.install(NEW, *gateways, all_or_nothing=True)
+    env.install(NEW, *gateways, all_or_nothing=True)
     assert [active(each) for each in gateways] == [OLD] * 3
-    assert [site.version(each) for each in gateways] == [OLD] * 3
+    assert [env.version(each) for each in gateways] == [OLD] * 3
 
 
-def test_a_gateway_in_commissioning_is_told_and_in_doubt(site: Site, plant: Gateway) -> None:
-    site.install(OLD, plant)
+def test_a_gateway_in_commissioning_is_told_and_in_doubt(
+    env: DeploymentEnv, plant: Gateway
+) -> None:
+    env.install(OLD, plant)
 
     def commission() -> None:
         plant.options.commissioning = True
 
-    site.reported = Acting("restarting", commission)
-    record = site.install(NEW, plant)
+    env.reported = Acting("restarting", commission)
+    record = env.install(NEW, plant)
     assert record.outcome is Outcome.ROLLBACK_FAILED
     assert "commissioning" in record.gateways[0].message
-    assert site.deployed()[0].uncertain
+    assert env.deployed()[0].uncertain
     plant.options.commissioning = False
-    assert site.install(NEW, plant).outcome is Outcome.DEPLOYED
-    assert active(plant) == site.version(plant) == NEW
+    assert env.install(NEW, plant).outcome is Outcome.DEPLOYED
+    assert active(plant) == env.version(plant) == NEW
 
 
-def test_a_slow_start_is_waited_for(site: Site, plant: Gateway) -> None:
-    site.install(OLD, plant)
+def test_a_slow_start_is_waited_for(env: DeploymentEnv, plant: Gateway) -> None:
+    env.install(OLD, plant)
     plant.options.starting_seconds = 50
-    assert site.install(NEW, plant).outcome is Outcome.DEPLOYED
-    assert active(plant) == site.version(plant) == NEW
+    assert env.install(NEW, plant).outcome is Outcome.DEPLOYED
+    assert active(plant) == env.version(plant) == NEW
 
 
 def test_a_redundant_backup_is_left_alone_and_nothing_is_written_down(
-    site: Site, plant: Gateway
+    env: DeploymentEnv, plant: Gateway
 ) -> None:
-    site.install(OLD, plant)
+    env.install(OLD, plant)
     plant.options.redundancy_role = "Backup"
     with pytest.raises(CombinedError):
-        site.install(NEW, plant)
-    assert len(site.deployments()) == 1
-    assert active(plant) == site.version(plant) == OLD
+        env.install(NEW, plant)
+    assert len(env.deployments()) == 1
+    assert active(plant) == env.version(plant) == OLD
 
 
-def test_a_restart_whose_request_is_lost_three_times_goes_back(site: Site, plant: Gateway) -> None:
-    site.install(OLD, plant)
+def test_a_restart_whose_request_is_lost_three_times_goes_back(
+    env: DeploymentEnv, plant: Gateway
+) -> None:
+    env.install(OLD, plant)
     plant.faults.append(Fault("restart-tasks/restart$", "broken", times=3))
     before = plant.state.restarts
-    record = site.install(NEW, plant)
+    record = env.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK
     assert plant.state.restarts == before  # the old version was put in the waiting one's place
-    assert active(plant) == site.version(plant) == OLD
+    assert active(plant) == env.version(plant) == OLD
 
 
 def test_a_first_installation_left_for_a_later_restart_is_uninstalled_when_it_faults_then(
-    site: Site, plant: Gateway
+    env: DeploymentEnv, plant: Gateway
 ) -> None:
     plant.options.faults[MODULE_ID] = ModuleFault()
-    record = site.install(OLD, plant, restart="never")
+    record = env.install(OLD, plant, restart="never")
     assert record.outcome is Outcome.RESTART_PENDING
-    record = site.install(OLD, plant)
+    record = env.install(OLD, plant)
     assert record.outcome is Outcome.ROLLED_BACK
-    assert active(plant) == site.version(plant) == ""
+    assert active(plant) == env.version(plant) == ""
 
 
 def test_an_upgrade_left_for_a_later_restart_goes_back_when_its_health_check_fails(
-    site: Site, plant: Gateway
+    env: DeploymentEnv, plant: Gateway
 ) -> None:
-    site.install(OLD, plant)
-    assert site.install(NEW, plant, restart="never").outcome is Outcome.RESTART_PENDING
+    env.install(OLD, plant)
+    assert env.install(NEW, plant, restart="never").outcome is Outcome.RESTART_PENDING
     plant.state.restart()  # somebody does it when the plant allows it
     plant.state.come_back()
     assert active(plant) == NEW
-    record = site.install(NEW, plant, health_command="false")
+    record = env.install(NEW, plant, health_command="false")
     assert record.outcome is Outcome.ROLLED_BACK
-    assert active(plant) == site.version(plant) == OLD
+    assert active(plant) == env.version(plant) == OLD
 
 
 def test_what_ran_well_after_a_later_restart_is_what_the_next_version_goes_back_to(
-    site: Site, plant: Gateway
+    env: DeploymentEnv, plant: Gateway
 ) -> None:
-    site.install(OLD, plant)
-    site.install(NEW, plant, restart="never")
+    env.install(OLD, plant)
+    env.install(NEW, plant, restart="never")
     plant.state.restart()
     plant.state.come_back()
     plant.options.faults[MODULE_ID] = ModuleFault(version=NEXT)
-    assert site.install(NEXT, plant).outcome is Outcome.ROLLED_BACK
-    assert active(plant) == site.version(plant) == NEW
+    assert env.install(NEXT, plant).outcome is Outcome.ROLLED_BACK
+    assert active(plant) == env.version(plant) == NEW
 
 
 def test_a_gateway_whose_module_was_installed_by_hand_is_known_after_a_rollback(
-    site: Site, plant: Gateway
+    env: DeploymentEnv, plant: Gateway
 ) -> None:
-    plant.have(_file(site, OLD))
+    plant.have(_file(env, OLD))
     plant.options.faults[MODULE_ID] = ModuleFault(version=NEW)
-    site.install(NEW, plant)
-    assert active(plant) == site.version(plant) == OLD
+    env.install(NEW, plant)
+    assert active(plant) == env.version(plant) == OLD
 
 
 def test_without_the_old_file_the_history_says_that_it_is_uninstalled(
-    site: Site, plant: Gateway
+    env: DeploymentEnv, plant: Gateway
 ) -> None:
-    plant.have(modl(site.folder, "0.9.0"))  # never published
+    plant.have(modl(env.folder, "0.9.0"))  # never published
     plant.options.faults[MODULE_ID] = ModuleFault(version=NEW)
-    record = site.install(NEW, plant)
+    record = env.install(NEW, plant)
     assert record.outcome is Outcome.ROLLED_BACK
     assert record.gateways[0].modules[0].restored == ""
-    assert active(plant) == site.version(plant) == ""
+    assert active(plant) == env.version(plant) == ""
 
 
 class Killed(BaseException):
@@ -241,10 +247,10 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("phase", list(Phase))
 def test_killed_around_the_records_the_same_command_converges(
-    site: Site, plant: Gateway, phase: Phase, monkeypatch: pytest.MonkeyPatch
+    env: DeploymentEnv, plant: Gateway, phase: Phase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed after the first record was written, and before the second one is."""
-    site.install(OLD, plant)
+    env.install(OLD, plant)
     append = History.append
 
     def killed(self: History, record: DeploymentRecord) -> None:
@@ -256,19 +262,19 @@ def test_killed_around_the_records_the_same_command_converges(
     with monkeypatch.context() as patch:
         patch.setattr(History, "append", killed)
         with pytest.raises(Killed):
-            site.install(NEW, plant)
+            env.install(NEW, plant)
     assert active(plant) == (OLD if phase is Phase.BEGUN else NEW)
     if phase is Phase.BEGUN:
-        assert site.deployed()[0].uncertain
-    assert site.install(NEW, plant).outcome in (
+        assert env.deployed()[0].uncertain
+    assert env.install(NEW, plant).outcome in (
         Outcome.DEPLOYED,
         Outcome.UNCHANGED,
     )
-    assert active(plant) == site.version(plant) == NEW
+    assert active(plant) == env.version(plant) == NEW
 
 
 def test_an_end_that_cannot_be_written_down_is_a_warning_and_the_same_command_writes_it(
-    site: Site, plant: Gateway, monkeypatch: pytest.MonkeyPatch
+    env: DeploymentEnv, plant: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = History.append
 
@@ -279,10 +285,10 @@ def test_an_end_that_cannot_be_written_down_is_a_warning_and_the_same_command_wr
 
     with monkeypatch.context() as patch:
         patch.setattr(History, "append", full)
-        assert site.install(OLD, plant).outcome is Outcome.DEPLOYED
-    assert any("the history couldn't be written" in line for line in site.reported.warnings)
-    assert site.deployed()[0].uncertain
+        assert env.install(OLD, plant).outcome is Outcome.DEPLOYED
+    assert any("the history couldn't be written" in line for line in env.reported.warnings)
+    assert env.deployed()[0].uncertain
     restarts = plant.state.restarts
-    assert site.install(OLD, plant).outcome is Outcome.DEPLOYED
+    assert env.install(OLD, plant).outcome is Outcome.DEPLOYED
     assert plant.state.restarts == restarts
-    assert active(plant) == site.version(plant) == OLD
+    assert active(plant) == env.version(plant) == OLD
