@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 from ign_deploy.metrics.exposition import write_metrics
 from ign_deploy.metrics.measurement import Measured
 from ign_deploy.metrics.pushgateway import JOB, push_metrics
 from ign_deploy.metrics.spans import Endpoint, export_spans
+from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import require_web_address
-from ign_deploy.net.requesting import POLICY, Proxies
-from ign_deploy.net.retry import BEST_EFFORT_SECONDS, RetryPolicy, best_effort
+from ign_deploy.net.retry import BEST_EFFORT_SECONDS, best_effort
 from ign_deploy.report import Reporter
-
-
-class ServerOptions(TypedDict):
-    """How requests to the servers are made."""
-
-    ca: Path | None
-    proxies: Proxies | None
-    policy: RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +21,19 @@ class Targets:
     """Where measurements go; nowhere by default.
 
     ``file`` gets OpenMetrics text; ``pushgateway`` is a URL, ``job`` its group; ``otlp`` is made by
-    ``spans.otlp_endpoint``. ``ca`` and ``proxies`` are for both servers.
+    ``spans.otlp_endpoint``. ``service`` says how both servers are reached.
     """
 
     file: Path | None = None
     pushgateway: str = ""
     job: str = JOB
     otlp: Endpoint | None = None
-    ca: Path | None = None
-    proxies: Proxies | None = field(default=None, repr=False)
-    policy: RetryPolicy = POLICY
+    service: ServiceOptions = DEFAULT_SERVICE
 
     def check(self) -> None:
         """Raise ConfigurationError for an unusable Pushgateway URL."""
         if self.pushgateway:
             require_web_address(self.pushgateway, what="the Pushgateway", is_private=False)
-
-    @property
-    def server_options(self) -> ServerOptions:
-        """What every request is made with."""
-        return {"ca": self.ca, "proxies": self.proxies, "policy": self.policy}
 
 
 def record(
@@ -78,16 +62,16 @@ def _steps(
     measured: Measured, targets: Targets, env: Mapping[str, str]
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield each step, with the message for its failure."""
-    file, otlp, server = targets.file, targets.otlp, targets.server_options
+    file, otlp, service = targets.file, targets.otlp, targets.service
     if file is not None:
         yield "the metrics file was not written", lambda: write_metrics(file, measured)
     if targets.pushgateway:
         yield (
             "the metrics were not pushed",
-            lambda: push_metrics(targets.pushgateway, measured, job=targets.job, **server),
+            lambda: push_metrics(targets.pushgateway, measured, job=targets.job, service=service),
         )
     if otlp is not None:
         yield (
             "the spans were not exported",
-            lambda: export_spans(otlp, measured, env=env, **server),
+            lambda: export_spans(otlp, measured, env=env, service=service),
         )

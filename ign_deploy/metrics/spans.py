@@ -11,17 +11,14 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ign_deploy import __version__
-from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.errors import ConfigurationError
 from ign_deploy.metrics.measurement import Measured, Stage, label
+from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import require_web_address
-from ign_deploy.net.requesting import POLICY, Proxies, call
-from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import open_session
 
 if TYPE_CHECKING:
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
@@ -107,9 +104,7 @@ def export_spans(
     measured: Measured,
     *,
     env: Mapping[str, str],
-    ca: Path | None = None,
-    proxies: Proxies | None = None,
-    policy: RetryPolicy = POLICY,
+    service: ServiceOptions = DEFAULT_SERVICE,
 ) -> None:
     """Send the run's spans, below the span that TRACEPARENT in ``env`` names, if any.
 
@@ -120,25 +115,17 @@ def export_spans(
     if parent is not None and not parent.is_sampled:
         return
     _require_extra()
-    host = urlsplit(endpoint.url).hostname or "the collector"
-    headers = {**endpoint.headers, "Content-Type": "application/x-protobuf"}
-    body = spans_request(measured, parent=parent).SerializeToString()
-    with open_session(ca=ca, proxies=proxies) as session:
-        answer = call(
-            session,
+    with service.client(hints=_HINTS) as client:
+        response = client.request(
             "POST",
             endpoint.url,
-            host=host,
-            body=body,
-            headers=lambda: headers,
-            hints=_HINTS,
-            policy=policy,
+            title="exporting the spans",
+            body=spans_request(measured, parent=parent).SerializeToString(),
+            headers={**endpoint.headers, "Content-Type": "application/x-protobuf"},
         )
-    rejected = _rejected(answer)
-    if rejected:
-        raise NetworkError(
-            f"{host} rejected {rejected} spans",
-            hint="see the collector's log.",
+    if rejected := _rejected(response.body):
+        raise response.failure(
+            f"{response.host} rejected {rejected} of them", hint="check the collector's log."
         )
 
 
@@ -246,7 +233,7 @@ def _attributes(values: Mapping[str, str | float]) -> list[KeyValue]:
     return found
 
 
-def _rejected(answer: bytes) -> int:
+def _rejected(body: bytes) -> int:
     """Return how many spans the collector rejected; 0 for a response that can't be read."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -254,7 +241,7 @@ def _rejected(answer: bytes) -> int:
     )
 
     try:
-        return int(ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans)
+        return int(ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans)
     except DecodeError:
         return 0
 

@@ -6,21 +6,25 @@ import json as json_format
 import time
 from collections.abc import Callable, Container, Mapping, Sized
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import urlsplit
 
 from ign_deploy.errors import IgnDeployError, NetworkError
-from ign_deploy.net.credentials import NoAuth
+from ign_deploy.net.credentials import HostAuth, NoAuth
 from ign_deploy.net.errors import (
     TransientFailure,
     TransientResponse,
     raise_for_transient,
 )
+from ign_deploy.net.proxies import Proxies
 from ign_deploy.net.response import NO_HEADERS, Response, read_body, require_plain
-from ign_deploy.net.retry import Deadline, RetryPolicy, retrying
-from ign_deploy.net.session import redirect_target
+from ign_deploy.net.retry import QUICK, Deadline, RetryPolicy, retrying
+from ign_deploy.net.session import open_session, redirect_target
 from ign_deploy.report import Progress, Reporter, SilentReporter
 
 if TYPE_CHECKING:
@@ -32,6 +36,7 @@ MAX_BODY = 1 << 20
 """Bytes of a response that are read unless the request says otherwise."""
 _SAFE = frozenset({"GET", "HEAD", "PROPFIND"})
 _NO_HINTS: Mapping[int, str] = {}
+_SERVICE_TIMEOUT = (5.0, 10.0)
 
 
 def error_for_response(
@@ -40,6 +45,37 @@ def error_for_response(
     """Return the error for a response that isn't a success; ``hints`` say by status what to do."""
     hint = hints.get(response.status, "check the URL, and what the service expects.")
     return response.failure(f"{response.host} returned {response.status}", hint=hint)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """How to reach services that a run reports to: quickly, since its end waits for them."""
+
+    ca: Path | None = None
+    proxies: Proxies | None = field(default=None, repr=False)
+    retry: RetryPolicy = QUICK
+
+    def client(
+        self,
+        *,
+        base: str = "",
+        auth: HostAuth | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        hints: Mapping[int, str] = _NO_HINTS,
+    ) -> Client:
+        """Return a client for one service; it follows no redirects, which may be misconfigured."""
+        return Client(
+            open_session(ca=self.ca, proxies=self.proxies, auth=auth),
+            base=base,
+            headers=headers,
+            retry=self.retry,
+            timeout=_SERVICE_TIMEOUT,
+            redirects=False,
+            error_for_response=partial(error_for_response, hints=hints),
+        )
+
+
+DEFAULT_SERVICE = ServiceOptions()
 
 
 class Client:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ign_deploy.errors import NetworkError
+from ign_deploy.net.client import DEFAULT_SERVICE, Client, ServiceOptions
 from ign_deploy.net.credentials import require_web_address, token_auth
-from ign_deploy.net.requesting import POLICY, Proxies, call
-from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import Session, open_session
 from ign_deploy.notify.notice import Notice
 from ign_deploy.notify.text import is_good, is_open, title
 
 _API = "https://api.github.com"
 _KEY = "ign-deploy"
 _MOST_DESCRIPTION = 140
+_MAX_LISTING = 4 << 20
+_HEADERS = {
+    "Accept": "application/vnd.github+json",
+    "X-GitHub-Api-Version": "2022-11-28",
+}
 _PERMISSION = (
     "give the job `permissions: deployments: write`; a pull request from a fork can't have it."
 )
@@ -43,6 +43,10 @@ class _Deployment(BaseModel):
     payload: Any = None
 
 
+_DEPLOYMENT = TypeAdapter(_Deployment)
+_DEPLOYMENTS = TypeAdapter(list[_Deployment])
+
+
 @dataclass(frozen=True, slots=True)
 class GithubStatuses:
     """Records notices as deployment statuses; created by ``github_statuses``."""
@@ -52,9 +56,7 @@ class GithubStatuses:
     repository: str
     commit: str
     token: str = field(repr=False)
-    ca: Path | None = None
-    proxies: Proxies | None = field(default=None, repr=False)
-    policy: RetryPolicy = POLICY
+    service: ServiceOptions = DEFAULT_SERVICE
     _known: dict[str, int] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -77,8 +79,12 @@ class GithubStatuses:
         if notice.event == "release" or not notice.environment:
             return
         auth = token_auth(self.token, url=self.api)
-        with self._lock, open_session(ca=self.ca, proxies=self.proxies, auth=auth) as session:
-            number = self._deployment(session, notice)
+        base = f"{self.api}/repos/{self.repository}/deployments"
+        with (
+            self._lock,
+            self.service.client(base=base, auth=auth, headers=_HEADERS, hints=_HINTS) as client,
+        ):
+            number = self._deployment(client, notice)
             status: dict[str, Any] = {
                 "state": github_state(notice),
                 "description": title(notice)[:_MOST_DESCRIPTION],
@@ -86,27 +92,31 @@ class GithubStatuses:
             }
             if notice.run_url:
                 status["log_url"] = notice.run_url
-            self._call(session, "POST", f"deployments/{number}/statuses", status)
+            client.request(
+                "POST", f"/{number}/statuses", title="adding a deployment status", json=status
+            )
 
-    def _deployment(self, session: Session, notice: Notice) -> int:
-        """Return the deployment's number; a job that is rerun after a kill finds its own."""
+    def _deployment(self, client: Client, notice: Notice) -> int:
+        """Return the deployment's number; a job that was killed and runs again finds its own."""
         key = notice.deployment_id
-        if key and key not in self._known and (found := self._find(session, notice)) is not None:
+        if key and key not in self._known and (found := self._find(client, notice)) is not None:
             self._known[key] = found
         if not key or key not in self._known:
-            number = self._create(session, notice)
+            number = self._create(client, notice)
             if not key:
                 return number
             self._known[key] = number
         return self._known[key]
 
-    def _find(self, session: Session, notice: Notice) -> int | None:
+    def _find(self, client: Client, notice: Notice) -> int | None:
         query = f"sha={self.commit}&environment={quote(notice.environment, safe='')}&per_page=50"
-        answer = self._call(session, "GET", f"deployments?{query}")
+        found = client.request(
+            "GET", f"?{query}", title="listing the deployments", limit=_MAX_LISTING
+        )
         wanted = {_KEY: notice.deployment_id}
-        return next((each.id for each in self._read(answer) if each.payload == wanted), None)
+        return next((each.id for each in found.parse(_DEPLOYMENTS) if each.payload == wanted), None)
 
-    def _create(self, session: Session, notice: Notice) -> int:
+    def _create(self, client: Client, notice: Notice) -> int:
         wanted: dict[str, Any] = {
             "ref": self.commit,
             "environment": notice.environment,
@@ -117,36 +127,8 @@ class GithubStatuses:
             "auto_merge": False,
             "required_contexts": [],
         }
-        answer = self._call(session, "POST", "deployments", wanted)
-        return self._read(b"[" + answer + b"]")[0].id
-
-    def _call(
-        self, session: Session, method: str, path: str, document: Mapping[str, Any] | None = None
-    ) -> bytes:
-        return call(
-            session,
-            method,
-            f"{self.api}/repos/{self.repository}/{path}",
-            host=self.host,
-            body=None if document is None else json.dumps(document).encode(),
-            headers=lambda: {
-                "Accept": "application/vnd.github+json",
-                "Content-Type": "application/json",
-                "X-GitHub-Api-Version": "2022-11-28",
-            },
-            hints=_HINTS,
-            policy=self.policy,
-        )
-
-    def _read(self, answer: bytes) -> Sequence[_Deployment]:
-        try:
-            return TypeAdapter(list[_Deployment]).validate_json(answer)
-        except ValidationError:
-            # Not chained: pydantic's own error prints what the server sent.
-            raise NetworkError(
-                f"{self.host} did not return deployments",
-                hint="check GITHUB_API_URL.",
-            ) from None
+        created = client.request("POST", title="creating a deployment", json=wanted)
+        return created.parse(_DEPLOYMENT).id
 
 
 def github_state(notice: Notice) -> str:
@@ -164,9 +146,7 @@ def github_statuses(
     env: Mapping[str, str],
     *,
     token: str = "",
-    ca: Path | None = None,
-    proxies: Proxies | None = None,
-    policy: RetryPolicy = POLICY,
+    service: ServiceOptions = DEFAULT_SERVICE,
 ) -> GithubStatuses | None:
     """Return the channel to the repository of the current job, None if ``env`` has none.
 
@@ -180,4 +160,4 @@ def github_statuses(
         return None
     api = (env.get("GITHUB_API_URL") or _API).rstrip("/")
     host = require_web_address(api, what="GitHub's API (GITHUB_API_URL)")
-    return GithubStatuses(api, host, repository, commit, chosen, ca, proxies, policy)
+    return GithubStatuses(api, host, repository, commit, chosen, service)

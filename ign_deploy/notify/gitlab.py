@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import HostAuth, require_web_address
-from ign_deploy.net.requesting import POLICY, Proxies, call
-from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import Session, open_session
 from ign_deploy.notify.notice import Notice
 from ign_deploy.notify.text import is_good, is_open
 
@@ -40,6 +36,9 @@ class _Deployment(BaseModel):
     status: str = ""
 
 
+_DEPLOYMENT = TypeAdapter(_Deployment)
+
+
 @dataclass(frozen=True, slots=True)
 class GitlabStatuses:
     """Records notices as deployments; created by ``gitlab_statuses``."""
@@ -52,9 +51,7 @@ class GitlabStatuses:
     is_tag: bool
     header: str
     token: str = field(repr=False)
-    ca: Path | None = None
-    proxies: Proxies | None = field(default=None, repr=False)
-    policy: RetryPolicy = POLICY
+    service: ServiceOptions = DEFAULT_SERVICE
     _known: dict[str, _Deployment] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -78,17 +75,18 @@ class GitlabStatuses:
             return
         status = gitlab_status(notice)
         auth = HostAuth(self.token, url=self.api, name=self.header)
-        with self._lock, open_session(ca=self.ca, proxies=self.proxies, auth=auth) as session:
+        base = f"{self.api}/projects/{quote(self.project, safe='')}/deployments"
+        with self._lock, self.service.client(base=base, auth=auth, hints=_HINTS) as client:
             known = self._known.get(notice.deployment_id)
             if known is not None and known.status == status:
                 return  # GitLab refuses an unchanged status
             if known is not None:
-                answer = self._call(session, "PUT", f"deployments/{known.id}", {"status": status})
+                method, path, document = "PUT", f"/{known.id}", {"status": status}
             else:
-                answer = self._call(
-                    session, "POST", "deployments", self._deployment_fields(notice, status)
-                )
-            deployment = self._read(answer).model_copy(update={"status": status})
+                method, path, document = "POST", "", self._deployment_fields(notice, status)
+            title = "recording the deployment"
+            response = client.request(method, path, title=title, json=document)
+            deployment = response.parse(_DEPLOYMENT).model_copy(update={"status": status})
             if notice.deployment_id:
                 self._known[notice.deployment_id] = deployment
 
@@ -100,28 +98,6 @@ class GitlabStatuses:
             "tag": self.is_tag,
             "status": status,
         }
-
-    def _call(self, session: Session, method: str, path: str, document: Mapping[str, Any]) -> bytes:
-        return call(
-            session,
-            method,
-            f"{self.api}/projects/{quote(self.project, safe='')}/{path}",
-            host=self.host,
-            body=json.dumps(document).encode(),
-            headers=lambda: {"Content-Type": "application/json"},
-            hints=_HINTS,
-            policy=self.policy,
-        )
-
-    def _read(self, answer: bytes) -> _Deployment:
-        try:
-            return _Deployment.model_validate_json(answer)
-        except ValidationError:
-            # Not chained: pydantic's own error prints what the server sent.
-            raise NetworkError(
-                f"{self.host} did not return a deployment",
-                hint="check CI_API_V4_URL.",
-            ) from None
 
 
 def gitlab_status(notice: Notice) -> str:
@@ -137,9 +113,7 @@ def gitlab_statuses(
     env: Mapping[str, str],
     *,
     token: str = "",
-    ca: Path | None = None,
-    proxies: Proxies | None = None,
-    policy: RetryPolicy = POLICY,
+    service: ServiceOptions = DEFAULT_SERVICE,
 ) -> GitlabStatuses | None:
     """Return the channel to the project whose job runs, None where ``env`` knows none.
 
@@ -156,10 +130,8 @@ def gitlab_statuses(
     host = require_web_address(api, what="GitLab's API (CI_API_V4_URL)")
     if not chosen.isprintable() or not chosen.isascii():
         raise ConfigurationError(
-            "the GitLab token has a line break or a control character",
+            "the GitLab token contains a line break or a control character",
             hint="store the token without a newline at its end.",
         )
     is_tag = bool(env.get("CI_COMMIT_TAG"))
-    return GitlabStatuses(
-        api, host, project, commit, ref, is_tag, header, chosen, ca, proxies, policy
-    )
+    return GitlabStatuses(api, host, project, commit, ref, is_tag, header, chosen, service)

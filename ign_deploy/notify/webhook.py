@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import require_web_address
-from ign_deploy.net.requesting import POLICY, Proxies, call
-from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import open_session
 from ign_deploy.notify.generic import delivery_id, document, signed_headers
 from ign_deploy.notify.notice import Notice
 from ign_deploy.notify.slack import slack_message
@@ -41,9 +38,7 @@ class Webhook:
     format: str
     url: str = field(repr=False)
     secret: str = field(repr=False)
-    ca: Path | None = None
-    proxies: Proxies | None = field(default=None, repr=False)
-    policy: RetryPolicy = POLICY
+    service: ServiceOptions = DEFAULT_SERVICE
     clock: Callable[[], float] = time.time
 
     @property
@@ -76,16 +71,12 @@ class Webhook:
                 timestamp=int(self.clock()),
             )
 
-        with open_session(ca=self.ca, proxies=self.proxies) as session:
-            call(
-                session,
-                "POST",
-                self.url,
-                host=self.host,
-                body=body,
-                headers=headers,
-                hints=_HINTS,
-                policy=self.policy,
+        title = "posting the notification"
+        with self.service.client(hints=_HINTS) as client:
+            # The signature has the time of its attempt.
+            client.repeat(
+                lambda: client.attempt("POST", self.url, title=title, body=body, headers=headers()),
+                title=title,
             )
 
     def _body(self, notice: Notice, delivery: str) -> bytes:
@@ -101,9 +92,7 @@ def webhook(
     *,
     webhook_format: str = "",
     secret: str = "",
-    ca: Path | None = None,
-    proxies: Proxies | None = None,
-    policy: RetryPolicy = POLICY,
+    service: ServiceOptions = DEFAULT_SERVICE,
     clock: Callable[[], float] = time.time,
 ) -> Webhook:
     """Return the webhook at ``url``.
@@ -118,7 +107,7 @@ def webhook(
         raise ConfigurationError(
             "unknown webhook format", hint=f"choose one of {', '.join(FORMATS)}."
         )
-    return Webhook(host, chosen, url, secret, ca, proxies, policy, clock)
+    return Webhook(host, chosen, url, secret, service, clock)
 
 
 def format_of_host(host: str) -> str:

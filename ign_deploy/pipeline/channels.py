@@ -14,6 +14,7 @@ from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
     from ign_deploy.metrics.send import Targets
+    from ign_deploy.net.client import ServiceOptions
     from ign_deploy.notify import Channel
 
 _TOKENS = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN")
@@ -45,18 +46,14 @@ def open_events(
 
 
 def _channels(settings: Settings, env: Mapping[str, str], ca: Path | None) -> list[Channel]:
-    from ign_deploy.net.proxies import proxies_from
-
-    proxies = partial(proxies_from, env)
+    service = _service(env, ca)
     found: list[Channel] = []
     if url := settings.webhook_url.get_secret_value().strip():
         from ign_deploy.notify.webhook import webhook
 
         secret = settings.webhook_secret.get_secret_value()
         found.append(
-            webhook(
-                url, webhook_format=settings.webhook_format, secret=secret, ca=ca, proxies=proxies
-            )
+            webhook(url, webhook_format=settings.webhook_format, secret=secret, service=service)
         )
     if bool(settings.notification_email) != bool(settings.smtp_url):
         raise ConfigurationError(
@@ -81,12 +78,19 @@ def _channels(settings: Settings, env: Mapping[str, str], ca: Path | None) -> li
         from ign_deploy.notify.gitlab import gitlab_statuses
 
         for status in (
-            github_statuses(env, ca=ca, proxies=proxies),
-            gitlab_statuses(env, ca=ca, proxies=proxies),
+            github_statuses(env, service=service),
+            gitlab_statuses(env, service=service),
         ):
             if status is not None:
                 found.append(status)
     return found
+
+
+def _service(env: Mapping[str, str], ca: Path | None) -> ServiceOptions:
+    from ign_deploy.net.client import ServiceOptions
+    from ign_deploy.net.proxies import proxies_from
+
+    return ServiceOptions(ca, partial(proxies_from, env))
 
 
 def _targets(settings: Settings, env: Mapping[str, str], ca: Path | None) -> Targets | None:
@@ -94,7 +98,6 @@ def _targets(settings: Settings, env: Mapping[str, str], ca: Path | None) -> Tar
         return None
     from ign_deploy.metrics.send import Targets
     from ign_deploy.metrics.spans import otlp_endpoint
-    from ign_deploy.net.proxies import proxies_from
 
     otlp = None
     if settings.otlp_endpoint:
@@ -105,8 +108,7 @@ def _targets(settings: Settings, env: Mapping[str, str], ca: Path | None) -> Tar
         pushgateway=settings.pushgateway_url,
         job=settings.metrics_job,
         otlp=otlp,
-        ca=ca,
-        proxies=partial(proxies_from, env),
+        service=_service(env, ca),
     )
     targets.check()
     return targets

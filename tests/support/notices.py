@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from ign_deploy.net.client import ServiceOptions
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.notify.notice import Notice, NoticedGateway, NoticedModule
 
 QUICK = RetryPolicy(attempts=3, deadline=5.0, first_wait=0.01, longest_wait=0.01)
+QUICK_SERVICE = ServiceOptions(retry=QUICK)
 HOSTILE = (
     "<!channel> <https://evil.test|click> @channel & \"'</td><script>alert(1)</script>"
     "\r\nBcc: everybody@evil.test\r\n\r\n[click](https://evil.test) \u202egnp.exe \x1b[31m\ud800"

@@ -24,7 +24,7 @@ from ign_deploy.metrics.measurement import Measured
 from ign_deploy.metrics.pushgateway import push_metrics
 from tests.support.collector import Pushgateway
 from tests.support.measurements import MEASURED
-from tests.support.notices import HOSTILE, QUICK
+from tests.support.notices import HOSTILE, QUICK_SERVICE
 from tests.support.serving import Reply, scripted_server, serving
 
 Parser = Callable[[str], Any]
@@ -115,8 +115,12 @@ def test_the_file_is_written_whole_and_may_be_read_by_others(tmp_path: Path) -> 
 
 def test_a_push_replaces_the_group() -> None:
     with serving(Pushgateway()) as gateway:
-        push_metrics(gateway.url + "/", replace(MEASURED, gateways={"old": 1}), policy=QUICK)
-        push_metrics(gateway.url, MEASURED, policy=QUICK)
+        push_metrics(
+            gateway.url + "/",
+            replace(MEASURED, gateways={"old": 1}),
+            service=QUICK_SERVICE,
+        )
+        push_metrics(gateway.url, MEASURED, service=QUICK_SERVICE)
     [(group, found)] = gateway.groups.items()
     assert group == (("job", "ign-deploy"), ("event", "deployment"), ("environment", "production"))
     names = {sample.labels.get("outcome") for sample in found} - {None}
@@ -128,7 +132,11 @@ def test_a_push_replaces_the_group() -> None:
 )
 def test_any_environment_is_one_group(environment: str) -> None:
     with serving(Pushgateway()) as gateway:
-        push_metrics(gateway.url, replace(MEASURED, environment=environment), policy=QUICK)
+        push_metrics(
+            gateway.url,
+            replace(MEASURED, environment=environment),
+            service=QUICK_SERVICE,
+        )
     [(group, found)] = gateway.groups.items()
     assert dict(group)["environment"] == found[0].labels["environment"]
 
@@ -144,9 +152,9 @@ def test_a_value_never_leaves_its_place_in_the_path(value: str) -> None:
 def test_a_push_that_is_refused_says_so() -> None:
     with (
         scripted_server(Reply(400, body=b"hidden")) as server,
-        pytest.raises(NetworkError, match=r"127\.0\.0\.1 answered 400") as failure,
+        pytest.raises(NetworkError, match=r"127\.0\.0\.1 returned 400") as failure,
     ):
-        push_metrics(server.url, MEASURED, policy=QUICK)
+        push_metrics(server.url, MEASURED, service=QUICK_SERVICE)
     assert "hidden" not in failure.value.message + failure.value.hint
 
 

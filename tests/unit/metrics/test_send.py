@@ -9,7 +9,7 @@ from ign_deploy.metrics.send import Targets, record
 from ign_deploy.metrics.spans import otlp_endpoint
 from tests.support.collector import Collector, Pushgateway
 from tests.support.measurements import MEASURED
-from tests.support.notices import QUICK
+from tests.support.notices import QUICK_SERVICE
 from tests.support.reporting import Recorder
 from tests.support.serving import Reply, scripted_server, serving, unused_port
 
@@ -18,7 +18,10 @@ def test_every_target_gets_the_run(tmp_path: Path) -> None:
     listener, file = Recorder(), tmp_path / "ign_deploy.prom"
     with serving(Pushgateway()) as gateway, serving(Collector()) as collector:
         targets = Targets(
-            file, gateway.url, otlp=otlp_endpoint(collector.url, headers="k=s3cret"), policy=QUICK
+            file,
+            gateway.url,
+            otlp=otlp_endpoint(collector.url, headers="k=s3cret"),
+            service=QUICK_SERVICE,
         )
         record(MEASURED, targets=targets, env={}, reporter=listener)
     assert file.is_file()
@@ -36,7 +39,12 @@ def test_nothing_is_done_without_targets() -> None:
 def test_each_target_that_fails_is_one_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     url = f"http://127.0.0.1:{unused_port()}"
-    targets = Targets(tmp_path / "file" / "x.prom", url, otlp=otlp_endpoint(url), policy=QUICK)
+    targets = Targets(
+        tmp_path / "file" / "x.prom",
+        url,
+        otlp=otlp_endpoint(url),
+        service=QUICK_SERVICE,
+    )
     listener = Recorder()
     record(MEASURED, targets=targets, env={}, reporter=listener)
     begins = [warning.split(":")[0] for warning in listener.warnings]
@@ -53,7 +61,7 @@ def test_a_server_that_hangs_is_left_behind() -> None:
     with scripted_server(Reply(200, delay=1.0)) as server:
         record(
             MEASURED,
-            targets=Targets(pushgateway=server.url, policy=QUICK),
+            targets=Targets(pushgateway=server.url, service=QUICK_SERVICE),
             env={},
             reporter=listener,
             deadline=0.1,

@@ -21,7 +21,7 @@ from ign_deploy.metrics.spans import (
 )
 from tests.support.collector import Collector
 from tests.support.measurements import MEASURED
-from tests.support.notices import HOSTILE, QUICK
+from tests.support.notices import HOSTILE, QUICK_SERVICE
 from tests.support.serving import Reply, scripted_server, serving
 
 NOON = 1_769_860_800 * 10**9
@@ -34,7 +34,7 @@ def exported(env: dict[str, str] | None = None, **changes: Any) -> Collector:
             otlp_endpoint(collector.url),
             replace(MEASURED, **changes),
             env=env or {},
-            policy=QUICK,
+            service=QUICK_SERVICE,
         )
     return collector
 
@@ -153,10 +153,10 @@ def test_headers_are_sent_and_never_shown() -> None:
     headers = "Authorization=Bearer%20s3cret, X-Scope=a%2Cb"
     with serving(Collector(headers={"Authorization": "Bearer s3cret", "X-Scope": "a,b"})) as server:
         endpoint = otlp_endpoint(f"{server.url}/v1/traces", headers=headers)
-        export_spans(endpoint, MEASURED, env={}, policy=QUICK)
+        export_spans(endpoint, MEASURED, env={}, service=QUICK_SERVICE)
         wrong = otlp_endpoint(server.url, headers="Authorization=wr0ng")
-        with pytest.raises(NetworkError, match="answered 401") as failure:
-            export_spans(wrong, MEASURED, env={}, policy=QUICK)
+        with pytest.raises(NetworkError, match="returned 401") as failure:
+            export_spans(wrong, MEASURED, env={}, service=QUICK_SERVICE)
     assert len(server.exports) == 1
     assert endpoint.secrets == ("Bearer s3cret", "a,b")
     assert "s3cret" not in repr(endpoint)
@@ -196,13 +196,13 @@ def test_spans_that_are_rejected_are_a_failure() -> None:
         serving(Collector(rejected=2)) as server,
         pytest.raises(NetworkError, match="rejected 2 spans"),
     ):
-        export_spans(otlp_endpoint(server.url), MEASURED, env={}, policy=QUICK)
+        export_spans(otlp_endpoint(server.url), MEASURED, env={}, service=QUICK_SERVICE)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"\xff" * 20, b"<html>"])
 def test_an_answer_that_is_no_protobuf_says_nothing(body: bytes) -> None:
     with scripted_server(Reply(200, body=body)) as server:
-        export_spans(otlp_endpoint(server.url), MEASURED, env={}, policy=QUICK)
+        export_spans(otlp_endpoint(server.url), MEASURED, env={}, service=QUICK_SERVICE)
 
 
 def test_without_the_extra_one_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.notify.github import GithubStatuses, github_state, github_statuses
 from ign_deploy.notify.gitlab import GitlabStatuses, gitlab_status, gitlab_statuses
 from tests.support.deployments import SHA, TOKEN, GithubDeployments, GitlabDeployments
-from tests.support.notices import QUICK, as_is, hostile, notice
+from tests.support.notices import QUICK_SERVICE, as_is, hostile, notice
 from tests.support.serving import Reply, scripted_server, serving
 
 
@@ -33,13 +33,13 @@ def gitlab_env(url: str) -> dict[str, str]:
 
 
 def github(env: Mapping[str, str]) -> GithubStatuses:
-    channel = github_statuses(env, policy=QUICK)
+    channel = github_statuses(env, service=QUICK_SERVICE)
     assert channel is not None
     return channel
 
 
 def gitlab(env: Mapping[str, str]) -> GitlabStatuses:
-    channel = gitlab_statuses(env, policy=QUICK)
+    channel = gitlab_statuses(env, service=QUICK_SERVICE)
     assert channel is not None
     return channel
 
@@ -91,7 +91,7 @@ def test_a_token_that_may_not_says_what_to_grant() -> None:
         pytest.raises(NetworkError) as failure,
     ):
         github(github_env(server.url)).send(notice())
-    assert failure.value.message == "127.0.0.1 answered 403"
+    assert failure.value.message == "127.0.0.1 returned 403"
     assert "deployments: write" in failure.value.hint
     assert "fork" in failure.value.hint
 

@@ -7,7 +7,7 @@ from ign_deploy.errors import NetworkError
 from ign_deploy.notify.notice import Notice
 from ign_deploy.notify.send import notify_all
 from ign_deploy.notify.webhook import webhook
-from tests.support.notices import QUICK, as_is, notice
+from tests.support.notices import QUICK_SERVICE, as_is, notice
 from tests.support.reporting import Recorder
 from tests.support.serving import serving, unused_port
 from tests.support.webhook_receiver import WebhookReceiver
@@ -36,7 +36,7 @@ class Stub:
 def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
     listener = Recorder()
     with serving(WebhookReceiver("")) as receiver:
-        bad = webhook(f"http://127.0.0.1:{unused_port()}/hidden", policy=QUICK)
+        bad = webhook(f"http://127.0.0.1:{unused_port()}/hidden", service=QUICK_SERVICE)
         good = Stub()
         sent = notify_all([bad, good], notice(), reporter=listener, redact=as_is)
         assert receiver.requests == []

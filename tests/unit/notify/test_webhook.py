@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.net.client import ServiceOptions
 from ign_deploy.notify.webhook import Webhook, webhook
 from tests.support.notices import QUICK, as_is, hostile, notice
 from tests.support.serving import Reply, scripted_server, serving, unused_port
@@ -18,7 +19,7 @@ SECRET = "a secret of the webhook"
 
 
 def channel(url: str, **options: Any) -> Webhook:
-    return webhook(url, policy=QUICK, **options)
+    return webhook(url, service=ServiceOptions(options.pop("ca", None), retry=QUICK), **options)
 
 
 def failure_of(hook: Webhook) -> NetworkError:
@@ -64,7 +65,7 @@ def test_a_signed_document_is_taken_and_says_everything() -> None:
 def test_without_the_right_secret_nothing_is_taken(secret: str) -> None:
     with serving(WebhookReceiver(SECRET)) as receiver:
         failure = failure_of(channel(receiver.url, secret=secret))
-    assert failure.message == "127.0.0.1 answered 401"
+    assert failure.message == "127.0.0.1 returned 401"
     assert "secret" in failure.hint
     assert receiver.documents == []
 
@@ -170,7 +171,7 @@ def test_a_redirect_is_not_followed() -> None:
         with scripted_server(moved) as server:
             failure = failure_of(channel(server.url))
         assert other.requests == []
-    assert "answered 307" in failure.message
+    assert "redirects to" in failure.message
 
 
 def test_an_endless_answer_is_not_read_to_its_end() -> None:
