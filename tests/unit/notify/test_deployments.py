@@ -91,7 +91,7 @@ def test_a_token_that_may_not_says_what_to_grant() -> None:
         pytest.raises(NetworkError) as failure,
     ):
         github(github_env(server.url)).send(notice())
-    assert failure.value.message == "127.0.0.1 returned 403"
+    assert failure.value.message == "creating a deployment failed: 127.0.0.1 returned 403"
     assert "deployments: write" in failure.value.hint
     assert "fork" in failure.value.hint
 
@@ -126,7 +126,7 @@ def test_a_token_never_goes_over_plain_http(name: str) -> None:
 def test_an_answer_that_is_something_else_says_so_and_is_not_shown(body: bytes) -> None:
     with scripted_server(Reply(200, body=body)) as server:
         for channel in (github(github_env(server.url)), gitlab(gitlab_env(server.url))):
-            with pytest.raises(NetworkError, match="did not return") as failure:
+            with pytest.raises(NetworkError, match="unexpected response") as failure:
                 channel.send(notice())
             assert failure.value.__cause__ is None
 

@@ -65,7 +65,7 @@ def test_a_signed_document_is_taken_and_says_everything() -> None:
 def test_without_the_right_secret_nothing_is_taken(secret: str) -> None:
     with serving(WebhookReceiver(SECRET)) as receiver:
         failure = failure_of(channel(receiver.url, secret=secret))
-    assert failure.message == "127.0.0.1 returned 401"
+    assert failure.message == "posting the notification failed: 127.0.0.1 returned 401"
     assert "secret" in failure.hint
     assert receiver.documents == []
 
