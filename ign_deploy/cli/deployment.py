@@ -52,7 +52,7 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
     _run(session, order)
 
 
-@click.command("rollback", cls=GroupedCommand, short_help="Go back to what ran before.")
+@click.command("rollback", cls=GroupedCommand, short_help="Restore what ran before.")
 @click.argument("modules", nargs=-1, metavar="[MODULE…]")
 @settings_options("environment", "to", *_USUAL)
 @common_options
@@ -72,7 +72,7 @@ def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
 
 
 @click.command(
-    "promote", cls=GroupedCommand, short_help="Deploy what runs in one environment to another."
+    "promote", cls=GroupedCommand, short_help="Deploy one environment's versions to another."
 )
 @click.argument("modules", nargs=-1, metavar="[MODULE…]")
 @settings_options("environment", "to", *_USUAL)

@@ -71,7 +71,7 @@ def status_command(session: Session) -> None:
     show_default=True,
     type=click.IntRange(1),
     metavar="N",
-    help="At most so many, the newest.",
+    help="Number of deployments to show, newest first.",
 )
 @settings_options("environment", *REPOSITORY)
 @common_options

@@ -64,7 +64,7 @@ def remove_command(session: Session, versions: tuple[str, ...]) -> None:
     _answer(session, remove_versions(named, session.context, reason=reason))
 
 
-@click.command("prune", short_help="Delete old versions that nothing needs.")
+@click.command("prune", short_help="Delete old versions.")
 @click.argument("modules", nargs=-1, metavar="[ID…]")
 @settings_options("keep", "reason", *REPOSITORY, "audit_file", "dry_run")
 @common_options
@@ -106,7 +106,7 @@ def reindex_command(session: Session) -> None:
 @click.command("mirror", short_help="Copy modules from another repository.")
 @click.argument("source")
 @click.argument("modules", nargs=-1, metavar="[ID[@VERSION]…]")
-@click.option("--all-versions", is_flag=True, help="Every version, not only the newest.")
+@click.option("--all-versions", is_flag=True, help="All versions, not only the newest.")
 @settings_options(
     *REPOSITORY, "cache_dir", "source_username", "trust_anchor", "audit_file", "dry_run"
 )

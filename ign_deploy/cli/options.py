@@ -144,18 +144,18 @@ def common_options(command: Command) -> Command:
     """Add what every command has, and hand it a session in place of them."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-    @click.option("--verbose", is_flag=True, help="Say more, and show tracebacks of bugs.")
-    @click.option("--no-color", is_flag=True, help="Never use colours.")
+    @click.option("--verbose", is_flag=True, help="Show details, and tracebacks of bugs.")
+    @click.option("--no-color", is_flag=True, help="Don't use colours.")
     @click.option(
         "--config",
         "config_file",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The config file.  [default: ign-deploy.toml or pyproject.toml, if there]",
+        help="Config file.  [default: ign-deploy.toml or pyproject.toml, if present]",
     )
     @click.option(
         "--env-file",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Read environment variables from this file, too.",
+        help="File with more environment variables.",
     )
     @click.pass_context
     @wraps(command)

@@ -17,13 +17,13 @@ from ign_deploy.pipeline.plan import Decision, make_plan
 _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
 
 
-@click.command("plan")
+@click.command("plan", short_help="Print a CI matrix of what needs a release.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
 @click.option(
     "--for",
     "form",
     type=click.Choice([host.value for host in _HOSTS]),
-    help="The CI host that reads the matrix.  [default: the one this runs on, else github]",
+    help="Format of the matrix.  [default: that of the current CI host, or github]",
 )
 @settings_options("all", *REPOSITORY, "skip_packaging", "build_timeout", "max_parallel")
 @common_options

@@ -48,7 +48,7 @@ RELEASE = (
 )
 
 
-@click.command("module", cls=GroupedCommand)
+@click.command("module", cls=GroupedCommand, short_help="Package, sign, upload, deploy.")
 @_PATH
 @settings_options(*RELEASE)
 @common_options
@@ -62,7 +62,7 @@ def module_command(session: Session, path: Path) -> None:
     _run_job(session, lambda context: run_or_rehearse(partial(release, path), context))
 
 
-@click.command("batch", cls=GroupedCommand)
+@click.command("batch", cls=GroupedCommand, short_help="Release several modules.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
 @settings_options(*RELEASE, "max_parallel")
 @common_options

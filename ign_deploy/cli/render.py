@@ -23,53 +23,53 @@ if TYPE_CHECKING:
 @click.command("render", short_help="Write files for gateways in containers.")
 @click.argument("kind", type=click.Choice(["compose", "kubernetes", "helm-values"]))
 @click.argument("modules", nargs=-1, metavar="[MODULE[@VERSION]…]")
-@click.option("--image", required=True, metavar="IMAGE", help="The gateway's image, with its tag.")
+@click.option("--image", required=True, metavar="IMAGE", help="Gateway image, with tag.")
 @click.option(
     "--ign-deploy-image",
     required=True,
     metavar="IMAGE",
-    help="The image of ign-deploy, which fetches and verifies the modules; preferably by digest.",
+    help="Image of ign-deploy, which downloads the modules; preferably by digest.",
 )
 @click.option(
     "--name",
     default="ignition",
     show_default=True,
     metavar="TEXT",
-    help="The name of the gateway and what belongs to it.",
+    help="Name of the gateway in the file.",
 )
-@click.option("--namespace", default="", metavar="TEXT", help="The Kubernetes namespace.")
+@click.option("--namespace", default="", metavar="TEXT", help="Kubernetes namespace.")
 @click.option(
     "--repository-claim",
     default="",
     metavar="NAME",
-    help="The volume claim with the repository, if that is a folder.",
+    help="Volume claim that contains the repository, if it is a folder.",
 )
 @click.option(
     "--credentials-secret",
     default="",
     metavar="NAME",
-    help="The Kubernetes secret with the repository's credentials.",
+    help="Kubernetes secret with the repository's credentials.",
 )
 @click.option(
     "--credentials-key",
     "credentials_keys",
     multiple=True,
     metavar="VARIABLE=KEY",
-    help="The key of that secret for a variable; may be repeated.",
+    help="Variable, and the key of that secret to set it from; repeatable.",
 )
 @click.option(
     "--admin-secret",
     default="",
     metavar="NAME",
-    help="The Kubernetes secret with the gateway's admin user.",
+    help="Kubernetes secret with the gateway's first user.",
 )
-@click.option("--accept-ignition-eula", is_flag=True, help="Accept the licence of Ignition itself.")
+@click.option("--accept-ignition-eula", is_flag=True, help="Accept Ignition's own licence.")
 @click.option(
     "--storage-size",
     default="3Gi",
     show_default=True,
     metavar="SIZE",
-    help="The size of the gateway's data volume.",
+    help="Size of the gateway's data volume.",
 )
 @click.option(
     "--http-port",
@@ -77,14 +77,14 @@ if TYPE_CHECKING:
     show_default=True,
     type=click.IntRange(1, 65535),
     metavar="N",
-    help="The gateway's port.",
+    help="Gateway port.",
 )
 @click.option(
     "-o",
     "--output",
     "output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write to this file.  [default: standard output]",
+    help="Output file.  [default: standard output]",
 )
 @settings_options("accept_certificate", "accept_license", *REPOSITORY)
 @common_options

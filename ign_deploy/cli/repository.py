@@ -73,16 +73,16 @@ def upload_command(session: Session, file: Path) -> None:
     session.answer(document, _describe_publication(publication))
 
 
-@click.command("download", short_help="Fetch a module by id or name, verified.")
+@click.command("download", short_help="Download a module by id or name, verified.")
 @click.argument("name")
 @click.option(
     "-v",
     "--version",
     "wanted",
-    metavar="TEXT",
-    help="The version, or a range such as '>=1.2,<2'.  [default: newest]",
+    metavar="VERSION",
+    help="Version, or a range such as '>=1.2,<2'.  [default: newest]",
 )
-@click.option("--sha256", default="", metavar="HEX", help="The SHA-256 that the file must have.")
+@click.option("--sha256", default="", metavar="HEX", help="Expected SHA-256 of the file.")
 @settings_options("output_dir", *REPOSITORY, "cache_dir", "trust_anchor")
 @common_options
 def download_command(session: Session, name: str, wanted: str | None, sha256: str) -> None:
@@ -125,22 +125,22 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
     session.answer(document, "\n".join(lines + certificate_lines(module.certificate)))
 
 
-@click.command("list-modules", short_help="List the published modules.")
+@click.command("list-modules", short_help="List published modules.")
 @click.option(
     "-s",
     "--search",
     default="",
     metavar="TEXT",
-    help="Only modules with this text in id, name, description or tags.",
+    help="Text in id, name, description or tags.",
 )
 @click.option(
     "--ignition",
     default="",
     metavar="VERSION",
-    help="Only what runs on a gateway of this version: 8.3, or 8.3.4.",
+    help="Only modules for a gateway of this version: 8.3, or 8.3.4.",
 )
-@click.option("--all-versions", is_flag=True, help="Every version, not only the newest.")
-@click.option("--include-yanked", is_flag=True, help="Include yanked versions.")
+@click.option("--all-versions", is_flag=True, help="All versions, not only the newest.")
+@click.option("--include-yanked", is_flag=True, help="Also yanked versions.")
 @settings_options(*REPOSITORY)
 @common_options
 def list_modules_command(session: Session, **choice: Any) -> None:

@@ -172,24 +172,22 @@ def _refuse_equal_names(outputs: list[Path]) -> None:
             )
 
 
-@click.command(
-    "generate-certificate", short_help="Make a signing key and a self-signed certificate."
-)
-@click.option("--common-name", required=True, help="The name on the certificate: your company.")
-@click.option("--organization", default="", help="The organization on the certificate.")
+@click.command("generate-certificate", short_help="Generate a key and a self-signed certificate.")
+@click.option("--common-name", required=True, help="Name on the certificate: your company.")
+@click.option("--organization", default="", help="Organization on the certificate.")
 @click.option(
     "--days",
     default=3650,
     show_default=True,
     type=click.IntRange(1, 36500),
-    help="How long the certificate is valid.",
+    help="Validity in days.",
 )
 @click.option(
     "--key-size",
     default="3072",
     show_default=True,
     type=click.Choice(["3072", "4096"]),
-    help="Bits of the RSA key.",
+    help="Size of the RSA key in bits.",
 )
 @click.option(
     "--format",
@@ -197,7 +195,7 @@ def _refuse_equal_names(outputs: list[Path]) -> None:
     default="pem",
     show_default=True,
     type=click.Choice(["pem", "pkcs12"]),
-    help="Two PEM files, or one PKCS#12 keystore (needs MODULE_SIGNING_PASSWORD).",
+    help="Two PEM files, or one PKCS#12 keystore (requires MODULE_SIGNING_PASSWORD).",
 )
 @click.option(
     "-o",
@@ -206,7 +204,7 @@ def _refuse_equal_names(outputs: list[Path]) -> None:
     default=".",
     show_default="the current folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The folder for the files.",
+    help="Output folder.",
 )
 @common_options
 def generate_certificate_command(

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("--packaging", is_flag=True, help="Check build files, Java, Gradle or Maven.")
 @click.option("--signing", is_flag=True, help="Check key, certificates, passwords and alias.")
-@click.option("--repository", is_flag=True, help="Check that the repository is writable.")
+@click.option("--repository", is_flag=True, help="Check that the repository can be written.")
 @settings_options(
     *SIGNING,
     "version",
