@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ign_deploy.errors import DeploymentError
+
+if TYPE_CHECKING:
+    from ign_deploy.net.response import Response
 
 
 class HealthCheck(Protocol):
@@ -21,22 +24,14 @@ class HealthCheck(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HealthResponse:
-    """The response of a URL."""
-
-    status: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class UrlCheck:
     """A URL must return a status and, if ``text`` is set, contain that text in its response.
 
-    A path is relative to the gateway itself. ``get`` makes the request; it raises NetworkError.
+    A path is relative to the gateway itself. ``get`` makes the request.
     """
 
     url: str
-    get: Callable[[str], HealthResponse]
+    get: Callable[[str], Response]
     status: int = 200
     text: str = ""
 
@@ -54,7 +49,7 @@ class UrlCheck:
                 f"{self.title} returned {response.status}, expected {self.status}",
                 hint="check the service at that address.",
             )
-        if self.text and self.text not in response.text:
+        if self.text and self.text not in response.body.decode("utf-8", "replace"):
             raise DeploymentError(
                 f"{self.title} returned {response.status} without the text {self.text[:100]!a}",
                 hint="check the service at that address.",

@@ -14,8 +14,9 @@ from ign_deploy.pipeline.context import RunContext
 from ign_deploy.settings import GatewayEntry, Settings
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.health import HealthCheck, HealthResponse
+    from ign_deploy.deployment.health import HealthCheck
     from ign_deploy.deployment.options import DeployOptions, Gateway
+    from ign_deploy.net.response import Response
 
 _HEALTH_LIMIT = 1 << 20
 _COMMAND_TIMEOUT = 300
@@ -187,21 +188,21 @@ def _health_checks(context: RunContext) -> Iterator[HealthCheck]:
         yield CommandCheck(settings.health_command, partial(_execute, context=context))
 
 
-def _get(url: str, context: RunContext) -> HealthResponse:
-    from ign_deploy.deployment.health import HealthResponse
-    from ign_deploy.net.fetching import read_small
+def _get(url: str, context: RunContext) -> Response:
+    from ign_deploy.net.client import Client
     from ign_deploy.net.proxies import proxies_from
+    from ign_deploy.net.response import ANY_STATUS
     from ign_deploy.net.session import open_session
 
     same = [each for each in chosen_entries(context.settings) if _is_on(each, url)]
     ca, pin = _tls(same[0] if same else None, context)
-    with open_session(
+    session = open_session(
         ca=ca, pin=pin if same else None, proxies=partial(proxies_from, context.env)
-    ) as session:
-        answer = read_small(
-            session, url, limit=_HEALTH_LIMIT, title="the health check", reporter=context.reporter
+    )
+    with Client(session, reporter=context.reporter, error=DeploymentError) as client:
+        return client.request(
+            "GET", url, title="the health check", limit=_HEALTH_LIMIT, expect=ANY_STATUS
         )
-    return HealthResponse(answer.status, answer.body.decode("utf-8", "replace"))
 
 
 def _is_on(entry: GatewayEntry, url: str) -> bool:

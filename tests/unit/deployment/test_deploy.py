@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from ign_deploy.deployment.gateway.errors import ConsentMissing
-from ign_deploy.deployment.health import CommandCheck, HealthResponse, UrlCheck
+from ign_deploy.deployment.health import CommandCheck, UrlCheck
 from ign_deploy.deployment.options import AcceptOptions, Restart
 from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.deployment.rollout import overall_outcome, require_success
 from ign_deploy.errors import CombinedError, ConfigurationError, DeploymentError, RollbackError
+from ign_deploy.net.response import Response
 from tests.support.deployment_env import PublishedModules, deploy
 from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, client_of
@@ -290,9 +291,9 @@ def test_a_health_check_that_fails_rolls_back(plant: Gateway, published: Publish
     install_first(published, plant)
     asked: list[str] = []
 
-    def get(url: str) -> HealthResponse:
+    def get(url: str) -> Response:
         asked.append(url)
-        return HealthResponse(503, "down")
+        return Response(503, body=b"down")
 
     check = UrlCheck("/system/healthy?key=s3cret", get)
     (record,) = deploy(published, [plant], [published.add("1.1.0")], checks=(check,))
@@ -311,7 +312,7 @@ def test_health_checks_that_pass_are_asked_with_the_gateways_address(
         return 0
 
     checks = (
-        UrlCheck("https://mes.example/up", lambda _: HealthResponse(200, "all well"), text="well"),
+        UrlCheck("https://mes.example/up", lambda _: Response(200, body=b"all well"), text="well"),
         CommandCheck("probe --now", execute),
     )
     (record,) = deploy(published, [plant], [published.add("1.0.0")], checks=checks)
