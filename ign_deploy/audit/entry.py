@@ -30,7 +30,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class AuditEntry:
     """What somebody did: ``action`` such as ``install``, ``result`` such as ``deployed``.
 
     ``actor`` and ``host`` say who and where; ``digests`` are by name (``sha256``,
@@ -47,7 +47,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AuditLine:
     """A line that was read: valid by itself if ``hash_matches``, whatever its position."""
 
     seq: int
@@ -57,7 +57,9 @@ class Line:
     fields: Mapping[str, Any]
 
 
-def make_line(entry: Entry, *, seq: int, previous: str, time: datetime, redact: Redact) -> bytes:
+def make_line(
+    entry: AuditEntry, *, seq: int, previous: str, time: datetime, redact: Redact
+) -> bytes:
     """Return the line for an entry: canonical JSON in ASCII, ended by a line feed.
 
     ``time`` is aware. Every text passes through ``redact`` and is cut to a bounded length.
@@ -93,7 +95,7 @@ def make_line(entry: Entry, *, seq: int, previous: str, time: datetime, redact: 
     return _canonical(document) + b"\n"
 
 
-def read_line(data: bytes) -> Line | None:
+def read_line(data: bytes) -> AuditLine | None:
     """Read a line with its line feed; None for bytes that no version of ours can have written."""
     if len(data) > MAX_LINE or not data.startswith(b"{") or not data.endswith(b"\n"):
         return None
@@ -110,7 +112,7 @@ def read_line(data: bytes) -> Line | None:
     if not (isinstance(previous, str) and is_digest(previous) and is_digest(own)):
         return None
     matches = hashlib.sha256(_canonical(document)).hexdigest() == own
-    return Line(seq, time, previous, matches, document)
+    return AuditLine(seq, time, previous, matches, document)
 
 
 def is_digest(value: object) -> bool:

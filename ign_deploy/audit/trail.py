@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +14,21 @@ from pathlib import Path
 from ign_deploy.audit.entry import (
     FIRST_PREVIOUS,
     MAX_LINE,
-    Entry,
+    AuditEntry,
     Redact,
     line_digest,
     make_line,
     read_line,
 )
-from ign_deploy.audit.lock import held_trail
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import LOCK_TIMEOUT, os_error_reason, write_atomically
+from ign_deploy.files import (
+    LOCK_TIMEOUT,
+    open_regular,
+    os_error_reason,
+    sync_folder,
+    wait_for_lock,
+    write_atomically,
+)
 
 RECOVERED = "audit.recovered"
 _BEGIN = b'{"action":"'
@@ -33,9 +42,9 @@ class Appended:
     head: str
 
 
-def append(
+def append_entry(
     path: Path,
-    entry: Entry,
+    entry: AuditEntry,
     *,
     time: datetime,
     redact: Redact,
@@ -47,7 +56,7 @@ def append(
     left unfinished is kept in a file next to the trail, and a line ``audit.recovered`` says so.
     Raises ConfigurationError when the line can't be written, or the file isn't an audit trail.
     """
-    with held_trail(path, timeout=timeout) as descriptor:
+    with _locked_trail(path, timeout=timeout) as descriptor:
         try:
             return _append(path, descriptor, entry, time=time, redact=redact)
         except OSError as cause:
@@ -57,8 +66,87 @@ def append(
             ) from cause
 
 
+def open_trail(path: Path, flags: int) -> int:
+    """Open the trail's file and nothing else; return its descriptor.
+
+    A build may have left a link under the trail's name, to have another file written: it isn't
+    followed. Raises ConfigurationError, but FileNotFoundError as it is.
+    """
+    try:
+        return open_regular(path, flags)
+    except FileNotFoundError:
+        raise
+    except OSError as cause:
+        if cause.errno == errno.ELOOP or path.is_symlink():
+            raise ConfigurationError(
+                f"the audit trail {path} is a symbolic link, which could point anywhere",
+                hint="use the path of the file itself, and find out who made the link.",
+            ) from cause
+        raise ConfigurationError(
+            f"cannot open the audit trail {path}: {os_error_reason(cause)}",
+            hint="choose a file in a writable folder.",
+        ) from cause
+
+
+@contextmanager
+def _locked_trail(path: Path, *, timeout: float) -> Iterator[int]:
+    """Open the trail for reading and appending, created if missing, and lock it.
+
+    Waits up to ``timeout`` seconds for other writers, threads and processes alike. Raises
+    ConfigurationError when they take longer, or the file system has no locks.
+    """
+    while True:
+        descriptor = _open_or_make(path)
+        try:
+            _lock(descriptor, path, timeout)
+            if _is_still(path, descriptor):
+                yield descriptor
+                return
+            # Moved away while we waited: the file that is there now is the trail.
+        finally:
+            os.close(descriptor)
+
+
+def _open_or_make(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise ConfigurationError(
+            f"cannot create the folder of the audit trail {path}: {os_error_reason(cause)}",
+            hint="choose a file in a writable folder.",
+        ) from cause
+    with suppress(FileNotFoundError):
+        return open_trail(path, os.O_RDWR | os.O_APPEND)
+    descriptor = open_trail(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    sync_folder(path.parent)
+    return descriptor
+
+
+def _lock(descriptor: int, path: Path, timeout: float) -> None:
+    try:
+        wait_for_lock(descriptor, timeout=timeout)
+    except TimeoutError as cause:
+        raise ConfigurationError(
+            f"the audit trail {path} is still locked by another process after {timeout:g} s",
+            hint="look for a process that hangs, then run again.",
+        ) from cause
+    except OSError as cause:
+        raise ConfigurationError(
+            f"cannot lock the audit trail {path}: {os_error_reason(cause)}",
+            hint="put it on a file system with locks, such as a local disk.",
+        ) from cause
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        there, ours = os.stat(path, follow_symlinks=False), os.fstat(descriptor)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+
 def _append(
-    path: Path, descriptor: int, entry: Entry, *, time: datetime, redact: Redact
+    path: Path, descriptor: int, entry: AuditEntry, *, time: datetime, redact: Redact
 ) -> Appended:
     last, torn = _tail(path, descriptor)
     if last and read_line(last) is None:
@@ -66,7 +154,7 @@ def _append(
     if torn:
         kept = _set_aside(path, descriptor, torn)
         details = {"file": kept, "bytes": str(len(torn))}
-        recovered = Entry(
+        recovered = AuditEntry(
             RECOVERED, "set-aside", entry.actor, entry.host, digests={"sha256": line_digest(torn)},
             details=details,
         )  # fmt: skip
@@ -76,7 +164,7 @@ def _append(
 
 
 def _write(
-    descriptor: int, entry: Entry, last: bytes, *, time: datetime, redact: Redact
+    descriptor: int, entry: AuditEntry, last: bytes, *, time: datetime, redact: Redact
 ) -> tuple[int, bytes]:
     """Write the line after ``last`` completely or not at all; return its number and bytes."""
     line = read_line(last)

@@ -8,18 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ign_deploy.audit.chain import ChainCheck
-from ign_deploy.audit.entry import MAX_LINE, is_digest, line_digest, read_line
-from ign_deploy.audit.lock import open_trail
+from ign_deploy.audit.entry import (
+    FIRST_PREVIOUS,
+    MAX_LINE,
+    AuditLine,
+    is_digest,
+    line_digest,
+    read_line,
+)
+from ign_deploy.audit.trail import open_trail
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, error, errors_among, warning
 
 _PIECE = 1 << 20
+_MOST_FINDINGS = 100
+_MOST_GAPS = 1000
+_RESTORE = "restore the trail from a backup, and find out who can write the file."
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TrailPosition:
     """A line's number in the chain, and its time."""
 
     seq: int
@@ -35,8 +44,8 @@ class AuditReport:
     """
 
     count: int
-    first: Mark | None
-    last: Mark | None
+    first: TrailPosition | None
+    last: TrailPosition | None
     head: str
     since_anchor: int | None
     findings: tuple[Finding, ...]
@@ -47,7 +56,7 @@ class AuditReport:
         return not errors_among(self.findings)
 
 
-def verify(path: Path, *, expect_head: str = "", expect_count: int = 0) -> AuditReport:
+def verify_trail(path: Path, *, expect_head: str = "", expect_count: int = 0) -> AuditReport:
     """Check the whole trail and report every finding.
 
     ``expect_head`` is a head that was noted earlier: if it is in the chain, nothing before it was
@@ -59,7 +68,7 @@ def verify(path: Path, *, expect_head: str = "", expect_count: int = 0) -> Audit
             "the expected head is not a SHA-256 in lower-case hex",
             hint="pass the 64 digits noted earlier, such as the output `audit-head`.",
         )
-    check = ChainCheck()
+    check = _ChainCheck()
     reading = _Reading(expect_head)
     try:
         with os.fdopen(open_trail(path, os.O_RDONLY), "rb", buffering=_PIECE) as stream:
@@ -83,13 +92,13 @@ class _Reading:
     def __init__(self, expect_head: str) -> None:
         self._expected = expect_head
         self._count = self._since = 0
-        self._first: Mark | None = None
-        self._last: Mark | None = None
+        self._first: TrailPosition | None = None
+        self._last: TrailPosition | None = None
         self._head = ""
         self._anchored = False
         self._torn = False
 
-    def take(self, check: ChainCheck, number: int, data: bytes | None) -> None:
+    def take(self, check: _ChainCheck, number: int, data: bytes | None) -> None:
         """Take the next line; None means one that is too long to be kept."""
         if data is not None and not data.endswith(b"\n"):
             self._torn = True
@@ -103,10 +112,10 @@ class _Reading:
             self._anchored, self._since = True, 0
         if line is not None:
             self._count += 1
-            self._last = Mark(line.seq, line.time)
+            self._last = TrailPosition(line.seq, line.time)
             self._first = self._first or self._last
 
-    def report(self, check: ChainCheck, expect_count: int) -> AuditReport:
+    def report(self, check: _ChainCheck, expect_count: int) -> AuditReport:
         """Sum up."""
         findings = [*check.findings(), *self._end_findings(expect_count)]
         since = self._since if self._anchored else None
@@ -144,3 +153,86 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         while data and not data.endswith(b"\n"):
             data = stream.readline(_PIECE)
         yield number, None
+
+
+class _ChainCheck:
+    """Takes the lines in file order and remembers only what it must.
+
+    A change shows twice: at the line itself and at the next one, which holds its digest. So after
+    a wrong line, neither the next one's ``previous`` nor a skipped number means anything new.
+    """
+
+    def __init__(self) -> None:
+        self._next = 1
+        self._previous = FIRST_PREVIOUS
+        self._suspects = 0
+        self._gaps: dict[int, int] = {}
+        self._findings: list[Finding] = []
+        self._more = 0
+
+    def take(self, number: int, line: AuditLine | None, digest: str) -> None:
+        """Take the line with that number in the file; None for one that can't be read."""
+        if line is None:
+            self._wrong("audit-unreadable", number, "is not a valid audit entry")
+        elif not line.hash_matches:
+            self._wrong("audit-changed", number, "was changed: its hash doesn't match")
+        else:
+            self._place(number, line)
+        self._previous = digest
+
+    def findings(self) -> list[Finding]:
+        """Return everything found; call it when all lines have been taken."""
+        found = list(self._findings)
+        for seq, number in self._gaps.items():
+            text = f"entry {seq} was removed before line {number}"
+            found.append(error("audit-removed", text, location=f"line {number}", hint=_RESTORE))
+        more = self._more + max(0, len(found) - _MOST_FINDINGS)
+        found = sorted(found[:_MOST_FINDINGS], key=_line_number)
+        if more:
+            found.append(error("audit-more", f"{more} more findings are not shown"))
+        return found
+
+    def _place(self, number: int, line: AuditLine) -> None:
+        """Check that a line with a valid hash is where it was written."""
+        suspects, self._suspects = self._suspects, 0
+        if line.seq < self._next:
+            self._misplaced(number, line.seq)
+            return
+        # A wrong line may or may not have been part of the chain.
+        if line.seq > self._next + suspects:
+            self._miss(number, line.seq)
+        elif line.previous != self._previous and not suspects:
+            text = (
+                f"(entry {line.seq}) doesn't follow the line before it: one of the two was replaced"
+            )
+            self._wrong("audit-changed", number, text)
+        self._next = line.seq + 1
+
+    def _miss(self, number: int, seq: int) -> None:
+        missing = seq - self._next
+        if len(self._gaps) + missing <= _MOST_GAPS:
+            self._gaps |= dict.fromkeys(range(self._next, seq), number)
+            return
+        text = f"entries {self._next} to {seq - 1} were removed before line {number}"
+        self._add(error("audit-removed", text, location=f"line {number}", hint=_RESTORE))
+
+    def _misplaced(self, number: int, seq: int) -> None:
+        if self._gaps.pop(seq, None) is not None:
+            self._wrong("audit-reordered", number, f"(entry {seq}) was moved: it comes too late")
+        else:
+            text = f"was inserted: entry {seq} belongs before it"
+            self._wrong("audit-inserted", number, text)
+
+    def _wrong(self, code: str, number: int, text: str) -> None:
+        self._suspects += 1
+        self._add(error(code, f"line {number} {text}", location=f"line {number}", hint=_RESTORE))
+
+    def _add(self, finding: Finding) -> None:
+        if len(self._findings) < _MOST_FINDINGS:
+            self._findings.append(finding)
+        else:
+            self._more += 1
+
+
+def _line_number(finding: Finding) -> int:
+    return int(finding.location.rpartition(" ")[2])

@@ -24,13 +24,13 @@ def audit_command(session: Session, action: str, file: Path | None) -> None:
     Exit code 5 when a line was changed, removed, inserted or moved. With --expect-head or
     --expect-count, recorded elsewhere, also when the end was cut off or the whole file rewritten.
     """
-    from ign_deploy.audit.verify import verify
+    from ign_deploy.audit.verify import verify_trail
 
     del action  # there is one
     path = file or (Path(session.settings.audit_file) if session.settings.audit_file else None)
     if path is None:
         raise ConfigurationError("no audit trail given", hint="give FILE or --audit-file.")
-    report = verify(
+    report = verify_trail(
         path,
         expect_head=session.settings.expect_head,
         expect_count=session.settings.expect_count,

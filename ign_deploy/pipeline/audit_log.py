@@ -43,10 +43,10 @@ class AuditLog:
         """Append one entry; ``subject`` has the fields of ``audit.entry.Subject``."""
         if not self.file:
             return
-        from ign_deploy.audit.entry import Entry, Subject
-        from ign_deploy.audit.trail import append
+        from ign_deploy.audit.entry import AuditEntry, Subject
+        from ign_deploy.audit.trail import append_entry
 
-        entry = Entry(
+        entry = AuditEntry(
             action=action,
             result=result,
             actor=self.provenance.actor,
@@ -56,7 +56,7 @@ class AuditLog:
             details={**self.provenance.build, **(details or {})},
         )
         try:
-            self.head = append(Path(self.file), entry, time=now, redact=self.redact).head
+            self.head = append_entry(Path(self.file), entry, time=now, redact=self.redact).head
         except IgnDeployError as problem:
             self._warn(problem.message)
 

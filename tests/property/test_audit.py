@@ -8,14 +8,14 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ign_deploy.audit.entry import Entry, Subject, line_digest, make_line, read_line
-from ign_deploy.audit.verify import AuditReport, verify
+from ign_deploy.audit.entry import AuditEntry, Subject, line_digest, make_line, read_line
+from ign_deploy.audit.verify import AuditReport, verify_trail
 from tests.support.trails import NOON, as_is
 
 TEXTS = st.text(max_size=40) | st.characters(categories=["Cs", "Cc"])
 MAPS = st.dictionaries(TEXTS, TEXTS, max_size=3)
 ENTRIES = st.builds(
-    Entry,
+    AuditEntry,
     TEXTS,
     TEXTS,
     TEXTS,
@@ -26,7 +26,7 @@ ENTRIES = st.builds(
 )
 
 
-def lines_of(entries: list[Entry]) -> list[bytes]:
+def lines_of(entries: list[AuditEntry]) -> list[bytes]:
     lines: list[bytes] = []
     previous = "0" * 64
     for seq, entry in enumerate(entries, 1):
@@ -39,11 +39,11 @@ def report_on(data: bytes, *, expect_head: str = "") -> AuditReport:
     with TemporaryDirectory() as folder:
         path = Path(folder, "audit.jsonl")
         path.write_bytes(data)
-        return verify(path, expect_head=expect_head)
+        return verify_trail(path, expect_head=expect_head)
 
 
 @given(st.lists(ENTRIES, max_size=5))
-def test_written_entries_are_read_back_as_an_intact_chain(entries: list[Entry]) -> None:
+def test_written_entries_are_read_back_as_an_intact_chain(entries: list[AuditEntry]) -> None:
     lines = lines_of(entries)
     report = report_on(b"".join(lines))
     assert report.findings == ()
@@ -68,7 +68,7 @@ def test_any_bytes_are_an_entry_or_none(data: bytes) -> None:
 
 @given(st.lists(ENTRIES, min_size=2, max_size=5), st.data())
 @settings(max_examples=200)
-def test_every_changed_byte_is_detected(entries: list[Entry], data: st.DataObject) -> None:
+def test_every_changed_byte_is_detected(entries: list[AuditEntry], data: st.DataObject) -> None:
     whole = b"".join(lines_of(entries))
     head = line_digest(lines_of(entries)[-1])
     location = data.draw(st.integers(0, len(whole) - 1))
@@ -79,7 +79,7 @@ def test_every_changed_byte_is_detected(entries: list[Entry], data: st.DataObjec
 
 @given(st.lists(ENTRIES, min_size=2, max_size=5, unique_by=repr), st.data())
 def test_every_other_order_or_selection_of_lines_is_detected(
-    entries: list[Entry], data: st.DataObject
+    entries: list[AuditEntry], data: st.DataObject
 ) -> None:
     lines = lines_of(entries)
     head = line_digest(lines[-1])

@@ -7,16 +7,16 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ign_deploy.audit.entry import Entry, Subject
-from ign_deploy.audit.trail import Appended, append
+from ign_deploy.audit.entry import AuditEntry, Subject
+from ign_deploy.audit.trail import Appended, append_entry
 
 ROOT = Path(__file__).resolve().parents[2]
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
-def entry(number: int = 1, **details: str) -> Entry:
+def entry(number: int = 1, **details: str) -> AuditEntry:
     """Return an entry about an installation."""
-    return Entry(
+    return AuditEntry(
         "install",
         "deployed",
         actor="octocat",
@@ -34,7 +34,7 @@ def as_is(text: str) -> str:
 
 def add(path: Path, number: int = 1, **details: str) -> Appended:
     """Append one entry."""
-    return append(path, entry(number, **details), time=NOON, redact=as_is)
+    return append_entry(path, entry(number, **details), time=NOON, redact=as_is)
 
 
 def trail(path: Path, *, length: int = 6) -> list[bytes]:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.audit.entry import Entry, read_line
-from ign_deploy.audit.trail import append
-from ign_deploy.audit.verify import verify
+from ign_deploy.audit.entry import AuditEntry, read_line
+from ign_deploy.audit.trail import append_entry
+from ign_deploy.audit.verify import verify_trail
 from ign_deploy.errors import ConfigurationError
 from tests.support.trails import NOON, add, as_is, entry, start_writer, trail
 
@@ -62,17 +62,17 @@ def test_a_line_says_who_did_what_and_holds_the_hash_of_the_one_before(tmp_path:
 def test_times_are_utc(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     local = datetime(2026, 1, 31, 12, 0, tzinfo=timezone(timedelta(hours=5)))
-    append(path, entry(), time=local, redact=as_is)
+    append_entry(path, entry(), time=local, redact=as_is)
     assert json.loads(path.read_bytes())["time"] == "2026-01-31T07:00:00.000000Z"
 
 
 def test_no_secret_gets_into_the_trail(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    secret = Entry(
+    secret = AuditEntry(
         "s3cret", "s3cret", "s3cret", "s3cret", digests={"s3cret": "s3cret"},
         details={"s3cret": "s3cret"},
     )  # fmt: skip
-    append(path, secret, time=NOON, redact=lambda text: text.replace("s3cret", "***"))
+    append_entry(path, secret, time=NOON, redact=lambda text: text.replace("s3cret", "***"))
     assert b"s3cret" not in path.read_bytes()
     assert path.read_bytes().count(b"***") == 8
 
@@ -81,9 +81,9 @@ def test_hostile_and_huge_texts_stay_one_readable_line(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     hostile = "\n\r\0\u2028\ud800\u202e::error::" + "😀" * 100_000
     details = {f"{hostile[:20]}{number}": hostile for number in range(100)}
-    append(
+    append_entry(
         path,
-        Entry(hostile, hostile, hostile, hostile, digests=details, details=details),
+        AuditEntry(hostile, hostile, hostile, hostile, digests=details, details=details),
         time=NOON,
         redact=as_is,
     )
@@ -91,7 +91,7 @@ def test_hostile_and_huge_texts_stay_one_readable_line(tmp_path: Path) -> None:
     data = path.read_bytes()
     assert data.count(b"\n") == 2
     assert data.isascii()
-    assert verify(path).is_intact
+    assert verify_trail(path).is_intact
 
 
 def test_entries_of_several_processes_and_threads_make_one_chain(tmp_path: Path) -> None:
@@ -100,12 +100,12 @@ def test_entries_of_several_processes_and_threads_make_one_chain(tmp_path: Path)
     with ThreadPoolExecutor(4) as pool:
         heads = list(pool.map(lambda number: add(path, number, writer="thread").head, range(40)))
     assert [writer.wait(120) for writer in writers] == [0] * 4
-    report = verify(path)
+    report = verify_trail(path)
     assert (report.findings, report.count) == ((), 200)
     seen = Counter(json.loads(line)["details"]["writer"] for line in path.read_bytes().splitlines())
     assert seen == dict.fromkeys(("w0", "w1", "w2", "w3", "thread"), 40)
     assert len(set(heads)) == 40
-    assert all(verify(path, expect_head=head).since_anchor is not None for head in heads[:3])
+    assert all(verify_trail(path, expect_head=head).since_anchor is not None for head in heads[:3])
 
 
 def test_writers_killed_at_any_moment_leave_a_chain_that_goes_on(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_writers_killed_at_any_moment_leave_a_chain_that_goes_on(tmp_path: Path)
             writer.kill()
             writer.wait(60)
         add(path, number)
-        assert verify(path).findings == ()
+        assert verify_trail(path).findings == ()
 
 
 def has_grown(path: Path, size: int) -> bool:
@@ -138,10 +138,10 @@ def test_a_line_torn_by_a_kill_is_kept_aside_and_the_chain_goes_on(
     path = tmp_path / "audit.jsonl"
     lines = trail(path, length=3)
     path.write_bytes(b"".join(lines[:2]) + lines[2][:kept])
-    assert [each.code for each in verify(path).findings] == ["audit-torn"]
-    assert verify(path).is_intact
+    assert [each.code for each in verify_trail(path).findings] == ["audit-torn"]
+    assert verify_trail(path).is_intact
     assert add(path, 9).seq == 4
-    report = verify(path)
+    report = verify_trail(path)
     assert (report.findings, report.count) == ((), 4)
     [aside] = tmp_path.glob("audit.jsonl.torn-*")
     assert aside.read_bytes() == lines[2][:kept]
@@ -159,7 +159,7 @@ def test_a_torn_first_line_begins_the_chain_anew(tmp_path: Path) -> None:
     [line] = trail(path, length=1)
     path.write_bytes(line[:30])
     assert add(path).seq == 2
-    assert verify(path).findings == ()
+    assert verify_trail(path).findings == ()
 
 
 def test_zero_bytes_left_by_a_power_cut_are_set_aside(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_zero_bytes_left_by_a_power_cut_are_set_aside(tmp_path: Path) -> None:
     with path.open("ab") as stream:
         stream.write(b"\0" * 4096)
     add(path)
-    assert verify(path).findings == ()
+    assert verify_trail(path).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert "symbolic link" in refusal(path).message
     assert victim.read_bytes() == b""
     with pytest.raises(ConfigurationError, match="symbolic link"):
-        verify(path)
+        verify_trail(path)
 
 
 def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path: Path) -> Non
     for path in (pipe, folder):
         assert str(path) in refusal(path).message
         with pytest.raises(ConfigurationError):
-            verify(path)
+            verify_trail(path)
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_a_writer_that_hangs_is_not_waited_for_endlessly(tmp_path: Path) -> None
     with path.open("rb") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
         with pytest.raises(ConfigurationError, match="still locked by another process"):
-            append(path, entry(), time=NOON, redact=as_is, timeout=0.05)
-    assert verify(path).count == 1
+            append_entry(path, entry(), time=NOON, redact=as_is, timeout=0.05)
+    assert verify_trail(path).count == 1
 
 
 def test_a_full_disk_leaves_the_chain_as_it_was(
@@ -249,14 +249,14 @@ def test_a_trail_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     add(path)
     path.rename(tmp_path / "audit.1.jsonl")
     assert add(path).seq == 1
-    assert verify(tmp_path / "audit.1.jsonl").count == 1
+    assert verify_trail(tmp_path / "audit.1.jsonl").count == 1
 
 
 def test_the_clock_of_the_machine_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     for year in (2030, 2000):
-        append(path, entry(), time=datetime(year, 1, 1, tzinfo=UTC), redact=as_is)
-    assert verify(path).findings == ()
+        append_entry(path, entry(), time=datetime(year, 1, 1, tzinfo=UTC), redact=as_is)
+    assert verify_trail(path).findings == ()
 
 
 def test_a_line_that_is_too_long_is_none() -> None:

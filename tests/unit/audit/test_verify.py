@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.audit.entry import make_line, read_line
-from ign_deploy.audit.verify import verify
+from ign_deploy.audit.verify import verify_trail
 from ign_deploy.errors import ConfigurationError
 from tests.support.trails import NOON, add, as_is, entry, trail
 
 
 def codes(path: Path) -> list[tuple[str, str]]:
-    return [(each.code, each.location) for each in verify(path).findings]
+    return [(each.code, each.location) for each in verify_trail(path).findings]
 
 
 def test_an_intact_trail_is_summed_up(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     trail(path, length=5)
     last = add(path, 6)
-    report = verify(path)
+    report = verify_trail(path)
     assert report.is_intact
     assert report.findings == ()
     assert report.count == 6
@@ -35,7 +35,7 @@ def test_an_intact_trail_is_summed_up(tmp_path: Path) -> None:
 def test_an_empty_trail_is_intact(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(b"")
-    report = verify(path)
+    report = verify_trail(path)
     assert (report.is_intact, report.count, report.head, report.first) == (True, 0, "", None)
 
 
@@ -71,7 +71,7 @@ def test_a_removed_line_is_found(tmp_path: Path, index: int) -> None:
     lines = trail(path)
     del lines[index]
     path.write_bytes(b"".join(lines))
-    [finding] = verify(path).findings
+    [finding] = verify_trail(path).findings
     assert finding.code == "audit-removed"
     assert f"entry {index + 1} was removed" in finding.message
 
@@ -95,7 +95,7 @@ def test_junk_between_lines_is_one_finding(tmp_path: Path, index: int, junk: byt
     lines.insert(index, junk)
     path.write_bytes(b"".join(lines))
     assert codes(path) == [("audit-unreadable", f"line {index + 1}")]
-    assert verify(path).count == 6
+    assert verify_trail(path).count == 6
 
 
 @pytest.mark.parametrize("index", range(5))
@@ -124,12 +124,12 @@ def test_several_changes_are_all_found_in_the_order_of_the_file(tmp_path: Path) 
 def test_lines_cut_off_at_the_end_show_against_an_anchor_only(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     lines = trail(path)
-    head = verify(path).head
+    head = verify_trail(path).head
     path.write_bytes(b"".join(lines[:4]))
-    assert verify(path).is_intact
-    [by_head] = verify(path, expect_head=head).findings
+    assert verify_trail(path).is_intact
+    [by_head] = verify_trail(path, expect_head=head).findings
     assert by_head.code == "audit-anchor"
-    [by_count] = verify(path, expect_count=6).findings
+    [by_count] = verify_trail(path, expect_count=6).findings
     assert by_count.code == "audit-truncated"
     assert "there are 4 entries, but at least 6" in by_count.message
 
@@ -137,22 +137,22 @@ def test_lines_cut_off_at_the_end_show_against_an_anchor_only(tmp_path: Path) ->
 def test_an_anchor_stays_good_while_the_trail_grows(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     head = add(path).head
-    assert verify(path, expect_head=head, expect_count=1).since_anchor == 0
+    assert verify_trail(path, expect_head=head, expect_count=1).since_anchor == 0
     add(path)
     add(path)
-    report = verify(path, expect_head=head, expect_count=1)
+    report = verify_trail(path, expect_head=head, expect_count=1)
     assert (report.since_anchor, report.findings) == (2, ())
 
 
 def test_a_trail_that_was_wholly_rewritten_shows_against_an_anchor_only(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     trail(path)
-    head = verify(path).head
+    head = verify_trail(path).head
     path.unlink()
     for number in range(6):
         add(path, number, by="somebody else")
-    assert verify(path).is_intact
-    assert [each.code for each in verify(path, expect_head=head).findings] == ["audit-anchor"]
+    assert verify_trail(path).is_intact
+    assert [each.code for each in verify_trail(path, expect_head=head).findings] == ["audit-anchor"]
 
 
 @pytest.mark.parametrize("head", ["x", "AB" * 32, "ab" * 31, "ab" * 32 + "\n"])
@@ -160,12 +160,12 @@ def test_an_anchor_that_is_no_hash_is_refused(tmp_path: Path, head: str) -> None
     path = tmp_path / "audit.jsonl"
     trail(path, length=1)
     with pytest.raises(ConfigurationError, match="not a SHA-256"):
-        verify(path, expect_head=head)
+        verify_trail(path, expect_head=head)
 
 
 def test_a_missing_trail_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="does not exist"):
-        verify(tmp_path / "audit.jsonl")
+        verify_trail(tmp_path / "audit.jsonl")
 
 
 def test_a_line_of_a_gigabyte_is_one_finding_and_takes_no_memory(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_line_of_a_gigabyte_is_one_finding_and_takes_no_memory(tmp_path: Path)
         stream.write(add_line)
     tracemalloc.start()
     try:
-        report = verify(path)
+        report = verify_trail(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -195,7 +195,7 @@ def test_memory_does_not_grow_with_what_is_wrong(tmp_path: Path) -> None:
     path.write_bytes(b"junk\n" * 20_000)
     tracemalloc.start()
     try:
-        report = verify(path)
+        report = verify_trail(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -209,6 +209,6 @@ def test_a_number_far_ahead_is_one_finding(tmp_path: Path) -> None:
     trail(path, length=1)
     with path.open("ab") as stream:
         stream.write(make_line(entry(), seq=10**15, previous="0" * 64, time=NOON, redact=as_is))
-    [finding] = verify(path).findings
+    [finding] = verify_trail(path).findings
     assert finding.code == "audit-removed"
     assert "entries 2 to 999999999999999" in finding.message
