@@ -11,7 +11,7 @@ import pytest
 
 from ign_deploy.repositories.index import ModuleIndex, index_bytes, merge_module
 from ign_deploy.repositories.page import PageModule, render_page
-from tests.support.browser import GatewayDeployment, browse, static_site
+from tests.support.browser import PageVisit, browse, static_site
 from tests.support.page_samples import (
     HOSTILE_TEXTS,
     forged_module,
@@ -41,7 +41,7 @@ def write_page(folder: Path, modules: list[PageModule], *, title: str = "Ignitio
 
 def visit(folder: Path, url: str, *steps: tuple[str, str | None], **how: Any) -> list[Any]:
     """Make one visit in which nothing may go wrong; return the values of its steps."""
-    (answer,) = browse(folder, GatewayDeployment(url, steps, **how))
+    (answer,) = browse(folder, PageVisit(url, steps, **how))
     assert answer.is_clean, answer
     return answer.values
 
@@ -154,9 +154,9 @@ def test_a_hostile_module_executes_nothing(tmp_path: Path, served: bool) -> None
         ]
         wide, narrow, plain = browse(
             folder,
-            GatewayDeployment(url, steps),
-            GatewayDeployment(url, steps, width=PHONE),
-            GatewayDeployment(url, [("evaluate", WIDTH)], width=PHONE, javascript=False),
+            PageVisit(url, steps),
+            PageVisit(url, steps, width=PHONE),
+            PageVisit(url, [("evaluate", WIDTH)], width=PHONE, javascript=False),
         )
     for answer in (wide, narrow, plain):
         assert answer.is_clean, answer
@@ -180,7 +180,7 @@ def test_what_the_policy_forbids_is_counted(tmp_path: Path, page: str) -> None:
     markup = "try { document.body.innerHTML = '<b>'; } catch (refused) { refused.name }"
     (answer,) = browse(
         tmp_path,
-        GatewayDeployment(
+        PageVisit(
             page,
             [
                 ("do", insert),
@@ -219,7 +219,7 @@ def test_an_unknown_deep_link_does_nothing(tmp_path: Path, page: str) -> None:
     fragments = ("#com.acme.none", "#%", "#_query", "#@", "#__proto__@1")
     answers = browse(
         tmp_path,
-        *(GatewayDeployment(page + fragment, [("evaluate", STATUS)]) for fragment in fragments),
+        *(PageVisit(page + fragment, [("evaluate", STATUS)]) for fragment in fragments),
     )
     assert all(answer.is_clean and answer.values == ["4 modules."] for answer in answers)
 
@@ -300,7 +300,7 @@ def test_an_index_that_cannot_be_read_leaves_what_is_there(
         ("evaluate", "document.querySelector('.after').innerText"),
         ("evaluate", "document.querySelectorAll('.versions li').length"),
     ]
-    (answer,) = browse(tmp_path, GatewayDeployment(f"{site}#{METERS}", steps))
+    (answer,) = browse(tmp_path, PageVisit(f"{site}#{METERS}", steps))
     assert said in answer.values[0]
     assert answer.values[1] == 10
     assert answer.violations == []
@@ -375,8 +375,8 @@ def test_a_download_link_leads_to_the_published_file(tmp_path: Path) -> None:
     with static_site(folder) as address:
         with_script, without = browse(
             tmp_path,
-            GatewayDeployment(address, [("evaluate", fetched), ("evaluate", href)]),
-            GatewayDeployment(address, [("evaluate", plain)], javascript=False),
+            PageVisit(address, [("evaluate", fetched), ("evaluate", href)]),
+            PageVisit(address, [("evaluate", plain)], javascript=False),
         )
     assert with_script.values[0] == "the module"
     assert with_script.values[1] == without.values[0]
@@ -412,7 +412,7 @@ def test_an_empty_page_says_so(tmp_path: Path) -> None:
     text = "document.querySelector('main').innerText"
     answers = browse(
         tmp_path,
-        *(GatewayDeployment(page, [("evaluate", text)], javascript=on) for on in (True, False)),
+        *(PageVisit(page, [("evaluate", text)], javascript=on) for on in (True, False)),
     )
     assert all(answer.is_clean for answer in answers)
     assert all("Nothing is published here yet." in answer.values[0] for answer in answers)
@@ -446,10 +446,10 @@ def test_a_phone_needs_no_horizontal_scroll(tmp_path: Path, page: str) -> None:
     everything = "document.querySelectorAll('h2 button').forEach(each => each.click())"
     answers = browse(
         tmp_path,
-        GatewayDeployment(
+        PageVisit(
             page, [("evaluate", WIDTH), ("do", everything), ("evaluate", WIDTH)], width=PHONE
         ),
-        GatewayDeployment(page, [("evaluate", WIDTH)] * 2, width=PHONE, javascript=False),
+        PageVisit(page, [("evaluate", WIDTH)] * 2, width=PHONE, javascript=False),
     )
     assert [answer.values for answer in answers] == [[[PHONE, 0]] * 2] * 2
 
@@ -457,9 +457,7 @@ def test_a_phone_needs_no_horizontal_scroll(tmp_path: Path, page: str) -> None:
 def test_nothing_moves_for_who_asked_for_that(tmp_path: Path, page: str) -> None:
     running = "document.getAnimations().length"
     steps = [("do", "document.querySelector('h2 button').click()"), ("evaluate", running)]
-    still, moving = browse(
-        tmp_path, GatewayDeployment(page, steps), GatewayDeployment(page, steps, motion=True)
-    )
+    still, moving = browse(tmp_path, PageVisit(page, steps), PageVisit(page, steps, motion=True))
     assert (still.values, moving.values) == ([0], [1])
 
 
@@ -493,7 +491,7 @@ def test_axe_finds_nothing(tmp_path: Path, site: str, dark: bool) -> None:
     answers = browse(
         tmp_path,
         *(
-            GatewayDeployment(site + fragment, steps, width=width, dark=dark)
+            PageVisit(site + fragment, steps, width=width, dark=dark)
             for width in (1280, PHONE)
             for fragment, steps in (
                 ("", opened),

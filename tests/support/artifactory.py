@@ -1,6 +1,6 @@
 """A generic repository of an Artifactory: permissions, checksums, deployment by checksum.
 
-As in the product, overwriting wants the right to delete, a wrong checksum is refused with 409, and
+As in the product, overwriting needs the right to delete, a wrong checksum gets 409, and
 a file is deployed by its checksum alone only if its bytes are stored anywhere (else 404).
 """
 

@@ -21,7 +21,7 @@ CHROMIUM = "/usr/bin/chromium"
 
 
 @dataclass(frozen=True)
-class GatewayDeployment:
+class PageVisit:
     """What to do with a page: steps as ``browser.mjs`` knows them, in a window of that width."""
 
     url: str
@@ -45,14 +45,14 @@ class Answer:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was executed, refused or complained about."""
+        """Whether nothing was executed, blocked or reported."""
         return not (self.dialogs or self.errors or self.violations)
 
 
-def browse(folder: Path, *visits: GatewayDeployment) -> list[Answer]:
-    """Make the visits one after another, each with a profile of its own; a missing Chromium fails.
+def browse(folder: Path, *visits: PageVisit) -> list[Answer]:
+    """Make the visits one after another, each with a profile of its own.
 
-    ``folder`` is the browser's home.
+    ``folder`` is the browser's home. A missing Chromium is a failure.
     """
     chromium = shutil.which(CHROMIUM)
     assert chromium, f"{CHROMIUM} is missing; install it: apt-get install chromium"

@@ -1,4 +1,4 @@
-"""Projects and stand-ins of build tools for tests, and a reporter that remembers."""
+"""Projects and stand-ins for build tools."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ class GatewayCli:
         return self.call("install", *arguments, *options, **env)
 
     def config(self, text: str) -> None:
-        """Write the config file; GATEWAY stands for the gateway's URL."""
+        """Write the config file; GATEWAY is replaced by the gateway's URL."""
         path = self.workspace.folder / "ign-deploy.toml"
         path.write_text(text.replace("GATEWAY", self.gateway.url), "utf-8")
 

@@ -84,7 +84,7 @@ class Exchanges:
         return False
 
     def _open_server(self) -> Wire:
-        """Return a connection to the server, a new one if it closed the last one meanwhile."""
+        """Return a connection to the server, a new one if it has closed the last one."""
         if self.server is not None and _is_readable(self.server):
             self.server.socket.close()
             self.server = None
@@ -93,9 +93,9 @@ class Exchanges:
         return self.server
 
     def _await_go_ahead(self, head: Head, server: Wire) -> Head | None:
-        """Let server and client agree on sending the body; returns the answer if it is a refusal.
+        """Let both agree on sending the body; returns the answer if the server refuses it.
 
-        A client that doesn't get the server's word soon sends the body nevertheless.
+        A client that hears nothing from the server soon sends the body nevertheless.
         """
         if not head.has_token("Expect", "100-continue") or self._client.has_buffered:
             return None
@@ -194,7 +194,7 @@ def _require_head(server: Wire) -> Head:
 
 
 def _is_readable(wire: Wire) -> bool:
-    """Whether the peer, which owes nothing, sent something: the end, or what nobody asked for."""
+    """Whether the peer, which owes nothing, sent something: the end, or an unexpected message."""
     readable, _, _ = select.select([wire.socket], [], [], 0)
     return bool(readable) or wire.has_buffered
 

@@ -1,4 +1,4 @@
-"""Git for tests: nobody's configuration counts, and commits have an author."""
+"""Git for tests: without anybody's configuration, and with an author."""
 
 from __future__ import annotations
 

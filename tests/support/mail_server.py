@@ -95,7 +95,7 @@ def _authenticate(
 def mail_server(
     tls: Tls | None = None, *, mode: Literal["plain", "starttls", "implicit"] = "plain"
 ) -> Iterator[MailServer]:
-    """Run a server; with TLS it wants a user, and never takes a password without TLS."""
+    """Run a server; with TLS it requires a user, and never takes a password without TLS."""
     listener = socket.create_server(("127.0.0.1", 0))
     state = MailServer(listener.getsockname()[1])
     loop = asyncio.new_event_loop()

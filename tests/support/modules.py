@@ -126,7 +126,7 @@ def build_module(
     jars: Pairs = (("G", "pump.jar"),),
     extra: str = "",
 ) -> Path:
-    """Write an unsigned module that gives no finding, changed as told; return ``path``."""
+    """Write an unsigned module that gives no finding, with these changes; return ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = module_files(files=files, texts=texts, hooks=hooks, jars=jars, extra=extra)
     path.write_bytes(zip_bytes(content))
@@ -135,12 +135,12 @@ def build_module(
 
 @dataclass(frozen=True)
 class RawEntry:
-    """One entry for ``raw_zip``; what is None is derived, anything else is written as told.
+    """One entry for ``raw_zip``; what is None is computed, anything else is written as it is.
 
     ``descriptor``: ``"signed"``, ``"plain"``, or ``"zip64"`` (signed, eight-byte sizes) puts the
     sizes behind the data. ``zip64`` puts them into extra fields. ``orphan`` leaves the entry out of
     the central directory; ``ghost`` writes no local part and points to the entry before instead.
-    ``gap`` stands before the local header, belonging to nobody.
+    ``gap`` is bytes before the local header that belong to no entry.
     """
 
     name: str | bytes

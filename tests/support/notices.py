@@ -40,7 +40,7 @@ def notice(**fields: Any) -> Notice:
 
 
 def hostile() -> Notice:
-    """Return a notice in which every foreign text is hostile."""
+    """Return a notice in which every untrusted text is hostile."""
     return notice(
         environment=HOSTILE,
         modules=(NoticedModule(HOSTILE, HOSTILE, HOSTILE),),

@@ -10,7 +10,7 @@ from tests.support.serving import HttpServer, Reply, Request
 
 @dataclass(frozen=True)
 class Call(Request):
-    """A request and who makes it, nobody when empty."""
+    """A request and its user, empty for an anonymous one."""
 
     user: str = ""
 
@@ -34,7 +34,7 @@ class Product(HttpServer):
         raise NotImplementedError
 
     def answer(self, call: Call) -> Reply:
-        """Respond to a known user, or to nobody."""
+        """Respond to a known user, or to an anonymous request."""
         raise NotImplementedError
 
     def respond(self, request: Request) -> Reply:

@@ -27,7 +27,7 @@ class FileCommandError(Exception):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a workflow sees of a step, and what a test wants to know."""
+    """What a workflow sees of a step, and what a test needs to know."""
 
     exit_code: int
     outputs: dict[str, str]

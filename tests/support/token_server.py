@@ -64,7 +64,7 @@ class TokenServer:
             granted = known[1]
         kind, repository, actions = query["scope"].split(":")
         if self.refused & set(actions.split(",")):
-            return 403, {"errors": [{"code": "DENIED", "message": "asked for too much"}]}
+            return 403, {"errors": [{"code": "DENIED", "message": "too much was requested"}]}
         allowed = sorted(granted & set(actions.split(",")))
         access = [{"type": kind, "name": repository, "actions": allowed}]
         return 200, {"token": self._token(access), "expires_in": self.lasts}

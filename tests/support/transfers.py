@@ -1,4 +1,4 @@
-"""What transfers are given in tests: waits that take no time, and a reporter that remembers."""
+"""What transfers are given in tests: waits that take no time, and a counter."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FakeTime:
 
 
 class Counter:
-    """A progress display: ``done`` is where it stands, ``least`` and ``most`` where it has been."""
+    """A progress display: ``done`` is its state, ``least`` and ``most`` its extremes."""
 
     def __init__(self) -> None:
         self.done = 0

@@ -12,7 +12,7 @@ from tests.support.gateway import ModuleFault, Options, running_gateway
 
 
 def main(arguments: list[str]) -> int:
-    """Print the gateway's URL, and serve until told to stop (INT, TERM)."""
+    """Print the gateway's URL, and serve until stopped (INT, TERM)."""
     parser = argparse.ArgumentParser(prog="python -m tests.support.gateway", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--version", default="8.3.8")

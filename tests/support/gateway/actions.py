@@ -188,7 +188,7 @@ def quarantined_items(state: State) -> list[Document]:
 
 
 def page(items: Sequence[Document], query: Mapping[str, str], cap: int) -> Document:
-    """Return the part that was asked for; ``cap`` bounds it, whatever was asked."""
+    """Return the requested part, at most ``cap`` items."""
     limit = min(int(query.get("limit", DEFAULT_LIMIT)), cap)
     offset = int(query.get("offset", 0))
     return {

@@ -43,7 +43,7 @@ def client_of(
     floor: float | None = None,
     deadline: float | None = None,
 ) -> ApiGateway:
-    """Return a client with the gateway's token, unless told otherwise, on the gateway's clock."""
+    """Return a client on the gateway's clock, with the gateway's token by default."""
     usual = timing_of(gateway)
     timing = replace(
         usual,
@@ -71,7 +71,7 @@ def modl(
     identity: SigningIdentity | None = None,
     signed: bool = True,
 ) -> Path:
-    """Write a module; it is signed by the test vendor unless told otherwise."""
+    """Write a module, signed by the test vendor by default."""
     name = f"{module_id}-{version}"
     unsigned = build_module(
         folder / f"{name}.unsigned.modl",

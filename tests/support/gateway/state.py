@@ -63,7 +63,7 @@ class Listed:
 
 @dataclass
 class Staged:
-    """A module that takes its place at the next restart; ``since`` is in gateway seconds."""
+    """A module that starts at the next restart; ``since`` is in gateway seconds."""
 
     modl: Modl
     since: float
@@ -226,7 +226,7 @@ class State:
         self._start(self.listed[modl.id])
 
     def should_upgrade(self, module_id: str) -> bool:
-        """Tell whether a listing shows that another version waits; it takes a moment."""
+        """Return whether a listing shows that another version is waiting; it takes a moment."""
         staged = self.staged.get(module_id)
         if staged is None or self.listed[module_id].modl == staged.modl:
             return False
@@ -294,7 +294,7 @@ class State:
             if reason:
                 self.quarantined[listed.modl.id] = listed.modl
             self._start(listed)
-        # The file of what is kept out has taken the place of the file that ran.
+        # The file of a quarantined module has replaced the file that ran.
         self.listed = {key: self.listed[key] for key in self.listed if key not in self.quarantined}
         if self.options.recommissions_unsigned and self._runs_unsigned():
             self.options.commissioning = True

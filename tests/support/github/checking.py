@@ -59,7 +59,7 @@ class Checker:
         if operation is None:
             return []
         if given.headers.get("Content-Type", JSON) != JSON:
-            return []  # raw bytes, which a header asked for
+            return []  # raw bytes, as a header requested
         described = operation["responses"].get(str(status))
         if status >= 400:
             document = json.loads(body)
@@ -127,7 +127,7 @@ def _described(path: str) -> str:
 
 
 def _is_literal_clash(wanted: list[str], parts: list[str]) -> bool:
-    """Tell whether ``{release_id}`` would take what isn't a number."""
+    """Return whether ``{release_id}`` would match something that isn't a number."""
     return any(
         want in {"{release_id}", "{asset_id}"} and not unquote(part).isdigit()
         for want, part in zip(wanted, parts, strict=True)

@@ -46,7 +46,7 @@ class Call:
 
     @property
     def accept(self) -> str:
-        """The media type that is asked for."""
+        """The requested media type."""
         return self.request.headers.get("Accept", "")
 
     @property
@@ -145,7 +145,7 @@ def get_contents(call: Call) -> Reply:
         if call.accept == RAW:
             return Reply(200, {"Content-Type": RAW}, content)
         entry = entry_json(call.base, call.repository, path, content)
-        # Above 1 MB the content is left out, unless it is asked for raw.
+        # Above 1 MB the content is left out, unless it is requested raw.
         text = base64.b64encode(content).decode() if len(content) <= 1 << 20 else ""
         encoding = "base64" if text else "none"
         return json_reply(200, {**entry, "content": text, "encoding": encoding})

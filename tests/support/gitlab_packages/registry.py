@@ -2,7 +2,7 @@
 
 Numbers are given when a row is inserted, but others see the row only once its transaction ends;
 ``commit_delay`` keeps it open. A package is made in the transaction of its first file, and the
-unique index on project, name and version makes others wait meanwhile (or fail, ``race_fails``).
+unique index on project, name and version makes others wait (or fail, ``race_fails``).
 """
 
 from __future__ import annotations

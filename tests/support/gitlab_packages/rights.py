@@ -76,7 +76,7 @@ def require(
 ) -> None:
     """Raise Refused unless the token has the right: read, create or destroy."""
     if token is not None and token.kind == "deploy" and not deploy_tokens:
-        token = None  # these endpoints don't know deploy tokens: nobody asks
+        token = None  # these endpoints don't know deploy tokens: the request is anonymous
     if token is not None and token.kind == "job":
         if not job_tokens:
             raise Refused(401, message="401 Unauthorized")

@@ -53,7 +53,7 @@ class GitLab(HttpServer):
         return self.projects[path]
 
     def add_token(self, secret: str, kind: str = "access", **fields: Any) -> str:
-        """Make a token with the role Maintainer in all projects there are, unless told else."""
+        """Make a token with the role Maintainer in all projects there are, by default."""
         fields.setdefault("roles", dict.fromkeys(self.projects, MAINTAINER))
         self.tokens[secret] = Token(kind, **fields)
         return secret
@@ -83,7 +83,7 @@ class GitLab(HttpServer):
 
 
 class Storage(HttpServer):
-    """The object storage: serves by a secret address, and takes nobody's token.
+    """The object storage: serves by a secret address, and takes no token.
 
     ``leaks`` are the secret headers that it was sent.
     """

@@ -29,7 +29,7 @@ _SEARCH = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin
 
 
 class ServerProblem(AssertionError):
-    """A server is missing or didn't start; its message is what to do or what it said."""
+    """A server is missing or didn't start; its message says what to do, or holds its output."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def output_of(*command: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port on loopback that nobody listens on, and that no client will be given."""
+    """Return a port on loopback that is free and that no client will be given."""
     chooser = random.SystemRandom()
     while True:
         port = chooser.choice(_PORTS)

@@ -28,7 +28,7 @@ def build_rings(folder: str, stores: dict[str, int]) -> None:
 
 
 def serve(folder: str, name: str) -> int:
-    """Run one server until it is told to stop."""
+    """Run one server until it is stopped."""
     from swift.common import utils
 
     utils.set_swift_dir(folder)

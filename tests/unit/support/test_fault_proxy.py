@@ -1,4 +1,4 @@
-"""The fault proxy hands on everything unchanged, and does exactly the harm that it is told to."""
+"""The fault proxy hands on everything unchanged, and breaks exactly what its rules say."""
 
 from __future__ import annotations
 
