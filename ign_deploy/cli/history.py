@@ -52,7 +52,7 @@ def status_command(session: Session) -> None:
             plain(each.gateway) or "-",
             plain(each.id),
             (plain(each.version) or "-")
-            + (" (in doubt)" if each.uncertain else "")
+            + (" (uncertain)" if each.uncertain else "")
             + (" (restart pending)" if each.outcome.value == "restart-pending" else ""),
             plain(each.since[:16]),
             plain(each.actor) or "-",
