@@ -102,7 +102,7 @@ class Notice:
             actor=text(self.actor),
             run_url=_web_address(redact(self.run_url)),
             commit=text(self.commit),
-            message=clean_lines(self.message, redact=redact),
+            message=clean_message(self.message, redact=redact),
             deployment_id=text(self.deployment_id),
             audit_head=text(self.audit_head),
         )
@@ -113,7 +113,7 @@ def clean_text(text: str, *, redact: Redact) -> str:
     return _cut(_UNSAFE.sub(" ", redact(_CREDENTIALS.sub("", text))).strip(), MAX_TEXT)
 
 
-def clean_lines(text: str, *, redact: Redact) -> str:
+def clean_message(text: str, *, redact: Redact) -> str:
     """Return ``text`` in harmless lines of at most ``MAX_MESSAGE`` characters in total."""
     redacted = redact(_CREDENTIALS.sub("", text))
     return _cut("\n".join(_UNSAFE.sub(" ", line) for line in redacted.splitlines()), MAX_MESSAGE)

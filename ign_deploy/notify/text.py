@@ -21,10 +21,10 @@ def is_open(notice: Notice) -> bool:
 
 
 def title(notice: Notice) -> str:
-    """Return the notice in one line: ``Deployment to production: rolled-back``."""
+    """Return the notice in one line: ``Deployment to production: rolled back``."""
     where = {"deployment": "to", "rollback": "in", "release": "for"}[notice.event]
     location = f" {where} {notice.environment}" if notice.environment else ""
-    return f"{notice.event.capitalize()}{location}: {notice.result}"
+    return f"{notice.event.capitalize()}{location}: {notice.result.replace('-', ' ')}"
 
 
 def facts(notice: Notice) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def _module(module: NoticedModule) -> str:
 
 def _gateway(gateway: NoticedGateway) -> str:
     which = f" ({', '.join(gateway.modules)})" if gateway.modules else ""
-    return f"{gateway.name}: {gateway.outcome}{which}"
+    return f"{gateway.name}: {gateway.outcome.replace('-', ' ')}{which}"
 
 
 def _lines(items: list[str]) -> str:

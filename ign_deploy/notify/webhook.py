@@ -10,10 +10,14 @@ from urllib.parse import urlsplit
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import require_web_address
-from ign_deploy.notify.generic import delivery_id, document, signed_headers
 from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.slack import slack_message
-from ign_deploy.notify.teams import teams_message
+from ign_deploy.notify.webhook_formats import (
+    delivery_id,
+    generic_message,
+    signed_headers,
+    slack_message,
+    teams_message,
+)
 
 FORMATS = ("generic", "slack", "teams")
 _SLACK_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
@@ -84,7 +88,7 @@ class Webhook:
             return slack_message(notice)
         if self.format == "teams":
             return teams_message(notice)
-        return document(notice, delivery=delivery)
+        return generic_message(notice, delivery=delivery)
 
 
 def webhook(

@@ -61,7 +61,7 @@ def _channels(settings: Settings, env: Mapping[str, str], ca: Path | None) -> li
             hint="set both, or neither.",
         )
     if settings.smtp_url:
-        from ign_deploy.notify.smtp import mail
+        from ign_deploy.notify.mail import mail
 
         found.append(
             mail(

@@ -64,8 +64,8 @@ class RunEvents:
         """Tell that modules (id, version, SHA-256) were published, and not deployed."""
         if not modules or not self.channels:
             return
+        from ign_deploy.notify import notify_all
         from ign_deploy.notify.notice import Notice, NoticedModule
-        from ign_deploy.notify.send import notify_all
 
         now = datetime.now(UTC)
         notice = Notice(
@@ -88,7 +88,7 @@ class RunEvents:
     def _notify(self, record: DeploymentRecord, *, now: datetime) -> None:
         if not self.channels:
             return
-        from ign_deploy.notify.send import notify_all
+        from ign_deploy.notify import notify_all
 
         notice = _notice(record, now=now, head=self.audit.head)
         notify_all(self.channels, notice, reporter=self.reporter, redact=self.redact)

@@ -17,14 +17,14 @@ from ign_deploy.audit.verify import verify_trail
 from ign_deploy.deployment.records import DeploymentKind
 from ign_deploy.metrics.exposition import openmetrics
 from ign_deploy.notify import webhook
-from ign_deploy.notify.generic import (
-    SIGNATURE_HEADER,
-    TIMESTAMP_HEADER,
-    document,
-    signed_headers,
-)
 from ign_deploy.notify.github import github_state
 from ign_deploy.notify.gitlab import gitlab_status
+from ign_deploy.notify.webhook_formats import (
+    SIGNATURE_HEADER,
+    TIMESTAMP_HEADER,
+    generic_message,
+    signed_headers,
+)
 from tests.support.measurements import MEASURED
 from tests.support.notices import notice
 from tests.support.pages import blocks, code_words, page_text, section
@@ -45,7 +45,7 @@ def shape(value: object) -> object:
 
 def test_the_webhooks_document_matches() -> None:
     shown = json.loads(example("notifications.md", "json"))
-    real = json.loads(document(notice(), delivery="x"))
+    real = json.loads(generic_message(notice(), delivery="x"))
     assert set(shown) == set(real)
     assert shape(shown) == shape(real)
     assert shown["version"] == real["version"]
@@ -54,7 +54,7 @@ def test_the_webhooks_document_matches() -> None:
 def test_the_signature_check_works() -> None:
     shown: dict[str, Any] = {}
     exec(example("notifications.md", "python"), shown)
-    body = document(notice(), delivery="x")
+    body = generic_message(notice(), delivery="x")
 
     def headers(stamp: float, secret: str = "s") -> dict[str, str]:
         return dict(

@@ -63,7 +63,7 @@ def test_every_result_has_its_state(event: str, result: str, states: tuple[str, 
     assert (github_state(reported), gitlab_status(reported)) == states
 
 
-def test_github_shows_one_deployment_from_its_begin_to_its_end() -> None:
+def test_github_shows_one_deployment_from_start_to_end() -> None:
     with serving(GithubDeployments()) as server:
         channel = github(github_env(server.url))
         channel.send(notice(result="in-progress"))
@@ -85,7 +85,7 @@ def test_a_job_that_was_killed_finds_its_own_deployment_again() -> None:
     assert [len(each) for each in server.statuses.values()] == [2, 1]
 
 
-def test_a_token_that_may_not_says_what_to_grant() -> None:
+def test_a_token_without_permission_says_what_to_grant() -> None:
     with (
         serving(GithubDeployments(may_write=False)) as server,
         pytest.raises(NetworkError) as failure,
@@ -97,7 +97,7 @@ def test_a_token_that_may_not_says_what_to_grant() -> None:
 
 
 @pytest.mark.parametrize("missing", ["GITHUB_REPOSITORY", "GITHUB_SHA", "GITHUB_TOKEN"])
-def test_without_a_repository_or_token_github_is_not_told(missing: str) -> None:
+def test_without_a_repository_or_token_github_is_skipped(missing: str) -> None:
     env = github_env("https://api.github.com")
     assert github_statuses(env) is not None
     assert github_statuses(env | {missing: ""}) is None
@@ -111,19 +111,19 @@ def test_without_a_repository_or_token_github_is_not_told(missing: str) -> None:
         ("GITHUB_SHA", "main"),
     ],
 )
-def test_what_would_change_the_requests_address_is_not_taken(name: str, value: str) -> None:
+def test_values_that_would_change_the_request_address_are_ignored(name: str, value: str) -> None:
     assert github_statuses(github_env("https://h") | {name: value}) is None
 
 
 @pytest.mark.parametrize("name", ["GITHUB_API_URL", "CI_API_V4_URL"])
-def test_a_token_never_goes_over_plain_http(name: str) -> None:
+def test_a_token_is_never_sent_over_unencrypted_http(name: str) -> None:
     env = github_env("https://h") | gitlab_env("https://h") | {name: "http://api.example.com"}
     with pytest.raises(ConfigurationError, match="unencrypted"):
         (github_statuses if name[0] == "G" else gitlab_statuses)(env)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b'[{"id": "x"}]', b"\xff", b"[[[["])
-def test_an_answer_that_is_something_else_says_so_and_is_not_shown(body: bytes) -> None:
+def test_an_unexpected_response_is_reported_and_not_shown(body: bytes) -> None:
     with scripted_server(Reply(200, body=body)) as server:
         for channel in (github(github_env(server.url)), gitlab(gitlab_env(server.url))):
             with pytest.raises(NetworkError, match="unexpected response") as failure:
@@ -131,7 +131,7 @@ def test_an_answer_that_is_something_else_says_so_and_is_not_shown(body: bytes) 
             assert failure.value.__cause__ is None
 
 
-def test_releases_are_no_deployments() -> None:
+def test_releases_are_skipped() -> None:
     with serving(GithubDeployments()) as server:
         github(github_env(server.url)).send(notice(event="release"))
         github(github_env(server.url)).send(notice(environment=""))
@@ -145,7 +145,7 @@ def test_hostile_texts_fit_into_githubs_limits() -> None:
     assert len(server.deployments) == 1
 
 
-def test_gitlab_shows_one_deployment_from_its_begin_to_its_end() -> None:
+def test_gitlab_shows_one_deployment_from_start_to_end() -> None:
     with serving(GitlabDeployments()) as server:
         channel = gitlab(gitlab_env(server.url))
         channel.send(notice(result="in-progress"))
@@ -157,7 +157,7 @@ def test_gitlab_shows_one_deployment_from_its_begin_to_its_end() -> None:
     assert (deployment["sha"], deployment["tag"]) == (SHA, True)
 
 
-def test_the_jobs_own_token_is_taken_where_there_is_no_other() -> None:
+def test_the_token_of_the_job_is_used_if_there_is_no_other() -> None:
     with serving(GitlabDeployments(header="JOB-TOKEN")) as server:
         env = gitlab_env(server.url) | {"GITLAB_TOKEN": "", "CI_JOB_TOKEN": TOKEN}
         gitlab(env).send(notice())
@@ -171,7 +171,7 @@ def test_gitlab_says_what_to_grant() -> None:
 
 
 @pytest.mark.parametrize("missing", ["CI_API_V4_URL", "CI_PROJECT_ID", "CI_COMMIT_SHA"])
-def test_without_a_project_gitlab_is_not_told(missing: str) -> None:
+def test_without_a_project_gitlab_is_skipped(missing: str) -> None:
     assert gitlab_statuses(gitlab_env("https://h") | {missing: ""}) is None
 
 

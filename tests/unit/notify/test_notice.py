@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ign_deploy.notify.notice import NoticedGateway, NoticedModule, clean_lines, clean_text
+from ign_deploy.notify.notice import NoticedGateway, NoticedModule, clean_message, clean_text
 from ign_deploy.notify.text import facts, is_good, title
 from tests.support.notices import HOSTILE, as_is, notice
 
 
-def test_credentials_in_a_gateways_url_are_left_out() -> None:
+def test_credentials_in_the_url_of_a_gateway_are_removed() -> None:
     reported = notice(gateways=(NoticedGateway("https://me:s3cret@gw1:8043/", "deployed"),))
     assert reported.cleaned(as_is).gateways[0].name == "https://gw1:8043/"
 
 
-def test_secrets_are_hidden_in_every_text() -> None:
+def test_secrets_are_redacted_in_every_text() -> None:
     reported = notice(
         message="s3cret",
         actor="s3cret",
@@ -38,7 +38,7 @@ def test_secrets_are_hidden_in_every_text() -> None:
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "https://u:p@ci/", "https://ci/ x", 'https://ci/"><b>', "ci", ""]
 )
-def test_what_is_no_plain_web_address_becomes_no_link(url: str) -> None:
+def test_anything_but_a_plain_web_address_is_no_link(url: str) -> None:
     assert notice(run_url=url).cleaned(as_is).run_url == ""
 
 
@@ -57,7 +57,7 @@ def test_any_text_becomes_one_line_that_can_be_sent(text: str) -> None:
 
 @given(st.text())
 def test_any_message_can_be_sent(text: str) -> None:
-    clean = clean_lines(text, redact=as_is)
+    clean = clean_message(text, redact=as_is)
     assert len(clean) <= 2000
     assert "\r" not in clean
     clean.encode()
@@ -66,7 +66,7 @@ def test_any_message_can_be_sent(text: str) -> None:
 def test_the_title_says_what_happened_where() -> None:
     assert title(notice()) == "Deployment to production: deployed"
     assert title(notice(event="rollback", result="rolled-back")) == (
-        "Rollback in production: rolled-back"
+        "Rollback in production: rolled back"
     )
     assert title(notice(event="release", environment="", result="uploaded")) == "Release: uploaded"
 
@@ -83,7 +83,7 @@ def test_the_title_says_what_happened_where() -> None:
         ("deployment", "something-new", False),
     ],
 )
-def test_a_rollback_that_was_wanted_is_good(event: str, result: str, good: bool) -> None:
+def test_a_requested_rollback_is_a_success(event: str, result: str, good: bool) -> None:
     assert is_good(notice(event=event, result=result)) is good
 
 
@@ -94,7 +94,7 @@ def test_long_lists_end_with_how_many_more_there_are() -> None:
     assert shown[-1] == "and 5 more"
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_facts_are_left_out() -> None:
     bare = notice(modules=(), gateways=(), actor="", commit="", seconds=0.0, deployment_id="")
     assert [label for label, _ in facts(bare)] == ["Started"]
 

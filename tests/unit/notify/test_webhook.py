@@ -28,7 +28,7 @@ def failure_of(hook: Webhook) -> NetworkError:
     return failure.value
 
 
-def test_a_signed_document_is_taken_and_says_everything() -> None:
+def test_a_signed_document_is_accepted_and_complete() -> None:
     with serving(WebhookReceiver(SECRET)) as receiver:
         channel(receiver.url, secret=SECRET).send(notice().cleaned(as_is))
     [document] = receiver.documents
@@ -62,7 +62,7 @@ def test_a_signed_document_is_taken_and_says_everything() -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "another"])
-def test_without_the_right_secret_nothing_is_taken(secret: str) -> None:
+def test_without_the_right_secret_nothing_is_accepted(secret: str) -> None:
     with serving(WebhookReceiver(SECRET)) as receiver:
         failure = failure_of(channel(receiver.url, secret=secret))
     assert failure.message == "posting the notification failed: 127.0.0.1 returned 401"
@@ -70,14 +70,14 @@ def test_without_the_right_secret_nothing_is_taken(secret: str) -> None:
     assert receiver.documents == []
 
 
-def test_an_old_request_sent_again_is_refused_by_its_signed_time() -> None:
+def test_a_replayed_request_is_rejected_by_its_signed_time() -> None:
     with serving(WebhookReceiver(SECRET)) as receiver:
         old = channel(receiver.url, secret=SECRET, clock=lambda: 1_700_000_000.0)
         assert "401" in failure_of(old).message
     assert receiver.documents == []
 
 
-def test_the_same_deployment_told_again_is_one_delivery() -> None:
+def test_a_repeated_notice_of_a_deployment_is_one_delivery() -> None:
     with serving(WebhookReceiver(SECRET)) as receiver:
         for seconds in (1.0, 2.0):
             channel(receiver.url, secret=SECRET).send(notice(seconds=seconds))
@@ -85,14 +85,14 @@ def test_the_same_deployment_told_again_is_one_delivery() -> None:
     assert [each["result"] for each in receiver.documents] == ["deployed", "failed"]
 
 
-def test_notices_without_a_deployment_are_told_apart() -> None:
+def test_notices_without_a_deployment_are_separate_deliveries() -> None:
     with serving(WebhookReceiver(SECRET)) as receiver:
         for _ in range(2):
             channel(receiver.url, secret=SECRET).send(notice(deployment_id=""))
     assert len(receiver.documents) == 2
 
 
-def test_a_server_that_fails_for_now_is_asked_again_with_the_same_delivery() -> None:
+def test_a_temporary_failure_is_retried_with_the_same_delivery() -> None:
     failures = (Reply(503), Reply(reset=True))
     with serving(WebhookReceiver(SECRET, *failures)) as receiver:
         channel(receiver.url, secret=SECRET).send(notice())
@@ -118,7 +118,7 @@ def test_hostile_texts_arrive_as_texts() -> None:
         ("https://example.com/hook", "generic"),
     ],
 )
-def test_the_form_is_the_one_of_the_host(url: str, form: str) -> None:
+def test_the_format_is_that_of_the_host(url: str, form: str) -> None:
     assert webhook(url).format == form
     assert webhook(url, webhook_format="generic").format == "generic"
 
@@ -137,7 +137,7 @@ def test_the_form_is_the_one_of_the_host(url: str, form: str) -> None:
         "",
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_and_not_shown(url: str) -> None:
+def test_an_invalid_url_is_refused_and_not_shown(url: str) -> None:
     with pytest.raises(ConfigurationError) as failure:
         webhook(url)
     assert "hidden" not in failure.value.message + failure.value.hint
@@ -160,7 +160,7 @@ def test_failures_name_the_host_only() -> None:
 
 
 @pytest.mark.parametrize(("status", "hint"), [(404, "create a new one"), (410, "was removed")])
-def test_a_webhook_that_is_gone_says_so(status: int, hint: str) -> None:
+def test_a_missing_webhook_says_what_to_do(status: int, hint: str) -> None:
     with scripted_server(Reply(status)) as server:
         assert hint in failure_of(channel(server.url)).hint
 
@@ -174,7 +174,7 @@ def test_a_redirect_is_not_followed() -> None:
     assert "redirects to" in failure.message
 
 
-def test_an_endless_answer_is_not_read_to_its_end() -> None:
+def test_an_endless_response_is_not_read_to_its_end() -> None:
     with scripted_server(Reply(200, body=b"x" * (8 << 20))) as server:
         channel(server.url).send(notice())
 
@@ -217,7 +217,7 @@ def test_slack_gets_blocks() -> None:
     assert "<https://ci.example.com/runs/1|The run>" in texts(document)
 
 
-def test_no_hostile_text_mentions_anybody_or_makes_a_link_in_slack() -> None:
+def test_hostile_text_makes_no_mention_or_link_in_slack() -> None:
     document = sent_by("slack", hostile())
     found = texts(document)
     assert any("&lt;!channel&gt;" in text for text in found)
@@ -249,7 +249,7 @@ def test_teams_gets_one_adaptive_card() -> None:
     assert card["actions"][0]["url"] == "https://ci.example.com/runs/1"
 
 
-def test_foreign_text_is_never_markdown_in_teams() -> None:
+def test_untrusted_text_is_never_markdown_in_teams() -> None:
     card = sent_by("teams", hostile())["attachments"][0]["content"]
     assert {block["type"] for block in card["body"]} == {"RichTextBlock"}
     runs = [run for block in card["body"] for run in block["inlines"]]
@@ -257,7 +257,7 @@ def test_foreign_text_is_never_markdown_in_teams() -> None:
     assert [action["url"] for action in card["actions"]] == ["https://ci.example.com/a|b"]
 
 
-def test_a_large_notice_stays_below_what_teams_takes() -> None:
+def test_a_large_notice_stays_below_the_limit_of_teams() -> None:
     with scripted_server(Reply(202)) as server:
         reported = notice(
             message="x" * 9000,

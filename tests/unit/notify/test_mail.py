@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import ConfigurationError, NetworkError
-from ign_deploy.notify.mail import parse_recipients
-from ign_deploy.notify.smtp import Mail, mail
+from ign_deploy.notify.mail import Mail, mail, parse_recipients
 from tests.support.mail_server import PASSWORD, USER, mail_server
 from tests.support.notices import as_is, hostile, notice
 from tests.support.serving import Reply, scripted_server, unused_port
@@ -87,7 +86,7 @@ def test_a_server_without_tls_gets_neither_password_nor_message(tls: Tls) -> Non
 
 def test_another_machine_needs_tls_without_any_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is on this machine, but the channel believes it is another one."""
-    monkeypatch.setattr("ign_deploy.notify.smtp.is_this_machine", lambda _: False)
+    monkeypatch.setattr("ign_deploy.notify.mail.is_this_machine", lambda _: False)
     with mail_server() as server:
         failure = failure_of(mail(f"smtp://127.0.0.1:{server.port}", recipients=TO))
     assert "does not support STARTTLS" in failure.message
@@ -129,12 +128,12 @@ def test_a_message_that_is_refused_says_so_without_the_servers_words() -> None:
     assert failure.message == "127.0.0.1 answered 554"
 
 
-def test_a_server_that_is_not_there_says_so() -> None:
+def test_an_unreachable_server_is_reported() -> None:
     failure = failure_of(mail(f"smtp://127.0.0.1:{unused_port()}", recipients=TO))
     assert "127.0.0.1 refused the connection" in failure.message
 
 
-def test_a_server_that_says_nothing_is_not_waited_for() -> None:
+def test_a_silent_server_is_not_waited_for() -> None:
     with scripted_server(Reply(200)) as server:
         port = server.server_address[1]
         failure = failure_of(mail(f"smtp://127.0.0.1:{port}", recipients=TO, timeout=0.2))
@@ -162,7 +161,7 @@ def test_hostile_texts_add_neither_headers_nor_markup() -> None:
     ["", "mail.example.com", "http://mail.example.com", "smtp://", "smtp://h:x", "smtp://h/path",
      "smtp://h\nx", "smtp://[::1"],
 )  # fmt: skip
-def test_a_url_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_url_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="neither smtp"):
         mail(url, recipients=TO)
 
@@ -197,7 +196,7 @@ def test_the_usual_ports_are_the_defaults() -> None:
     assert mail("smtps://mail.example.com", recipients=TO).port == 465
 
 
-def test_the_user_is_the_sender_where_it_is_an_address() -> None:
+def test_the_user_is_the_sender_if_it_is_an_address() -> None:
     channel = mail("smtp://h", recipients=TO, username="robot@example.com", password="x")
     assert channel.sender == "robot@example.com"
 
@@ -210,7 +209,7 @@ def test_recipients_are_separated_in_any_usual_way(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a", "a@", "@b", "a@b@c", "<a@b.c>", '"a b"@c.d', "ä@b.c", "a@b.c\0", "a@[1.2.3.4"]
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="invalid email address"):
         parse_recipients(text)
 

@@ -4,8 +4,8 @@ import threading
 import time
 
 from ign_deploy.errors import NetworkError
+from ign_deploy.notify import notify_all
 from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.send import notify_all
 from ign_deploy.notify.webhook import webhook
 from tests.support.notices import QUICK_SERVICE, as_is, notice
 from tests.support.reporting import Recorder
@@ -33,7 +33,7 @@ class Stub:
         self.reported.append(reported)
 
 
-def test_a_channel_that_fails_is_one_warning_and_the_others_are_told() -> None:
+def test_a_channel_that_fails_is_one_warning_and_the_others_get_the_notice() -> None:
     listener = Recorder()
     with serving(WebhookReceiver("")) as receiver:
         bad = webhook(f"http://127.0.0.1:{unused_port()}/hidden", service=QUICK_SERVICE)
@@ -54,7 +54,7 @@ def test_a_bug_in_a_channel_fails_nothing() -> None:
     assert "KeyError, a bug in ign-deploy" in listener.warnings[0]
 
 
-def test_a_channel_that_hangs_is_left_behind() -> None:
+def test_a_channel_that_hangs_is_abandoned() -> None:
     listener, release = Recorder(), threading.Event()
     begin = time.monotonic()
     channels = [Stub(wait=release), Stub(wait=release), Stub()]
@@ -66,7 +66,7 @@ def test_a_channel_that_hangs_is_left_behind() -> None:
     assert ["timed out after 0.2 s" in each for each in listener.warnings] == [True, True]
 
 
-def test_secrets_are_masked_and_hidden_in_warnings_and_notices() -> None:
+def test_secrets_are_masked_and_redacted_in_warnings_and_notices() -> None:
     listener, reported = Recorder(), Stub()
     failing = Stub(NetworkError("it answered s3cret", hint="fix it."))
 
@@ -79,5 +79,5 @@ def test_secrets_are_masked_and_hidden_in_warnings_and_notices() -> None:
     assert reported.reported[0].message == "***"
 
 
-def test_nobody_to_tell_is_no_failure() -> None:
+def test_no_channels_is_not_a_failure() -> None:
     assert notify_all([], notice(), reporter=Recorder(), redact=as_is) == 0
