@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ign_deploy.files import write_atomically
-from ign_deploy.metrics.measurement import Measured, label
+from ign_deploy.metrics.measurement import Measurement, label_value
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -23,28 +23,28 @@ _PREFIX = "ign_deploy_"
 _Rows = Iterable[tuple[Mapping[str, str], float]]
 
 
-def openmetrics(measured: Measured) -> bytes:
+def openmetrics(measurement: Measurement) -> bytes:
     """Return the run as OpenMetrics 1.0 text, ended by ``# EOF``."""
     from prometheus_client.openmetrics.exposition import generate_latest
 
-    text: bytes = generate_latest(_registry(measured))  # type: ignore[no-untyped-call]
+    text: bytes = generate_latest(_registry(measurement))  # type: ignore[no-untyped-call]
     return text
 
 
-def prometheus_text(measured: Measured) -> bytes:
+def prometheus_text(measurement: Measurement) -> bytes:
     """Return the run in the text format 0.0.4, which a Pushgateway takes."""
     from prometheus_client.exposition import generate_latest
 
-    text: bytes = generate_latest(_registry(measured))
+    text: bytes = generate_latest(_registry(measurement))
     return text
 
 
-def write_metrics(path: Path, measured: Measured) -> None:
+def write_metrics(path: Path, measurement: Measurement) -> None:
     """Write the OpenMetrics text to ``path`` atomically: it may be read at any moment.
 
     Raises ConfigurationError when it can't be written.
     """
-    write_atomically(path, openmetrics(measured))
+    write_atomically(path, openmetrics(measurement))
 
 
 def grouping_path(labels: Mapping[str, str]) -> str:
@@ -69,42 +69,42 @@ class _Run:
     when the environment names a folder for them.
     """
 
-    def __init__(self, measured: Measured) -> None:
-        self._measured = measured
+    def __init__(self, measurement: Measurement) -> None:
+        self._measurement = measurement
         self._common = {
-            "event": label(measured.event),
-            "environment": label(measured.environment),
+            "event": label_value(measurement.event),
+            "environment": label_value(measurement.environment),
         }
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family of the run."""
-        measured = self._measured
+        measurement = self._measurement
         yield self._family(
             "last_run_timestamp_seconds",
             "Start of the last run, in seconds since 1970.",
-            [({}, measured.started_at.timestamp())],
+            [({}, measurement.started_at.timestamp())],
         )
         yield self._family(
             "last_run_success",
             "Whether the last run succeeded (1) or not (0).",
-            [({"result": label(measured.result)}, float(measured.is_success))],
+            [({"result": label_value(measurement.result)}, float(measurement.is_success))],
         )
         yield self._family(
-            "last_run_duration_seconds", "Duration of the last run.", [({}, measured.seconds)]
+            "last_run_duration_seconds", "Duration of the last run.", [({}, measurement.seconds)]
         )
         yield self._family("stage_duration_seconds", "Duration of each stage.", self._stages())
         yield self._family("module_size_bytes", "Size of each module.", self._modules())
         outcomes = [
-            ({"outcome": label(outcome)}, float(count))
-            for outcome, count in sorted(measured.gateways.items())
+            ({"outcome": label_value(outcome)}, float(count))
+            for outcome, count in sorted(measurement.gateways.items())
         ]
         yield self._family("gateways", "Number of gateways by outcome.", outcomes)
 
     def _stages(self) -> _Rows:
         """Add up stages of the same name: a batch has several, but a sample must be unique."""
         sums: dict[tuple[str, str], float] = {}
-        for stage in self._measured.stages:
-            key = (label(stage.name), label(stage.result))
+        for stage in self._measurement.stages:
+            key = (label_value(stage.name), label_value(stage.result))
             sums[key] = sums.get(key, 0.0) + stage.seconds
         return [
             ({"stage": name, "result": result}, total) for (name, result), total in sums.items()
@@ -112,8 +112,8 @@ class _Run:
 
     def _modules(self) -> _Rows:
         sizes = {
-            (label(module.id), label(module.version)): float(module.size)
-            for module in self._measured.modules
+            (label_value(module.id), label_value(module.version)): float(module.size)
+            for module in self._measurement.modules
         }
         return [
             ({"module": name, "version": number}, size) for (name, number), size in sizes.items()
@@ -128,10 +128,10 @@ class _Run:
         return family
 
 
-def _registry(measured: Measured) -> CollectorRegistry:
+def _registry(measurement: Measurement) -> CollectorRegistry:
     """Return a registry of our own: the library's global one describes this process."""
     from prometheus_client import CollectorRegistry
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Run(measured))
+    registry.register(_Run(measurement))
     return registry

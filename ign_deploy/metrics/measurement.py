@@ -13,7 +13,7 @@ _MOST_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class MeasuredStage:
     """A stage: ``result`` is ``ok``, ``failed`` or ``skipped``; times in seconds.
 
     ``begin`` counts from the run's start; None means when the stage before it ended.
@@ -35,7 +35,7 @@ class MeasuredModule:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """A run: ``event`` is ``deployment``, ``rollback``, ``release``, ….
 
     ``started_at`` is an aware time, ``seconds`` the duration. ``gateways`` counts them by outcome.
@@ -47,12 +47,12 @@ class Measured:
     started_at: datetime
     seconds: float
     environment: str = ""
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[MeasuredStage, ...] = ()
     modules: tuple[MeasuredModule, ...] = ()
     gateways: Mapping[str, int] = field(default_factory=dict)
     deployment_id: str = ""
 
 
-def label(text: str) -> str:
+def label_value(text: str) -> str:
     """Return ``text`` as a label's value: one line of bounded length that can be encoded."""
     return _UNSAFE.sub(" ", text)[:_MOST_TEXT]

@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ign_deploy.metrics.exposition import write_metrics
-from ign_deploy.metrics.measurement import Measured
-from ign_deploy.metrics.pushgateway import JOB, push_metrics
+from ign_deploy.metrics.exposition import grouping_path, prometheus_text, write_metrics
+from ign_deploy.metrics.measurement import Measurement, label_value
 from ign_deploy.metrics.spans import Endpoint, export_spans
 from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import require_web_address
 from ign_deploy.net.retry import BEST_EFFORT_SECONDS, best_effort
 from ign_deploy.report import Reporter
 
+JOB = "ign-deploy"
+_HINTS = {400: "see the Pushgateway's log for the metric that it rejected."}
+_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
 
 @dataclass(frozen=True, slots=True)
-class Targets:
+class MetricTargets:
     """Where measurements go; nowhere by default.
 
     ``file`` gets OpenMetrics text; ``pushgateway`` is a URL, ``job`` its group; ``otlp`` is made by
@@ -36,10 +39,10 @@ class Targets:
             require_web_address(self.pushgateway, what="the Pushgateway", is_private=False)
 
 
-def record(
-    measured: Measured,
+def send_measurement(
+    measurement: Measurement,
     *,
-    targets: Targets,
+    targets: MetricTargets,
     env: Mapping[str, str],
     reporter: Reporter,
     deadline: float = BEST_EFFORT_SECONDS,
@@ -51,7 +54,7 @@ def record(
     if targets.otlp is not None:
         for secret in targets.otlp.secrets:
             reporter.mask(secret)
-    steps = dict(_steps(measured, targets, env))
+    steps = dict(_steps(measurement, targets, env))
     problems = best_effort(list(steps.values()), deadline=deadline)
     for failure, problem in zip(steps, problems, strict=True):
         if problem:
@@ -59,19 +62,48 @@ def record(
 
 
 def _steps(
-    measured: Measured, targets: Targets, env: Mapping[str, str]
+    measurement: Measurement, targets: MetricTargets, env: Mapping[str, str]
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield each step, with the message for its failure."""
     file, otlp, service = targets.file, targets.otlp, targets.service
     if file is not None:
-        yield "the metrics file was not written", lambda: write_metrics(file, measured)
+        yield "the metrics file was not written", lambda: write_metrics(file, measurement)
     if targets.pushgateway:
         yield (
             "the metrics were not pushed",
-            lambda: push_metrics(targets.pushgateway, measured, job=targets.job, service=service),
+            lambda: push_metrics(
+                targets.pushgateway, measurement, job=targets.job, service=service
+            ),
         )
     if otlp is not None:
         yield (
             "the spans were not exported",
-            lambda: export_spans(otlp, measured, env=env, service=service),
+            lambda: export_spans(otlp, measurement, env=env, service=service),
+        )
+
+
+def push_metrics(
+    url: str,
+    measurement: Measurement,
+    *,
+    job: str = JOB,
+    service: ServiceOptions = DEFAULT_SERVICE,
+) -> None:
+    """Replace the group of this job, event and environment at the Pushgateway.
+
+    Raises NetworkError when it isn't accepted, ConfigurationError for an unusable URL.
+    """
+    require_web_address(url, what="the Pushgateway", is_private=False)
+    group = {
+        "job": label_value(job) or JOB,
+        "event": label_value(measurement.event),
+        "environment": label_value(measurement.environment),
+    }
+    with service.client(hints=_HINTS) as client:
+        client.request(
+            "PUT",
+            url.rstrip("/") + grouping_path(group),
+            title="pushing the metrics",
+            body=prometheus_text(measurement),
+            headers={"Content-Type": _CONTENT_TYPE},
         )

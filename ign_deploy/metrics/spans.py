@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.metrics.measurement import Measured, Stage, label
+from ign_deploy.metrics.measurement import MeasuredStage, Measurement, label_value
 from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import require_web_address
 
@@ -101,7 +101,7 @@ def parse_traceparent(text: str) -> Parent | None:
 
 def export_spans(
     endpoint: Endpoint,
-    measured: Measured,
+    measurement: Measurement,
     *,
     env: Mapping[str, str],
     service: ServiceOptions = DEFAULT_SERVICE,
@@ -120,7 +120,7 @@ def export_spans(
             "POST",
             endpoint.url,
             title="exporting the spans",
-            body=spans_request(measured, parent=parent).SerializeToString(),
+            body=spans_request(measurement, parent=parent).SerializeToString(),
             headers={**endpoint.headers, "Content-Type": "application/x-protobuf"},
         )
     if rejected := _rejected(response.body):
@@ -129,7 +129,7 @@ def export_spans(
         )
 
 
-def spans_request(measured: Measured, *, parent: Parent | None) -> ExportTraceServiceRequest:
+def spans_request(measurement: Measurement, *, parent: Parent | None) -> ExportTraceServiceRequest:
     """Return the request's message; new ids each time."""
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
     from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
@@ -137,11 +137,11 @@ def spans_request(measured: Measured, *, parent: Parent | None) -> ExportTraceSe
     from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
     resource = {"service.name": _SERVICE, "service.version": __version__}
-    if measured.environment:
-        resource["deployment.environment.name"] = label(measured.environment)
+    if measurement.environment:
+        resource["deployment.environment.name"] = label_value(measurement.environment)
     spans = ScopeSpans(
         scope=InstrumentationScope(name=_SERVICE, version=__version__),
-        spans=_spans(measured, parent),
+        spans=_spans(measurement, parent),
     )
     of_resource = ResourceSpans(
         resource=Resource(attributes=_attributes(resource)), scope_spans=[spans]
@@ -149,31 +149,32 @@ def spans_request(measured: Measured, *, parent: Parent | None) -> ExportTraceSe
     return ExportTraceServiceRequest(resource_spans=[of_resource])
 
 
-def _spans(measured: Measured, parent: Parent | None) -> list[Span]:
+def _spans(measurement: Measurement, parent: Parent | None) -> list[Span]:
     trace_id = parent.trace_id if parent is not None else _new_id(16)
-    start = round(measured.started_at.timestamp() * 1e9)
+    start = round(measurement.started_at.timestamp() * 1e9)
     root_attributes: dict[str, str | float] = {
-        "ign_deploy.event": label(measured.event),
-        "ign_deploy.result": label(measured.result),
-        "ign_deploy.deployment.id": label(measured.deployment_id),
+        "ign_deploy.event": label_value(measurement.event),
+        "ign_deploy.result": label_value(measurement.result),
+        "ign_deploy.deployment.id": label_value(measurement.deployment_id),
         "ign_deploy.modules": ", ".join(
-            f"{label(each.id)} {label(each.version)}" for each in measured.modules[:50]
+            f"{label_value(each.id)} {label_value(each.version)}"
+            for each in measurement.modules[:50]
         ),
     }
     root_attributes |= {
-        f"ign_deploy.gateways.{label(outcome)}": count
-        for outcome, count in measured.gateways.items()
+        f"ign_deploy.gateways.{label_value(outcome)}": count
+        for outcome, count in measurement.gateways.items()
     }
     root = _span(
-        label(measured.event),
+        label_value(measurement.event),
         trace_id=trace_id,
         parent_id=parent.span_id if parent is not None else b"",
-        times=(start, start + _nanoseconds(measured.seconds)),
+        times=(start, start + _nanoseconds(measurement.seconds)),
         attributes=root_attributes,
-        failed=not measured.is_success,
+        failed=not measurement.is_success,
     )
     spans, end = [root], 0.0
-    for stage in measured.stages:
+    for stage in measurement.stages:
         begin = end if stage.begin is None else stage.begin
         end = begin + stage.seconds
         times = (start + _nanoseconds(begin), start + _nanoseconds(end))
@@ -181,13 +182,15 @@ def _spans(measured: Measured, parent: Parent | None) -> list[Span]:
     return spans
 
 
-def _stage_span(stage: Stage, *, trace_id: bytes, parent_id: bytes, times: tuple[int, int]) -> Span:
+def _stage_span(
+    stage: MeasuredStage, *, trace_id: bytes, parent_id: bytes, times: tuple[int, int]
+) -> Span:
     return _span(
-        label(stage.name),
+        label_value(stage.name),
         trace_id=trace_id,
         parent_id=parent_id,
         times=times,
-        attributes={"ign_deploy.result": label(stage.result)},
+        attributes={"ign_deploy.result": label_value(stage.result)},
         failed=stage.result == "failed",
     )
 

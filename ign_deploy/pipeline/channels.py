@@ -13,7 +13,7 @@ from ign_deploy.pipeline.events import RunEvents
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
-    from ign_deploy.metrics.send import Targets
+    from ign_deploy.metrics.send import MetricTargets
     from ign_deploy.net.client import ServiceOptions
     from ign_deploy.notify import Channel
 
@@ -93,17 +93,17 @@ def _service(env: Mapping[str, str], ca: Path | None) -> ServiceOptions:
     return ServiceOptions(ca, partial(proxies_from, env))
 
 
-def _targets(settings: Settings, env: Mapping[str, str], ca: Path | None) -> Targets | None:
+def _targets(settings: Settings, env: Mapping[str, str], ca: Path | None) -> MetricTargets | None:
     if not (settings.metrics_file or settings.pushgateway_url or settings.otlp_endpoint):
         return None
-    from ign_deploy.metrics.send import Targets
+    from ign_deploy.metrics.send import MetricTargets
     from ign_deploy.metrics.spans import otlp_endpoint
 
     otlp = None
     if settings.otlp_endpoint:
         headers = settings.otlp_headers.get_secret_value()
         otlp = otlp_endpoint(settings.otlp_endpoint, headers=headers)
-    targets = Targets(
+    targets = MetricTargets(
         file=Path(settings.metrics_file) if settings.metrics_file else None,
         pushgateway=settings.pushgateway_url,
         job=settings.metrics_job,

@@ -13,7 +13,7 @@ from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.records import DeploymentRecord
-    from ign_deploy.metrics.send import Targets
+    from ign_deploy.metrics.send import MetricTargets
     from ign_deploy.notify import Channel
     from ign_deploy.notify.notice import Notice
 
@@ -33,7 +33,7 @@ class RunEvents:
     reporter: Reporter
     redact: Redact
     channels: Sequence[Channel] = ()
-    targets: Targets | None = None
+    targets: MetricTargets | None = None
 
     def deployment_began(self, record: DeploymentRecord) -> None:
         """Tell that a deployment begins."""
@@ -97,12 +97,12 @@ class RunEvents:
         if self.targets is None:
             return
         from ign_deploy.metrics import send as sending
-        from ign_deploy.metrics.measurement import Measured, MeasuredModule, Stage
+        from ign_deploy.metrics.measurement import MeasuredModule, MeasuredStage, Measurement
 
         outcome = record.outcome
         begin = datetime.fromisoformat(record.begun_at)
         end = datetime.fromisoformat(record.ended_at)
-        measured = Measured(
+        measured = Measurement(
             event=record.kind.value,
             result=outcome.value if outcome else "",
             is_success=_succeeded(record),
@@ -110,7 +110,7 @@ class RunEvents:
             seconds=(end - begin).total_seconds(),
             environment=record.environment,
             stages=tuple(
-                Stage(gateway.name or gateway.gateway or "no gateway", gateway.seconds)
+                MeasuredStage(gateway.name or gateway.gateway or "no gateway", gateway.seconds)
                 for gateway in record.gateways
             ),
             modules=tuple(
@@ -120,7 +120,9 @@ class RunEvents:
             gateways=Counter(gateway.outcome.value for gateway in record.gateways),
             deployment_id=record.id,
         )
-        sending.record(measured, targets=self.targets, env=self.env, reporter=self.reporter)
+        sending.send_measurement(
+            measured, targets=self.targets, env=self.env, reporter=self.reporter
+        )
 
 
 def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:

@@ -20,8 +20,8 @@ from ign_deploy.metrics.exposition import (
     prometheus_text,
     write_metrics,
 )
-from ign_deploy.metrics.measurement import Measured
-from ign_deploy.metrics.pushgateway import push_metrics
+from ign_deploy.metrics.measurement import Measurement
+from ign_deploy.metrics.send import push_metrics
 from tests.support.collector import Pushgateway
 from tests.support.measurements import MEASURED
 from tests.support.notices import HOSTILE, QUICK_SERVICE
@@ -94,7 +94,7 @@ def test_a_folder_for_several_processes_is_not_written(
 
 @given(st.text() | st.just(HOSTILE), st.floats(allow_nan=False))
 def test_any_text_and_number_is_read_back(text: str, seconds: float) -> None:
-    hostile = Measured(
+    hostile = Measurement(
         text, text, True, datetime(2026, 1, 31, tzinfo=UTC), seconds, text, gateways={text: 1}
     )
     found = samples(openmetrics(hostile))

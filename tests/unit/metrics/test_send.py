@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.metrics.send import Targets, record
+from ign_deploy.metrics.send import MetricTargets, send_measurement
 from ign_deploy.metrics.spans import otlp_endpoint
 from tests.support.collector import Collector, Pushgateway
 from tests.support.measurements import MEASURED
@@ -17,13 +17,13 @@ from tests.support.serving import Reply, scripted_server, serving, unused_port
 def test_every_target_gets_the_run(tmp_path: Path) -> None:
     listener, file = Recorder(), tmp_path / "ign_deploy.prom"
     with serving(Pushgateway()) as gateway, serving(Collector()) as collector:
-        targets = Targets(
+        targets = MetricTargets(
             file,
             gateway.url,
             otlp=otlp_endpoint(collector.url, headers="k=s3cret"),
             service=QUICK_SERVICE,
         )
-        record(MEASURED, targets=targets, env={}, reporter=listener)
+        send_measurement(MEASURED, targets=targets, env={}, reporter=listener)
     assert file.is_file()
     assert len(gateway.groups) == len(collector.exports) == 1
     assert listener.warnings == []
@@ -32,21 +32,21 @@ def test_every_target_gets_the_run(tmp_path: Path) -> None:
 
 def test_nothing_is_done_without_targets() -> None:
     listener = Recorder()
-    record(MEASURED, targets=Targets(), env={}, reporter=listener)
+    send_measurement(MEASURED, targets=MetricTargets(), env={}, reporter=listener)
     assert listener.warnings == []
 
 
 def test_each_target_that_fails_is_one_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     url = f"http://127.0.0.1:{unused_port()}"
-    targets = Targets(
+    targets = MetricTargets(
         tmp_path / "file" / "x.prom",
         url,
         otlp=otlp_endpoint(url),
         service=QUICK_SERVICE,
     )
     listener = Recorder()
-    record(MEASURED, targets=targets, env={}, reporter=listener)
+    send_measurement(MEASURED, targets=targets, env={}, reporter=listener)
     begins = [warning.split(":")[0] for warning in listener.warnings]
     assert begins == [
         "the metrics file was not written",
@@ -59,9 +59,9 @@ def test_each_target_that_fails_is_one_warning(tmp_path: Path) -> None:
 def test_a_server_that_hangs_is_left_behind() -> None:
     listener = Recorder()
     with scripted_server(Reply(200, delay=1.0)) as server:
-        record(
+        send_measurement(
             MEASURED,
-            targets=Targets(pushgateway=server.url, service=QUICK_SERVICE),
+            targets=MetricTargets(pushgateway=server.url, service=QUICK_SERVICE),
             env={},
             reporter=listener,
             deadline=0.1,
@@ -70,7 +70,7 @@ def test_a_server_that_hangs_is_left_behind() -> None:
 
 
 def test_a_pushgateway_that_cannot_be_used_is_found_before_the_run() -> None:
-    Targets().check()
-    Targets(pushgateway="http://pushgateway:9091").check()
+    MetricTargets().check()
+    MetricTargets(pushgateway="http://pushgateway:9091").check()
     with pytest.raises(ConfigurationError, match="URL of the Pushgateway"):
-        Targets(pushgateway="pushgateway").check()
+        MetricTargets(pushgateway="pushgateway").check()

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError, NetworkError
-from ign_deploy.metrics.measurement import Stage
+from ign_deploy.metrics.measurement import MeasuredStage
 from ign_deploy.metrics.spans import (
     export_spans,
     otlp_endpoint,
@@ -96,9 +96,9 @@ def test_the_resource_says_who_it_is_whatever_the_environment_says(
 
 def test_what_failed_is_an_error() -> None:
     stages = (
-        Stage("upload", 1.0),
-        Stage("install", 1.0, "failed"),
-        Stage("verify", 0.0, "skipped"),
+        MeasuredStage("upload", 1.0),
+        MeasuredStage("install", 1.0, "failed"),
+        MeasuredStage("verify", 0.0, "skipped"),
     )
     spans = exported(is_success=False, stages=stages).spans
     error, ok = Status.STATUS_CODE_ERROR, Status.STATUS_CODE_OK
