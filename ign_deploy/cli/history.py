@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ign_deploy.cli.formatting import plain, table
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
-
-if TYPE_CHECKING:
-    from ign_deploy.deployment.history import History
 
 
 @click.command("status", short_help="Show what runs in an environment.")
@@ -23,7 +20,7 @@ def status_command(session: Session) -> None:
     Without --environment, of all environments. It is what deployments wrote down: the gateways
     themselves aren't asked.
     """
-    history = _history(session)
+    history = session.context.history
     names = [session.settings.environment] if session.settings.environment else None
     deployed = [each for name in names or history.environments() for each in history.deployed(name)]
     document = {
@@ -79,7 +76,7 @@ def history_command(session: Session, module: str | None, limit: int) -> None:
     """Show the deployments of an environment (or of all), newest first."""
     from ign_deploy.deployment.history import Deployment
 
-    history = _history(session)
+    history = session.context.history
     names = [session.settings.environment] if session.settings.environment else None
     found: list[Deployment] = [
         each
@@ -112,10 +109,3 @@ def history_command(session: Session, module: str | None, limit: int) -> None:
         {"deployments": documents},
         "\n".join(table(rows)) if found else "nothing was deployed yet",
     )
-
-
-def _history(session: Session) -> History:
-    from ign_deploy.deployment.history import History
-
-    documents = session.context.repository.maintenance.documents
-    return History(documents, reporter=session.reporter)

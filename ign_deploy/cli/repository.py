@@ -10,8 +10,13 @@ import click
 from ign_deploy.cli.formatting import certificate_lines, findings_document, plain, table
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
-from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.checks import check_repository
+from ign_deploy.pipeline.transfer import (
+    download_module,
+    planned_release,
+    publication_result,
+    publish_module,
+)
 from ign_deploy.pipeline.verify import verify_file
 
 if TYPE_CHECKING:
@@ -39,37 +44,23 @@ def upload_command(session: Session, file: Path) -> None:
     FILE is verified first. The same bytes again are a success; other bytes for a published
     version are rejected (exit code 6), and nothing changes.
     """
-    from ign_deploy.repositories.upload import describe_release, upload
-
-    settings, context = session.settings, session.context
+    context = session.context
     module = verify_file(file, context, is_release=True)
     for finding in module.findings:
         session.reporter.finding(finding, file=str(file))
-    facts: dict[str, Any] = {
-        "published_at": session.now,
-        "notes": context.workspace.notes,
-        "description": settings.description,
-        "tags": settings.tags,
-        "commit": context.provenance.commit,
-        "build": context.provenance.build,
-    }
     # Before any byte is sent: a wrong token would otherwise be noticed after the whole upload.
     check_repository(context)
-    if settings.dry_run:
-        release = describe_release(module, **facts)
+    if session.settings.dry_run:
+        release = planned_release(module, context)
         text = f"would publish {release.id} {release.version} ({module.sha256})"
         session.answer({"result": "dry-run", "release": release.model_dump(mode="json")}, text)
         return
-    publication = upload(module, context.repository, **facts, reporter=session.reporter)
-    document = _publication_document(publication)
-    context.audit.record(
-        "upload",
-        document["result"],
-        now=session.now,
-        subject={"module": publication.release.id, "version": publication.release.version},
-        sha256=module.sha256,
-        details={"location": publication.location},
-    )
+    publication = publish_module(module, context)
+    document = {
+        "result": publication_result(publication),
+        "location": publication.location,
+        "release": publication.release.model_dump(mode="json"),
+    }
     session.answer(document, _describe_publication(publication))
 
 
@@ -91,22 +82,13 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
     Nothing appears in --output-dir unless digest, signature and record agree. A yanked version is
     only selected when requested by exact version.
     """
-    from ign_deploy.repositories.download import download
-
-    settings, context = session.settings, session.context
-    _ = context.workspace.trust_anchors  # before anything is transferred
-
-    def verify(path: Path) -> VerifiedModule:
-        return verify_file(path, context, match_settings=False)
-
-    module = download(
-        context.repository,
+    settings = session.settings
+    module = download_module(
         name,
-        version=wanted or settings.version or None,
+        session.context,
+        folder=settings.output_dir,
+        version=wanted or settings.version,
         sha256=sha256,
-        output_dir=settings.output_dir,
-        verify=verify,
-        reporter=session.reporter,
     )
     for finding in module.findings:
         session.reporter.finding(finding, file=str(module.path))
@@ -195,17 +177,6 @@ def _table(entries: tuple[CatalogueEntry, ...]) -> str:
         for entry in entries
     ]
     return "\n".join(table(rows, indent=""))
-
-
-def _publication_document(publication: Publication) -> dict[str, Any]:
-    from ign_deploy.repositories import Outcome
-
-    is_new = publication.outcome is Outcome.PUBLISHED
-    return {
-        "result": "uploaded" if is_new else "unchanged",
-        "location": publication.location,
-        "release": publication.release.model_dump(mode="json"),
-    }
 
 
 def _describe_publication(publication: Publication) -> str:

@@ -18,6 +18,7 @@ from ign_deploy.report import Reporter
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
+    from ign_deploy.deployment.history import History
     from ign_deploy.pipeline.events import RunEvents
     from ign_deploy.repositories import Repository
     from ign_deploy.repositories.access import Access
@@ -59,6 +60,13 @@ class RunContext:
     def repository(self) -> Repository:
         """The repository to work with: one session and one probe for the whole run."""
         return self._repository.get()
+
+    @property
+    def history(self) -> History:
+        """The deployments that the repository has on record."""
+        from ign_deploy.deployment.history import History
+
+        return History(self.repository.maintenance.documents, reporter=self.reporter)
 
     @property
     def baseline(self) -> Repository:

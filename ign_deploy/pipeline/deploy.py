@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.history import (
     Deployment,
-    History,
     deployed_versions,
     unfinished_previous,
 )
@@ -30,7 +29,7 @@ from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.gateways import deploy_options, open_gateways
-from ign_deploy.pipeline.verify import verify_file
+from ign_deploy.pipeline.transfer import download_module
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.gateway import Timing
@@ -72,24 +71,12 @@ class Deployer:
     timing: Timing | None = None
     _fetched: dict[tuple[str, str], VerifiedModule] = field(default_factory=dict)
 
-    @property
-    def history(self) -> History:
-        """The deployments in the repository."""
-        context = self.context
-        return History(context.repository.maintenance.documents, reporter=context.reporter)
-
     def obtain(self, module_id: str, version: str) -> VerifiedModule:
         """Fetch a published version, verified; raises our errors."""
-        from ign_deploy.repositories.download import download
-
         if (module_id, version) not in self._fetched:
-            self._fetched[module_id, version] = download(
-                self.context.repository,
-                module_id,
-                version=version,
-                output_dir=self.context.folder / secrets.token_hex(4),
-                verify=lambda path: verify_file(path, self.context, match_settings=False),
-                reporter=self.context.reporter,
+            folder = self.context.folder / secrets.token_hex(4)
+            self._fetched[module_id, version] = download_module(
+                module_id, self.context, folder=folder, version=version
             )
         return self._fetched[module_id, version]
 
@@ -99,14 +86,14 @@ class Deployer:
         With ``dry_run`` it is only checked, and nothing is written down. Raises CombinedError with
         everything that prevents it, before anything is changed.
         """
-        deployments = self.history.deployments(order.environment)
+        deployments = self.context.history.deployments(order.environment)
         self._warn_of_others(deployments)
         prepared = self._look(order, unfinished_previous(deployments))
         begun = self._begun(order, prepared, deployments)
         self._tell_plan(begun)
         if self.context.settings.dry_run:
             return begun
-        self.history.append(begun)
+        self.context.history.append(begun)
         self.context.events.deployment_began(begun)
         records = self._carry_out(order.kind, prepared, begun)
         ended = begun.model_copy(
@@ -118,7 +105,7 @@ class Deployer:
             }
         )
         try:
-            self.history.append(ended)
+            self.context.history.append(ended)
         except IgnDeployError as problem:
             self.context.reporter.warning(
                 f"the history couldn't be written: {problem.message}; run the same command again "

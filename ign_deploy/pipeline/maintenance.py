@@ -86,13 +86,11 @@ def remove_versions(
 
 def versions_to_prune(modules: Sequence[str], context: RunContext) -> list[Named]:
     """Return the versions beyond the newest ones, except those that deployments need."""
-    from ign_deploy.deployment.history import History
     from ign_deploy.repositories.maintenance import to_prune
     from ign_deploy.repositories.search import find_module
 
     repository, keep = context.repository, context.settings.keep
-    history = History(repository.maintenance.documents, reporter=context.reporter)
-    protected = history.protected()
+    protected = context.history.protected()
     given = [find_module(repository, name=name).id for name in modules]
     ids: list[str | None] = [*given] or [None]
     found = [

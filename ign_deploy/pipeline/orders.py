@@ -35,7 +35,7 @@ def installation(names: Sequence[str], deployer: Deployer) -> Order:
 def rollback(names: Sequence[str], deployer: Deployer) -> Order:
     """Return the order to bring back what stood before, on every gateway of the environment."""
     environment = _required_environment(deployer)
-    deployed = _wanted(deployer.history.deployed(environment), names, environment)
+    deployed = _wanted(deployer.context.history.deployed(environment), names, environment)
     chosen = {gateway.location: gateway for gateway in _gateways(deployer)}
     places: dict[str, list[DeployedVersion]] = {}
     for each in deployed:
@@ -63,7 +63,7 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
         raise ConfigurationError(
             f"{source} would be promoted to itself", hint="give another environment as --to."
         )
-    deployed = _wanted(deployer.history.deployed(source), names, source)
+    deployed = _wanted(deployer.context.history.deployed(source), names, source)
     versions: dict[str, str] = {}
     for each in deployed:
         if each.uncertain or versions.setdefault(each.id, each.version) != each.version:

@@ -13,6 +13,7 @@ from ign_deploy.pipeline.guards import check_unpublished, identities
 from ign_deploy.pipeline.package import build_modules, make_bundle
 from ign_deploy.pipeline.preflight import PreflightResult, check_release
 from ign_deploy.pipeline.run_report import ModuleRecord
+from ign_deploy.pipeline.transfer import publication_result, publish_module
 
 if TYPE_CHECKING:
     from ign_deploy.signing.identity import SigningIdentity
@@ -160,31 +161,9 @@ def _bundle(modules: Sequence[VerifiedModule], context: RunContext) -> Mapping[s
 
 def upload_module(module: VerifiedModule, prepared: PreparedModules, context: RunContext) -> str:
     """Publish one module; returns ``uploaded``, or ``unchanged`` when it was published before."""
-    from ign_deploy.repositories import Outcome
-    from ign_deploy.repositories.upload import upload
-
     bundle = prepared.bundles.get(module.descriptor.id)
-    publication = upload(
-        module,
-        context.repository,
-        published_at=context.now,
-        notes=context.workspace.notes,
-        description=context.settings.description,
-        tags=context.settings.tags,
-        commit=context.provenance.commit,
-        build=context.provenance.build,
-        bundle=bundle,
-        reporter=context.reporter,
-    )
-    result = "uploaded" if publication.outcome is Outcome.PUBLISHED else "unchanged"
-    context.audit.record(
-        "upload",
-        result,
-        now=context.now,
-        subject={"module": module.descriptor.id, "version": module.descriptor.version},
-        sha256=module.sha256,
-        details={"location": publication.location},
-    )
+    publication = publish_module(module, context, bundle=bundle)
+    result = publication_result(publication)
     context.report.note(
         ModuleRecord(module.path, module.descriptor, result, module, bundle, publication.location)
     )
