@@ -167,10 +167,10 @@ class ModuleSigner(_Noun):
     def sign(self, module: UnsignedModule | Path) -> SignedModule:
         """Sign a module into the output folder; raises SigningError, IdentityError."""
         from ign_deploy.pipeline.identity import load_signing_identity
-        from ign_deploy.signing.signer import read_unsigned, sign
+        from ign_deploy.signing.signer import read_unsigned, sign_module
 
         context = self._context
-        return sign(
+        return sign_module(
             read_unsigned(module) if isinstance(module, Path) else module,
             identity=load_signing_identity(context.settings),
             output_dir=context.settings.output_dir,

@@ -148,11 +148,11 @@ class DeploymentEnv:
 
     def deployments(self) -> list[Deployment]:
         """Return what ``history`` shows, oldest first."""
-        return self.deployer(()).history.deployments(self.environment)
+        return self.deployer(()).context.history.deployments(self.environment)
 
     def deployed(self) -> list[DeployedVersion]:
         """Return what ``status`` shows."""
-        return self.deployer(()).history.deployed(self.environment)
+        return self.deployer(()).context.history.deployed(self.environment)
 
     def version(self, gateway: Simulated, module_id: str = MODULE_ID) -> str:
         """Return which version the history says the gateway runs, empty for none; never a doubt."""
