@@ -1,4 +1,4 @@
-"""Connections that wait a bounded time for the head of an answer, not only for its next byte."""
+"""Connections that wait a bounded time for the head of a response, not only for its next byte."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from urllib3.response import HTTPResponse
 class BoundedAdapter(HTTPAdapter):
     """A transport without retries, where status and headers must come within ``head`` seconds.
 
-    A read time-out alone starts anew with each byte. ``pool_size`` connections are kept per host.
-    With a ``pin``, every TLS connection is to the certificate of that SHA-256 fingerprint.
+    A read time-out alone restarts with each byte. ``pool_size`` connections are kept per host.
+    With a ``pin``, every TLS connection requires the certificate with that SHA-256 fingerprint.
     """
 
     def __init__(self, *, pool_size: int, head: float, pin: str | None = None) -> None:
@@ -63,7 +63,7 @@ def _pools(head: float) -> dict[str, type[HTTPConnectionPool]]:
 
 
 class _Watch:
-    """One connection that is waited for, until ``end``; ``late`` once it was broken."""
+    """One connection that is being waited for, until ``end``; ``late`` once it was cut."""
 
     def __init__(self, connected: socket.socket, *, end: float) -> None:
         self.end = end
@@ -78,7 +78,7 @@ class _Watch:
 
 
 class _Watchdog:
-    """Breaks connections that are waited for longer than ``after`` seconds.
+    """Cuts connections that are waited for longer than ``after`` seconds.
 
     One thread does it for all of them, and ends when there was none for that long: to start one at
     each request costs more than all the rest of a small one, when several workers want to run.
@@ -94,7 +94,7 @@ class _Watchdog:
 
     @contextmanager
     def watching(self, connected: socket.socket | None) -> Iterator[None]:
-        """Break the connection after the time, unless the block has ended by then.
+        """Cut the connection after that time, unless the block has ended by then.
 
         Raises TimeoutError then: to http.client, half a head looks like a whole one.
         """
@@ -115,14 +115,14 @@ class _Watchdog:
             with self._lock:
                 self._watches.pop(id(watch), None)
             if watch.late:
-                raise TimeoutError("the head of the answer took too long")
+                raise TimeoutError("the head of the response took too long")
 
     def _run(self) -> None:
         while (wait := self._cut_late()) is not None:
             time.sleep(wait)
 
     def _cut_late(self) -> float | None:
-        """Break what is late; return the seconds until the next may be, None when none is left."""
+        """Cut what is late; return the seconds until the next may be, None when none is left."""
         with self._lock:
             for key, watch in list(self._watches.items()):
                 if (left := watch.end - time.monotonic()) > 0:

@@ -1,6 +1,6 @@
-"""What can go wrong on the network, explained, and told apart by whether it may pass.
+"""What can go wrong on the network, explained, and distinguished by whether it may pass.
 
-NetworkError               stays until somebody acts
+NetworkError               stays until someone acts
 ├── TransientResponse      the server said that a later attempt may succeed
 └── TransientFailure       the connection failed in a way that may pass
 """
@@ -95,7 +95,7 @@ def parse_retry_after(text: str | None, *, now: datetime) -> float | None:
 def explain_failure(url: str, cause: Exception) -> NetworkError:
     """Return an error that says what to do for what requests raised; it names only the host.
 
-    TransientFailure is what may pass by itself; anything else stays until somebody acts.
+    TransientFailure is what may pass by itself; anything else stays until someone acts.
     """
     host = host_of(url)
     chain = tuple(_chain(cause))

@@ -22,7 +22,7 @@ Parsed = TypeVar("Parsed")
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 ANY_STATUS = range(600)
 """Every status, for callers that judge each response themselves."""
-_CHECK_URL = "check the URL, and that no proxy responds in the server's place."
+_CHECK_URL = "check the URL, and that no proxy responds instead of the server."
 
 
 @dataclass(frozen=True, slots=True)

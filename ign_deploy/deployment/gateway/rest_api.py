@@ -108,10 +108,10 @@ class ApiGateway:
                 )
 
         response = self._client.repeat(attempt, title=title, expect=ANY_STATUS)
-        answer = self._client.parse(response, UploadResponse)
-        if answer.module_id != file.module_id:
+        parsed = self._client.parse(response, UploadResponse)
+        if parsed.module_id != file.module_id:
             raise DeploymentError(
-                f"{self._client.host} read {name} as {self._client.clean(answer.module_id)}"
+                f"{self._client.host} read {name} as {self._client.clean(parsed.module_id)}"
                 f", expected {file.module_id}; nothing was installed",
                 hint="check whether a proxy between here and the gateway changes uploads.",
             )
@@ -121,8 +121,8 @@ class ApiGateway:
             module_id=file.module_id,
             version=file.version,
             # Not contains…: even an unsigned module needs its missing certificate accepted.
-            certificate_accepted=answer.cert_accepted is True,
-            license_accepted=answer.license_accepted is True,
+            certificate_accepted=parsed.cert_accepted is True,
+            license_accepted=parsed.license_accepted is True,
             certificate_sha1=file.certificate_sha1,
             license_crc=file.license_crc,
         )
@@ -133,14 +133,14 @@ class ApiGateway:
         response = self._read("modules/certificate", module_id, title)
         if response.status == 404 and not is_html(response):
             return None
-        answer = self._client.parse(response, CertificateResponse)
+        parsed = self._client.parse(response, CertificateResponse)
         return ModuleCertificate(
-            subject=answer.subject_name,
-            issuer=answer.issuer_name,
-            serial=answer.serial_number,
-            self_signed=answer.self_signed,
-            not_before=answer.not_valid_before,
-            not_after=answer.not_valid_after,
+            subject=parsed.subject_name,
+            issuer=parsed.issuer_name,
+            serial=parsed.serial_number,
+            self_signed=parsed.self_signed,
+            not_before=parsed.not_valid_before,
+            not_after=parsed.not_valid_after,
         )
 
     def eula(self, module_id: str) -> str | None:
@@ -221,8 +221,8 @@ class ApiGateway:
         """
         title = "reading the pending restart tasks"
         response = self._client.get(f"{API}restart-tasks/pending", title=title)
-        answer = self._client.parse(response, PendingRestart)
-        return tuple(answer.pending)
+        parsed = self._client.parse(response, PendingRestart)
+        return tuple(parsed.pending)
 
     def _description(self) -> ApiDescription:
         try:
@@ -287,8 +287,8 @@ class ApiGateway:
             response = self._client.send(
                 "POST", f"{API}modules/install", title=title, query={"moduleId": upload.module_id}
             )
-            answer = self._client.parse(response, InstallResponse)
-            message = answer.message
+            parsed = self._client.parse(response, InstallResponse)
+            message = parsed.message
 
         before = self.module(upload.module_id)
         confirm_change(

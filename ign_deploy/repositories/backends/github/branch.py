@@ -1,7 +1,7 @@
-"""Small files on the branch ``ign-deploy``: indexes, marks, deployments, and the claims.
+"""Small files on the branch ``ign-deploy``: indexes, status events, deployments, and claims.
 
 Each is a file in the repository. The contents API takes the old content's blob hash with the new
-content, and none for a new file, and refuses when something else stands there: that is a
+content, and none for a new file, and refuses when something else is there: that is a
 compare-and-swap and a create-once, by Git's own update of the branch. The branch has no history in
 common with the others, and its commits start no workflow (``[skip ci]``).
 """
@@ -29,7 +29,7 @@ from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 BRANCH = "ign-deploy"
 _CREATING = f"creating the branch {BRANCH}"
 _README = (
-    "# ign-deploy\n\nIndexes, marks and claims of the modules in this repository's releases.\n"
+    "# ign-deploy\n\nIndexes, status events and claims for the modules in these releases.\n"
     "Written by ign-deploy; please don't edit or merge this branch.\n"
 )
 # A listing of a folder ends here, without saying so.
@@ -73,7 +73,7 @@ class BranchDocuments:
         return self._put(path, data, expected=expected, ours=False)
 
     def add(self, path: str, data: bytes) -> None:
-        """See ``DocumentStore.add``; raises RepositoryError when another stands there."""
+        """See ``DocumentStore.add``; raises RepositoryError when another content is there."""
         if not self.create(path, data):
             raise RepositoryError(
                 f"{path} is in {self._api.location.name} already, with another content",
@@ -126,10 +126,10 @@ class BranchDocuments:
         return list(found.tree)
 
     def _put(self, path: str, data: bytes, *, expected: str | None, ours: bool) -> bool:
-        """Write a file if what stands there has the ``expected`` hash (None: nothing).
+        """Write a file if what is there has the ``expected`` hash (None: nothing).
 
-        The branch may move by other files meanwhile; then it is tried again. ``ours``: nobody else
-        writes the same bytes, so if they stand there the write was done.
+        Other files may move the branch in the meantime; then it is tried again. ``ours``: no other
+        run writes the same bytes, so if they are there the write succeeded.
         """
         document = {
             "message": f"chore({BRANCH}): write {path} [skip ci]",

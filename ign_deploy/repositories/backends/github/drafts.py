@@ -107,7 +107,7 @@ class Drafts:
         self._upload(draft, _Wanted(file.name, file.size, file.sha256, source), progress=progress)
 
     def publish(self, draft: Draft, record: bytes) -> None:
-        """Upload the record and publish; no error when the version was published meanwhile."""
+        """Upload the record and publish; no error if the version has been published by now."""
         digest = sha256(record).hexdigest()
         self._upload(draft, _Wanted(RECORD_NAME, len(record), digest, record), progress=no_progress)
         # Never "latest": that stays what the project itself calls so.
@@ -135,7 +135,7 @@ class Drafts:
         self._wait_until_visible(draft)
 
     def drop(self, draft: Draft) -> None:
-        """Delete a draft of ours that nobody needs any more; that it stays is no error."""
+        """Delete a draft of ours that is no longer needed; failing to do so is not an error."""
         with suppress(IgnDeployError):
             if not self._is_published(draft):
                 title = f"deleting the draft of {draft.tag}"
@@ -155,13 +155,13 @@ class Drafts:
         return self._api.request("GET", path, title=title, limit=MAX_RELEASE, expect=ANY_STATUS)
 
     def _wait_until_visible(self, draft: Draft) -> None:
-        """Wait for the servers that don't know of it yet; a reader may ask any of them."""
+        """Wait for the servers that don't know of it yet; a reader may reach any of them."""
         end = time.monotonic() + _VISIBLE_WITHIN
         wait = 0.1
         path, title = f"releases/tags/{quote(draft.tag, safe='')}", f"checking {draft.tag}"
         while not self._get(path, title=title).ok:
             if time.monotonic() > end:
-                return  # whoever reads it back says so
+                return  # reading it back reports it
             self._sleep(wait)
             wait = min(2 * wait, 2.0)
 

@@ -41,7 +41,7 @@ class Location:
         return f"{self.web}/{self.name}/releases/tag/{quote(tag)}"
 
     def takes_uploads_at(self, url: str) -> bool:
-        """Tell whether assets, and with them the token, may be sent to a URL that GitHub gave.
+        """Return whether assets, and so the token, may be sent to a URL that GitHub returned.
 
         Uploads go to the API's own origin (GitHub Enterprise Server) or to its sister ``uploads.``.
         """
@@ -62,7 +62,7 @@ def find_location(url: str, *, access: Access) -> Location:
     parts = split_store_url(url, options=_OPTIONS)
     if not _OWNER.fullmatch(parts.host) or not _REPOSITORY.fullmatch(parts.path):
         raise ConfigurationError(
-            "the repository URL names no repository of GitHub",
+            "the repository URL does not name a GitHub repository",
             hint="write github://owner/repository; add ?api=https://HOST/api/v3 for GitHub "
             "Enterprise Server.",
         )
@@ -83,8 +83,8 @@ def _checked_api(api: str) -> str:
         usable = False
     if not usable:
         raise ConfigurationError(
-            "the address of GitHub's API is no plain https:// URL",
-            hint="mend ?api= in the repository URL, or GITHUB_API_URL: https://HOST/api/v3.",
+            "the URL of GitHub's API is not a plain https:// URL",
+            hint="correct ?api= in the repository URL, or GITHUB_API_URL: https://HOST/api/v3.",
         )
     return api
 

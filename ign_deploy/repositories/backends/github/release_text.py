@@ -1,6 +1,6 @@
-"""What people read at a release: its title and its text, with everything foreign made harmless.
+"""What people read on a release: its title and its text, with untrusted text made harmless.
 
-Notes stay Markdown, but can't hold HTML, and mention nobody: a mention would send a message to a
+Notes stay Markdown, but can't hold HTML, and no mentions: a mention would send a message to a
 person, and notes may be made of strangers' commit messages.
 """
 
@@ -56,7 +56,7 @@ def _notes(text: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a foreign text as it is, not as Markdown, in one line."""
+    """Return an untrusted text as it is, not as Markdown, in one line."""
     line = _line(text)
     shown = line if len(line) <= _LONGEST_CELL else f"{line[:_LONGEST_CELL]}…"
     return _PUNCTUATION.sub(r"\\\1", shown).replace("&", "&amp;").replace(

@@ -17,7 +17,7 @@ from ign_deploy.repositories.backends.github.schema import REPOSITORY, GitHubRep
 
 
 class ReadAccess:
-    """Whether the repository can be read: GitHub answers 404 to that, too; asked at most once."""
+    """Whether the repository can be read, checked at most once: GitHub returns 404 if not."""
 
     def __init__(self, api: GitHubApi) -> None:
         self._api = api
@@ -30,14 +30,14 @@ class ReadAccess:
         return capabilities
 
     def require_readable(self) -> None:
-        """Raise RepositoryError if the token may not read the repository."""
+        """Raise RepositoryError if the token can't read the repository."""
         if not self._is_readable:
             require_readable(self._api)
             self._is_readable = True
 
 
 def require_readable(api: GitHubApi) -> GitHubRepository:
-    """Return the repository; raises RepositoryError when the token may not read it."""
+    """Return the repository; raises RepositoryError when the token can't read it."""
     location = api.location
     response = api.request("GET", title=f"checking {location.name}", expect={404})
     if not response.ok:
@@ -45,7 +45,7 @@ def require_readable(api: GitHubApi) -> GitHubRepository:
         if location.token:
             raise RepositoryError(
                 f"{missing}, or the token can't read it",
-                hint="check owner and name; let the token's access include the repository.",
+                hint="check owner and name, and that the token has access to the repository.",
             )
         raise RepositoryError(
             f"{missing} that can be read without a token", hint=f"check owner and name; or {TOKEN}"
@@ -58,7 +58,7 @@ def find_rights(api: GitHubApi) -> Capabilities:
 
     GitHub's own word for the right (``permissions.push``) is false for the token of every job, and
     true for a token that may only read but whose owner may write. So an unused Git object is
-    written, which shows nowhere and which GitHub throws away.
+    written, which is shown nowhere and which GitHub discards.
     """
     repository = require_readable(api)
     obstacle = _obstacle(api, repository)
@@ -70,7 +70,7 @@ def find_rights(api: GitHubApi) -> Capabilities:
         compare_and_swap=True,
         server_digest=True,
         resume=True,
-        workers=3,  # GitHub slows down who makes many contents at once
+        workers=3,  # GitHub throttles accounts that create a lot at once
     )
 
 
@@ -82,7 +82,7 @@ def _obstacle(api: GitHubApi, repository: GitHubRepository) -> str:
     if repository.archived:
         return f"{name} is archived on GitHub; unarchive it, or use another repository"
     if not api.location.token:
-        return f"there is no token to write to {name}; {TOKEN}"
+        return f"no token is set to write to {name}; {TOKEN}"
     document = {"content": "ign-deploy checks whether it may write here\n", "encoding": "utf-8"}
     sent = api.request(
         "POST", "git/blobs", json=document, title=f"writing to {name}", expect={403, 404, 409}

@@ -34,7 +34,7 @@ def tag_of(key: Key) -> str:
 
 
 def key_of(tag: str) -> Key | None:
-    """Return which version a tag stands for; None for a tag that isn't ours."""
+    """Return the version of a tag; None for a tag that isn't ours."""
     parts = tag.removeprefix(PREFIX).split("/") if tag.startswith(PREFIX) else []
     if len(parts) != 2:
         return None

@@ -1,4 +1,4 @@
-"""Which of GitLab's tokens is used, and in which header it goes."""
+"""Which of GitLab's tokens is used, and the header for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACCESS_PREFIX = "glpat-"
 
 
 class TokenKind(StrEnum):
-    """What GitLab calls the token; rights differ by kind."""
+    """What GitLab calls the token; permissions differ by kind."""
 
     ACCESS = "access token"
     JOB = "CI/CD job token"
@@ -43,7 +43,7 @@ def credentials_for(project: Project, access: Access) -> Credentials:
     """Choose the token: the one that is set, else that of the CI job if it runs on this host.
 
     With a username the token is a deploy token, unless it says itself what it is. Raises
-    ConfigurationError where it would be readable on the way.
+    ConfigurationError where it would be sent unencrypted.
     """
     secret = access.token or access.password
     job = access.env.get("CI_JOB_TOKEN", "")
@@ -67,7 +67,7 @@ def _kind_of(secret: str, *, username: str, job: str) -> TokenKind:
 
 
 def _runs_on(project: Project, env: Mapping[str, str]) -> bool:
-    """Tell whether the CI job's GitLab is the project's: nobody else is shown its token."""
+    """Return whether the CI job's GitLab is the project's: no other host gets its token."""
     if env.get("CI_SERVER_HOST", "").lower() != project.host:
         return False
     api = env.get("CI_API_V4_URL") or env.get("CI_SERVER_URL") or f"https://{project.host}"

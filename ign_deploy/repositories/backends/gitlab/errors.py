@@ -15,14 +15,14 @@ _TOKENS = (
     "or run in a GitLab CI job, whose own token is used."
 )
 _TOO_LARGE = (
-    "raise GitLab's limit for generic packages and that of the proxy before it "
+    "raise GitLab's limit for generic packages, and that of any proxy in front of it "
     "(client_max_body_size), or make the module smaller."
 )
 # Words of GitLab's own reason, in lower case.
 _CAUSES = {
     "too large": _TOO_LARGE,
     "duplicate package": "allow duplicates (the group's Settings > Packages and registries > "
-    "Generic), or let a maintainer delete the file that was left behind.",
+    "Generic), or have a maintainer delete the abandoned file.",
     "insufficient_scope": "give the token the scope api: read_api can't publish.",
     "package protected": "let this role pass the project's package protection rules, or use a "
     "higher role.",
@@ -34,7 +34,7 @@ _CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: the project that is meant, the token's kind, and the CI job's own project."""
+    """Who makes the requests: the project, the token's kind, and the CI job's own project."""
 
     project: Project
     kind: TokenKind
@@ -87,7 +87,7 @@ def _hint(status: int, reason: str, *, caller: Caller) -> str:
         return _not_found(caller)
     if status == 405:
         return "if the project was moved or renamed, use its current path in the URL."
-    return "look at GitLab's log (production_json.log, api_json.log)."
+    return "check GitLab's log (production_json.log, api_json.log)."
 
 
 def _wrong_token(kind: TokenKind) -> str:
@@ -95,22 +95,22 @@ def _wrong_token(kind: TokenKind) -> str:
         return _TOKENS
     if kind is TokenKind.JOB:
         return (
-            "use the token while its job runs: it ends with it; before GitLab 15.3 no job's token "
-            "can list packages."
+            "use the token while its job runs: it expires with the job; before GitLab 15.3 a job's "
+            "token can't list packages."
         )
     if kind is TokenKind.DEPLOY:
         return f"the token is wrong or expired, or can't list packages: {_TOKENS}"
-    return "the token is wrong, expired or revoked: make a new one and set REPOSITORY_API_TOKEN."
+    return "create a new token and set REPOSITORY_API_TOKEN: this one is wrong, expired or revoked."
 
 
 def _forbidden(caller: Caller) -> str:
     if caller.kind is TokenKind.JOB:
         return (
-            f"{_allowlist(caller)}; who started the job needs the role Developer there (to delete: "
-            "Maintainer)."
+            f"{_allowlist(caller)}; the user who started the job needs the role Developer there "
+            "(to delete: Maintainer)."
         )
     if caller.kind is TokenKind.DEPLOY:
-        return f"a deploy token may not do that: {_TOKENS}"
+        return f"a deploy token can't do that: {_TOKENS}"
     return f"give the token's user the role Developer (to delete: Maintainer); {_TOKENS}"
 
 
@@ -121,7 +121,7 @@ def _not_found(caller: Caller) -> str:
         return f"check the path; a deploy token can't list packages: {_TOKENS}"
     if caller.kind is TokenKind.NONE:
         return f"check the path; GitLab hides private projects: {_TOKENS}"
-    return "check the path; GitLab hides projects of which the token's user is no member."
+    return "check the path; GitLab hides projects that the token's user isn't a member of."
 
 
 def _allowlist(caller: Caller) -> str:

@@ -20,13 +20,13 @@ _CLAIM = re.compile(r"claim-(0|[1-9][0-9]{0,5})-[A-Za-z0-9_.+-]{1,200}\.json")
 
 
 def encode(text: str) -> str:
-    """Write a text in the characters that GitLab takes; each byte of another is ``+XX``."""
+    """Write a text in the characters that GitLab accepts; each byte of another is ``+XX``."""
     octets = text.encode().decode("latin-1")
     return _OUTSIDE.sub(lambda match: f"+{ord(match[0]):02X}", octets)
 
 
 def decode(name: str) -> str | None:
-    """Return the text that ``encode`` wrote so; None for what it never writes: foreign names."""
+    """Return the text that ``encode`` wrote; None for a name that it never writes."""
     octets = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), name)
     try:
         text = octets.encode("latin-1").decode()

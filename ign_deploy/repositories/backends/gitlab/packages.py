@@ -202,6 +202,6 @@ def named(files: Sequence[PackageFile], name: str) -> list[PackageFile]:
 
 
 def matches(file: PackageFile, expected: ReleaseFile) -> bool:
-    """Tell whether it is the file that the record lists, by name, size and digest."""
+    """Return whether it is the file that the record lists, by name, size and digest."""
     found = (file.file_name, file.size, file.file_sha256)
     return found == (expected.name, expected.size, expected.sha256)

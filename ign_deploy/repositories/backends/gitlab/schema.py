@@ -43,7 +43,7 @@ class Level(_Part):
 
 
 class Permissions(_Part):
-    """The token's roles; both None for whoever isn't a member (administrators too)."""
+    """The token's roles; both None for a user who isn't a member (administrators too)."""
 
     project_access: Level | None = None
     group_access: Level | None = None

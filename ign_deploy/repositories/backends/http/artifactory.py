@@ -1,4 +1,4 @@
-"""ObjectStore in a generic repository of JFrog Artifactory: ``artifactory+https://host/artifactory/x``.
+"""Objects in a generic repository of JFrog Artifactory: ``artifactory+https://host/artifactory/x``.
 
 Artifactory has no way to create a file once only but an account that may not overwrite it. So the
 account should be denied "Delete/Overwrite" for records and claims, and have it for the rest.
@@ -25,9 +25,9 @@ from ign_deploy.repositories.store import Document
 # One name for good: an account that may not overwrite it may not delete it either.
 _PROBE = "ign-deploy-probe/claim-0.json"
 _OVERWRITES = (
-    "The account may overwrite what is published, so two jobs that publish the same version at the "
-    "same moment are kept apart by waiting only; in its permission, take Delete/Overwrite away "
-    "from **/release.json and **/claim-*.json (exclude patterns)."
+    "The account can overwrite what is published, so only waiting keeps two jobs from publishing "
+    "the same version at the same moment; in its permission, remove Delete/Overwrite from "
+    "**/release.json and **/claim-*.json (exclude patterns)."
 )
 
 

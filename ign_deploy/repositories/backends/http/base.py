@@ -1,8 +1,8 @@
-"""What all stores over HTTP have in common: reading, comparing, and claims of those without locks.
+"""What all stores over HTTP share: reading, comparing, and claims where there are no locks.
 
-Where a store can't create an object once only, the claim is timed (Fischer's mutual exclusion):
-see that nobody has claimed, write ours, wait longer than anyone takes from seeing to writing, and
-read back whose it is.
+Where a store can't create an object only once, the claim is timed (Fischer's mutual exclusion):
+check that there is no claim, write ours, wait longer than any run takes from checking to writing,
+and read back whose it is.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.http.digests import WANTED, stated_digest, stated_size
+from ign_deploy.repositories.backends.http.digests import REQUESTED, stated_digest, stated_size
 from ign_deploy.repositories.backends.http.errors import NO_HINTS, error_for_response
 from ign_deploy.repositories.backends.http.location import Location
 from ign_deploy.repositories.backends.object_store import Name
@@ -33,8 +33,8 @@ from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
 
-SETTLE = 5.0
-"""Seconds that a timed claim is left alone before it is read back."""
+CLAIM_WAIT = 5.0
+"""Seconds between writing a timed claim and reading it back."""
 # A cache in between must not return what was there before another job's write.
 _FRESH = {"Cache-Control": "no-cache"}
 
@@ -49,8 +49,8 @@ class Tagged(Document):
 class HttpObjectStore(ABC):
     """See ``object_store.ObjectStore``.
 
-    ``settle`` is how long a timed claim waits, in seconds; ``hints`` are what the product knows
-    better about error responses, by status.
+    ``claim_wait`` is for timed claims, in seconds; ``hints`` are the product's own, by status of an
+    error response.
     """
 
     def __init__(
@@ -60,12 +60,12 @@ class HttpObjectStore(ABC):
         access: Access,
         reporter: Reporter,
         retry: RetryPolicy | None = None,
-        settle: float = SETTLE,
+        claim_wait: float = CLAIM_WAIT,
         hints: Mapping[int, str] = NO_HINTS,
     ) -> None:
         self._location = location
         self._patience = access.patience
-        self._settle = settle
+        self._claim_wait = claim_wait
         self._client = Client(
             access.open_session(location.auth),
             headers=_FRESH,
@@ -78,7 +78,7 @@ class HttpObjectStore(ABC):
         self._found: Capabilities | None = None
 
     def probe(self) -> Capabilities:
-        """See ``Store.probe``; the server is asked once."""
+        """See ``Store.probe``; the server is probed once."""
         with self._lock:
             if self._found is None:
                 self._found = self._find_out()
@@ -94,7 +94,7 @@ class HttpObjectStore(ABC):
 
     def get(self, path: str, *, limit: int) -> Document | None:
         """See ``ObjectStore.get``."""
-        # Who reads it judges its length: an index that is too long can be written anew.
+        # The reader judges its length: an index that is too long can be rebuilt.
         response = self._client.request(
             "GET", self.url(path), title=f"reading {path}", limit=limit + 1, truncate=True,
             expect={404, 410},
@@ -120,8 +120,8 @@ class HttpObjectStore(ABC):
         found = self.probe()
         if not found.writable:
             raise RepositoryError(
-                f"the repository can't be written: {found.obstacle}",
-                hint="see `ign-deploy validate-env --repository`.",
+                f"cannot write to the repository: {found.obstacle}",
+                hint="run `ign-deploy validate-env --repository` for details.",
             )
         return self._create_once(path, data) if found.create_once else self._claim(path, data)
 
@@ -158,20 +158,21 @@ class HttpObjectStore(ABC):
         begin = self._patience.clock()
         if self.created(path) is not None:
             return False
-        # Whether it was refused or overwritten: what stands there in the end counts.
+        # Refused or overwritten: only what is there in the end counts.
         self.put(path, data, replaces=None)
-        if (took := self._patience.clock() - begin) > self._settle:
+        if (took := self._patience.clock() - begin) > self._claim_wait:
             raise RepositoryError(
-                f"the server took {took:.1f} s for a claim, expected at most {self._settle:.1f} s: "
-                "another job may have claimed the version meanwhile",
+                f"the server took {took:.1f} s for a claim, expected at most "
+                f"{self._claim_wait:.1f} s: another job may have claimed the version in the "
+                "meantime",
                 hint="run again when the server is less busy; nothing was published.",
             )
-        self._patience.sleep(self._settle)
+        self._patience.sleep(self._claim_wait)
         return self.created(path) == data
 
     def _head(self, path: str, *, expect: Container[int] = ANY_STATUS) -> Response:
         return self._client.request(
-            "HEAD", self.url(path), title=f"checking {path}", headers=WANTED, expect=expect
+            "HEAD", self.url(path), title=f"checking {path}", headers=REQUESTED, expect=expect
         )
 
     def _put(
@@ -195,7 +196,7 @@ class HttpObjectStore(ABC):
         )  # fmt: skip
 
     def _holds(self, path: str, expected: ReleaseFile) -> bool:
-        """Tell whether the store states that it has exactly this file.
+        """Return whether the store states that it has exactly this file.
 
         The size alone proves nothing: a killed run with other bytes may have left it.
         """
@@ -208,7 +209,7 @@ class HttpObjectStore(ABC):
         size, digest = stated_size(response.headers), stated_digest(response.headers)
         if size not in {None, expected.size} or digest not in {None, expected.sha256}:
             raise RepositoryError(
-                f"the store holds {expected.name} with {size} bytes and SHA-256 "
+                f"the server has {expected.name} with {size} bytes and SHA-256 "
                 f"{digest or 'not stated'}, expected {expected.size} bytes and {expected.sha256}",
-                hint="run again; if it stays so, look at the server's log and its disk.",
+                hint="run again; if it persists, check the server's log and disk.",
             )

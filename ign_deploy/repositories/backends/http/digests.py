@@ -1,4 +1,4 @@
-"""What the headers of an answer tell about a file: its size, and its SHA-256 if they have it."""
+"""A file's size and SHA-256, as far as the headers of a response state them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 _REPR = re.compile(r"(?:^|[,\s])sha-256=:([A-Za-z0-9+/]{43}=):", re.IGNORECASE)
 _OLD = re.compile(r"(?:^|[,\s])sha-256=([A-Za-z0-9+/]{43}=)(?:[,\s]|$)", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
-WANTED: Mapping[str, str] = {"Want-Repr-Digest": "sha-256=10", "Want-Digest": "sha-256"}
-"""Headers that ask for it."""
+REQUESTED: Mapping[str, str] = {"Want-Repr-Digest": "sha-256=10", "Want-Digest": "sha-256"}
+"""Headers that request the digest."""
 
 
 def stated_digest(headers: Mapping[str, str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Listings of a folder, as PROPFIND and nginx give them: foreign, and confined to the folder."""
+"""Listings of a folder, from PROPFIND and nginx: untrusted, and confined to the folder."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PROPFIND_BODY = (
 
 
 def parse_multistatus(data: bytes, *, url: str) -> list[Name]:
-    """Return what is directly in the folder at ``url``, as a PROPFIND of depth 1 tells it.
+    """Return what is directly in the folder at ``url``, from the response to a PROPFIND of depth 1.
 
-    An entry of another host, or outside the folder, or deeper in it, is left out. Raises
-    RepositoryError for what is no such answer, and for one about another folder: an empty listing
-    would be taken for an empty folder.
+    An entry of another host, or outside the folder, or deeper in it, is skipped. Raises
+    RepositoryError for any other response, and for one about another folder: an empty listing
+    would be mistaken for an empty folder.
     """
     folder = _parts(url, base=url)
     if folder is None:
-        raise ConfigurationError("the repository's URL has no plain path", hint="mend the URL.")
+        raise ConfigurationError("the repository's URL has no plain path", hint="correct the URL.")
     found: dict[str, bool] = {}
     about_folder = False
     for href, is_folder in _entries(data, url=url):
@@ -41,7 +41,7 @@ def parse_multistatus(data: bytes, *, url: str) -> list[Name]:
         elif len(parts) == len(folder) + 1:
             found[parts[-1]] = is_folder
     if not about_folder:
-        raise _unreadable(url, "it isn't about the folder that was asked for")
+        raise _unreadable(url, "it is about another folder than the requested one")
     return [Name(text, is_folder) for text, is_folder in found.items()]
 
 
@@ -55,12 +55,12 @@ def parse_json_listing(data: bytes, *, url: str) -> list[Name]:
     except (ValueError, RecursionError):
         raise _unreadable(url, "it isn't JSON") from None
     if not isinstance(listed, list):
-        raise _unreadable(url, "it is no list")
+        raise _unreadable(url, "it is not a list")
     return list(plain_names(_pairs(listed)))
 
 
 def plain_names(pairs: Iterable[tuple[object, bool]]) -> Iterator[Name]:
-    """Yield the foreign names that are one component of a path, each once."""
+    """Yield the untrusted names that are one component of a path, each once."""
     seen: set[str] = set()
     for text, is_folder in pairs:
         if isinstance(text, str) and is_plain(text) and text not in seen:
@@ -69,7 +69,7 @@ def plain_names(pairs: Iterable[tuple[object, bool]]) -> Iterator[Name]:
 
 
 def is_plain(text: str) -> bool:
-    """Tell whether a foreign text is one component of a path, and no way out of it."""
+    """Return whether an untrusted text is one component of a path that can't lead out of it."""
     return (
         text not in {"", ".", ".."}
         and "/" not in text
@@ -86,7 +86,7 @@ def _pairs(listed: list[Any]) -> Iterator[tuple[object, bool]]:
 
 
 def _entries(data: bytes, *, url: str) -> Iterator[tuple[str, bool]]:
-    """Yield the addresses that a multi-status answer (RFC 4918 13) lists, and which are folders."""
+    """Yield the URLs that a multi-status response (RFC 4918 13) lists, and which are folders."""
     from xml.etree.ElementTree import ParseError
 
     from defusedxml import DefusedXmlException
@@ -95,9 +95,9 @@ def _entries(data: bytes, *, url: str) -> Iterator[tuple[str, bool]]:
     try:
         root = fromstring(data, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError):
-        raise _unreadable(url, "it is no plain XML") from None
+        raise _unreadable(url, "it is not plain XML") from None
     if root.tag != f"{_DAV}multistatus":
-        raise _unreadable(url, "it is no multi-status answer")
+        raise _unreadable(url, "it is not a multi-status response")
     for entry in root.iterfind(f"{_DAV}response"):
         status = entry.findtext(f"{_DAV}status")
         if status is not None and " 200 " not in f"{status} ":
@@ -112,7 +112,7 @@ def _entries(data: bytes, *, url: str) -> Iterator[tuple[str, bool]]:
 
 
 def _parts(href: str, *, base: str) -> tuple[str, ...] | None:
-    """Return an address's decoded path components; None for another host's, or an odd one."""
+    """Return a URL's decoded path components; None for another host's, or an odd one."""
     try:
         split = urlsplit(href)
         if split.netloc and origin(href) != origin(base):
@@ -133,7 +133,6 @@ def _parts(href: str, *, base: str) -> tuple[str, ...] | None:
 
 def _unreadable(url: str, reason: str) -> RepositoryError:
     return RepositoryError(
-        f"the listing that {host_of(url)} gave can't be read: {reason}",
-        hint="check that the URL is the repository's, and that no proxy before the server rewrites "
-        "paths.",
+        f"cannot read the listing of {host_of(url)}: {reason}",
+        hint="check the repository URL, and that no proxy in front of the server rewrites paths.",
     )

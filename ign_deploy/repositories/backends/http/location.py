@@ -1,4 +1,4 @@
-"""Where a web server's repository is, and with which credentials it is asked."""
+"""Where a web server's repository is, and the credentials for it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Location:
 
 
 def find_location(url: str, *, access: Access, reporter: Reporter) -> Location:
-    """Return what a repository URL names; warns of http to other machines. Hides the credentials.
+    """Return what a repository URL names; warns of http to other machines, masks the credentials.
 
     Raises ConfigurationError for a path that isn't plain, and for credentials over such http.
     """
@@ -47,7 +47,8 @@ def find_location(url: str, *, access: Access, reporter: Reporter) -> Location:
     parts = tuple(unquote(part) for part in split.path.split("/") if part)
     if not all(is_plain(part) for part in parts):
         raise ConfigurationError(
-            "the path in the repository URL has a '.', '..', encoded slash or control character",
+            "the path in the repository URL contains '.', '..', an encoded slash or a control "
+            "character",
             hint="write the folder's plain path.",
         )
     auth = _auth(server, kind=kind, access=access, reporter=reporter)
@@ -55,8 +56,8 @@ def find_location(url: str, *, access: Access, reporter: Reporter) -> Location:
     _, host, _ = origin(server)
     if scheme == "http" and not is_this_machine(host):
         reporter.warning(
-            f"the repository on {host} is reached over http: anyone on the way can read and change "
-            "what is sent; use https"
+            f"the repository on {host} is reached over http, unencrypted: others on the network "
+            "can read and change what is sent; use https"
         )
     return Location(kind, server, parts, auth)
 
@@ -73,8 +74,8 @@ def _auth(server: str, *, kind: str, access: Access, reporter: Reporter) -> Host
         username, password = name, code
     if username and not password:
         raise ConfigurationError(
-            "a username for the repository is set, but neither password nor token",
-            hint="set REPOSITORY_PASSWORD, or leave REPOSITORY_USERNAME out.",
+            "a user name for the repository is set, but neither a password nor a token",
+            hint="set REPOSITORY_PASSWORD, or unset REPOSITORY_USERNAME.",
         )
     if username and not (access.token and access.password):
         reporter.mask(password)
@@ -83,7 +84,7 @@ def _auth(server: str, *, kind: str, access: Access, reporter: Reporter) -> Host
         return token_auth(access.token, url=server)
     if password:
         raise ConfigurationError(
-            "a password for the repository is set, but no username",
+            "a password for the repository is set, but no user name",
             hint="set REPOSITORY_USERNAME; a token goes into REPOSITORY_API_TOKEN.",
         )
     return None

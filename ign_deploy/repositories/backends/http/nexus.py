@@ -1,7 +1,7 @@
-"""ObjectStore in a raw repository of Sonatype Nexus: ``nexus+https://host/repository/name[/folder]``.
+"""Objects in a raw repository of Sonatype Nexus: ``nexus+https://host/repository/name[/folder]``.
 
-Exactly once needs the deployment policy "Disable redeploy": a second PUT of a path is answered 400.
-What is written anew then, such as an index, is deleted first.
+Exactly once needs the deployment policy "Disable redeploy": a second PUT of a path returns 400.
+What is replaced then, such as an index, is deleted first.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _API = ("service", "rest", "v1")
 _MOST_PAGES = 20_000
 _LOOKS = 5
 _REDEPLOYS = (
-    "The repository lets files be replaced, so two jobs that publish the same version at the same "
-    'moment are kept apart by waiting only; set its deployment policy to "Disable redeploy".'
+    "The repository allows files to be replaced, so only waiting keeps two jobs from publishing "
+    'the same version at the same moment; set its deployment policy to "Disable redeploy".'
 )
 _NO_DELETE = (
-    "the account may not delete, so indexes can't be replaced; grant it "
+    "the account can't delete, so indexes can't be replaced; grant it "
     "nx-repository-view-raw-{name}-delete"
 )
 
@@ -83,7 +83,7 @@ class NexusObjectStore(HttpObjectStore):
         self._require_digest(path, expected)
 
     def names(self, folder: str) -> list[Name]:
-        """See ``ObjectStore.names``; asks for the folder's own files, then for all below it."""
+        """See ``ObjectStore.names``; requests the folder's own files, then all below it."""
         prefix = f"{folder}/" if folder else ""
         group = "/" + "/".join([*self._prefix, *folder.split("/")]).rstrip("/")
         paths = {
@@ -182,7 +182,7 @@ class NexusObjectStore(HttpObjectStore):
             raise RepositoryError(
                 f"Nexus holds {expected.name} with SHA-256 {digest[:64]}, expected "
                 f"{expected.sha256}",
-                hint="run again; if it stays so, look at the server's log and its blob store.",
+                hint="run again; if it persists, check the server's log and its blob store.",
             )
 
     def _digest(self, path: str) -> str | None:
@@ -199,8 +199,8 @@ class NexusObjectStore(HttpObjectStore):
             seen.add(token)
             if len(seen) > _MOST_PAGES:
                 raise RepositoryError(
-                    f"{host_of(self._location.root)} lists {group} without an end",
-                    hint="look at the server's log.",
+                    f"{host_of(self._location.root)} sent an endless list of {group}",
+                    hint="check the server's log.",
                 )
             page = self._page(group, token)
             for item in page.items:

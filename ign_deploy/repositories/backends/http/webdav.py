@@ -1,6 +1,6 @@
-"""ObjectStore on a WebDAV server; and on a plain web server, as far as that goes.
+"""Objects on a WebDAV server; and on a plain web server, as far as that goes.
 
-A claim is a collection: of several that make it (MKCOL) one succeeds, on every server, while
+A claim is a collection: of several runs that create it (MKCOL) one succeeds, on every server, while
 conditions of a PUT are ignored by nginx and racy on Apache. Its content is a file in it.
 """
 
@@ -41,7 +41,7 @@ class WebDavObjectStore(HttpObjectStore):
         self._made: set[str] = set()
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``ObjectStore.put``; where the server keeps conditions, it is asked to compare."""
+        """See ``ObjectStore.put``; where the server honours conditions, it compares."""
         self._make(_parent(path))
         headers = {}
         if replaces is None:
@@ -65,7 +65,7 @@ class WebDavObjectStore(HttpObjectStore):
         self._require_stored(path, expected)
 
     def names(self, folder: str) -> list[Name]:
-        """See ``ObjectStore.names``; asks with PROPFIND, else for the JSON listing of nginx."""
+        """See ``ObjectStore.names``; uses PROPFIND, else the JSON listing of nginx."""
         url, title = self._folder_url(folder), f"listing {folder}/"
         response = self._client.request(
             "PROPFIND", url, title=title, limit=MAX_LISTING, body=PROPFIND_BODY,
@@ -110,20 +110,20 @@ class WebDavObjectStore(HttpObjectStore):
         try:
             self.put(f"{path}/{_CONTENT}", data, replaces=None)
         except (RepositoryError, TransientResponse):
-            # nginx answers 500 to a missing folder. Others took ours over, and removed it.
+            # nginx returns 500 for a missing folder: others took ours over, and removed it.
             if self._is_there(path):
                 raise
             return False
         if patience.clock() - begin < patience.grace:
             return True
-        # It was empty for so long that another may have taken it for left behind. Whoever did has
+        # It was empty for so long that another run may have considered it abandoned. That run has
         # claimed the next generation by the end of another grace.
         patience.sleep(patience.grace)
         ours = last_generation([Name(path.rpartition("/")[2], is_folder=True)])
         return last_generation(self.names(_parent(path))) == ours
 
     def _make(self, folder: str) -> None:
-        """Make a folder and those above it, unless they are there."""
+        """Create a folder and those above it, unless they exist."""
         if folder in self._made:
             return
         # A server without collections needs none.

@@ -11,7 +11,7 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.errors import host_of
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.digests import WANTED, stated_digest
+from ign_deploy.repositories.backends.http.digests import REQUESTED, stated_digest
 from ign_deploy.repositories.backends.http.listing import (
     MAX_LISTING,
     PROPFIND_BODY,
@@ -21,12 +21,12 @@ from ign_deploy.repositories.backends.http.location import Location
 from ign_deploy.repositories.record import INDEX_NAME
 
 _NO_CLAIM = (
-    "The server makes no collections (MKCOL) of which a second one is refused, so two jobs that "
-    "publish the same version at the same moment are kept apart by waiting only; switch on WebDAV, "
-    "or never publish one version from two jobs."
+    "The server doesn't refuse to create a collection (MKCOL) twice, so only waiting keeps two "
+    "jobs from publishing the same version at the same moment; enable WebDAV, or never publish one "
+    "version from two jobs."
 )
 _NO_DELETE = (
-    "The account may not delete: claims, and the files of removed versions, stay on the server."
+    "The account can't delete: claims, and the files of removed versions, stay on the server."
 )
 
 
@@ -141,7 +141,7 @@ def _try_file(client: Client, url: str, *, folder: str) -> _Trial:
     if not sent.ok:
         trial = _Trial(refused=sent)
     else:
-        head = client.request("HEAD", url, title=title, headers=WANTED, expect=ANY_STATUS)
+        head = client.request("HEAD", url, title=title, headers=REQUESTED, expect=ANY_STATUS)
         trial = _Trial(digest=stated_digest(head.headers) is not None, resume=_resumes(head))
     if sent.ok or folder != url:
         gone = client.request("DELETE", folder, title=title, expect=ANY_STATUS)

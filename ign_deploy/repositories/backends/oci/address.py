@@ -24,7 +24,7 @@ class Location:
     """One repository of a registry.
 
     ``api`` is the registry's URL without a slash at the end; ``host`` is as the user wrote it;
-    ``immutable`` says that the user counts on tags that can't be moved.
+    ``immutable``: the user relies on tags that can't be moved.
     """
 
     host: str
@@ -44,12 +44,12 @@ class Location:
 
 
 def location_at(url: str) -> Location:
-    """Return the place that a repository URL names; raises ConfigurationError."""
+    """Return the location that a repository URL names; raises ConfigurationError."""
     parts = split_store_url(url, options=frozenset({_IMMUTABLE}))
     host = parts.host.lower()
     if _NAME.fullmatch(parts.path) is None or len(parts.path) > _MAX_NAME:
         raise ConfigurationError(
-            f"{parts.path[:100]!a} can't be the name of a repository in a registry",
+            f"{parts.path[:100]!a} is not a valid repository name in a registry",
             hint="write oci://registry/name with lower-case letters, digits, and . _ - / between "
             "them, such as oci://ghcr.io/acme/ignition-modules.",
         )
@@ -68,6 +68,6 @@ def _is_immutable(parts: StoreUrl) -> bool:
     if text not in {"true", "false"}:
         raise ConfigurationError(
             f"the repository URL's {_IMMUTABLE} is {text[:40]!a}, expected true or false",
-            hint=f"write ?{_IMMUTABLE}=true, or leave it out.",
+            hint=f"write ?{_IMMUTABLE}=true, or omit it.",
         )
     return text == "true"

@@ -1,4 +1,4 @@
-"""Requests to a registry: its challenges answered, and what it says about uploads checked."""
+"""Requests to a registry: logged in when it requires that; upload locations are checked."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RegistryClient(Client):
         self._login.keep_fresh()
         state = self._login.state
         response = action()
-        if response.status == 401 and self._login.answer(response.headers, state=state):
+        if response.status == 401 and self._login.respond_to(response.headers, state=state):
             response = action()
         return response
 

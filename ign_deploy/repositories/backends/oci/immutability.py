@@ -1,4 +1,4 @@
-"""Whether the registry refuses to move a tag: tried, not believed."""
+"""Whether the registry refuses to move a tag: tested, not assumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ign_deploy.repositories.backends.oci.manifests import probe_manifest
 from ign_deploy.repositories.backends.oci.references import References
 from ign_deploy.repositories.backends.oci.tags import IMMUTABILITY_TAG
 
-_TITLE = "trying whether tags can be moved"
+_TITLE = "testing whether tags can be moved"
 
 
 class Immutability:
@@ -28,9 +28,9 @@ class Immutability:
         if not self.holds():
             raise RepositoryError(
                 f"tags in {self._client.location.shown} can be moved, though the URL says "
-                "immutable-tags=true: of two jobs both might publish a version",
-                hint="switch on immutability for all tags that don't begin with '_', or take "
-                "?immutable-tags=true out of the URL.",
+                "immutable-tags=true: two jobs might both publish a version",
+                hint="make all tags immutable that don't begin with '_', or remove "
+                "?immutable-tags=true from the URL.",
             )
 
     def holds(self) -> bool:

@@ -2,8 +2,8 @@
 
 What the registry requires is in its challenges (``WWW-Authenticate``, RFC 9110 11.6.1). The token
 server ("realm") may be on another host: Docker Hub's and GitLab's are. Our password
-goes there because the registry, whose TLS certificate was checked, says so. That gives nobody
-more than they have: the registry could as well have asked for the password itself. But only over
+goes there because the registry, whose TLS certificate was checked, says so. That gives no one
+more than they have: the registry could have requested the password itself. But only over
 https; and a registry elsewhere can't send us to a server on this machine.
 """
 
@@ -51,7 +51,6 @@ _ANY_NAME = "token"
 
 
 _ACTIONS = frozenset({"pull", "push", "delete"})
-_MAX_ANSWER = 1 << 20
 # What a token lasts at least, by the specification, and at most, as far as we count on it.
 _LEAST, _MOST = 60.0, 3600.0
 # A token this near to its end may be over when the request arrives.
@@ -92,7 +91,7 @@ class _Token(BaseModel):
 
 
 class RegistryLogin:
-    """Answers the registry's challenges; several threads may share it.
+    """Responds to the registry's challenges; several threads may share it.
 
     ``state`` changes whenever the credentials in use do.
     """
@@ -125,22 +124,22 @@ class RegistryLogin:
             if self._realm is not None and self._clock() >= self._expires:
                 self._get_token(self._realm)
 
-    def answer(self, headers: Mapping[str, str], *, state: int) -> bool:
-        """Answer a challenge (401); True if the request is worth repeating.
+    def respond_to(self, headers: Mapping[str, str], *, state: int) -> bool:
+        """Respond to a challenge (401); True if the request is worth repeating.
 
         ``state`` is that of when the refused request was made.
         """
         with self._lock:
             if state != self.state:
-                return True  # another thread has answered it
+                return True  # another thread did it
             for challenge in parse_challenges(headers.get("WWW-Authenticate", "")):
                 if challenge.scheme == "bearer":
-                    return self._answer_bearer(challenge)
+                    return self._use_bearer(challenge)
                 if challenge.scheme == "basic":
-                    return self._answer_basic()
+                    return self._use_basic()
             return False
 
-    def _answer_basic(self) -> bool:
+    def _use_basic(self) -> bool:
         if self._credentials is None or self._basic:
             return False
         self.auth.use(basic_header(self._credentials.username, self._credentials.password))
@@ -148,7 +147,7 @@ class RegistryLogin:
         self.state += 1
         return True
 
-    def _answer_bearer(self, challenge: Challenge) -> bool:
+    def _use_bearer(self, challenge: Challenge) -> bool:
         before = self._actions
         scope = challenge.parameters.get("scope", "")
         self._actions = before | requested_actions(scope, name=self._location.name) & _ACTIONS

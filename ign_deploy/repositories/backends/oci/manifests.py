@@ -1,4 +1,4 @@
-"""Manifests (OCI image specification 1.1): ours as bytes, and foreign ones read strictly."""
+"""Manifests (OCI image specification 1.1): ours as bytes, and untrusted ones read strictly."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Descriptor(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A manifest, as far as we use it; ``artifact_type`` tells whose it is."""
+    """A manifest, as far as we use it; ``artifact_type`` says whose it is."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -80,7 +80,7 @@ class Manifest(BaseModel):
 
 
 def parse_manifest(data: bytes, *, location: str) -> Manifest:
-    """Read a foreign manifest; raises RepositoryError without repeating its values."""
+    """Parse an untrusted manifest; raises RepositoryError without repeating its values."""
     try:
         return Manifest.model_validate(from_json(data, allow_inf_nan=False))
     except ValidationError as cause:
@@ -88,7 +88,7 @@ def parse_manifest(data: bytes, *, location: str) -> Manifest:
     except ValueError:
         reason = "it is not JSON"
     raise RepositoryError(
-        f"{location} is no image manifest that can be read: {reason}",
+        f"{location} is not a valid image manifest: {reason}",
         hint="use a repository that holds nothing but modules published with ign-deploy.",
     )
 

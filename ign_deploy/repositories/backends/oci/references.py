@@ -75,7 +75,7 @@ class References:
         """Point a tag to a manifest; the response may be a refusal.
 
         Tried again when the registry misread a digest: it does while another run sends the same
-        blob, since it writes its link to it in place.
+        blob, since it overwrites its link to it.
         """
 
         def attempt() -> Response:

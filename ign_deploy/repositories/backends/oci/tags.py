@@ -36,15 +36,15 @@ def version_tag(key: Key) -> str:
     longest = _LONGEST - len(_CLAIM)
     if len(tag) > longest:
         raise RepositoryError(
-            f"{key.id} {key.version} would need a tag of {len(tag)} characters, and a registry "
-            f"takes at most {longest}",
+            f"{key.id} {key.version} would need a tag of {len(tag)} characters, but a registry "
+            f"accepts at most {longest}",
             hint="shorten the module's id or its version, or use another kind of repository.",
         )
     return tag
 
 
 def parse_version_tag(tag: str) -> Key | None:
-    """Return the version that a tag stands for; None for a tag that isn't ours."""
+    """Return the version of a tag; None for a tag that isn't ours."""
     match = _VERSION_TAG.fullmatch(tag)
     if match is None:
         return None
@@ -86,7 +86,7 @@ class FolderTags:
         return name if "/" not in name and _path(name) == rest else None
 
     def is_hashed(self, tag: str) -> bool:
-        """Tell whether the tag is that of a document in the folder whose manifest has its path."""
+        """Return whether the tag is of a document in the folder whose manifest has its path."""
         return tag.startswith(self._hashed)
 
 

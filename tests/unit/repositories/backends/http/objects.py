@@ -43,7 +43,7 @@ def objects_at(
     url: str,
     *,
     waits: Waits | None = None,
-    settle: float = 5.0,
+    claim_wait: float = 5.0,
     attempts: int = 3,
     reporter: Reporter | None = None,
     **access: Any,
@@ -56,7 +56,7 @@ def objects_at(
     location = find_location(url, access=given, reporter=reported)
     policy = RetryPolicy(attempts=attempts, sleep=lambda _: None)
     return _KINDS[location.kind](
-        location, access=given, reporter=reported, retry=policy, settle=settle
+        location, access=given, reporter=reported, retry=policy, claim_wait=claim_wait
     )
 
 

@@ -126,7 +126,7 @@ def test_a_name_that_comes_twice_is_one() -> None:
     ],
 )
 def test_an_answer_that_isnt_about_the_folder_is_refused(data: bytes) -> None:
-    with pytest.raises(RepositoryError, match=r"listing that store\.example gave can't be read"):
+    with pytest.raises(RepositoryError, match=r"cannot read the listing of store\.example"):
         parse_multistatus(data, url=URL)
 
 
@@ -150,7 +150,7 @@ def test_nginx_lists_as_json() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"<html>", b"{}", b"null", b"[" * 100_000, b"\xff"])
 def test_what_is_no_json_listing_is_refused(data: bytes) -> None:
-    with pytest.raises(RepositoryError, match="can't be read"):
+    with pytest.raises(RepositoryError, match="cannot read the listing"):
         parse_json_listing(data, url=URL)
 
 

@@ -189,7 +189,7 @@ def test_a_timed_claim_that_was_overwritten_is_not_ours(url: str, web: PlainWeb)
 
 def test_one_of_many_timed_claims_holds(url: str, web: PlainWeb) -> None:
     web.known, web.lists = PLAIN, True
-    writers = [objects_at(url, settle=1.5) for _ in range(8)]
+    writers = [objects_at(url, claim_wait=1.5) for _ in range(8)]
     for writer in writers:
         writer.probe()
     claims = [partial(each.create, CLAIM, b"%d" % number) for number, each in enumerate(writers)]
@@ -200,7 +200,7 @@ def test_one_of_many_timed_claims_holds(url: str, web: PlainWeb) -> None:
 
 def test_a_claim_on_a_server_that_is_too_slow_is_given_up(url: str, web: PlainWeb) -> None:
     web.known, web.lists = PLAIN, True
-    objects = objects_at(url, waits=Waits(), settle=-1.0)
+    objects = objects_at(url, waits=Waits(), claim_wait=-1.0)
     with pytest.raises(RepositoryError, match="another job may have claimed"):
         objects.create(CLAIM, b"1")
 
@@ -313,7 +313,7 @@ def test_an_account_that_may_not_delete_is_remarked(url: str, web: PlainWeb) -> 
     web.known, web.lists, web.statuses = PLAIN, True, {"DELETE": 403}
     found = objects_at(url).probe()
     assert found.writable
-    assert "may not delete" in found.remarks[1]
+    assert "can't delete" in found.remarks[1]
 
 
 def test_an_upload_is_never_redirected() -> None:

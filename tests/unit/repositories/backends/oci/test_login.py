@@ -95,9 +95,9 @@ def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
         clock=lambda: now,
     )
     challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.url}/token",service="x"'}
-    assert authorization.answer(challenge, state=0)
+    assert authorization.respond_to(challenge, state=0)
     assert authorization.state == 1
-    assert authorization.answer(challenge, state=0)  # another thread's question
+    assert authorization.respond_to(challenge, state=0)  # another thread's question
     now += 200
     authorization.keep_fresh()
     assert len(tokens.asked) == 1
@@ -159,7 +159,7 @@ def ask_for_token(realm: str, *, host: str, credentials: Credentials | None) -> 
         reporter=SilentReporter(),
     )
     header = {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'}
-    authorization.answer(header, state=0)
+    authorization.respond_to(header, state=0)
     return authorization
 
 
@@ -220,11 +220,11 @@ def test_an_unknown_scheme_is_not_answered() -> None:
         access=Access(),
         reporter=SilentReporter(),
     )
-    assert not authorization.answer({"WWW-Authenticate": "Negotiate"}, state=0)
-    assert not authorization.answer({}, state=0)
-    assert authorization.answer({"WWW-Authenticate": 'Basic realm="x"'}, state=0)
+    assert not authorization.respond_to({"WWW-Authenticate": "Negotiate"}, state=0)
+    assert not authorization.respond_to({}, state=0)
+    assert authorization.respond_to({"WWW-Authenticate": 'Basic realm="x"'}, state=0)
     # The same password a second time would be the same refusal.
-    assert not authorization.answer({"WWW-Authenticate": 'Basic realm="x"'}, state=1)
+    assert not authorization.respond_to({"WWW-Authenticate": 'Basic realm="x"'}, state=1)
 
 
 @pytest.mark.parametrize(

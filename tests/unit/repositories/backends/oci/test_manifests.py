@@ -73,7 +73,7 @@ def test_our_manifest_is_read_back(tmp_path: Path) -> None:
 )
 def test_an_unsound_manifest_is_refused(change: dict[str, Any]) -> None:
     parse_manifest(json.dumps(SOUND).encode(), location="the tag x")
-    with pytest.raises(RepositoryError, match="the tag x is no image manifest"):
+    with pytest.raises(RepositoryError, match="the tag x is not a valid image manifest"):
         parse_manifest(json.dumps({**SOUND, **change}).encode(), location="the tag x")
 
 
