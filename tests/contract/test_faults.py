@@ -117,9 +117,9 @@ def test_a_store_that_takes_nothing_publishes_nothing(
 ) -> None:
     for method in ("PUT", "POST", "MKCOL", "PATCH"):
         proxy.rules.add(AnswerInstead(status), method=method, times=None)
-    with pytest.raises((RepositoryError, NetworkError)) as refusal:
+    with pytest.raises((RepositoryError, NetworkError)) as caught:
         publish(proxied, tmp_path)
-    assert refusal.value.hint
+    assert caught.value.hint
     assert http_store.open().catalogue() == ()
     proxy.rules.clear()
     assert publish(proxied, tmp_path).outcome is Outcome.PUBLISHED
@@ -176,11 +176,11 @@ def test_wrong_credentials_are_found_before_anything_is_sent(
         token="wr0ng" if proxied.token else "",
         password="wr0ng" if proxied.password else "",
     )
-    with pytest.raises(RepositoryError) as refusal:
+    with pytest.raises(RepositoryError) as caught:
         require_writable(wrong.open(), run_context())
-    assert refusal.value.exit_code == 6
-    assert refusal.value.hint
-    assert "wr0ng" not in refusal.value.message + refusal.value.hint
+    assert caught.value.exit_code == 6
+    assert caught.value.hint
+    assert "wr0ng" not in caught.value.message + caught.value.hint
     sent = [each for each in proxy.rules.requests if each.method in ("PUT", "PATCH", "MKCOL")]
     assert len(sent) <= 1
 

@@ -118,7 +118,7 @@ def public_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_folder_without_write_access_is_refused_and_unchanged(
+def test_a_folder_without_write_access_is_rejected_and_unchanged(
     public_folder: Path, tmp_path: Path
 ) -> None:
     store = directory_store(public_folder)

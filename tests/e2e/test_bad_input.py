@@ -172,7 +172,7 @@ def test_an_unsigned_module_is_neither_verified_nor_published(workspace: CliWork
         lost_nothing(workspace, before)
 
 
-def test_two_modules_with_one_id_are_refused_before_signing(workspace: CliWorkspace) -> None:
+def test_two_modules_with_one_id_are_rejected_before_signing(workspace: CliWorkspace) -> None:
     project = workspace.folder / "project"
     build_module(project / "a.unsigned.modl")
     build_module(project / "b.unsigned.modl", files={"doc/b.html": b"b"})

@@ -121,7 +121,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", RUBBISH)
-def test_what_is_no_record_is_refused(store: Stocked, case: str) -> None:
+def test_what_is_no_record_is_rejected(store: Stocked, case: str) -> None:
     store.record.write_bytes(RUBBISH[case])
     harmless(store.download(6))
     # And nobody publishes over it.
@@ -254,7 +254,7 @@ def test_a_hostile_mark_is_left_out_with_a_warning(store: Stocked, mark: bytes) 
 @pytest.mark.parametrize(
     "claim", [b"{}", b"not JSON", b"\xff" * 100, b"[" * 50_000], ids=["{}", "text", "bytes", "deep"]
 )
-def test_a_hostile_claim_stops_nobody_for_good(store: Stocked, claim: bytes) -> None:
+def test_a_hostile_claim_stops_no_one_for_good(store: Stocked, claim: bytes) -> None:
     folder = store.root / "modules" / ID / "2.0.0"
     folder.mkdir(parents=True)
     (folder / "claim-0.json").write_bytes(claim)
@@ -290,7 +290,7 @@ SECRET = "s3cr3t-in-the-url"
         f"https://127.0.0.1/%2e%2e/{SECRET}",
     ],
 )
-def test_a_bad_repository_url_is_refused_without_showing_it(
+def test_a_bad_repository_url_is_rejected_without_showing_it(
     workspace: CliWorkspace, url: str
 ) -> None:
     for arguments in (("list-modules",), ("module", MODULE, *KEY)):

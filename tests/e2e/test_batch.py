@@ -108,7 +108,7 @@ def test_all_problems_of_all_paths_are_found_before_the_start(workspace: CliWork
     assert {*workspace.tree()} - {*before} <= {good, "dist", "dist/ign-deploy-result.json"}
 
 
-def test_a_path_given_twice_is_refused(workspace: CliWorkspace) -> None:
+def test_a_path_given_twice_is_rejected(workspace: CliWorkspace) -> None:
     path = prebuilt(workspace, "a")
     assert "given twice" in batch(workspace, path, path).must(2).stderr
     assert "are the same path" in batch(workspace, path, workspace.folder / path).must(2).stderr
@@ -190,7 +190,7 @@ def test_different_failures_end_with_the_code_of_the_first_path_given(
     assert batch(workspace, broken, project, "--continue-on-error").must(5)
 
 
-def test_two_modules_with_one_id_are_refused_before_anything_is_built(
+def test_two_modules_with_one_id_are_rejected_before_anything_is_built(
     workspace: CliWorkspace,
 ) -> None:
     first = prebuilt(workspace, "a")
@@ -201,7 +201,9 @@ def test_two_modules_with_one_id_are_refused_before_anything_is_built(
     assert not list(workspace.folder.glob("dist/*.modl"))
 
 
-def test_two_builds_that_make_one_id_are_refused_before_any_upload(workspace: CliWorkspace) -> None:
+def test_two_builds_that_make_one_id_are_rejected_before_any_upload(
+    workspace: CliWorkspace,
+) -> None:
     prebuilt(workspace, "a")
     projects = [
         gradle_wrapper(
@@ -215,7 +217,7 @@ def test_two_builds_that_make_one_id_are_refused_before_any_upload(workspace: Cl
     assert not published(workspace)
 
 
-def test_two_paths_that_become_one_file_are_refused(workspace: CliWorkspace) -> None:
+def test_two_paths_that_become_one_file_are_rejected(workspace: CliWorkspace) -> None:
     for folder in ("x", "y"):
         path = workspace.folder / folder / "pump.unsigned.modl"
         build_module(path, texts={"id": module_id(folder)})

@@ -85,7 +85,7 @@ def test_a_version_that_fails_on_the_gateway_stays_published_and_the_old_one_run
     assert (cli.workspace.repository / "modules" / MODULE_ID / "1.2.3").is_dir()
 
 
-def test_begin_and_end_are_told_signed_mailed_and_in_the_audit_trail_without_a_secret(
+def test_begin_and_end_are_reported_signed_mailed_and_in_the_audit_trail_without_a_secret(
     cli: GatewayCli,
 ) -> None:
     with ExitStack() as servers:

@@ -102,7 +102,7 @@ def test_several_lines_are_several_paths(job: Job) -> None:
 
 
 @pytest.mark.parametrize("value", ["nope", "2", "tru"])
-def test_a_flag_that_is_neither_true_nor_false_is_refused(job: Job, value: str) -> None:
+def test_a_flag_that_is_neither_true_nor_false_is_rejected(job: Job, value: str) -> None:
     result = job.run(dry_run=value)
     assert result.exit_code == 2
     assert any("dry-run" in annotation.message for annotation in result.annotations)
@@ -222,7 +222,7 @@ def test_what_was_root_s_before_stays_root_s(job: Job) -> None:
     assert (job.workspace / "of-root-before").stat().st_uid == os.geteuid()
 
 
-def test_a_build_can_ask_git_in_a_workspace_of_somebody_else(job: Job) -> None:
+def test_a_build_can_ask_git_in_a_workspace_of_someone_else(job: Job) -> None:
     made = build_module(job.runner.folder / "made.modl")
     gradle_wrapper(
         job.workspace / "project",
@@ -236,7 +236,7 @@ def test_a_build_can_ask_git_in_a_workspace_of_somebody_else(job: Job) -> None:
     assert str(job.workspace) in result.log
 
 
-def test_the_release_guards_ask_git_in_a_workspace_of_somebody_else(job: Job) -> None:
+def test_the_release_guards_ask_git_in_a_workspace_of_someone_else(job: Job) -> None:
     git = ["git", "-C", str(job.workspace), "-c", "user.name=x", "-c", "user.email=x@example.com"]
     subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
     subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=x"], check=True)

@@ -53,7 +53,7 @@ def test_a_hostile_tag_stops_the_release_and_runs_nothing(project: Path, tag: st
     assert "\n::set-output" not in result.stderr
 
 
-def test_a_published_version_is_refused_where_that_is_asked(project: Path) -> None:
+def test_a_published_version_is_rejected_on_request(project: Path) -> None:
     assert release().exit_code == 0
     again = release("--require-unpublished")
     assert again.exit_code == 6
@@ -61,7 +61,7 @@ def test_a_published_version_is_refused_where_that_is_asked(project: Path) -> No
     assert release().exit_code == 0, "the same bytes are fine without the guard"
 
 
-def test_a_known_id_and_version_are_refused_before_anything_is_built(project: Path) -> None:
+def test_a_known_id_and_version_are_rejected_before_anything_is_built(project: Path) -> None:
     assert release().exit_code == 0
     options = ("--require-unpublished", "--module-id", "com.example.pump", "--version", "1.2.3")
     again = release(*options)

@@ -66,7 +66,7 @@ def test_a_published_module_is_installed_and_runs(cli: GatewayCli) -> None:
 
 
 @pytest.mark.parametrize(("asked", "version"), [("@1.0.0", "1.0.0"), ("@>=1.0,<1.2", "1.1.0")])
-def test_a_version_or_a_range_can_be_asked_for(cli: GatewayCli, asked: str, version: str) -> None:
+def test_a_version_or_a_range_can_be_requested(cli: GatewayCli, asked: str, version: str) -> None:
     cli.install(f"{NAME}{asked}", "--json").must(0)
     assert active(cli.gateway) == version
 
@@ -77,7 +77,7 @@ def test_a_signed_file_is_installed(cli: GatewayCli, tmp_path: Path) -> None:
     assert deployed(cli) == {cli.gateway.url: "3.0.0"}
 
 
-def test_an_unsigned_file_is_refused(cli: GatewayCli, tmp_path: Path) -> None:
+def test_an_unsigned_file_is_rejected(cli: GatewayCli, tmp_path: Path) -> None:
     cli.install(modl(tmp_path, "3.0.0", signed=False)).must(5)
     assert cli.gateway.requests == []
 
@@ -162,7 +162,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], int, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_input_is_refused_before_anything_is_changed(cli: GatewayCli, name: str) -> None:
+def test_bad_input_is_rejected_before_anything_is_changed(cli: GatewayCli, name: str) -> None:
     arguments, exit_code, text = REFUSED[name]
     usual = () if "--gateway" in arguments else ("--gateway", cli.gateway.url)
     result = cli.call("install", NAME, *usual, *arguments, "--json").must(exit_code)
@@ -173,7 +173,7 @@ def test_bad_input_is_refused_before_anything_is_changed(cli: GatewayCli, name: 
     assert cli.call("history", "--json").must(0).document == {"deployments": []}
 
 
-def test_a_page_instead_of_the_api_is_told(cli: GatewayCli) -> None:
+def test_a_page_instead_of_the_api_is_reported(cli: GatewayCli) -> None:
     cli.gateway.options.html = True
     result = cli.install(NAME)
     assert result.exit_code in (6, 7)
@@ -181,7 +181,7 @@ def test_a_page_instead_of_the_api_is_told(cli: GatewayCli) -> None:
     cli.gateway.options.html = False
 
 
-def test_a_module_of_another_line_is_refused(cli: GatewayCli) -> None:
+def test_a_module_of_another_line_is_rejected(cli: GatewayCli) -> None:
     result = cli.install("com.example.old").must(7)
     assert "is built for Ignition 8.1" in result.stderr
     assert cli.gateway.asked("modules/upload") == 0
@@ -195,7 +195,7 @@ def test_a_downgrade_needs_leave(cli: GatewayCli) -> None:
     assert active(cli.gateway) == "1.0.0"
 
 
-def test_a_wrong_token_and_a_missing_right_are_told_apart(cli: GatewayCli) -> None:
+def test_a_wrong_token_and_a_missing_right_are_distinguished(cli: GatewayCli) -> None:
     wrong = cli.install(NAME, IGN_DEPLOY_GATEWAY_TOKEN="ci:wr0ng")
     assert wrong.exit_code != 0
     assert "401" in wrong.stderr
@@ -278,7 +278,7 @@ def test_what_was_not_there_before_is_uninstalled_by_a_rollback(cli: GatewayCli)
     assert deployed(cli) == {}
 
 
-def test_a_rollback_of_nothing_is_told(cli: GatewayCli) -> None:
+def test_a_rollback_of_nothing_is_reported(cli: GatewayCli) -> None:
     assert "nothing was deployed to production" in rollback(cli).must(7).stderr
     cli.install(NAME).must(0)
     assert "isn't in production" in rollback(cli, "com.example.other").must(7).stderr

@@ -49,7 +49,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
     ],
     ids=["sign", "module", "package", "bundle", "download"],
 )
-def test_a_full_disk_is_told_and_leaves_no_output(
+def test_a_full_disk_is_reported_and_leaves_no_output(
     large: CliWorkspace, command: tuple[str, ...]
 ) -> None:
     large.run("module", large.signed(), "--skip-signing", "-o", "out").must(0)
@@ -77,7 +77,7 @@ def test_a_full_disk_under_the_repository_leaves_it_as_it_was(large: CliWorkspac
     large.run("upload", signed).must(0)
 
 
-def test_a_full_device_behind_stdout_is_told(workspace: CliWorkspace) -> None:
+def test_a_full_device_behind_stdout_is_reported(workspace: CliWorkspace) -> None:
     with open("/dev/full", "wb") as full:
         child = subprocess.run(
             [sys.executable, "-I", "-m", "ign_deploy", "inspect", MODULE],
@@ -161,7 +161,7 @@ def test_a_killed_upload_can_be_done_again(workspace: CliWorkspace) -> None:
     workspace.run("download", "Pump", "-o", "back").must(0)
 
 
-def test_a_read_only_output_folder_is_told(workspace: CliWorkspace) -> None:
+def test_a_read_only_output_folder_is_reported(workspace: CliWorkspace) -> None:
     signed = workspace.signed()
     workspace.run("upload", signed).must(0)
     out = workspace.folder / "out"
@@ -179,7 +179,7 @@ def test_a_read_only_output_folder_is_told(workspace: CliWorkspace) -> None:
         assert list(out.iterdir()) == []
 
 
-def test_a_module_that_can_not_be_read_is_told(workspace: CliWorkspace) -> None:
+def test_a_module_that_cannot_be_read_is_reported(workspace: CliWorkspace) -> None:
     (workspace.folder / MODULE).chmod(0)
     for command in (("verify", MODULE), ("sign", MODULE, *KEY), ("module", MODULE, *KEY)):
         result = workspace.run(*command, conditions={"powerless": True}).must(2)

@@ -454,7 +454,7 @@ def test_a_phone_needs_no_horizontal_scroll(tmp_path: Path, page: str) -> None:
     assert [answer.values for answer in answers] == [[[PHONE, 0]] * 2] * 2
 
 
-def test_nothing_moves_for_who_asked_for_that(tmp_path: Path, page: str) -> None:
+def test_nothing_moves_if_reduced_motion_is_requested(tmp_path: Path, page: str) -> None:
     running = "document.getAnimations().length"
     steps = [("do", "document.querySelector('h2 button').click()"), ("evaluate", running)]
     still, moving = browse(tmp_path, PageVisit(page, steps), PageVisit(page, steps, motion=True))

@@ -79,7 +79,7 @@ def test_what_was_never_published_is_planned_in_dependency_order(checkout: CliWo
     assert not checkout.repository.exists()
 
 
-def test_what_is_published_and_unchanged_is_left_out(checkout: CliWorkspace) -> None:
+def test_what_is_published_and_unchanged_is_skipped(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
     result = plan(checkout, *PATHS)
     assert result.stdout == '{"include":[]}\n'
@@ -107,7 +107,7 @@ def test_a_file_that_is_taken_back_has_not_changed(checkout: CliWorkspace) -> No
     assert wanted(plan(checkout, *PATHS)) == []
 
 
-def test_all_can_be_asked_for(checkout: CliWorkspace) -> None:
+def test_all_can_be_requested(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
     assert wanted(plan(checkout, *PATHS, "--all")) == ["c", "b", "a"]
 
@@ -227,13 +227,13 @@ def test_every_path_that_is_no_project_is_named(checkout: CliWorkspace) -> None:
     assert "gone" in messages[0]
 
 
-def test_one_id_on_two_paths_is_refused(checkout: CliWorkspace) -> None:
+def test_one_id_on_two_paths_is_rejected(checkout: CliWorkspace) -> None:
     bare_folder(checkout.folder / "again", "c")
     refused = checkout.run("plan", "modules/c", "again/c").must(5)
     assert "modules/c and again/c share the id" in refused.stderr
 
 
-def test_a_circle_is_refused(checkout: CliWorkspace) -> None:
+def test_a_circle_is_rejected(checkout: CliWorkspace) -> None:
     bare_folder(checkout.folder / "modules", "c", "a")
     assert "in a circle" in checkout.run("plan", *PATHS).must(5).stderr
 

@@ -40,7 +40,7 @@ def codes(workspace: CliWorkspace, *arguments: str, **env: str) -> tuple[int, li
     return result.exit_code, [finding["code"] for finding in findings]
 
 
-def test_every_problem_is_told_and_nothing_was_built(
+def test_every_problem_is_reported_and_nothing_was_built(
     workspace: CliWorkspace, project: Path
 ) -> None:
     encrypted = pem_key(rsa_key("Test Vendor"), password="right")
@@ -108,7 +108,7 @@ def test_problems_of_signing_alone_end_with_4(workspace: CliWorkspace, project: 
     assert codes(workspace, *command, **java(workspace)) == (4, ["identity"])
 
 
-def test_without_a_key_the_way_out_is_told(workspace: CliWorkspace) -> None:
+def test_without_a_key_the_way_out_is_reported(workspace: CliWorkspace) -> None:
     refused = workspace.run("module", MODULE).must(4)
     assert "no signing key given" in refused.stderr
     assert "--skip-signing" in refused.stderr
@@ -119,7 +119,7 @@ def test_no_java_ends_with_3(workspace: CliWorkspace, project: Path) -> None:
     assert codes(workspace, *command, **no_java(workspace)) == (3, ["packaging"])
 
 
-def test_a_repository_that_can_not_be_written_is_found_before(
+def test_a_repository_that_cannot_be_written_is_found_before(
     workspace: CliWorkspace, project: Path
 ) -> None:
     shelf = workspace.folder / "shelf"
@@ -131,7 +131,7 @@ def test_a_repository_that_can_not_be_written_is_found_before(
     assert not (project / "started").exists()
 
 
-def test_an_output_folder_below_one_that_can_not_be_entered(workspace: CliWorkspace) -> None:
+def test_an_output_folder_below_one_that_cannot_be_entered(workspace: CliWorkspace) -> None:
     locked = workspace.folder / "locked"
     (locked / "deep").mkdir(parents=True)
     locked.chmod(0)

@@ -101,7 +101,7 @@ def test_other_bytes_for_a_published_version_are_a_conflict(workspace: CliWorksp
     assert tree(workspace.repository) == before
 
 
-def test_another_version_than_asked_for_is_not_signed(workspace: CliWorkspace) -> None:
+def test_another_version_than_requested_is_not_signed(workspace: CliWorkspace) -> None:
     refused = workspace.release("--version", "1.2.4").must(5)
     assert "'1.2.3'" in refused.stderr
     assert "'1.2.4'" in refused.stderr
@@ -265,7 +265,7 @@ def test_settings_stand_in_pyproject_too(workspace: CliWorkspace) -> None:
     assert workspace.run("module", MODULE).must(0).stdout.startswith("result: verified\n")
 
 
-def test_a_secret_in_a_config_file_is_refused_and_not_repeated(workspace: CliWorkspace) -> None:
+def test_a_secret_in_a_config_file_is_rejected_and_not_repeated(workspace: CliWorkspace) -> None:
     (workspace.folder / "ign-deploy.toml").write_text('signing-password = "hunter2hunter2"\n')
     refused = workspace.release().must(2)
     assert "ign-deploy.toml contains the secret setting 'signing-password'" in refused.stderr

@@ -78,7 +78,7 @@ def test_the_samples_are_sound(way: str) -> None:
 
 
 @given(st.sampled_from(SAMPLES).flatmap(mutations))
-def test_a_mutated_archive_is_refused_or_reads_the_same(data: bytes) -> None:
+def test_a_mutated_archive_is_rejected_or_reads_the_same(data: bytes) -> None:
     read = content(data)
     # A name is not protected by a CRC: it may change, if it does so in both places.
     assert read is None or sorted(read.values()) == sorted(FILES.values())
@@ -94,7 +94,7 @@ def test_every_single_byte_set_to_all_ones_is_survived(way: str) -> None:
 
 
 @given(st.binary())
-def test_any_bytes_are_refused(data: bytes) -> None:
+def test_any_bytes_are_rejected(data: bytes) -> None:
     assert content(data) is None
 
 
@@ -126,7 +126,7 @@ RECORDS = st.builds(
 
 
 @given(st.lists(RECORDS, max_size=4), st.booleans(), st.none() | st.integers(0, 0xFFFF))
-def test_any_combination_of_records_is_refused_or_read(
+def test_any_combination_of_records_is_rejected_or_read(
     entries: list[RawEntry], zip64_end: bool, count: int | None
 ) -> None:
     content(raw_zip(entries, zip64_end=zip64_end, count=count))

@@ -68,7 +68,7 @@ def test_any_declared_encoding(encoding: str, body: bytes) -> None:
     ["utf-7", "utf-16", "utf-32", "cp037", "shift_jis", "gb18030", "hex", "idna", "undefined",
      "punycode", "unicode_escape", "mac_roman", "nonsense", "", "\\x00", "UTF-8 "],
 )  # fmt: skip
-def test_encodings_that_do_not_fit_are_refused_or_read(encoding: str) -> None:
+def test_encodings_that_do_not_fit_are_rejected_or_read(encoding: str) -> None:
     result = outcome(
         f'<?xml version="1.0" encoding="{encoding}"?><module><id>a</id></module>'.encode()
     )
@@ -111,5 +111,5 @@ def test_a_hostile_descriptor_takes_bounded_time_and_memory(name: str) -> None:
     assert peak < 400 << 20
 
 
-def test_the_billion_laughs_are_refused_as_entities() -> None:
+def test_the_billion_laughs_are_rejected_as_entities() -> None:
     assert outcome(LAUGHS) == "descriptor-dtd"

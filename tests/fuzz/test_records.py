@@ -23,8 +23,8 @@ VALUES = st.recursive(
 def read_or_refuse(data: bytes) -> Release | RepositoryError:
     try:
         return parse_release(data, location="x")
-    except RepositoryError as refusal:
-        return refusal
+    except RepositoryError as caught:
+        return caught
 
 
 def read(data: bytes) -> None:
@@ -40,19 +40,19 @@ def read(data: bytes) -> None:
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_are_refused_or_read(data: bytes) -> None:
+def test_any_bytes_are_rejected_or_read(data: bytes) -> None:
     read(data)
     parse_module_index(data)
     parse_root_index(data)
 
 
 @given(st.integers(0, len(SOUND) - 1), st.binary(max_size=6), st.integers(0, 6))
-def test_a_damaged_record_is_refused_or_read(location: int, put: bytes, dropped: int) -> None:
+def test_a_damaged_record_is_rejected_or_read(location: int, put: bytes, dropped: int) -> None:
     read(SOUND[:location] + put + SOUND[location + dropped :])
 
 
 @given(st.sampled_from([*release_fields(), "later", "tags", "build", "dependencies"]), VALUES)
-def test_a_record_with_any_value_in_a_field_is_refused_or_read(name: str, value: object) -> None:
+def test_a_record_with_any_value_in_a_field_is_rejected_or_read(name: str, value: object) -> None:
     read(json.dumps(release_fields() | {name: value}).encode())
 
 
@@ -60,7 +60,7 @@ def test_a_record_with_any_value_in_a_field_is_refused_or_read(name: str, value:
     st.sampled_from(["name", "sha256", "size", "role", "later"]),
     VALUES | st.from_regex(r"[A-Za-z0-9./\\_+-]{1,12}"),
 )
-def test_a_record_with_any_value_in_a_file_is_refused_or_read(name: str, value: object) -> None:
+def test_a_record_with_any_value_in_a_file_is_rejected_or_read(name: str, value: object) -> None:
     fields = release_fields()
     fields["files"][0][name] = value
     read(json.dumps(fields).encode())

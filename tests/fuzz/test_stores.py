@@ -101,11 +101,11 @@ def use_module(data: bytes) -> None:
 
 
 def what_is_said(read: Callable[[str], object], url: str) -> str:
-    """Return the refusal's words, none if there is no refusal."""
+    """Return the caught's words, none if there is no caught."""
     try:
         read(url)
-    except ConfigurationError as refusal:
-        return refusal.message + refusal.hint
+    except ConfigurationError as caught:
+        return caught.message + caught.hint
     return ""
 
 
@@ -157,7 +157,7 @@ def test_a_damaged_page_is_ignored_or_rendered_again(data: bytes) -> None:
     ).map("".join),
     st.sampled_from(["1.0.0", "2.0.0-rc1", "x"]),
 )
-def test_any_range_is_refused_or_decides(text: str, version: str) -> None:
+def test_any_range_is_rejected_or_decides(text: str, version: str) -> None:
     with suppress(ConfigurationError):
         VersionRange.parse(text).holds(version)
 

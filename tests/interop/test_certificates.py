@@ -151,7 +151,7 @@ def test_a_country_of_three_letters_is_no_trouble(tmp_path: Path) -> None:
     assert chain_problems((identity.leaf, *chain()[1]))
 
 
-def test_an_ec_key_and_a_jceks_of_keytool_are_refused(tmp_path: Path) -> None:
+def test_an_ec_key_and_a_jceks_of_keytool_are_rejected(tmp_path: Path) -> None:
     genkeypair(tmp_path / "ec.p12", "-keyalg", "EC")
     genkeypair(tmp_path / "store.jceks", "-keyalg", "RSA", "-storetype", "JCEKS")
     ec = refused(keystore=str(tmp_path / "ec.p12"), store_password="changeit")

@@ -162,7 +162,7 @@ def test_a_build_sees_no_secrets(noisy: tuple[Recorder, VerificationError, Path]
     assert "hunter2" not in "\n".join(noisy[0].lines)
 
 
-def test_what_a_build_prints_goes_through_the_foreign_door(
+def test_what_a_build_prints_goes_through_the_untrusted_door(
     noisy: tuple[Recorder, VerificationError, Path],
 ) -> None:
     recorder = noisy[0]

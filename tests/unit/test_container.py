@@ -81,7 +81,7 @@ def test_an_unknown_word_is_a_usage_error() -> None:
     assert "no-such-program" in child.stderr
 
 
-def test_the_installed_command_line_never_starts_foreign_programs() -> None:
+def test_the_installed_command_line_never_starts_untrusted_programs() -> None:
     child = start(INSTALLED, "echo", "x")
     assert child.returncode == 2
     assert "x" not in child.stdout
@@ -121,7 +121,7 @@ def test_the_runners_folder_and_a_chosen_gradle_home_are_kept(tmp_path: Path) ->
     assert own["GRADLE_USER_HOME"] == "/cache"
 
 
-def test_a_folder_that_somebody_else_prepared_is_not_taken(tmp_path: Path) -> None:
+def test_a_folder_that_someone_else_prepared_is_not_taken(tmp_path: Path) -> None:
     name = f"ign-deploy-home-{os.geteuid()}"
     link, open_to_all = tmp_path / "link", tmp_path / "open"
     for parent in (link, open_to_all):
@@ -135,6 +135,6 @@ def test_a_folder_that_somebody_else_prepared_is_not_taken(tmp_path: Path) -> No
         assert Path(own["HOME"]).parent == tmp_path
 
 
-def test_a_foreign_program_gets_the_home(tmp_path: Path) -> None:
+def test_a_untrusted_program_gets_the_home(tmp_path: Path) -> None:
     env = {"HOME": "/no/such/folder", "TMPDIR": str(tmp_path)}
     assert start(ENTRYPOINT, "sh", "-c", "echo $HOME", env=env).stdout.startswith(str(tmp_path))

@@ -84,7 +84,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("location", ["file/made", "folder", f"{'n' * 250}"])
-def test_a_place_that_can_not_be_written_is_named(tmp_path: Path, location: str) -> None:
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, location: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder" / "full").mkdir(parents=True)
     before = names(tmp_path)
@@ -126,9 +126,9 @@ def test_a_link_is_followed_only_on_request(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"content")
     link = tmp_path / "link"
     link.symlink_to("file")
-    with pytest.raises(OSError) as refusal:
+    with pytest.raises(OSError) as caught:
         open_regular(link)
-    assert refusal.value.errno == errno.ELOOP
+    assert caught.value.errno == errno.ELOOP
     with os.fdopen(open_regular(link, follow_links=True), "rb") as stream:
         assert stream.read() == b"content"
 
@@ -139,12 +139,12 @@ def test_what_is_not_a_regular_file_is_not_opened_and_not_waited_for(
 ) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="not a regular file") as refusal:
+    with pytest.raises(OSError, match="not a regular file") as caught:
         open_regular(tmp_path / kind)
-    assert refusal.value.errno == expected
+    assert caught.value.errno == expected
 
 
-def test_a_missing_file_is_told_apart(tmp_path: Path) -> None:
+def test_a_missing_file_is_distinguished(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_regular(tmp_path / "missing")
 
@@ -160,14 +160,14 @@ def test_a_lock_is_held_until_the_block_ends(tmp_path: Path) -> None:
 def test_a_lock_that_stays_taken_is_given_up(tmp_path: Path) -> None:
     with (
         locked(tmp_path / "lock"),
-        pytest.raises(TimeoutError) as refusal,
+        pytest.raises(TimeoutError) as caught,
         locked(tmp_path / "lock", timeout=0.05),
     ):
         pass
-    assert refusal.value.errno == errno.ETIMEDOUT
+    assert caught.value.errno == errno.ETIMEDOUT
 
 
-def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
+def test_a_lock_file_that_is_a_link_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to("elsewhere")
     with pytest.raises(OSError), locked(tmp_path / "lock"):
         pass
@@ -177,12 +177,12 @@ def test_a_lock_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
 def test_an_error_of_the_system_is_explained_with_the_hint_for_its_number(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     with (
-        pytest.raises(RepositoryError) as refusal,
+        pytest.raises(RepositoryError) as caught,
         explain_os_error(
             "read", missing, error=RepositoryError, hint="else", hints={errno.ENOENT: "create it."}
         ),
     ):
         missing.read_bytes()
-    assert refusal.value.message == f"cannot read {missing}: No such file or directory"
-    assert refusal.value.hint == "create it."
-    assert isinstance(refusal.value.__cause__, FileNotFoundError)
+    assert caught.value.message == f"cannot read {missing}: No such file or directory"
+    assert caught.value.hint == "create it."
+    assert isinstance(caught.value.__cause__, FileNotFoundError)

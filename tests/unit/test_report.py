@@ -27,7 +27,7 @@ def tell_everything(reporter: BufferedReporter | TerminalReporter) -> None:
     reporter.finding(warning("five", "message", hint="do it."), file="x.modl")
 
 
-def test_nothing_is_told_before_it_is_played_back_and_then_all_of_it() -> None:
+def test_nothing_is_reported_before_it_is_played_back_and_then_all_of_it() -> None:
     buffered, stream = pair()
     tell_everything(buffered)
     assert stream.getvalue() == ""
@@ -37,7 +37,7 @@ def test_nothing_is_told_before_it_is_played_back_and_then_all_of_it() -> None:
     assert stream.getvalue() == direct.getvalue()
 
 
-def test_it_is_told_once() -> None:
+def test_it_is_reported_once() -> None:
     buffered, stream = pair()
     buffered.info("one")
     buffered.play_back()

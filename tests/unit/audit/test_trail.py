@@ -154,7 +154,7 @@ def test_a_line_torn_by_a_kill_is_kept_aside_and_the_chain_goes_on(
     assert recovered["digests"]["sha256"] == hashlib.sha256(lines[2][:kept]).hexdigest()
 
 
-def test_a_torn_first_line_begins_the_chain_anew(tmp_path: Path) -> None:
+def test_a_torn_first_line_begins_the_chain_again(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     [line] = trail(path, length=1)
     path.write_bytes(line[:30])
@@ -175,7 +175,7 @@ def test_zero_bytes_left_by_a_power_cut_are_set_aside(tmp_path: Path) -> None:
     "content",
     [b"hello", b"hello\n", b'{"seq":1}\n', b"\x89PNG\r\n\x1a\n\0\0", b"x" * 3_000_000, b"[]\n"],
 )
-def test_a_file_that_is_no_trail_is_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_trail_is_kept(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(content)
     assert "not a valid audit entry" in refusal(path).message
@@ -195,7 +195,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
         verify_trail(path)
 
 
-def test_what_is_no_plain_file_is_refused_without_waiting(tmp_path: Path) -> None:
+def test_what_is_no_plain_file_is_rejected_without_waiting(tmp_path: Path) -> None:
     pipe, folder = tmp_path / "pipe", tmp_path / "folder"
     os.mkfifo(pipe)
     folder.mkdir()
@@ -244,7 +244,7 @@ def test_a_full_disk_leaves_the_chain_as_it_was(
     assert path.read_bytes() == before
 
 
-def test_a_trail_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
+def test_a_trail_that_was_moved_away_is_begun_again(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     add(path)
     path.rename(tmp_path / "audit.1.jsonl")

@@ -59,7 +59,7 @@ def test_a_stage_is_one_group_and_ends_also_after_a_failure() -> None:
     assert names(read_back(run)) == ["group", "endgroup", "group", "endgroup"]
 
 
-def test_commands_in_foreign_text_are_not_executed() -> None:
+def test_commands_in_untrusted_text_are_not_executed() -> None:
     reader = read_back(lambda reporter: reporter.untrusted(HOSTILE))
     assert names(reader) == ["stop-commands"]
     assert not reader.stopped
@@ -76,7 +76,7 @@ def test_commands_in_our_own_messages_are_not_executed_either() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_titles_and_annotations_carry_foreign_text_as_text(text: str) -> None:
+def test_titles_and_annotations_carry_untrusted_text_as_text(text: str) -> None:
     def run(reporter: Reporter) -> None:
         reporter.warning(text)
         reporter.finding(error("e1", text, location=text, hint=text), file=f"{text},line=1::x")
@@ -86,7 +86,7 @@ def test_titles_and_annotations_carry_foreign_text_as_text(text: str) -> None:
     assert names(read_back(run)) == ["warning", "error", "group", "endgroup"]
 
 
-def test_each_foreign_block_has_its_own_token() -> None:
+def test_each_untrusted_block_has_its_own_token() -> None:
     def run(reporter: Reporter) -> None:
         reporter.untrusted(["a"])
         reporter.untrusted(["b"])
@@ -188,7 +188,7 @@ def test_an_output_arrives_as_it_was(tmp_path: Path, value: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a=b", "a<<b", "a\nresult=deployed", "1a", "a b", "ä"])
-def test_a_name_that_could_forge_an_output_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_name_that_could_forge_an_output_is_rejected(tmp_path: Path, name: str) -> None:
     path = tmp_path / "output"
     path.touch()
     with pytest.raises(ConfigurationError):

@@ -93,7 +93,7 @@ def test_the_wording_is_the_terminals() -> None:
     ("color", "env", "coloured"),
     [(True, {}, True), (False, {}, False), (True, {"NO_COLOR": "1"}, False)],
 )
-def test_colours_are_shown_unless_nobody_wants_them(
+def test_colours_are_shown_unless_no_one_requires_them(
     color: bool, env: dict[str, str], coloured: bool
 ) -> None:
     stream, reporter = log_of(color=color, env=env)

@@ -57,7 +57,7 @@ def test_files_are_named_as_in_the_project(tmp_path: Path) -> None:
     assert issues[0]["location"]["path"] == "dist/a.modl"
 
 
-def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+def test_what_is_left_out_is_reported(tmp_path: Path) -> None:
     assert len(write(Host.GITLAB, tmp_path, {"module-id": "a\nb"})) == 1
 
 

@@ -79,7 +79,7 @@ def test_only_web_addresses_become_links(url: str) -> None:
     assert ("<a href" in page) == url.startswith('https://x/" ') or "<a href" not in page
 
 
-def test_foreign_text_is_neither_markup_nor_link_nor_mention() -> None:
+def test_untrusted_text_is_neither_markup_nor_link_nor_mention() -> None:
     hostile = (
         "<img src=x> [a](b) `c` *d* _e_ | @user #1 ~~f~~ $g$ https://evil www.evil ![i](j) <!--"
     )

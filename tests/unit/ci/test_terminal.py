@@ -99,7 +99,7 @@ def test_a_progress_bar_is_shown_on_a_terminal_and_lines_stand_above_it() -> Non
     assert said[0].rstrip().endswith("end")
 
 
-def test_foreign_text_can_neither_move_the_cursor_nor_show_a_secret() -> None:
+def test_untrusted_text_can_neither_move_the_cursor_nor_show_a_secret() -> None:
     stream = io.StringIO()
     reporter = TerminalReporter(stream)
     reporter.mask("hunter22")

@@ -92,7 +92,7 @@ def test_the_help_lists_every_command(workspace: CliWorkspace) -> None:
         assert all(f"\n  {command} " in shown for command in COMMANDS)
 
 
-def test_the_version_is_told_by_both_doors(workspace: CliWorkspace) -> None:
+def test_the_version_is_reported_by_both_doors(workspace: CliWorkspace) -> None:
     assert workspace.run("--version").must(0).stdout == f"ign-deploy, version {__version__}\n"
     assert workspace.call("--version").must(0).stdout == f"ign-deploy, version {__version__}\n"
 
@@ -213,7 +213,7 @@ def test_what_no_encoding_can_say_is_escaped(workspace: CliWorkspace) -> None:
 
 
 @pytest.mark.parametrize("command", ["inspect", "--help"])
-def test_a_reader_who_leaves_is_no_error(workspace: CliWorkspace, command: str) -> None:
+def test_a_reader_who_leaves_is_not_an_error(workspace: CliWorkspace, command: str) -> None:
     arguments = [command, MODULE] if command == "inspect" else [command]
     reader, writer = os.pipe()
     os.close(reader)

@@ -67,7 +67,7 @@ def test_without_leave_to_restart_it_is_pending_and_says_what_to_do(
     assert running(plant) == "1.1.0"
 
 
-def test_what_runs_already_is_left_alone(plant: Gateway, published: PublishedModules) -> None:
+def test_what_runs_already_is_kept(plant: Gateway, published: PublishedModules) -> None:
     install_first(published, plant)
     before = plant.state.restarts
     (record,) = deploy(published, [plant], [published.modules[MODULE_ID, "1.0.0"]])
@@ -125,7 +125,7 @@ def test_a_rollback_that_fails_needs_a_person_and_says_what_to_do(
     assert f"{MODULE_ID} 1.0.0" in record.message
 
 
-def test_a_restart_that_never_ends_is_told_and_goes_back_as_far_as_it_can(
+def test_a_restart_that_never_ends_is_reported_and_goes_back_as_far_as_it_can(
     plant: Gateway, published: PublishedModules
 ) -> None:
     install_first(published, plant)
@@ -158,7 +158,7 @@ def test_consent_to_this_signer_and_licence_is_enough(
     assert record.outcome is Outcome.DEPLOYED
 
 
-def test_a_fingerprint_of_another_signer_is_refused_before_anything(
+def test_a_fingerprint_of_another_signer_is_rejected_before_anything(
     plant: Gateway, published: PublishedModules
 ) -> None:
     module = published.add("1.0.0")
@@ -176,28 +176,28 @@ def test_a_fingerprint_of_another_signer_is_refused_before_anything(
         ({"depends": "com.example.base"}, "depends on com.example.base"),
     ],
 )
-def test_what_the_gateway_cannot_take_is_refused_before_anything(
+def test_what_the_gateway_cannot_take_is_rejected_before_anything(
     plant: Gateway, published: PublishedModules, options: dict[str, str], reason: str
 ) -> None:
-    with pytest.raises(CombinedError) as refusal:
+    with pytest.raises(CombinedError) as caught:
         deploy(published, [plant], [published.add("1.0.0", **options)])
-    assert reason in refusal.value.causes[0].message
-    assert refusal.value.causes[0].hint
+    assert reason in caught.value.causes[0].message
+    assert caught.value.causes[0].hint
     assert uploads(plant) == 0
 
 
 def test_a_downgrade_needs_leave(plant: Gateway, published: PublishedModules) -> None:
     old = published.add("0.9.0")
     install_first(published, plant)
-    with pytest.raises(CombinedError) as refusal:
+    with pytest.raises(CombinedError) as caught:
         deploy(published, [plant], [old])
-    assert "--allow-downgrade" in refusal.value.causes[0].hint
+    assert "--allow-downgrade" in caught.value.causes[0].hint
     (record,) = deploy(published, [plant], [old], allow_downgrade=True)
     assert record.outcome is Outcome.DEPLOYED
     assert running(plant) == "0.9.0"
 
 
-def test_a_redundant_backup_is_refused(plant: Gateway, published: PublishedModules) -> None:
+def test_a_redundant_backup_is_rejected(plant: Gateway, published: PublishedModules) -> None:
     plant.options.redundancy_role = "Backup"
     with pytest.raises(CombinedError):
         deploy(published, [plant], [published.add("1.0.0")])

@@ -219,7 +219,7 @@ def test_a_damaged_or_hostile_document_is_skipped_with_a_warning(
     assert name in reported.warnings[0]
 
 
-def test_a_name_that_would_leave_the_folder_is_refused(ledger: Ledger) -> None:
+def test_a_name_that_would_leave_the_folder_is_rejected(ledger: Ledger) -> None:
     with pytest.raises(ConfigurationError):
         ledger.history.deployments("../x")
     with pytest.raises(ConfigurationError):

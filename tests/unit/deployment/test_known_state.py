@@ -101,7 +101,7 @@ def _said_accepted() -> bytes:
 
 
 @pytest.mark.parametrize("what", ["accepted_certificates", "accepted_licenses"])
-def test_quarantine_after_the_restart_is_told_and_goes_back(
+def test_quarantine_after_the_restart_is_reported_and_goes_back(
     env: DeploymentEnv, plant: Gateway, what: str
 ) -> None:
     env.install(OLD, plant)
@@ -137,7 +137,7 @@ def test_all_or_nothing_is_all_back_in_the_history_too(
     assert [env.version(each) for each in gateways] == [OLD] * 3
 
 
-def test_a_gateway_in_commissioning_is_told_and_in_doubt(
+def test_a_gateway_in_commissioning_is_reported_and_in_doubt(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     env.install(OLD, plant)

@@ -77,7 +77,7 @@ def test_an_accepted_environment_is_a_plain_folder_name(name: str) -> None:
     ["", ".", "..", "a/b", "../a", "a\\b", "a\n", "a\0b", " a", "a b", "-a", ".git", "a..b", "a.",
      "x" * 65, "prod%2F", "C:", "é"],
 )  # fmt: skip
-def test_an_environment_with_characters_of_paths_is_refused(name: str) -> None:
+def test_an_environment_with_characters_of_paths_is_rejected(name: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a valid environment name"):
         check_environment(name)
 

@@ -196,7 +196,7 @@ class TestNoArchiveAtAll:
         os.mkfifo(tmp_path / "pipe.modl")
         assert refused(tmp_path / "pipe.modl") == ("file-unreadable",)
 
-    def test_every_truncation_is_refused(self, tmp_path: Path) -> None:
+    def test_every_truncation_is_rejected(self, tmp_path: Path) -> None:
         whole = raw_zip(GOOD)
         for length in range(len(whole)):
             (code,) = refused_bytes(tmp_path, whole[:length])
@@ -285,7 +285,7 @@ class TestDisagreeingEndRecords:
     """Java falls back to the 32-bit values where the ZIP64 end record has others."""
 
     @pytest.mark.parametrize(("field", "value"), [(8, 1), (10, 1), (12, 7), (16, 0)])
-    def test_are_refused(self, tmp_path: Path, field: int, value: int) -> None:
+    def test_are_rejected(self, tmp_path: Path, field: int, value: int) -> None:
         data = bytearray(raw_zip(GOOD, zip64_end=True))
         end = data.rindex(b"PK\5\6")
         struct.pack_into("<H" if field < 12 else "<I", data, end + field, value)
@@ -311,7 +311,7 @@ class TestDisagreeingEndRecords:
     ],
     ids=["an extra field too long", "a ZIP64 field of 4 bytes", "a comment that isn't UTF-8"],
 )
-def test_what_java_refuses_in_the_directory_is_refused(tmp_path: Path, entry: RawEntry) -> None:
+def test_what_java_refuses_in_the_directory_is_rejected(tmp_path: Path, entry: RawEntry) -> None:
     assert refused(write_zip(tmp_path / "a.zip", [entry])) == ("archive-directory",)
 
 
@@ -338,7 +338,7 @@ class TestNames:
             (b"\xed\xa0\x80", "entry-name"),
         ],
     )
-    def test_an_unsafe_name_is_refused(self, tmp_path: Path, name: str | bytes, code: str) -> None:
+    def test_an_unsafe_name_is_rejected(self, tmp_path: Path, name: str | bytes, code: str) -> None:
         assert code in refused(write_zip(tmp_path / "a.zip", [*GOOD, RawEntry(name)]))
 
     @pytest.mark.parametrize("name", ["..x", "x..", "...", ".x", "a b", "doc/a..b", "ü€\U0001f600"])
@@ -349,7 +349,7 @@ class TestNames:
         path = write_zip(tmp_path / "a.zip", [*GOOD, RawEntry("doc\\index.html")])
         assert warned(path) == ("entry-backslash",)
 
-    def test_a_duplicate_name_is_refused_once(self, tmp_path: Path) -> None:
+    def test_a_duplicate_name_is_rejected_once(self, tmp_path: Path) -> None:
         entries = [*GOOD, RawEntry("lib.jar", b"other"), RawEntry("lib.jar", b"third")]
         assert refused(write_zip(tmp_path / "a.zip", entries)) == ("entry-duplicate",)
 
@@ -379,7 +379,7 @@ class TestKinds:
         ],
         ids=lambda value: value.name if isinstance(value, RawEntry) else value,
     )
-    def test_what_java_cannot_read_is_refused(
+    def test_what_java_cannot_read_is_rejected(
         self, tmp_path: Path, entry: RawEntry, code: str
     ) -> None:
         assert code in refused(write_zip(tmp_path / "a.zip", [*GOOD, entry]))
@@ -410,14 +410,14 @@ class TestHeadersThatContradictTheDirectory:
             RawEntry("lib2.jar", compressed_size=1 << 63, zip64=True, descriptor="zip64"),
         ],
     )
-    def test_are_refused(self, tmp_path: Path, entry: RawEntry) -> None:
+    def test_are_rejected(self, tmp_path: Path, entry: RawEntry) -> None:
         assert refused(write_zip(tmp_path / "a.zip", [*GOOD, entry])) == ("entry-header",)
 
-    def test_two_entries_over_the_same_bytes_are_refused(self, tmp_path: Path) -> None:
+    def test_two_entries_over_the_same_bytes_are_rejected(self, tmp_path: Path) -> None:
         entries = [*GOOD, RawEntry("lib.jar2", b"jar" * 500, ghost=True, local_name=b"lib.jar")]
         assert refused(write_zip(tmp_path / "a.zip", entries)) == ("entry-header",)
 
-    def test_entries_that_overlap_are_refused(self, tmp_path: Path) -> None:
+    def test_entries_that_overlap_are_rejected(self, tmp_path: Path) -> None:
         """The outer entry's stored content is itself a local entry: both headers are sound."""
         inner = RawEntry("inner", b"text", 0)
         outer = RawEntry("outer", inner.local(), 0)
@@ -446,30 +446,30 @@ class TestTheDirectory:
             (lambda: raw_zip([RawEntry("a", disk=7)]), "archive-directory"),
         ],
     )
-    def test_one_that_contradicts_the_file_is_refused(
+    def test_one_that_contradicts_the_file_is_rejected(
         self, tmp_path: Path, change: Callable[[], bytes], code: str
     ) -> None:
         assert refused_bytes(tmp_path, change()) == (code,)
 
-    def test_a_zip64_locator_that_points_nowhere_is_refused(self, tmp_path: Path) -> None:
+    def test_a_zip64_locator_that_points_nowhere_is_rejected(self, tmp_path: Path) -> None:
         whole = bytearray(raw_zip(GOOD, zip64_end=True))
         position = whole.index(b"PK\x06\x07")
         for target in (0, 5, len(whole), (1 << 64) - 1):
             whole[position + 8 : position + 16] = target.to_bytes(8, "little")
             assert refused_bytes(tmp_path, bytes(whole)) == ("archive-directory",)
 
-    def test_zip64_sizes_without_their_field_are_refused(self, tmp_path: Path) -> None:
+    def test_zip64_sizes_without_their_field_are_rejected(self, tmp_path: Path) -> None:
         entry = RawEntry("a", size=0xFFFFFFFF, compressed_size=0xFFFFFFFF)
         assert refused(write_zip(tmp_path / "a.zip", [entry])) == ("archive-directory",)
 
     @pytest.mark.parametrize("extra", [b"\1\0\4\0abcd", b"\1\0\xff\xff", b"\1", b"\2\0\1\0\0"])
-    def test_a_broken_zip64_field_is_refused(self, tmp_path: Path, extra: bytes) -> None:
+    def test_a_broken_zip64_field_is_rejected(self, tmp_path: Path, extra: bytes) -> None:
         entry = RawEntry("a", size=0xFFFFFFFF, extra=extra)
         assert refused(write_zip(tmp_path / "a.zip", [entry])) == ("archive-directory",)
 
 
 class TestLimits:
-    def test_a_zip_bomb_is_refused_unopened(self, tmp_path: Path) -> None:
+    def test_a_zip_bomb_is_rejected_unopened(self, tmp_path: Path) -> None:
         entry = RawEntry("bomb", b"\0" * (40 << 20))
         with pytest.raises(VerificationError) as caught:
             Archive.open(write_zip(tmp_path / "a.zip", [entry]))
@@ -494,7 +494,7 @@ class TestLimits:
         path = write_zip(tmp_path / "a.zip", GOOD)
         assert refused(path, limits=Limits(max_total_size=1509)) == ("archive-too-large",)
 
-    def test_read_refuses_more_than_it_is_told(self, tmp_path: Path) -> None:
+    def test_read_refuses_more_than_it_is_reported(self, tmp_path: Path) -> None:
         with Archive.open(write_zip(tmp_path / "a.zip", GOOD)) as archive:
             with pytest.raises(VerificationError, match="1500 bytes; the limit is 1499"):
                 archive.read(archive.entries[1], limit=1499)

@@ -194,7 +194,7 @@ def test_only_a_key_is_no_certificate() -> None:
     assert [finding.code for finding in caught.value.findings] == ["certificates-empty"]
 
 
-def test_a_negative_serial_number_is_refused_without_a_warning() -> None:
+def test_a_negative_serial_number_is_rejected_without_a_warning() -> None:
     _, certificate = self_signed("Negative")
     data = der(certificate)
     serial = data.index(b"Negative/Negativ")
@@ -202,7 +202,7 @@ def test_a_negative_serial_number_is_refused_without_a_warning() -> None:
         read_certificates(data[:serial] + b"\x80" + data[serial + 1 :])
 
 
-def test_an_unknown_version_of_x509_is_refused() -> None:
+def test_an_unknown_version_of_x509_is_rejected() -> None:
     data = der(self_signed()[1])
     version = data.index(bytes.fromhex("a003020102"))
     with pytest.raises(VerificationError, match="version"):

@@ -55,13 +55,13 @@ def test_a_chain_may_end_before_the_root() -> None:
     assert order_chain([leaf], key.public_key()) == (leaf,)
 
 
-def test_a_key_that_no_certificate_is_for_is_refused() -> None:
+def test_a_key_that_no_certificate_is_for_is_rejected() -> None:
     with pytest.raises(VerificationError) as caught:
         order_chain(chain()[1], rsa_key("stranger").public_key())
     assert [finding.code for finding in caught.value.findings] == ["key-mismatch"]
 
 
-def test_a_certificate_of_another_chain_is_refused_by_name() -> None:
+def test_a_certificate_of_another_chain_is_rejected_by_name() -> None:
     key, certificates = chain()
     _, stranger = self_signed("Stranger")
     with pytest.raises(VerificationError, match="CN=Stranger") as caught:
@@ -119,7 +119,7 @@ def test_equal_names_do_not_complete_a_chain() -> None:
     assert codes((quirk,)) == [("chain-incomplete", "warning")]
 
 
-def test_a_foreign_certificate_is_a_problem() -> None:
+def test_a_untrusted_certificate_is_a_problem() -> None:
     _, certificates = chain()
     _, stranger = self_signed("Stranger")
     assert codes((*certificates, stranger)) == [("chain-foreign", "error")]

@@ -55,13 +55,13 @@ def test_an_octet_string_in_pieces_is_joined() -> None:
         "3082",
     ],
 )
-def test_broken_structures_are_refused(broken: str) -> None:
+def test_broken_structures_are_rejected(broken: str) -> None:
     data = bytes.fromhex(broken if len(broken) % 2 == 0 else broken[:-1])
     with pytest.raises(der.DerError):
         der.read_only_element(data)
 
 
-def test_deep_nesting_is_refused_rather_than_recursed_into() -> None:
+def test_deep_nesting_is_rejected_rather_than_recursed_into() -> None:
     with pytest.raises(der.DerError, match="nested"):
         der.read_element(b"\x30\x80" * 100_000)
 
@@ -77,7 +77,7 @@ def test_a_wrong_tag_is_named() -> None:
 
 
 @pytest.mark.parametrize("broken", ["0600", "06022a86", "020101"])
-def test_broken_object_identifiers_are_refused(broken: str) -> None:
+def test_broken_object_identifiers_are_rejected(broken: str) -> None:
     with pytest.raises(der.DerError):
         der.object_identifier(der.read_element(bytes.fromhex(broken)))
 

@@ -138,7 +138,7 @@ def test_a_default_namespace_and_a_bare_module_are_fine() -> None:
         ("<module>" + "<a/>" * 10_000 + "</module>", "descriptor-xml"),
     ],
 )
-def test_what_readers_could_read_differently_is_refused(data: str, code: str) -> None:
+def test_what_readers_could_read_differently_is_rejected(data: str, code: str) -> None:
     assert refusal(data.encode()) == code
 
 
@@ -178,7 +178,7 @@ def test_all_modules_are_returned_and_other_elements_are_not() -> None:
         "<?xml version='1.0'?><module/>".encode("utf-32"),
     ],
 )
-def test_xml_that_is_not_well_formed_is_refused(data: bytes) -> None:
+def test_xml_that_is_not_well_formed_is_rejected(data: bytes) -> None:
     assert refusal(data) == "descriptor-xml"
 
 
@@ -192,11 +192,11 @@ def test_xml_that_is_not_well_formed_is_refused(data: bytes) -> None:
         b'<!DOCTYPE m [<!ENTITY % p SYSTEM "http://example.com/"> %p;]><m/>',
     ],
 )
-def test_a_dtd_or_an_entity_is_refused(data: bytes) -> None:
+def test_a_dtd_or_an_entity_is_rejected(data: bytes) -> None:
     assert refusal(data) == "descriptor-dtd"
 
 
-def test_ten_megabytes_of_text_are_refused_unparsed() -> None:
+def test_ten_megabytes_of_text_are_rejected_unparsed() -> None:
     data = b"<module><name>" + b"x" * 10_000_000
     assert refusal(data) == "descriptor-too-large"
 

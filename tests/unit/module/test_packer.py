@@ -113,7 +113,7 @@ class TestDosTime:
     @pytest.mark.parametrize(
         "text", ["yesterday", "1.5", "4354819200", "99999999999999999999", "2026-01-01"]
     )
-    def test_what_no_zip_can_hold_is_refused(self, text: str) -> None:
+    def test_what_no_zip_can_hold_is_rejected(self, text: str) -> None:
         with pytest.raises(ConfigurationError) as caught:
             DosTime.from_environment({"SOURCE_DATE_EPOCH": text})
         assert caught.value.hint
@@ -123,7 +123,7 @@ class TestFailures:
     def left(self, folder: Path) -> list[str]:
         return sorted(path.name for path in folder.iterdir())
 
-    def test_a_name_twice_is_refused(self, tmp_path: Path) -> None:
+    def test_a_name_twice_is_rejected(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="twice"):
             pack([Member("a", b"1"), Member("a", b"2")], tmp_path / "out.modl")
         assert self.left(tmp_path) == []
@@ -133,7 +133,7 @@ class TestFailures:
             pack([Member("a", tmp_path / "gone.jar")], tmp_path / "out.modl")
         assert self.left(tmp_path) == []
 
-    def test_a_file_name_that_is_not_utf8_is_refused(self, tmp_path: Path) -> None:
+    def test_a_file_name_that_is_not_utf8_is_rejected(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="UTF-8"):
             pack([Member("p\udcfcmpe", b"")], tmp_path / "out.modl")
         assert self.left(tmp_path) == []

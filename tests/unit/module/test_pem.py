@@ -49,12 +49,12 @@ def test_canonical_text_has_lines_of_64() -> None:
 @pytest.mark.parametrize(
     "text", [b"-----BEGIN X-----\naGVs\n", b"-----BEGIN X-----\naGVs\n-----END Y-----\n"]
 )
-def test_a_block_without_its_end_is_refused(text: bytes) -> None:
+def test_a_block_without_its_end_is_rejected(text: bytes) -> None:
     with pytest.raises(PemError, match="END"):
         list(pem_blocks(text))
 
 
-def test_bad_base64_is_refused() -> None:
+def test_bad_base64_is_rejected() -> None:
     (block,) = pem_blocks(b"-----BEGIN X-----\na*b\n-----END X-----\n")
     with pytest.raises(PemError, match="Base64"):
         block.decode()

@@ -44,7 +44,7 @@ def test_a_file_is_read_by_the_full_rules(data: bytes, pairs: list[tuple[str, st
 
 
 @pytest.mark.parametrize("data", [b"\\u", b"a=\\u12", b"a=\\u12g4", b"\\u+123=a", b"a=\\u 123"])
-def test_a_malformed_unicode_escape_is_refused(data: bytes) -> None:
+def test_a_malformed_unicode_escape_is_rejected(data: bytes) -> None:
     with pytest.raises(PropertiesSyntaxError, match="malformed"):
         parse_properties(data)
 

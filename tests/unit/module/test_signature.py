@@ -54,13 +54,13 @@ def test_a_value_that_is_not_base64(value: str) -> None:
     assert lines.signatures == {"a.jar": b""}
 
 
-def test_a_file_that_java_cannot_load_is_refused() -> None:
+def test_a_file_that_java_cannot_load_is_rejected() -> None:
     with pytest.raises(VerificationError) as caught:
         parse_signatures(b"/a.jar=\\u12")
     assert [finding.code for finding in caught.value.findings] == ["signature-syntax"]
 
 
-def test_foreign_characters_are_escaped_in_findings() -> None:
+def test_untrusted_characters_are_escaped_in_findings() -> None:
     assert codes(b"\\u001b[31mred=x") == [("signature-line-name", "\\x1b[31mred")]
 
 

@@ -32,7 +32,7 @@ def test_what_a_gateway_installs_is_read_and_written_unchanged(text: str) -> Non
         "1.2.3-rc2147483648", "1" * 5000 + ".0.0", "\x1b[31m",
     ],
 )  # fmt: skip
-def test_anything_else_is_refused_with_the_grammar_in_the_hint(text: str) -> None:
+def test_anything_else_is_rejected_with_the_grammar_in_the_hint(text: str) -> None:
     with pytest.raises(VersionSyntaxError) as caught:
         ModuleVersion.parse(text)
     assert isinstance(caught.value, ConfigurationError)

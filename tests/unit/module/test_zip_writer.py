@@ -81,7 +81,7 @@ def test_python_and_unzip_read_it_too(sparse: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, b"middlelast", b"")
 
 
-def test_an_entry_beyond_the_limit_is_refused(sparse: Path) -> None:
+def test_an_entry_beyond_the_limit_is_rejected(sparse: Path) -> None:
     from ign_deploy.errors import VerificationError
 
     with pytest.raises(VerificationError) as caught:

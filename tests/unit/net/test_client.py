@@ -86,7 +86,7 @@ def test_a_lasting_failure_is_raised(server: FileServer) -> None:
         read(server)
 
 
-def test_a_document_beyond_the_limit_is_refused_or_truncated(server: FileServer) -> None:
+def test_a_document_beyond_the_limit_is_rejected_or_truncated(server: FileServer) -> None:
     server.files["/index.json"] = b"x" * 100
     assert len(read(server).body) == 100
     server.files["/index.json"] = b"x" * 101
@@ -108,7 +108,7 @@ def test_a_long_response_to_a_change_is_truncated(server: FileServer) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT"])
-def test_a_compressed_response_is_refused(method: str, server: FileServer) -> None:
+def test_a_compressed_response_is_rejected(method: str, server: FileServer) -> None:
     server.faults = [Fault(status=200, headers={"Content-Encoding": "br"}, body=b"x")]
     with client_of(server) as client, pytest.raises(RepositoryError, match="sent the encoding br"):
         client.request(method, "/index.json", title="reading")

@@ -7,7 +7,7 @@ from ign_deploy.net.credentials import HostAuth, require_web_address, token_auth
 
 
 @pytest.mark.parametrize("url", ["http://store.example", "http://10.0.0.1:8080/x"])
-def test_credentials_for_plain_http_are_refused(url: str) -> None:
+def test_credentials_for_plain_http_are_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError, match="send them unencrypted"):
         HostAuth("Bearer x", url=url)
 
@@ -21,15 +21,15 @@ def test_credentials_for_tls_and_this_machine_are_fine(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "https:///x", "http://[::1", "http://h:99999/"])
-def test_credentials_for_no_http_url_are_refused(url: str) -> None:
+def test_credentials_for_no_http_url_are_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError, match="have the form http"):
         HostAuth("Bearer x", url=url)
 
 
-def test_a_token_with_a_line_break_is_refused_without_being_shown() -> None:
-    with pytest.raises(ConfigurationError) as refusal:
+def test_a_token_with_a_line_break_is_rejected_without_being_shown() -> None:
+    with pytest.raises(ConfigurationError) as caught:
         token_auth("s3cret\nX-Other: 1", url="https://store.example")
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_a_target_that_cannot_seek_gets_no_mixture(
 
 
 @pytest.mark.parametrize("shorter", [False, True])
-def test_a_file_that_changed_meanwhile_is_received_from_its_start(
+def test_a_file_that_changed_in_the_meantime_is_received_from_its_start(
     shorter: bool, server: FileServer, download: Download
 ) -> None:
     server.files["/a.modl"] = OTHER
@@ -228,7 +228,7 @@ def test_a_wrong_answer_to_a_range_leads_to_a_new_start(
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 403, 404, 410, 416])
-def test_a_refusal_says_its_status_at_once(
+def test_a_rejection_says_its_status_at_once(
     status: int, server: FileServer, download: Download
 ) -> None:
     server.faults = [Fault(status=status)]
@@ -256,20 +256,20 @@ def test_a_server_that_stays_down_is_a_network_failure(
         (b"", "read 0 bytes"),
     ],
 )
-def test_other_bytes_than_recorded_are_refused(
+def test_other_bytes_than_recorded_are_rejected(
     content: bytes, observed: str, server: FileServer, download: Download
 ) -> None:
     server.files["/a.modl"] = content
-    with pytest.raises(VerificationError) as refusal:
+    with pytest.raises(VerificationError) as caught:
         download(server)
-    assert "a.modl isn't what its record says: expected 3160320 bytes" in refusal.value.message
-    assert observed in refusal.value.message
-    (finding,) = refusal.value.findings
+    assert "a.modl isn't what its record says: expected 3160320 bytes" in caught.value.message
+    assert observed in caught.value.message
+    (finding,) = caught.value.findings
     assert (finding.code, finding.location) == ("digest-mismatch", "a.modl")
     assert len(server.seen) == 1
 
 
-def test_a_compressed_answer_is_refused(server: FileServer, download: Download) -> None:
+def test_a_compressed_answer_is_rejected(server: FileServer, download: Download) -> None:
     server.faults = [Fault(status=200, headers={"Content-Encoding": "gzip"}, body=b"\x1f\x8b")]
     with pytest.raises(RepositoryError, match="sent the encoding gzip, expected plain bytes"):
         download(server)
@@ -290,7 +290,7 @@ def test_an_error_of_the_target_is_no_network_failure(
     assert download.told.warnings == []
 
 
-def test_a_silent_server_is_tried_again(server: FileServer, download: Download) -> None:
+def test_a_silent_server_is_retried(server: FileServer, download: Download) -> None:
     server.faults = [Fault(drip=1.0)]
     assert download(server, stall=0.3) == CONTENT
     assert "127.0.0.1 didn't respond in time" in download.told.warnings[0]

@@ -82,10 +82,10 @@ def test_exempt_hosts_are_asked_directly(listed: str, host: str, exempt: bool, n
 @pytest.mark.parametrize(
     "proxy", ["socks5://s3cret@p", "http://", "http://p:s3cret", "http://[::1", "http://p:0"]
 )
-def test_a_proxy_that_cannot_be_used_is_refused_without_being_shown(proxy: str) -> None:
-    with pytest.raises(ConfigurationError) as refusal:
+def test_a_proxy_that_cannot_be_used_is_rejected_without_being_shown(proxy: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
         proxies_from({"https_proxy": proxy}, "https://a.example")
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 def test_only_the_given_mapping_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def get(
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_transient_status_is_tried_again_and_reported(
+def test_a_transient_status_is_retried_and_reported(
     status: int, time: FakeTime, told: Recorder
 ) -> None:
     with scripted_server(Reply(status), Reply(status), Reply(200, body=b"ok")) as server:
@@ -70,7 +70,7 @@ def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told:
         Reply(403, headers={"X-RateLimit-Remaining": "0"}),
     ],
 )
-def test_a_403_that_limits_the_rate_is_tried_again(
+def test_a_403_that_limits_the_rate_is_retried(
     answer: Reply, time: FakeTime, told: Recorder
 ) -> None:
     with scripted_server(answer, Reply(200)) as server:
@@ -117,13 +117,13 @@ def test_retry_after_is_read_in_all_its_forms(text: str | None, seconds: float |
     assert parse_retry_after(text, now=NOW) == seconds
 
 
-def test_a_reset_connection_is_tried_again(time: FakeTime, told: Recorder) -> None:
+def test_a_reset_connection_is_retried(time: FakeTime, told: Recorder) -> None:
     with scripted_server(Reply(reset=True), Reply(200)) as server:
         assert get(server, time, told).status == 200
     assert "the connection to 127.0.0.1 broke" in told.warnings[0]
 
 
-def test_a_server_that_is_silent_is_tried_again(time: FakeTime, told: Recorder) -> None:
+def test_a_server_that_is_silent_is_retried(time: FakeTime, told: Recorder) -> None:
     with scripted_server(Reply(delay=1.0), Reply(200)) as server:
         assert get(server, time, told).status == 200
     assert "127.0.0.1 didn't respond in time" in told.warnings[0]

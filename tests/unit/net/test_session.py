@@ -90,7 +90,7 @@ def test_the_machines_authorities_are_not_used(
         assert "isn't trusted" in failure_of(url).message
 
 
-def test_a_missing_ca_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_ca_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not a file"):
         open_session(ca=tmp_path / "none.pem")
 
@@ -258,12 +258,12 @@ def test_a_pinned_certificate_is_trusted_whoever_issued_it(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("pin", ["", "ab" * 20, "zz" * 32, "ab" * 32 + "\n", "ab" * 33])
-def test_what_is_no_sha256_fingerprint_is_refused_as_a_pin(pin: str) -> None:
+def test_what_is_no_sha256_fingerprint_is_rejected_as_a_pin(pin: str) -> None:
     with pytest.raises(ConfigurationError, match="SHA-256"):
         open_session(pin=pin)
 
 
-def test_a_pin_beside_a_ca_file_is_refused(tmp_path: Path) -> None:
+def test_a_pin_beside_a_ca_file_is_rejected(tmp_path: Path) -> None:
     certificate = make_tls(tmp_path).ca
     with pytest.raises(ConfigurationError, match="both"):
         open_session(pin="ab" * 32, ca=certificate)
@@ -376,14 +376,14 @@ def test_a_redirect_without_a_target_is_an_answer(own: FileServer) -> None:
         ("https://u:s3cret@store.example/", "store.example with a password in the URL"),
     ],
 )
-def test_a_redirect_to_nonsense_is_refused_without_being_shown(
+def test_a_redirect_to_nonsense_is_rejected_without_being_shown(
     location: str, message: str, own: FileServer
 ) -> None:
     own.faults = [moved(location)]
-    with pytest.raises(NetworkError) as refusal:
+    with pytest.raises(NetworkError) as caught:
         content_of(own)
-    assert message in refusal.value.message
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert message in caught.value.message
+    assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 def test_https_never_leads_to_http_but_on_this_machine(tmp_path: Path, own: FileServer) -> None:

@@ -166,7 +166,7 @@ def test_the_last_attempt_is_settled_too(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 413, 422])
-def test_a_refusal_is_returned_at_once(
+def test_a_rejection_is_returned_at_once(
     status: int, server: FileServer, source: Source, upload: Upload
 ) -> None:
     server.faults = [Fault(status=status, body=b"no", headers={"X-Why": "so"})]
@@ -201,18 +201,18 @@ def test_a_file_that_changed_before_is_never_stored(
 ) -> None:
     change, observed = changes()[kind]
     change(source.path)
-    with pytest.raises(RepositoryError) as refusal:
+    with pytest.raises(RepositoryError) as caught:
         upload(server, source)
-    message = refusal.value.message
+    message = caught.value.message
     assert f"{source.path} changed while it was being sent: expected 3160320 bytes" in message
     assert observed in message
-    assert "nothing else writes the file" in refusal.value.hint
+    assert "nothing else writes the file" in caught.value.hint
     assert server.stored == {}
     assert upload.counter.done == 0
 
 
 @pytest.mark.parametrize("kind", changes())
-def test_a_file_that_changes_meanwhile_is_never_stored(
+def test_a_file_that_changes_in_the_meantime_is_never_stored(
     kind: str, server: FileServer, source: Source, upload: Upload
 ) -> None:
     change, _ = changes()[kind]
@@ -239,7 +239,7 @@ def test_a_file_that_changes_between_attempts_is_never_stored(
     assert server.stored == {}
 
 
-def test_an_empty_file_with_another_digest_is_refused(
+def test_an_empty_file_with_another_digest_is_rejected(
     server: FileServer, tmp_path: Path, upload: Upload
 ) -> None:
     path = tmp_path / "empty"
@@ -252,9 +252,9 @@ def test_an_empty_file_with_another_digest_is_refused(
 def test_what_cannot_be_read_is_no_network_failure(
     server: FileServer, tmp_path: Path, upload: Upload
 ) -> None:
-    with pytest.raises(RepositoryError, match=r"cannot read .*none: No such file") as refusal:
+    with pytest.raises(RepositoryError, match=r"cannot read .*none: No such file") as caught:
         upload(server, Source(tmp_path / "none", 1, DIGEST))
-    assert refusal.value.hint == "build the file again, then upload it."
+    assert caught.value.hint == "build the file again, then upload it."
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(RepositoryError, match="cannot read"):
@@ -281,12 +281,12 @@ def test_an_upload_is_never_redirected(
     with file_server() as other:
         target = f"{other.url}/b?token=s3cret"
         server.faults = [Fault(status=status, headers={"Location": target})]
-        with pytest.raises(RepositoryError) as refusal:
+        with pytest.raises(RepositoryError) as caught:
             upload(server, source)
         assert other.seen == []
-        assert f"127.0.0.1 redirects to {other.url}, " in refusal.value.message
-        assert other.url in refusal.value.hint
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+        assert f"127.0.0.1 redirects to {other.url}, " in caught.value.message
+        assert other.url in caught.value.hint
+    assert "s3cret" not in caught.value.message + caught.value.hint
     assert upload.counter.done == 0
 
 

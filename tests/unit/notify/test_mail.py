@@ -111,7 +111,7 @@ def test_a_wrong_password_says_so_and_shows_none(tls: Tls) -> None:
     assert channel.secrets == ("wr0ng",)
 
 
-def test_recipients_that_are_refused_are_counted() -> None:
+def test_recipients_that_are_rejected_are_counted() -> None:
     with mail_server() as server:
         server.refused = {"lead@example.com"}
         channel = mail(f"smtp://127.0.0.1:{server.port}", recipients=TO)
@@ -121,7 +121,7 @@ def test_recipients_that_are_refused_are_counted() -> None:
     assert [each.recipients for each in server.messages] == [["ops@example.com"]]
 
 
-def test_a_message_that_is_refused_says_so_without_the_servers_words() -> None:
+def test_a_message_that_is_rejected_says_so_without_the_servers_words() -> None:
     with mail_server() as server:
         server.answer = "554 ::error::spam"
         failure = failure_of(mail(f"smtp://127.0.0.1:{server.port}", recipients=TO))
@@ -166,7 +166,7 @@ def test_an_invalid_url_is_refused(url: str) -> None:
         mail(url, recipients=TO)
 
 
-def test_credentials_in_the_url_are_refused_and_not_shown() -> None:
+def test_credentials_in_the_url_are_rejected_and_not_shown() -> None:
     with pytest.raises(ConfigurationError) as failure:
         mail("smtp://me:s3cret@mail.example.com", recipients=TO)
     assert "s3cret" not in failure.value.message + failure.value.hint
@@ -184,7 +184,7 @@ def test_credentials_in_the_url_are_refused_and_not_shown() -> None:
         ({"recipients": " , "}, "no email recipients"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_before_anything(
+def test_settings_that_cannot_work_are_rejected_before_anything(
     options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):

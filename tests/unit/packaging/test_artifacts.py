@@ -49,7 +49,7 @@ def test_files_of_an_earlier_build_do_not_count(tmp_path: Path) -> None:
     assert found(tmp_path, before) == ["build/new.modl"]
 
 
-def test_a_file_written_anew_counts_even_with_its_old_time(tmp_path: Path) -> None:
+def test_a_file_written_again_counts_even_with_its_old_time(tmp_path: Path) -> None:
     write(tmp_path, "build/A.modl")
     before = take_snapshot(tmp_path)
     status = (tmp_path / "build/A.modl").stat()
@@ -93,7 +93,7 @@ def test_the_plugin_s_report_names_the_files(tmp_path: Path) -> None:
     assert found(tmp_path) == ["out/A.unsigned.modl"]
 
 
-def test_a_report_can_not_name_files_elsewhere(tmp_path: Path) -> None:
+def test_a_report_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     write(tmp_path, "outside.modl", "project/build/A.modl", "project/out/x")
     (tmp_path / "project/out/buildResult.json").write_text('{"file": "../../outside.modl"}')
     assert found(tmp_path / "project") == ["build/A.modl"]

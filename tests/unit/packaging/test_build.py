@@ -76,7 +76,7 @@ def test_the_source_s_date_is_the_entries_date(tmp_path: Path) -> None:
         assert {entry.dos_date >> 9 for entry in archive.entries} == {2023 - 1980}
 
 
-def test_a_source_date_that_is_none_is_refused_before_the_build(tmp_path: Path) -> None:
+def test_a_source_date_that_is_none_is_rejected_before_the_build(tmp_path: Path) -> None:
     root = gradle_wrapper(tmp_path / "p", "touch started")
     with pytest.raises(ConfigurationError, match="SOURCE_DATE_EPOCH"):
         build(root, tmp_path / "dist", env={**ENV, "SOURCE_DATE_EPOCH": "yesterday"})
@@ -99,7 +99,7 @@ def test_several_modules_come_in_order(tmp_path: Path) -> None:
     assert [module.path.name for module in modules] == ["A.unsigned.modl", "B.unsigned.modl"]
 
 
-def test_two_modules_with_one_id_are_refused(tmp_path: Path) -> None:
+def test_two_modules_with_one_id_are_rejected(tmp_path: Path) -> None:
     one = build_module(tmp_path / "1")
     with pytest.raises(VerificationError, match="share the id") as caught:
         build(making(tmp_path / "p", A=one, B=one), tmp_path / "dist")
@@ -107,7 +107,7 @@ def test_two_modules_with_one_id_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "dist").exists()
 
 
-def test_two_modules_with_one_file_name_are_refused(tmp_path: Path) -> None:
+def test_two_modules_with_one_file_name_are_rejected(tmp_path: Path) -> None:
     one = build_module(tmp_path / "1", texts={"id": "com.example.a"})
     two = build_module(tmp_path / "2", texts={"id": "com.example.b"})
     root = gradle_wrapper(
@@ -119,7 +119,7 @@ def test_two_modules_with_one_file_name_are_refused(tmp_path: Path) -> None:
     assert [finding.code for finding in caught.value.findings] == ["file-name-repeated"]
 
 
-def test_another_version_than_asked_for_is_refused_before_anything_is_written(
+def test_another_version_than_requested_is_rejected_before_anything_is_written(
     tmp_path: Path,
 ) -> None:
     root = making(tmp_path / "p", Pump=build_module(tmp_path / "made"))
@@ -149,7 +149,7 @@ def test_a_failed_build_is_explained(tmp_path: Path) -> None:
     assert "--gradle-args" in caught.value.hint
 
 
-def test_a_failure_that_nobody_understands_points_to_the_output(tmp_path: Path) -> None:
+def test_a_failure_that_no_one_understands_points_to_the_output(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match=r"Gradle wrapper failed \(exit code 3\)$") as caught:
         build(gradle_wrapper(tmp_path / "p", "exit 3"), tmp_path / "dist")
     assert "output above" in caught.value.hint
@@ -164,7 +164,7 @@ def test_a_build_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     assert "--build-timeout" in caught.value.hint
 
 
-def test_hostile_lines_go_through_the_foreign_door_only(tmp_path: Path) -> None:
+def test_hostile_lines_go_through_the_untrusted_door_only(tmp_path: Path) -> None:
     hostile = "::set-output name=x::y"
     root = gradle_wrapper(tmp_path / "p", f"echo '{hostile}'; exit 1")
     recorder = Recorder()
@@ -232,7 +232,7 @@ def test_a_prebuilt_module_stays_where_and_as_it_is(tmp_path: Path) -> None:
     assert not (tmp_path / "dist").exists()
 
 
-def test_a_prebuilt_module_must_be_the_one_asked_for(tmp_path: Path) -> None:
+def test_a_prebuilt_module_must_be_the_one_requested(tmp_path: Path) -> None:
     path = build_module(tmp_path / "Pump.modl")
     with pytest.raises(VerificationError):
         build(path, tmp_path / "dist", expected_id="com.example.other")

@@ -37,7 +37,7 @@ def bundle_of(module: VerifiedModule, folder: Path, **more: Any) -> Mapping[str,
     return content(write_bundle(module, output_dir=folder, **more))
 
 
-def test_everything_stands_in_one_folder(tmp_path: Path) -> None:
+def test_everything_is_in_one_folder(tmp_path: Path) -> None:
     module = verified(tmp_path, files={"NOTICE.txt": b"thanks", "doc/LICENSE": b"not this one"})
     bundle = write_bundle(module, output_dir=tmp_path / "out", notes="# Changes\n")
     assert bundle == tmp_path / "out" / f"{STEM}.zip"
@@ -111,7 +111,7 @@ def test_the_instructions_show_the_fingerprints(tmp_path: Path) -> None:
     assert f"CRC-32 {module.licence_crc}" in text
 
 
-def test_a_module_s_name_can_not_write_instructions(tmp_path: Path) -> None:
+def test_a_module_s_name_cannot_write_instructions(tmp_path: Path) -> None:
     name = "Pump\n\n3. Accept any certificate.\n"
     text = bundle_of(verified(tmp_path, texts={"name": name}), tmp_path / "out")["INSTALL.txt"]
     assert text.decode().splitlines()[0] == "Pump 3. Accept any certificate. 1.2.3"

@@ -37,7 +37,7 @@ def test_without_arguments_the_usual_tasks_are_run() -> None:
     assert gradle() == ("clean", "zip")
 
 
-def test_a_task_stands_in_place_of_the_usual_ones() -> None:
+def test_a_task_is_in_place_of_the_usual_ones() -> None:
     assert gradle(":a:zipModule", "--info") == (":a:zipModule", "--info")
 
 
@@ -59,7 +59,7 @@ def test_text_is_split_like_a_shell_does() -> None:
     assert split_arguments("-Pa='b c' zip") == ("-Pa=b c", "zip")
 
 
-def test_an_open_quote_is_refused() -> None:
+def test_an_open_quote_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match="can't be split"):
         split_arguments("-Pa='b")
 
@@ -162,7 +162,7 @@ def test_a_project_that_sets_its_own_date_keeps_it(tmp_path: Path) -> None:
     )
 
 
-def test_home_is_told_because_the_jvm_does_not_ask_it() -> None:
+def test_home_is_reported_because_the_jvm_does_not_ask_it() -> None:
     assert maven_variables({"HOME": "/h"}) == {"MAVEN_OPTS": "-Duser.home=/h"}
     options = maven_variables({"HOME": "/h", "MAVEN_OPTS": "-Xmx1g"})
     assert options == {"MAVEN_OPTS": "-Duser.home=/h -Xmx1g"}

@@ -73,14 +73,14 @@ def test_every_missing_file_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../outside.jar", "/etc/hostname"])
-def test_files_outside_are_refused(tmp_path: Path, name: str) -> None:
+def test_files_outside_are_rejected(tmp_path: Path, name: str) -> None:
     (tmp_path / "outside.jar").touch()
     xml = module_xml(jars=(("G", name),), texts={"license": None})
     with pytest.raises(PackagingError, match="is outside the folder"):
         pack(folder(tmp_path / "in", {"module.xml": xml}), tmp_path / "dist")
 
 
-def test_symbolic_links_are_refused_also_as_folders(tmp_path: Path) -> None:
+def test_symbolic_links_are_rejected_also_as_folders(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "a.jar").touch()
     xml = module_xml(jars=(("G", "lib/a.jar"),), texts={"license": None})
@@ -93,7 +93,7 @@ def test_symbolic_links_are_refused_also_as_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "xml", [b"<modules>", b"<modules/>", b'<!DOCTYPE x [<!ENTITY a "b">]><modules/>', b"x" * 2**21]
 )
-def test_a_module_xml_that_says_nothing_sound_is_refused(tmp_path: Path, xml: bytes) -> None:
+def test_a_module_xml_that_says_nothing_sound_is_rejected(tmp_path: Path, xml: bytes) -> None:
     root = folder(tmp_path, {"module.xml": xml})
     with pytest.raises(IgnDeployError):
         pack(root, tmp_path / "dist")
@@ -107,7 +107,7 @@ def test_a_folder_without_jars_is_a_problem(tmp_path: Path) -> None:
     assert "lists no jar" in finding.message
 
 
-def test_another_version_than_asked_for_writes_nothing(tmp_path: Path) -> None:
+def test_another_version_than_requested_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(VerificationError) as caught:
         pack(
             folder(tmp_path / "in", module_files()),

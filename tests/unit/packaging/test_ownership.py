@@ -30,7 +30,7 @@ def owners(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.lstat().st_uid for path in folder.rglob("*")}
 
 
-def test_what_a_run_makes_in_somebody_s_folder_is_somebody_s(workspace: Path) -> None:
+def test_what_a_run_makes_in_someone_s_folder_is_someone_s(workspace: Path) -> None:
     with giving_back([workspace, workspace]):
         (workspace / "build" / "deep").mkdir(parents=True)
         (workspace / "build" / "deep" / "made").touch()
@@ -94,7 +94,7 @@ def test_root_s_own_folder_and_missing_ones_are_left_alone(tmp_path: Path) -> No
     assert (tmp_path / "made").stat().st_uid == os.geteuid()
 
 
-def test_git_reads_a_working_tree_of_somebody_else(tmp_path: Path) -> None:
+def test_git_reads_a_working_tree_of_someone_else(tmp_path: Path) -> None:
     def git(*arguments: str) -> tuple[int, tuple[str, ...]]:
         env = build_environment(
             {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, extra=git_variables(folder)
@@ -115,7 +115,7 @@ def test_git_reads_a_working_tree_of_somebody_else(tmp_path: Path) -> None:
         assert git("rev-parse", "--show-prefix") == (0, ("project/",))
 
 
-def test_git_reads_a_tree_of_ours_whose_git_folder_is_somebody_else_s(tmp_path: Path) -> None:
+def test_git_reads_a_tree_of_ours_whose_git_folder_is_someone_else_s(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     if is_root:
         os.chown(tmp_path / ".git", SOMEBODY, SOMEBODY)

@@ -88,7 +88,7 @@ def test_an_installed_gradle_is_asked_because_it_may_be_patched(tmp_path: Path) 
     assert codes(tmp_path / "p", {**with_java(tmp_path, "17"), "GRADLE_HOME": str(home)}) == []
 
 
-def test_an_installed_gradle_that_can_not_start_is_a_problem(tmp_path: Path) -> None:
+def test_an_installed_gradle_that_cannot_start_is_a_problem(tmp_path: Path) -> None:
     home = tmp_path / "gradle"
     script(home / "bin" / "gradle", "echo 'unsupported class file'; exit 1")
     (tmp_path / "p").mkdir()

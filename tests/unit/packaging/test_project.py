@@ -67,24 +67,24 @@ def test_a_module_file_is_prebuilt(tmp_path: Path) -> None:
     assert (project.kind, project.files) == (ProjectKind.PREBUILT, (path,))
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
+def test_another_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match=r"neither a folder nor a \.modl"):
         detect_project(make(tmp_path, "pump.zip") / "pump.zip", env={})
 
 
-def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_not_there_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="does not exist"):
         detect_project(tmp_path / "missing", env={})
 
 
-def test_an_empty_folder_is_refused_with_all_that_was_looked_for(tmp_path: Path) -> None:
+def test_an_empty_folder_is_rejected_with_all_that_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(PackagingError) as caught:
         detect_project(tmp_path, env={})
     for name in ("gradlew", "settings.gradle", "build.gradle.kts", "mvnw", "pom.xml", "module.xml"):
         assert name in caught.value.message
 
 
-def test_a_gradle_project_without_gradle_is_refused_with_what_is_missing(tmp_path: Path) -> None:
+def test_a_gradle_project_without_gradle_is_rejected_with_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="gradle on PATH or in GRADLE_HOME"):
         detect_project(make(tmp_path, "build.gradle"), env={"PATH": ""})
 
@@ -118,6 +118,6 @@ def test_skipping_the_build_takes_what_was_built_before(tmp_path: Path) -> None:
     assert signed == ["A.modl", "B-unsigned.modl"]
 
 
-def test_skipping_the_build_without_a_module_is_refused(tmp_path: Path) -> None:
+def test_skipping_the_build_without_a_module_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="no built module"):
         detect_project(make(tmp_path, "gradlew"), env={}, skip_build=True)

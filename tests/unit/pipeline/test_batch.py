@@ -165,7 +165,7 @@ def test_naming_the_path_keeps_what_a_problem_is() -> None:
     assert name_path(PackagingError("no x/y there"), Path("x/y")).message == "no x/y there"
 
 
-def test_one_folder_in_two_spellings_is_refused(tmp_path: Path) -> None:
+def test_one_folder_in_two_spellings_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "a")
     check_distinct([tmp_path / "a", tmp_path])

@@ -69,7 +69,7 @@ class TestTag:
             ("v.{version}", "vx1.2.3", "doesn't match the pattern"),
         ],
     )
-    def test_a_tag_that_does_not_fit_is_refused_with_the_reason(
+    def test_a_tag_that_does_not_fit_is_rejected_with_the_reason(
         self, pattern: str, tag: str, reason: str
     ) -> None:
         with pytest.raises(ConfigurationError, match=reason) as caught:
@@ -118,7 +118,7 @@ class TestBranch:
         git(checkout, "checkout", "-q", "main~1")
         check_branch(checkout, self.context("main"))
 
-    def test_a_commit_beside_the_branch_is_refused(self, checkout: Path) -> None:
+    def test_a_commit_beside_the_branch_is_rejected(self, checkout: Path) -> None:
         with pytest.raises(ConfigurationError, match="is not on main"):
             check_branch(checkout, self.context("main"))
 
@@ -160,7 +160,7 @@ class TestBranch:
 
 
 class TestUnpublished:
-    def test_a_published_version_is_refused(self, tmp_path: Path) -> None:
+    def test_a_published_version_is_rejected(self, tmp_path: Path) -> None:
         context = run_context(repository_url=str(tmp_path / "repository"))
         release, files = release_of(tmp_path / "files", module_id="a.b", version="1.0.0")
         context.repository.publish(release, files=files)

@@ -31,7 +31,7 @@ def test_a_stage_has_its_time_and_its_end() -> None:
     ]
 
 
-def test_a_finding_is_told_once_for_each_file(tmp_path: Path) -> None:
+def test_a_finding_is_reported_once_for_each_file(tmp_path: Path) -> None:
     reported = report()
     found = [warning("code", "look at it", hint="look.")]
     for name in ("a", "a", "b"):

@@ -22,7 +22,7 @@ def test_notes_are_text_or_a_file(tmp_path: Path) -> None:
         assert read_notes(text) == text
 
 
-def test_notes_that_can_not_be_read_are_refused(tmp_path: Path) -> None:
+def test_notes_that_cannot_be_read_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "NOTES.md"
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigurationError, match=r"NOTES\.md"):
@@ -33,14 +33,14 @@ def test_notes_that_can_not_be_read_are_refused(tmp_path: Path) -> None:
             read_notes(notes)
 
 
-def test_trust_anchors_that_can_not_be_read_are_refused(tmp_path: Path) -> None:
+def test_trust_anchors_that_cannot_be_read_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("no certificate")
     for name in ("empty.pem", "missing.pem"):
         with pytest.raises(ConfigurationError, match=name):
             read_trust_anchors([str(tmp_path / name)])
 
 
-def test_a_ca_file_that_can_not_be_read_is_refused(tmp_path: Path) -> None:
+def test_a_ca_file_that_cannot_be_read_is_rejected(tmp_path: Path) -> None:
     context = run_context(repository_ca=str(tmp_path / "missing.pem"), repository_url="https://x/y")
     with context, pytest.raises(ConfigurationError, match=r"missing\.pem"):
         _ = context.repository

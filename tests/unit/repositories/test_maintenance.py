@@ -200,13 +200,13 @@ def test_a_mirror_copies_records_files_and_yanks_and_converges(
         assert target.fetch(ID, version=release.version).to_json() == release.to_json()
 
 
-def test_a_reason_that_is_too_long_is_refused(opened: Open, tmp_path: Path) -> None:
+def test_a_reason_that_is_too_long_is_rejected(opened: Open, tmp_path: Path) -> None:
     (release,) = publish(opened, tmp_path, "1.0.0")
     with pytest.raises(ConfigurationError, match="more than 2000 characters"):
         yank(opened(), release, said=said("x" * 2001), reporter=QUIET)
 
 
-def test_a_mark_that_is_damaged_or_hostile_is_left_out(opened: Open, tmp_path: Path) -> None:
+def test_a_mark_that_is_damaged_or_hostile_is_skipped(opened: Open, tmp_path: Path) -> None:
     publish(opened, tmp_path, "1.0.0")
     documents = opened().maintenance.documents
     for number, data in enumerate(

@@ -31,11 +31,11 @@ def test_a_relative_path_is_seen_from_here(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("scheme", ["C", "ftp", "svn+ssh"])
-def test_another_scheme_is_refused_naming_what_is_supported(scheme: str) -> None:
-    with pytest.raises(ConfigurationError, match="known are a folder") as refusal:
+def test_another_scheme_is_rejected_naming_what_is_supported(scheme: str) -> None:
+    with pytest.raises(ConfigurationError, match="known are a folder") as caught:
         open_repository(f"{scheme}://user:s3cret@host/x")
-    assert f"{scheme.lower()}:" in refusal.value.message
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert f"{scheme.lower()}:" in caught.value.message
+    assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_another_scheme_is_refused_naming_what_is_supported(scheme: str) -> None
         "\ufeffhttps://user:s3cret@host/x\r",
     ],
 )
-def test_what_names_no_folder_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError) as refusal:
+def test_what_names_no_folder_is_rejected(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
         open_repository(url)
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 def test_choosing_a_repository_loads_nothing_heavy() -> None:

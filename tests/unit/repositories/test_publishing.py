@@ -223,7 +223,7 @@ def test_a_record_that_cannot_be_read_stops_publishing(tmp_path: Path, record: b
     assert memory.objects == {location: record}
 
 
-def test_the_record_of_another_version_is_refused(tmp_path: Path) -> None:
+def test_the_record_of_another_version_is_rejected(tmp_path: Path) -> None:
     memory = Memory()
     publish(MemoryObjects(memory), tmp_path)
     record = memory.objects["modules/com.acme.thing/1.0.0/release.json"]

@@ -18,11 +18,11 @@ from tests.support.releases import release_fields
 
 def reading(document: object) -> RepositoryError:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
-    with pytest.raises(RepositoryError) as refusal:
+    with pytest.raises(RepositoryError) as caught:
         parse_release(data, location="here/release.json")
-    assert refusal.value.message.startswith("here/release.json is not a usable release record: ")
-    assert refusal.value.__cause__ is None
-    return refusal.value
+    assert caught.value.message.startswith("here/release.json is not a usable release record: ")
+    assert caught.value.__cause__ is None
+    return caught.value
 
 
 def test_a_record_is_written_the_same_whatever_the_order_of_its_fields() -> None:
@@ -71,16 +71,16 @@ def test_a_missing_field_is_named(missing: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 10_000, b"1", b'{"x": NaN}']
 )
-def test_what_is_no_json_object_is_refused(data: bytes) -> None:
+def test_what_is_no_json_object_is_rejected(data: bytes) -> None:
     reading(data)
 
 
-def test_a_record_beyond_the_limit_is_refused_unread() -> None:
+def test_a_record_beyond_the_limit_is_rejected_unread() -> None:
     assert f"more than {MAX_RECORD_SIZE}" in reading(b" " * (MAX_RECORD_SIZE + 1)).message
     too_long = make_release(**release_fields(), notes="x" * MAX_RECORD_SIZE)
-    with pytest.raises(RepositoryError, match="at most") as refusal:
+    with pytest.raises(RepositoryError, match="at most") as caught:
         too_long.to_json()
-    assert "notes" in refusal.value.hint
+    assert "notes" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_wrong_field_is_named_and_its_value_is_not_shown(
     "name",
     ["../x.modl", "/etc/passwd", "a\\b", "", ".", "..", "release.json", "Index.json", "x\0", "x."],
 )
-def test_a_file_name_that_points_elsewhere_is_refused(name: str) -> None:
+def test_a_file_name_that_points_elsewhere_is_rejected(name: str) -> None:
     fields = release_fields()
     fields["files"][0]["name"] = name
     assert "files.0.name: " in reading(fields).message
@@ -133,13 +133,13 @@ def test_a_file_name_that_points_elsewhere_is_refused(name: str) -> None:
         ("sha256", "a" * 64 + "\n"),
     ],
 )
-def test_a_wrong_size_or_digest_is_refused(key: str, value: object) -> None:
+def test_a_wrong_size_or_digest_is_rejected(key: str, value: object) -> None:
     fields = release_fields()
     fields["files"][0][key] = value
     assert f"files.0.{key}: " in reading(fields).message
 
 
-def test_two_modules_or_one_name_twice_are_refused() -> None:
+def test_two_modules_or_one_name_twice_are_rejected() -> None:
     fields = release_fields()
     twice = {**fields["files"][0], "role": "bundle", "name": fields["files"][0]["name"].upper()}
     assert "a name twice" in reading(fields | {"files": [fields["files"][0], twice]}).message
@@ -174,6 +174,6 @@ def test_what_could_escape_or_collide_is_no_component(text: str) -> None:
 
 
 def test_our_own_module_with_an_unsafe_id_is_explained() -> None:
-    with pytest.raises(RepositoryError, match="can't be published: id: ") as refusal:
+    with pytest.raises(RepositoryError, match="can't be published: id: ") as caught:
         make_release(**release_fields(module_id="my module"))
-    assert "mend the module's id" in refusal.value.hint
+    assert "mend the module's id" in caught.value.hint

@@ -62,10 +62,10 @@ def test_a_module_is_found_by_id_or_name_whatever_the_case(
 
 
 def test_an_ambiguous_name_lists_the_ids(repository: Repository) -> None:
-    with pytest.raises(ConfigurationError) as refusal:
+    with pytest.raises(ConfigurationError) as caught:
         find_module(repository, name="charts")
-    assert "com.acme.charts, org.other.charts" in refusal.value.message
-    assert "id" in refusal.value.hint
+    assert "com.acme.charts, org.other.charts" in caught.value.message
+    assert "id" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["com.acme.alarm", "alarms", "Alarm Tool", "com.acme.alrams"])
@@ -75,9 +75,9 @@ def test_an_unknown_name_is_answered_with_near_ones(name: str, repository: Repos
 
 
 def test_a_hostile_name_is_shown_harmless(repository: Repository) -> None:
-    with pytest.raises(NotInRepository) as refusal:
+    with pytest.raises(NotInRepository) as caught:
         find_module(repository, name="\x1b[2J\u202e")
-    assert refusal.value.message.isprintable()
+    assert caught.value.message.isprintable()
 
 
 def test_an_unknown_version_is_answered_with_the_newest(repository: Repository) -> None:
@@ -135,7 +135,7 @@ def test_every_version_is_listed_newest_first(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "8", "eight", "8.3.x", "8.3.4; rm"])
-def test_what_is_no_ignition_version_is_refused(text: str, repository: Repository) -> None:
+def test_what_is_no_ignition_version_is_rejected(text: str, repository: Repository) -> None:
     if text:
         with pytest.raises(ConfigurationError, match="no version of Ignition"):
             list_modules(repository, ListFilter(ignition=text))

@@ -99,14 +99,14 @@ def test_an_own_description_wins_over_the_modules(
     assert publication.release.description == "Mine"
 
 
-def test_a_missing_bundle_is_refused(
+def test_a_missing_bundle_is_rejected(
     module: VerifiedModule, repository: Repository, tmp_path: Path
 ) -> None:
     with pytest.raises(RepositoryError, match="cannot read the bundle"):
         upload(module, repository, published_at=PUBLISHED_AT, bundle=tmp_path / "none.zip")
 
 
-def test_an_id_that_is_no_folder_name_is_refused(
+def test_an_id_that_is_no_folder_name_is_rejected(
     module: VerifiedModule, repository: Repository
 ) -> None:
     hostile = dataclasses.replace(
@@ -211,14 +211,14 @@ def require_refusal(repository: Repository, folder: Path, code: str, **inside: s
     out.mkdir()
     (out / "com.acme.thing-1.0.0.modl").write_bytes(b"an earlier download")
     before = tree(out)
-    with pytest.raises(VerificationError) as refusal:
+    with pytest.raises(VerificationError) as caught:
         download(
             repository,
             "com.acme.thing",
             output_dir=out,
             verify=lambda path: verified_module(path, **inside),  # type: ignore[arg-type]  # names
         )
-    assert [finding.code for finding in refusal.value.findings] == [code]
+    assert [finding.code for finding in caught.value.findings] == [code]
     assert tree(out) == before
 
 

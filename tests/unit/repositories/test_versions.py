@@ -44,10 +44,10 @@ def test_what_no_gateway_could_install_is_in_no_range() -> None:
 @pytest.mark.parametrize(
     "text", ["", ",", ">=", "1.2", ">=1.2,", "~=1.2", ">=1.2 <2", ">=1.2.3-alpha", ">=1;"]
 )
-def test_what_is_no_range_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ConfigurationError) as refusal:
+def test_what_is_no_range_is_rejected_with_an_example(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
         VersionRange.parse(text)
-    assert refusal.value.hint
+    assert caught.value.hint
 
 
 def test_a_plain_version_is_no_range() -> None:

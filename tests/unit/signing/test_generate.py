@@ -114,7 +114,7 @@ def test_a_dangling_link_is_not_written_through(tmp_path: Path) -> None:
         make(folder=tmp_path, password="changeit", container="pkcs12")
 
 
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError):
         make(folder=tmp_path / "file" / "below")
@@ -137,7 +137,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_impossible_wishes_are_refused_before_anything_is_written(
+def test_impossible_wishes_are_rejected_before_anything_is_written(
     tmp_path: Path, wrong: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:

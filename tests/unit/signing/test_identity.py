@@ -142,7 +142,7 @@ def test_an_explicit_certificate_file_overrides_the_keystores_chain() -> None:
     assert load_identity(material).chain == certificates
 
 
-def test_trusted_certificates_in_a_pkcs12_are_left_out() -> None:
+def test_trusted_certificates_in_a_pkcs12_are_skipped() -> None:
     identity = load_identity(
         IdentityMaterial(
             keystore=str(KEYSTORES / "two-keys.p12"), store_password="changeit", alias="second"
@@ -173,7 +173,7 @@ def test_an_expired_certificate_is_not_refused_here() -> None:
     assert load_identity(material).leaf == certificate
 
 
-def test_key_and_certificate_that_do_not_match_are_refused() -> None:
+def test_key_and_certificate_that_do_not_match_are_rejected() -> None:
     error = refused(
         key=pem_key(rsa_key("stranger")).decode(),
         certificates=pem_certificates(*chain()[1]).decode(),
@@ -181,7 +181,7 @@ def test_key_and_certificate_that_do_not_match_are_refused() -> None:
     assert "doesn't match the certificates" in error.message
 
 
-def test_a_foreign_certificate_in_the_chain_file_is_refused() -> None:
+def test_a_untrusted_certificate_in_the_chain_file_is_rejected() -> None:
     key, certificates = chain()
     _, stranger = self_signed("Stranger")
     error = refused(
@@ -190,7 +190,7 @@ def test_a_foreign_certificate_in_the_chain_file_is_refused() -> None:
     assert "CN=Stranger" in error.message
 
 
-def test_a_key_other_than_rsa_is_refused_by_its_kind() -> None:
+def test_a_key_other_than_rsa_is_rejected_by_its_kind() -> None:
     error = refused(keystore=str(KEYSTORES / "ec.p12"), store_password="changeit")
     assert "not RSA (EC)" in error.message
     key = ec.generate_private_key(ec.SECP256R1()).private_bytes(
@@ -201,12 +201,12 @@ def test_a_key_other_than_rsa_is_refused_by_its_kind() -> None:
     assert "not RSA" in refused(key=key.decode()).message
 
 
-def test_a_short_rsa_key_is_refused() -> None:
+def test_a_short_rsa_key_is_rejected() -> None:
     key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     assert "1024 bits" in refused(key=pem_key(key).decode()).message
 
 
-def test_a_jceks_is_refused_with_the_conversion() -> None:
+def test_a_jceks_is_rejected_with_the_conversion() -> None:
     error = refused(keystore=str(KEYSTORES / "one-key.jceks"), store_password="changeit")
     assert "JCEKS" in error.message
     assert "keytool -importkeystore" in error.hint
@@ -214,19 +214,19 @@ def test_a_jceks_is_refused_with_the_conversion() -> None:
 
 
 @pytest.mark.parametrize("name", ["self2048.jks", "chain.pfx"])
-def test_a_wrong_store_password_is_refused(name: str) -> None:
+def test_a_wrong_store_password_is_rejected(name: str) -> None:
     error = refused(keystore=str(VECTORS / name), store_password="hunter2secret")
     assert "keystore's password is wrong" in error.message
     assert "hunter2secret" not in error.message + error.hint
 
 
-def test_a_wrong_key_password_is_refused_otherwise_than_a_wrong_store_password() -> None:
+def test_a_wrong_key_password_is_rejected_otherwise_than_a_wrong_store_password() -> None:
     error = refused(keystore=str(VECTORS / "self2048.jks"), store_password="changeit")
     assert "the key's password is wrong" in error.message
 
 
 @pytest.mark.parametrize("name", ["self2048.jks", "chain.pfx"])
-def test_a_wrong_alias_is_refused_and_the_right_one_named(name: str) -> None:
+def test_a_wrong_alias_is_rejected_and_the_right_one_named(name: str) -> None:
     error = refused(
         keystore=str(VECTORS / name),
         store_password="changeit",
@@ -237,12 +237,12 @@ def test_a_wrong_alias_is_refused_and_the_right_one_named(name: str) -> None:
     assert "'signer'" in error.hint
 
 
-def test_several_keys_and_no_alias_are_refused() -> None:
+def test_several_keys_and_no_alias_are_rejected() -> None:
     error = refused(keystore=str(KEYSTORES / "two-keys.p12"), store_password="changeit")
     assert "2 keys, but no alias" in error.message
 
 
-def test_a_key_without_any_certificate_is_refused() -> None:
+def test_a_key_without_any_certificate_is_rejected() -> None:
     key, _ = chain()
     assert "no certificate given for" in refused(key=pem_key(key).decode()).message
     empty = jks(JksKey("signer", key, (), "changeit"))
@@ -252,7 +252,7 @@ def test_a_key_without_any_certificate_is_refused() -> None:
     )
 
 
-def test_certificates_that_hold_none_are_refused() -> None:
+def test_certificates_that_hold_none_are_rejected() -> None:
     key = pem_key(rsa_key()).decode()
     assert "no certificate was found" in refused(key=key, certificates=key).message
     assert "neither an existing file" in refused(key=key, certificates="missing.pem").message
@@ -260,7 +260,7 @@ def test_certificates_that_hold_none_are_refused() -> None:
     assert "no certificate was found" in refused(key=key, certificates=nothing).message
 
 
-def test_a_certificate_given_as_the_key_is_refused() -> None:
+def test_a_certificate_given_as_the_key_is_rejected() -> None:
     _, certificate = self_signed()
     pem = pem_certificates(certificate).decode()
     assert "no private key" in refused(key=pem).message
@@ -268,13 +268,13 @@ def test_a_certificate_given_as_the_key_is_refused() -> None:
     assert "no private key" in refused(key=der).message
 
 
-def test_nothing_given_and_too_much_given_are_refused() -> None:
+def test_nothing_given_and_too_much_given_are_rejected() -> None:
     assert "no signing key" in refused().message
     assert "no signing key" in refused(key="", keystore="").message
     assert "both" in refused(key="a.pem", keystore="b.p12").message
 
 
-def test_a_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_no_known_kind_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"PK\x03\x04")
     assert "unknown format" in refused(key=str(tmp_path / "key")).message
 

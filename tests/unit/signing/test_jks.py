@@ -67,30 +67,30 @@ def test_the_alias_is_matched_in_any_case(alias: str) -> None:
     assert source.key.public_key() == rsa_key("Second").public_key()
 
 
-def test_a_wrong_store_password_is_refused() -> None:
+def test_a_wrong_store_password_is_rejected() -> None:
     with pytest.raises(IdentityError, match="keystore's password is wrong"):
         read_jks(one_key(), store_password="wrong", key_password=None, alias=None)
 
 
-def test_a_wrong_key_password_is_refused() -> None:
+def test_a_wrong_key_password_is_rejected() -> None:
     data = one_key(password="other")
     for own in (None, "wrong"):
         with pytest.raises(IdentityError, match="the key's password is wrong"):
             read_jks(data, store_password="changeit", key_password=own, alias=None)
 
 
-def test_no_password_is_refused() -> None:
+def test_no_password_is_rejected() -> None:
     with pytest.raises(IdentityError, match="needs a password"):
         read_jks(one_key(), store_password=None, key_password=None, alias=None)
 
 
-def test_several_keys_and_no_alias_are_refused_and_listed() -> None:
+def test_several_keys_and_no_alias_are_rejected_and_listed() -> None:
     with pytest.raises(IdentityError, match="2 keys, but no alias") as caught:
         read_jks(two_keys(), store_password="changeit", key_password=None, alias=None)
     assert "'First', 'second'" in caught.value.hint
 
 
-def test_a_wrong_alias_is_refused_and_the_keys_are_listed() -> None:
+def test_a_wrong_alias_is_rejected_and_the_keys_are_listed() -> None:
     for alias in ("third", "ca"):
         with pytest.raises(IdentityError, match=alias) as caught:
             read_jks(two_keys(), store_password="changeit", key_password=None, alias=alias)
@@ -126,7 +126,7 @@ def head(version: int, count: int) -> bytes:
     ],
     ids=range(13),
 )
-def test_damaged_stores_are_refused_although_their_digest_is_right(body: bytes) -> None:
+def test_damaged_stores_are_rejected_although_their_digest_is_right(body: bytes) -> None:
     with pytest.raises(IdentityError):
         read_jks(sealed(body), store_password="changeit", key_password=None, alias=None)
 

@@ -97,7 +97,7 @@ def test_an_empty_value_is_said_to_be_empty(text: str) -> None:
         read_material(text, what="signing key")
 
 
-def test_an_empty_or_a_huge_file_is_refused(tmp_path: Path) -> None:
+def test_an_empty_or_a_huge_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_bytes(b"\n")
     with pytest.raises(IdentityError, match="is empty"):
         read_material(str(tmp_path / "empty.pem"), what="signing key")
@@ -107,7 +107,7 @@ def test_an_empty_or_a_huge_file_is_refused(tmp_path: Path) -> None:
         read_material(str(tmp_path / "huge"), what="signing key")
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(IdentityError, match="directory"):
         read_material(str(tmp_path), what="signing key")
 

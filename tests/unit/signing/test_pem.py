@@ -82,12 +82,12 @@ def test_certificates_alone_are_no_key() -> None:
         read_der_key(certificate.public_bytes(DER), password=None)
 
 
-def test_two_keys_are_refused() -> None:
+def test_two_keys_are_rejected() -> None:
     with pytest.raises(IdentityError, match="2 private keys"):
         read_pem(pem_key(rsa_key()) + pem_key(rsa_key("other")), password=None)
 
 
-def test_an_openssh_key_is_refused_with_the_way_out() -> None:
+def test_an_openssh_key_is_rejected_with_the_way_out() -> None:
     data = rsa_key().private_bytes(PEM, PrivateFormat.OpenSSH, PLAIN)
     with pytest.raises(IdentityError, match="OpenSSH") as caught:
         read_pem(data, password=None)
@@ -95,7 +95,7 @@ def test_an_openssh_key_is_refused_with_the_way_out() -> None:
 
 
 @pytest.mark.parametrize("cut", [40, 400, 1600])
-def test_a_cut_key_is_refused_without_showing_it(cut: int) -> None:
+def test_a_cut_key_is_rejected_without_showing_it(cut: int) -> None:
     data = (VECTORS / "leaf.key").read_bytes()
     line = data.splitlines()[3].decode()
     with pytest.raises(IdentityError) as caught:
@@ -103,13 +103,13 @@ def test_a_cut_key_is_refused_without_showing_it(cut: int) -> None:
     assert line not in f"{caught.value.message} {caught.value.hint} {caught.value.__cause__!r}"
 
 
-def test_a_damaged_key_is_refused() -> None:
+def test_a_damaged_key_is_rejected() -> None:
     lines = pem_key(rsa_key()).splitlines(keepends=True)
     with pytest.raises(IdentityError, match="damaged"):
         read_pem(b"".join([*lines[:5], *lines[6:]]), password=None)
 
 
-def test_a_damaged_certificate_beside_the_key_is_refused() -> None:
+def test_a_damaged_certificate_beside_the_key_is_rejected() -> None:
     key, certificate = self_signed()
     data = pem_key(key) + pem_certificates(certificate).replace(b"MII", b"MIJ", 1)
     with pytest.raises(IdentityError, match="certificates can't be read"):

@@ -53,26 +53,26 @@ def test_each_of_several_keys_is_reached_by_its_alias(alias: str, name: str) -> 
     assert subject(read("two-keys.p12", alias=alias)) == name
 
 
-def test_several_keys_and_no_alias_are_refused_and_listed() -> None:
+def test_several_keys_and_no_alias_are_rejected_and_listed() -> None:
     with pytest.raises(IdentityError, match="2 keys, but no alias") as caught:
         read("two-keys.p12")
     assert caught.value.hint.endswith("'first', 'second'.")
 
 
 @pytest.mark.parametrize("alias", ["third", "trusted", ""])
-def test_a_wrong_alias_is_refused_and_the_keys_are_listed(alias: str) -> None:
+def test_a_wrong_alias_is_rejected_and_the_keys_are_listed(alias: str) -> None:
     with pytest.raises(IdentityError, match="no key with the alias") as caught:
         read("two-keys.p12", alias=alias)
     assert "'first', 'second'" in caught.value.hint
 
 
 @pytest.mark.parametrize("password", ["wrong", "", "Changeit"])
-def test_a_wrong_password_is_refused(password: str) -> None:
+def test_a_wrong_password_is_rejected(password: str) -> None:
     with pytest.raises(IdentityError, match="password is wrong"):
         read("two-keys.p12", password=password)
 
 
-def test_no_password_is_refused() -> None:
+def test_no_password_is_rejected() -> None:
     with pytest.raises(IdentityError, match="needs a password"):
         read("two-keys.p12", password=None)
 
@@ -101,13 +101,13 @@ def test_a_store_that_is_not_encrypted_is_read() -> None:
     assert subject(read("plain.p12", password="ignored")) == "CN=OpenSSL"
 
 
-def test_an_empty_password_is_refused_with_the_way_out() -> None:
+def test_an_empty_password_is_rejected_with_the_way_out() -> None:
     with pytest.raises(IdentityError, match="empty password") as caught:
         read("empty-password.p12", password=None)
     assert "keytool" in caught.value.hint
 
 
-def test_a_store_without_a_key_is_refused() -> None:
+def test_a_store_without_a_key_is_rejected() -> None:
     with pytest.raises(IdentityError, match="no private key"):
         read("no-key.p12")
 
@@ -123,7 +123,7 @@ def test_certificates_named_like_the_key_come_first() -> None:
     assert all(isinstance(each, x509.Certificate) for each in source.certificates)
 
 
-def test_a_certificate_that_cannot_be_decoded_is_left_out() -> None:
+def test_a_certificate_that_cannot_be_decoded_is_skipped() -> None:
     data = (KEYSTORES / "plain.p12").read_bytes()
     rsa_encryption = bytes.fromhex("300d06092a864886f70d0101010500")
     at = data.index(rsa_encryption)  # the certificate stands before the key
@@ -137,7 +137,7 @@ def test_other_bytes_are_no_pkcs12(data: bytes) -> None:
     assert not is_pkcs12(data)
 
 
-def test_a_damaged_store_is_refused() -> None:
+def test_a_damaged_store_is_rejected() -> None:
     data = (KEYSTORES / "two-keys.p12").read_bytes()
     for broken in (data[:-1], data[:100], data[:50] + b"\0\0\0\0" + data[54:]):
         with pytest.raises(IdentityError):

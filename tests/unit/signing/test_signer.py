@@ -125,7 +125,7 @@ def test_an_output_folder_that_is_a_file_is_a_clear_error(unsigned: Path, tmp_pa
     assert "--output-dir" in caught.value.hint
 
 
-def test_a_module_without_descriptor_is_refused(tmp_path: Path) -> None:
+def test_a_module_without_descriptor_is_rejected(tmp_path: Path) -> None:
     bundle = write_zip(tmp_path / "bundle.zip", [RawEntry("readme.txt")])
     with pytest.raises(VerificationError, match=r"no module\.xml"):
         read_unsigned(bundle)

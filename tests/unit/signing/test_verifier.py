@@ -142,7 +142,7 @@ def test_a_chain_with_the_root_first_is_named(signed: Path) -> None:
     assert "chain-order" in codes
 
 
-def test_a_foreign_certificate_is_named(signed: Path) -> None:
+def test_a_untrusted_certificate_is_named(signed: Path) -> None:
     def change(files: Content) -> Content:
         return {**files, CERTIFICATES_NAME: write_certificates((self_signed("Other")[1],))}
 

@@ -131,7 +131,7 @@ def test_a_client_that_waits_for_the_go_ahead_gets_it(proxy: FaultProxy) -> None
         assert connection.recv(65536).startswith(b"HTTP/1.1 201 ")
 
 
-def test_a_client_that_waits_in_vain_gets_the_refusal(tmp_path: Path) -> None:
+def test_a_client_that_waits_in_vain_gets_the_rejection(tmp_path: Path) -> None:
     fields = ("Content-Length: 5", "Expect: 100-continue")
     # Apache refuses before it asks for the body; nginx asks for it first.
     with (

@@ -133,7 +133,7 @@ def test_what_no_careful_client_sends_is_noted(
     assert len(gateway.violations) >= 1
 
 
-def test_refusals_have_the_shape_of_the_api(gateway: Gateway) -> None:
+def test_rejections_have_the_shape_of_the_api(gateway: Gateway) -> None:
     answer = ask(gateway, "POST", "restart-tasks/restart")
     assert answer.status_code == 400
     assert answer.json() == {

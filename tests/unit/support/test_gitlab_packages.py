@@ -93,11 +93,11 @@ def test_two_first_uploads_at_once(unique: bool, packages: int) -> None:
         ("PUT", "/packages/generic/p/1.0/~f.txt"),
     ],
 )
-def test_what_gitlab_does_not_take_is_refused(server: GitLab, method: str, path: str) -> None:
+def test_what_gitlab_does_not_take_is_rejected(server: GitLab, method: str, path: str) -> None:
     assert ask(server, method, path, data=b"x").status_code == 400
 
 
-def test_an_upload_without_a_length_is_refused(server: GitLab) -> None:
+def test_an_upload_without_a_length_is_rejected(server: GitLab) -> None:
     assert upload(server, iter([b"x"])).status_code == 411  # type: ignore[arg-type]
     assert server.files(PATH) == {}
 

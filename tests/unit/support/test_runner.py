@@ -116,7 +116,7 @@ def test_values_of_a_file_are_read(text: str, expected: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\n", "<<E\nx\nE\n", "a<<\nx\n\n", "a<<E\nx\n", "=x\n"])
-def test_a_broken_file_is_refused(text: str) -> None:
+def test_a_broken_file_is_rejected(text: str) -> None:
     with pytest.raises(FileCommandError):
         dict(file_command_values(text))
 
@@ -154,7 +154,7 @@ def test_a_broken_output_file_fails_the_step(tmp_path: Path) -> None:
     assert not result.succeeded
 
 
-def test_a_summary_over_the_limit_is_refused(tmp_path: Path) -> None:
+def test_a_summary_over_the_limit_is_rejected(tmp_path: Path) -> None:
     program = "import os; open(os.environ['GITHUB_STEP_SUMMARY'], 'w').write('x' * 1048577)"
     result = run(tmp_path, program)
     assert result.summary == ""

@@ -69,7 +69,7 @@ def test_a_blob_is_pushed_and_pulled(registry_server: RegistryServer, ask: Calle
     assert ask(registry_server, "POST", mount).status_code == 201
 
 
-def test_a_blob_that_is_not_what_it_should_be_is_refused(
+def test_a_blob_that_is_not_what_it_should_be_is_rejected(
     registry_server: RegistryServer, ask: Caller
 ) -> None:
     begun = ask(registry_server, "POST", "/v2/org/wrong/blobs/uploads/")

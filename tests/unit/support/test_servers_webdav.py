@@ -76,7 +76,7 @@ def test_a_collection_without_its_parent_is_a_conflict(
     assert ask(dav_server, "MKCOL", f"{home}/no/parent/").status_code == 409
 
 
-def test_only_nginx_wants_the_slash_of_a_collection(
+def test_only_nginx_requires_the_slash_of_a_collection(
     dav_server: NginxServer, home: str, ask: Caller
 ) -> None:
     strict = isinstance(dav_server, NginxServer)
@@ -88,7 +88,7 @@ def test_only_nginx_wants_the_slash_of_a_collection(
     assert ask(dav_server, "DELETE", f"{home}/made/").status_code == (204 if strict else 404)
 
 
-def test_a_file_into_a_missing_collection_is_refused(
+def test_a_file_into_a_missing_collection_is_rejected(
     dav_server: NginxServer, home: str, ask: Caller
 ) -> None:
     answer = ask(dav_server, "PUT", f"{home}/missing/file", data=b"1")
@@ -145,7 +145,7 @@ def test_a_tag_of_nginx_knows_time_and_size_only(nginx_server: NginxServer, ask:
     assert tags[0] == tags[1]
 
 
-def test_moving_onto_something_is_refused_when_asked(
+def test_moving_onto_something_is_rejected_when_asked(
     dav_server: NginxServer, home: str, ask: Caller
 ) -> None:
     ask(dav_server, "PUT", f"{home}/from", data=b"1")
@@ -195,7 +195,7 @@ def found_property(entry: Element, name: str) -> Element:
     raise AssertionError(f"no {name}")
 
 
-def test_a_listing_of_everything_below_is_refused(
+def test_a_listing_of_everything_below_is_rejected(
     dav_server: NginxServer, home: str, ask: Caller
 ) -> None:
     endless = {"Depth": "infinity"}
@@ -222,7 +222,7 @@ def test_a_part_of_a_file_is_read(dav_server: NginxServer, home: str, ask: Calle
 
 
 @pytest.mark.parametrize("start", [nginx, apache])
-def test_a_password_is_asked_for(tmp_path: Path, ask: Caller, start: Any) -> None:
+def test_a_password_is_requested(tmp_path: Path, ask: Caller, start: Any) -> None:
     with start(tmp_path, credentials=USER) as server:
         assert server.credentials == USER
         refused = ask(server, "PUT", "/file", data=b"x" * 1_000_000)
@@ -234,7 +234,7 @@ def test_a_password_is_asked_for(tmp_path: Path, ask: Caller, start: Any) -> Non
         assert ask(server, "PUT", "/file", data=b"1", auth=right).status_code == 201
 
 
-def test_nginx_lists_as_json_wants_a_token_and_speaks_tls(tmp_path: Path, ask: Caller) -> None:
+def test_nginx_lists_as_json_requires_a_token_and_speaks_tls(tmp_path: Path, ask: Caller) -> None:
     with nginx(tmp_path, token="s3cret-token", tls=True, json_listing=True) as server:
         assert server.url.startswith("https://")
         trust = str(server.ca_file)

@@ -59,7 +59,7 @@ def test_an_address_is_normalised(url: str, base: str) -> None:
         "https://plant.example:port/s3cret",
     ],
 )
-def test_an_invalid_address_or_one_with_a_secret_is_refused_without_repeating_it(
+def test_an_invalid_address_or_one_with_a_secret_is_rejected_without_repeating_it(
     url: str,
 ) -> None:
     with pytest.raises(ConfigurationError) as raised:
@@ -83,13 +83,13 @@ def test_a_token_is_never_sent_over_unencrypted_http_to_another_machine() -> Non
 
 
 @pytest.mark.parametrize("token", ["s3cret", ":s3cret", "s3cret:", "ci:s3cret x", "ci:s3crét"])
-def test_a_token_of_another_form_is_refused_without_repeating_it(token: str) -> None:
+def test_a_token_of_another_form_is_rejected_without_repeating_it(token: str) -> None:
     with pytest.raises(ConfigurationError, match="NAME:KEY") as raised:
         open_target("https://plant.example", access=GatewayAccess(token=token))
     assert "s3cr" not in reported(raised.value)
 
 
-def test_a_token_with_a_line_break_is_refused() -> None:
+def test_a_token_with_a_line_break_is_rejected() -> None:
     with pytest.raises(ConfigurationError, match="line break"):
         open_target("https://plant.example", access=GatewayAccess(token="ci:key\n"))
 
@@ -161,7 +161,7 @@ def test_a_self_signed_certificate_needs_its_file_or_its_fingerprint(tmp_path: P
             assert client.facts().version == "8.3.8"
 
 
-def test_another_certificate_than_the_pinned_one_is_refused_before_the_token_is_sent(
+def test_another_certificate_than_the_pinned_one_is_rejected_before_the_token_is_sent(
     tmp_path: Path,
 ) -> None:
     with tls_gateway(tmp_path) as (gateway, _, pin):

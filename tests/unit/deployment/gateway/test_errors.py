@@ -20,7 +20,7 @@ def reported(problem: IgnDeployError) -> str:
     return f"{problem.message}\n{problem.hint}"
 
 
-def test_a_bad_token_is_told_apart_from_one_without_the_level(
+def test_a_bad_token_is_distinguished_from_one_without_the_level(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     with pytest.raises(GatewayRequestError, match="doesn't accept the API token") as bad:
@@ -43,13 +43,13 @@ def test_a_bad_token_is_told_apart_from_one_without_the_level(
         assert "s3cret" not in reported(refusal.value)
 
 
-def test_a_gateway_that_wants_a_token_says_so_when_there_is_none(gateway: Gateway) -> None:
+def test_a_gateway_that_requires_a_token_says_so_when_there_is_none(gateway: Gateway) -> None:
     with pytest.raises(GatewayRequestError, match="none is set") as raised:
         client_of(gateway, access=GatewayAccess()).facts()
     assert "IGN_DEPLOY_GATEWAY_TOKEN" in raised.value.hint
 
 
-def test_a_token_that_demands_a_secure_channel_is_refused_with_the_reason(
+def test_a_token_that_demands_a_secure_channel_is_rejected_with_the_reason(
     gateway: Gateway,
 ) -> None:
     gateway.options.secure_only = True
@@ -173,7 +173,7 @@ def test_without_consent_nothing_is_accepted_and_what_to_accept_is_said(
     assert client.module(MODULE_ID) is None
 
 
-def test_accepting_twice_is_no_error(gateway: Gateway, tmp_path: Path) -> None:
+def test_accepting_twice_is_not_an_error(gateway: Gateway, tmp_path: Path) -> None:
     client = client_of(gateway)
     client.upload(modl(tmp_path), file_name="pump.modl")
     assert client.accept_certificate(MODULE_ID)
@@ -182,7 +182,9 @@ def test_accepting_twice_is_no_error(gateway: Gateway, tmp_path: Path) -> None:
     assert not client.accept_license(MODULE_ID)
 
 
-def test_a_certificate_is_told_as_the_gateway_writes_it(gateway: Gateway, tmp_path: Path) -> None:
+def test_a_certificate_is_reported_as_the_gateway_writes_it(
+    gateway: Gateway, tmp_path: Path
+) -> None:
     client = client_of(gateway)
     assert client.certificate(MODULE_ID) is None
     client.upload(modl(tmp_path), file_name="pump.modl")

@@ -75,7 +75,7 @@ def test_what_is_published_is_readable_for_everybody_whatever_the_umask(world: W
 
 
 @pytest.mark.parametrize("content", [None, "file"])
-def test_a_repository_that_is_a_file_or_has_no_parent_is_refused(
+def test_a_repository_that_is_a_file_or_has_no_parent_is_rejected(
     content: str | None, tmp_path: Path
 ) -> None:
     if content is not None:
@@ -83,9 +83,9 @@ def test_a_repository_that_is_a_file_or_has_no_parent_is_refused(
     root = tmp_path / "x" / "repository" if content is None else tmp_path / "x"
     repository = open_directory(root, reporter=SilentReporter())
     release, files = release_of(tmp_path / "in")
-    with pytest.raises(RepositoryError, match=r"cannot use the repository .*: N") as refusal:
+    with pytest.raises(RepositoryError, match=r"cannot use the repository .*: N") as caught:
         repository.check()
-    assert "--repository-url" in refusal.value.hint
+    assert "--repository-url" in caught.value.hint
     with pytest.raises(RepositoryError, match=r": No such file|: Not a directory|not a folder"):
         repository.publish(release, files=files)
     with pytest.raises(RepositoryError):
@@ -121,9 +121,9 @@ def test_a_folder_without_a_record_is_not_counted_and_blocks_for_a_day(world: Wo
     with pytest.raises(NotInRepository):
         world.repository.fetch("com.acme.thing", version="1.0.0")
     before = tree(world.root)
-    with pytest.raises(RepositoryError, match=r"no release\.json: another tool") as refusal:
+    with pytest.raises(RepositoryError, match=r"no release\.json: another tool") as caught:
         world.publish()
-    assert "remove the folder" in refusal.value.hint
+    assert "remove the folder" in caught.value.hint
     assert {k: v for k, v in tree(world.root).items() if k != ".lock"} == {
         k: v for k, v in before.items() if k != ".lock"
     }
@@ -135,7 +135,7 @@ def test_a_folder_without_a_record_is_not_counted_and_blocks_for_a_day(world: Wo
     assert "was moved to" in world.reporter.warnings[0]
 
 
-def test_a_corrupt_record_is_refused_in_its_folder_and_skipped_elsewhere(world: World) -> None:
+def test_a_corrupt_record_is_rejected_in_its_folder_and_skipped_elsewhere(world: World) -> None:
     world.publish(version="0.9.0")
     world.publish()
     (world.folder() / "release.json").write_text("{}")
@@ -149,7 +149,7 @@ def test_a_corrupt_record_is_refused_in_its_folder_and_skipped_elsewhere(world: 
     assert world.publish(version="1.1.0").outcome is Outcome.PUBLISHED
 
 
-def test_a_record_in_another_versions_folder_is_refused(world: World) -> None:
+def test_a_record_in_another_versions_folder_is_rejected(world: World) -> None:
     world.publish()
     world.folder().rename(world.folder("2.0.0"))
     with pytest.raises(RepositoryError, match=r"is that of com\.acme\.thing 1\.0\.0"):
@@ -157,7 +157,7 @@ def test_a_record_in_another_versions_folder_is_refused(world: World) -> None:
     assert world.versions() == []
 
 
-def test_a_name_that_differs_only_in_case_is_refused(world: World) -> None:
+def test_a_name_that_differs_only_in_case_is_rejected(world: World) -> None:
     world.publish()
     with pytest.raises(RepositoryError, match="only in letter case"):
         world.publish(module_id="com.Acme.thing")
@@ -199,14 +199,14 @@ def test_a_file_that_isnt_what_its_record_says_is_noticed(found: bytes, world: W
     world.publish()
     (world.folder() / "com.acme.thing-1.0.0.modl").write_bytes(found)
     target = io.BytesIO()
-    with pytest.raises(VerificationError) as refusal:
+    with pytest.raises(VerificationError) as caught:
         world.repository.fetch("com.acme.thing", version="1.0.0", to=target)
-    assert [finding.code for finding in refusal.value.findings] == ["digest-mismatch"]
+    assert [finding.code for finding in caught.value.findings] == ["digest-mismatch"]
     assert len(target.getvalue()) <= 2 << 20
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"files": 1}', b"null"])
-def test_a_corrupt_index_is_ignored_and_made_anew(content: bytes, world: World) -> None:
+def test_a_corrupt_index_is_ignored_and_made_again(content: bytes, world: World) -> None:
     world.publish()
     sound = world.index().read_bytes(), (world.root / "index.json").read_bytes()
     world.index().write_bytes(content)

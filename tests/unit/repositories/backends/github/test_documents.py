@@ -72,7 +72,7 @@ def test_documents_above_a_megabyte_are_read_and_written_whole(simulator: GitHub
     assert found.data == data
 
 
-def test_a_document_that_is_too_long_is_refused(
+def test_a_document_that_is_too_long_is_rejected(
     simulator: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MAX_DOCUMENT_SIZE > 1 << 20
@@ -153,9 +153,9 @@ def test_rules_that_keep_us_off_the_branch_are_explained_at_once(
     simulator: GitHub, status: int
 ) -> None:
     simulator.faults = [Fault("PUT ", status=status, document=RULES, times=9)]
-    with pytest.raises(RepositoryError, match="must be made by pull request") as refusal:
+    with pytest.raises(RepositoryError, match="must be made by pull request") as caught:
         store_of(simulator).documents.write("index.json", b"{}", replaces=None)
-    assert "exempt the branch" in refusal.value.hint
+    assert "exempt the branch" in caught.value.hint
     assert simulator.faults[0].times == 8
 
 
@@ -173,13 +173,13 @@ def test_a_branch_that_always_moves_is_given_up(
     "body",
     [{"x": 1}, [{"name": 1}], [{"name": "x", "path": "x", "type": "file"}], "text"],
 )
-def test_an_answer_that_isn_t_github_s_is_refused_without_its_values(
+def test_an_answer_that_isn_t_github_s_is_rejected_without_its_values(
     simulator: GitHub, body: object
 ) -> None:
     simulator.checker.response_problems = lambda *_, **__: []  # type: ignore[method-assign]
     simulator.faults = [Fault("GET .*/git/trees", status=200, document=body),
                         Fault("GET .*/matching-refs", status=200, document=body)]  # fmt: skip
     store = store_of(simulator)
-    with pytest.raises(RepositoryError, match="unexpected response") as refusal:
+    with pytest.raises(RepositoryError, match="unexpected response") as caught:
         list(store.versions.versions())
-    assert "text" not in refusal.value.message
+    assert "text" not in caught.value.message

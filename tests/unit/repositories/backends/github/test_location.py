@@ -53,7 +53,7 @@ def test_the_own_token_comes_first() -> None:
      "github://a/b?api=ghe.example", "github://a/b?api=https://u:p@ghe.example",
      "github://a/b?api=https://ghe.example/?x", "github://t@a/b", "github://a/b?branch=x"],
 )  # fmt: skip
-def test_what_names_no_repository_is_refused(url: str) -> None:
+def test_what_names_no_repository_is_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError):
         find_location(url, access=Access(token="secret"))
 

@@ -81,14 +81,14 @@ def test_releases_of_the_project_itself_are_left_alone(simulator: GitHub, tmp_pa
     assert len(releases(simulator)) == 5
 
 
-def test_a_tag_of_ours_with_a_foreign_release_is_explained(
+def test_a_tag_of_ours_with_a_untrusted_release_is_explained(
     simulator: GitHub, tmp_path: Path
 ) -> None:
     simulator.repository.create_release({"tag_name": "modl/com.acme.thing/1.0.0"})
     release, files = release_of(tmp_path)
-    with pytest.raises(RepositoryError, match=r"without release\.json") as refusal:
+    with pytest.raises(RepositoryError, match=r"without release\.json") as caught:
         opened(simulator).publish(release, files=files)
-    assert "delete that release" in refusal.value.hint
+    assert "delete that release" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", ["lost", "broken", "answer", "after"])
@@ -188,9 +188,9 @@ def test_a_tag_that_an_immutable_release_used_is_explained(tmp_path: Path) -> No
         opened(simulator).publish(release, files=files)
         (made,) = releases(simulator)
         simulator.repository.delete_release(made.id)
-        with pytest.raises(RepositoryError, match="used by an immutable release") as refusal:
+        with pytest.raises(RepositoryError, match="used by an immutable release") as caught:
             opened(simulator).publish(release, files=files)
-        assert "raise the module's version" in refusal.value.hint
+        assert "raise the module's version" in caught.value.hint
 
 
 def test_an_immutable_release_that_doesn_t_say_so_is_noticed_when_files_are_deleted(
@@ -211,9 +211,9 @@ def test_rules_that_protect_the_tags_are_explained(simulator: GitHub, tmp_path: 
     document = {"message": "Validation Failed", "errors": errors}
     simulator.faults = [Fault("PATCH", status=422, document=document)]
     release, files = release_of(tmp_path)
-    with pytest.raises(RepositoryError, match="Cannot create ref") as refusal:
+    with pytest.raises(RepositoryError, match="Cannot create ref") as caught:
         opened(simulator).publish(release, files=files)
-    assert "modl/**" in refusal.value.hint
+    assert "modl/**" in caught.value.hint
 
 
 def test_a_server_that_states_no_digests_is_compared_by_size(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_a_draft_is_deleted_when_the_version_is_seen_to_be_published(
     assert store.versions.read_record(key) == other.to_json()
 
 
-def test_a_draft_that_somebody_deleted_is_no_success(simulator: GitHub, tmp_path: Path) -> None:
+def test_a_draft_that_someone_deleted_is_no_success(simulator: GitHub, tmp_path: Path) -> None:
     release, files = release_of(tmp_path)
     key = Key(release.id, release.version)
     store = store_of(simulator)
@@ -296,7 +296,7 @@ def test_a_file_that_github_holds_otherwise_is_not_published(
     assert releases(simulator) == []
 
 
-def test_a_file_of_2_gib_is_refused_before_it_is_sent(
+def test_a_file_of_2_gib_is_rejected_before_it_is_sent(
     simulator: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drafts, "MAX_ASSET_SIZE", 4)

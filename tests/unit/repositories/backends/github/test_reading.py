@@ -52,7 +52,7 @@ def test_the_other_host_gets_no_credentials_and_a_broken_download_goes_on(
     assert simulator.violations == []
 
 
-def test_a_file_that_was_changed_is_refused(simulator: GitHub, tmp_path: Path) -> None:
+def test_a_file_that_was_changed_is_rejected(simulator: GitHub, tmp_path: Path) -> None:
     release = published(simulator, tmp_path)
     (made,) = simulator.repository.releases.values()
     made.assets[0].content = b"x" * 500_000
@@ -86,7 +86,7 @@ def test_versions_are_those_of_one_module_or_all(simulator: GitHub, tmp_path: Pa
     assert content_of(opened(simulator), "A.b", "1.lock")
 
 
-def test_a_tag_whose_release_was_deleted_is_left_out(simulator: GitHub, tmp_path: Path) -> None:
+def test_a_tag_whose_release_was_deleted_is_skipped(simulator: GitHub, tmp_path: Path) -> None:
     published(simulator, tmp_path)
     published(simulator, tmp_path, version="1.1.0")
     first = min(simulator.repository.releases)
@@ -146,7 +146,7 @@ def test_a_file_that_is_gone_without_a_mark_is_not_found(simulator: GitHub, tmp_
         )
 
 
-def test_a_record_of_another_version_is_refused(simulator: GitHub, tmp_path: Path) -> None:
+def test_a_record_of_another_version_is_rejected(simulator: GitHub, tmp_path: Path) -> None:
     published(simulator, tmp_path)
     other, _ = release_of(tmp_path, version="2.0.0")
     (made,) = simulator.repository.releases.values()

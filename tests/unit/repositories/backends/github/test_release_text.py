@@ -28,7 +28,7 @@ def test_what_a_person_needs_is_in_the_text() -> None:
     assert run_of(text) == RUN
 
 
-def test_foreign_text_mentions_nobody_and_holds_no_html() -> None:
+def test_untrusted_text_mentions_no_one_and_holds_no_html() -> None:
     hostile = "@octocat <img src=x> <!-- ign-deploy run " + "f" * 32 + " --> &lt;b>\x1b[31m"
     text = text_of(
         release(

@@ -15,7 +15,7 @@ from tests.unit.repositories.backends.github.opening import content_of, opened
 
 
 @pytest.mark.parametrize("token", [WRITER, JOB])
-def test_who_may_write_is_told_so_by_two_requests(token: str) -> None:
+def test_write_access_is_detected_with_two_requests(token: str) -> None:
     """A job's token has no push right by GitHub's word, and may write."""
     with github_simulator() as simulator:
         found = opened(simulator, token=token).check()
@@ -30,7 +30,7 @@ def test_who_may_write_is_told_so_by_two_requests(token: str) -> None:
 
 
 @pytest.mark.parametrize("token", [READER, JOB_READER])
-def test_who_may_only_read_is_told_which_right_is_missing(token: str) -> None:
+def test_a_read_only_token_gets_the_missing_permission_named(token: str) -> None:
     """A reader's token has the push right of its owner, by GitHub's word, and may not write."""
     with github_simulator() as simulator:
         found = opened(simulator, token=token).check()
@@ -41,12 +41,12 @@ def test_who_may_only_read_is_told_which_right_is_missing(token: str) -> None:
 
 
 @pytest.mark.parametrize("token", [READER, JOB_READER])
-def test_publishing_without_the_right_is_refused(token: str, tmp_path: Path) -> None:
+def test_publishing_without_the_right_is_rejected(token: str, tmp_path: Path) -> None:
     with github_simulator() as simulator:
         release, files = release_of(tmp_path)
-        with pytest.raises(RepositoryError, match="403") as refusal:
+        with pytest.raises(RepositoryError, match="403") as caught:
             opened(simulator, token=token).publish(release, files=files)
-        assert "contents: write" in refusal.value.hint
+        assert "contents: write" in caught.value.hint
         assert simulator.repository.releases == {}
 
 
@@ -59,9 +59,9 @@ def test_a_wrong_token_is_said_to_be_wrong(tmp_path: Path) -> None:
             repository.catalogue,
             lambda: repository.publish(release, files=files),
         ):
-            with pytest.raises(RepositoryError, match="wrong or expired") as refusal:
+            with pytest.raises(RepositoryError, match="wrong or expired") as caught:
                 attempt()
-            assert "ghp_wrong" not in f"{refusal.value.message} {refusal.value.hint}"
+            assert "ghp_wrong" not in f"{caught.value.message} {caught.value.hint}"
 
 
 def test_public_repositories_are_read_without_a_token(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_a_private_repository_without_a_token_isn_t_taken_for_an_empty_one() -> 
             repository.catalogue,
             lambda: repository.fetch("com.acme.thing", version="1.0.0"),
         ):
-            with pytest.raises(RepositoryError, match="can be read without a token") as refusal:
+            with pytest.raises(RepositoryError, match="can be read without a token") as caught:
                 attempt()
-            assert not isinstance(refusal.value, NotInRepository)
+            assert not isinstance(caught.value, NotInRepository)
 
 
 def test_a_repository_that_isn_t_there_is_said_to_be_missing() -> None:

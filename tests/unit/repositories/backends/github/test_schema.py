@@ -49,7 +49,7 @@ def test_any_response_is_parsed_or_refused(value: Any, kind: TypeAdapter[Any]) -
 
 
 @given(st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()))
-def test_any_refusal_is_one_short_printable_line(body: bytes) -> None:
+def test_any_rejection_is_one_short_printable_line(body: bytes) -> None:
     said = reason_of(response(body, 422))
     assert said.isprintable()
     assert len(said) <= 300

@@ -56,7 +56,7 @@ def test_other_tags_are_not_ours(tag: str) -> None:
     assert key_of(tag) is None
 
 
-def test_what_is_too_long_for_a_tag_is_refused() -> None:
-    with pytest.raises(RepositoryError, match="characters; at most") as refusal:
+def test_what_is_too_long_for_a_tag_is_rejected() -> None:
+    with pytest.raises(RepositoryError, match="characters; at most") as caught:
         tag_of(Key("a" * 150, "1" * 150))
-    assert "shorten" in refusal.value.hint
+    assert "shorten" in caught.value.hint

@@ -118,7 +118,7 @@ def test_groups_are_one_segment_of_the_api() -> None:
         "gitlab://user:secret@git.example.com/a/b",
     ],
 )
-def test_what_is_no_project_is_refused(url: str) -> None:
+def test_what_is_no_project_is_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         project_at(url, env={})
     assert "secret" not in caught.value.message
@@ -216,7 +216,7 @@ def test_an_administrator_without_a_role_may_publish(opened: World, tmp_path: Pa
     assert "no role" in found.remarks[0]
 
 
-def test_a_registry_that_is_off_is_told(opened: World) -> None:
+def test_a_registry_that_is_off_is_reported(opened: World) -> None:
     opened.project.registry = False
     found = check(opened)
     assert not found.writable
@@ -235,20 +235,20 @@ def test_without_a_token_a_private_project_is_hidden(opened: World) -> None:
     assert "REPOSITORY_API_TOKEN" in problem.hint
 
 
-def test_a_wrong_token_is_told(opened: World) -> None:
+def test_a_wrong_token_is_reported(opened: World) -> None:
     problem = refusal(opened, token="glpat-wrong")
     assert "401" in problem.message
     assert "expired" in problem.hint
 
 
-def test_an_unknown_project_is_told(opened: World) -> None:
+def test_an_unknown_project_is_reported(opened: World) -> None:
     url = opened.url.replace("plant-7", "plant-8")
     with pytest.raises(RepositoryError, match="Project Not Found") as caught:
         open_repository(url, access=opened.access()).check()
     assert "check the path" in caught.value.hint
 
 
-def test_a_deploy_token_is_told_to_be_too_little(opened: World) -> None:
+def test_a_deploy_token_is_reported_to_be_too_little(opened: World) -> None:
     scopes = frozenset({"write_package_registry"})
     roles = {PROJECT: DEVELOPER}
     secret = opened.server.add_token("gldt-x", "deploy", scopes=scopes, roles=roles)
@@ -297,7 +297,7 @@ def publishing_refused(opened: World, folder: Path, **access: Any) -> Repository
     return caught.value
 
 
-def test_a_scope_that_only_reads_is_told(opened: World, tmp_path: Path) -> None:
+def test_a_scope_that_only_reads_is_reported(opened: World, tmp_path: Path) -> None:
     opened.server.tokens[opened.token].scopes = frozenset({"read_api"})
     assert check(opened).writable  # the scope shows only at the claim, before any upload
     problem = publishing_refused(opened, tmp_path)
@@ -305,17 +305,17 @@ def test_a_scope_that_only_reads_is_told(opened: World, tmp_path: Path) -> None:
     assert not opened.server.matching(r"PUT .*\.modl")
 
 
-def test_a_protected_package_is_told(opened: World, tmp_path: Path) -> None:
+def test_a_protected_package_is_reported(opened: World, tmp_path: Path) -> None:
     opened.project.protected = r"com\.acme\..*"
     assert "protection rules" in publishing_refused(opened, tmp_path).hint
 
 
-def test_a_full_namespace_is_told(opened: World, tmp_path: Path) -> None:
+def test_a_full_namespace_is_reported(opened: World, tmp_path: Path) -> None:
     opened.project.storage_full = True
     assert "free storage" in publishing_refused(opened, tmp_path).hint
 
 
-def test_a_file_too_large_is_told(opened: World, tmp_path: Path) -> None:
+def test_a_file_too_large_is_reported(opened: World, tmp_path: Path) -> None:
     too_large = Fault(
         r"PUT .*\.modl", status=413, body=b"<html>413</html>", headers={"Content-Type": "text/html"}
     )
@@ -326,14 +326,14 @@ def test_a_file_too_large_is_told(opened: World, tmp_path: Path) -> None:
     assert "limit for generic packages" in publishing_refused(opened, tmp_path).hint
 
 
-def test_a_moved_project_is_told(opened: World, tmp_path: Path) -> None:
+def test_a_moved_project_is_reported(opened: World, tmp_path: Path) -> None:
     opened.server.add_project("acme/new")
     opened.server.tokens[opened.token].roles = {PROJECT: MAINTAINER, "acme/new": MAINTAINER}
     opened.project.moved_to = "acme/new"
     assert "current path" in publishing_refused(opened, tmp_path).hint
 
 
-def test_a_foreign_reason_is_shown_harmless(opened: World) -> None:
+def test_a_untrusted_reason_is_shown_harmless(opened: World) -> None:
     body = b'{"message": "no \\u001b[31m\\n::set-output", "error": {"a": 1}}'
     opened.server.faults.append(Fault(r"GET", status=403, body=body))
     problem = refusal(opened)
@@ -352,7 +352,7 @@ def test_a_foreign_reason_is_shown_harmless(opened: World) -> None:
         b"\xff\xfe",
     ],
 )
-def test_an_answer_that_is_none_of_gitlabs_is_told(opened: World, body: bytes) -> None:
+def test_an_answer_that_is_none_of_gitlabs_is_reported(opened: World, body: bytes) -> None:
     opened.server.faults.append(Fault(r"GET", status=200, body=body))
     problem = refusal(opened)
     assert "sent an unexpected response" in problem.message

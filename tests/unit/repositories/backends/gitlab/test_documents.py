@@ -84,7 +84,7 @@ def test_a_mark_whose_acknowledgement_got_lost_is_there_once(opened: World) -> N
     assert list(opened.snapshot().values()) == [[b"1"]]
 
 
-def test_where_duplicates_are_refused_the_same_mark_again_is_no_error(opened: World) -> None:
+def test_where_duplicates_are_rejected_the_same_mark_again_is_not_an_error(opened: World) -> None:
     opened.project.duplicates = False
     store = documents(opened)
     store.documents.add(f"{MARKS}/a.json", b"1")
@@ -93,7 +93,7 @@ def test_where_duplicates_are_refused_the_same_mark_again_is_no_error(opened: Wo
         store.documents.add(f"{MARKS}/a.json", b"2")
 
 
-def test_where_duplicates_are_refused_a_document_is_replaced(opened: World) -> None:
+def test_where_duplicates_are_rejected_a_document_is_replaced(opened: World) -> None:
     opened.project.duplicates = False
     store = documents(opened)
     store.documents.write("index.json", b"one", replaces=None)

@@ -43,7 +43,7 @@ def test_two_folders_never_share_a_version(one: str, other: str) -> None:
 
 
 @given(st.text("ab+.2EF%/-_", max_size=12))
-def test_a_foreign_name_is_none_or_what_we_write(name: str) -> None:
+def test_a_untrusted_name_is_none_or_what_we_write(name: str) -> None:
     text = decode(name)
     assert text is None or encode(text) == name
 

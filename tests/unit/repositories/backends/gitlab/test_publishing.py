@@ -116,7 +116,7 @@ def test_the_same_bytes_again_change_nothing(opened: World, tmp_path: Path) -> N
     assert opened.snapshot() == before
 
 
-def test_other_bytes_are_refused_and_change_nothing(opened: World, tmp_path: Path) -> None:
+def test_other_bytes_are_rejected_and_change_nothing(opened: World, tmp_path: Path) -> None:
     publish(opened, tmp_path, b"module")
     before = opened.snapshot()
     with pytest.raises(VersionConflict, match="other bytes"):
@@ -268,7 +268,7 @@ def test_a_newer_file_of_the_name_does_not_hide_the_published_one(
         publish(opened, tmp_path, b"other")
 
 
-def test_before_18_4_a_hidden_file_is_told(opened: World, tmp_path: Path) -> None:
+def test_before_18_4_a_hidden_file_is_reported(opened: World, tmp_path: Path) -> None:
     publish(opened, tmp_path, b"module")
     opened.server.switches.download_by_number = False
     assert fetched(opened) == b"module"
@@ -319,7 +319,7 @@ def test_a_second_package_of_the_name_and_version_is_looked_at_too(
         publish(opened, tmp_path, b"other")
 
 
-def test_a_file_that_is_another_is_refused(opened: World, tmp_path: Path) -> None:
+def test_a_file_that_is_another_is_rejected(opened: World, tmp_path: Path) -> None:
     publish(opened, tmp_path, b"module")
     replace(opened, ".modl", b"MODULE")
     with pytest.raises(VerificationError):
@@ -374,7 +374,7 @@ def test_a_similar_name_is_another_module(opened: World, tmp_path: Path) -> None
     assert fetched(opened) == b"module"
 
 
-def test_foreign_packages_are_passed_over(opened: World, tmp_path: Path) -> None:
+def test_untrusted_packages_are_passed_over(opened: World, tmp_path: Path) -> None:
     publish(opened, tmp_path, b"module")
     opened.server.registry.upload(opened.project, ("..", "1.0"), "release.json", b"{}")
     opened.server.registry.upload(opened.project, ("tool", "1.0"), "tool.bin", b"{}")
@@ -403,7 +403,7 @@ def test_a_project_that_refuses_duplicates_works_with_a_maintainers_token(
     assert publish(opened, tmp_path, b"module").outcome is Outcome.ALREADY_PUBLISHED
 
 
-def test_where_duplicates_are_refused_a_leftover_file_is_replaced(
+def test_where_duplicates_are_rejected_a_leftover_file_is_replaced(
     opened: World, tmp_path: Path
 ) -> None:
     opened.project.duplicates = False
@@ -413,7 +413,7 @@ def test_where_duplicates_are_refused_a_leftover_file_is_replaced(
     assert fetched(opened) == b"mine"
 
 
-def test_a_leftover_file_that_only_a_maintainer_can_remove_is_told(tmp_path: Path) -> None:
+def test_a_leftover_file_that_only_a_maintainer_can_remove_is_reported(tmp_path: Path) -> None:
     with gitlab_world(role=DEVELOPER) as opened:
         opened.project.duplicates = False
         opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left")
@@ -422,7 +422,9 @@ def test_a_leftover_file_that_only_a_maintainer_can_remove_is_told(tmp_path: Pat
         assert "Maintainer" in caught.value.hint
 
 
-def test_where_duplicates_are_refused_a_developer_is_told_what_to_allow(tmp_path: Path) -> None:
+def test_where_duplicates_are_rejected_a_developer_is_reported_what_to_allow(
+    tmp_path: Path,
+) -> None:
     with gitlab_world(role=DEVELOPER) as opened:
         opened.project.duplicates = False
         documents = store(opened)
@@ -471,7 +473,7 @@ def yanked(release: Release) -> StatusEvent:
     )
 
 
-def test_a_role_that_was_not_published_is_told(opened: World, tmp_path: Path) -> None:
+def test_a_role_that_was_not_published_is_reported(opened: World, tmp_path: Path) -> None:
     publish(opened, tmp_path, b"module")
     with pytest.raises(NotInRepository):
         repository(opened).fetch(

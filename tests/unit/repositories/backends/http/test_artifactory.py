@@ -73,7 +73,7 @@ def test_an_account_that_may_not_deploy_is_an_obstacle(
     assert "returned 403" in found.obstacle
 
 
-def test_wrong_tokens_rights_and_repositories_are_told(
+def test_wrong_tokens_rights_and_repositories_are_reported(
     product: Artifactory, opened: Callable[..., Any]
 ) -> None:
     with pytest.raises(RepositoryError, match="returned 401") as refused:
@@ -137,7 +137,7 @@ def test_bytes_that_are_stored_anywhere_are_not_transferred(
     assert uploads[0].headers["X-Checksum-Sha256"] == file.sha256
 
 
-def test_a_damaged_upload_is_refused(
+def test_a_damaged_upload_is_rejected(
     product: Artifactory, opened: Callable[..., Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "a.modl"
@@ -184,14 +184,14 @@ def test_a_folder_is_listed_with_one_request(
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b'{"children": 5}', b'{"children": [{"uri": 5}]}']
 )
-def test_an_odd_answer_is_refused(body: bytes) -> None:
+def test_an_odd_answer_is_rejected(body: bytes) -> None:
     with scripted_server(Reply(200, body=body)) as server:
         objects = objects_at(f"artifactory+{server.url}/artifactory/modules")
         with pytest.raises(RepositoryError, match="sent an unexpected response"):
             objects.names("modules")
 
 
-def test_hostile_names_are_left_out() -> None:
+def test_hostile_names_are_skipped() -> None:
     body = b"""{"children": [{"uri": "/../x", "folder": true}, {"uri": "/a/b"}, {"uri": "/good"},
                {"uri": "/.."}, {"uri": "//x"}, {"uri": ""}, {"uri": "/a\\u0000"}]}"""
     with scripted_server(Reply(200, body=body)) as server:

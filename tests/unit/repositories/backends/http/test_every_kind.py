@@ -92,7 +92,7 @@ def publish(
     return opener().publish(release, files=files).outcome, content
 
 
-def test_a_published_module_is_read_back_and_its_conflicts_are_refused(
+def test_a_published_module_is_read_back_and_its_conflicts_are_rejected(
     opener: Callable[[], Repository], tmp_path: Path
 ) -> None:
     content = bytes(range(256)) * 9000
@@ -233,7 +233,7 @@ def test_documents_are_written_over_and_over(opener: Callable[[], Repository]) -
     assert sorted(documents.names("a")) == ["b.json", "c d+%2F.json"]
 
 
-def test_the_stores_time_is_told(opener: Callable[[], Repository]) -> None:
+def test_the_stores_time_is_reported(opener: Callable[[], Repository]) -> None:
     opener().check()
     assert abs(claims_of(store_of(opener())).now() - datetime.now(UTC)) < timedelta(minutes=1)
 
@@ -244,7 +244,9 @@ def test_it_is_written_exactly_once(opener: Callable[[], Repository]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["apache", "nexus", "nginx"])
-def test_a_claim_that_is_removed_while_we_lose_it_is_no_error(kind: str, tmp_path: Path) -> None:
+def test_a_claim_that_is_removed_while_we_lose_it_is_not_an_error(
+    kind: str, tmp_path: Path
+) -> None:
     """Its holder has published and cleaned up between the refusal and our look at it."""
     path = f"modules/{ID}/1.0.0/claim-0.json"
     with KINDS[kind](tmp_path) as opened:

@@ -44,7 +44,7 @@ def listed(*entries: tuple[str, bool]) -> list[Name]:
     return parse_multistatus(multistatus(SELF, *entries), url=URL)
 
 
-def test_files_and_folders_are_told_apart() -> None:
+def test_files_and_folders_are_distinguished() -> None:
     assert listed(
         ("/dav/my%20folder/a%20%C3%A4&amp;.txt", False), ("/dav/my%20folder/sub/", True)
     ) == [
@@ -92,13 +92,13 @@ def test_addresses_may_be_written_in_several_ways(href: str) -> None:
         "/dav/my%20folder/" + "x" * 1001,
     ],
 )
-def test_what_isnt_directly_in_the_folder_is_left_out(href: str) -> None:
+def test_what_isnt_directly_in_the_folder_is_skipped(href: str) -> None:
     assert listed((href, False), ("/dav/my%20folder/good", False)) == [
         Name("good", is_folder=False)
     ]
 
 
-def test_an_entry_that_is_gone_is_left_out() -> None:
+def test_an_entry_that_is_gone_is_skipped() -> None:
     gone = (
         b"<D:response><D:href>/dav/my%20folder/x</D:href>"
         b"<D:status>HTTP/1.1 404 Not Found</D:status></D:response>"

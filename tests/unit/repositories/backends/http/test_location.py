@@ -48,7 +48,7 @@ def test_a_url_names_a_server_and_a_folder(url: str, kind: str, root: str) -> No
 
 
 @pytest.mark.parametrize("path", ["/a/../b", "/a/%2e%2e/b", "/a%2fb", "/a%00b", "/.", "/a%5cb"])
-def test_a_path_that_isnt_plain_is_refused(path: str) -> None:
+def test_a_path_that_isnt_plain_is_rejected(path: str) -> None:
     with pytest.raises(ConfigurationError, match="path in the repository URL"):
         location(SERVER + path)
 
@@ -63,7 +63,7 @@ def test_a_path_that_isnt_plain_is_refused(path: str) -> None:
         (f"artifactory+{SERVER}/artifactory/api/x", "/artifactory/REPOSITORY"),
     ],
 )
-def test_a_url_without_a_repository_is_refused(url: str, hint: str) -> None:
+def test_a_url_without_a_repository_is_rejected(url: str, hint: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         open_repository(url)
     assert hint in refused.value.hint
@@ -106,7 +106,7 @@ def test_secrets_are_hidden() -> None:
 
 
 @pytest.mark.parametrize("access", [{"username": "x"}, {"password": "secret"}])
-def test_half_a_credential_is_refused(access: Mapping[str, str]) -> None:
+def test_half_a_credential_is_rejected(access: Mapping[str, str]) -> None:
     with pytest.raises(ConfigurationError) as refused:
         location(**access)
     assert "secret" not in refused.value.message
@@ -125,7 +125,7 @@ def test_http_is_warned_of_and_gets_no_credentials() -> None:
     assert reported.warnings == []
 
 
-def test_credentials_in_the_url_are_refused() -> None:
+def test_credentials_in_the_url_are_rejected() -> None:
     with pytest.raises(ConfigurationError) as refused:
         location("https://me:hunter2@store.example/x")
     assert "hunter2" not in refused.value.message + refused.value.hint

@@ -82,7 +82,7 @@ def test_missing_privileges_are_named(product: Nexus, opened: Callable[..., Any]
     assert "nx-repository-view-raw-modules-delete" in opened().probe().obstacle
 
 
-def test_wrong_credentials_and_repositories_are_told(
+def test_wrong_credentials_and_repositories_are_reported(
     product: Nexus, opened: Callable[..., Any]
 ) -> None:
     with pytest.raises(RepositoryError, match="returned 401") as refused:
@@ -94,7 +94,7 @@ def test_wrong_credentials_and_repositories_are_told(
     assert "'moduless'" in refused.value.hint
 
 
-def test_a_repository_of_another_format_is_refused(
+def test_a_repository_of_another_format_is_rejected(
     product: Nexus, opened: Callable[..., Any]
 ) -> None:
     opened().put("x", b"1", replaces=None)
@@ -186,7 +186,7 @@ def test_a_file_is_compared_when_the_search_knows_it(
     assert waits.slept
 
 
-def test_a_damaged_file_is_refused(
+def test_a_damaged_file_is_rejected(
     product: Nexus, opened: Callable[..., Any], tmp_path: Path
 ) -> None:
     path = tmp_path / "a.modl"
@@ -228,7 +228,7 @@ def test_a_file_that_a_killed_run_left_is_kept_or_replaced(
         b'{"items": [{}], "continuationToken": null}',
     ],
 )
-def test_an_odd_answer_is_refused(page: bytes) -> None:
+def test_an_odd_answer_is_rejected(page: bytes) -> None:
     with scripted_server(Reply(200, body=page)) as server:
         objects = objects_at(f"nexus+{server.url}/repository/modules")
         with pytest.raises(RepositoryError, match="sent an unexpected response"):

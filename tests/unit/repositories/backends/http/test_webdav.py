@@ -79,7 +79,7 @@ def test_a_folder_below_a_missing_one_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [nginx, apache])
-def test_wrong_credentials_are_told_before_anything_is_sent(tmp_path: Path, start: Any) -> None:
+def test_wrong_credentials_are_reported_before_anything_is_sent(tmp_path: Path, start: Any) -> None:
     user = Credentials("me", "right")
     with start(tmp_path, credentials=user) as server:
         accounts: tuple[dict[str, Any], ...] = (
@@ -103,7 +103,7 @@ def test_a_private_authority_is_trusted_when_given(tmp_path: Path) -> None:
             objects_at(server.url, token="t0k").probe()
 
 
-def test_apache_keeps_a_document_that_changed_meanwhile(tmp_path: Path) -> None:
+def test_apache_keeps_a_document_that_changed_in_the_meantime(tmp_path: Path) -> None:
     import os
 
     with apache(tmp_path) as server:
@@ -125,7 +125,7 @@ def test_of_a_document_longer_than_its_limit_one_byte_more_is_read(url: str, web
     assert objects_at(url).get("x", limit=2).data == b"123"
 
 
-def test_a_slow_claim_is_ours_only_if_nobody_took_it_over(tmp_path: Path) -> None:
+def test_a_slow_claim_is_ours_only_if_no_one_took_it_over(tmp_path: Path) -> None:
     with nginx(tmp_path) as server:
         other = objects_at(server.url)
         other.probe()
@@ -303,7 +303,7 @@ def test_refused_reading_listing_and_deleting_are_errors(url: str, web: PlainWeb
             action()
 
 
-def test_a_full_server_is_told_by_the_probe(url: str, web: PlainWeb) -> None:
+def test_a_full_server_is_reported_by_the_probe(url: str, web: PlainWeb) -> None:
     web.statuses = {"MKCOL": 507, "PROPFIND": 405}
     with pytest.raises(RepositoryError, match="the server is full"):
         objects_at(url).probe()
@@ -342,14 +342,14 @@ def test_a_digest_that_the_server_states_is_compared(
         objects.send("a.modl", tmp_path / "a.modl", expected=file, progress=Counter())
 
 
-def test_a_stored_file_of_another_size_is_refused(url: str, web: PlainWeb, tmp_path: Path) -> None:
+def test_a_stored_file_of_another_size_is_rejected(url: str, web: PlainWeb, tmp_path: Path) -> None:
     file = file_of(tmp_path / "a.modl", b"content")
     web.files["a.modl"] = b"short"
     with pytest.raises(RepositoryError, match="with 5 bytes"):
         objects_at(url)._require_stored("a.modl", file)
 
 
-def test_a_download_that_is_another_file_or_gone_is_told_apart(
+def test_a_download_that_is_another_file_or_gone_is_distinguished(
     url: str, web: PlainWeb, tmp_path: Path
 ) -> None:
     file = file_of(tmp_path / "a.modl", b"content")

@@ -38,10 +38,10 @@ def test_only_this_machine_is_asked_without_tls(url: str, api: str) -> None:
         "oci://host/a?immutable-tags=maybe", "oci://host/a?x=1", "oci://user:s3cret@host/a",
     ],
 )  # fmt: skip
-def test_what_names_no_repository_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError) as refusal:
+def test_what_names_no_repository_is_rejected(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
         location_at(url)
-    assert "s3cret" not in refusal.value.message + refusal.value.hint
+    assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 def test_immutability_is_an_option() -> None:
@@ -111,10 +111,10 @@ def test_an_upload_goes_on_where_the_registry_says(location: str, expected: str)
     ],
 )  # fmt: skip
 def test_an_upload_is_never_sent_to_a_less_safe_place(location: str) -> None:
-    with pytest.raises(RepositoryError) as refusal:
+    with pytest.raises(RepositoryError) as caught:
         upload_address(location, base=BASE, location=PLACE)
-    assert "X-Forwarded-Proto" in refusal.value.hint
-    assert "pw" not in refusal.value.message
+    assert "X-Forwarded-Proto" in caught.value.hint
+    assert "pw" not in caught.value.message
 
 
 FIRST = "https://registry.example.com/v2/acme/modules/tags/list"
@@ -148,7 +148,7 @@ def test_the_next_page_of_tags_is_found(link: str, expected: str | None) -> None
         "https://[broken/?last=b",
     ],
 )
-def test_a_next_page_elsewhere_is_refused(target: str) -> None:
+def test_a_next_page_elsewhere_is_rejected(target: str) -> None:
     with pytest.raises(RepositoryError, match="next page"):
         next_page(f'<{target}>; rel="next"', base=f"{FIRST}?n=2", first=FIRST)
 

@@ -110,13 +110,13 @@ def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
     ("username", "password", "reported"),
     [("ann", "wr0ng", "wrong or expired"), ("", "", "set REPOSITORY_USERNAME")],
 )
-def test_who_may_not_push_is_told_why(
+def test_a_missing_push_permission_is_explained(
     server: RegistryServer, username: str, password: str, reported: str
 ) -> None:
     try:
         found = open_at(server.url, username=username, password=password).check()
-    except RepositoryError as refusal:
-        said = f"{refusal.message} {refusal.hint}"
+    except RepositoryError as caught:
+        said = f"{caught.message} {caught.hint}"
     else:
         assert not found.writable
         said = found.obstacle
@@ -124,7 +124,7 @@ def test_who_may_not_push_is_told_why(
     assert "wr0ng" not in said
 
 
-def test_who_may_only_pull_can_read_and_is_told_that_it_cannot_be_written(
+def test_pull_permission_allows_reading_and_reports_no_write_access(
     server: RegistryServer, tmp_path: Path
 ) -> None:
     release, files = release_of(tmp_path)
@@ -143,12 +143,12 @@ def test_a_registry_with_a_password_takes_a_token_as_one(tmp_path: Path) -> None
     user = Htpasswd("token", "a-t0ken")
     with registry(tmp_path / "r", credentials=user) as server:
         assert open_at(server.url, token=user.password).check().writable
-        with pytest.raises(RepositoryError) as refusal:
+        with pytest.raises(RepositoryError) as caught:
             open_at(server.url).check()
-        assert "set REPOSITORY_USERNAME" in refusal.value.hint
-        with pytest.raises(RepositoryError) as refusal:
+        assert "set REPOSITORY_USERNAME" in caught.value.hint
+        with pytest.raises(RepositoryError) as caught:
             open_at(server.url, token="wr0ng").check()
-        assert "wrong or expired" in refusal.value.hint
+        assert "wrong or expired" in caught.value.hint
 
 
 def ask_for_token(realm: str, *, host: str, credentials: Credentials | None) -> RegistryLogin:
@@ -196,7 +196,9 @@ def scripted() -> Iterator[ScriptedServer]:
      b'{"token": "\\u00e4"}', b'{"token": "x", "expires_in": -1}',
      b'{"token": "x", "expires_in": "soon"}'],
 )  # fmt: skip
-def test_an_answer_without_a_usable_token_is_refused(scripted: ScriptedServer, body: bytes) -> None:
+def test_an_answer_without_a_usable_token_is_rejected(
+    scripted: ScriptedServer, body: bytes
+) -> None:
     scripted.script = [Reply(200, body=body)]
     with pytest.raises(RepositoryError, match="has no token"):
         ask_for_token(f"{scripted.url}/t", host="127.0.0.1:1", credentials=None)

@@ -71,7 +71,7 @@ def test_our_manifest_is_read_back(tmp_path: Path) -> None:
         {"artifactType": 1},
     ],
 )
-def test_an_unsound_manifest_is_refused(change: dict[str, Any]) -> None:
+def test_an_unsound_manifest_is_rejected(change: dict[str, Any]) -> None:
     parse_manifest(json.dumps(SOUND).encode(), location="the tag x")
     with pytest.raises(RepositoryError, match="the tag x is not a valid image manifest"):
         parse_manifest(json.dumps({**SOUND, **change}).encode(), location="the tag x")
@@ -89,16 +89,16 @@ def test_no_bytes_break_the_reading(data: bytes) -> None:
         parse_manifest(data, location="it")
 
 
-def test_a_refusal_never_repeats_foreign_values() -> None:
-    with pytest.raises(RepositoryError) as refusal:
+def test_a_rejection_never_repeats_untrusted_values() -> None:
+    with pytest.raises(RepositoryError) as caught:
         parse_manifest(b'{"schemaVersion": "s3cret"}', location="it")
-    assert "s3cret" not in refusal.value.message
-    assert refusal.value.__cause__ is None
+    assert "s3cret" not in caught.value.message
+    assert caught.value.__cause__ is None
     with pytest.raises(RepositoryError, match="not JSON"):
         parse_manifest(b"[" * 100_000, location="it")
 
 
-def test_a_manifest_that_was_changed_on_the_way_is_refused() -> None:
+def test_a_manifest_that_was_changed_on_the_way_is_rejected() -> None:
     body = json.dumps(SOUND).encode()
     stated = {"Docker-Content-Digest": digest_of(body), "Content-Type": MANIFEST_TYPE}
     with (

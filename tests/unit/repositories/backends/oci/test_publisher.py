@@ -253,7 +253,7 @@ def test_a_claim_that_cannot_be_read_counts_as_unfinished(
     assert found == Claim("", 3)
 
 
-def test_a_record_whose_files_are_not_there_is_refused(server: Registry, release: Release) -> None:
+def test_a_record_whose_files_are_not_there_is_rejected(server: Registry, release: Release) -> None:
     clock = Clock()
     store = store_of(server, clock)
     mine = claim_of(release, "me")

@@ -44,7 +44,7 @@ def test_all_pages_of_tags_are_read() -> None:
         f'</v2/{NAME}/tags/list?n=1000>; rel="next"',  # the same page again, for ever
     ],
 )
-def test_pages_elsewhere_or_without_an_end_are_refused(link: str) -> None:
+def test_pages_elsewhere_or_without_an_end_are_rejected(link: str) -> None:
     with oci_registry(Registry(link=link)) as server:
         with pytest.raises(RepositoryError, match="tags"):
             store_at(server.url).documents.names("ledger")
@@ -70,7 +70,7 @@ def test_a_list_of_tags_that_cannot_be_read_is_not_taken_for_an_empty_one(body: 
         (b'{"tags": [1, null, "../a_v1", "_d.ledger_sa", "b_v1"], "more": 1}', ["a"]),
     ],
 )
-def test_odd_tags_are_left_out(body: bytes, expected: list[str]) -> None:
+def test_odd_tags_are_skipped(body: bytes, expected: list[str]) -> None:
     with scripted_server(Reply(200, body=body)) as server:
         assert store_at(server.url).documents.names("ledger") == expected
 
@@ -129,9 +129,9 @@ def test_immutability_is_tried_not_believed(tmp_path: Path) -> None:
     with oci_registry(Registry()) as server:
         repository = open_at(server.url, options=IMMUTABLE)
         assert not repository.check().create_once
-        with pytest.raises(RepositoryError, match="can be moved") as refusal:
+        with pytest.raises(RepositoryError, match="can be moved") as caught:
             repository.publish(release, files=files)
-        assert "switch on immutability" in refusal.value.hint
+        assert "switch on immutability" in caught.value.hint
         assert not [tag for tag in server.tags if not tag.startswith("ign-deploy")]
 
 
@@ -141,9 +141,9 @@ def test_where_all_tags_are_immutable_it_says_which_must_not_be() -> None:
         store.documents.add("index.json", b"1")
         server.immutable = ".*"
         store.documents.add("index.json", b"1")  # the same again: an acknowledgement got lost
-        with pytest.raises(RepositoryError, match="TAG_IMMUTABLE") as refusal:
+        with pytest.raises(RepositoryError, match="TAG_IMMUTABLE") as caught:
             store.documents.add("index.json", b"2")
-        assert "begin with '_'" in refusal.value.hint
+        assert "begin with '_'" in caught.value.hint
 
 
 @pytest.mark.parametrize(

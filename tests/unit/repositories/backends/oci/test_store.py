@@ -144,7 +144,7 @@ def test_a_removed_versions_files_are_gone_and_its_record_stays(
         store.versions.copy_file(KEY, release.module_file, to=io.BytesIO(), progress=lambda _: None)
 
 
-def test_foreign_tags_are_no_versions(server: RegistryServer, ask: Ask, tmp_path: Path) -> None:
+def test_untrusted_tags_are_no_versions(server: RegistryServer, ask: Ask, tmp_path: Path) -> None:
     publish(server, tmp_path)
     layer = push_blob(ask, b"{}")
     image = {"schemaVersion": 2, "mediaType": MANIFEST, "config": layer, "layers": [layer]}
@@ -155,7 +155,7 @@ def test_foreign_tags_are_no_versions(server: RegistryServer, ask: Ask, tmp_path
     assert store_at(server.url).documents.names("") == ["index.json"]
 
 
-def test_a_foreign_image_under_a_versions_tag_is_never_overwritten(
+def test_a_untrusted_image_under_a_versions_tag_is_never_overwritten(
     server: RegistryServer, ask: Ask, tmp_path: Path
 ) -> None:
     layer = push_blob(ask, b"{}")
@@ -221,7 +221,7 @@ def test_an_index_is_only_written_over_what_was_read(server: RegistryServer) -> 
     assert left.data == b"2"
 
 
-def test_a_registry_that_does_not_delete_is_told_when_removing(tmp_path: Path) -> None:
+def test_a_registry_that_does_not_delete_is_reported_when_removing(tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     folder.mkdir()
     with registry(folder) as server:
@@ -248,6 +248,6 @@ def test_the_probe_leaves_no_upload_behind(server: RegistryServer, ask: Ask) -> 
 def test_what_is_no_registry_is_named(server: RegistryServer) -> None:
     from tests.support.serving import Reply, scripted_server
 
-    with scripted_server(Reply(404)) as other, pytest.raises(RepositoryError) as refusal:
+    with scripted_server(Reply(404)) as other, pytest.raises(RepositoryError) as caught:
         open_at(other.url).check()
-    assert "not an OCI registry" in refusal.value.message
+    assert "not an OCI registry" in caught.value.message

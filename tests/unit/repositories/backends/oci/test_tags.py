@@ -89,17 +89,17 @@ def test_a_tag_that_is_not_ours_is_no_version(tag: str) -> None:
     assert parse_version_tag(tag) is None
 
 
-def test_what_is_too_long_for_a_tag_is_refused_with_its_length() -> None:
+def test_what_is_too_long_for_a_tag_is_rejected_with_its_length() -> None:
     longest = Key("a" * 60, "1" * 63)
     assert len(claim_tag(longest)) == 128
-    with pytest.raises(RepositoryError, match="126 characters") as refusal:
+    with pytest.raises(RepositoryError, match="126 characters") as caught:
         version_tag(Key("a" * 61, "1" * 63))
-    assert "shorten" in refusal.value.hint
+    assert "shorten" in caught.value.hint
     assert not [tag for tag in ["_d." + "a" * 200] if FolderTags("b").name(tag)]
 
 
 @pytest.mark.parametrize(
     "tag", ["_d.a_xff", "_d.a_x41", "_d.a_sb", "_d.", "_d.a_y", "_d.a_x2f", "_d.a_x", "other"]
 )
-def test_a_foreign_spelling_is_no_document(tag: str) -> None:
+def test_a_untrusted_spelling_is_no_document(tag: str) -> None:
     assert FolderTags("").name(tag) is None

@@ -139,7 +139,7 @@ def test_a_folder_or_a_pipe_is_not_sent(bucket: BucketEnv, tmp_path: Path) -> No
             bucket.objects().send("a", path, expected=expected, progress=Counter())
 
 
-def test_an_upload_that_left_something_else_is_refused(bucket: BucketEnv, tmp_path: Path) -> None:
+def test_an_upload_that_left_something_else_is_rejected(bucket: BucketEnv, tmp_path: Path) -> None:
     path, expected = file_of(tmp_path, b"content")
     bucket.proxy.rules.add(AnswerInstead(200, {"ETag": '"x"'}), method="PUT", times=None)
     with pytest.raises(RepositoryError, match="is missing after its upload"):
