@@ -118,27 +118,23 @@ Opener = Callable[[str, GatewayAccess, TargetOptions], Target]
 
 
 def _open_api(url: str, access: GatewayAccess, options: TargetOptions) -> Target:
-    from ign_deploy.deployment.gateway.opening import open_api_gateway
+    from ign_deploy.deployment.gateway.client import open_client
+    from ign_deploy.deployment.gateway.rest_api import ApiGateway
 
-    return open_api_gateway(
-        url,
-        access=access,
-        timing=options.timing,
-        retry=options.retry,
-        reporter=options.reporter,
+    client = open_client(
+        url, access, token=access.token, retry=options.retry, reporter=options.reporter
     )
+    return ApiGateway(client, timing=options.timing)
 
 
 def _open_developer(url: str, access: GatewayAccess, options: TargetOptions) -> Target:
-    from ign_deploy.deployment.gateway.opening import open_developer_gateway
+    """Open a developer gateway; it needs no token, so none is sent."""
+    from ign_deploy.deployment.gateway.client import open_client
+    from ign_deploy.deployment.gateway.developer import DeveloperGateway
 
-    return open_developer_gateway(
-        url.partition("+")[2],
-        access=access,
-        timing=options.timing,
-        retry=options.retry,
-        reporter=options.reporter,
-    )
+    address = url.partition("+")[2]
+    client = open_client(address, access, token="", retry=options.retry, reporter=options.reporter)
+    return DeveloperGateway(client, timing=options.timing)
 
 
 def _open_folder(url: str, access: GatewayAccess, options: TargetOptions) -> Target:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sized
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from ign_deploy.deployment.gateway.errors import GatewayRequestError
-from ign_deploy.errors import DeploymentError
+from ign_deploy.errors import ConfigurationError, DeploymentError
 from ign_deploy.module.findings import quoted
 from ign_deploy.net.client import Client
+from ign_deploy.net.credentials import HostAuth, is_private, origin
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import Session
+from ign_deploy.net.session import Session, open_session
 from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:
+    from ign_deploy.deployment.gateway import GatewayAccess
     from ign_deploy.deployment.gateway.schema import ChangeResponse
 
     Parsed = TypeVar("Parsed", bound=ChangeResponse)
 
 API = "/data/api/v1/"
+TOKEN_HEADER = "X-Ignition-API-Token"  # noqa: S105 - the name of a header
 # The description of the whole API has a few megabytes.
 MAX_RESPONSE = 32 << 20
 _NO_REASON = "it gave no reason"
@@ -190,3 +193,73 @@ def is_html(response: Response) -> bool:
 
 def _with_query(path: str, query: Mapping[str, str] | None) -> str:
     return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
+
+
+def open_client(
+    url: str,
+    access: GatewayAccess,
+    *,
+    token: str,
+    retry: RetryPolicy,
+    reporter: Reporter,
+) -> GatewayClient:
+    """Return a client for the gateway at ``url``, with its TLS and ``token``; requests nothing yet.
+
+    Raises ConfigurationError for a URL, token or TLS setting that can't be used safely.
+    """
+    base = parse_gateway_url(url, allow_insecure_http=access.allow_insecure_http)
+    if access.pin is not None and not base.startswith("https://"):
+        raise ConfigurationError(
+            "a TLS fingerprint was given for a gateway without TLS",
+            hint="use https://, or remove the fingerprint.",
+        )
+    auth = None
+    if token:
+        _require_token(token)
+        reporter.mask(token)
+        auth = HostAuth(token, url=base, name=TOKEN_HEADER)
+    session = open_session(ca=access.ca, pin=access.pin, proxies=access.proxies, auth=auth)
+    return GatewayClient(session, base=base, reporter=reporter, retry=retry, token=token)
+
+
+def parse_gateway_url(text: str, *, allow_insecure_http: bool = False) -> str:
+    """Return the gateway's base URL, without a trailing slash.
+
+    A path is kept, for gateways behind a proxy. Raises ConfigurationError, without repeating the
+    URL, if it has credentials or a query, or is unencrypted http to another machine and that isn't
+    allowed.
+    """
+    if not text.isprintable() or " " in text:
+        raise ConfigurationError(
+            "the gateway URL contains a space or a control character", hint="fix the URL."
+        )
+    scheme, host, port = origin(text)
+    parts = urlsplit(text)
+    if "@" in parts.netloc:
+        raise ConfigurationError(
+            f"the URL of the gateway at {host} contains credentials, which would show up in logs",
+            hint="remove them, and set the API token as IGN_DEPLOY_GATEWAY_TOKEN.",
+        )
+    if parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"the URL of the gateway at {host} has a query or a fragment",
+            hint="give only its address, such as https://gateway.example:8043.",
+        )
+    if not allow_insecure_http and not is_private(text):
+        raise ConfigurationError(
+            f"http://{host} would send the module unencrypted; anyone on the way could change it",
+            hint="use https://, or add --insecure-http if you trust the network.",
+        )
+    shown = f"[{host}]" if ":" in host else host
+    usual = 443 if scheme == "https" else 80
+    location = shown if port == usual else f"{shown}:{port}"
+    return f"{scheme}://{location}{parts.path.rstrip('/')}"
+
+
+def _require_token(token: str) -> None:
+    name, colon, key = token.partition(":")
+    if not (name and colon and key) or not token.isascii() or " " in token:
+        raise ConfigurationError(
+            "the gateway API token is not in the form NAME:KEY",
+            hint="copy the whole token, as the gateway showed it when it was created.",
+        )

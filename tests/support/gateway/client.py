@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ign_deploy.deployment.gateway import GatewayAccess, Timing
-from ign_deploy.deployment.gateway.opening import open_api_gateway
+from ign_deploy.deployment.gateway import GatewayAccess, Timing, open_target
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import SilentReporter
@@ -50,13 +49,15 @@ def client_of(
         floor=usual.floor if floor is None else floor,
         deadline=usual.deadline if deadline is None else deadline,
     )
-    return open_api_gateway(
+    target = open_target(
         gateway.url,
         access=access or GatewayAccess(token=gateway.options.token),
         timing=timing,
         retry=retry_of(gateway),
         reporter=reporter,
     )
+    assert isinstance(target, ApiGateway)
+    return target
 
 
 def modl(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.deployment.gateway import TARGETS, GatewayAccess, open_target
-from ign_deploy.deployment.gateway.address import parse_gateway_url
+from ign_deploy.deployment.gateway.client import parse_gateway_url
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
 from ign_deploy.deployment.gateway.folder import FolderTarget
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
