@@ -7,9 +7,10 @@ read neither the environment nor a config file: what they may know is passed in.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -99,21 +100,35 @@ class DeploymentConfig:
     health_url: tuple[str, ...] = ()
 
 
-class _Noun:
-    """What the nouns share: one run, whose private files are removed when it is closed."""
+Config = TypeVar("Config")
+
+
+class _Noun(Generic[Config]):
+    """What the nouns share: one run for all their work, closed when they are."""
+
+    _config: type[Config]
 
     def __init__(
-        self, *configs: Any, env: Mapping[str, str] | None, reporter: Reporter | None
+        self,
+        config: Config | None = None,
+        *others: RepositoryConfig,
+        env: Mapping[str, str] | None = None,
+        reporter: Reporter | None = None,
     ) -> None:
         reporter = SilentReporter() if reporter is None else reporter
-        settings = _settings(configs)
+        settings = _settings((config or self._config(), *others))
         for secret in Resolved(settings, {}).secrets():
             reporter.mask(secret)
-        self._context = start_run(settings, env=env or {}, report=RunReport(reporter))
+        self._run = start_run(settings, env=env or {}, report=RunReport(reporter))
+
+    @property
+    def _context(self) -> RunContext:
+        """The run as of now: what is made is dated when it is made."""
+        return replace(self._run, now=datetime.now(UTC))
 
     def close(self) -> None:
         """Remove the private files."""
-        self._context.close()
+        self._run.close()
 
     def __enter__(self) -> Self:
         return self
@@ -134,20 +149,13 @@ def _settings(configs: Sequence[Any]) -> Settings:
         ) from None
 
 
-class ModulePackager(_Noun):
+class ModulePackager(_Noun[PackagerConfig]):
     """Builds the modules of Gradle and Maven projects, and of folders with module.xml.
 
     ``env`` is what the build gets of the environment: PATH, JAVA_HOME, ….
     """
 
-    def __init__(
-        self,
-        config: PackagerConfig | None = None,
-        *,
-        env: Mapping[str, str] | None = None,
-        reporter: Reporter | None = None,
-    ) -> None:
-        super().__init__(config or PackagerConfig(), env=env, reporter=reporter)
+    _config = PackagerConfig
 
     def package(self, path: Path) -> Sequence[UnsignedModule]:
         """Build and validate the project's modules; raises PackagingError or VerificationError."""
@@ -156,13 +164,10 @@ class ModulePackager(_Noun):
         return package(path, self._context)
 
 
-class ModuleSigner(_Noun):
+class ModuleSigner(_Noun[SignerConfig]):
     """Signs modules in the vendor's format, and verifies signed ones."""
 
-    def __init__(
-        self, config: SignerConfig | None = None, *, reporter: Reporter | None = None
-    ) -> None:
-        super().__init__(config or SignerConfig(), env=None, reporter=reporter)
+    _config = SignerConfig
 
     def sign(self, module: UnsignedModule | Path) -> SignedModule:
         """Sign a module into the output folder; raises SigningError, IdentityError."""
@@ -185,20 +190,13 @@ class ModuleSigner(_Noun):
         return verify_file(module if isinstance(module, Path) else module.path, self._context)
 
 
-class RepositoryManager(_Noun):
+class RepositoryManager(_Noun[RepositoryConfig]):
     """Publishes modules exactly once, finds them, and fetches them verified.
 
     ``env`` may hold proxies, and the token of the CI host.
     """
 
-    def __init__(
-        self,
-        config: RepositoryConfig | None = None,
-        *,
-        env: Mapping[str, str] | None = None,
-        reporter: Reporter | None = None,
-    ) -> None:
-        super().__init__(config or RepositoryConfig(), env=env, reporter=reporter)
+    _config = RepositoryConfig
 
     def upload(
         self,
@@ -251,12 +249,14 @@ class RepositoryManager(_Noun):
         return result != "unchanged"
 
 
-class DeploymentManager(_Noun):
+class DeploymentManager(_Noun[DeploymentConfig]):
     """Deploys published modules to gateways, and goes back to what ran before.
 
     ``env`` may hold proxies, and who runs this. What a method returns says what became of each
     gateway; it raises CombinedError, before anything is changed, with everything that prevents it.
     """
+
+    _config = DeploymentConfig
 
     def __init__(
         self,
@@ -266,8 +266,7 @@ class DeploymentManager(_Noun):
         env: Mapping[str, str] | None = None,
         reporter: Reporter | None = None,
     ) -> None:
-        configs = (config or DeploymentConfig(), repository or RepositoryConfig())
-        super().__init__(*configs, env=env, reporter=reporter)
+        super().__init__(config, repository or RepositoryConfig(), env=env, reporter=reporter)
 
     def install(self, *names: str) -> DeploymentRecord:
         """Install published modules (``NAME[@VERSION]``) or signed files, and check they run."""
