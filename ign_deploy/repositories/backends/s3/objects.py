@@ -83,11 +83,10 @@ class S3ObjectStore:
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``."""
-        if replaces is not None and self.probe().compare_and_swap:
-            # Ours, if only the response to an earlier attempt got lost.
-            return self._write(path, data, {"If-Match": replaces.tag}) or self._holds(path, data)
-        self._write(path, data)
-        return replaces is None or self._holds(path, data)
+        if replaces is None or not self.probe().compare_and_swap:
+            return self._write(path, data)
+        # Ours, if only the response to an earlier attempt got lost.
+        return self._write(path, data, {"If-Match": replaces.tag}) or self._holds(path, data)
 
     def create(self, path: str, data: bytes) -> bool:
         """See ``ObjectStore.create``."""
