@@ -1,4 +1,4 @@
-"""Empty S3 repositories: moto keeps conditions, Swift knows none and checks signatures."""
+"""Empty S3 repositories: moto honours conditions, Swift has none and checks signatures."""
 
 from __future__ import annotations
 

@@ -34,10 +34,6 @@ _NO_CONDITIONS = (
     f"{WAIT:.0f} seconds, other writers are not: use a store with conditional writes, or let one "
     "job at a time publish a module."
 )
-_NO_SWAP = (
-    "This store ignores If-Match, so indexes that several jobs write at once can be outdated; "
-    "run `ign-deploy reindex` to rebuild them."
-)
 _LEFTOVER = (
     "Without s3:DeleteObject, claims, removed versions and the probe below .ign-deploy/ remain in "
     "the bucket; publishing works."
@@ -152,7 +148,7 @@ class S3ObjectStore:
                     swaps = once and self._try_condition(path, {"If-Match": _OTHER_TAG}) == 412
                 finally:
                     remarks = [] if self._is_deleted(path) else [_LEFTOVER]
-            remarks += [] if swaps else [_NO_SWAP if once else _NO_CONDITIONS]
+            remarks += [] if once else [_NO_CONDITIONS]
         except S3Error as problem:
             if problem.status != 403:
                 raise

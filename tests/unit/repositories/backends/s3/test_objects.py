@@ -76,11 +76,13 @@ def test_a_lost_response_to_the_probe_changes_nothing(bucket: BucketEnv) -> None
     assert bucket.objects().probe().create_once
 
 
-def test_a_store_that_honours_only_if_none_match_is_remarked(bucket: BucketEnv) -> None:
+def test_a_store_that_honours_only_if_none_match_is_not_trusted_to_swap(bucket: BucketEnv) -> None:
     bucket.proxy.rules.add(AnswerInstead(200), method="PUT", path=PROBE, nth=3)
-    found = bucket.objects().probe()
-    assert (found.create_once, found.compare_and_swap) == (True, False)
-    assert "If-Match" in found.remarks[0]
+    objects = bucket.objects()
+    found = objects.probe()
+    assert (found.create_once, found.compare_and_swap, found.remarks) == (True, False, ())
+    assert objects.put("index.json", b"1", replaces=Document(b"0", '"0"'))
+    assert "if-match" not in {name.lower() for name, _ in bucket.proxy.rules.requests[-1].headers}
 
 
 def test_read_only_credentials_are_detected(bucket: BucketEnv) -> None:
