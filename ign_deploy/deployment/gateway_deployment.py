@@ -12,7 +12,7 @@ from typing import cast
 from ign_deploy.deployment.gateway import Consent, InstalledModule, Restartable, Upload
 from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
-from ign_deploy.deployment.plan import Change, GatewayPlan, module_record
+from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
 from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -30,7 +30,7 @@ class GatewayDeployment:
     options: DeployOptions
     reporter: Reporter
     restarted: bool = False
-    touched: list[Change] = field(default_factory=list)
+    touched: list[ModuleChange] = field(default_factory=list)
     _removed: list[str] = field(default_factory=list)
     _licenses: dict[str, str] = field(default_factory=dict)
 
@@ -94,7 +94,7 @@ class GatewayDeployment:
         self.reporter.info(f"{self.gateway.title}: uninstalling {module_id}")
         self.gateway.target.uninstall(module_id)
 
-    def _runs_already(self, change: Change) -> bool:
+    def _runs_already(self, change: ModuleChange) -> bool:
         if not change.runs:
             return False
         self.reporter.info(f"{self.gateway.title}: {change.id} {change.version} is already running")
@@ -115,7 +115,7 @@ class GatewayDeployment:
         self.reporter.info(f"{self.gateway.title}: installed {what}{accepted}")
 
     def _start_and_verify(
-        self, changes: Sequence[Change], *, gone: Sequence[str], restart: Restart
+        self, changes: Sequence[ModuleChange], *, gone: Sequence[str], restart: Restart
     ) -> Outcome:
         """Restart if needed and allowed; then verify that modules run, or are gone."""
         capabilities = self.plan.facts.capabilities
@@ -128,7 +128,7 @@ class GatewayDeployment:
             self._verify(changes, gone)
         return Outcome.DEPLOYED if self.touched or gone else Outcome.UNCHANGED
 
-    def _restart(self, changes: Sequence[Change], gone: Sequence[str]) -> None:
+    def _restart(self, changes: Sequence[ModuleChange], gone: Sequence[str]) -> None:
         """Restart; repeat if the request was lost, which looks just like a restart."""
         target = cast("Restartable", self.gateway.target)
         for attempt in range(_RESTART_ATTEMPTS):
@@ -142,7 +142,7 @@ class GatewayDeployment:
         self.reporter.info(f"{self.gateway.title}: running again after {started.seconds:.0f} s")
 
     def _needs_restart(
-        self, changes: Sequence[Change], gone: Sequence[str], restart: Restart
+        self, changes: Sequence[ModuleChange], gone: Sequence[str], restart: Restart
     ) -> bool:
         if restart is Restart.ALWAYS:
             return True
@@ -156,7 +156,7 @@ class GatewayDeployment:
             change.is_pending(installed.get(change.id)) for change in changes
         )
 
-    def _is_restart_lost(self, changes: Sequence[Change], gone: Sequence[str]) -> bool:
+    def _is_restart_lost(self, changes: Sequence[ModuleChange], gone: Sequence[str]) -> bool:
         """Return whether nothing changed since the request; a version that faults was started."""
         if not self.plan.facts.capabilities.reports_state:
             return False
@@ -170,7 +170,7 @@ class GatewayDeployment:
     def _installed(self) -> dict[str, InstalledModule]:
         return {each.id: each for each in self.gateway.target.modules()}
 
-    def _require_accepted(self, changes: Sequence[Change]) -> None:
+    def _require_accepted(self, changes: Sequence[ModuleChange]) -> None:
         """Raise DeploymentError for a new version in quarantine: no restart would get it out."""
         if not self.plan.facts.capabilities.reports_state:
             return
@@ -181,7 +181,7 @@ class GatewayDeployment:
             if quarantined is not None and quarantined.is_version(change.version):
                 raise self._not_running(change.problem(found))
 
-    def _verify(self, changes: Sequence[Change], gone: Sequence[str]) -> None:
+    def _verify(self, changes: Sequence[ModuleChange], gone: Sequence[str]) -> None:
         """Wait until every module runs in its new version; a fault ends the wait at once."""
         waiting = ""
         for _ in self.options.timing.polls(self.options.timing.deadline):
@@ -212,7 +212,7 @@ class GatewayDeployment:
             self.reporter.info(f"{self.gateway.title}: {check.title} passed")
 
     def _report_licenses(
-        self, changes: Sequence[Change], installed: Mapping[str, InstalledModule]
+        self, changes: Sequence[ModuleChange], installed: Mapping[str, InstalledModule]
     ) -> None:
         for change in changes:
             state = self._licenses[change.id] = installed[change.id].license_state
@@ -239,7 +239,7 @@ class GatewayDeployment:
         """Restore the previous versions, in reverse order; raises RollbackError."""
         self.reporter.warning(f"{self.gateway.title}: rolling back")
         back = [
-            Change(each.previous, present=each.version)
+            ModuleChange(each.previous, present=each.version)
             for each in self.touched
             if each.previous is not None
         ]
@@ -330,7 +330,7 @@ def _numbered(*steps: str) -> str:
     return " ".join(f"{number}. {step}" for number, step in enumerate(filter(None, steps), 1))
 
 
-def _restored_versions(changes: Sequence[Change]) -> str:
+def _restored_versions(changes: Sequence[ModuleChange]) -> str:
     """Say what a rollback restored: ``back on 1.0.0`` for one module."""
     if len(changes) == 1:
         (change,) = changes

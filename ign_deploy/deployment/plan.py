@@ -16,7 +16,7 @@ from ign_deploy.report import Reporter
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ModuleChange:
     """A module to install on a gateway; ``previous`` is restored if that fails.
 
     ``present`` is the version that the gateway has, empty for none; ``previous`` is None if it has
@@ -84,7 +84,7 @@ class GatewayPlan:
 
     gateway: Gateway
     facts: GatewayFacts
-    changes: tuple[Change, ...]
+    changes: tuple[ModuleChange, ...]
     removals: tuple[Removal, ...] = ()
 
     def record(self) -> GatewayRecord:
@@ -99,7 +99,9 @@ class GatewayPlan:
         )
 
 
-def module_record(change: Change, outcome: Outcome, *, license_state: str = "") -> ModuleOnGateway:
+def module_record(
+    change: ModuleChange, outcome: Outcome, *, license_state: str = ""
+) -> ModuleOnGateway:
     """Return a module's entry in a deployment's record."""
     back = change.previous.descriptor.version if change.previous is not None else ""
     return ModuleOnGateway(
@@ -177,11 +179,13 @@ def _change(
     *,
     known: str | None,
     options: DeployOptions,
-) -> Change:
+) -> ModuleChange:
     version = module.descriptor.version
     current = _version_to_restore(version, present, known)
     runs = present is not None and present.runs(version) and not present.pending_upgrade
-    change = Change(module, current, runs=runs, resumed=runs and not same_version(current, version))
+    change = ModuleChange(
+        module, current, runs=runs, resumed=runs and not same_version(current, version)
+    )
     if not current:
         return change
     if same_version(current, version):

@@ -50,9 +50,9 @@ def planned_release(module: VerifiedModule, context: RunContext) -> Release:
 
 def publication_result(publication: Publication) -> str:
     """Return ``uploaded``, or ``unchanged`` when the same bytes were published before."""
-    from ign_deploy.repositories import Outcome
+    from ign_deploy.repositories import PublishOutcome
 
-    return "uploaded" if publication.outcome is Outcome.PUBLISHED else "unchanged"
+    return "uploaded" if publication.outcome is PublishOutcome.PUBLISHED else "unchanged"
 
 
 def download_module(

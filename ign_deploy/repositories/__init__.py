@@ -42,7 +42,7 @@ class Capabilities:
     workers: int = 8
 
 
-class Outcome(StrEnum):
+class PublishOutcome(StrEnum):
     """What publishing did."""
 
     PUBLISHED = "published"
@@ -56,7 +56,7 @@ class Publication:
     When it was already published, ``release`` is the record that was there, not the one offered.
     """
 
-    outcome: Outcome
+    outcome: PublishOutcome
     release: Release
     location: str
 

@@ -12,7 +12,7 @@ from ign_deploy.errors import RepositoryError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
-from ign_deploy.repositories import CatalogueEntry, Outcome, Repository
+from ign_deploy.repositories import CatalogueEntry, PublishOutcome, Repository
 from ign_deploy.repositories.download import require_agreement
 from ign_deploy.repositories.record import FileRole, Release, ReleaseFile
 from ign_deploy.repositories.status_events import status_event_names, status_folder
@@ -26,7 +26,7 @@ class Mirrored:
     """A version that is in the target now; ``outcome`` tells whether it was before."""
 
     release: Release
-    outcome: Outcome
+    outcome: PublishOutcome
 
 
 def mirror(
@@ -70,7 +70,7 @@ def _copy(
     *,
     verify: Callable[[Path], VerifiedModule],
     reporter: Reporter,
-) -> Outcome:
+) -> PublishOutcome:
     with tempfile.TemporaryDirectory(prefix="ign-deploy-mirror-") as folder:
         files = {
             file.name: _fetch(source, release, file, folder=Path(folder), reporter=reporter)

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
 from ign_deploy.report import Reporter
-from ign_deploy.repositories import Outcome
+from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.claims import Claim, ClaimStore, lease
 from ign_deploy.repositories.record import Release, parse_release
@@ -34,7 +34,7 @@ class ClaimPublisher:
     patience: Patience
     reporter: Reporter
 
-    def publish(self, wanted: Publishing) -> tuple[Outcome, Release]:
+    def publish(self, wanted: Publishing) -> tuple[PublishOutcome, Release]:
         """See ``Publisher.publish``."""
         return _Attempt(self, wanted).publish()
 
@@ -54,7 +54,7 @@ class _Attempt:
         self.patience, self.key = self.publisher.patience, self.wanted.key
         self.release = self.wanted.release
 
-    def publish(self) -> tuple[Outcome, Release]:
+    def publish(self) -> tuple[PublishOutcome, Release]:
         """See ``Publisher.publish``."""
         claimed = self.patience.clock()
         claim = self._claim_unseen()
@@ -62,7 +62,7 @@ class _Attempt:
             if claim is None:
                 found = self._claim_or_find()
                 if isinstance(found, Release):
-                    return Outcome.ALREADY_PUBLISHED, self.wanted.confirm(found)
+                    return PublishOutcome.ALREADY_PUBLISHED, self.wanted.confirm(found)
                 claim = found
             ours = claim.release or self.release
             begin = self.patience.clock()
@@ -81,9 +81,9 @@ class _Attempt:
         # A run with the same bytes takes over after the grace, not before.
         is_late = self.patience.clock() - claimed > self.patience.grace
         if is_late and (there := read_record(self.versions, self.key)) is not None:
-            return Outcome.ALREADY_PUBLISHED, self.wanted.confirm(there)
+            return PublishOutcome.ALREADY_PUBLISHED, self.wanted.confirm(there)
         self.claims.put_record(self.key, claim, ours.to_json())
-        return Outcome.PUBLISHED, require_same(self._read_back(), self.release)
+        return PublishOutcome.PUBLISHED, require_same(self._read_back(), self.release)
 
     def _read_back(self) -> Release:
         written = read_record(self.versions, self.key)

@@ -13,8 +13,8 @@ from ign_deploy.report import Progress, Reporter, no_progress
 from ign_deploy.repositories import (
     Capabilities,
     CatalogueEntry,
-    Outcome,
     Publication,
+    PublishOutcome,
     Reindexed,
 )
 from ign_deploy.repositories.cache import DownloadCache
@@ -119,10 +119,10 @@ class StoreRepository:
         """See ``Maintenance.discard``."""
         self.store.versions.discard(Key(release.id, release.version), release)
 
-    def _update_indexes(self, release: Release, *, outcome: Outcome) -> None:
+    def _update_indexes(self, release: Release, *, outcome: PublishOutcome) -> None:
         try:
             # What is there already may stem from a run that was killed before it got here.
-            if outcome is Outcome.PUBLISHED or not self._index.lists(release):
+            if outcome is PublishOutcome.PUBLISHED or not self._index.lists(release):
                 self._index.add(release)
         except IgnDeployError as problem:
             self._reporter.warning(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from ign_deploy.report import Progress
-from ign_deploy.repositories import Capabilities, Outcome
+from ign_deploy.repositories import Capabilities, PublishOutcome
 from ign_deploy.repositories.record import Release, ReleaseFile
 
 MAX_DOCUMENT_SIZE = 64 << 20
@@ -80,7 +80,7 @@ class Publishing:
 class Publisher(Protocol):
     """Publishes a version exactly once."""
 
-    def publish(self, wanted: Publishing) -> tuple[Outcome, Release]:
+    def publish(self, wanted: Publishing) -> tuple[PublishOutcome, Release]:
         """Publish the version, or find out that it is published; return the record in the store.
 
         Raises VersionConflict or RepositoryError; nothing is published then.

@@ -14,7 +14,7 @@ from ign_deploy.files import os_error_reason
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
 from ign_deploy.report import Reporter, SilentReporter
-from ign_deploy.repositories import Outcome, Publication, Repository
+from ign_deploy.repositories import Publication, PublishOutcome, Repository
 from ign_deploy.repositories.record import FileRole, Release, make_release
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -57,7 +57,11 @@ def upload(
     total = sum(file.size for file in release.files)
     with tell.progress(f"uploading {release.id} {release.version}", total) as progress:
         publication = repository.publish(release, files=files, progress=progress)
-    done = "is published" if publication.outcome is Outcome.PUBLISHED else "was already published"
+    done = (
+        "is published"
+        if publication.outcome is PublishOutcome.PUBLISHED
+        else "was already published"
+    )
     tell.info(f"{release.id} {release.version} {done}: {publication.location}")
     return publication
 

@@ -15,7 +15,7 @@ import pytest
 from ign_deploy.errors import IgnDeployError, NetworkError, RepositoryError, VerificationError
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.pipeline.checks import require_writable
-from ign_deploy.repositories import Outcome, Publication
+from ign_deploy.repositories import Publication, PublishOutcome
 from tests.contract.kinds import Kind
 from tests.contract.opened import EAGER, Opened
 from tests.contract.publishing import content_of, run_publishers
@@ -103,12 +103,12 @@ def test_a_store_that_asks_to_wait_is_asked_again(
         else str(after)
     )
     proxy.rules.add(AnswerInstead(429, {"Retry-After": when}), nth=2, times=1)
-    assert publish(proxied, tmp_path).outcome is Outcome.PUBLISHED
+    assert publish(proxied, tmp_path).outcome is PublishOutcome.PUBLISHED
 
 
 def test_a_slow_store_is_waited_for(proxied: Opened, proxy: FaultProxy, tmp_path: Path) -> None:
     proxy.rules.to_client.delay = 0.05
-    assert publish(proxied, tmp_path).outcome is Outcome.PUBLISHED
+    assert publish(proxied, tmp_path).outcome is PublishOutcome.PUBLISHED
 
 
 @pytest.mark.parametrize("status", [507, 500], ids=["full disk", "broken"])
@@ -122,7 +122,7 @@ def test_a_store_that_takes_nothing_publishes_nothing(
     assert caught.value.hint
     assert http_store.open().catalogue() == ()
     proxy.rules.clear()
-    assert publish(proxied, tmp_path).outcome is Outcome.PUBLISHED
+    assert publish(proxied, tmp_path).outcome is PublishOutcome.PUBLISHED
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import BACKENDS, Outcome, open_repository
+from ign_deploy.repositories import BACKENDS, PublishOutcome, open_repository
 from ign_deploy.repositories.maintenance import StatusChange, remove, yank
 from ign_deploy.repositories.mirror import mirror
 from ign_deploy.repositories.record import FileRole
@@ -38,7 +38,7 @@ def test_a_published_module_is_read_back_byte_identical(store: Opened, tmp_path:
         done += advance
 
     publication = store.open().publish(release, files=files, progress=count)
-    assert publication.outcome is Outcome.PUBLISHED
+    assert publication.outcome is PublishOutcome.PUBLISHED
     assert done == len(content)
     stream = io.BytesIO()
     read = store.open().fetch(release.id, version=release.version, to=stream)
@@ -80,7 +80,7 @@ def test_the_same_bytes_again_are_already_published(store: Opened, tmp_path: Pat
     before = visible(store.open())
     again, files = release_of(tmp_path / "in", notes="second")
     publication = store.open().publish(again, files=files)
-    assert publication.outcome is Outcome.ALREADY_PUBLISHED
+    assert publication.outcome is PublishOutcome.ALREADY_PUBLISHED
     assert publication.release.notes == "first"
     assert visible(store.open()) == before
 

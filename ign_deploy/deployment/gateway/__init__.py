@@ -118,10 +118,10 @@ Opener = Callable[[str, GatewayAccess, TargetOptions], Target]
 
 
 def _open_api(url: str, access: GatewayAccess, options: TargetOptions) -> Target:
-    from ign_deploy.deployment.gateway.client import open_client
+    from ign_deploy.deployment.gateway.client import open_gateway_client
     from ign_deploy.deployment.gateway.rest_api import ApiGateway
 
-    client = open_client(
+    client = open_gateway_client(
         url, access, token=access.token, retry=options.retry, reporter=options.reporter
     )
     return ApiGateway(client, timing=options.timing)
@@ -129,11 +129,13 @@ def _open_api(url: str, access: GatewayAccess, options: TargetOptions) -> Target
 
 def _open_developer(url: str, access: GatewayAccess, options: TargetOptions) -> Target:
     """Open a developer gateway; it needs no token, so none is sent."""
-    from ign_deploy.deployment.gateway.client import open_client
+    from ign_deploy.deployment.gateway.client import open_gateway_client
     from ign_deploy.deployment.gateway.developer import DeveloperGateway
 
     address = url.partition("+")[2]
-    client = open_client(address, access, token="", retry=options.retry, reporter=options.reporter)
+    client = open_gateway_client(
+        address, access, token="", retry=options.retry, reporter=options.reporter
+    )
     return DeveloperGateway(client, timing=options.timing)
 
 

@@ -195,7 +195,7 @@ def _with_query(path: str, query: Mapping[str, str] | None) -> str:
     return f"{path}?{urlencode(query, quote_via=quote)}" if query else path
 
 
-def open_client(
+def open_gateway_client(
     url: str,
     access: GatewayAccess,
     *,

@@ -265,7 +265,7 @@ class ApiGateway:
 
     def _accept(self, route: str, module_id: str, what: str) -> bool:
         """Accept; accepting twice only gives a conflict, so a lost response is retried."""
-        title = f"the acceptance of {what}"
+        title = f"accepting {what}"
         response = self._client.repeat(
             lambda: self._client.send(
                 "POST", API + route, title=title, query={"moduleId": module_id}

@@ -11,7 +11,7 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError, NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import Outcome, Repository, open_repository
+from ign_deploy.repositories import PublishOutcome, Repository, open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.maintenance import StatusChange, remove, to_prune, unyank, yank
@@ -180,7 +180,7 @@ def test_a_mirror_copies_records_files_and_yanks_and_converges(
     yank(opened(), releases[0], said=said("bad"), reporter=QUIET)
     target = open_repository(str(tmp_path / "target"))
 
-    def copy() -> list[Outcome]:
+    def copy() -> list[PublishOutcome]:
         entries = list_modules(opened(), ListFilter(every_version=True, include_yanked=True))
         found = mirror(
             opened(),
@@ -193,8 +193,8 @@ def test_a_mirror_copies_records_files_and_yanks_and_converges(
         )
         return [each.outcome for each in found]
 
-    assert copy() == [Outcome.PUBLISHED] * 2
-    assert copy() == [Outcome.ALREADY_PUBLISHED] * 2
+    assert copy() == [PublishOutcome.PUBLISHED] * 2
+    assert copy() == [PublishOutcome.ALREADY_PUBLISHED] * 2
     assert target.catalogue(ID) == opened().catalogue(ID)
     for release in releases:
         assert target.fetch(ID, version=release.version).to_json() == release.to_json()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import IgnDeployError, RepositoryError, VersionConflict
-from ign_deploy.repositories import Outcome, Publication
+from ign_deploy.repositories import Publication, PublishOutcome
 from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.repository import StoreRepository
@@ -67,7 +67,7 @@ def killing(step: int, *, when: str) -> Callable[[MemoryObjects], MemoryObjects]
 
 def test_a_version_is_published_and_listed(tmp_path: Path) -> None:
     memory = Memory()
-    assert publish(MemoryObjects(memory), tmp_path).outcome is Outcome.PUBLISHED
+    assert publish(MemoryObjects(memory), tmp_path).outcome is PublishOutcome.PUBLISHED
     assert content_of(memory) == b"module"
     assert not [path for path in memory.objects if "claim" in path]
     entries = repository(MemoryObjects(memory)).catalogue()
@@ -97,7 +97,7 @@ def test_killed_at_any_request_it_shows_all_or_nothing_and_converges(
                 publish(MemoryObjects(memory), tmp_path, content=again)
             continue
         outcome = publish(MemoryObjects(memory), tmp_path, content=again).outcome
-        assert (outcome is Outcome.ALREADY_PUBLISHED) == was_published
+        assert (outcome is PublishOutcome.ALREADY_PUBLISHED) == was_published
         assert content_of(memory) == again
         listed = repository(MemoryObjects(memory)).catalogue("com.acme.thing")
         assert [entry.version for entry in listed] == ["1.0.0"]
@@ -108,7 +108,7 @@ def test_the_same_bytes_go_on_without_waiting_for_the_lease(tmp_path: Path) -> N
     memory = Memory()
     with pytest.raises(Killed):
         publish(killing(5, when="before")(MemoryObjects(memory)), tmp_path)
-    assert publish(MemoryObjects(memory), tmp_path).outcome is Outcome.PUBLISHED
+    assert publish(MemoryObjects(memory), tmp_path).outcome is PublishOutcome.PUBLISHED
 
 
 def test_other_bytes_wait_for_a_living_claim_and_say_so(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_long_upload_is_claimed_again_before_its_record_is_written(tmp_path: P
 
     patience = Patience(grace=0.05, poll=0.005, clock=lambda: seconds)
     objects = MemoryObjects(memory, after_step=dawdle)
-    assert publish(objects, tmp_path, patience=patience).outcome is Outcome.PUBLISHED
+    assert publish(objects, tmp_path, patience=patience).outcome is PublishOutcome.PUBLISHED
     assert content_of(memory) == b"module"
 
 
@@ -210,7 +210,7 @@ def test_a_claim_that_cannot_be_read_is_taken_over_after_the_grace(
     tmp_path: Path, claim: bytes
 ) -> None:
     memory = Memory({"modules/com.acme.thing/1.0.0/claim-0.json": claim})
-    assert publish(MemoryObjects(memory), tmp_path).outcome is Outcome.PUBLISHED
+    assert publish(MemoryObjects(memory), tmp_path).outcome is PublishOutcome.PUBLISHED
     assert content_of(memory) == b"module"
 
 
@@ -245,7 +245,7 @@ def test_an_index_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> No
     outcome = publish(
         MemoryObjects(memory, before_step=refuse), tmp_path, reported=reported
     ).outcome
-    assert outcome is Outcome.PUBLISHED
+    assert outcome is PublishOutcome.PUBLISHED
     assert any("run `ign-deploy reindex`" in line for line in reported.messages)
     found = repository(MemoryObjects(memory)).reindex()
     assert (found.modules, found.versions) == (1, 1)

@@ -17,7 +17,7 @@ from ign_deploy.errors import (
     VerificationError,
 )
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.repositories import Outcome, Repository, open_repository
+from ign_deploy.repositories import PublishOutcome, Repository, open_repository
 from ign_deploy.repositories.download import download
 from ign_deploy.repositories.upload import upload
 from tests.support.releases import CERTIFICATE, PUBLISHED_AT, tree, verified_module
@@ -55,7 +55,7 @@ def test_the_record_tells_all_that_is_known(
         build={"run": "17"},
         bundle=bundle,
     )
-    assert publication.outcome is Outcome.PUBLISHED
+    assert publication.outcome is PublishOutcome.PUBLISHED
     record = json.loads(record_path(tmp_path).read_bytes())
     assert record == {
         "schema_version": 1,

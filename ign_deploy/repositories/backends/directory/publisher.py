@@ -23,7 +23,7 @@ from pathlib import Path
 from ign_deploy.errors import RepositoryError
 from ign_deploy.files import locked, sync_folder
 from ign_deploy.report import Reporter
-from ign_deploy.repositories import Outcome
+from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.backends.directory.documents import LOCK_NAME
 from ign_deploy.repositories.backends.directory.staging import LEFTOVER_AGE, Staging, staging
 from ign_deploy.repositories.backends.directory.versions import MODULES_NAME, read_record_file
@@ -51,10 +51,10 @@ class DirectoryPublisher:
         self._modules = root / MODULES_NAME
         self._reporter = reporter
 
-    def publish(self, wanted: Publishing) -> tuple[Outcome, Release]:
+    def publish(self, wanted: Publishing) -> tuple[PublishOutcome, Release]:
         """See ``Publisher.publish``."""
         if (found := self._published(wanted)) is not None:
-            return Outcome.ALREADY_PUBLISHED, found
+            return PublishOutcome.ALREADY_PUBLISHED, found
         with explained("write to the repository", self._root):
             make_folder(self._root)
             make_folder(self._modules)
@@ -86,24 +86,24 @@ class DirectoryPublisher:
                         hint=f"write it as {other}, or choose a name that differs in more.",
                     )
 
-    def _show(self, wanted: Publishing, area: Staging) -> tuple[Outcome, Release]:
+    def _show(self, wanted: Publishing, area: Staging) -> tuple[PublishOutcome, Release]:
         """Rename the staged version into place, or find out who was first."""
         target = self._modules / wanted.key.id / wanted.key.version
         with explained("write to the repository", self._root):
             make_folder(target.parent)
         cause = self._rename(area, target)
         if cause is None:
-            return Outcome.PUBLISHED, wanted.release
+            return PublishOutcome.PUBLISHED, wanted.release
         # Also after other errors: a share can lose the acknowledgement of a rename that was done.
         if (found := self._published(wanted)) is not None:
-            return Outcome.ALREADY_PUBLISHED, found
+            return PublishOutcome.ALREADY_PUBLISHED, found
         if cause.errno not in _TAKEN:
             raise store_error("publish to", target, cause) from cause
         self._set_aside(target, now=area.now)
         if (cause := self._rename(area, target)) is None:
-            return Outcome.PUBLISHED, wanted.release
+            return PublishOutcome.PUBLISHED, wanted.release
         if (found := self._published(wanted)) is not None:
-            return Outcome.ALREADY_PUBLISHED, found
+            return PublishOutcome.ALREADY_PUBLISHED, found
         raise store_error("publish to", target, cause) from cause
 
     def _rename(self, area: Staging, target: Path) -> OSError | None:

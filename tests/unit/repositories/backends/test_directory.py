@@ -11,7 +11,7 @@ import pytest
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
 from ign_deploy.files import locked
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import Outcome, Publication
+from ign_deploy.repositories import Publication, PublishOutcome
 from ign_deploy.repositories.backends.directory import open_directory
 from ign_deploy.repositories.backends.directory.staging import LEFTOVER_AGE
 from tests.support.releases import release_of, tree
@@ -109,7 +109,7 @@ def test_an_obstacle_to_writing_is_stated_by_the_check(world: World) -> None:
 def test_an_empty_version_folder_is_replaced(world: World) -> None:
     world.folder().mkdir(parents=True)
     assert world.versions() == []
-    assert world.publish().outcome is Outcome.PUBLISHED
+    assert world.publish().outcome is PublishOutcome.PUBLISHED
     assert world.versions() == ["1.0.0"]
 
 
@@ -128,7 +128,7 @@ def test_a_folder_without_a_record_is_not_counted_and_blocks_for_a_day(world: Wo
         k: v for k, v in before.items() if k != ".lock"
     }
     age(world.folder())
-    assert world.publish().outcome is Outcome.PUBLISHED
+    assert world.publish().outcome is PublishOutcome.PUBLISHED
     assert world.versions() == ["1.0.0", "0.9.0"]
     (aside,) = (world.root / ".set-aside").iterdir()
     assert (aside / "part.modl").read_bytes() == b"half"
@@ -146,7 +146,7 @@ def test_a_corrupt_record_is_rejected_in_its_folder_and_skipped_elsewhere(world:
         world.publish()
     assert world.versions() == ["0.9.0"]
     assert "1.0.0 is skipped" in world.reporter.warnings[-1]
-    assert world.publish(version="1.1.0").outcome is Outcome.PUBLISHED
+    assert world.publish(version="1.1.0").outcome is PublishOutcome.PUBLISHED
 
 
 def test_a_record_in_another_versions_folder_is_rejected(world: World) -> None:
@@ -213,7 +213,7 @@ def test_a_corrupt_index_is_ignored_and_made_again(content: bytes, world: World)
     (world.root / "index.json").write_bytes(content)
     assert world.versions() == ["1.0.0"]
     assert world.repository.catalogue()[0].versions == 1
-    assert world.publish().outcome is Outcome.ALREADY_PUBLISHED
+    assert world.publish().outcome is PublishOutcome.ALREADY_PUBLISHED
     assert (world.index().read_bytes(), (world.root / "index.json").read_bytes()) == sound
 
 
@@ -261,7 +261,7 @@ def test_an_index_that_cant_be_written_is_a_warning_and_the_publication_stands(
     world.publish()
     world.index().unlink()
     world.index().mkdir()
-    assert world.publish(version="1.1.0").outcome is Outcome.PUBLISHED
+    assert world.publish(version="1.1.0").outcome is PublishOutcome.PUBLISHED
     assert "its index isn't up to date" in world.reporter.warnings[-1]
     assert world.versions() == ["1.1.0", "1.0.0"]
     world.index().rmdir()

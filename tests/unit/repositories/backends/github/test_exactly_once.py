@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import VersionConflict
-from ign_deploy.repositories import Outcome
+from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.claims import Claim, lease
 from ign_deploy.repositories.store import Key
 from tests.support.github.server import GitHub, github_simulator
@@ -60,7 +60,7 @@ def test_many_writers_of_different_versions_lose_nothing(tmp_path: Path) -> None
     with github_simulator() as simulator:
         said = Recorder()
 
-        def publish(number: int) -> Outcome:
+        def publish(number: int) -> PublishOutcome:
             release, files = release_of(
                 tmp_path / str(number),
                 content=b"%d" % number,
@@ -71,7 +71,7 @@ def test_many_writers_of_different_versions_lose_nothing(tmp_path: Path) -> None
             return repository.publish(release, files=files).outcome
 
         with ThreadPoolExecutor(10) as pool:
-            assert list(pool.map(publish, range(50))) == [Outcome.PUBLISHED] * 50
+            assert list(pool.map(publish, range(50))) == [PublishOutcome.PUBLISHED] * 50
         repository = opened(simulator)
         wanted = {(f"com.acme.m{number % 5}", f"1.{number}.0") for number in range(50)}
         assert not [line for line in said.messages if "index isn't up to date" in line]
@@ -95,7 +95,7 @@ def test_the_claim_of_a_killed_run_is_taken_over_by_the_same_bytes(tmp_path: Pat
         claims_of(killed).put_files(key, release, files=files, progress=lambda _: None)
         again, files = release_of(tmp_path, content=b"bytes", notes="of the next run")
         publication = opened(simulator).publish(again, files=files)
-        assert publication.outcome is Outcome.PUBLISHED
+        assert publication.outcome is PublishOutcome.PUBLISHED
         assert publication.release.notes == "of the killed run"
         # The draft of the killed run is another's: it isn't touched.
         drafts = [made.draft for made in simulator.repository.releases.values()]
@@ -112,7 +112,7 @@ def test_the_claim_of_a_killed_run_is_taken_over_by_other_bytes_after_its_lease(
         long_ago = claims_of(killed).now() - lease(release) - timedelta(seconds=2)
         assert claims_of(killed).claim(key, Claim("h" * 32, 0, long_ago, release))
         other, files = release_of(tmp_path, content=b"other")
-        assert opened(simulator).publish(other, files=files).outcome is Outcome.PUBLISHED
+        assert opened(simulator).publish(other, files=files).outcome is PublishOutcome.PUBLISHED
         assert content_of(opened(simulator), release.id, "1.0.0") == b"other"
         claim = claims_of(killed).current_claim(key)
         assert claim is not None
@@ -128,7 +128,7 @@ def test_a_claim_that_can_t_be_read_is_taken_over(tmp_path: Path) -> None:
         release, files = release_of(tmp_path)
         claim = claims_of(store).current_claim(Key(release.id, "1.0.0"))
         assert claim == Claim("", 3)
-        assert opened(simulator).publish(release, files=files).outcome is Outcome.PUBLISHED
+        assert opened(simulator).publish(release, files=files).outcome is PublishOutcome.PUBLISHED
 
 
 def test_a_claim_with_long_notes_is_kept_whole(tmp_path: Path) -> None:

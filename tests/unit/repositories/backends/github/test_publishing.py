@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import RepositoryError, VersionConflict
-from ign_deploy.repositories import Outcome
+from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.backends.github import drafts
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.store import Key
@@ -36,7 +36,7 @@ def releases(simulator: GitHub) -> list[SimulatedRelease]:
 def test_a_version_is_one_release_with_its_record(simulator: GitHub, tmp_path: Path) -> None:
     release, files = release_of(tmp_path, content=b"bytes" * 1000, notes="Größe")
     publication = opened(simulator, token=JOB).publish(release, files=files)
-    assert publication.outcome is Outcome.PUBLISHED
+    assert publication.outcome is PublishOutcome.PUBLISHED
     assert publication.location == (
         f"{simulator.url}/acme/modules/releases/tag/modl/com.acme.thing/1.0.0"
     )
@@ -104,7 +104,7 @@ def test_a_request_that_fails_once_publishes_exactly_once(
     release, files = release_of(tmp_path, content=b"bytes")
     said = Recorder()
     publication = opened(simulator, reporter=said).publish(release, files=files)
-    assert publication.outcome is Outcome.PUBLISHED
+    assert publication.outcome is PublishOutcome.PUBLISHED
     assert simulator.faults[0].times == 0, "nothing failed"
     assert content_of(opened(simulator), release.id, "1.0.0") == b"bytes"
     assert [(made.draft, len(made.assets)) for made in releases(simulator)] == [(False, 2)]
@@ -161,14 +161,14 @@ def test_rate_limits_are_waited_for(
 ) -> None:
     simulator.faults = [replace(limit, pattern=pattern)]
     release, files = release_of(tmp_path)
-    assert opened(simulator).publish(release, files=files).outcome is Outcome.PUBLISHED
+    assert opened(simulator).publish(release, files=files).outcome is PublishOutcome.PUBLISHED
     assert simulator.faults[0].times == 0
 
 
 def test_a_release_that_shows_only_later_is_waited_for(tmp_path: Path) -> None:
     with github_simulator(lag=0.4) as simulator:
         release, files = release_of(tmp_path)
-        assert opened(simulator).publish(release, files=files).outcome is Outcome.PUBLISHED
+        assert opened(simulator).publish(release, files=files).outcome is PublishOutcome.PUBLISHED
 
 
 def test_immutable_releases_get_everything_before_they_are_published(tmp_path: Path) -> None:

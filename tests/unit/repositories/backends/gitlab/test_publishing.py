@@ -18,7 +18,7 @@ from ign_deploy.errors import (
     VerificationError,
     VersionConflict,
 )
-from ign_deploy.repositories import Outcome, Publication, Repository, open_repository
+from ign_deploy.repositories import Publication, PublishOutcome, Repository, open_repository
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
 from ign_deploy.repositories.claims import Claim
@@ -80,7 +80,7 @@ def outcomes(results: list[object]) -> list[object]:
 def test_published_bytes_are_read_back(opened: World, tmp_path: Path) -> None:
     content = random.Random(1).randbytes(300_000)
     done = publish(opened, tmp_path, content)
-    assert done.outcome is Outcome.PUBLISHED
+    assert done.outcome is PublishOutcome.PUBLISHED
     assert fetched(opened) == content
     assert [row.version for row in repository(opened).catalogue("com.acme.thing")] == ["1.0.0"]
     assert [row.id for row in repository(opened).catalogue()] == ["com.acme.thing"]
@@ -112,7 +112,7 @@ def test_no_claim_and_no_older_index_is_left(opened: World, tmp_path: Path) -> N
 def test_the_same_bytes_again_change_nothing(opened: World, tmp_path: Path) -> None:
     publish(opened, tmp_path, b"module")
     before = opened.snapshot()
-    assert publish(opened, tmp_path, b"module").outcome is Outcome.ALREADY_PUBLISHED
+    assert publish(opened, tmp_path, b"module").outcome is PublishOutcome.ALREADY_PUBLISHED
     assert opened.snapshot() == before
 
 
@@ -131,23 +131,23 @@ def test_one_of_twelve_writers_of_one_version_wins(tmp_path: Path, role: int | N
         contents = [b"module %d" % number for number in range(12)]
         results = together(12, lambda n: publish(opened, tmp_path, contents[n]))
         found = outcomes(results)
-        assert found.count(Outcome.PUBLISHED) == 1
+        assert found.count(PublishOutcome.PUBLISHED) == 1
         assert found.count(VersionConflict) == 11
-        assert fetched(opened) == contents[found.index(Outcome.PUBLISHED)]
+        assert fetched(opened) == contents[found.index(PublishOutcome.PUBLISHED)]
         assert len(opened.snapshot()[*KEY, "release.json"]) == 1
 
 
 def test_one_of_twelve_writers_of_the_same_bytes_publishes(opened: World, tmp_path: Path) -> None:
     release_of(tmp_path, content=b"module")
     found = outcomes(together(12, lambda _: publish(opened, tmp_path, b"module")))
-    assert found.count(Outcome.PUBLISHED) == 1
-    assert found.count(Outcome.ALREADY_PUBLISHED) == 11
+    assert found.count(PublishOutcome.PUBLISHED) == 1
+    assert found.count(PublishOutcome.ALREADY_PUBLISHED) == 11
 
 
 def test_a_race_that_gitlab_answers_with_500_still_has_one_winner(tmp_path: Path) -> None:
     with gitlab_world(race_fails=True, commit_delay=lambda: 0.02) as opened:
         found = outcomes(together(4, lambda n: publish(opened, tmp_path, b"module %d" % n)))
-        assert found.count(Outcome.PUBLISHED) == 1
+        assert found.count(PublishOutcome.PUBLISHED) == 1
         assert found.count(VersionConflict) == 3
 
 
@@ -157,7 +157,7 @@ def test_of_many_versions_at_once_none_is_lost(opened: World, tmp_path: Path) ->
         return publish(opened, tmp_path, version.encode(), version=version)
 
     found = outcomes(together(50, publish_one))
-    assert found == [Outcome.PUBLISHED] * 50
+    assert found == [PublishOutcome.PUBLISHED] * 50
     done = repository(opened).maintenance.reindex()
     assert (done.modules, done.versions) == (1, 50)
     listed = {row.version for row in repository(opened).catalogue("com.acme.thing")}
@@ -205,7 +205,7 @@ def claim_by(holder: str, folder: Path, *, age: timedelta = timedelta(0)) -> Cla
 def test_the_same_bytes_take_over_a_claim_after_the_grace(opened: World, tmp_path: Path) -> None:
     assert claims_of(store(opened)).claim(KEY, claim_by("dead", tmp_path))
     done = publish(opened, tmp_path, b"dead")
-    assert done.outcome is Outcome.PUBLISHED
+    assert done.outcome is PublishOutcome.PUBLISHED
     assert fetched(opened) == b"dead"
 
 
@@ -213,7 +213,7 @@ def test_other_bytes_take_over_a_claim_after_the_lease(opened: World, tmp_path: 
     old = claim_by("dead", tmp_path, age=timedelta(hours=1))
     assert claims_of(store(opened)).claim(KEY, old)
     opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left behind")
-    assert publish(opened, tmp_path, b"mine").outcome is Outcome.PUBLISHED
+    assert publish(opened, tmp_path, b"mine").outcome is PublishOutcome.PUBLISHED
     assert fetched(opened) == b"mine"
 
 
@@ -238,7 +238,7 @@ def test_a_lost_acknowledgement_is_no_failure(
 ) -> None:
     fault = Fault(f"PUT .*{pattern}", kind)
     opened.server.faults.append(fault)
-    assert publish(opened, tmp_path, b"module").outcome is Outcome.PUBLISHED
+    assert publish(opened, tmp_path, b"module").outcome is PublishOutcome.PUBLISHED
     assert fault.times == 0
     assert fetched(opened) == b"module"
     assert {len(files) for files in opened.snapshot().values()} == {1}
@@ -247,13 +247,13 @@ def test_a_lost_acknowledgement_is_no_failure(
 def test_a_rate_limit_is_waited_for(opened: World, tmp_path: Path) -> None:
     limit = {"Retry-After": "0", "RateLimit-Limit": "60", "RateLimit-Remaining": "0"}
     opened.server.faults.append(Fault(r"PUT .*\.modl", times=2, status=429, headers=limit))
-    assert publish(opened, tmp_path, b"module").outcome is Outcome.PUBLISHED
+    assert publish(opened, tmp_path, b"module").outcome is PublishOutcome.PUBLISHED
     assert fetched(opened) == b"module"
 
 
 def test_lists_that_are_behind_are_waited_for(tmp_path: Path) -> None:
     with gitlab_world(list_lag=0.3) as opened:
-        assert publish(opened, tmp_path, b"module").outcome is Outcome.PUBLISHED
+        assert publish(opened, tmp_path, b"module").outcome is PublishOutcome.PUBLISHED
         assert fetched(opened) == b"module"
 
 
@@ -300,7 +300,7 @@ def test_a_run_that_died_while_uploading_is_followed_by_the_next(
     with pytest.raises(Killed):
         repository(opened).publish(release, files=files, progress=die)
     assert [name for _, _, name in opened.snapshot() if not name.startswith("claim-0-")] == []
-    assert publish(opened, tmp_path, b"module" * 100_000).outcome is Outcome.PUBLISHED
+    assert publish(opened, tmp_path, b"module" * 100_000).outcome is PublishOutcome.PUBLISHED
     assert fetched(opened) == b"module" * 100_000
     assert not [name for _, _, name in opened.snapshot() if name.startswith("claim-")]
 
@@ -400,7 +400,7 @@ def test_a_project_that_refuses_duplicates_works_with_a_maintainers_token(
     publish(opened, tmp_path, b"module")
     publish(opened, tmp_path, b"newer", version="1.1.0")
     assert len(repository(opened).catalogue("com.acme.thing")) == 2
-    assert publish(opened, tmp_path, b"module").outcome is Outcome.ALREADY_PUBLISHED
+    assert publish(opened, tmp_path, b"module").outcome is PublishOutcome.ALREADY_PUBLISHED
 
 
 def test_where_duplicates_are_rejected_a_leftover_file_is_replaced(
@@ -409,7 +409,7 @@ def test_where_duplicates_are_rejected_a_leftover_file_is_replaced(
     opened.project.duplicates = False
     assert claims_of(store(opened)).claim(KEY, claim_by("dead", tmp_path, age=timedelta(hours=1)))
     opened.server.registry.upload(opened.project, KEY, "com.acme.thing-1.0.0.modl", b"left")
-    assert publish(opened, tmp_path, b"mine").outcome is Outcome.PUBLISHED
+    assert publish(opened, tmp_path, b"mine").outcome is PublishOutcome.PUBLISHED
     assert fetched(opened) == b"mine"
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from ign_deploy.errors import NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import Outcome, Repository, open_repository
+from ign_deploy.repositories import PublishOutcome, Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.repository import StoreRepository
@@ -87,7 +87,7 @@ def content_of(repository: Repository, version: str = "1.0.0") -> bytes:
 
 def publish(
     opener: Callable[[], Repository], folder: Path, *, content: bytes, version: str = "1.0.0"
-) -> tuple[Outcome, bytes]:
+) -> tuple[PublishOutcome, bytes]:
     release, files = release_of(folder, content=content, version=version)
     return opener().publish(release, files=files).outcome, content
 
@@ -99,12 +99,12 @@ def test_a_published_module_is_read_back_and_its_conflicts_are_rejected(
     release, files = release_of(tmp_path, content=content, version="1.0.0+build.7", notes="Größe ✓")
     counter = Counter()
     publication = opener().publish(release, files=files, progress=counter)
-    assert publication.outcome is Outcome.PUBLISHED
+    assert publication.outcome is PublishOutcome.PUBLISHED
     assert publication.location.endswith(f"/modules/{ID}/1.0.0%2Bbuild.7/")
     assert counter.done == len(content)
     assert content_of(opener(), "1.0.0+build.7") == content
     again = opener().publish(release, files=files)
-    assert again.outcome is Outcome.ALREADY_PUBLISHED
+    assert again.outcome is PublishOutcome.ALREADY_PUBLISHED
     other, other_files = release_of(tmp_path, content=b"other", version="1.0.0+build.7")
     with pytest.raises(VersionConflict, match="already published with other bytes"):
         opener().publish(other, files=other_files)
@@ -125,7 +125,7 @@ def test_one_of_many_writers_of_different_bytes_publishes(
     published = [each for each in results if isinstance(each, tuple)]
     conflicts = [each for each in results if isinstance(each, VersionConflict)]
     assert (len(published), len(conflicts)) == (1, 11), results
-    assert published[0] == (Outcome.PUBLISHED, content_of(opener()))
+    assert published[0] == (PublishOutcome.PUBLISHED, content_of(opener()))
 
 
 def test_one_of_many_writers_of_the_same_bytes_publishes(
@@ -135,7 +135,7 @@ def test_one_of_many_writers_of_the_same_bytes_publishes(
     release_of(tmp_path, content=b"same")
     results = all_at_once(*([partial(publish, opener, tmp_path, content=b"same")] * 12))
     outcomes = sorted(each[0] for each in results if isinstance(each, tuple))
-    assert outcomes == [Outcome.ALREADY_PUBLISHED] * 11 + [Outcome.PUBLISHED], results
+    assert outcomes == [PublishOutcome.ALREADY_PUBLISHED] * 11 + [PublishOutcome.PUBLISHED], results
 
 
 def test_none_of_many_writers_of_different_versions_is_lost(
@@ -149,7 +149,9 @@ def test_none_of_many_writers_of_different_versions_is_lost(
             for version in versions
         )
     )
-    assert {each[0] for each in results if isinstance(each, tuple)} == {Outcome.PUBLISHED}, results
+    assert {each[0] for each in results if isinstance(each, tuple)} == {PublishOutcome.PUBLISHED}, (
+        results
+    )
     assert len(results) == 20
     assert opener().maintenance.reindex().versions == 20
     assert sorted(entry.version for entry in opener().catalogue(ID)) == sorted(versions)
@@ -170,7 +172,7 @@ def test_a_claim_of_a_killed_run_is_taken_over(
     assert not claims_of(store).claim(Key(ID, "1.0.0"), claim)
     assert claims_of(store).current_claim(Key(ID, "1.0.0")) == claim
     outcome, _ = publish(opener, tmp_path, content=content)
-    assert outcome is Outcome.PUBLISHED
+    assert outcome is PublishOutcome.PUBLISHED
     assert content_of(opener()) == content
 
 
@@ -184,7 +186,7 @@ def test_files_of_a_killed_run_are_replaced(
         Key(ID, "1.0.0"), Claim("dead", 0, datetime(2020, 1, 1, tzinfo=UTC), left)
     )
     claims_of(store).put_files(Key(ID, "1.0.0"), left, files=files, progress=Counter())
-    assert publish(opener, tmp_path, content=b"alive")[0] is Outcome.PUBLISHED
+    assert publish(opener, tmp_path, content=b"alive")[0] is PublishOutcome.PUBLISHED
     assert content_of(opener()) == b"alive"
 
 

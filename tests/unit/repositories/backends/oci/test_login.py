@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import Outcome
+from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.address import location_at
 from ign_deploy.repositories.backends.oci.login import (
@@ -60,7 +60,7 @@ def test_with_a_token_it_is_published_and_everybody_may_pull(
     reporter = Recorder()
     repository = open_at(server.url, username="ann", password="s3cret: ä", reporter=reporter)
     assert repository.check().writable
-    assert repository.publish(release, files=files).outcome is Outcome.PUBLISHED
+    assert repository.publish(release, files=files).outcome is PublishOutcome.PUBLISHED
     scopes = [query["scope"] for query in tokens.asked]
     assert scopes[0] == f"repository:{NAME}:pull,push"
     # One for the whole publication, and one more to take the claim away.
@@ -81,7 +81,7 @@ def test_who_may_not_delete_can_publish(
         repository = open_at(server.url, username="eve", password="pw")
         assert repository.check().writable
         release, files = release_of(tmp_path, version=f"1.0.{len(refused)}")
-        assert repository.publish(release, files=files).outcome is Outcome.PUBLISHED
+        assert repository.publish(release, files=files).outcome is PublishOutcome.PUBLISHED
 
 
 def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ign_deploy.errors import RepositoryError, VersionConflict
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.repositories import Outcome
+from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.store import Key
 from tests.support.fault_proxy import fault_proxy
@@ -101,13 +101,13 @@ def test_with_immutable_tags_nothing_is_claimed_and_the_first_one_stays(
         found = repository.check()
         assert found.create_once
         assert found.remarks == ()
-        assert repository.publish(first, files=files).outcome is Outcome.PUBLISHED
+        assert repository.publish(first, files=files).outcome is PublishOutcome.PUBLISHED
         assert not [tag for tag in server.tags if tag.startswith("_c.")]
         second, others = release_of(tmp_path, content=b"two")
         with pytest.raises(VersionConflict):
             open_at(server.url, options=IMMUTABLE).publish(second, files=others)
         again = open_at(server.url, options=IMMUTABLE).publish(first, files=files)
-        assert again.outcome is Outcome.ALREADY_PUBLISHED
+        assert again.outcome is PublishOutcome.ALREADY_PUBLISHED
 
 
 def test_the_loser_of_a_race_for_an_immutable_tag_sees_the_winner(tmp_path: Path) -> None:
@@ -174,5 +174,5 @@ def test_a_digest_that_the_registry_misread_is_sent_again(
     with oci_registry(Registry()) as server, fault_proxy(server.url) as proxy:
         rule = proxy.rules.add(AnswerInstead(400, body=body), method="PUT", path="/manifests/")
         outcome = open_at(proxy.url).publish(release, files=files).outcome
-    assert outcome is Outcome.PUBLISHED
+    assert outcome is PublishOutcome.PUBLISHED
     assert rule.hits == 1
