@@ -17,10 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from ign_deploy.ci.finding_text import finding_headline, finding_message
-from ign_deploy.ci.lines import LineWriter
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.text import encodable, neutralise
+from ign_deploy.ci.text import LineWriter, encodable, finding_headline, finding_message, neutralise
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, Severity
@@ -108,7 +106,7 @@ class GitHubReporter:
             self._out.write([_command(kind, message=text[:ANNOTATION_LENGTH], **cleaned)])
 
 
-def write_outputs(outputs: Mapping[str, str], *, env: Mapping[str, str], masker: Masker) -> None:
+def append_outputs(outputs: Mapping[str, str], *, env: Mapping[str, str], masker: Masker) -> None:
     """Append step outputs to the runner's file; secrets in values are redacted.
 
     Raises ConfigurationError for a name that is not ``[A-Za-z_][A-Za-z0-9_-]*`` (nothing is

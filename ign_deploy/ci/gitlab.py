@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, TextIO
 
-from ign_deploy.ci.lines import clean_lines
+from ign_deploy.ci.host import variable_name
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import Located
+from ign_deploy.ci.summary import LocatedFinding
 from ign_deploy.ci.terminal import TerminalReporter
+from ign_deploy.ci.text import safe_lines
 from ign_deploy.module.findings import Severity
 
 DOTENV_VARIABLES = 20
@@ -95,23 +96,18 @@ def dotenv_report(outputs: Mapping[str, str], *, masker: Masker) -> tuple[bytes,
     return "".join(lines).encode("utf-8"), tuple(omitted)
 
 
-def variable_name(output: str) -> str:
-    """Return an output's name as a variable: ``module-version`` is ``MODULE_VERSION``."""
-    return re.sub(r"[^A-Z0-9_]", "_", output.upper())
-
-
-def code_quality_report(findings: Sequence[Located], *, masker: Masker) -> bytes:
+def code_quality_report(findings: Sequence[LocatedFinding], *, masker: Masker) -> bytes:
     """Return the findings in GitLab's code quality format (JSON), fingerprints all different."""
     seen: dict[str, int] = {}
     issues = [_issue(located, seen, masker) for located in findings]
     return (json.dumps(issues, indent=2) + "\n").encode("ascii")
 
 
-def _issue(located: Located, seen: dict[str, int], masker: Masker) -> dict[str, Any]:
+def _issue(located: LocatedFinding, seen: dict[str, int], masker: Masker) -> dict[str, Any]:
     finding = located.finding
 
     def clean(text: str) -> str:
-        return " ".join(clean_lines(text, masker=masker))
+        return " ".join(safe_lines(text, masker=masker))
 
     about = [part for part in (finding.location, finding.message) if part]
     description = clean(": ".join(about))

@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TextIO
+
+from ign_deploy.ci.mask import Masker
+from ign_deploy.report import Reporter
+
+OUTPUT_NAMES = (
+    "module-id",
+    "module-name",
+    "module-version",
+    "prerelease",
+    "module-file",
+    "bundle-file",
+    "sha256",
+    "certificate-fingerprint",
+    "certificate-sha1",
+    "release-url",
+    "deployment-id",
+    "audit-head",
+    "result",
+    "result-file",
+    "matrix",
+)
+"""The outputs a run may have; action.yml declares the same names."""
 
 
 class Host(StrEnum):
@@ -14,6 +38,13 @@ class Host(StrEnum):
     JENKINS = "jenkins"
     TERMINAL = "terminal"
     PLAIN = "plain"
+
+
+_WORKSPACES = {
+    Host.GITHUB: "GITHUB_WORKSPACE",
+    Host.GITLAB: "CI_PROJECT_DIR",
+    Host.JENKINS: "WORKSPACE",
+}
 
 
 def detect_host(env: Mapping[str, str], *, is_terminal: bool) -> Host:
@@ -31,3 +62,65 @@ def detect_host(env: Mapping[str, str], *, is_terminal: bool) -> Host:
     if is_terminal and env.get("CI", "").lower() not in {"true", "1"}:
         return Host.TERMINAL
     return Host.PLAIN
+
+
+def workspace_of(host: Host, env: Mapping[str, str]) -> str:
+    """Return the folder where the host checked out the project; empty if there is none."""
+    return env.get(_WORKSPACES.get(host, ""), "").rstrip("/")
+
+
+def reporter_for(
+    host: Host,
+    stream: TextIO,
+    *,
+    env: Mapping[str, str],
+    masker: Masker,
+    color: bool = True,
+) -> Reporter:
+    """Return the reporter that writes to ``stream`` in the form that ``host`` reads.
+
+    ``masker`` is shared with what writes outputs and the summary, so that a secret masked by the
+    reporter is redacted there, too. Jenkins and unknown hosts get plain lines.
+    """
+    if host is Host.GITHUB:
+        from ign_deploy.ci.github import GitHubReporter
+
+        return GitHubReporter(stream, masker=masker)
+    if host is Host.GITLAB:
+        from ign_deploy.ci.gitlab import GitLabReporter
+
+        return GitLabReporter(stream, env=env, color=color, masker=masker)
+    from ign_deploy.ci.terminal import TerminalReporter
+
+    watched = env if host is Host.TERMINAL else None
+    return TerminalReporter(stream, env=watched, color=color, masker=masker)
+
+
+def variable_name(output: str) -> str:
+    """Return an output's name as a variable: ``module-version`` is ``MODULE_VERSION``."""
+    return re.sub(r"[^A-Z0-9_]", "_", output.upper())
+
+
+def write_outputs(
+    outputs: Mapping[str, str], *, host: Host, env: Mapping[str, str], masker: Masker
+) -> None:
+    """Write ``outputs`` where ``host`` reads them; only GitHub has outputs per step.
+
+    What GitLab and Jenkins read from the output folder is written by ``host_files``. Paths must be
+    relative to the workspace. Raises ConfigurationError when the host's file can't be written.
+    """
+    if host is Host.GITHUB:
+        from ign_deploy.ci import github
+
+        github.append_outputs(outputs, env=env, masker=masker)
+
+
+def write_summary(markdown: str, *, host: Host, env: Mapping[str, str], masker: Masker) -> None:
+    """Append ``markdown`` to the page that ``host`` shows for the run, if it has one.
+
+    A GitHub runner without summaries (older Gitea, act) gets none; that is not an error.
+    """
+    if host is Host.GITHUB and env.get("GITHUB_STEP_SUMMARY"):
+        from ign_deploy.ci import github
+
+        github.append_summary(markdown, env=env, masker=masker)

@@ -7,26 +7,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from ign_deploy.ci.host import Host
+from ign_deploy.ci.host import Host, variable_name, workspace_of
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import Located, Summary
+from ign_deploy.ci.summary import LocatedFinding, Summary
 from ign_deploy.files import write_atomically
+from ign_deploy.module.properties import format_properties
 
 DOTENV = "ign-deploy.env"
 PROPERTIES = "ign-deploy.properties"
 CODE_QUALITY = "gl-code-quality-report.json"
 JUNIT = "ign-deploy-junit.xml"
-
-_WORKSPACES = {
-    Host.GITHUB: "GITHUB_WORKSPACE",
-    Host.GITLAB: "CI_PROJECT_DIR",
-    Host.JENKINS: "WORKSPACE",
-}
-
-
-def workspace_of(host: Host, env: Mapping[str, str]) -> str:
-    """Return the folder where the host checked out the project; empty if there is none."""
-    return env.get(_WORKSPACES.get(host, ""), "").rstrip("/")
 
 
 def write_host_files(
@@ -56,8 +46,6 @@ def write_host_files(
         files[DOTENV], omitted = dotenv_report(outputs, masker=masker)
         files[CODE_QUALITY] = code_quality_report(summary.findings, masker=masker)
     else:
-        from ign_deploy.ci.jenkins import properties_report
-
         files[PROPERTIES], omitted = properties_report(outputs, masker=masker)
     for name, data in files.items():
         write_atomically(folder / name, data)
@@ -69,5 +57,25 @@ def _relative(summary: Summary, workspace: str) -> Summary:
     if not workspace:
         return summary
     prefix = f"{workspace}/"
-    findings = [Located(each.finding, each.file.removeprefix(prefix)) for each in summary.findings]
+    findings = [
+        LocatedFinding(each.finding, each.file.removeprefix(prefix)) for each in summary.findings
+    ]
     return replace(summary, findings=findings)
+
+
+def properties_report(
+    outputs: Mapping[str, str], *, masker: Masker
+) -> tuple[bytes, tuple[str, ...]]:
+    """Return the properties file, and a sentence for each output that isn't in it.
+
+    Names are those of environment variables (``MODULE_VERSION``), so that a pipeline can pass
+    them to ``withEnv``. Values of several lines are kept. A value with a secret is skipped.
+    """
+    shown = {name: value for name, value in outputs.items() if masker.redact(value) == value}
+    omitted = tuple(
+        f"{name} is not in the properties file: it would show a secret"
+        for name in outputs
+        if name not in shown
+    )
+    pairs = [(variable_name(name), value) for name, value in shown.items()]
+    return format_properties(pairs), omitted

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from xml.etree import ElementTree as ET  # only written, nothing untrusted is parsed
 
-from ign_deploy.ci.lines import clean_lines
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import Located, Stage, Summary
+from ign_deploy.ci.summary import LocatedFinding, StageRow, Summary
+from ign_deploy.ci.text import safe_lines
 from ign_deploy.module.findings import Severity
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -28,7 +28,7 @@ def junit_report(summary: Summary, *, masker: Masker, now: datetime) -> bytes:
     clean = _Cleaner(masker)
     stages = [_stage_case(stage, summary, clean) for stage in summary.stages]
     if not summary.succeeded and all(stage.result != "failed" for stage in summary.stages):
-        stages.append(_stage_case(Stage("run", result="failed"), summary, clean))
+        stages.append(_stage_case(StageRow("run", result="failed"), summary, clean))
     findings = list(_finding_cases(summary.findings, clean))
     for name, cases in (("ign-deploy stages", stages), ("ign-deploy findings", findings)):
         if cases:
@@ -44,7 +44,7 @@ class _Cleaner:
         self._masker = masker
 
     def lines(self, text: str) -> str:
-        return _NOT_XML.sub("\ufffd", "\n".join(clean_lines(text, masker=self._masker)))
+        return _NOT_XML.sub("\ufffd", "\n".join(safe_lines(text, masker=self._masker)))
 
     def line(self, text: str) -> str:
         return " ".join(self.lines(text).split("\n"))
@@ -69,7 +69,7 @@ def _suite(name: str, cases: Sequence[ET.Element], now: datetime) -> ET.Element:
     return suite
 
 
-def _stage_case(stage: Stage, summary: Summary, clean: _Cleaner) -> ET.Element:
+def _stage_case(stage: StageRow, summary: Summary, clean: _Cleaner) -> ET.Element:
     case = ET.Element(
         "testcase",
         classname="ign-deploy",
@@ -84,7 +84,7 @@ def _stage_case(stage: Stage, summary: Summary, clean: _Cleaner) -> ET.Element:
     return case
 
 
-def _finding_cases(findings: Sequence[Located], clean: _Cleaner) -> Iterator[ET.Element]:
+def _finding_cases(findings: Sequence[LocatedFinding], clean: _Cleaner) -> Iterator[ET.Element]:
     """Yield a case for each finding; JUnit requires unique names."""
     used: dict[str, int] = {}
     for located in findings:

@@ -46,7 +46,7 @@ class ModuleRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class StageRow:
     """A stage of the run: ``result`` is ``ok``, ``failed`` or ``skipped`` (with a reason)."""
 
     name: str
@@ -56,7 +56,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
+class LocatedFinding:
     """A finding and the workspace-relative file it belongs to."""
 
     finding: Finding
@@ -73,8 +73,8 @@ class Summary:
     error: str = ""
     hint: str = ""
     modules: Sequence[ModuleRow] = ()
-    findings: Sequence[Located] = ()
-    stages: Sequence[Stage] = ()
+    findings: Sequence[LocatedFinding] = ()
+    stages: Sequence[StageRow] = ()
     next_steps: Sequence[str] = ()
 
 
@@ -157,7 +157,7 @@ def _next_steps(steps: Sequence[str]) -> Iterator[str]:
         yield "\n".join(f"- {escape(step)}" for step in steps[:20])
 
 
-def _stages(stages: Sequence[Stage]) -> Iterator[str]:
+def _stages(stages: Sequence[StageRow]) -> Iterator[str]:
     """Show where the time went: a chart, and a table with the reasons for skipping."""
     if not stages:
         return
@@ -177,7 +177,7 @@ def _stages(stages: Sequence[Stage]) -> Iterator[str]:
     )
 
 
-def _chart(stages: Sequence[Stage]) -> str:
+def _chart(stages: Sequence[StageRow]) -> str:
     """Draw the stages one after another as a Mermaid gantt, in milliseconds from the start."""
     lines = ["```mermaid", "gantt", "    dateFormat x", "    axisFormat %M:%S"]
     start = 0
@@ -190,7 +190,7 @@ def _chart(stages: Sequence[Stage]) -> str:
     return "\n".join([*lines, "```"])
 
 
-def _findings(findings: Sequence[Located]) -> Iterator[str]:
+def _findings(findings: Sequence[LocatedFinding]) -> Iterator[str]:
     """List the findings, the worst first."""
     if not findings:
         return

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from ign_deploy.ci.finding_text import finding_headline
-from ign_deploy.ci.lines import LineWriter
 from ign_deploy.ci.mask import Masker
+from ign_deploy.ci.text import LineWriter, finding_headline
 from ign_deploy.module.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from ign_deploy.ci.bars import Bars
+    from rich.progress import Progress as RichProgress
+
     from ign_deploy.report import Progress
 
 _BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "1;33", "1;36"
@@ -40,7 +41,7 @@ class TerminalReporter:
         self._is_terminal = is_terminal(stream, env)
         self._color = color and self._is_terminal and not (env or {}).get("NO_COLOR")
         self._depth = 0
-        self._bars: Bars | None = None
+        self._bars: _Bars | None = None
 
     def mask(self, secret: str) -> None:
         """Replace ``secret`` by ``***`` in everything written from now on."""
@@ -81,10 +82,8 @@ class TerminalReporter:
         if not self._is_terminal:
             yield _ignore
             return
-        from ign_deploy.ci.bars import Bars
-
         with self._out.lock:
-            self._bars = self._bars or Bars(self._stream, color=self._color)
+            self._bars = self._bars or _Bars(self._stream, color=self._color)
         with self._bars.bar(self._out.clean(title)[0], total=total) as advance:
             yield advance
 
@@ -117,3 +116,72 @@ def is_terminal(stream: TextIO, env: Mapping[str, str] | None) -> bool:
 
 def _ignore(advance: int) -> None:
     """Ignore progress."""
+
+
+class _Bars:
+    """Progress bars of several threads (rich) on one live display, which ends with the last."""
+
+    def __init__(self, stream: TextIO, *, color: bool) -> None:
+        from rich.console import Console
+
+        self._console = Console(
+            file=stream, force_terminal=True, no_color=not color, markup=False, highlight=False
+        )
+        self._lock = threading.RLock()
+        self._display: RichProgress | None = None
+        self._open = 0
+
+    @contextmanager
+    def bar(self, title: str, *, total: int) -> Iterator[Progress]:
+        """Show a bar of ``total`` bytes while the context is open."""
+        display = self._opened()
+        task = display.add_task(title, total=total)
+        try:
+            yield lambda advance: display.advance(task, advance)
+        finally:
+            self._closed(display)
+
+    def write_above(self, lines: Sequence[str]) -> bool:
+        """Write lines above the bars; False when no bar is shown."""
+        from rich.text import Text
+
+        with self._lock:
+            if self._display is None:
+                return False
+            for line in lines:
+                self._console.print(Text.from_ansi(line), soft_wrap=True)
+            return True
+
+    def _opened(self) -> RichProgress:
+        """Return the live display, started when this is its first bar."""
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as RichProgress
+
+        with self._lock:
+            if self._display is None:
+                self._display = RichProgress(
+                    TextColumn("{task.description}", markup=False),
+                    BarColumn(),
+                    DownloadColumn(binary_units=True),
+                    TimeRemainingColumn(),
+                    console=self._console,
+                    transient=True,
+                    redirect_stdout=False,
+                    redirect_stderr=False,
+                )
+                self._display.start()
+            self._open += 1
+            return self._display
+
+    def _closed(self, display: RichProgress) -> None:
+        """Stop the display when its last bar ends."""
+        with self._lock:
+            self._open -= 1
+            if self._open == 0:
+                self._display = None
+                display.stop()

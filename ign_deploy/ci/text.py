@@ -1,4 +1,4 @@
-"""Neutralising untrusted text: the one way for it to reach a log.
+"""Text for a log: untrusted text neutralised, secrets redacted, lines written whole.
 
 Builds, servers, file names and tags may contain anything. A log is read by a terminal (control
 characters, ANSI sequences, bidirectional overrides) and by CI hosts, which execute what looks like
@@ -8,7 +8,12 @@ a command: ``::name::`` at the start of a trimmed line, ``##[name]`` or ``##vso[
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from ign_deploy.ci.mask import Masker
+from ign_deploy.module.findings import Finding, Severity
 
 MAX_LINE = 8192
 """Characters of a line that are shown; the rest is only counted."""
@@ -25,6 +30,7 @@ _UNSAFE = re.compile(
     "\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _LEGACY_COMMAND = re.compile(r"##(\w*)\[")
+_WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
@@ -57,6 +63,50 @@ def shorten(text: str, length: int = MAX_LINE) -> str:
 def encodable(text: str) -> str:
     """Return ``text`` with lone surrogates (names that are not UTF-8) as visible escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def safe_lines(text: str, *, masker: Masker) -> list[str]:
+    """Return the lines of ``text``, redacted and neutralised.
+
+    Redacted before and after: neutralising may change a secret, or join its parts.
+    """
+    return [shorten(masker.redact(line)) for line in neutral_lines(masker.redact(text))]
+
+
+def finding_headline(finding: Finding, *, file: str = "") -> str:
+    """Return ``error[code]: file: place: message``; empty parts are omitted."""
+    about = [part for part in (file, finding.location, finding.message) if part]
+    return f"{_WORDS[finding.severity]}[{finding.code}]: {': '.join(about)}"
+
+
+def finding_message(finding: Finding) -> str:
+    """Return what an annotation says: place, message, and the hint on its own line."""
+    message = f"{finding.location}: {finding.message}" if finding.location else finding.message
+    return f"{message}\nhint: {finding.hint}" if finding.hint else message
+
+
+class LineWriter:
+    """The only thing that writes to the log's stream."""
+
+    def __init__(self, stream: TextIO, masker: Masker) -> None:
+        self._stream = stream
+        self._masker = masker
+        self.lock = threading.RLock()
+
+    def clean(self, text: str) -> list[str]:
+        """Return the lines of ``text``; see ``safe_lines``."""
+        return safe_lines(text, masker=self._masker)
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Write ``lines`` as they are (already cleaned, or ours), together, and flush."""
+        block = encodable("".join(f"{line}\n" for line in lines))
+        with self.lock:
+            try:
+                self._stream.write(block)
+            except UnicodeEncodeError:
+                encoding = self._stream.encoding or "ascii"
+                self._stream.write(block.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.flush()
 
 
 def _visible(match: re.Match[str]) -> str:

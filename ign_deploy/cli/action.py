@@ -80,8 +80,7 @@ def restored_ownership(env: Mapping[str, str]) -> Iterator[None]:
 
 
 def _written_folders(env: Mapping[str, str]) -> Iterator[Path]:
-    from ign_deploy.ci.host import detect_host
-    from ign_deploy.ci.host_files import workspace_of
+    from ign_deploy.ci.host import detect_host, workspace_of
 
     yield Path(workspace_of(detect_host(env, is_terminal=False), env) or ".")
     if env.get("GITHUB_ACTIONS") == "true":

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.ci.outputs import write_summary
-from ign_deploy.ci.summary import ModuleRow, Stage, Summary, render_summary
+from ign_deploy.ci.host import write_summary
+from ign_deploy.ci.summary import ModuleRow, StageRow, Summary, render_summary
 from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.formatting import describe_deployment
 from ign_deploy.cli.options import (
@@ -174,7 +174,7 @@ def _write_page(
             for module in gateway.modules
         ],
         stages=[
-            Stage(
+            StageRow(
                 gateway.name or gateway.gateway or "no gateway",
                 gateway.seconds,
                 "ok" if problem is None else "failed",

@@ -119,15 +119,15 @@ def write_failure(session: Session, problem: IgnDeployError) -> None:
     """Write the failure to the run's summary page, if no stage has done so."""
     if session.host is not Host.GITHUB:
         return
-    from ign_deploy.ci.outputs import write_summary
-    from ign_deploy.ci.summary import Located, Summary, render_summary
+    from ign_deploy.ci.host import write_summary
+    from ign_deploy.ci.summary import LocatedFinding, Summary, render_summary
 
     summary = Summary(
         headline="The run failed",
         succeeded=False,
         error=problem.message,
         hint=problem.hint,
-        findings=[Located(*item) for item in problem_findings(problem)],
+        findings=[LocatedFinding(*item) for item in problem_findings(problem)],
     )
     page = render_summary(summary, masker=session.masker)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)

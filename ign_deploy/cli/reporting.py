@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ign_deploy.ci.host_files import workspace_of, write_host_files
-from ign_deploy.ci.outputs import write_outputs, write_summary
-from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, render_summary
+from ign_deploy.ci.host import workspace_of, write_outputs, write_summary
+from ign_deploy.ci.host_files import write_host_files
+from ign_deploy.ci.summary import LocatedFinding, ModuleRow, StageRow, Summary, render_summary
 from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.formatting import (
     batch_table,
@@ -133,11 +133,11 @@ def run_summary(
     report: RunReport, *, result: str, problem: IgnDeployError | None = None
 ) -> Summary:
     """Return what a release manager wants to see."""
-    findings = [Located(item.finding, item.file) for item in report.findings]
+    findings = [LocatedFinding(item.finding, item.file) for item in report.findings]
     if problem is not None:
         known = {item.finding for item in report.findings}
         findings += [
-            Located(finding, file)
+            LocatedFinding(finding, file)
             for finding, file in problem_findings(problem)
             if finding not in known
         ]
@@ -152,7 +152,8 @@ def run_summary(
         ],
         findings=findings,
         stages=[
-            Stage(stage.name, stage.seconds, stage.result, stage.reason) for stage in report.stages
+            StageRow(stage.name, stage.seconds, stage.result, stage.reason)
+            for stage in report.stages
         ],
         next_steps=_next_steps(report, result),
     )

@@ -12,11 +12,9 @@ from typing import Any, TextIO
 
 import click
 
-from ign_deploy.ci.host import Host, detect_host
-from ign_deploy.ci.lines import LineWriter
+from ign_deploy.ci.host import Host, detect_host, reporter_for, write_outputs
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.outputs import write_outputs
-from ign_deploy.ci.reporters import reporter_for
+from ign_deploy.ci.text import LineWriter
 from ign_deploy.cli.action import is_action
 from ign_deploy.cli.formatting import json_text
 from ign_deploy.errors import ConfigurationError

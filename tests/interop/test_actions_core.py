@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ign_deploy.ci.github import GitHubReporter, write_outputs
+from ign_deploy.ci.github import GitHubReporter, append_outputs
 from ign_deploy.ci.mask import Masker
 from ign_deploy.module.findings import error, warning
 from tests.support.node import run_node
@@ -52,7 +52,7 @@ def core(folder: Path, **request: Any) -> tuple[str, str]:
 def ours(folder: Path, outputs: dict[str, str]) -> str:
     path = folder / "our-output"
     path.write_bytes(b"")
-    write_outputs(outputs, env={"GITHUB_OUTPUT": str(path)}, masker=Masker())
+    append_outputs(outputs, env={"GITHUB_OUTPUT": str(path)}, masker=Masker())
     return path.read_bytes().decode()
 
 

@@ -17,7 +17,7 @@ import click
 import pytest
 import yaml
 
-from ign_deploy.ci.outputs import OUTPUT_NAMES
+from ign_deploy.ci.host import OUTPUT_NAMES
 from ign_deploy.settings import Inputs
 from tests.support.modules import build_module
 from tests.support.pages import (

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from ign_deploy import __version__
-from ign_deploy.ci.outputs import OUTPUT_NAMES
+from ign_deploy.ci.host import OUTPUT_NAMES
 from ign_deploy.cli import deployment_cli
 from ign_deploy.settings import Settings, default_variable, option_name
 

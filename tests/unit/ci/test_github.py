@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.ci.github import GitHubReporter
-from ign_deploy.ci.host import Host
+from ign_deploy.ci.host import Host, reporter_for, write_outputs, write_summary
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.outputs import write_outputs, write_summary
-from ign_deploy.ci.reporters import reporter_for
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.findings import error, info, warning
 from ign_deploy.report import Reporter

@@ -16,11 +16,9 @@ from ign_deploy.ci.gitlab import (
     code_quality_report,
     dotenv_report,
 )
-from ign_deploy.ci.host import Host
+from ign_deploy.ci.host import OUTPUT_NAMES, Host, reporter_for
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.outputs import OUTPUT_NAMES
-from ign_deploy.ci.reporters import reporter_for
-from ign_deploy.ci.summary import Located
+from ign_deploy.ci.summary import LocatedFinding
 from ign_deploy.module.findings import error, info, warning
 
 # What GitLab's log viewer takes for a section's edge, from its documentation.
@@ -148,10 +146,12 @@ def test_findings_are_code_quality_issues() -> None:
     masker = Masker()
     masker.add("hunter22")
     findings = [
-        Located(error("e1", "no hunter22", location="lib.jar", hint="sign it."), "dist/a.modl"),
-        Located(warning("w1", "odd\x1b[31m\nthing")),
-        Located(info("i1", "same")),
-        Located(info("i1", "same")),
+        LocatedFinding(
+            error("e1", "no hunter22", location="lib.jar", hint="sign it."), "dist/a.modl"
+        ),
+        LocatedFinding(warning("w1", "odd\x1b[31m\nthing")),
+        LocatedFinding(info("i1", "same")),
+        LocatedFinding(info("i1", "same")),
     ]
     issues = json.loads(code_quality_report(findings, masker=masker))
     assert issues[0] | {"fingerprint": ""} == {

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.ci.host import Host
-from ign_deploy.ci.host_files import workspace_of, write_host_files
+from ign_deploy.ci.host import OUTPUT_NAMES, Host, workspace_of
+from ign_deploy.ci.host_files import properties_report, write_host_files
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import Located, Summary
+from ign_deploy.ci.summary import LocatedFinding, Summary
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.findings import warning
+from ign_deploy.module.properties import parse_properties
 
 SUMMARY = Summary(
     headline="Released",
     succeeded=True,
-    findings=[Located(warning("w1", "odd"), "/builds/org/x/dist/a.modl")],
+    findings=[LocatedFinding(warning("w1", "odd"), "/builds/org/x/dist/a.modl")],
 )
 
 
@@ -71,3 +72,25 @@ def test_the_workspace_is_the_hosts() -> None:
     env = {"GITHUB_WORKSPACE": "/g", "CI_PROJECT_DIR": "/l/", "WORKSPACE": "/j"}
     assert [workspace_of(host, env) for host in Host] == ["/g", "/l", "/j", "", ""]
     assert workspace_of(Host.GITLAB, {}) == ""
+
+
+@pytest.mark.parametrize(
+    "value", ["1.0.0", "", " a = b: c # d", "$(touch x)", "a\nresult=deployed", "größe \\ 😀", "!x"]
+)
+def test_every_value_is_read_as_it_was_and_no_other(value: str) -> None:
+    data, omitted = properties_report({"module-name": value, "result": "x"}, masker=Masker())
+    assert parse_properties(data) == (("MODULE_NAME", value), ("RESULT", "x"))
+    assert omitted == ()
+
+
+def test_a_secret_is_left_out_and_the_output_named() -> None:
+    masker = Masker()
+    masker.add("hunter22")
+    data, omitted = properties_report({"module-name": "x hunter22", "result": "y"}, masker=masker)
+    assert data == b"RESULT=y\n"
+    assert omitted == ("module-name is not in the properties file: it would show a secret",)
+
+
+def test_no_two_outputs_share_a_name() -> None:
+    data, _ = properties_report(dict.fromkeys(OUTPUT_NAMES, "x"), masker=Masker())
+    assert len(dict(parse_properties(data))) == len(OUTPUT_NAMES)

@@ -9,7 +9,7 @@ from defusedxml.ElementTree import fromstring
 
 from ign_deploy.ci.junit import junit_report
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import Located, Stage, Summary
+from ign_deploy.ci.summary import LocatedFinding, StageRow, Summary
 from ign_deploy.module.findings import Finding, error, warning
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -21,22 +21,22 @@ def read(summary: Summary, masker: Masker | None = None) -> Element:
     return root
 
 
-def failed(*findings: Finding, stages: tuple[Stage, ...] = ()) -> Summary:
+def failed(*findings: Finding, stages: tuple[StageRow, ...] = ()) -> Summary:
     return Summary(
         headline="Not released",
         succeeded=False,
         error="the key does not fit",
         hint="give the other one.",
-        findings=[Located(each, "dist/a.modl") for each in findings],
+        findings=[LocatedFinding(each, "dist/a.modl") for each in findings],
         stages=stages,
     )
 
 
 def test_stages_are_cases_with_times_failures_and_reasons() -> None:
     stages = (
-        Stage("package", 1.25),
-        Stage("sign", 0.5, "failed"),
-        Stage("upload", 0, "skipped", "why"),
+        StageRow("package", 1.25),
+        StageRow("sign", 0.5, "failed"),
+        StageRow("upload", 0, "skipped", "why"),
     )
     root = read(failed(stages=stages))
     suite = root[0]
@@ -80,7 +80,7 @@ def test_a_run_that_failed_before_its_first_stage_fails_in_the_report() -> None:
 
 
 def test_a_run_without_faults_has_no_failure() -> None:
-    root = read(Summary(headline="Released", succeeded=True, stages=[Stage("sign")]))
+    root = read(Summary(headline="Released", succeeded=True, stages=[StageRow("sign")]))
     assert root.findall(".//failure") == []
     assert len(root) == 1
 

@@ -7,7 +7,14 @@ import re
 import pytest
 
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import Located, ModuleRow, Stage, Summary, escape, render_summary
+from ign_deploy.ci.summary import (
+    LocatedFinding,
+    ModuleRow,
+    StageRow,
+    Summary,
+    escape,
+    render_summary,
+)
 from ign_deploy.module.findings import error, info, warning
 
 MODULE = ModuleRow(
@@ -63,8 +70,8 @@ def test_every_table_row_has_the_cells_of_its_header() -> None:
     nasty = ModuleRow(id="a|b", version="1|2", name="x\n| y |", signer="`|`", result="|")
     page = render(
         modules=[MODULE, nasty],
-        findings=[Located(error("e|1", "a|b\nc", location="|", hint="|"), "f|g")],
-        stages=[Stage("sign", 1.5), Stage("upload", 0, "skipped", "dry | run")],
+        findings=[LocatedFinding(error("e|1", "a|b\nc", location="|", hint="|"), "f|g")],
+        stages=[StageRow("sign", 1.5), StageRow("upload", 0, "skipped", "dry | run")],
     )
     for table in re.findall(r"(?:^\|.*\|$\n?)+", page, re.MULTILINE):
         assert len({line.count("|") for line in table.splitlines()}) == 1
@@ -97,9 +104,9 @@ def test_control_characters_and_line_breaks_do_not_reach_the_page() -> None:
 def test_findings_come_worst_first_with_their_files() -> None:
     page = render(
         findings=[
-            Located(info("i1", "remark"), "x.modl"),
-            Located(warning("w1", "odd"), "y.modl"),
-            Located(error("e1", "bad", location="lib.jar"), "z.modl"),
+            LocatedFinding(info("i1", "remark"), "x.modl"),
+            LocatedFinding(warning("w1", "odd"), "y.modl"),
+            LocatedFinding(error("e1", "bad", location="lib.jar"), "z.modl"),
         ]
     )
     assert page.index("e1") < page.index("w1") < page.index("i1")
@@ -110,9 +117,9 @@ def test_findings_come_worst_first_with_their_files() -> None:
 def test_stage_timings_are_a_chart_and_a_table() -> None:
     page = render(
         stages=[
-            Stage("package", 5.25),
-            Stage("sign: x, y;", 0.1, "failed"),
-            Stage("upload", 0, "skipped", "dry run"),
+            StageRow("package", 5.25),
+            StageRow("sign: x, y;", 0.1, "failed"),
+            StageRow("upload", 0, "skipped", "dry run"),
         ]
     )
     assert "    package :done, 0, 5250\n    sign  x  y :crit, 5250, 5350\n```" in page
@@ -128,7 +135,7 @@ def test_a_secret_is_hidden_before_escaping_disguises_it() -> None:
             headline="with p|ss*word",
             succeeded=True,
             modules=[ModuleRow(id="p|ss*word", version="1")],
-            findings=[Located(error("e", "p|ss\x1b[0m*word"))],
+            findings=[LocatedFinding(error("e", "p|ss\x1b[0m*word"))],
         ),
         masker=masker,
     )
@@ -139,8 +146,8 @@ def test_a_secret_is_hidden_before_escaping_disguises_it() -> None:
 def test_thousands_of_modules_and_findings_stay_below_the_limit() -> None:
     page = render(
         modules=[ModuleRow(id=f"org.{n}." + "ü|" * 300, version="1") for n in range(5000)],
-        findings=[Located(error("e", "🙂" * 500, location=str(n))) for n in range(5000)],
-        stages=[Stage(f"stage {n}", 1.0, reason="🙂" * 500) for n in range(5000)],
+        findings=[LocatedFinding(error("e", "🙂" * 500, location=str(n))) for n in range(5000)],
+        stages=[StageRow(f"stage {n}", 1.0, reason="🙂" * 500) for n in range(5000)],
         next_steps=["🙂" * 500] * 5000,
         error="x" * 2_000_000,
     )

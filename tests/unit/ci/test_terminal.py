@@ -14,9 +14,8 @@ from typing import TextIO
 
 import pytest
 
-from ign_deploy.ci.host import Host
+from ign_deploy.ci.host import Host, reporter_for
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.reporters import reporter_for
 from ign_deploy.ci.terminal import TerminalReporter
 from ign_deploy.module.findings import error, warning
 
