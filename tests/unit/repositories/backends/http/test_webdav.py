@@ -338,7 +338,7 @@ def test_a_digest_that_the_server_states_is_compared(
     assert objects.probe().server_digest
     objects.send("a.modl", tmp_path / "a.modl", expected=file, progress=Counter())
     web.corrupts = True
-    with pytest.raises(RepositoryError, match=r"holds a\.modl with 7 bytes and SHA-256"):
+    with pytest.raises(RepositoryError, match=r"has a\.modl with 7 bytes and SHA-256"):
         objects.send("a.modl", tmp_path / "a.modl", expected=file, progress=Counter())
 
 

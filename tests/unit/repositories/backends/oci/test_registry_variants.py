@@ -131,7 +131,7 @@ def test_immutability_is_tried_not_believed(tmp_path: Path) -> None:
         assert not repository.check().create_once
         with pytest.raises(RepositoryError, match="can be moved") as caught:
             repository.publish(release, files=files)
-        assert "switch on immutability" in caught.value.hint
+        assert "make all tags immutable" in caught.value.hint
         assert not [tag for tag in server.tags if not tag.startswith("ign-deploy")]
 
 
