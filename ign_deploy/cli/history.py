@@ -84,9 +84,9 @@ def history_command(session: Session, module: str | None, limit: int) -> None:
         for each in history.deployments(name)
         if module is None or any(one.id == module for g in each.last.gateways for one in g.modules)
     ]
-    found = sorted(found, key=lambda each: each.begun.begun_at, reverse=True)[:limit]
+    found = sorted(found, key=lambda each: each.started.started_at, reverse=True)[:limit]
     documents: list[dict[str, Any]] = [each.last.model_dump(mode="json") for each in found]
-    rows = [("BEGUN", "ENVIRONMENT", "DEPLOYMENT", "KIND", "OUTCOME", "BY", "MODULES")]
+    rows = [("STARTED", "ENVIRONMENT", "DEPLOYMENT", "KIND", "OUTCOME", "BY", "MODULES")]
     for each in found:
         record = each.last
         modules = dict.fromkeys(
@@ -96,7 +96,7 @@ def history_command(session: Session, module: str | None, limit: int) -> None:
         )
         rows.append(
             (
-                plain(record.begun_at[:16]),
+                plain(record.started_at[:16]),
                 plain(record.environment),
                 record.id,
                 record.kind.value,

@@ -50,13 +50,13 @@ class HistoryStore(Protocol):
 class Deployment:
     """A deployment from its documents; ``ended`` is None if it is still running, or was killed."""
 
-    begun: DeploymentRecord
+    started: DeploymentRecord
     ended: DeploymentRecord | None = None
 
     @property
     def last(self) -> DeploymentRecord:
         """Its latest document."""
-        return self.ended or self.begun
+        return self.ended or self.started
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class History:
     def append(self, record: DeploymentRecord) -> None:
         """Add a document; raises RepositoryError."""
         name = check_environment(record.environment)
-        if record.phase is Phase.BEGUN:
+        if record.phase is Phase.STARTED:
             self._documents.add(f"{ENVIRONMENTS}/{name}.json", b"{}\n")
         self._documents.add(f"{ROOT}/{name}/{record.file_name}", record.to_json())
 
@@ -131,7 +131,7 @@ class History:
                     module
                     for deployment in deployments
                     if deployment.ended is None
-                    for gateway in deployment.begun.gateways
+                    for gateway in deployment.started.gateways
                     for module in gateway.modules
                 ),
             ]
@@ -150,14 +150,14 @@ class History:
 
 
 def _paired(records: Iterable[DeploymentRecord]) -> list[Deployment]:
-    begun: dict[str, DeploymentRecord] = {}
+    started: dict[str, DeploymentRecord] = {}
     ended: dict[str, DeploymentRecord] = {}
     for record in records:
-        (begun if record.phase is Phase.BEGUN else ended)[record.id] = record
+        (started if record.phase is Phase.STARTED else ended)[record.id] = record
     ids = sorted(
-        {*begun, *ended}, key=lambda each: ((begun.get(each) or ended[each]).begun_at, each)
+        {*started, *ended}, key=lambda each: ((started.get(each) or ended[each]).started_at, each)
     )
-    return [Deployment(begun.get(each) or ended[each], ended.get(each)) for each in ids]
+    return [Deployment(started.get(each) or ended[each], ended.get(each)) for each in ids]
 
 
 @dataclass
@@ -253,7 +253,7 @@ def _uncertain(
         sha256="",
         previous="",
         outcome=Outcome.UNTOUCHED,
-        since=record.begun_at,
+        since=record.started_at,
         actor=record.actor,
         deployment=record.id,
         rollback_version=rollback_version,

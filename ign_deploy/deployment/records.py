@@ -25,7 +25,7 @@ _MAX_TEXT = 4000
 class Phase(StrEnum):
     """Which of a deployment's two documents it is."""
 
-    BEGUN = "begun"
+    STARTED = "started"
     ENDED = "ended"
 
 
@@ -138,7 +138,7 @@ class DeploymentRecord(_Part):
     kind: DeploymentKind = Field(default=DeploymentKind.DEPLOYMENT, strict=False)
     environment: Annotated[str, AfterValidator(_environment)]
     outcome: Outcome | None = Field(default=None, strict=False)
-    begun_at: str
+    started_at: str
     ended_at: str = ""
     gateways: tuple[GatewayRecord, ...] = Field(default=(), strict=False)
     actor: Text = ""
@@ -166,7 +166,7 @@ class DeploymentRecord(_Part):
     @property
     def file_name(self) -> str:
         """The name of its document; names sort by the start of the deployment."""
-        stamp = re.sub(r"[^0-9TZ]", "", self.begun_at)
+        stamp = re.sub(r"[^0-9TZ]", "", self.started_at)
         return f"{stamp}-{self.id}-{self.phase.value}.json"
 
 

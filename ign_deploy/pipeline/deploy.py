@@ -89,14 +89,14 @@ class Deployer:
         deployments = self.context.history.deployments(order.environment)
         self._warn_of_others(deployments)
         prepared = self._look(order, unfinished_previous(deployments))
-        begun = self._begun(order, prepared, deployments)
-        self._tell_plan(begun)
+        started = self._start_record(order, prepared, deployments)
+        self._tell_plan(started)
         if self.context.settings.dry_run:
-            return begun
-        self.context.history.append(begun)
-        self.context.events.deployment_began(begun)
-        records = self._carry_out(order.kind, prepared, begun)
-        ended = begun.model_copy(
+            return started
+        self.context.history.append(started)
+        self.context.events.deployment_started(started)
+        records = self._carry_out(order.kind, prepared, started)
+        ended = started.model_copy(
             update={
                 "phase": Phase.ENDED,
                 "ended_at": timestamp(_now()),
@@ -146,7 +146,7 @@ class Deployer:
         agreed = AcceptOptions(frozenset({ANY}), frozenset({ANY}))
         return replace(options, accept=agreed, allow_downgrade=True)
 
-    def _begun(
+    def _start_record(
         self,
         order: Order,
         prepared: Sequence[tuple[Part, list[GatewayPlan]]],
@@ -158,10 +158,10 @@ class Deployer:
         ]
         return DeploymentRecord(
             id=secrets.token_hex(6),
-            phase=Phase.BEGUN,
+            phase=Phase.STARTED,
             kind=order.kind,
             environment=order.environment,
-            begun_at=timestamp(_now()),
+            started_at=timestamp(_now()),
             gateways=tuple(gateways),
             notes=self.context.workspace.notes,
             tags=self.context.settings.tags,
@@ -175,13 +175,13 @@ class Deployer:
         self,
         kind: DeploymentKind,
         prepared: Sequence[tuple[Part, list[GatewayPlan]]],
-        begun: DeploymentRecord,
+        started: DeploymentRecord,
     ) -> tuple[GatewayRecord, ...]:
         records: list[GatewayRecord] = []
         everything = [each for _, found in prepared for each in found]
         if everything:
             records += Rollout(everything, self._options(kind), self.context.reporter).run()
-        for gateway in begun.gateways:
+        for gateway in started.gateways:
             if not gateway.gateway:
                 modules = tuple(
                     module.model_copy(update={"outcome": Outcome.RECORDED})
@@ -196,8 +196,9 @@ class Deployer:
         for each in deployments[-20:]:
             if each.ended is None:
                 self.context.reporter.warning(
-                    f"deployment {each.begun.id} of {each.begun.actor or 'somebody'} began at "
-                    f"{each.begun.begun_at[:16]}Z and hasn't ended: it runs now, or was killed"
+                    f"deployment {each.started.id} of {each.started.actor or 'someone'} started at "
+                    f"{each.started.started_at[:16]}Z and has not ended: it is still running, or "
+                    "was killed"
                 )
 
     def _tell_plan(self, record: DeploymentRecord) -> None:

@@ -35,7 +35,7 @@ class RunEvents:
     channels: Sequence[Channel] = ()
     targets: MetricTargets | None = None
 
-    def deployment_began(self, record: DeploymentRecord) -> None:
+    def deployment_started(self, record: DeploymentRecord) -> None:
         """Tell that a deployment begins."""
         self._notify(record, now=datetime.now(UTC))
 
@@ -100,7 +100,7 @@ class RunEvents:
         from ign_deploy.metrics.measurement import MeasuredModule, MeasuredStage, Measurement
 
         outcome = record.outcome
-        begin = datetime.fromisoformat(record.begun_at)
+        begin = datetime.fromisoformat(record.started_at)
         end = datetime.fromisoformat(record.ended_at)
         measured = Measurement(
             event=record.kind.value,
@@ -128,7 +128,7 @@ class RunEvents:
 def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:
     from ign_deploy.notify.notice import Notice, NoticedGateway, NoticedModule
 
-    begin = datetime.fromisoformat(record.begun_at)
+    begin = datetime.fromisoformat(record.started_at)
     return Notice(
         event="rollback" if record.kind.value == "rollback" else "deployment",
         result=_noticed_result(record),

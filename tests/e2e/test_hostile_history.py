@@ -29,7 +29,7 @@ def test_a_hostile_record_is_shown_harmless(tmp_path: Path, command: str, name: 
     text = HOSTILE[name]
     repository = open_repository(str(tmp_path / "module-repository"))
     history = History(repository.maintenance.documents, reporter=SilentReporter())
-    begun = record(text, previous=text, gateway=text, module_id=text, actor=text, notes=text)
+    started = record(text, previous=text, gateway=text, module_id=text, actor=text, notes=text)
     gateways = tuple(
         gateway.model_copy(
             update={
@@ -41,11 +41,11 @@ def test_a_hostile_record_is_shown_harmless(tmp_path: Path, command: str, name: 
                 ),
             }
         )
-        for gateway in begun.gateways
+        for gateway in started.gateways
     )
-    history.append(begun)
+    history.append(started)
     history.append(
-        begun.model_copy(
+        started.model_copy(
             update={
                 "phase": Phase.ENDED,
                 "outcome": Outcome.DEPLOYED,

@@ -1,4 +1,4 @@
-"""Modules onto gateways by the command line: what it says, what it refuses, what it leaves."""
+"""Installing modules by the command line: its messages, its refusals, its results."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_what_it_says_to_accept_is_enough(cli: GatewayCli) -> None:
     assert active(cli.gateway) == "1.2.0"
 
 
-def test_without_leave_to_restart_it_ends_well_and_says_what_to_do(cli: GatewayCli) -> None:
+def test_without_permission_to_restart_it_succeeds_and_says_what_to_do(cli: GatewayCli) -> None:
     result = cli.call(
         "install", NAME, "--gateway", cli.gateway.url, "-e", "production", *ACCEPT
     ).must(0)
@@ -187,7 +187,7 @@ def test_a_module_of_another_line_is_rejected(cli: GatewayCli) -> None:
     assert cli.gateway.asked("modules/upload") == 0
 
 
-def test_a_downgrade_needs_leave(cli: GatewayCli) -> None:
+def test_a_downgrade_needs_permission(cli: GatewayCli) -> None:
     cli.install(f"{NAME}@1.1.0").must(0)
     result = cli.install(f"{NAME}@1.0.0").must(7)
     assert "--allow-downgrade" in result.stderr
@@ -221,7 +221,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(cli: GatewayCli) -> None:
     assert cli.gateway.asked("modules/upload") == 1
 
 
-def test_a_failing_upgrade_is_rolled_back_told_and_one_json_document(cli: GatewayCli) -> None:
+def test_a_failing_upgrade_is_rolled_back_and_gives_one_json_document(cli: GatewayCli) -> None:
     cli.install(f"{NAME}@1.0.0").must(0)
     cli.gateway.options.faults[NAME] = ModuleFault(version="1.2.0")
     result = cli.install(NAME, "--json").must(7)
@@ -234,7 +234,7 @@ def test_a_failing_upgrade_is_rolled_back_told_and_one_json_document(cli: Gatewa
     assert deployed(cli) == {cli.gateway.url: "1.0.0"}
 
 
-def test_when_going_back_fails_a_person_is_asked_with_the_next_steps(cli: GatewayCli) -> None:
+def test_a_failed_rollback_asks_for_manual_repair_with_the_next_steps(cli: GatewayCli) -> None:
     cli.install(f"{NAME}@1.0.0").must(0)
     cli.gateway.options.faults[NAME] = ModuleFault()
     result = cli.install(NAME).must(8)
@@ -253,7 +253,7 @@ def rollback(cli: GatewayCli, *arguments: str) -> Result:
     return cli.call("rollback", "-e", "production", *there, *arguments)
 
 
-def test_the_version_before_is_brought_back_by_command(cli: GatewayCli) -> None:
+def test_the_previous_version_is_restored_by_command(cli: GatewayCli) -> None:
     cli.install(f"{NAME}@1.0.0").must(0)
     cli.install(f"{NAME}@1.1.0").must(0)
     result = rollback(cli, NAME).must(0)
@@ -262,7 +262,7 @@ def test_the_version_before_is_brought_back_by_command(cli: GatewayCli) -> None:
     assert deployed(cli) == {cli.gateway.url: "1.0.0"}
 
 
-def test_any_version_is_brought_back_by_its_name(cli: GatewayCli) -> None:
+def test_any_version_is_restored_by_its_number(cli: GatewayCli) -> None:
     cli.install(f"{NAME}@1.2.0").must(0)
     rollback(cli, "--to", "1.0.0").must(0)
     assert active(cli.gateway) == "1.0.0"
@@ -285,7 +285,7 @@ def test_a_rollback_of_nothing_is_reported(cli: GatewayCli) -> None:
     assert "--environment" in cli.call("rollback").must(2).stderr
 
 
-def test_an_uninstalling_rollback_whose_restart_never_ends_is_finished_by_the_same_command(
+def test_an_uninstalling_rollback_whose_restart_never_ends_is_completed_by_the_same_command(
     cli: GatewayCli,
 ) -> None:
     cli.install(NAME).must(0)
@@ -300,14 +300,14 @@ def test_an_uninstalling_rollback_whose_restart_never_ends_is_finished_by_the_sa
 
 
 class Killed(BaseException):
-    """Nothing of ours catches it."""
+    """No code of ours catches it."""
 
 
 def kill() -> None:
     raise Killed
 
 
-def test_a_rollback_killed_at_any_request_brings_the_same_version_when_repeated(
+def test_a_rollback_killed_at_any_request_restores_the_same_version_when_repeated(
     cli: GatewayCli,
 ) -> None:
     cli.install(f"{NAME}@1.0.0").must(0)
@@ -394,7 +394,7 @@ def _pin(path: Path) -> str:
 
 
 def test_in_real_time_as_a_process_of_its_own(cli: GatewayCli) -> None:
-    """Everything else here runs on the gateway's time; this one waits as users do."""
+    """Unlike the other tests here, this one runs in real time, as for users."""
     cli.gateway.state.options.down_seconds = cli.gateway.state.options.starting_seconds = 0
     there = ("--gateway", cli.gateway.url, *WITH_RESTART, "--json")
     result = cli.workspace.run("install", NAME, *there, env=cli.env).must(0)

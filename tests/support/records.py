@@ -63,30 +63,30 @@ class Ledger:
     def begin(self, version: str, *, previous: str = "", **more: Any) -> DeploymentRecord:
         """Write down that a deployment begins; see ``record``."""
         minute = next(self._minutes)
-        begun = record(
+        started = record(
             version,
             previous=previous,
             id=f"{minute:012x}",
             environment=self.environment,
-            begun_at=f"2026-01-31T12:{minute:02}:00.000000Z",
+            started_at=f"2026-01-31T12:{minute:02}:00.000000Z",
             **more,
         )
-        self.history.append(begun)
-        return begun
+        self.history.append(started)
+        return started
 
-    def end(self, begun: DeploymentRecord, outcome: Outcome, **module: Any) -> DeploymentRecord:
+    def end(self, started: DeploymentRecord, outcome: Outcome, **module: Any) -> DeploymentRecord:
         """Write down how it ended: every module on every gateway alike."""
         gateways = []
-        for each in begun.gateways:
+        for each in started.gateways:
             changed = {"outcome": outcome, **module}
             modules = tuple(one.model_copy(update=changed) for one in each.modules)
             gateways.append(each.model_copy(update={"outcome": outcome, "modules": modules}))
-        ended = begun.model_copy(
+        ended = started.model_copy(
             update={
                 "phase": Phase.ENDED,
                 "outcome": outcome,
                 "gateways": tuple(gateways),
-                "ended_at": begun.begun_at.replace(":00.0", ":30.0"),
+                "ended_at": started.started_at.replace(":00.0", ":30.0"),
             }
         )
         self.history.append(ended)
@@ -109,9 +109,9 @@ def record(
     """Return the record of a deployment that begins: one module, one gateway."""
     values: Mapping[str, Any] = {
         "id": "0123456789ab",
-        "phase": Phase.BEGUN,
+        "phase": Phase.STARTED,
         "environment": "production",
-        "begun_at": "2026-01-31T12:00:00.000000Z",
+        "started_at": "2026-01-31T12:00:00.000000Z",
         "actor": "somebody",
         **fields,
     }

@@ -91,7 +91,7 @@ def test_a_deployment_is_recorded_promoted_and_rolled_back(folder: Path) -> None
         test.promote(to="production")
         test.rollback()
         assert [each.version for each in test.status()] == ["1.0.0"]
-        kinds = [each.begun.kind.value for each in test.history()]
+        kinds = [each.started.kind.value for each in test.history()]
         assert kinds == ["deployment", "deployment", "rollback"]
     production = DeploymentConfig(environment="production")
     with DeploymentManager(production, repository=store) as manager:

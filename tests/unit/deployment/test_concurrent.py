@@ -1,4 +1,4 @@
-"""200 deployments from eight processes: none is lost, and the audit trail is whole."""
+"""200 deployments from eight processes: none is lost, and the audit trail is complete."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ OLD, NEW = "1.0.0", "1.1.0"
 
 
 class Killed(BaseException):
-    """Nothing of ours catches it: what would come after it is never done, as after a SIGKILL."""
+    """No code of ours catches it: everything after it is left undone, as after a SIGKILL."""
 
 
 def kill() -> None:
@@ -32,7 +32,7 @@ def kill() -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """What is deployed where: ``before`` runs there (empty: nothing), NEW is wanted."""
+    """A deployment of NEW to a gateway that runs ``before`` (empty: nothing)."""
 
     before: str
     after: str
@@ -67,7 +67,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def new_env(repository: Path, tmp_path: Path) -> Callable[[], DeploymentEnv]:
-    """Return what makes a env with a history of its own."""
+    """Return a factory of environments, each with its own history."""
     fetched: dict[tuple[str, str], VerifiedModule] = {}  # downloading is no part of what is tried
     return lambda: DeploymentEnv(
         repository, tmp_path, environment=f"{next(numbers)}", fetched=fetched
@@ -124,8 +124,8 @@ def test_killed_at_any_request_the_same_command_converges(
             assert record.outcome in case.outcomes | {Outcome.UNCHANGED}, (number, record)
             assert (active(gateway), env.version(gateway)) == (case.after, case.after), number
             (found,) = record.gateways
-            begun = env.deployments()[0].begun
-            assert found.modules[0].previous == case.before == _previous(begun), number
+            started = env.deployments()[0].started
+            assert found.modules[0].previous == case.before == _previous(started), number
 
 
 def _previous(record: DeploymentRecord) -> str:
@@ -133,7 +133,7 @@ def _previous(record: DeploymentRecord) -> str:
     return gateway.modules[0].previous
 
 
-def test_killed_before_anything_was_asked_the_begun_record_is_not_there(
+def test_killed_before_the_first_request_there_is_no_record(
     new_env: Callable[[], DeploymentEnv],
 ) -> None:
     env = new_env()
@@ -144,7 +144,7 @@ def test_killed_before_anything_was_asked_the_begun_record_is_not_there(
         assert active(gateway) == OLD
 
 
-def test_while_it_is_killed_the_history_is_in_doubt_and_says_what_stood_before(
+def test_after_a_kill_the_history_is_uncertain_and_has_the_version_before(
     new_env: Callable[[], DeploymentEnv],
 ) -> None:
     env = new_env()
@@ -160,7 +160,7 @@ def test_while_it_is_killed_the_history_is_in_doubt_and_says_what_stood_before(
         assert env.deployments()[-1].ended is None
 
 
-def test_the_command_after_a_kill_warns_that_something_has_not_ended(
+def test_the_command_after_a_kill_warns_of_the_unfinished_deployment(
     new_env: Callable[[], DeploymentEnv],
 ) -> None:
     env = new_env()
@@ -169,4 +169,4 @@ def test_the_command_after_a_kill_warns_that_something_has_not_ended(
             env.install(NEW, gateway)
         env.reported.warnings.clear()
         env.install(NEW, gateway)
-        assert any("hasn't ended" in line for line in env.reported.warnings)
+        assert any("has not ended" in line for line in env.reported.warnings)

@@ -1,4 +1,4 @@
-"""Deploying to gateways: installed, verified, and back to what ran before when it fails."""
+"""Deploying to gateways: install, verify, and roll back if that fails."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_module_is_installed_restarted_and_verified(
     assert running(plant) == "1.1.0"
 
 
-def test_without_leave_to_restart_it_is_pending_and_says_what_to_do(
+def test_without_permission_to_restart_it_is_pending_and_says_what_to_do(
     plant: Gateway, published: PublishedModules
 ) -> None:
     install_first(published, plant)
@@ -111,7 +111,7 @@ def test_without_the_old_file_it_warns_before_and_uninstalls_after(
     assert client_of(plant).module(MODULE_ID) is None
 
 
-def test_a_rollback_that_fails_needs_a_person_and_says_what_to_do(
+def test_a_failed_rollback_needs_manual_repair_and_says_what_to_do(
     plant: Gateway, published: PublishedModules
 ) -> None:
     install_first(published, plant)
@@ -186,7 +186,7 @@ def test_what_the_gateway_cannot_take_is_rejected_before_anything(
     assert uploads(plant) == 0
 
 
-def test_a_downgrade_needs_leave(plant: Gateway, published: PublishedModules) -> None:
+def test_a_downgrade_needs_permission(plant: Gateway, published: PublishedModules) -> None:
     old = published.add("0.9.0")
     install_first(published, plant)
     with pytest.raises(CombinedError) as caught:
@@ -212,7 +212,7 @@ def test_one_gateway_that_cannot_take_it_keeps_all_unchanged(
     assert [uploads(each) for each in gateways] == [0, 0, 0]
 
 
-def test_after_a_failure_no_further_gateway_is_begun(
+def test_after_a_failure_no_further_gateway_is_started(
     gateways: list[Gateway], published: PublishedModules
 ) -> None:
     gateways[1].options.faults[MODULE_ID] = ModuleFault()
@@ -226,7 +226,9 @@ def test_after_a_failure_no_further_gateway_is_begun(
     assert overall_outcome(records) is Outcome.ROLLED_BACK
 
 
-def test_told_to_go_on_it_does(gateways: list[Gateway], published: PublishedModules) -> None:
+def test_with_continue_on_error_the_other_gateways_are_deployed(
+    gateways: list[Gateway], published: PublishedModules
+) -> None:
     gateways[1].options.faults[MODULE_ID] = ModuleFault()
     records = deploy(published, gateways, [published.add("1.0.0")], continue_on_error=True)
     assert outcomes(records) == [
@@ -236,7 +238,7 @@ def test_told_to_go_on_it_does(gateways: list[Gateway], published: PublishedModu
     ]
 
 
-def test_all_or_nothing_brings_back_those_that_had_succeeded(
+def test_all_or_nothing_rolls_back_the_gateways_that_had_succeeded(
     gateways: list[Gateway], published: PublishedModules
 ) -> None:
     old, new = published.add("1.0.0"), published.add("1.1.0")
@@ -276,7 +278,7 @@ def test_modules_that_need_each_other_go_in_their_order_with_one_restart(
     assert plant.state.restarts == before + 1
 
 
-def test_if_one_of_two_modules_fails_both_go_back(
+def test_if_one_of_two_modules_fails_both_are_rolled_back(
     plant: Gateway, published: PublishedModules
 ) -> None:
     ids = ("com.example.a", "com.example.b")
@@ -320,7 +322,7 @@ def test_health_checks_that_pass_are_asked_with_the_gateways_address(
     assert asked == [f"probe --now {plant.url}"]
 
 
-def test_a_module_can_be_taken_off(plant: Gateway, published: PublishedModules) -> None:
+def test_a_module_can_be_uninstalled(plant: Gateway, published: PublishedModules) -> None:
     install_first(published, plant)
     (record,) = deploy(published, [plant], [], removals=[MODULE_ID])
     assert record.outcome is Outcome.DEPLOYED
@@ -329,10 +331,10 @@ def test_a_module_can_be_taken_off(plant: Gateway, published: PublishedModules) 
     assert (module.version, module.previous) == ("", "1.0.0")
 
 
-def test_after_a_killed_run_it_goes_back_to_what_stood_before_that_run(
+def test_after_a_killed_run_the_version_before_that_run_is_restored(
     plant: Gateway, published: PublishedModules
 ) -> None:
-    """The killed run had got as far as the restart; the new version is there, and faulted."""
+    """The killed run got as far as the restart; the new version is installed, and faulted."""
     install_first(published, plant)
     plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
     new = published.add("1.1.0")

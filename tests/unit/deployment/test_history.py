@@ -46,7 +46,7 @@ def test_the_last_deployment_is_current_and_names_the_one_before(ledger: Ledger)
     )  # fmt: skip
     assert (found.since, found.actor, found.deployment) == (last.ended_at, "somebody", last.id)
     assert found.rollback_version == "1.1.0"
-    assert [each.begun.gateways[0].modules[0].version for each in
+    assert [each.started.gateways[0].modules[0].version for each in
             ledger.history.deployments("production")] == ["1.0.0", "1.1.0", "1.2.0"]  # fmt: skip
     assert ledger.history.environments() == ["production"]
 
@@ -146,9 +146,9 @@ def before(ledger: Ledger) -> dict[tuple[str, str], str]:
 def test_the_version_before_an_unconfirmed_deployment_is_known(
     ledger: Ledger, outcome: Outcome | None
 ) -> None:
-    begun = ledger.begin("1.1.0", previous="1.0.0")
+    started = ledger.begin("1.1.0", previous="1.0.0")
     if outcome is not None:
-        ledger.end(begun, outcome)
+        ledger.end(started, outcome)
     assert before(ledger) == {(PLANT, PUMP): "1.0.0"}
 
 
@@ -202,7 +202,7 @@ def test_every_environment_protects_its_versions(ledger: Ledger) -> None:
         b"null",
         record("6.6.6", id="other").to_json(),
         record("6.6.6", environment="staging").to_json(),
-        record("6.6.6", begun_at="2026-01-31T12:00:00.000000Z-x", phase=Phase.ENDED).to_json(),
+        record("6.6.6", started_at="2026-01-31T12:00:00.000000Z-x", phase=Phase.ENDED).to_json(),
     ],
     ids=range(7),
 )
@@ -236,7 +236,7 @@ def test_a_hostile_name_among_the_environments_is_a_warning(ledger: Ledger) -> N
 
 
 def test_the_document_of_the_end_alone_is_enough(ledger: Ledger) -> None:
-    begun = ledger.begin("1.0.0")
-    ledger.end(begun, Outcome.DEPLOYED)
-    del ledger.documents.files[f"{ROOT}/production/{begun.file_name}"]
+    started = ledger.begin("1.0.0")
+    ledger.end(started, Outcome.DEPLOYED)
+    del ledger.documents.files[f"{ROOT}/production/{started.file_name}"]
     assert deployed(ledger) == ("1.0.0", "", False)

@@ -1,4 +1,4 @@
-"""Whatever goes wrong with a gateway, the history says what it runs, or that nobody knows."""
+"""Whatever goes wrong with a gateway, the history has its version, or says it is uncertain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OLD, NEW, NEXT = "1.0.0", "1.1.0", "1.2.0"
 
 
 class Acting(Recorder):
-    """Does something to the gateway when it is told that text."""
+    """Acts on the gateway when that text is reported."""
 
     def __init__(self, text: str, action: Callable[[], object]) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def env(repository: Path, tmp_path: Path) -> DeploymentEnv:
     return DeploymentEnv(repository, tmp_path, environment=f"{next(numbers)}")
 
 
-def test_a_restart_that_never_ends_is_in_doubt_until_the_same_command_has_succeeded(
+def test_a_restart_that_never_ends_is_uncertain_until_the_same_command_has_succeeded(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     env.install(OLD, plant)
@@ -60,7 +60,7 @@ def test_a_restart_that_never_ends_is_in_doubt_until_the_same_command_has_succee
     assert active(plant) == env.version(plant) == NEW
 
 
-def test_after_a_rollback_that_failed_the_next_failure_goes_back_to_what_once_ran(
+def test_after_a_failed_rollback_the_next_failure_restores_the_last_version_that_ran(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     env.install(OLD, plant)
@@ -74,10 +74,10 @@ def test_after_a_rollback_that_failed_the_next_failure_goes_back_to_what_once_ra
 
 
 @pytest.mark.parametrize("what", ["accepted_certificates", "accepted_licenses"])
-def test_what_lands_in_quarantine_is_found_without_a_restart_and_goes_back(
+def test_quarantine_is_noticed_without_a_restart_and_rolled_back(
     env: DeploymentEnv, plant: Gateway, what: str
 ) -> None:
-    """The gateway says that all is accepted, and keeps the module out nevertheless."""
+    """The gateway reports that everything is accepted, but quarantines the module."""
     env.install(OLD, plant)
     before = plant.state.restarts
     plant.faults.append(Fault("modules/upload$", status=200, body=_said_accepted()))
@@ -127,7 +127,7 @@ def test_when_half_of_the_gateways_fail_the_history_has_each_one_as_it_is(
     assert [env.version(each) for each in gateways] == [NEW] * 3
 
 
-def test_all_or_nothing_is_all_back_in_the_history_too(
+def test_all_or_nothing_is_rolled_back_in_the_history_too(
     env: DeploymentEnv, gateways: list[Gateway]
 ) -> None:
     env.install(OLD, *gateways)
@@ -162,7 +162,7 @@ def test_a_slow_start_is_waited_for(env: DeploymentEnv, plant: Gateway) -> None:
     assert active(plant) == env.version(plant) == NEW
 
 
-def test_a_redundant_backup_is_left_alone_and_nothing_is_written_down(
+def test_a_redundant_backup_is_not_changed_and_nothing_is_recorded(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     env.install(OLD, plant)
@@ -173,7 +173,7 @@ def test_a_redundant_backup_is_left_alone_and_nothing_is_written_down(
     assert active(plant) == env.version(plant) == OLD
 
 
-def test_a_restart_whose_request_is_lost_three_times_goes_back(
+def test_a_restart_whose_request_is_lost_three_times_is_rolled_back(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     env.install(OLD, plant)
@@ -185,7 +185,7 @@ def test_a_restart_whose_request_is_lost_three_times_goes_back(
     assert active(plant) == env.version(plant) == OLD
 
 
-def test_a_first_installation_left_for_a_later_restart_is_uninstalled_when_it_faults_then(
+def test_a_first_installation_pending_a_restart_is_uninstalled_if_it_faults_then(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     plant.options.faults[MODULE_ID] = ModuleFault()
@@ -196,7 +196,7 @@ def test_a_first_installation_left_for_a_later_restart_is_uninstalled_when_it_fa
     assert active(plant) == env.version(plant) == ""
 
 
-def test_an_upgrade_left_for_a_later_restart_goes_back_when_its_health_check_fails(
+def test_an_upgrade_pending_a_restart_is_rolled_back_if_its_health_check_fails_then(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     env.install(OLD, plant)
@@ -209,7 +209,7 @@ def test_an_upgrade_left_for_a_later_restart_goes_back_when_its_health_check_fai
     assert active(plant) == env.version(plant) == OLD
 
 
-def test_what_ran_well_after_a_later_restart_is_what_the_next_version_goes_back_to(
+def test_a_version_that_ran_after_a_later_restart_is_the_next_rollback_version(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     env.install(OLD, plant)
@@ -242,7 +242,7 @@ def test_without_the_old_file_the_history_says_that_it_is_uninstalled(
 
 
 class Killed(BaseException):
-    """Nothing of ours catches it."""
+    """No code of ours catches it."""
 
 
 @pytest.mark.parametrize("phase", list(Phase))
@@ -254,7 +254,7 @@ def test_killed_around_the_records_the_same_command_converges(
     append = History.append
 
     def killed(self: History, record: DeploymentRecord) -> None:
-        if phase is Phase.BEGUN:
+        if phase is Phase.STARTED:
             append(self, record)
         if record.phase is phase:
             raise Killed
@@ -263,8 +263,8 @@ def test_killed_around_the_records_the_same_command_converges(
         patch.setattr(History, "append", killed)
         with pytest.raises(Killed):
             env.install(NEW, plant)
-    assert active(plant) == (OLD if phase is Phase.BEGUN else NEW)
-    if phase is Phase.BEGUN:
+    assert active(plant) == (OLD if phase is Phase.STARTED else NEW)
+    if phase is Phase.STARTED:
         assert env.deployed()[0].uncertain
     assert env.install(NEW, plant).outcome in (
         Outcome.DEPLOYED,
@@ -273,7 +273,7 @@ def test_killed_around_the_records_the_same_command_converges(
     assert active(plant) == env.version(plant) == NEW
 
 
-def test_an_end_that_cannot_be_written_down_is_a_warning_and_the_same_command_writes_it(
+def test_an_end_that_cannot_be_recorded_is_a_warning_and_the_same_command_records_it(
     env: DeploymentEnv, plant: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = History.append

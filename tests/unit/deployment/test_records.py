@@ -99,7 +99,7 @@ def test_a_plain_name_is_accepted(name: str) -> None:
         {"gateways": [{"gateway": 1}]},
         {"gateways": [{"gateway": "x", "seconds": float("nan")}]},
         {"gateways": [{"gateway": "x", "seconds": float("inf")}]},
-        {"begun_at": None},
+        {"started_at": None},
     ],
     ids=str,
 )
@@ -122,10 +122,10 @@ def test_unknown_fields_and_long_texts_are_cut() -> None:
 
 
 def test_documents_sort_by_the_start_of_the_deployment() -> None:
-    early = record("1.0.0", begun_at="2026-01-31T12:00:00.000009Z", id="ff")
-    late = record("1.0.0", begun_at="2026-01-31T12:00:00.000010Z", id="00")
+    early = record("1.0.0", started_at="2026-01-31T12:00:00.000009Z", id="ff")
+    late = record("1.0.0", started_at="2026-01-31T12:00:00.000010Z", id="00")
     assert early.file_name < late.file_name
-    assert late.file_name == "20260131T120000000010Z-00-begun.json"
+    assert late.file_name == "20260131T120000000010Z-00-started.json"
 
 
 def test_a_record_is_written_the_same_way_each_time() -> None:
