@@ -175,7 +175,8 @@ class S3Client(Client):
                 if name := _name_in(prefix, decode(each.findtext("{*}Key", ""))):
                     yield Entry(name, each.findtext("{*}LastModified", ""))
             for each in page.iterfind("{*}CommonPrefixes"):
-                if name := _name_in(prefix, decode(each.findtext("{*}Prefix", "")[:-1])):
+                key = decode(each.findtext("{*}Prefix", "")).removesuffix("/")
+                if name := _name_in(prefix, key):
                     yield Entry(name, is_folder=True)
 
     def list_page(self, **query: str) -> Any:

@@ -208,6 +208,14 @@ def test_a_listing_of_several_pages_is_read_to_its_end(bucket: BucketEnv) -> Non
         bucket.objects().names("d")
 
 
+def test_an_encoded_listing_is_decoded(bucket: BucketEnv) -> None:
+    page = b"""<ListBucketResult><EncodingType>url</EncodingType>
+    <Contents><Key>team%2Fd%2Fa+b%2Bc</Key></Contents>
+    <CommonPrefixes><Prefix>team%2Fd%2Fsub%2F</Prefix></CommonPrefixes></ListBucketResult>"""
+    bucket.proxy.rules.add(AnswerInstead(200, {}, page))
+    assert bucket.objects().names("d") == [Name("a b+c", False), Name("sub", True)]
+
+
 def test_the_time_is_the_stores(bucket: BucketEnv) -> None:
     objects = bucket.objects()
     assert abs(objects.now() - datetime.now(UTC)) < timedelta(minutes=1)
