@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,26 @@ def test_fifty_writers_of_different_versions_lose_none_of_them(store: Opened) ->
     modules = repository.catalogue()
     listed = {(each.id, each.version) for m in modules for each in repository.catalogue(m.id)}
     assert listed == {(module_id, version) for job in jobs for module_id, version, _ in job}
+
+
+def test_everything_published_is_listed(store: Opened) -> None:
+    """Without a reindex: 24 versions by 8 processes, in so many rounds."""
+    rounds = int(os.environ.get("IGN_DEPLOY_CONTRACT_ROUNDS", "2"))
+    published: set[tuple[str, str]] = set()
+    for number in range(rounds):
+        jobs = [
+            [[f"com.acme.m{(job + each) % 3}", f"{number}.{job}.{each}", "x"] for each in range(3)]
+            for job in range(8)
+        ]
+        (answer,) = run_publishers({"store": store.order(), "jobs": jobs})
+        outcomes = [[each for each in job if "; retrying in " not in each] for job in answer]
+        assert outcomes == [["published"] * 3] * 8
+        published |= {(module_id, version) for job in jobs for module_id, version, _ in job}
+        repository = store.open()
+        modules = repository.catalogue()
+        listed = {(each.id, each.version) for m in modules for each in repository.catalogue(m.id)}
+        assert listed == published
+        assert sum(module.versions for module in modules) == len(published)
 
 
 def test_what_is_said_of_a_version_is_kept(store: Opened, tmp_path: Path) -> None:
