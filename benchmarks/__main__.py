@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.batch import measure_batch
 from benchmarks.measure import Row, print_table
 from benchmarks.publishing import measure_uploads
+from benchmarks.requests import measure_requests
 from benchmarks.signing import measure_memory, measure_signing, measure_start
 from benchmarks.stores import measure_stores
 from benchmarks.workspace import Workspace
@@ -27,6 +28,7 @@ def main() -> int:
             ("memory", measure_memory),
             ("uploads", measure_uploads),
             ("a batch of 20 modules", measure_batch),
+            ("requests of a publication", measure_requests),
             ("stores over the network", measure_stores),
         ):
             print(f"measuring {title} …", file=sys.stderr, flush=True)
