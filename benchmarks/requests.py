@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.measure import Row
 from benchmarks.workspace import Workspace
 from ign_deploy.repositories import Repository
+from ign_deploy.repositories.access import Patience
 from tests.contract.kinds import KINDS
 from tests.contract.opened import EAGER, Opened
 from tests.support.http_steps import count_requests
@@ -45,7 +46,8 @@ def _count(store: Opened, folder: Path) -> tuple[int, int, int]:
     before = store.open(patience=EAGER)
     for number in range(10):
         _publish(before, folder, f"1.0.{number}")
-    repository = store.open(patience=EAGER)
+    # As in life: who waits for others for a moment only looks more often whether they came.
+    repository = store.open(patience=Patience())
     with count_requests() as steps:
         repository.check()
         _publish(repository, folder, "1.1.0")

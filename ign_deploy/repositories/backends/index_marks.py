@@ -25,8 +25,8 @@ from ign_deploy.repositories.store import Change, Indexed, IndexSession, Key
 PENDING = "pending"
 _HOLDS = timedelta(minutes=10)
 _TIME = "%Y%m%dT%H%M%SZ"
-# <until>-<random>-<a: active, d: done>-<module>[~<version>~<generation>].json
-_NAME = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{16})-([ad])-([^~]*)((?:~[^~]*)*)\.json")
+# <until>-<random>-<a: active, d: done>-<module>[~<hash of a claimed version>].json
+_NAME = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{8})-([ad])-([^~]*)((?:~[^~]*)*)\.json")
 
 
 class Marks(Protocol):
@@ -46,7 +46,7 @@ class Marks(Protocol):
 
 
 class Mark(NamedTuple):
-    """A mark, read from its name; ``rest`` says whose it is, such as ``~1.2.0~0``."""
+    """A mark, read from its name; ``rest`` says whose it is, see ``FolderClaims``."""
 
     until: datetime
     token: str
@@ -76,7 +76,7 @@ def parse_mark(name: str) -> Mark | None:
 def new_mark(module_id: str, *, now: datetime, holds: timedelta = _HOLDS, rest: str = "") -> Mark:
     """Return a mark of this run on a module."""
     until = (now + holds).astimezone(UTC).replace(microsecond=0)
-    return Mark(until, secrets.token_hex(8), is_done=False, module_id=module_id, rest=rest)
+    return Mark(until, secrets.token_hex(4), is_done=False, module_id=module_id, rest=rest)
 
 
 @dataclass

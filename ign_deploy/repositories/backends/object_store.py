@@ -14,7 +14,13 @@ from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.index_marks import PENDING, MarkGuard
-from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, parse_claim
+from ign_deploy.repositories.claims import (
+    MAX_CLAIM_SIZE,
+    Claim,
+    ClaimStore,
+    claim_bytes,
+    parse_claim,
+)
 from ign_deploy.repositories.publishing import ClaimPublisher
 from ign_deploy.repositories.record import (
     MAX_RECORD_SIZE,
@@ -156,11 +162,11 @@ class ObjectClaims:
             path = f"{key.folder}/{file.name}"
             self.objects.send(path, files[file.name], expected=file, progress=progress)
 
-    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
-        """See ``ClaimStore.put_record``."""
+    def put_record(self, key: Key, claim: Claim, record: bytes, *, oldest: int = 0) -> None:
+        """See ``ClaimStore.put_record``; ``oldest`` is the first claim that is an object."""
         self.objects.put(f"{key.folder}/{RECORD_NAME}", record, replaces=None)
         try:
-            for generation in range(claim.generation + 1):
+            for generation in range(oldest, claim.generation + 1):
                 self.objects.delete(_claim_path(key, generation))
         except IgnDeployError as problem:
             # A claim beside a record means nothing; it only stays to be seen.
@@ -210,18 +216,34 @@ class ObjectDocuments:
 
 def object_store(objects: ObjectStore, *, access: Access, reporter: Reporter) -> Store:
     """Return the store that objects by path make; people can open it in a browser."""
-    versions = ObjectVersions(objects)
-    documents = ObjectDocuments(objects)
+    guard = mark_guard(objects, reporter=reporter)
     claims = ObjectClaims(objects, reporter)
+    return compose(objects, claims, guard, access=access, reporter=reporter)
+
+
+def mark_guard(objects: ObjectStore, *, reporter: Reporter) -> MarkGuard:
+    """Return the guard of the indexes; it does nothing where the store compares and swaps."""
+    documents = ObjectDocuments(objects)
+    return MarkGuard(documents, reporter, lambda: not objects.probe().compare_and_swap)
+
+
+def compose(
+    objects: ObjectStore,
+    claims: ClaimStore,
+    guard: MarkGuard,
+    *,
+    access: Access,
+    reporter: Reporter,
+) -> Store:
+    """Return the store with claims of its own kind."""
+    versions = ObjectVersions(objects)
     return Store(
         versions=versions,
         publisher=ClaimPublisher(versions, claims, access.patience, reporter),
-        documents=documents,
+        documents=ObjectDocuments(objects),
         probe=objects.probe,
         location=lambda key: objects.url(f"{key.folder}/"),
-        guard=MarkGuard(
-            documents, reporter, is_needed=lambda: not objects.probe().compare_and_swap
-        ),
+        guard=guard,
         has_page=True,
     )
 

@@ -23,6 +23,7 @@ def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
     Nothing is requested yet; plain http to another machine is a warning. Raises ConfigurationError
     for an invalid URL, and for credentials that would be sent unencrypted.
     """
+    from ign_deploy.repositories.backends.folder_claims import folder_store
     from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
     from ign_deploy.repositories.backends.http.location import find_location
     from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
@@ -37,5 +38,8 @@ def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
     }
     location = find_location(url, access=access, reporter=reporter)
     objects = kinds[location.kind](location, access=access, reporter=reporter)
-    store = object_store(objects, access=access, reporter=reporter)
+    if isinstance(objects, WebDavObjectStore):
+        store = folder_store(objects, objects.make_once, access=access, reporter=reporter)
+    else:
+        store = object_store(objects, access=access, reporter=reporter)
     return StoreRepository(store, reporter=reporter, cache=access.cache)

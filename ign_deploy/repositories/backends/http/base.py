@@ -117,13 +117,17 @@ class HttpObjectStore(ABC):
 
     def create(self, path: str, data: bytes) -> bool:
         """See ``ObjectStore.create``. Raises RepositoryError when the store can't be written."""
+        found = self._require_writable()
+        return self._create_once(path, data) if found.create_once else self._claim(path, data)
+
+    def _require_writable(self) -> Capabilities:
         found = self.probe()
         if not found.writable:
             raise RepositoryError(
                 f"cannot write to the repository: {found.obstacle}",
                 hint="run `ign-deploy validate-env --repository` for details.",
             )
-        return self._create_once(path, data) if found.create_once else self._claim(path, data)
+        return found
 
     def created(self, path: str) -> bytes | None:
         """See ``ObjectStore.created``."""

@@ -93,20 +93,31 @@ class WebDavObjectStore(HttpObjectStore):
             # nginx requires the slash of a collection, which a claim is.
             self._client.request("DELETE", f"{url}/", title=title, expect=_MISSING)
 
-    def _find_out(self) -> Capabilities:
-        return find_out(self._client, self._location)
-
-    def _create_once(self, path: str, data: bytes) -> bool:
-        self._make(_parent(path))
-        patience = self._patience
-        begin = patience.clock()
-        made = self._make_collection(path, expect={405, 403})
+    def make_once(self, folder: str) -> bool:
+        """Make a folder; False if it is there already. Raises RepositoryError."""
+        self._require_writable()
+        made = self._make_collection(folder, expect={403, 405, 409})
+        if made.status == 409:
+            self._make(_parent(folder))
+            made = self._make_collection(folder, expect={403, 405})
         # Apache refuses the second of two at the same moment with 403.
-        if made.status == 405 or (made.status == 403 and self._is_there(path)):
+        if made.status == 405 or (made.status == 403 and self._is_there(folder)):
             return False
         if not made.ok:
             raise self._client.error_for_response(made)
-        self._made.add(path)
+        self._made |= _with_parents(folder)
+        return True
+
+    def _find_out(self) -> Capabilities:
+        found, folders = find_out(self._client, self._location)
+        self._made |= folders
+        return found
+
+    def _create_once(self, path: str, data: bytes) -> bool:
+        patience = self._patience
+        begin = patience.clock()
+        if not self.make_once(path):
+            return False
         try:
             self.put(f"{path}/{_CONTENT}", data, replaces=None)
         except (RepositoryError, TransientResponse):
@@ -155,6 +166,11 @@ class WebDavObjectStore(HttpObjectStore):
 
     def _folder_url(self, folder: str) -> str:
         return f"{self.url(folder)}/" if folder else f"{self._location.root}/"
+
+
+def _with_parents(folder: str) -> set[str]:
+    parts = folder.split("/")
+    return {"/".join(parts[:length]) for length in range(len(parts) + 1)}
 
 
 def _parent(path: str) -> str:

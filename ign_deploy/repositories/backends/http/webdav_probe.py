@@ -16,6 +16,7 @@ from ign_deploy.repositories.backends.http.listing import (
     MAX_LISTING,
     PROPFIND_BODY,
     parse_json_listing,
+    parse_multistatus,
 )
 from ign_deploy.repositories.backends.http.location import Location
 from ign_deploy.repositories.record import INDEX_NAME
@@ -41,26 +42,38 @@ class _Trial:
     resume: bool = False
 
 
-def find_out(client: Client, location: Location) -> Capabilities:
-    """See ``Store.probe``; the root is created if only it itself is missing.
+def find_out(client: Client, location: Location) -> tuple[Capabilities, frozenset[str]]:
+    """Return what ``Store.probe`` does, and the folders known to be in the root, itself included.
+
+    The root is created if only it itself is missing.
 
     Raises RepositoryError when it can't be read.
     """
     root = f"{location.root}/"
     response = _look(client, root)
+    folders = _folders(response, root)
     if response.status == 404:
         _make_root(client, root)
     elif response.status == 401:
         raise client.error_for_response(response)
     elif response.status != 207:
-        return _without_dav(client, location)
-    return _capabilities(client, location, _try_writing(client, root))
+        return _without_dav(client, location), frozenset()
+    return _capabilities(client, location, _try_writing(client, root)), folders
+
+
+def _folders(response: Response, root: str) -> frozenset[str]:
+    try:
+        listed = parse_multistatus(response.body, url=root) if response.status == 207 else []
+    except RepositoryError:
+        listed = []  # the trial says what can be done there
+    return frozenset({"", *(name.text for name in listed if name.is_folder)})
 
 
 def _look(client: Client, root: str) -> Response:
     return client.request(
         "PROPFIND", root, title="checking the repository", body=PROPFIND_BODY,
-        headers={"Depth": "0"}, expect=ANY_STATUS,
+        headers={"Depth": "1", "Content-Type": "application/xml"}, limit=MAX_LISTING,
+        expect=ANY_STATUS,
     )  # fmt: skip
 
 

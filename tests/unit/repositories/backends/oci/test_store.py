@@ -51,8 +51,12 @@ def ask(server: RegistryServer) -> Iterator[Ask]:
         yield call
 
 
-def publish(server: RegistryServer, folder: Path, *, content: bytes = b"module") -> None:
-    release, files = release_of(folder, content=content, description="Does things", commit="c0ffee")
+def publish(
+    server: RegistryServer, folder: Path, *, content: bytes = b"module", version: str = "1.0.0"
+) -> None:
+    release, files = release_of(
+        folder, content=content, version=version, description="Does things", commit="c0ffee"
+    )
     open_at(server.url).publish(release, files=files)
 
 
@@ -209,16 +213,17 @@ def test_documents_with_long_or_odd_paths_are_kept(server: RegistryServer) -> No
         assert found.data == name.encode()
 
 
-def test_an_index_is_only_written_over_what_was_read(server: RegistryServer) -> None:
-    store, other = store_at(server.url), store_at(server.url)
-    assert store.documents.write("index.json", b"1", replaces=None)
-    seen = store.documents.read("index.json")
-    assert other.documents.write("index.json", b"2", replaces=other.documents.read("index.json"))
-    assert not store.documents.write("index.json", b"3", replaces=seen)
-    assert not store.documents.write("index.json", b"3", replaces=None)
-    left = store.documents.read("index.json")
-    assert left is not None
-    assert left.data == b"2"
+def test_a_version_that_another_run_overwrote_in_the_index_is_written_again(
+    server: RegistryServer, tmp_path: Path
+) -> None:
+    """The other run has read the index before ours, and writes it after ours."""
+    publish(server, tmp_path, version="1.0.0")
+    stale = store_at(server.url).documents.read("index.json")
+    assert stale is not None
+    publish(server, tmp_path, version="1.1.0")
+    store_at(server.url).documents.write("index.json", stale.data, replaces=stale)
+    publish(server, tmp_path, version="1.2.0")
+    assert open_at(server.url).catalogue()[0].versions == 3
 
 
 def test_a_registry_that_does_not_delete_is_reported_when_removing(tmp_path: Path) -> None:
