@@ -6,13 +6,12 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
-from requests import PreparedRequest
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.client import Client
@@ -33,6 +32,9 @@ from ign_deploy.repositories.backends.s3.errors import (
     parse_xml,
     raise_for_transient_code,
 )
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest
 
 CHECKSUM = "x-amz-checksum-sha256"
 _BODY_DIGEST = "x-amz-content-sha256"
