@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,6 +60,14 @@ class Response:
             return json.loads(self.body)
         except RecursionError as cause:
             raise ValueError("nested too deeply") from cause
+
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the JSON object; none for anything else."""
+        with suppress(ValueError):
+            document = self.json()
+            if isinstance(document, dict):
+                return document
+        return {}
 
     def parse(self, kind: TypeAdapter[Parsed]) -> Parsed:
         """Return the document as what it should be; raises ``error``, which shows no values."""

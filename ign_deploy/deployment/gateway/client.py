@@ -91,7 +91,7 @@ class GatewayClient(Client):
         DeploymentError for one that isn't a gateway's.
         """
         self.require_success(response)
-        parsed = model.model_validate(self._object(response))
+        parsed = model.model_validate(self._fields(response))
         reason = parsed.failure_reason()
         if reason is not None:
             raise self._rejected(response, self.clean(reason))
@@ -159,29 +159,19 @@ class GatewayClient(Client):
         """Return the gateway's own explanation of an error, safe to show."""
         from ign_deploy.deployment.gateway.schema import ChangeResponse
 
-        try:
-            document = document_of(response)
-        except ValueError:
-            return _NO_REASON
-        if not isinstance(document, dict):
-            return _NO_REASON
-        parsed = ChangeResponse.model_validate(document)
+        parsed = ChangeResponse.model_validate(response.fields())
         return self.clean(parsed.problem.message or parsed.message) or _NO_REASON
 
-    def _object(self, response: Response) -> dict[str, Any]:
-        try:
-            document = None if is_html(response) else document_of(response)
-        except ValueError:
-            raise self.no_api(response) from None
+    def _fields(self, response: Response) -> dict[str, Any]:
+        # The response to some changes is empty, or a bare true.
+        if response.body.strip():
+            try:
+                response.json()
+            except ValueError:
+                raise self.no_api(response) from None
         if is_html(response):
             raise self.no_api(response)
-        # The response to some changes is empty, or a bare true.
-        return document if isinstance(document, dict) else {}
-
-
-def document_of(response: Response) -> object:
-    """Return the JSON, None if the body is empty; raises ValueError for anything else."""
-    return response.json() if response.body.strip() else None
+        return response.fields()
 
 
 def is_html(response: Response) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ign_deploy.deployment.gateway.client import API, GatewayClient, document_of, is_html
+from ign_deploy.deployment.gateway.client import API, GatewayClient, is_html
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
     Consent,
@@ -227,10 +227,9 @@ class ApiGateway:
     def _description(self) -> ApiDescription:
         try:
             response = self._client.send("GET", "/openapi.json", title="reading the API's routes")
-            document = document_of(response) if response.ok else None
-        except (NetworkError, DeploymentError, ValueError):
-            document = None
-        return ApiDescription.model_validate(document if isinstance(document, dict) else {})
+        except (NetworkError, DeploymentError):
+            return ApiDescription()
+        return ApiDescription.model_validate(response.fields() if response.ok else {})
 
     def _listing(self, route: str) -> tuple[ModuleItem, ...]:
         """Read page after page, up to the total that the gateway reports."""

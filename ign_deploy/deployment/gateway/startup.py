@@ -47,12 +47,9 @@ def read_status(client: GatewayClient) -> GatewayStatus:
         response = client.attempt(
             "GET", "/StatusPing", title="checking the state", anonymous=True, timeout=_TIMEOUT
         )
-        document = response.json()
-    except (TransientResponse, TransientFailure, DeploymentError, ValueError):
+    except (TransientResponse, TransientFailure, DeploymentError):
         return GatewayStatus(DOWN)
-    if response.status != 200 or not isinstance(document, dict):
-        return GatewayStatus(DOWN)
-    ping = StatusPing.model_validate(document)
+    ping = StatusPing.model_validate(response.fields() if response.ok else {})
     return GatewayStatus(ping.state.upper() or DOWN, ping.details.upper())
 
 

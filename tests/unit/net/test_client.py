@@ -215,6 +215,12 @@ def test_a_response_is_parsed_without_showing_its_values() -> None:
 def test_what_is_not_json_is_a_value_error(body: bytes) -> None:
     with pytest.raises(ValueError):
         Response(200, body=body).json()
+    assert Response(200, body=body).fields() == {}
+
+
+def test_the_fields_are_those_of_an_object() -> None:
+    assert Response(200, body=b'{"a": 1}').fields() == {"a": 1}
+    assert Response(200, body=b"[1]").fields() == {}
 
 
 def test_an_attempt_is_not_repeated_and_may_be_anonymous(server: FileServer) -> None:

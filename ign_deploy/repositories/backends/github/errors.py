@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.response import Response
 
@@ -56,14 +54,9 @@ def empty_repository(name: str) -> RepositoryError:
 
 def reason_of(response: Response) -> str:
     """Return GitHub's own explanation as one printable line; empty without one."""
-    try:
-        document: Any = response.json()
-    except ValueError:
-        return ""
-    if not isinstance(document, dict):
-        return ""
-    errors = document.get("errors")
-    parts = [document.get("message")]
+    fields = response.fields()
+    errors = fields.get("errors")
+    parts = [fields.get("message")]
     for each in errors[:5] if isinstance(errors, list) else ():
         if isinstance(each, dict):
             parts += [each.get("message") or f"{each.get('field')} {each.get('code')}"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.response import Response
@@ -63,13 +62,8 @@ def is_unknown_project(response: Response) -> bool:
 
 def reason_of(response: Response) -> str:
     """Return GitLab's own words, harmless and short; empty if there are none."""
-    try:
-        document: Any = response.json()
-    except ValueError:
-        return ""
-    if not isinstance(document, dict):
-        return ""
-    found = [document.get(name) for name in ("message", "error", "error_description")]
+    fields = response.fields()
+    found = [fields.get(name) for name in ("message", "error", "error_description")]
     text = ", ".join(each for each in found if isinstance(each, str))
     return ascii(text[:200])[1:-1]
 

@@ -63,11 +63,7 @@ def reason_of(response: Response) -> str:
 
 
 def _errors(response: Response) -> list[dict[str, Any]]:
-    try:
-        document: Any = response.json()
-    except ValueError:
-        return []
-    listed = document.get("errors") if isinstance(document, dict) else None
+    listed = response.fields().get("errors")
     if not isinstance(listed, list):
         return []
     return [each for each in listed[:10] if isinstance(each, dict)]
