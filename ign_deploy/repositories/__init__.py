@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.report import Progress, Reporter, SilentReporter, no_progress
+from ign_deploy.report import Progress, Reporter, no_progress
 from ign_deploy.repositories.access import Access
 
 if TYPE_CHECKING:
@@ -162,43 +162,43 @@ class Repository(Protocol):
         """What the care of this repository needs."""
 
 
-Opener = Callable[[str, Access, Reporter], Repository]
+Opener = Callable[[str, Access], Repository]
 
 
-def _open_directory(url: str, _: Access, reporter: Reporter) -> Repository:
+def _open_directory(url: str, access: Access) -> Repository:
     from ign_deploy.repositories.backends.directory import open_directory
 
-    return open_directory(_local_path(url), reporter=reporter)
+    return open_directory(_local_path(url), reporter=access.reporter)
 
 
-def _open_github(url: str, access: Access, reporter: Reporter) -> Repository:
+def _open_github(url: str, access: Access) -> Repository:
     from ign_deploy.repositories.backends.github import open_github
 
-    return open_github(url, access, reporter)
+    return open_github(url, access)
 
 
-def _open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
+def _open_gitlab(url: str, access: Access) -> Repository:
     from ign_deploy.repositories.backends.gitlab import open_gitlab
 
-    return open_gitlab(url, access, reporter)
+    return open_gitlab(url, access)
 
 
-def _open_http(url: str, access: Access, reporter: Reporter) -> Repository:
+def _open_http(url: str, access: Access) -> Repository:
     from ign_deploy.repositories.backends.http import open_http
 
-    return open_http(url, access, reporter)
+    return open_http(url, access)
 
 
-def _open_oci(url: str, access: Access, reporter: Reporter) -> Repository:
+def _open_oci(url: str, access: Access) -> Repository:
     from ign_deploy.repositories.backends.oci import open_oci
 
-    return open_oci(url, access, reporter)
+    return open_oci(url, access)
 
 
-def _open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
+def _open_s3(url: str, access: Access) -> Repository:
     from ign_deploy.repositories.backends.s3 import open_s3
 
-    return open_s3(url, access, reporter)
+    return open_s3(url, access)
 
 
 BACKENDS: Mapping[str, Opener] = {
@@ -218,7 +218,7 @@ BACKENDS: Mapping[str, Opener] = {
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _HERE = ("", "localhost")
 _SUPPORTED = (
-    "known are a folder (path or file:), https:, nexus+https:, artifactory+https:, github:, "
+    "supported are a folder (path or file:), https:, nexus+https:, artifactory+https:, github:, "
     "gitlab:, oci: and s3:"
 )
 
@@ -242,14 +242,11 @@ def open_repository(
     opener = BACKENDS.get(scheme)
     if opener is None:
         raise ConfigurationError(
-            f"no repository of the kind {scheme}: is known; {_SUPPORTED}",
-            hint="mend --repository-url; write ./ before a path that has a colon.",
+            f'unsupported repository type "{scheme}:"; {_SUPPORTED}',
+            hint="correct --repository-url; write ./ before a path that contains a colon.",
         )
-    return opener(
-        url,
-        Access() if access is None else access,
-        SilentReporter() if reporter is None else reporter,
-    )
+    access = Access() if access is None else access
+    return opener(url, access if reporter is None else replace(access, reporter=reporter))
 
 
 def _local_path(url: str) -> Path:

@@ -1,4 +1,4 @@
-"""Access to a store: credentials, certificates and proxies, as settings and environment give it."""
+"""Access to a store: credentials, certificates, proxies, and where to report what happens."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.report import Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from ign_deploy.net.credentials import HostAuth
@@ -36,8 +37,8 @@ class Access:
 
     ``ca`` is a PEM file that replaces the well-known authorities; ``env`` is where the CI host's
     own token, proxies and cloud credentials are looked for; ``cache`` is the folder that keeps
-    downloads by digest, None for none; ``patience`` says how long other runs are waited for. Its
-    ``repr`` has no secret.
+    downloads by digest, None for none; ``patience`` says how long other runs are waited for. What
+    happens is said to ``reporter``. Its ``repr`` has no secret.
     """
 
     token: str = field(default="", repr=False)
@@ -47,6 +48,7 @@ class Access:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cache: Path | None = None
     patience: Patience = field(default_factory=Patience)
+    reporter: Reporter = field(default_factory=SilentReporter, repr=False)
 
     def open_session(self, auth: HostAuth | None) -> Session:
         """Return a session with these certificates and proxies."""

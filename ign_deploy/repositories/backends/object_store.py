@@ -214,17 +214,17 @@ class ObjectDocuments:
         self.objects.delete(f"{PENDING}/{name}")
 
 
-def object_store(objects: ObjectStore, *, access: Access, reporter: Reporter) -> Store:
+def object_store(objects: ObjectStore, *, access: Access) -> Store:
     """Return the store that objects by path make; people can open it in a browser."""
-    guard = mark_guard(objects, reporter=reporter)
-    claims = ObjectClaims(objects, reporter)
-    return compose(objects, claims, guard, access=access, reporter=reporter)
+    guard = mark_guard(objects, access)
+    claims = ObjectClaims(objects, access.reporter)
+    return compose(objects, claims, guard, access=access)
 
 
-def mark_guard(objects: ObjectStore, *, reporter: Reporter) -> MarkGuard:
+def mark_guard(objects: ObjectStore, access: Access) -> MarkGuard:
     """Return the guard of the indexes; it does nothing where the store compares and swaps."""
     documents = ObjectDocuments(objects)
-    return MarkGuard(documents, reporter, lambda: not objects.probe().compare_and_swap)
+    return MarkGuard(documents, access.reporter, lambda: not objects.probe().compare_and_swap)
 
 
 def compose(
@@ -233,13 +233,12 @@ def compose(
     guard: MarkGuard,
     *,
     access: Access,
-    reporter: Reporter,
 ) -> Store:
     """Return the store with claims of its own kind."""
     versions = ObjectVersions(objects)
     return Store(
         versions=versions,
-        publisher=ClaimPublisher(versions, claims, access.patience, reporter),
+        publisher=ClaimPublisher(versions, claims, access.patience, access.reporter),
         documents=ObjectDocuments(objects),
         probe=objects.probe,
         location=lambda key: objects.url(f"{key.folder}/"),

@@ -35,7 +35,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
         return lambda: open_repository(str(tmp_path / "repository"))
     memory = Memory()
     return lambda: StoreRepository(
-        object_store(MemoryObjects(memory), access=Access(), reporter=QUIET), reporter=QUIET
+        object_store(MemoryObjects(memory), access=Access()), reporter=QUIET
     )
 
 

@@ -32,7 +32,7 @@ def test_a_relative_path_is_seen_from_here(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("scheme", ["C", "ftp", "svn+ssh"])
 def test_another_scheme_is_rejected_naming_what_is_supported(scheme: str) -> None:
-    with pytest.raises(ConfigurationError, match="known are a folder") as caught:
+    with pytest.raises(ConfigurationError, match="supported are a folder") as caught:
         open_repository(f"{scheme}://user:s3cret@host/x")
     assert f"{scheme.lower()}:" in caught.value.message
     assert "s3cret" not in caught.value.message + caught.value.hint

@@ -26,7 +26,7 @@ def repository(
 ) -> StoreRepository:
     reporter = reported or Recorder()
     return StoreRepository(
-        object_store(objects, access=Access(patience=patience), reporter=reporter),
+        object_store(objects, access=Access(patience=patience, reporter=reporter)),
         reporter=reporter,
     )
 

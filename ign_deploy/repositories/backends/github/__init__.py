@@ -6,12 +6,11 @@ A version is a release with the tag ``modl/<id>/<version>``; its record is the f
 
 from __future__ import annotations
 
-from ign_deploy.report import Reporter
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
 
 
-def open_github(url: str, access: Access, reporter: Reporter) -> Repository:
+def open_github(url: str, access: Access) -> Repository:
     """Return the repository at ``github://owner/repository``; nothing is requested yet.
 
     Raises ConfigurationError for what isn't such a URL.
@@ -23,7 +22,7 @@ def open_github(url: str, access: Access, reporter: Reporter) -> Repository:
 
     location = find_location(url, access=access)
     if location.token:
-        reporter.mask(location.token)
-    api = GitHubApi(location, access=access, reporter=reporter)
-    store = github_store(api, access=access, reporter=reporter)
-    return StoreRepository(store, reporter=reporter, cache=access.cache)
+        access.reporter.mask(location.token)
+    api = GitHubApi(location, access=access)
+    store = github_store(api, access=access)
+    return StoreRepository(store, reporter=access.reporter, cache=access.cache)

@@ -15,7 +15,7 @@ from ign_deploy.net.credentials import HostAuth, origin, token_auth
 from ign_deploy.net.response import Response
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.upload import Source
-from ign_deploy.report import Progress, Reporter
+from ign_deploy.report import Progress
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.github.errors import error_for_response, is_empty
 from ign_deploy.repositories.backends.github.location import Location
@@ -38,14 +38,13 @@ class GitHubApi(Client):
         location: Location,
         *,
         access: Access,
-        reporter: Reporter,
         retry: RetryPolicy | None = None,
     ) -> None:
         super().__init__(
             access.open_session(_auth(location, location.api)),
             base=location.url,
             headers=_HEADERS,
-            reporter=reporter,
+            reporter=access.reporter,
             retry=retry,
             error=RepositoryError,
             error_for_response=error_for_response,

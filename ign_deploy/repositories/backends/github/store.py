@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ign_deploy.report import Reporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.branch import BranchDocuments
@@ -15,7 +14,7 @@ from ign_deploy.repositories.publishing import ClaimPublisher
 from ign_deploy.repositories.store import Store
 
 
-def github_store(api: GitHubApi, *, access: Access, reporter: Reporter) -> Store:
+def github_store(api: GitHubApi, *, access: Access) -> Store:
     """Return the store that the repository is made of."""
     read_access = ReadAccess(api)
     branch = BranchDocuments(api, require_readable=read_access.require_readable)
@@ -23,7 +22,7 @@ def github_store(api: GitHubApi, *, access: Access, reporter: Reporter) -> Store
     versions = GitHubVersions(api, read_access, drop_drafts=claims.drop_drafts)
     return Store(
         versions=versions,
-        publisher=ClaimPublisher(versions, claims, access.patience, reporter),
+        publisher=ClaimPublisher(versions, claims, access.patience, access.reporter),
         documents=branch,
         probe=read_access.probe,
         location=lambda key: api.location.release_page(tag_of(key)),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ign_deploy.report import Reporter
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
 
 
-def open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
+def open_gitlab(url: str, access: Access) -> Repository:
     """Return the repository in a project; nothing is requested yet. Raises ConfigurationError."""
     from ign_deploy.repositories.backends.gitlab.address import project_at
     from ign_deploy.repositories.backends.gitlab.api import GitLabApi
@@ -20,6 +19,6 @@ def open_gitlab(url: str, access: Access, reporter: Reporter) -> Repository:
     credentials = credentials_for(project, access)
     own = access.env.get("CI_PROJECT_PATH", "")
     caller = Caller(project, credentials.kind, own if own.isprintable() else "")
-    api = GitLabApi(access.open_session(credentials.auth), caller, reporter=reporter)
-    store = gitlab_store(api, access=access, reporter=reporter)
-    return StoreRepository(store, reporter=reporter, cache=access.cache)
+    api = GitLabApi(access.open_session(credentials.auth), caller, reporter=access.reporter)
+    store = gitlab_store(api, access=access)
+    return StoreRepository(store, reporter=access.reporter, cache=access.cache)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ign_deploy.report import Reporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.gitlab.api import GitLabApi
@@ -35,12 +34,12 @@ _ROLE_UNKNOWN = (
 )
 
 
-def gitlab_store(api: GitLabApi, *, access: Access, reporter: Reporter) -> Store:
+def gitlab_store(api: GitLabApi, *, access: Access) -> Store:
     """Return the store that the repository is made of."""
     packages = Packages(api)
     versions = GitLabVersions(packages)
-    claims = GitLabClaims(packages, reporter=reporter, patience=access.patience)
-    documents = GitLabDocuments(packages, reporter=reporter)
+    claims = GitLabClaims(packages, reporter=access.reporter, patience=access.patience)
+    documents = GitLabDocuments(packages, reporter=access.reporter)
 
     def location(key: Key) -> str:
         number = packages.known_id(PackageLocation(*key))
@@ -49,7 +48,7 @@ def gitlab_store(api: GitLabApi, *, access: Access, reporter: Reporter) -> Store
 
     return Store(
         versions=versions,
-        publisher=ClaimPublisher(versions, claims, access.patience, reporter),
+        publisher=ClaimPublisher(versions, claims, access.patience, access.reporter),
         documents=documents,
         probe=_Probe(api),
         location=location,

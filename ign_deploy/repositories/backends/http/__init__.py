@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ign_deploy.report import Reporter
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from ign_deploy.repositories.backends.http.base import HttpObjectStore
 
 
-def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
+def open_http(url: str, access: Access) -> Repository:
     """Return the repository at a URL whose scheme says which kind of server it is.
 
     Nothing is requested yet; plain http to another machine is a warning. Raises ConfigurationError
@@ -36,10 +35,10 @@ def open_http(url: str, access: Access, reporter: Reporter) -> Repository:
         "nexus": NexusObjectStore,
         "artifactory": ArtifactoryObjectStore,
     }
-    location = find_location(url, access=access, reporter=reporter)
-    objects = kinds[location.kind](location, access=access, reporter=reporter)
+    location = find_location(url, access=access)
+    objects = kinds[location.kind](location, access=access)
     if isinstance(objects, WebDavObjectStore):
-        store = folder_store(objects, objects.make_once, access=access, reporter=reporter)
+        store = folder_store(objects, objects.make_once, access=access)
     else:
-        store = object_store(objects, access=access, reporter=reporter)
-    return StoreRepository(store, reporter=reporter, cache=access.cache)
+        store = object_store(objects, access=access)
+    return StoreRepository(store, reporter=access.reporter, cache=access.cache)

@@ -22,7 +22,7 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.upload import Source
-from ign_deploy.report import Progress, Reporter
+from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.http.digests import REQUESTED, stated_digest, stated_size
@@ -58,7 +58,6 @@ class HttpObjectStore(ABC):
         location: Location,
         *,
         access: Access,
-        reporter: Reporter,
         retry: RetryPolicy | None = None,
         claim_wait: float = CLAIM_WAIT,
         hints: Mapping[int, str] = NO_HINTS,
@@ -69,7 +68,7 @@ class HttpObjectStore(ABC):
         self._client = Client(
             access.open_session(location.auth),
             headers=_FRESH,
-            reporter=reporter,
+            reporter=access.reporter,
             retry=retry,
             error=RepositoryError,
             error_for_response=partial(error_for_response, hints=hints),

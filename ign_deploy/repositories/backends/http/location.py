@@ -8,7 +8,6 @@ from urllib.parse import quote, unquote, urlsplit
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.credentials import HostAuth, basic_auth, is_this_machine, origin, token_auth
 from ign_deploy.net.proxies import proxies_from
-from ign_deploy.report import Reporter
 from ign_deploy.repositories.access import Access, split_store_url
 from ign_deploy.repositories.backends.http.listing import is_plain
 
@@ -36,7 +35,7 @@ class Location:
         return "/".join([self.server, *(quote(part, safe="") for part in parts)])
 
 
-def find_location(url: str, *, access: Access, reporter: Reporter) -> Location:
+def find_location(url: str, *, access: Access) -> Location:
     """Return what a repository URL names; warns of http to other machines, masks the credentials.
 
     Raises ConfigurationError for a path that isn't plain, and for credentials over such http.
@@ -51,22 +50,22 @@ def find_location(url: str, *, access: Access, reporter: Reporter) -> Location:
             "character",
             hint="write the folder's plain path.",
         )
-    auth = _auth(server, kind=kind, access=access, reporter=reporter)
-    _mask_proxy(server, access=access, reporter=reporter)
+    auth = _auth(server, kind=kind, access=access)
+    _mask_proxy(server, access=access)
     _, host, _ = origin(server)
     if scheme == "http" and not is_this_machine(host):
-        reporter.warning(
+        access.reporter.warning(
             f"the repository on {host} is reached over http, unencrypted: others on the network "
             "can read and change what is sent; use https"
         )
     return Location(kind, server, parts, auth)
 
 
-def _auth(server: str, *, kind: str, access: Access, reporter: Reporter) -> HostAuth | None:
+def _auth(server: str, *, kind: str, access: Access) -> HostAuth | None:
     """Return a bearer token or a password; a token is the password of a username without one."""
     for secret in (access.token, access.password):
         if secret:
-            reporter.mask(secret)
+            access.reporter.mask(secret)
     username, password = access.username, access.password or access.token
     name, colon, code = access.token.partition(":")
     if kind == "nexus" and colon and not username:
@@ -78,7 +77,7 @@ def _auth(server: str, *, kind: str, access: Access, reporter: Reporter) -> Host
             hint="set REPOSITORY_PASSWORD, or unset REPOSITORY_USERNAME.",
         )
     if username and not (access.token and access.password):
-        reporter.mask(password)
+        access.reporter.mask(password)
         return basic_auth(username, password, url=server)
     if access.token:
         return token_auth(access.token, url=server)
@@ -90,8 +89,8 @@ def _auth(server: str, *, kind: str, access: Access, reporter: Reporter) -> Host
     return None
 
 
-def _mask_proxy(server: str, *, access: Access, reporter: Reporter) -> None:
+def _mask_proxy(server: str, *, access: Access) -> None:
     for proxy in proxies_from(access.env, server).values():
         if password := urlsplit(proxy).password:
-            reporter.mask(password)
-            reporter.mask(unquote(password))
+            access.reporter.mask(password)
+            access.reporter.mask(unquote(password))

@@ -12,7 +12,6 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import is_this_machine, origin
 from ign_deploy.net.response import Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.report import Reporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.address import Location
 from ign_deploy.repositories.backends.oci.errors import error_for_response
@@ -27,17 +26,14 @@ class RegistryClient(Client):
         location: Location,
         *,
         access: Access,
-        reporter: Reporter,
         retry: RetryPolicy | None = None,
     ) -> None:
         credentials = credentials_for(location, access)
-        self._login = RegistryLogin(
-            location, credentials=credentials, access=access, reporter=reporter
-        )
+        self._login = RegistryLogin(location, credentials=credentials, access=access)
         super().__init__(
             access.open_session(self._login.auth),
             base=location.root,
-            reporter=reporter,
+            reporter=access.reporter,
             retry=retry,
             error=RepositoryError,
             error_for_response=partial(

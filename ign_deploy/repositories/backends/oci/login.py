@@ -30,7 +30,6 @@ from ign_deploy.net.credentials import (
     printable_header,
 )
 from ign_deploy.net.response import ANY_STATUS, Response
-from ign_deploy.report import Reporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.address import Location
 from ign_deploy.repositories.backends.oci.errors import SET_CREDENTIALS, error_for_response
@@ -102,7 +101,6 @@ class RegistryLogin:
         *,
         credentials: Credentials | None,
         access: Access,
-        reporter: Reporter,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.auth = RegistryAuth(url=location.api)
@@ -110,7 +108,6 @@ class RegistryLogin:
         self._location = location
         self._credentials = credentials
         self._access = access
-        self._reporter = reporter
         self._clock = clock
         self._lock = threading.Lock()
         self._realm: Challenge | None = None
@@ -172,7 +169,7 @@ class RegistryLogin:
                 replace(response, status=status), location=self._location, known=known
             )
         token, lasts = _parsed(response)
-        self._reporter.mask(token)
+        self._access.reporter.mask(token)
         self.auth.use(f"Bearer {token}")
         self._realm = challenge
         self._expires = begin + lasts * _USED_UP
@@ -188,7 +185,7 @@ class RegistryLogin:
             query["account"] = username
         parameters = urlencode({name: value for name, value in query.items() if value})
         session = self._access.open_session(auth)
-        with Client(session, reporter=self._reporter, error=RepositoryError) as client:
+        with Client(session, reporter=self._access.reporter, error=RepositoryError) as client:
             return client.request(
                 "GET",
                 f"{realm}{'&' if urlsplit(realm).query else '?'}{parameters}",

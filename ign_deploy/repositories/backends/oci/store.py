@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ign_deploy.net.response import ANY_STATUS
-from ign_deploy.report import Reporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.blobs import Blobs
@@ -28,23 +27,23 @@ _MOVABLE = (
 )
 
 
-def oci_store(client: RegistryClient, *, access: Access, reporter: Reporter) -> Store:
+def oci_store(client: RegistryClient, *, access: Access) -> Store:
     """Return the store that the repository is made of."""
     references = References(client)
     blobs = Blobs(client)
     immutability = Immutability(client, references, blobs) if client.location.immutable else None
-    versions = OciVersions(client, references, blobs, reporter=reporter)
+    versions = OciVersions(client, references, blobs, reporter=access.reporter)
     claims = OciClaims(
         client,
         references,
         blobs,
         immutability=immutability,
         patience=access.patience,
-        reporter=reporter,
+        reporter=access.reporter,
     )
     return Store(
         versions=versions,
-        publisher=ClaimPublisher(versions, claims, access.patience, reporter),
+        publisher=ClaimPublisher(versions, claims, access.patience, access.reporter),
         documents=OciDocuments(client, references, blobs),
         probe=_Probe(client, blobs, immutability),
         # What `oras pull` takes, after the scheme.

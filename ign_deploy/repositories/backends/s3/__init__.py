@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.report import Reporter
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
 
 
-def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
+def open_s3(url: str, access: Access) -> Repository:
     """Return the repository at ``s3://bucket/prefix``; no request is made yet.
 
     Options in the URL: ``endpoint`` (``https://host:port``; http only on this machine), ``region``
@@ -33,8 +32,8 @@ def open_s3(url: str, access: Access, reporter: Reporter) -> Repository:
     env = access.env
     for secret in (access.password, env.get("AWS_SECRET_ACCESS_KEY"), env.get("AWS_SESSION_TOKEN")):
         if secret:
-            reporter.mask(secret)
-    client = open_client(url, access=access, reporter=reporter)
+            access.reporter.mask(secret)
+    client = open_client(url, access=access)
     objects = S3ObjectStore(client, patience=access.patience)
-    store = object_store(objects, access=access, reporter=reporter)
-    return StoreRepository(store, reporter=reporter, cache=access.cache)
+    store = object_store(objects, access=access)
+    return StoreRepository(store, reporter=access.reporter, cache=access.cache)

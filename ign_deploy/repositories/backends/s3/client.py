@@ -216,7 +216,7 @@ def _name_in(prefix: str, key: str) -> str:
     return name if name.isprintable() and "/" not in name and name not in {".", ".."} else ""
 
 
-def open_client(url: str, *, access: Access, reporter: Reporter) -> S3Client:
+def open_client(url: str, *, access: Access) -> S3Client:
     """Return a client for the bucket of a repository URL; no request is made yet."""
     settings = AwsSettings(access)
     bucket = read_bucket(url, settings=settings)
@@ -225,7 +225,7 @@ def open_client(url: str, *, access: Access, reporter: Reporter) -> S3Client:
         proxies=partial(proxies_from, access.env),
         auth=S3Auth(bucket, credentials=settings.credentials),
     )
-    return S3Client(bucket, session, reporter=reporter)
+    return S3Client(bucket, session, reporter=access.reporter)
 
 
 def checksum_of(sha256: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
-from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.github.api import GitHubApi
@@ -34,8 +33,8 @@ def store_of(simulator: GitHub, *, token: str = WRITER) -> Store:
     """Return the store below the repository."""
     access = Access(token=token)
     location = find_location(simulator.repository_url, access=access)
-    api = GitHubApi(location, access=access, reporter=SilentReporter())
-    return github_store(api, access=access, reporter=SilentReporter())
+    api = GitHubApi(location, access=access)
+    return github_store(api, access=access)
 
 
 def content_of(repository: Repository, module_id: str, version: str) -> bytes:

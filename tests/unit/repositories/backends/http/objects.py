@@ -51,13 +51,10 @@ def objects_at(
     """Return the objects of the kind that the URL's scheme names."""
     if waits is not None:
         access["patience"] = Patience(sleep=waits.sleep)
-    given = Access(**access)
-    reported = reporter or SilentReporter()
-    location = find_location(url, access=given, reporter=reported)
+    given = Access(**access, reporter=reporter or SilentReporter())
+    location = find_location(url, access=given)
     policy = RetryPolicy(attempts=attempts, sleep=lambda _: None)
-    return _KINDS[location.kind](
-        location, access=given, reporter=reported, retry=policy, claim_wait=claim_wait
-    )
+    return _KINDS[location.kind](location, access=given, retry=policy, claim_wait=claim_wait)
 
 
 def file_of(path: Path, content: bytes) -> ReleaseFile:

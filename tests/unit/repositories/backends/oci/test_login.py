@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.address import location_at
@@ -91,7 +90,6 @@ def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
         location,
         credentials=Credentials("bob", "pw"),
         access=Access(),
-        reporter=SilentReporter(),
         clock=lambda: now,
     )
     challenge = {"WWW-Authenticate": f'Bearer realm="{tokens.url}/token",service="x"'}
@@ -156,7 +154,6 @@ def ask_for_token(realm: str, *, host: str, credentials: Credentials | None) -> 
         location_at(f"oci://{host}/{NAME}"),
         credentials=credentials,
         access=Access(),
-        reporter=SilentReporter(),
     )
     header = {"WWW-Authenticate": f'Bearer realm="{realm}",service="x"'}
     authorization.respond_to(header, state=0)
@@ -220,7 +217,6 @@ def test_an_unknown_scheme_is_not_answered() -> None:
         location_at(f"oci://127.0.0.1:1/{NAME}"),
         credentials=Credentials("ann", "pw"),
         access=Access(),
-        reporter=SilentReporter(),
     )
     assert not authorization.respond_to({"WWW-Authenticate": "Negotiate"}, state=0)
     assert not authorization.respond_to({}, state=0)

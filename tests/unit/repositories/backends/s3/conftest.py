@@ -51,7 +51,7 @@ class BucketEnv:
             "AWS_SECRET_ACCESS_KEY": SECRET,
             "AWS_SESSION_TOKEN": "t0ken-of-the-test",
         }
-        return open_client(self.url, access=Access(env=env), reporter=self.reporter)
+        return open_client(self.url, access=Access(env=env, reporter=self.reporter))
 
     def objects(self) -> S3ObjectStore:
         return S3ObjectStore(self.client(), patience=Patience(grace=0.05, poll=0.01))

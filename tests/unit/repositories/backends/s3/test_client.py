@@ -61,7 +61,7 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.s3.client import open_client
 url = "s3://bucket?region=eu-central-1"
-client = open_client(url, access=Access(username="a", password="b"), reporter=SilentReporter())
+client = open_client(url, access=Access(username="a", password="b"))
 assert client.bucket.host == "bucket.s3.eu-central-1.amazonaws.com"
 assert len(Session().get_available_services()) == 4
 for service in ("sts", "sso", "sso-oidc", "signin"):
