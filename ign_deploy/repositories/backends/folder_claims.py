@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ign_deploy.report import Progress, Reporter
+from ign_deploy.report import Progress
 from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.index_marks import PENDING, MarkGuard, new_mark, parse_mark
 from ign_deploy.repositories.backends.object_store import (
@@ -106,10 +106,9 @@ def folder_store(
     make_folder: Callable[[str], bool],
     *,
     access: Access,
-    reporter: Reporter,
 ) -> Store:
     """Return the store that these objects make; see ``FolderClaims``."""
-    guard = mark_guard(objects, reporter=reporter)
-    later = ObjectClaims(objects, reporter)
+    guard = mark_guard(objects, access)
+    later = ObjectClaims(objects, access.reporter)
     claims = FolderClaims(objects, later, guard, access.patience, make_folder)
-    return compose(objects, claims, guard, access=access, reporter=reporter)
+    return compose(objects, claims, guard, access=access)
