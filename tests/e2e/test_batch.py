@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -332,26 +329,11 @@ def test_stopped_by_a_signal_it_ends_all_builds_and_leaves_nothing(
         )
         for name in names
     ]
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-m", "ign_deploy", "batch", *projects, *KEY, "--max-parallel", "2"],
-        cwd=workspace.folder,
-        env={**workspace.environment, "TMPDIR": str(private)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
     pids = [workspace.folder / f"{name}.pid" for name in names]
-    try:
-        deadline = time.monotonic() + 60
-        while not all(path.exists() for path in pids[:2]):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        child.send_signal(number)
-        stdout, stderr = child.communicate(timeout=40)
-    finally:
-        child.kill()
-    assert child.returncode == exit_code
-    assert stdout == b""
-    assert b"Traceback" not in stderr
+    env = {"TMPDIR": str(private)}
+    limit = ("--max-parallel", "2")
+    result = workspace.interrupt(number, "batch", *projects, *KEY, *limit, once=pids[:2], env=env)
+    assert result.must(exit_code).stdout == ""
     assert list(private.iterdir()) == []
     assert not pids[2].exists(), "nothing new is begun"
     for path in pids[:2]:

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -198,26 +197,10 @@ def test_stopped_by_a_signal_it_ends_the_build_and_leaves_nothing(
     project = gradle_wrapper(
         workspace.folder / "project", "echo $$ > ../pid.new", "mv ../pid.new ../pid", "sleep 60"
     )
-    env = workspace.environment
-    child = subprocess.Popen(
-        [sys.executable, "-I", "-m", "ign_deploy", "module", project, *KEY],
-        cwd=workspace.folder,
-        env={**env, "JAVA_HOME": str(java), "TMPDIR": str(private)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while not (workspace.folder / "pid").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        child.send_signal(number)
-        stdout, stderr = child.communicate(timeout=60)
-    finally:
-        child.kill()
-    assert child.returncode == exit_code
-    assert stdout == b""
-    assert b"Traceback" not in stderr
+    env = {"JAVA_HOME": str(java), "TMPDIR": str(private)}
+    once = [workspace.folder / "pid"]
+    result = workspace.interrupt(number, "module", project, *KEY, once=once, env=env)
+    assert result.must(exit_code).stdout == ""
     assert list(private.iterdir()) == []
     assert not list((workspace.folder / "dist").glob("*.modl"))
     build = int((workspace.folder / "pid").read_text())

@@ -12,19 +12,15 @@ import pytest
 from tests.support.builds import EXAMPLE, gradle_wrapper
 from tests.support.cli import KEY, CliWorkspace, Result
 from tests.support.git import git
-from tests.support.modules import build_module, module_files
+from tests.support.modules import bare_folder, build_module
 from tests.support.runner import Runner
 
 
-def bare_folder(root: Path, name: str, *needs: str, version: str = "1.2.3") -> Path:
+def module_project(root: Path, name: str, *needs: str, version: str = "1.2.3") -> Path:
     """Make a project without build files."""
     extra = "".join(f'<depends scope="G">com.example.{need}</depends>' for need in needs)
     texts = {"id": f"com.example.{name}", "name": name.title(), "version": version}
-    for file, data in module_files(texts=texts, extra=extra).items():
-        path = root / name / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return root / name
+    return bare_folder(root / name, texts=texts, extra=extra)
 
 
 def commit(workspace: CliWorkspace) -> str:
@@ -38,7 +34,7 @@ def checkout(workspace: CliWorkspace) -> CliWorkspace:
     """A checkout with three modules, of which ``a`` needs ``b``, and ``b`` needs ``c``."""
     git(workspace.folder, "init", "-q", "-b", "main")
     for name, needs in (("a", ["b"]), ("b", ["c"]), ("c", [])):
-        bare_folder(workspace.folder / "modules", name, *needs)
+        module_project(workspace.folder / "modules", name, *needs)
     commit(workspace)
     return workspace
 
@@ -88,7 +84,7 @@ def test_what_is_published_and_unchanged_is_skipped(checkout: CliWorkspace) -> N
 
 def test_only_what_changed_is_planned(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
-    bare_folder(checkout.folder / "modules", "b", "c", version="1.3.0")
+    module_project(checkout.folder / "modules", "b", "c", version="1.3.0")
     (checkout.folder / "modules/c/doc/index.html").write_text("new")
     commit(checkout)
     result = plan(checkout, *PATHS)
@@ -163,7 +159,7 @@ def test_names_that_git_or_a_shell_would_obey_are_names(workspace: CliWorkspace)
     names = ["--help", "*", ":(top)x", "$(touch pwned)", "a b"]
     git(workspace.folder, "init", "-q")
     for number, name in enumerate(names):
-        made = bare_folder(workspace.folder / "modules", f"m{number}")
+        made = module_project(workspace.folder / "modules", f"m{number}")
         made.rename(workspace.folder / "modules" / name)
     commit(workspace)
     folder = CliWorkspace(workspace.folder / "modules")
@@ -193,7 +189,7 @@ def test_each_host_gets_its_own_form(checkout: CliWorkspace) -> None:
 
 
 def test_a_dollar_is_no_variable_on_gitlab(workspace: CliWorkspace) -> None:
-    bare_folder(workspace.folder, "x").rename(workspace.folder / "$HOME")
+    module_project(workspace.folder, "x").rename(workspace.folder / "$HOME")
     (entry,) = json.loads(plan(workspace, "$HOME", "--for", "gitlab").stdout)
     assert entry["MODULE_PATH"] == "$$HOME"
 
@@ -228,20 +224,20 @@ def test_every_path_that_is_no_project_is_named(checkout: CliWorkspace) -> None:
 
 
 def test_one_id_on_two_paths_is_rejected(checkout: CliWorkspace) -> None:
-    bare_folder(checkout.folder / "again", "c")
+    module_project(checkout.folder / "again", "c")
     refused = checkout.run("plan", "modules/c", "again/c").must(5)
     assert "modules/c and again/c share the id" in refused.stderr
 
 
 def test_a_circle_is_rejected(checkout: CliWorkspace) -> None:
-    bare_folder(checkout.folder / "modules", "c", "a")
+    module_project(checkout.folder / "modules", "c", "a")
     assert "in a circle" in checkout.run("plan", *PATHS).must(5).stderr
 
 
 def test_gradle_tells_its_modules_without_building_them(workspace: CliWorkspace) -> None:
     project = workspace.folder / "project"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("build", ".gradle", "dist"))
-    bare_folder(workspace.folder, "zebra", "none")
+    module_project(workspace.folder, "zebra", "none")
     (entry,) = json.loads(plan(workspace, "project").stdout)["include"]
     assert entry == {
         "path": "project",
@@ -269,7 +265,7 @@ def test_a_build_that_tells_nothing_is_planned_with_the_reason(workspace: CliWor
 def test_the_action_hands_the_matrix_to_later_jobs(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "runner")
     for name, needs in (("##[add-path]x", ["b"]), ("b", [])):
-        made = bare_folder(runner.workspace, f"m{len(needs)}")
+        made = module_project(runner.workspace, f"m{len(needs)}")
         made.rename(runner.workspace / name)
     result = runner.run({"command": "plan", "path": "##[add-path]x\nb", "all": "true"})
     assert result.succeeded, (result.problems, result.log)

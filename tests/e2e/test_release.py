@@ -12,19 +12,10 @@ import pytest
 
 from tests.support.builds import EXAMPLE
 from tests.support.cli import KEY, MODULE, CliWorkspace
-from tests.support.modules import build_module, module_files
+from tests.support.modules import bare_folder, build_module, module_files
 from tests.support.releases import tree
 
 ID = "com.example.pump"
-
-
-def bare_folder(root: Path) -> Path:
-    """Make a project without build files: module.xml and what it names."""
-    for name, data in module_files().items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return root
 
 
 def modules_below(root: Path) -> dict[str, bytes]:

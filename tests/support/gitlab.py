@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from tests.support.git import git
 from tests.support.identities import pem_certificates, pem_key, self_signed
-from tests.support.modules import module_files
+from tests.support.modules import bare_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "gitlab" / ".gitlab-ci.yml"
@@ -23,10 +23,7 @@ PASSWORD = "a-password-nobody-shall-see"
 
 def make_project(folder: Path) -> Path:
     """Make a module as a bare folder, with our example, in a Git repository with a remote."""
-    for name, data in module_files().items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    bare_folder(folder)
     shutil.copy(EXAMPLE, folder)
     (folder / "templates").mkdir()
     shutil.copy(COMPONENT, folder / "templates")
@@ -47,12 +44,6 @@ def make_project(folder: Path) -> Path:
     git(folder, "remote", "add", "origin", "https://gitlab.example.com/group/pump.git")
     commit(folder)
     return folder
-
-
-def git(folder: Path, *arguments: str) -> None:
-    """Run git as somebody."""
-    identity = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, timeout=60)
 
 
 def commit(folder: Path) -> None:

@@ -133,6 +133,17 @@ def build_module(
     return path
 
 
+def bare_folder(
+    root: Path, *, texts: Mapping[str, str | None] | None = None, extra: str = ""
+) -> Path:
+    """Make a project without build files: module.xml and what it names; return ``root``."""
+    for name, data in module_files(texts=texts, extra=extra).items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root
+
+
 @dataclass(frozen=True)
 class RawEntry:
     """One entry for ``raw_zip``; what is None is computed, anything else is written as it is.

@@ -63,56 +63,32 @@ def page_module(versions: Sequence[tuple[Release, str | None]]) -> PageModule:
     return refresh_module(index, module_id=module_id, old=None, read=records.get)
 
 
+def single_version(
+    module_id: str, version: str, *, yanked: str | None = None, **changes: object
+) -> PageModule:
+    """Return a module of one version."""
+    return page_module([(release(module_id, version, **changes), yanked)])
+
+
 def ordinary_modules() -> list[PageModule]:
     """Modules by id, each with something special."""
     return [
-        page_module(
-            [
-                (
-                    release(
-                        "com.acme.batch",
-                        "1.0.0-SNAPSHOT",
-                        name="Batch Reports",
-                        free=True,
-                        licence_crc=None,
-                        tags=[],
-                        dependencies=[],
-                    ),
-                    None,
-                )
-            ]
+        single_version(
+            "com.acme.batch", "1.0.0-SNAPSHOT",
+            name="Batch Reports", free=True, licence_crc=None, tags=[], dependencies=[],
         ),
         page_module(meter_releases()),
-        page_module(
-            [
-                (
-                    release(
-                        "com.acme.vision.gauges",
-                        "4.2.1",
-                        name="Vision Gauges",
-                        required_ignition_version="8.1.33",
-                        description="Gauges for Vision.",
-                        dependencies=[{"id": "com.acme.meters"}],
-                    ),
-                    None,
-                )
-            ]
+        single_version(
+            "com.acme.vision.gauges", "4.2.1",
+            name="Vision Gauges", required_ignition_version="8.1.33",
+            description="Gauges for Vision.", dependencies=[{"id": "com.acme.meters"}],
         ),
-        page_module(
-            [
-                (
-                    release(
-                        "org.example.opc-bridge",
-                        "0.9.0",
-                        name="OPC Bridge",
-                        required_ignition_version="",
-                        published_at="2025-02-03T04:05:06Z",
-                    ),
-                    "The certificate's key was stolen. Remove it from every gateway.",
-                )
-            ]
+        single_version(
+            "org.example.opc-bridge", "0.9.0",
+            name="OPC Bridge", required_ignition_version="", published_at="2025-02-03T04:05:06Z",
+            yanked="The certificate's key was stolen. Remove it from every gateway.",
         ),
-    ]
+    ]  # fmt: skip
 
 
 HOSTILE_TEXTS = (
@@ -129,26 +105,20 @@ HOSTILE_TEXTS = (
 def hostile_module() -> PageModule:
     """A module whose record is sound, but whose texts all try to do something."""
     everything = " ".join(HOSTILE_TEXTS)
-    return page_module(
-        [
-            (
-                release(
-                    "com.hostile",
-                    "1.0.0+b_1",
-                    name=HOSTILE_TEXTS[1] + "N" * 900_000,
-                    description=everything,
-                    notes=everything,
-                    tags=HOSTILE_TEXTS,
-                    scopes=HOSTILE_TEXTS,
-                    commit=HOSTILE_TEXTS[3],
-                    required_ignition_version="8.3.0 " + HOSTILE_TEXTS[0],
-                    required_framework_version=HOSTILE_TEXTS[1],
-                    dependencies=[{"id": text, "scope": text} for text in HOSTILE_TEXTS],
-                    certificate={"subject": everything, "sha1": "0" * 40, "sha256": "0" * 64},
-                ),
-                everything,
-            )
-        ]
+    return single_version(
+        "com.hostile",
+        "1.0.0+b_1",
+        yanked=everything,
+        name=HOSTILE_TEXTS[1] + "N" * 900_000,
+        description=everything,
+        notes=everything,
+        tags=HOSTILE_TEXTS,
+        scopes=HOSTILE_TEXTS,
+        commit=HOSTILE_TEXTS[3],
+        required_ignition_version="8.3.0 " + HOSTILE_TEXTS[0],
+        required_framework_version=HOSTILE_TEXTS[1],
+        dependencies=[{"id": text, "scope": text} for text in HOSTILE_TEXTS],
+        certificate={"subject": everything, "sha1": "0" * 40, "sha256": "0" * 64},
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.servers.processes import (
     Credentials,
+    WebServer,
     accepts,
     find_program,
     free_port,
@@ -56,14 +56,8 @@ LimitXMLRequestBody 1048576
 """
 
 
-@dataclass(frozen=True)
-class ApacheServer:
+class ApacheServer(WebServer):
     """A running Apache httpd."""
-
-    url: str
-    version: str
-    root: Path
-    credentials: Credentials | None = None
 
 
 @contextmanager

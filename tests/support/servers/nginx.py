@@ -6,11 +6,11 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.servers.processes import (
     Credentials,
+    WebServer,
     accepts,
     find_program,
     free_port,
@@ -53,16 +53,8 @@ http {{
 """
 
 
-@dataclass(frozen=True)
-class NginxServer:
+class NginxServer(WebServer):
     """A running nginx; ``ca_file`` is what its TLS certificate is trusted by."""
-
-    url: str
-    version: str
-    root: Path
-    credentials: Credentials | None = None
-    token: str | None = None
-    ca_file: Path | None = None
 
 
 @contextmanager

@@ -46,6 +46,18 @@ class Credentials:
         return f"{self.username}:{{SHA}}{base64.b64encode(digest).decode()}\n"
 
 
+@dataclass(frozen=True)
+class WebServer:
+    """A running server; ``root`` is what it serves or stores, ``ca_file`` what its TLS needs."""
+
+    url: str
+    version: str
+    root: Path
+    credentials: Credentials | None = None
+    token: str | None = None
+    ca_file: Path | None = None
+
+
 def find_program(name: str, *, packages: str) -> str:
     """Return the path of a program; without it, fail with the Debian packages that have it."""
     path = shutil.which(name, path=_SEARCH)

@@ -6,12 +6,12 @@ import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.servers.processes import (
     Credentials,
+    WebServer,
     answers,
     find_program,
     free_port,
@@ -22,14 +22,8 @@ from tests.support.servers.processes import (
 PACKAGES = "docker-registry apache2-utils"
 
 
-@dataclass(frozen=True)
-class RegistryServer:
+class RegistryServer(WebServer):
     """A running registry; ``root`` is its storage."""
-
-    url: str
-    version: str
-    root: Path
-    credentials: Credentials | None = None
 
 
 @contextmanager
