@@ -11,7 +11,7 @@ import pytest
 
 from ign_deploy.repositories.index import ModuleIndex, index_bytes, merge_module
 from ign_deploy.repositories.page import PageModule, render_page
-from tests.support.browser import PageVisit, browse, static_site
+from tests.e2e.browser import PageVisit, browse, static_site
 from tests.support.page_samples import (
     HOSTILE_TEXTS,
     forged_module,

@@ -1,10 +1,11 @@
-"""Notices for tests, ordinary and hostile, and a reporter that remembers."""
+"""What a run tells others: notices, ordinary and hostile, and measurements."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
+from ign_deploy.metrics.measurement import MeasuredModule, MeasuredStage, Measurement
 from ign_deploy.net.client import ServiceOptions
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.notify.notice import Notice, NoticedGateway, NoticedModule
@@ -14,6 +15,19 @@ QUICK_SERVICE = ServiceOptions(retry=QUICK)
 HOSTILE = (
     "<!channel> <https://evil.test|click> @channel & \"'</td><script>alert(1)</script>"
     "\r\nBcc: everybody@evil.test\r\n\r\n[click](https://evil.test) \u202egnp.exe \x1b[31m\ud800"
+)
+
+MEASURED = Measurement(
+    "deployment",
+    "deployed",
+    True,
+    datetime(2026, 1, 31, 12, 0, tzinfo=UTC),
+    83.25,
+    environment="production",
+    stages=(MeasuredStage("upload", 4.5), MeasuredStage("install", 60.0, begin=10.0)),
+    modules=(MeasuredModule("com.example.pump", "1.4.2", 2048),),
+    gateways={"deployed": 2, "failed": 1},
+    deployment_id="d-1",
 )
 
 

@@ -25,8 +25,7 @@ from ign_deploy.notify.webhook_formats import (
     generic_message,
     signed_headers,
 )
-from tests.support.measurements import MEASURED
-from tests.support.notices import notice
+from tests.support.notices import MEASURED, notice
 from tests.support.pages import blocks, code_words, page_text, section
 from tests.support.trails import trail
 

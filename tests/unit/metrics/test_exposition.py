@@ -23,8 +23,7 @@ from ign_deploy.metrics.exposition import (
 from ign_deploy.metrics.measurement import Measurement
 from ign_deploy.metrics.send import push_metrics
 from tests.support.collector import Pushgateway
-from tests.support.measurements import MEASURED
-from tests.support.notices import HOSTILE, QUICK_SERVICE
+from tests.support.notices import HOSTILE, MEASURED, QUICK_SERVICE
 from tests.support.serving import Reply, scripted_server, serving
 
 Parser = Callable[[str], Any]

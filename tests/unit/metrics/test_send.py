@@ -8,8 +8,7 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.metrics.send import MetricTargets, send_measurement
 from ign_deploy.metrics.spans import otlp_endpoint
 from tests.support.collector import Collector, Pushgateway
-from tests.support.measurements import MEASURED
-from tests.support.notices import QUICK_SERVICE
+from tests.support.notices import MEASURED, QUICK_SERVICE
 from tests.support.reporting import Recorder
 from tests.support.serving import Reply, scripted_server, serving, unused_port
 

@@ -20,8 +20,7 @@ from ign_deploy.metrics.spans import (
     spans_request,
 )
 from tests.support.collector import Collector
-from tests.support.measurements import MEASURED
-from tests.support.notices import HOSTILE, QUICK_SERVICE
+from tests.support.notices import HOSTILE, MEASURED, QUICK_SERVICE
 from tests.support.serving import Reply, scripted_server, serving
 
 NOON = 1_769_860_800 * 10**9

@@ -7,9 +7,9 @@ import pytest
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.notify.github import GithubStatuses, github_state, github_statuses
 from ign_deploy.notify.gitlab import GitlabStatuses, gitlab_status, gitlab_statuses
-from tests.support.deployments import SHA, TOKEN, GithubDeployments, GitlabDeployments
 from tests.support.notices import QUICK_SERVICE, as_is, hostile, notice
 from tests.support.serving import Reply, scripted_server, serving
+from tests.unit.notify.deployment_apis import SHA, TOKEN, GithubDeployments, GitlabDeployments
 
 
 def github_env(url: str) -> dict[str, str]:

@@ -20,8 +20,8 @@ from ign_deploy.repositories.page import PageModule, read_page
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
-from tests.support.memory_objects import Memory, MemoryObjects
 from tests.support.releases import release_of, verified_module
+from tests.unit.repositories.memory_objects import Memory, MemoryObjects
 
 ID = "com.acme.thing"
 BEGIN = datetime(2026, 2, 1, tzinfo=UTC)

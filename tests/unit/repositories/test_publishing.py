@@ -14,9 +14,9 @@ from ign_deploy.repositories import Publication, PublishOutcome
 from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.repository import StoreRepository
-from tests.support.memory_objects import Killed, Memory, MemoryObjects
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
+from tests.unit.repositories.memory_objects import Killed, Memory, MemoryObjects
 
 QUICK = Patience(grace=0.05, poll=0.005)
 

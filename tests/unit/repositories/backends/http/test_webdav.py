@@ -15,12 +15,12 @@ from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError, Ve
 from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.object_store import Name
-from tests.support.plain_web import PlainWeb
 from tests.support.releases import release_of
 from tests.support.servers import Credentials, apache, nginx
 from tests.support.serving import Reply, scripted_server, serving
 from tests.support.transfers import Counter
 from tests.unit.repositories.backends.http.objects import Waits, all_at_once, file_of, objects_at
+from tests.unit.repositories.backends.http.plain_web import PlainWeb
 
 PLAIN = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 CLAIM = "modules/com.acme.thing/1.0.0/claim-0.json"

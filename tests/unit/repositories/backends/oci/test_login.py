@@ -26,8 +26,8 @@ from tests.support.reporting import Recorder
 from tests.support.servers import Credentials as Htpasswd
 from tests.support.servers import RegistryServer, registry
 from tests.support.serving import Reply, ScriptedServer, scripted_server
-from tests.support.token_server import TokenServer, token_server
 from tests.unit.repositories.backends.oci.opening import NAME, open_at
+from tests.unit.repositories.backends.oci.token_server import TokenServer, token_server
 
 ID = "com.acme.thing"
 USERS = {

@@ -18,9 +18,9 @@ from ign_deploy.repositories.access import Access, Patience
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.store import Key, Store
-from tests.support.oci_registry import Registry, oci_registry
 from tests.support.releases import release_of
 from tests.support.stores import claims_of, store_below
+from tests.unit.repositories.backends.oci.oci_registry import Registry, oci_registry
 from tests.unit.repositories.backends.oci.opening import oci_url
 
 KEY = Key("com.acme.thing", "1.0.0")

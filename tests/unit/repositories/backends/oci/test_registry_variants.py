@@ -14,10 +14,10 @@ from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.store import Key
 from tests.support.fault_proxy import fault_proxy
 from tests.support.faults import AnswerInstead
-from tests.support.oci_registry import Registry, oci_registry
 from tests.support.releases import release_of
 from tests.support.serving import Reply, scripted_server
 from tests.support.stores import claims_of
+from tests.unit.repositories.backends.oci.oci_registry import Registry, oci_registry
 from tests.unit.repositories.backends.oci.opening import NAME, open_at, store_at
 
 ID = "com.acme.thing"
