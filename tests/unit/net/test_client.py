@@ -7,7 +7,6 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
 from ign_deploy.errors import NetworkError, RepositoryError
 from ign_deploy.net.client import Client, error_for_response
@@ -196,31 +195,6 @@ def test_the_servers_time_goes_on_from_its_last_response(
         monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda *_, date=date: date)
         client.request("GET", "/index.json", title="reading")
         assert there <= client.now() < there + timedelta(seconds=5)
-
-
-def test_a_response_is_parsed_without_showing_its_values() -> None:
-    numbers = TypeAdapter(list[int])
-    assert Response(200, body=b"[1, 2]").parse(numbers) == [1, 2]
-    response = Response(
-        200, body=b'["s3cret"]', url="https://host/x", title="reading", error=RepositoryError
-    )
-    with pytest.raises(RepositoryError) as failure:
-        response.parse(numbers)
-    assert "reading failed: host sent an unexpected response: 0: " in failure.value.message
-    assert "s3cret" not in failure.value.message
-    assert failure.value.__cause__ is None
-
-
-@pytest.mark.parametrize("body", [b"", b"no JSON", b"[" * 100_000])
-def test_what_is_not_json_is_a_value_error(body: bytes) -> None:
-    with pytest.raises(ValueError):
-        Response(200, body=body).json()
-    assert Response(200, body=body).fields() == {}
-
-
-def test_the_fields_are_those_of_an_object() -> None:
-    assert Response(200, body=b'{"a": 1}').fields() == {"a": 1}
-    assert Response(200, body=b"[1]").fields() == {}
 
 
 def test_an_attempt_is_not_repeated_and_may_be_anonymous(server: FileServer) -> None:

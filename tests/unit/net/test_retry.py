@@ -1,24 +1,20 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import threading
 from pathlib import Path
 
 import pytest
 import requests
 
+from ign_deploy.errors import NetworkError
 from ign_deploy.net.client import Client
-from ign_deploy.net.errors import (
-    TransientResponse,
-    parse_retry_after,
-)
+from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
-from ign_deploy.net.retry import RetryPolicy, retrying
+from ign_deploy.net.retry import Deadline, RetryPolicy, best_effort, retrying
 from ign_deploy.net.session import open_session
 from tests.support.reporting import Recorder
 from tests.support.serving import Reply, ScriptedServer, scripted_server
 from tests.support.transfers import FakeTime
-
-NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -97,26 +93,6 @@ def test_retry_after_as_a_date_is_kept(time: FakeTime, told: Recorder) -> None:
     assert time.slept == [60.0, 0.0]
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        (None, None),
-        ("5", 5.0),
-        (" 0 ", 0.0),
-        ("Sat, 31 Jan 2026 12:00:30 GMT", 30.0),
-        ("Sat, 31 Jan 2026 11:00:00 GMT", 0.0),
-        ("Sat, 31 Jan 2026 12:00:30", 30.0),
-        ("-5", None),
-        ("soon", None),
-        ("", None),
-        ("1" * 400, None),
-        ("Sat, 99 Jan 2026 12:00:30 GMT", None),
-    ],
-)
-def test_retry_after_is_read_in_all_its_forms(text: str | None, seconds: float | None) -> None:
-    assert parse_retry_after(text, now=NOW) == seconds
-
-
 def test_a_reset_connection_is_retried(time: FakeTime, told: Recorder) -> None:
     with scripted_server(Reply(reset=True), Reply(200)) as server:
         assert get(server, time, told).status == 200
@@ -164,3 +140,30 @@ def test_waits_are_spread_and_bounded() -> None:
     least, most = RetryPolicy(random=lambda: 0.0), RetryPolicy(random=lambda: 1.0)
     assert [least.wait_before(attempt) for attempt in (2, 3, 30)] == [0.25, 0.5, 15.0]
     assert [most.wait_before(attempt) for attempt in (2, 3, 30)] == [0.5, 1.0, 30.0]
+
+
+def test_best_effort_does_all_at_once_and_raises_nothing() -> None:
+    release = threading.Event()
+
+    def fail() -> None:
+        raise NetworkError("the host is down", hint="start it.")
+
+    def hang() -> None:
+        release.wait(30)
+
+    def break_down() -> None:
+        raise KeyError("x")
+
+    problems = best_effort([lambda: None, fail, hang, break_down], deadline=0.2)
+    release.set()
+    assert problems[:2] == ["", "the host is down; start it."]
+    assert problems[2].startswith("timed out after 0.2 s")
+    assert problems[3].startswith("KeyError, a bug in ign-deploy")
+
+
+def test_a_deadline_ends_a_transfer(time: FakeTime) -> None:
+    deadline = Deadline(time.policy(deadline=10), url="https://store.example/x")
+    deadline.check()
+    time.now = 10
+    with pytest.raises(NetworkError, match=r"with store\.example took longer than 10 s"):
+        deadline.check()
