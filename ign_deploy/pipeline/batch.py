@@ -28,8 +28,8 @@ def release_batch(paths: Sequence[Path], context: RunContext) -> str:
 
     Returns the same as ``pipeline.release``. Nothing starts unless everything is in order, and
     nothing is uploaded before all modules are verified. Raises CombinedError, before the start or
-    in the end, or VerificationError for modules that conflict; ``context.report`` tells how far
-    each path came.
+    in the end, or VerificationError for modules that conflict; ``context.report`` says how far
+    each path got.
     """
     with context.report.stage("preflight"):
         found = check_releases(paths, context)
@@ -64,7 +64,7 @@ def _job(path: Path, found: PreflightResult, context: RunContext) -> Job:
 
 
 def _prepare_all(jobs: Sequence[Job], context: RunContext) -> None:
-    """Build, sign and verify in parallel; after a failure start nothing new, unless told to."""
+    """Build, sign and verify in parallel; after a failure start nothing new, unless requested."""
     workers = min(context.settings.max_parallel or usable_processors(), len(jobs))
     failed: list[Job] = []
     speaking = threading.Lock()

@@ -35,7 +35,7 @@ class Job:
 
     @property
     def result(self) -> str:
-        """What became of the path: the worst of its modules' results."""
+        """The result of the path: the worst of its modules' results."""
         if self.problem is not None:
             return FAILED
         results = {module.result for module in self.context.report.modules.values()}
@@ -65,7 +65,7 @@ class Job:
                 report.add_findings([finding], file=Path(file or shown_path(self.path)))
 
     def skip(self, reason: str) -> None:
-        """Skip what of the path isn't published yet."""
+        """Skip everything of the path that isn't published yet."""
         self.reason = self.reason or reason
         for module_id in list(self.context.report.modules):
             self.mark(module_id, result=SKIPPED, reason=reason)
@@ -77,7 +77,7 @@ class Job:
             self.context.report.note(replace(record, result=result, reason=reason))
 
     def record(self) -> PathRecord:
-        """Return what became of the path, for the batch's report."""
+        """Return the record of the path for the batch's report."""
         report = self.context.report
         return PathRecord(
             self.path,

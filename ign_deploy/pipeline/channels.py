@@ -23,9 +23,9 @@ _TOKENS = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN")
 def open_events(
     settings: Settings, *, env: Mapping[str, str], ca: Path | None, audit: AuditLog
 ) -> RunEvents:
-    """Return who the settings say is told about changes; raises ConfigurationError.
+    """Return the notification channels and metric targets in the settings.
 
-    ``ca`` holds the certificates of a private authority, for notifications and metrics.
+    ``ca`` has the certificates of a private CA, for both. Raises ConfigurationError.
     """
     reporter = audit.reporter
     for name in _TOKENS:

@@ -70,12 +70,12 @@ class RunContext:
 
     @property
     def baseline(self) -> Repository:
-        """The repository that tells what is published: in a rehearsal, too, the real one."""
+        """The repository to compare with: the real one, even in a rehearsal."""
         return self._baseline.get()
 
     @property
     def events(self) -> RunEvents:
-        """Who is told about changes; raises ConfigurationError for unusable settings."""
+        """The events of the run; raises ConfigurationError for invalid settings."""
         return self._events.get()
 
     @property
@@ -154,7 +154,7 @@ def repository_url(settings: Settings) -> str:
 
 
 def open_mirror_source(url: str, context: RunContext) -> Repository:
-    """Open the repository that is mirrored; it has credentials of its own."""
+    """Open the repository to mirror, which has its own credentials."""
     settings = context.settings
     access = replace(
         _repository_access(settings, context.env, context.workspace),

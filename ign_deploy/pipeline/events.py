@@ -1,4 +1,4 @@
-"""Run events: who is told that a run changed something. Notifications, metrics, audit trail."""
+"""Run events: notifications, metrics and audit trail of what a run changed."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Redact = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class RunEvents:
-    """Tells the channels, the metrics and the audit trail what the run changed.
+    """Reports what the run changed to channels, metrics and audit trail.
 
-    The change is made already: what fails here is a warning. ``redact`` replaces secrets in text;
+    The change is already made, so a failure here is a warning. ``redact`` replaces secrets in text;
     ``env`` may hold TRACEPARENT.
     """
 
@@ -36,11 +36,11 @@ class RunEvents:
     targets: MetricTargets | None = None
 
     def deployment_started(self, record: DeploymentRecord) -> None:
-        """Tell that a deployment begins."""
+        """Report the start of a deployment."""
         self._notify(record, now=datetime.now(UTC))
 
     def deployment_ended(self, record: DeploymentRecord, *, sizes: Mapping[str, int]) -> None:
-        """Tell how a deployment ended; ``sizes`` are bytes by module id."""
+        """Report the end of a deployment; ``sizes`` are bytes by module id."""
         now = datetime.now(UTC)
         for gateway in record.gateways:
             for module in gateway.modules:
@@ -61,7 +61,7 @@ class RunEvents:
         self._measure(record, sizes=sizes)
 
     def released(self, modules: Sequence[tuple[str, str, str]], *, begin: datetime) -> None:
-        """Tell that modules (id, version, SHA-256) were published, and not deployed."""
+        """Report modules (id, version, SHA-256) that were published but not deployed."""
         if not modules or not self.channels:
             return
         from ign_deploy.notify import notify_all

@@ -206,7 +206,7 @@ def _get(url: str, context: RunContext) -> Response:
 
 
 def _is_on(entry: GatewayEntry, url: str) -> bool:
-    """Tell whether the URL is of that gateway, whose certificate may be its own."""
+    """Return whether the URL is on that gateway, whose certificate may be self-signed."""
     from ign_deploy.net.credentials import origin
 
     try:

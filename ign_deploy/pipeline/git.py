@@ -35,41 +35,41 @@ class Git:
         return self._ask("rev-parse", "--verify", "HEAD^{commit}") or ""
 
     def is_shallow(self) -> bool:
-        """Tell whether the history is cut off."""
+        """Return whether the history is truncated."""
         return self._ask("rev-parse", "--is-shallow-repository") == "true"
 
     def branches(self, name: str) -> list[str]:
-        """Return the refs of a branch: what the remote has, or the local one without a remote."""
+        """Return the refs of a branch: those of remotes, or the local one without a remote."""
         remote = self._ask("for-each-ref", "--format=%(refname)", f"refs/remotes/*/{name}")
         local = self._ask("for-each-ref", "--format=%(refname)", f"refs/heads/{name}")
         return (remote or local or "").split()
 
     def contains(self, branch: str) -> bool:
-        """Tell whether the checked-out commit is on the branch (a full ref)."""
+        """Return whether the checked-out commit is on the branch (a full ref)."""
         return self._ask("merge-base", "--is-ancestor", "HEAD", branch) is not None
 
     def knows(self, commit: str) -> bool:
-        """Tell whether the commit (a full hash) is in this checkout."""
+        """Return whether the commit (a full hash) is in this checkout."""
         return self._ask("cat-file", "-e", f"{commit}^{{commit}}") is not None
 
     def descends_from(self, commit: str) -> bool:
-        """Tell whether the checked-out commit is that one, or one made after it."""
+        """Return whether the checked-out commit is that one or a descendant."""
         return self._ask("merge-base", "--is-ancestor", commit, "HEAD") is not None
 
     def is_unchanged_since(self, commit: str, name: str) -> bool:
-        """Tell whether ``name``, relative to the folder, is now as it was in the commit."""
+        """Return whether ``name``, relative to the folder, is unchanged since the commit."""
         question = ("diff", "--no-ext-diff", "--no-textconv", "--quiet")
         return self._ask(*question, commit, "HEAD", "--", name) is not None
 
     def tracks(self, name: str) -> bool:
-        """Tell whether anything under ``name``, relative to the folder, is in a commit."""
+        """Return whether git tracks anything under ``name``, relative to the folder."""
         return bool(self._ask("ls-tree", "--name-only", "HEAD", "--", name))
 
     def _ask(self, *arguments: str) -> str | None:
-        """Return what git prints, None when it says no."""
+        """Return the output of git, None if it fails."""
         command = [
             "git",
-            # In a container the checkout belongs to another user, which git distrusts.
+            # In a container the checkout belongs to another user, which git rejects.
             *("-c", "safe.directory=*"),
             # A repository's own configuration must not start programs.
             *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),

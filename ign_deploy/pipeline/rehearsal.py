@@ -1,4 +1,4 @@
-"""A rehearsal: the whole job for real, into a throw-away repository, and nothing left behind."""
+"""A rehearsal: the whole job for real, in a temporary repository that is deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run did so far: stages with their times, modules, findings; told also when it fails."""
+"""What a run did so far: stages with their times, modules, findings; also for failed runs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StageRecord:
 
 @dataclass(frozen=True, slots=True)
 class ModuleRecord:
-    """What became of one module; ``result`` is the last thing that was done with it.
+    """The result for one module: the last thing that was done with it.
 
     ``packaged``, ``signed``, ``verified``, ``uploaded``, or ``unchanged`` when the very same bytes
     were published before; in a batch also ``failed`` or ``skipped``, with the ``reason``.
@@ -57,9 +57,9 @@ class ModuleRecord:
 
 @dataclass(frozen=True, slots=True)
 class PathRecord:
-    """What became of one path of a batch: its ``result``, as of a module, and its own stages.
+    """The result for one path of a batch: as for a module, and its own stages.
 
-    ``modules`` are ids; there are none where the path failed, or was left, before they were known.
+    ``modules`` are ids; there are none if the path failed or was skipped before they were known.
     """
 
     path: Path
@@ -89,7 +89,7 @@ class LocatedFinding:
 
 @dataclass(slots=True)
 class RunReport:
-    """Keeps the story and tells it to the reporter as it happens."""
+    """Records what happens in a run, and reports it."""
 
     reporter: Reporter
     clock: Callable[[], float] = time.monotonic
@@ -97,7 +97,7 @@ class RunReport:
     modules: dict[str, ModuleRecord] = field(default_factory=dict)
     findings: list[LocatedFinding] = field(default_factory=list)
     paths: list[PathRecord] = field(default_factory=list)
-    """Of a batch that came to its end: its paths, in the given order."""
+    """The paths of a finished batch, in the given order."""
     deployment: DeploymentRecord | None = None
     """Where the modules were deployed, or the environment it is recorded for."""
 
@@ -109,7 +109,7 @@ class RunReport:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Enclose a stage without a log group, for one that holds groups itself."""
+        """Enclose a stage without a log group, for one that contains groups itself."""
         begin = self.clock()
         result = "failed"
         try:
@@ -119,7 +119,7 @@ class RunReport:
             self.stages.append(StageRecord(name, result, self.clock() - begin))
 
     def skip(self, name: str, reason: str) -> None:
-        """Say that a stage is left out, and why."""
+        """Report that a stage is skipped, and why."""
         self.stages.append(StageRecord(name, "skipped", reason=reason))
         self.reporter.info(f"{name}: skipped, {reason}")
 
