@@ -281,7 +281,9 @@ def test_what_was_not_there_before_is_uninstalled_by_a_rollback(cli: GatewayCli)
 def test_a_rollback_of_nothing_is_reported(cli: GatewayCli) -> None:
     assert "nothing has been deployed to production" in rollback(cli).must(7).stderr
     cli.install(NAME).must(0)
-    assert "production has no 'com.example.other'" in rollback(cli, "com.example.other").must(7).stderr
+    assert (
+        "production has no 'com.example.other'" in rollback(cli, "com.example.other").must(7).stderr
+    )
     assert "--environment" in cli.call("rollback").must(2).stderr
 
 
