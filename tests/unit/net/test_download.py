@@ -60,7 +60,7 @@ class Download:
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.told = Recorder()
+        self.recorder = Recorder()
         self.counter = Counter()
         self.to = io.BytesIO()
 
@@ -74,7 +74,7 @@ class Download:
                 File("a.modl", size, sha256),
                 **{
                     "to": to,
-                    "reporter": self.told,
+                    "reporter": self.recorder,
                     "progress": self.counter,
                     "policy": self.time.policy(),
                     "error": RepositoryError,
@@ -103,7 +103,7 @@ def test_a_file_arrives_whole(
     assert download.counter.done == len(CONTENT)
     assert server.seen[0].headers["Accept-Encoding"] == "identity"
     assert server.seen[0].headers["X"] == "1"
-    assert download.told.warnings == []
+    assert download.recorder.warnings == []
 
 
 def test_an_empty_file_arrives(server: FileServer, download: Download) -> None:
@@ -123,7 +123,7 @@ def test_a_broken_download_is_resumed(
     assert server.seen[1].headers["If-Range"]
     assert download.counter.done == len(CONTENT)
     assert download.counter.least == 0
-    assert len(download.told.warnings) == 3
+    assert len(download.recorder.warnings) == 3
 
 
 def test_a_connection_that_ends_early_without_a_length_is_resumed(
@@ -138,7 +138,7 @@ def test_a_connection_that_ends_early_without_a_length_is_resumed(
 
     server.faults = [Fault(), Fault(act=mend)]
     assert download(server) == CONTENT
-    assert "ended after 1000 of 3160320 bytes" in download.told.warnings[0]
+    assert "ended after 1000 of 3160320 bytes" in download.recorder.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -218,13 +218,13 @@ def test_a_file_that_changed_in_the_meantime_is_received_from_its_start(
         ),
     ],
 )
-def test_a_wrong_answer_to_a_range_leads_to_a_new_start(
+def test_a_wrong_response_to_a_range_leads_to_a_new_start(
     fault: Fault, server: FileServer, download: Download
 ) -> None:
     server.faults = [Fault(cut=1_000_000), fault]
     assert download(server) == CONTENT
     assert ranges(server) == [None, "bytes=1000000-", None]
-    assert "can't resume a.modl at byte 1000000" in download.told.warnings[1]
+    assert "can't resume a.modl at byte 1000000" in download.recorder.warnings[1]
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 403, 404, 410, 416])
@@ -269,7 +269,7 @@ def test_other_bytes_than_recorded_are_rejected(
     assert len(server.seen) == 1
 
 
-def test_a_compressed_answer_is_rejected(server: FileServer, download: Download) -> None:
+def test_a_compressed_response_is_rejected(server: FileServer, download: Download) -> None:
     server.faults = [Fault(status=200, headers={"Content-Encoding": "gzip"}, body=b"\x1f\x8b")]
     with pytest.raises(RepositoryError, match="sent the encoding gzip, expected plain bytes"):
         download(server)
@@ -287,13 +287,13 @@ def test_an_error_of_the_target_is_no_network_failure(
     with pytest.raises(BrokenPipeError):
         download(server, to=Full())
     assert len(server.seen) == 1
-    assert download.told.warnings == []
+    assert download.recorder.warnings == []
 
 
 def test_a_silent_server_is_retried(server: FileServer, download: Download) -> None:
     server.faults = [Fault(drip=1.0)]
     assert download(server, stall=0.3) == CONTENT
-    assert "127.0.0.1 didn't respond in time" in download.told.warnings[0]
+    assert "127.0.0.1 didn't respond in time" in download.recorder.warnings[0]
     assert ranges(server) == [None, "bytes=1-"]
 
 
@@ -315,7 +315,7 @@ def test_a_server_that_drips_headers_is_cut_off(server: FileServer, download: Do
     server.faults = [Fault(drip_head=0.05)]
     assert download(server, stall=0.2) == CONTENT
     assert len(server.seen) == 2
-    assert "127.0.0.1 didn't respond in time" in download.told.warnings[0]
+    assert "127.0.0.1 didn't respond in time" in download.recorder.warnings[0]
 
 
 CHILD = """

@@ -34,7 +34,7 @@ def test_the_usual_variables_hold(env: dict[str, str], url: str, expected: dict[
 @pytest.mark.parametrize(
     "url", ["https://localhost:1", "https://127.0.0.1", "https://127.9.9.9/x", "https://[::1]:8"]
 )
-def test_this_machine_is_never_asked_through_a_proxy(url: str) -> None:
+def test_this_machine_is_never_reached_through_a_proxy(url: str) -> None:
     assert proxies_from({"https_proxy": PROXY}, url) == {}
 
 
@@ -74,7 +74,7 @@ def test_this_machine_is_never_asked_through_a_proxy(url: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
-def test_exempt_hosts_are_asked_directly(listed: str, host: str, exempt: bool, name: str) -> None:
+def test_exempt_hosts_are_reached_directly(listed: str, host: str, exempt: bool, name: str) -> None:
     env = {"https_proxy": PROXY, name: listed}
     assert (proxies_from(env, f"https://{host}/") == {}) is exempt
 

@@ -23,15 +23,15 @@ def time() -> FakeTime:
 
 
 @pytest.fixture
-def told() -> Recorder:
+def recorder() -> Recorder:
     return Recorder()
 
 
 def get(
-    server: ScriptedServer, time: FakeTime, told: Recorder, policy: RetryPolicy | None = None
+    server: ScriptedServer, time: FakeTime, recorder: Recorder, policy: RetryPolicy | None = None
 ) -> Response:
     with Client(
-        open_session(), base=server.url, timeout=(5, 0.3), reporter=told, redirects=False,
+        open_session(), base=server.url, timeout=(5, 0.3), reporter=recorder, redirects=False,
         retry=policy or time.policy(),
     ) as client:  # fmt: skip
         return client.request("GET", "/x", title="reading x", expect=ANY_STATUS)
@@ -39,23 +39,25 @@ def get(
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_transient_status_is_retried_and_reported(
-    status: int, time: FakeTime, told: Recorder
+    status: int, time: FakeTime, recorder: Recorder
 ) -> None:
     with scripted_server(Reply(status), Reply(status), Reply(200, body=b"ok")) as server:
-        assert get(server, time, told).body == b"ok"
+        assert get(server, time, recorder).body == b"ok"
     assert time.slept == [0.5, 1.0]
-    assert told.warnings == [
+    assert recorder.warnings == [
         f"reading x: 127.0.0.1 returned {status}; retrying in 0.5 s (attempt 2 of 5)",
         f"reading x: 127.0.0.1 returned {status}; retrying in 1.0 s (attempt 3 of 5)",
     ]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 422, 501, 507])
-def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told: Recorder) -> None:
+def test_any_other_status_is_returned_at_once(
+    status: int, time: FakeTime, recorder: Recorder
+) -> None:
     with scripted_server(Reply(status), Reply(200)) as server:
-        assert get(server, time, told).status == status
+        assert get(server, time, recorder).status == status
         assert len(server.requests) == 1
-    assert told.warnings == []
+    assert recorder.warnings == []
 
 
 @pytest.mark.parametrize(
@@ -67,45 +69,47 @@ def test_any_other_status_is_returned_at_once(status: int, time: FakeTime, told:
     ],
 )
 def test_a_403_that_limits_the_rate_is_retried(
-    answer: Reply, time: FakeTime, told: Recorder
+    answer: Reply, time: FakeTime, recorder: Recorder
 ) -> None:
     with scripted_server(answer, Reply(200)) as server:
-        assert get(server, time, told).status == 200
+        assert get(server, time, recorder).status == 200
 
 
-def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, told: Recorder) -> None:
+def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, recorder: Recorder) -> None:
     with scripted_server(
         Reply(429, headers={"Retry-After": "7"}),
         Reply(503, headers={"Retry-After": "21600"}),
         Reply(200),
     ) as server:
-        get(server, time, told)
+        get(server, time, recorder)
     assert time.slept == [7.0, 60.0]
 
 
-def test_retry_after_as_a_date_is_kept(time: FakeTime, told: Recorder) -> None:
+def test_retry_after_as_a_date_is_kept(time: FakeTime, recorder: Recorder) -> None:
     with scripted_server(
         Reply(503, headers={"Retry-After": "Wed, 21 Oct 2099 07:28:00 GMT"}),
         Reply(503, headers={"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
         Reply(200),
     ) as server:
-        get(server, time, told)
+        get(server, time, recorder)
     assert time.slept == [60.0, 0.0]
 
 
-def test_a_reset_connection_is_retried(time: FakeTime, told: Recorder) -> None:
+def test_a_reset_connection_is_retried(time: FakeTime, recorder: Recorder) -> None:
     with scripted_server(Reply(reset=True), Reply(200)) as server:
-        assert get(server, time, told).status == 200
-    assert "the connection to 127.0.0.1 broke" in told.warnings[0]
+        assert get(server, time, recorder).status == 200
+    assert "the connection to 127.0.0.1 broke" in recorder.warnings[0]
 
 
-def test_a_server_that_is_silent_is_retried(time: FakeTime, told: Recorder) -> None:
+def test_a_server_that_is_silent_is_retried(time: FakeTime, recorder: Recorder) -> None:
     with scripted_server(Reply(delay=1.0), Reply(200)) as server:
-        assert get(server, time, told).status == 200
-    assert "127.0.0.1 didn't respond in time" in told.warnings[0]
+        assert get(server, time, recorder).status == 200
+    assert "127.0.0.1 didn't respond in time" in recorder.warnings[0]
 
 
-def test_each_attempt_sends_the_whole_body(time: FakeTime, told: Recorder, tmp_path: Path) -> None:
+def test_each_attempt_sends_the_whole_body(
+    time: FakeTime, recorder: Recorder, tmp_path: Path
+) -> None:
     path = tmp_path / "body"
     path.write_bytes(b"content" * 1000)
 
@@ -114,25 +118,25 @@ def test_each_attempt_sends_the_whole_body(time: FakeTime, told: Recorder, tmp_p
             return session.request("PUT", f"{server.url}/x", data=body)
 
     with scripted_server(Reply(503), Reply(201)) as server, open_session() as session:
-        retrying(put, title="uploading", reporter=told, policy=time.policy())
+        retrying(put, title="uploading", reporter=recorder, policy=time.policy())
         assert [request.body for request in server.requests] == [b"content" * 1000] * 2
 
 
-def test_after_five_attempts_the_last_failure_is_raised(time: FakeTime, told: Recorder) -> None:
+def test_after_five_attempts_the_last_failure_is_raised(time: FakeTime, recorder: Recorder) -> None:
     with scripted_server(Reply(503)) as server:
         with pytest.raises(TransientResponse, match="returned 503") as failure:
-            get(server, time, told)
+            get(server, time, recorder)
         assert len(server.requests) == 5
     assert failure.value.exit_code == 9
     assert time.slept == [0.5, 1.0, 2.0, 4.0]
 
 
-def test_no_attempt_starts_beyond_the_deadline(time: FakeTime, told: Recorder) -> None:
+def test_no_attempt_starts_beyond_the_deadline(time: FakeTime, recorder: Recorder) -> None:
     with (
         scripted_server(Reply(503, headers={"Retry-After": "40"})) as server,
         pytest.raises(TransientResponse),
     ):
-        get(server, time, told, time.policy(deadline=100.0))
+        get(server, time, recorder, time.policy(deadline=100.0))
     assert time.slept == [40.0, 40.0]
 
 

@@ -26,7 +26,7 @@ def test_an_untrusted_certificate_says_how_to_trust_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tls = make_tls(tmp_path)
-    # What the machine's environment says must not override what we were told.
+    # What the machine's environment says must not override what we were recorder.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.ca))
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tls.ca))
     monkeypatch.setenv("SSL_CERT_FILE", str(tls.ca))
@@ -188,7 +188,7 @@ def test_one_thread_watches_all_requests_of_a_session(monkeypatch: pytest.Monkey
     assert started.count("watchdog") == 1
 
 
-def test_a_pinned_certificate_is_trusted_whoever_issued_it(tmp_path: Path) -> None:
+def test_a_pinned_certificate_is_trusted_whatever_its_issuer(tmp_path: Path) -> None:
     tls = make_tls(tmp_path)
     der = ssl.PEM_cert_to_DER_cert(tls.certificate.read_text())
     pin = hashlib.sha256(der).hexdigest()
@@ -300,7 +300,7 @@ def test_five_redirects_are_followed_and_no_more(own: FileServer) -> None:
     assert len(own.seen) == 12
 
 
-def test_a_redirect_without_a_target_is_an_answer(own: FileServer) -> None:
+def test_a_redirect_without_a_target_is_returned(own: FileServer) -> None:
     own.faults = [Fault(status=302, body=b"where to")]
     assert content_of(own) == b"where to"
 

@@ -43,13 +43,13 @@ class Upload:
 
     def __init__(self) -> None:
         self.time = FakeTime()
-        self.told = Recorder()
+        self.recorder = Recorder()
         self.counter = Counter()
 
     def __call__(self, server: FileServer, source: Source, **options: Any) -> Response:
         stall = options.pop("stall", 5.0)
         with Client(
-            open_session(stall=stall), base=server.url, reporter=self.told,
+            open_session(stall=stall), base=server.url, reporter=self.recorder,
             retry=options.pop("retry", self.time.policy()), error=RepositoryError,
         ) as client:  # fmt: skip
             return client.upload(
@@ -74,7 +74,7 @@ def test_a_file_arrives_whole_with_its_length(
     assert headers["Content-Type"] == "application/zip"
     assert "Transfer-Encoding" not in headers
     assert upload.counter.done == len(CONTENT)
-    assert upload.told.warnings == []
+    assert upload.recorder.warnings == []
 
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 18, (1 << 20) - 1, 1 << 20, (1 << 20) + 1])
@@ -110,7 +110,7 @@ def test_a_further_attempt_sends_the_whole_file_again(
     assert server.stored == {"/a.modl": DIGEST}
     assert [each.path for each in server.seen] == ["/a.modl"] * 3
     assert (server.seen[2].size, server.seen[2].sha256) == (len(CONTENT), DIGEST)
-    assert len(upload.told.warnings) == 2
+    assert len(upload.recorder.warnings) == 2
     assert upload.counter.done == len(CONTENT)
     assert (upload.counter.least, upload.counter.most) == (0, len(CONTENT))
 
@@ -128,7 +128,7 @@ def test_the_wait_that_a_server_asks_for_is_kept_and_capped(
 
 
 @pytest.mark.parametrize("fault", [Fault(lost=True), Fault(status=502)])
-def test_a_lost_acknowledgement_is_settled_by_asking(
+def test_a_lost_acknowledgement_is_confirmed(
     fault: Fault, server: FileServer, source: Source, upload: Upload
 ) -> None:
     server.faults = [fault]
@@ -154,7 +154,7 @@ def test_what_did_not_arrive_is_sent_again(
     assert (sent.status, sent.confirmed) == (201, False)
 
 
-def test_the_last_attempt_is_settled_too(
+def test_the_last_attempt_is_confirmed_too(
     server: FileServer, source: Source, upload: Upload
 ) -> None:
     server.faults = [Fault(status=500)] * 5
@@ -271,7 +271,7 @@ def test_a_read_error_in_the_middle_is_no_network_failure(
     monkeypatch.setattr(os, "preadv", broken)
     with pytest.raises(RepositoryError, match=r"cannot read .*the share is gone"):
         upload(server, source)
-    assert upload.told.warnings == []
+    assert upload.recorder.warnings == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -97,9 +97,7 @@ def test_a_web_page_is_not_the_api(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b"17", b"true", b"no JSON", b"", b'"x"'])
-def test_something_else_than_a_gateways_answers_is_not_the_api(
-    gateway: Gateway, body: bytes
-) -> None:
+def test_anything_but_a_gateways_response_is_not_the_api(gateway: Gateway, body: bytes) -> None:
     gateway.faults.append(Fault("gateway-info$", status=200, body=body))
     gateway.faults.append(Fault("modules/healthy$", status=200, body=body))
     with pytest.raises(DeploymentError, match="isn't the gateway's API"):
@@ -117,9 +115,7 @@ def test_gateways_before_8_3_have_no_api() -> None:
     assert "before 8.3 have no API" in raised.value.hint
 
 
-def test_an_answer_without_end_is_given_up(
-    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_response_is_given_up(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ign_deploy.deployment.gateway.client.MAX_RESPONSE", 1000)
     gateway.faults.append(Fault("gateway-info$", status=200, body=b" " * 2000))
     with pytest.raises(DeploymentError, match="more than 1000 bytes"):

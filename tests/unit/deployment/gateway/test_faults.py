@@ -152,7 +152,7 @@ def test_a_change_that_never_gets_through_is_reported_and_not_made(
     assert gateway.asked("modules/install") == 4
 
 
-def test_a_restart_that_a_proxy_answers_for_is_seen_by_the_gateway_going_down(
+def test_a_restart_behind_a_proxy_is_seen_by_the_gateway_going_down(
     gateway: Gateway,
 ) -> None:
     client = client_of(gateway)

@@ -173,7 +173,7 @@ def test_a_branch_that_always_moves_is_given_up(
     "body",
     [{"x": 1}, [{"name": 1}], [{"name": "x", "path": "x", "type": "file"}], "text"],
 )
-def test_an_answer_that_isn_t_github_s_is_rejected_without_its_values(
+def test_a_response_that_isn_t_github_s_is_rejected_without_its_values(
     simulator: GitHub, body: object
 ) -> None:
     simulator.checker.response_problems = lambda *_, **__: []  # type: ignore[method-assign]

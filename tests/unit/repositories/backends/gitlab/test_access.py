@@ -352,7 +352,7 @@ def test_a_untrusted_reason_is_shown_harmless(opened: World) -> None:
         b"\xff\xfe",
     ],
 )
-def test_an_answer_that_is_none_of_gitlabs_is_reported(opened: World, body: bytes) -> None:
+def test_a_response_that_is_not_gitlabs_is_reported(opened: World, body: bytes) -> None:
     opened.server.faults.append(Fault(r"GET", status=200, body=body))
     problem = refusal(opened)
     assert "sent an unexpected response" in problem.message

@@ -111,7 +111,7 @@ def test_an_exception_for_the_documents_is_enough_for_developers(tmp_path: Path)
         assert content(store, "index.json") == b"two"
 
 
-def test_the_stores_time_is_that_of_its_last_answer(tmp_path: Path) -> None:
+def test_the_stores_time_is_that_of_its_last_response(tmp_path: Path) -> None:
     then = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     with gitlab_world() as opened:
         opened.server.date = then.timestamp()

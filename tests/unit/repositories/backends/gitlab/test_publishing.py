@@ -144,7 +144,7 @@ def test_one_of_twelve_writers_of_the_same_bytes_publishes(opened: World, tmp_pa
     assert found.count(PublishOutcome.ALREADY_PUBLISHED) == 11
 
 
-def test_a_race_that_gitlab_answers_with_500_still_has_one_winner(tmp_path: Path) -> None:
+def test_a_race_in_which_gitlab_returns_500_still_has_one_winner(tmp_path: Path) -> None:
     with gitlab_world(race_fails=True, commit_delay=lambda: 0.02) as opened:
         found = outcomes(together(4, lambda n: publish(opened, tmp_path, b"module %d" % n)))
         assert found.count(PublishOutcome.PUBLISHED) == 1

@@ -184,7 +184,7 @@ def test_a_folder_is_listed_with_one_request(
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b'{"children": 5}', b'{"children": [{"uri": 5}]}']
 )
-def test_an_odd_answer_is_rejected(body: bytes) -> None:
+def test_an_odd_response_is_rejected(body: bytes) -> None:
     with scripted_server(Reply(200, body=body)) as server:
         objects = objects_at(f"artifactory+{server.url}/artifactory/modules")
         with pytest.raises(RepositoryError, match="sent an unexpected response"):

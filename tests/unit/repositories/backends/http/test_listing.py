@@ -125,7 +125,7 @@ def test_a_name_that_comes_twice_is_one() -> None:
         b"<a>" * 100_000,
     ],
 )
-def test_an_answer_that_isnt_about_the_folder_is_refused(data: bytes) -> None:
+def test_a_listing_of_another_folder_is_rejected(data: bytes) -> None:
     with pytest.raises(RepositoryError, match=r"cannot read the listing of store\.example"):
         parse_multistatus(data, url=URL)
 
@@ -191,7 +191,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON)
-def test_any_json_is_an_answer_or_refused(document: object) -> None:
+def test_any_json_is_a_listing_or_rejected(document: object) -> None:
     data = json.dumps(document).encode()
     response = Response(200, body=data, url=URL, error=RepositoryError)
     kinds: list[TypeAdapter[Any]] = [NEXUS_ASSETS, NEXUS_COMPONENTS, ARTIFACTORY_ITEM]

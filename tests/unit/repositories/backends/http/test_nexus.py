@@ -228,7 +228,7 @@ def test_a_file_that_a_killed_run_left_is_kept_or_replaced(
         b'{"items": [{}], "continuationToken": null}',
     ],
 )
-def test_an_odd_answer_is_rejected(page: bytes) -> None:
+def test_an_odd_response_is_rejected(page: bytes) -> None:
     with scripted_server(Reply(200, body=page)) as server:
         objects = objects_at(f"nexus+{server.url}/repository/modules")
         with pytest.raises(RepositoryError, match="sent an unexpected response"):

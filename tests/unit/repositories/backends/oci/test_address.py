@@ -26,7 +26,7 @@ PLACE = location_at("oci://registry.example.com/acme/modules")
         ("oci://127.0.0.1.example.com/a", "https://127.0.0.1.example.com"),
     ],
 )
-def test_only_this_machine_is_asked_without_tls(url: str, api: str) -> None:
+def test_only_this_machine_is_reached_without_tls(url: str, api: str) -> None:
     assert location_at(url).api == api
 
 
@@ -110,7 +110,7 @@ def test_an_upload_goes_on_where_the_registry_says(location: str, expected: str)
         "https://registry.example.com:99999999/1",
     ],
 )  # fmt: skip
-def test_an_upload_is_never_sent_to_a_less_safe_place(location: str) -> None:
+def test_an_upload_is_never_sent_to_a_less_safe_url(location: str) -> None:
     with pytest.raises(RepositoryError) as caught:
         upload_address(location, base=BASE, location=PLACE)
     assert "X-Forwarded-Proto" in caught.value.hint

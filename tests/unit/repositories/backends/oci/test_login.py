@@ -193,7 +193,7 @@ def scripted() -> Iterator[ScriptedServer]:
      b'{"token": "\\u00e4"}', b'{"token": "x", "expires_in": -1}',
      b'{"token": "x", "expires_in": "soon"}'],
 )  # fmt: skip
-def test_an_answer_without_a_usable_token_is_rejected(
+def test_a_response_without_a_usable_token_is_rejected(
     scripted: ScriptedServer, body: bytes
 ) -> None:
     scripted.script = [Reply(200, body=body)]
@@ -212,7 +212,7 @@ def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
     assert request.headers["Authorization"].startswith("Basic ")
 
 
-def test_an_unknown_scheme_is_not_answered() -> None:
+def test_an_unknown_scheme_gets_no_credentials() -> None:
     authorization = RegistryLogin(
         location_at(f"oci://127.0.0.1:1/{NAME}"),
         credentials=Credentials("ann", "pw"),
