@@ -32,8 +32,8 @@ def entries_to_mirror(
     A name is an id or name, with ``@VERSION`` or ``@RANGE``; without it, it is the newest version,
     or every one. Yanked versions are copied with every version, and when given by exact version.
     """
-    from ign_deploy.repositories.ranges import VersionRange, is_range
     from ign_deploy.repositories.search import ListFilter, choose_version, find_module, list_modules
+    from ign_deploy.repositories.versions import VersionRange, is_range
 
     if not names:
         wanted = ListFilter(every_version=every_version, include_yanked=every_version)

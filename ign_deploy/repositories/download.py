@@ -15,9 +15,9 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.findings import error
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Repository
-from ign_deploy.repositories.ranges import is_range
 from ign_deploy.repositories.record import Release, is_safe_component
 from ign_deploy.repositories.search import choose_version, find_module
+from ign_deploy.repositories.versions import is_range
 
 
 def download(

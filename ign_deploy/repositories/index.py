@@ -20,9 +20,9 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from ign_deploy.repositories import CatalogueEntry
-from ign_deploy.repositories.ordering import VersionKey, newest_of_sorted, version_key
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.status_events import NO_STATUS, ModuleStatus
+from ign_deploy.repositories.versions import VersionKey, newest_of_sorted, version_key
 
 API_VERSION = "1.0"
 # Up to so many additions are inserted in place; for more, sorting anew is cheaper.

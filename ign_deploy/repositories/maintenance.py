@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from ign_deploy.errors import ConfigurationError, NotInRepository
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import CatalogueEntry, Repository
-from ign_deploy.repositories.ordering import is_final
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.status_events import (
     StatusEvent,
@@ -17,6 +16,7 @@ from ign_deploy.repositories.status_events import (
     add_status_event,
     read_module_status,
 )
+from ign_deploy.repositories.versions import is_final
 
 _MAX_TEXT = 2000
 

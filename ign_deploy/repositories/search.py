@@ -9,8 +9,7 @@ from ign_deploy.errors import ConfigurationError, NotInRepository
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
 from ign_deploy.repositories import CatalogueEntry, Repository
-from ign_deploy.repositories.ordering import newest
-from ign_deploy.repositories.ranges import VersionRange, is_range
+from ign_deploy.repositories.versions import VersionRange, is_range, newest
 
 _SEE_ALL = "see what there is with `ign-deploy list-modules`."
 _WORKERS = 8

@@ -27,10 +27,10 @@ from ign_deploy.repositories.index import (
     version_rows,
 )
 from ign_deploy.repositories.page import read_page, render_page
-from ign_deploy.repositories.ranges import VersionRange
 from ign_deploy.repositories.record import make_release
 from ign_deploy.repositories.status_events import StatusEvent, read_states, status_folder
 from ign_deploy.repositories.store import Document
+from ign_deploy.repositories.versions import VersionRange
 from tests.support.mutations import mutated
 from tests.support.page_samples import page_module
 from tests.support.releases import release_fields

@@ -9,8 +9,8 @@ from ign_deploy.repositories.index import (
     module_entry,
     parse_module_index,
 )
-from ign_deploy.repositories.ordering import is_final, newest, newest_of_sorted, version_key
 from ign_deploy.repositories.record import make_release
+from ign_deploy.repositories.versions import is_final, newest, newest_of_sorted, version_key
 from tests.support.releases import release_fields
 
 NUMBERS = st.lists(st.integers(0, 12), min_size=3, max_size=4).map(

@@ -11,8 +11,7 @@ from ign_deploy.repositories.page.data import (
     no_versions,
     page_version,
 )
-from ign_deploy.repositories.page.read import merge, read_page
-from ign_deploy.repositories.page.refresh import refresh_module
+from ign_deploy.repositories.page.refresh import merge, read_page, refresh_module
 from ign_deploy.repositories.page.render import PAGE_NAME, render_page
 
 __all__ = [

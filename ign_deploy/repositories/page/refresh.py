@@ -1,11 +1,14 @@
-"""A module's part of the page, brought up to date from its index and few records."""
+"""A module on the page, brought up to date from its index, few records, and the page itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
 
 from ign_deploy.repositories.index import ModuleIndex, VersionEntry
-from ign_deploy.repositories.ordering import is_final
 from ign_deploy.repositories.page.data import (
     MODULES_FOLDER,
     SHOWN,
@@ -17,7 +20,9 @@ from ign_deploy.repositories.page.data import (
     page_version,
     shortened_reason,
 )
+from ign_deploy.repositories.page.render import DATA_END, DATA_START, FORMAT
 from ign_deploy.repositories.record import Release
+from ign_deploy.repositories.versions import is_final
 
 
 def refresh_module(
@@ -88,3 +93,47 @@ def _shown(
         return None
     folder = f"{MODULES_FOLDER}/{module_id}/{release.version}"
     return page_version(release, folder=folder, yanked=reason)
+
+
+MAX_PAGE_SIZE = 64 << 20
+"""Bytes beyond which a page is not read, but made anew."""
+
+
+class _Document(TypedDict):
+    format: int
+    modules: list[PageModule]
+
+
+@cache
+def _adapter() -> TypeAdapter[_Document]:
+    return TypeAdapter(_Document)
+
+
+def read_page(data: bytes) -> list[PageModule] | None:
+    """Return the modules that a page shows.
+
+    None when it is somebody else's page, one of another format, or corrupt: the page is derived,
+    and can be made anew from the records.
+    """
+    if len(data) > MAX_PAGE_SIZE or data.count(DATA_START) != 1:
+        return None
+    embedded, end, _ = data.partition(DATA_START)[2].partition(DATA_END)
+    if not end:
+        return None
+    try:
+        document = _adapter().validate_json(embedded, strict=True)
+    except ValidationError:
+        return None
+    return document["modules"] if document["format"] == FORMAT else None
+
+
+def merge(modules: Sequence[PageModule], changed: PageModule) -> list[PageModule]:
+    """Return the modules by id, with ``changed`` in place of what was known of it.
+
+    Without versions it is taken out.
+    """
+    merged = {module["id"]: module for module in modules}
+    merged[changed["id"]] = changed
+    if not changed["versions"]:
+        del merged[changed["id"]]
+    return [merged[module_id] for module_id in sorted(merged)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.repositories.ranges import VersionRange, is_range
+from ign_deploy.repositories.versions import VersionRange, is_range
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.errors import host_of
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.digests import REQUESTED, stated_digest
+from ign_deploy.repositories.backends.http.base import REQUESTED, stated_digest
 from ign_deploy.repositories.backends.http.listing import (
     MAX_LISTING,
     PROPFIND_BODY,

@@ -11,6 +11,7 @@ beside the version's: the most that a late one can do is to stand beside a recor
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +22,6 @@ from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.backends.oci.blobs import Blobs
 from ign_deploy.repositories.backends.oci.client import RegistryClient
-from ign_deploy.repositories.backends.oci.immutability import Immutability
 from ign_deploy.repositories.backends.oci.manifests import (
     CLAIM_ARTIFACT,
     CLAIM_TYPE,
@@ -29,10 +29,11 @@ from ign_deploy.repositories.backends.oci.manifests import (
     MAX_MANIFEST_SIZE,
     claim_manifest,
     digest_of,
+    probe_manifest,
     release_manifest,
 )
 from ign_deploy.repositories.backends.oci.references import Found, References
-from ign_deploy.repositories.backends.oci.tags import claim_tag, version_tag
+from ign_deploy.repositories.backends.oci.tags import IMMUTABILITY_TAG, claim_tag, version_tag
 from ign_deploy.repositories.claims import (
     MAX_CLAIM_SIZE,
     Claim,
@@ -227,3 +228,44 @@ def _generation(found: Found) -> int:
     text = found.manifest.annotations.get(GENERATION, "")
     number = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
     return int(text) if number else 0
+
+
+_TITLE = "testing whether tags can be moved"
+
+
+class Immutability:
+    """Finds it out once, by a tag that stays in the repository."""
+
+    def __init__(self, client: RegistryClient, references: References, blobs: Blobs) -> None:
+        self._client = client
+        self._references = references
+        self._blobs = blobs
+        self._found: bool | None = None
+
+    def require(self) -> None:
+        """Raise RepositoryError unless a tag that exists can't be moved."""
+        if not self.holds():
+            raise RepositoryError(
+                f"tags in {self._client.location.shown} can be moved, though the URL says "
+                "immutable-tags=true: two jobs might both publish a version",
+                hint="make all tags immutable that don't begin with '_', or remove "
+                "?immutable-tags=true from the URL.",
+            )
+
+    def holds(self) -> bool:
+        """Return whether a tag that exists can't be moved."""
+        if self._found is None:
+            # Where it holds, only the very first attempt ever can be accepted.
+            self._found = not (self._moves() and self._moves())
+        return self._found
+
+    def _moves(self) -> bool:
+        """Point the tag to a new manifest; False if that was refused because it exists."""
+        self._blobs.put_empty()
+        manifest = probe_manifest(secrets.token_hex(8))
+        sent = self._references.put(IMMUTABILITY_TAG, manifest, title=_TITLE)
+        if sent.ok:
+            return True
+        if self._references.find(IMMUTABILITY_TAG, title=_TITLE) is None:
+            raise self._client.error_for_response(sent)
+        return False

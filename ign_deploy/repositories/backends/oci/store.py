@@ -8,10 +8,9 @@ from ign_deploy.net.response import ANY_STATUS
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.blobs import Blobs
-from ign_deploy.repositories.backends.oci.claims import OciClaims
+from ign_deploy.repositories.backends.oci.claims import Immutability, OciClaims
 from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.documents import OciDocuments
-from ign_deploy.repositories.backends.oci.immutability import Immutability
 from ign_deploy.repositories.backends.oci.references import References
 from ign_deploy.repositories.backends.oci.tags import version_tag
 from ign_deploy.repositories.backends.oci.versions import OciVersions

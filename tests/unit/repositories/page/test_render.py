@@ -10,7 +10,7 @@ from importlib import resources
 import pytest
 
 from ign_deploy.repositories.page import PageModule, render_page
-from ign_deploy.repositories.page.plain import visible
+from ign_deploy.repositories.page.render import visible
 from tests.support.page_samples import (
     HOSTILE_TEXTS,
     forged_module,

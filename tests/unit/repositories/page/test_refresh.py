@@ -14,7 +14,7 @@ from ign_deploy.repositories.page import (
     read_page,
     render_page,
 )
-from ign_deploy.repositories.page.read import MAX_PAGE_SIZE
+from ign_deploy.repositories.page.refresh import MAX_PAGE_SIZE
 from tests.support.page_samples import (
     HOSTILE_TEXTS,
     forged_module,

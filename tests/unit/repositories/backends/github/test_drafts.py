@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ign_deploy.repositories.backends.github.release_text import run_of, text_of, title_of
+from ign_deploy.repositories.backends.github.drafts import run_of, text_of, title_of
 from ign_deploy.repositories.record import Release, make_release
 from tests.support.github.state import MAX_BODY
 from tests.support.releases import release_fields
