@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ign_deploy.repositories.store import Change, Indexed, IndexSession, Key, VersionStore
+from ign_deploy.repositories.store import Indexed, IndexSession, Key, VersionStore
 
 
 class _Undisturbed:
     """A session beside which no other run can lose anything; see ``store.IndexSession``."""
 
-    def others(self, indexed: Mapping[str, Indexed]) -> Collection[Change]:  # noqa: ARG002
+    def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:  # noqa: ARG002
         return ()
 
 
@@ -45,7 +45,7 @@ class ListingGuard:
         self.may_have_lost()
         yield self
 
-    def others(self, indexed: Mapping[str, Indexed]) -> Collection[Change]:
+    def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:
         """See ``IndexSession.others``."""
         if not self.may_have_lost():
             return ()
@@ -53,7 +53,7 @@ class ListingGuard:
         for key in self.versions.versions():
             listed.setdefault(key.id, set()).add(key.version)
         return [
-            Change(module_id, module_id)
+            module_id
             for module_id, versions in listed.items()
             if not _agrees(indexed.get(module_id), versions)
         ]

@@ -118,13 +118,6 @@ class DocumentStore(Protocol):
         """Return the names of the documents directly in a folder, in no order; none if missing."""
 
 
-class Change(NamedTuple):
-    """A module whose part of the indexes another run may have changed; ``mark`` identifies it."""
-
-    module_id: str
-    mark: str
-
-
 class Indexed(NamedTuple):
     """What the root index says of a module: its versions, removed ones included, and the latest."""
 
@@ -135,10 +128,11 @@ class Indexed(NamedTuple):
 class IndexSession(Protocol):
     """One run's writing of the indexes, from before its first read to after its last write."""
 
-    def others(self, indexed: Mapping[str, Indexed]) -> Collection[Change]:
-        """Return what other runs may have changed since the session began, once it has written.
+    def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:
+        """Return the modules that other runs may have changed since the session began.
 
-        ``indexed`` is the root index by module, as this run wrote or found it.
+        Called after writing; ``indexed`` is the root index by module, as this run wrote or found
+        it. An empty id stands for a run that writes all modules.
         """
 
 

@@ -137,7 +137,7 @@ class StoreIndex:
             if self._store.has_page:
                 page = self._derived_page(found)
                 self._write(PAGE_NAME, read_page, lambda _: page, render_page)
-            while changed := {each.module_id for each in session.others(_indexed(root))} - {""}:
+            while changed := set(session.others(_indexed(root))) - {""}:
                 written, root = self._write_all({each: [] for each in changed}, is_complete=False)
                 if not written:
                     break
@@ -152,7 +152,7 @@ class StoreIndex:
         ]
         with self._store.guard.session(keys) as session:
             _, root = self._write_all(added, is_complete=True)
-            while changed := {each.module_id for each in session.others(_indexed(root))}:
+            while changed := set(session.others(_indexed(root))):
                 again = {each: list[Release]() for each in (changed | set(added)) - {""}}
                 written, root = self._write_all(again, is_complete=False)
                 if not written:

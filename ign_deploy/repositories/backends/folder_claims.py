@@ -1,8 +1,8 @@
 """Claims on a store with folders of which a second one is refused (WebDAV's MKCOL).
 
 A version's own folder is the first claim on it: whoever makes it is the first to touch the version,
-which so can't be published yet, and nothing has to be read. What the claim says is the content of
-the run's mark below ``pending/``, which ``MarkGuard`` needs anyway and takes away in the end. The
+so it can't be published yet, and nothing has to be read. What the claim says is the content of the
+run's note below ``pending/``, which ``PendingGuard`` needs anyway and removes in the end. The
 claims that follow one that has ended are those of ``ObjectClaims``.
 """
 
@@ -16,13 +16,18 @@ from pathlib import Path
 
 from ign_deploy.report import Progress
 from ign_deploy.repositories.access import Access, Patience
-from ign_deploy.repositories.backends.index_marks import PENDING, MarkGuard, new_mark, parse_mark
 from ign_deploy.repositories.backends.object_store import (
     ObjectClaims,
     ObjectStore,
     compose,
     last_generation,
-    mark_guard,
+    pending_guard,
+)
+from ign_deploy.repositories.backends.pending_writes import (
+    PENDING,
+    PendingGuard,
+    new_pending_write,
+    parse_pending_write,
 )
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, lease, parse_claim
 from ign_deploy.repositories.record import Release
@@ -39,7 +44,7 @@ class FolderClaims:
 
     objects: ObjectStore
     later: ObjectClaims
-    guard: MarkGuard
+    guard: PendingGuard
     patience: Patience
     make_folder: Callable[[str], bool]
 
@@ -57,10 +62,14 @@ class FolderClaims:
         if not self.claims_unseen() or last_generation(names) is not None:
             return self.later.current_claim(key)
         for name in self.objects.names(PENDING):
-            mark = parse_mark(name.text)
-            if mark is None or mark.is_done or (mark.module_id, mark.rest) != (key.id, _rest(key)):
+            write = parse_pending_write(name.text)
+            if (
+                write is None
+                or write.is_done
+                or (write.module_id, write.rest) != (key.id, _rest(key))
+            ):
                 continue
-            document = self.objects.get(f"{PENDING}/{mark.name}", limit=MAX_CLAIM_SIZE)
+            document = self.objects.get(f"{PENDING}/{write.name}", limit=MAX_CLAIM_SIZE)
             claim = parse_claim(b"" if document is None else document.data, generation=0)
             if claim.release is not None and claim.release.version == key.version:
                 return claim
@@ -75,9 +84,9 @@ class FolderClaims:
         if not self.make_folder(key.folder):
             return False
         holds = lease(claim.release)
-        mark = new_mark(key.id, now=self.objects.now(), holds=holds, rest=_rest(key))
-        self.objects.put(f"{PENDING}/{mark.name}", claim_bytes(claim), replaces=None)
-        self.guard.own[key] = mark
+        write = new_pending_write(key.id, now=self.objects.now(), holds=holds, rest=_rest(key))
+        self.objects.put(f"{PENDING}/{write.name}", claim_bytes(claim), replaces=None)
+        self.guard.own[key] = write
         if self.patience.clock() - begin < self.patience.grace:
             return True
         # It said nothing for so long that another may have taken it for left behind. Whoever did
@@ -108,7 +117,7 @@ def folder_store(
     access: Access,
 ) -> Store:
     """Return the store that these objects make; see ``FolderClaims``."""
-    guard = mark_guard(objects, access)
+    guard = pending_guard(objects, access)
     later = ObjectClaims(objects, access.reporter)
     claims = FolderClaims(objects, later, guard, access.patience, make_folder)
     return compose(objects, claims, guard, access=access)

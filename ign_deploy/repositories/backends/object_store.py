@@ -13,7 +13,7 @@ from ign_deploy.errors import IgnDeployError
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.index_marks import PENDING, MarkGuard
+from ign_deploy.repositories.backends.pending_writes import PENDING, PendingGuard
 from ign_deploy.repositories.claims import (
     MAX_CLAIM_SIZE,
     Claim,
@@ -175,7 +175,7 @@ class ObjectClaims:
 
 @dataclass(frozen=True, slots=True)
 class ObjectDocuments:
-    """See ``store.DocumentStore``; also keeps the marks of ``MarkGuard``."""
+    """See ``store.DocumentStore``; also keeps what ``PendingGuard`` notes."""
 
     objects: ObjectStore
 
@@ -198,39 +198,39 @@ class ObjectDocuments:
         return [name.text for name in self.objects.names(folder) if not name.is_folder]
 
     def now(self) -> datetime:
-        """See ``Marks.now``."""
+        """See ``PendingStore.now``."""
         return self.objects.now()
 
-    def put_mark(self, name: str, data: bytes) -> None:
-        """See ``Marks.put_mark``."""
+    def put_pending(self, name: str, data: bytes) -> None:
+        """See ``PendingStore.put_pending``."""
         self.objects.put(f"{PENDING}/{name}", data, replaces=None)
 
-    def mark_names(self) -> list[str]:
-        """See ``Marks.mark_names``."""
+    def pending_names(self) -> list[str]:
+        """See ``PendingStore.pending_names``."""
         return self.names(PENDING)
 
-    def remove_mark(self, name: str) -> None:
-        """See ``Marks.remove_mark``."""
+    def remove_pending(self, name: str) -> None:
+        """See ``PendingStore.remove_pending``."""
         self.objects.delete(f"{PENDING}/{name}")
 
 
 def object_store(objects: ObjectStore, *, access: Access) -> Store:
     """Return the store that objects by path make; people can open it in a browser."""
-    guard = mark_guard(objects, access)
+    guard = pending_guard(objects, access)
     claims = ObjectClaims(objects, access.reporter)
     return compose(objects, claims, guard, access=access)
 
 
-def mark_guard(objects: ObjectStore, access: Access) -> MarkGuard:
+def pending_guard(objects: ObjectStore, access: Access) -> PendingGuard:
     """Return the guard of the indexes; it does nothing where the store compares and swaps."""
     documents = ObjectDocuments(objects)
-    return MarkGuard(documents, access.reporter, lambda: not objects.probe().compare_and_swap)
+    return PendingGuard(documents, access.reporter, lambda: not objects.probe().compare_and_swap)
 
 
 def compose(
     objects: ObjectStore,
     claims: ClaimStore,
-    guard: MarkGuard,
+    guard: PendingGuard,
     *,
     access: Access,
 ) -> Store:

@@ -251,12 +251,13 @@ def test_an_index_that_cannot_be_written_is_only_a_warning(tmp_path: Path) -> No
     assert (found.modules, found.versions) == (1, 1)
 
 
-def test_fifty_versions_at_once_are_all_in_the_index_after_reindex(tmp_path: Path) -> None:
+@pytest.mark.parametrize("swaps", [True, False])
+def test_fifty_versions_at_once_are_all_in_the_index(tmp_path: Path, swaps: bool) -> None:
     memory = Memory()
 
     def write(number: int) -> None:
         publish(
-            MemoryObjects(memory, swaps=False),
+            MemoryObjects(memory, swaps=swaps),
             tmp_path / str(number),
             content=str(number).encode(),
             version=f"1.0.{number}",
@@ -268,7 +269,6 @@ def test_fifty_versions_at_once_are_all_in_the_index_after_reindex(tmp_path: Pat
     for thread in threads:
         thread.join()
     opened = repository(MemoryObjects(memory))
-    opened.reindex()
     versions = {entry.version for entry in opened.catalogue("com.acme.thing")}
     assert versions == {f"1.0.{number}" for number in range(50)}
 
