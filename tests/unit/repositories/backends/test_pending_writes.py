@@ -17,8 +17,8 @@ from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.backends.pending_writes import PENDING, new_pending_write
 from ign_deploy.repositories.backends.pending_writes import parse_pending_write as parsed
 from ign_deploy.repositories.repository import StoreRepository
-from tests.support.memory_objects import Killed, Memory, MemoryObjects
 from tests.support.releases import release_of
+from tests.unit.repositories.memory_objects import Killed, Memory, MemoryObjects
 
 QUIET = SilentReporter()
 
