@@ -148,12 +148,6 @@ def open_bare_session(env: Mapping[str, str], *, as_json: bool) -> Session:
     return _session(env, nothing, secrets=secrets, as_json=as_json, verbose=False, color=True)
 
 
-def _report_origins(resolved: Resolved, reporter: Reporter) -> None:
-    """Report where each setting came from, without values: some are key material."""
-    for name, origin in sorted(resolved.origins.items()):
-        reporter.info(f"setting {name.replace('_', '-')}: from {origin}")
-
-
 def _session(
     env: Mapping[str, str],
     resolved: Resolved,
@@ -174,7 +168,9 @@ def _session(
     # "Re-run with debug logging" on GitHub.
     verbose = verbose or env.get("RUNNER_DEBUG") == "1"
     if verbose:
-        _report_origins(resolved, reporter)
+        # Without values: some are key material.
+        for name, origin in sorted(resolved.origins.items()):
+            reporter.info(f"setting {name.replace('_', '-')}: from {origin}")
     context = start_run(
         resolved.settings, env=env, report=RunReport(reporter), redact=masker.redact
     )

@@ -16,6 +16,7 @@ from ign_deploy.repositories.access import Access
 
 if TYPE_CHECKING:
     from ign_deploy.repositories.record import FileRole, Release
+    from ign_deploy.repositories.status_events import ModuleStatus
     from ign_deploy.repositories.store import DocumentStore
 
 
@@ -95,6 +96,9 @@ class Maintenance(Protocol):
     @property
     def documents(self) -> DocumentStore:
         """The repository's small files: marks, deployments."""
+
+    def status(self, module_id: str) -> ModuleStatus:
+        """Return what was said of a module's versions: yanked, removed. Raises RepositoryError."""
 
     def refresh(self, module_id: str) -> None:
         """Bring the indexes and the page up to date with the marks of a module.

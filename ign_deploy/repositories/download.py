@@ -45,7 +45,12 @@ def download(
     final = output_dir / release.module_file.name
     with _partial_folder(final) as folder:
         partial = folder / final.name
-        _fetch(repository, release, partial, reporter=tell)
+        title = f"downloading {release.id} {release.version}"
+        with (
+            partial.open("xb") as stream,
+            tell.progress(title, release.module_file.size) as progress,
+        ):
+            repository.fetch(release.id, version=release.version, to=stream, progress=progress)
         module = verify(partial)
         require_agreement(module, release=release)
         partial.replace(final)
@@ -87,15 +92,6 @@ def _partial_folder(final: Path) -> Iterator[Path]:
         raise output_error(final, cause) from cause
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _fetch(repository: Repository, release: Release, target: Path, *, reporter: Reporter) -> None:
-    title = f"downloading {release.id} {release.version}"
-    with (
-        target.open("xb") as stream,
-        reporter.progress(title, release.module_file.size) as progress,
-    ):
-        repository.fetch(release.id, version=release.version, to=stream, progress=progress)
 
 
 def require_agreement(module: VerifiedModule, *, release: Release) -> None:

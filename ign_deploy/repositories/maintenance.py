@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ign_deploy.errors import ConfigurationError, NotInRepository
-from ign_deploy.report import Reporter
 from ign_deploy.repositories import CatalogueEntry, Repository
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.status_events import (
     StatusEvent,
     StatusKind,
     add_status_event,
-    read_module_status,
 )
 from ign_deploy.repositories.versions import is_final
 
@@ -46,40 +44,34 @@ class StatusChange:
         )
 
 
-def yank(
-    repository: Repository, release: Release, *, said: StatusChange, reporter: Reporter
-) -> bool:
+def yank(repository: Repository, release: Release, *, said: StatusChange) -> bool:
     """StatusEvent a version so that nobody gets it who doesn't ask for it by its number.
 
     Returns False when it was yanked with the same reason before. Raises NotInRepository for a
     version that was removed.
     """
-    if _yanked(repository, release, reporter=reporter) == said.reason:
+    if _yanked(repository, release) == said.reason:
         repository.maintenance.refresh(release.id)
         return False
     _mark(repository, said.mark(StatusKind.YANKED, release))
     return True
 
 
-def unyank(
-    repository: Repository, release: Release, *, said: StatusChange, reporter: Reporter
-) -> bool:
+def unyank(repository: Repository, release: Release, *, said: StatusChange) -> bool:
     """Take a yank back; returns False when the version wasn't yanked."""
-    if _yanked(repository, release, reporter=reporter) is None:
+    if _yanked(repository, release) is None:
         repository.maintenance.refresh(release.id)
         return False
     _mark(repository, said.mark(StatusKind.UNYANKED, release))
     return True
 
 
-def remove(
-    repository: Repository, release: Release, *, said: StatusChange, reporter: Reporter
-) -> None:
+def remove(repository: Repository, release: Release, *, said: StatusChange) -> None:
     """Delete a version's files; its record and a mark stay, so that it can't come back.
 
     Done again, it finishes what was interrupted.
     """
-    marked = read_module_status(repository.maintenance.documents, release.id, reporter=reporter)
+    marked = repository.maintenance.status(release.id)
     if not marked.is_removed(release.version):
         # The mark comes first: a version without its files must say why.
         add_status_event(repository.maintenance.documents, said.mark(StatusKind.REMOVED, release))
@@ -117,8 +109,8 @@ def _mark(repository: Repository, mark: StatusEvent) -> None:
     repository.maintenance.refresh(mark.id)
 
 
-def _yanked(repository: Repository, release: Release, *, reporter: Reporter) -> str | None:
-    marked = read_module_status(repository.maintenance.documents, release.id, reporter=reporter)
+def _yanked(repository: Repository, release: Release) -> str | None:
+    marked = repository.maintenance.status(release.id)
     if marked.is_removed(release.version):
         raise NotInRepository(
             f"{release.id} {release.version} was removed", hint="a removed version stays removed."

@@ -50,7 +50,7 @@ def mirror(
         try:
             with reported.group(f"{entry.id} {entry.version}"):
                 release = source.fetch(entry.id, version=entry.version)
-                outcome = _copy(source, target, release, verify=verify, reporter=reported)
+                outcome = _Copy(source, target, release, verify, reported).run()
         finally:
             with speaking:
                 reported.play_back()
@@ -63,47 +63,42 @@ def mirror(
     return done
 
 
-def _copy(
-    source: Repository,
-    target: Repository,
-    release: Release,
-    *,
-    verify: Callable[[Path], VerifiedModule],
-    reporter: Reporter,
-) -> PublishOutcome:
-    with tempfile.TemporaryDirectory(prefix="ign-deploy-mirror-") as folder:
-        files = {
-            file.name: _fetch(source, release, file, folder=Path(folder), reporter=reporter)
-            for file in release.files
-        }
-        module = verify(files[release.module_file.name])
-        require_agreement(module, release=release)
-        total = sum(file.size for file in release.files)
-        with reporter.progress(f"uploading {release.id} {release.version}", total) as progress:
-            publication = target.publish(release, files=files, progress=progress)
-    reporter.info(f"{release.id} {release.version}: {publication.outcome.value}")
-    return publication.outcome
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """Copies one version, and reports it."""
 
+    source: Repository
+    target: Repository
+    release: Release
+    verify: Callable[[Path], VerifiedModule]
+    reporter: Reporter
 
-def _fetch(
-    source: Repository,
-    release: Release,
-    file: ReleaseFile,
-    *,
-    folder: Path,
-    reporter: Reporter,
-) -> Path:
-    path = folder / file.name
-    title = f"downloading {file.name}"
-    with path.open("xb") as stream, reporter.progress(title, file.size) as progress:
-        source.fetch(
-            release.id,
-            version=release.version,
-            to=stream,
-            role=_role(release, file),
-            progress=progress,
-        )
-    return path
+    def run(self) -> PublishOutcome:
+        """Fetch, verify and publish the version."""
+        release = self.release
+        with tempfile.TemporaryDirectory(prefix="ign-deploy-mirror-") as folder:
+            files = {file.name: self._fetch(file, Path(folder)) for file in release.files}
+            module = self.verify(files[release.module_file.name])
+            require_agreement(module, release=release)
+            total = sum(file.size for file in release.files)
+            title = f"uploading {release.id} {release.version}"
+            with self.reporter.progress(title, total) as progress:
+                publication = self.target.publish(release, files=files, progress=progress)
+        self.reporter.info(f"{release.id} {release.version}: {publication.outcome.value}")
+        return publication.outcome
+
+    def _fetch(self, file: ReleaseFile, folder: Path) -> Path:
+        path = folder / file.name
+        title = f"downloading {file.name}"
+        with path.open("xb") as stream, self.reporter.progress(title, file.size) as progress:
+            self.source.fetch(
+                self.release.id,
+                version=self.release.version,
+                to=stream,
+                role=_role(self.release, file),
+                progress=progress,
+            )
+        return path
 
 
 def _role(release: Release, file: ReleaseFile) -> FileRole:

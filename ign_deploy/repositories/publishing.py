@@ -12,6 +12,7 @@ write over its successor.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -21,8 +22,8 @@ from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.access import Patience
 from ign_deploy.repositories.claims import Claim, ClaimStore, lease
 from ign_deploy.repositories.record import Release, parse_release
-from ign_deploy.repositories.status_events import StatusEvent, read_module_status
-from ign_deploy.repositories.store import DocumentStore, Key, Publishing, VersionStore
+from ign_deploy.repositories.status_events import ModuleStatus, StatusEvent
+from ign_deploy.repositories.store import Key, Publishing, VersionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def parse_record(data: bytes, key: Key) -> Release:
 
 
 def confirm_same(
-    present: Release, offered: Release, *, documents: DocumentStore, reporter: Reporter
+    present: Release, offered: Release, *, status: Callable[[str], ModuleStatus]
 ) -> Release:
     """Return the published record if it is of the same module.
 
@@ -185,7 +186,7 @@ def confirm_same(
     version never comes back, not even with the same bytes, since an old job could be run again.
     """
     require_same(present, offered)
-    if (event := _removal(present, documents=documents, reporter=reporter)) is not None:
+    if (event := _removal(present, status)) is not None:
         raise VersionConflict(
             f"{_removed_text(event)}; nothing was changed",
             hint="raise the module's version and publish that: a removed version stays removed.",
@@ -205,17 +206,14 @@ def require_same(present: Release, offered: Release) -> Release:
     return present
 
 
-def refuse_removed(release: Release, *, documents: DocumentStore, reporter: Reporter) -> None:
+def refuse_removed(release: Release, *, status: Callable[[str], ModuleStatus]) -> None:
     """Raise NotInRepository, with who removed it and why, if the version was removed."""
-    if (event := _removal(release, documents=documents, reporter=reporter)) is not None:
+    if (event := _removal(release, status)) is not None:
         raise NotInRepository(_removed_text(event), hint="choose another version.")
 
 
-def _removal(
-    release: Release, *, documents: DocumentStore, reporter: Reporter
-) -> StatusEvent | None:
-    status = read_module_status(documents, release.id, reporter=reporter)
-    state = status.states.get(release.version)
+def _removal(release: Release, status: Callable[[str], ModuleStatus]) -> StatusEvent | None:
+    state = status(release.id).states.get(release.version)
     return None if state is None else state.removed
 
 

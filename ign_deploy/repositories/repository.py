@@ -21,6 +21,7 @@ from ign_deploy.repositories.cache import DownloadCache
 from ign_deploy.repositories.index import module_row, version_rows
 from ign_deploy.repositories.publishing import confirm_same, read_record, refuse_removed
 from ign_deploy.repositories.record import FileRole, Release, is_safe_component
+from ign_deploy.repositories.status_events import ModuleStatus, read_module_status
 from ign_deploy.repositories.store import DocumentStore, Key, Publishing, Store
 from ign_deploy.repositories.store_index import StoreIndex
 
@@ -49,9 +50,7 @@ class StoreRepository:
         """See ``Repository.publish``."""
         release.require_given(files)
         release.to_json()  # refuses what is too long before anything is sent
-        confirm = partial(
-            confirm_same, offered=release, documents=self.documents, reporter=self._reporter
-        )
+        confirm = partial(confirm_same, offered=release, status=self.status)
         wanted = Publishing(release, files, progress, confirm)
         outcome, published = self.store.publisher.publish(wanted)
         self._update_indexes(published, outcome=outcome)
@@ -88,12 +87,12 @@ class StoreRepository:
         if to is not None:
             file = release.required_file(role)
             if self.store.lists_cheaply:  # then so does reading what was said of the version
-                refuse_removed(release, documents=self.documents, reporter=self._reporter)
+                refuse_removed(release, status=self.status)
             copy = partial(self.store.versions.copy_file, key, file)
             try:
                 self._cache.copy(file, to=to, progress=progress, fetch=copy)
             except NotInRepository:
-                refuse_removed(release, documents=self.documents, reporter=self._reporter)
+                refuse_removed(release, status=self.status)
                 raise
         return release
 
@@ -106,6 +105,10 @@ class StoreRepository:
     def documents(self) -> DocumentStore:
         """See ``Maintenance.documents``."""
         return self.store.documents
+
+    def status(self, module_id: str) -> ModuleStatus:
+        """See ``Maintenance.status``."""
+        return read_module_status(self.documents, module_id, reporter=self._reporter)
 
     def refresh(self, module_id: str) -> None:
         """See ``Maintenance.refresh``."""
