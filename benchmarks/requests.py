@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.measure import Row
 from benchmarks.workspace import Workspace
 from ign_deploy.repositories import Repository
-from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.access import WaitPolicy
 from tests.contract.kinds import KINDS
 from tests.contract.opened import EAGER, Opened
 from tests.support.http_steps import count_requests
@@ -43,11 +43,11 @@ def measure_requests(workspace: Workspace) -> list[Row]:
 
 
 def _count(store: Opened, folder: Path) -> tuple[int, int, int]:
-    before = store.open(patience=EAGER)
+    before = store.open(wait_policy=EAGER)
     for number in range(10):
         _publish(before, folder, f"1.0.{number}")
     # As in life: who waits for others for a moment only looks more often whether they came.
-    repository = store.open(patience=Patience())
+    repository = store.open(wait_policy=WaitPolicy())
     with count_requests() as steps:
         repository.check()
         _publish(repository, folder, "1.1.0")
@@ -56,7 +56,7 @@ def _count(store: Opened, folder: Path) -> tuple[int, int, int]:
         repository.check()
         _publish(repository, folder, "1.1.1")
     further = steps.count
-    reader = store.open(patience=EAGER)
+    reader = store.open(wait_policy=EAGER)
     with count_requests() as steps:
         assert len(reader.catalogue(_MODULE)) == 12
     # OCI logs in first, and reads a manifest and its blob.

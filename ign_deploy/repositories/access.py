@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long others are waited for, in seconds.
+class WaitPolicy:
+    """How long to wait for other runs, in seconds.
 
-    ``grace``: until a claim with our own bytes, or one that stays unfinished, counts as left
-    behind. ``poll``: between two looks.
+    ``grace``: until a claim with our own bytes, or an unfinished one, counts as abandoned.
+    ``poll``: between two checks.
     """
 
     grace: float = 15.0
@@ -35,10 +35,10 @@ class Patience:
 class Access:
     """What a backend may use to reach its store; empty texts mean "not given".
 
-    ``ca`` is a PEM file that replaces the well-known authorities; ``env`` is where the CI host's
-    own token, proxies and cloud credentials are looked for; ``cache`` is the folder that keeps
-    downloads by digest, None for none; ``patience`` says how long other runs are waited for. What
-    happens is said to ``reporter``. Its ``repr`` has no secret.
+    ``ca`` is a PEM file that replaces the public CAs; ``env`` may have the CI host's own token,
+    proxies and cloud credentials; ``cache`` is the folder that keeps downloads by digest, None for
+    none; ``wait_policy`` says how long to wait for other runs; ``reporter`` gets what happens.
+    Its ``repr`` has no secret.
     """
 
     token: str = field(default="", repr=False)
@@ -47,7 +47,7 @@ class Access:
     ca: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     cache: Path | None = None
-    patience: Patience = field(default_factory=Patience)
+    wait_policy: WaitPolicy = field(default_factory=WaitPolicy)
     reporter: Reporter = field(default_factory=SilentReporter, repr=False)
 
     def open_session(self, auth: HostAuth | None) -> Session:

@@ -19,7 +19,7 @@ from datetime import datetime
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import PublishOutcome
-from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.claims import Claim, ClaimStore, lease
 from ign_deploy.repositories.record import Release, parse_release
 from ign_deploy.repositories.status_events import ModuleStatus, StatusEvent
@@ -32,7 +32,7 @@ class ClaimPublisher:
 
     versions: VersionStore
     claims: ClaimStore
-    patience: Patience
+    wait_policy: WaitPolicy
     reporter: Reporter
 
     def publish(self, wanted: Publishing) -> tuple[PublishOutcome, Release]:
@@ -52,12 +52,12 @@ class _Attempt:
 
     def __post_init__(self) -> None:
         self.versions, self.claims = self.publisher.versions, self.publisher.claims
-        self.patience, self.key = self.publisher.patience, self.wanted.key
+        self.wait_policy, self.key = self.publisher.wait_policy, self.wanted.key
         self.release = self.wanted.release
 
     def publish(self) -> tuple[PublishOutcome, Release]:
         """See ``Publisher.publish``."""
-        claimed = self.patience.clock()
+        claimed = self.wait_policy.clock()
         claim = self._claim_unseen()
         while True:
             if claim is None:
@@ -66,11 +66,11 @@ class _Attempt:
                     return PublishOutcome.ALREADY_PUBLISHED, self.wanted.confirm(found)
                 claim = found
             ours = claim.release or self.release
-            begin = self.patience.clock()
+            begin = self.wait_policy.clock()
             self.claims.put_files(
                 self.key, ours, files=self.wanted.files, progress=self.wanted.progress
             )
-            spent = self.patience.clock() - begin
+            spent = self.wait_policy.clock() - begin
             if spent < lease(ours).total_seconds() / 2:
                 break
             # No other run came between if the next generation is ours too: the files are what we
@@ -80,7 +80,7 @@ class _Attempt:
             if claim is not None:
                 break
         # A run with the same bytes takes over after the grace, not before.
-        is_late = self.patience.clock() - claimed > self.patience.grace
+        is_late = self.wait_policy.clock() - claimed > self.wait_policy.grace
         if is_late and (there := read_record(self.versions, self.key)) is not None:
             return PublishOutcome.ALREADY_PUBLISHED, self.wanted.confirm(there)
         self.claims.put_record(self.key, claim, ours.to_json())
@@ -109,7 +109,7 @@ class _Attempt:
         while True:
             if (there := read_record(self.versions, self.key)) is not None:
                 return there
-            self._asked = self.patience.clock()
+            self._asked = self.wait_policy.clock()
             # Most versions are unclaimed: the claim itself shows whether this one is.
             current = None if is_first else self.claims.current_claim(self.key)
             is_first = False
@@ -126,7 +126,7 @@ class _Attempt:
             elif current is not None and not told:
                 told = True
                 self._report_waiting(current)
-            self.patience.sleep(self.patience.poll)
+            self.wait_policy.sleep(self.wait_policy.poll)
 
     def _release_to_claim(self, current: Claim | None) -> Release | None:
         """Return the record to claim the version for; None while it is another run's."""
@@ -138,17 +138,17 @@ class _Attempt:
     def _is_over(self, claim: Claim) -> bool:
         """Return whether a claim has expired; one that can't be read does so after the grace."""
         if claim.release is None or claim.claimed_at is None:
-            return self._waited_for(claim) > self.patience.grace
+            return self._waited_for(claim) > self.wait_policy.grace
         return self.claims.now() - claim.claimed_at > lease(claim.release)
 
     def _is_left_to_us(self, claim: Claim) -> bool:
         # All files alike, not the module alone: a bundle may differ.
         same = claim.release is not None and set(claim.release.files) == set(self.release.files)
-        return same and self._waited_for(claim) > self.patience.grace
+        return same and self._waited_for(claim) > self.wait_policy.grace
 
     def _waited_for(self, claim: Claim) -> float:
         """Return the seconds from its first sight to the last question, not to a late answer."""
-        seen = self._seen.setdefault((claim.holder, claim.generation), self.patience.clock())
+        seen = self._seen.setdefault((claim.holder, claim.generation), self.wait_policy.clock())
         return self._asked - seen
 
     def _report_waiting(self, claim: Claim) -> None:

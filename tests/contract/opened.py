@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import Repository, open_repository
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 
-QUICK = Patience(grace=0.5, poll=0.02)
+QUICK = WaitPolicy(grace=0.5, poll=0.02)
 """For runs that meet others."""
 
 
@@ -20,7 +20,7 @@ def _hardly_sleep(seconds: float) -> None:
     time.sleep(min(seconds, 0.01))
 
 
-EAGER = Patience(grace=0.02, poll=0.02, sleep=_hardly_sleep)
+EAGER = WaitPolicy(grace=0.02, poll=0.02, sleep=_hardly_sleep)
 """For runs that are alone: whatever is waited for, it is nobody."""
 
 
@@ -39,14 +39,16 @@ class Opened:
     password: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def open(self, *, reporter: Reporter | None = None, patience: Patience = QUICK) -> Repository:
+    def open(
+        self, *, reporter: Reporter | None = None, wait_policy: WaitPolicy = QUICK
+    ) -> Repository:
         """Open the repository anew, as another run would."""
         access = Access(
             token=self.token,
             username=self.username,
             password=self.password,
             env=self.env,
-            patience=patience,
+            wait_policy=wait_policy,
         )
         return open_repository(self.url, access=access, reporter=reporter)
 

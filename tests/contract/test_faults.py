@@ -59,7 +59,7 @@ def publish(
     store: Opened, folder: Path, *, version: str = "1.0.0", content: bytes = b"module"
 ) -> Publication:
     release, files = release_of(folder, version=version, content=content)
-    return store.open(patience=EAGER).publish(release, files=files)
+    return store.open(wait_policy=EAGER).publish(release, files=files)
 
 
 def requests_of_a_publication(store: Opened, folder: Path) -> int:

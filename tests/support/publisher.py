@@ -58,8 +58,8 @@ def kill_self_at(step: int) -> None:
 def publish_all(order: dict[str, Any], job: list[list[str]], folder: Path) -> list[str]:
     """Publish a job's versions one after another; return ``outcome`` or ``code: message``."""
     reporter = Recorder()
-    patience = EAGER if order.get("alone") else QUICK
-    repository = Opened(**order["store"]).open(reporter=reporter, patience=patience)
+    wait_policy = EAGER if order.get("alone") else QUICK
+    repository = Opened(**order["store"]).open(reporter=reporter, wait_policy=wait_policy)
     outcomes = []
     for module_id, version, content in job:
         release, files = release_of(

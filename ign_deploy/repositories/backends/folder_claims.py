@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ign_deploy.report import Progress
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.object_store import (
     ObjectClaims,
     ObjectStore,
@@ -45,7 +45,7 @@ class FolderClaims:
     objects: ObjectStore
     later: ObjectClaims
     guard: PendingGuard
-    patience: Patience
+    wait_policy: WaitPolicy
     make_folder: Callable[[str], bool]
 
     def now(self) -> datetime:
@@ -80,18 +80,18 @@ class FolderClaims:
         """See ``ClaimStore.claim``."""
         if claim.generation or not self.claims_unseen() or claim.release is None:
             return self.later.claim(key, claim)
-        begin = self.patience.clock()
+        begin = self.wait_policy.clock()
         if not self.make_folder(key.folder):
             return False
         holds = lease(claim.release)
         write = new_pending_write(key.id, now=self.objects.now(), holds=holds, rest=_rest(key))
         self.objects.put(f"{PENDING}/{write.name}", claim_bytes(claim), replaces=None)
         self.guard.own[key] = write
-        if self.patience.clock() - begin < self.patience.grace:
+        if self.wait_policy.clock() - begin < self.wait_policy.grace:
             return True
         # It said nothing for so long that another may have taken it for left behind. Whoever did
         # has claimed the next generation by the end of another grace.
-        self.patience.sleep(self.patience.grace)
+        self.wait_policy.sleep(self.wait_policy.grace)
         return last_generation(self.objects.names(key.folder)) is None
 
     def put_files(
@@ -119,5 +119,5 @@ def folder_store(
     """Return the store that these objects make; see ``FolderClaims``."""
     guard = pending_guard(objects, access)
     later = ObjectClaims(objects, access.reporter)
-    claims = FolderClaims(objects, later, guard, access.patience, make_folder)
+    claims = FolderClaims(objects, later, guard, access.wait_policy, make_folder)
     return compose(objects, claims, guard, access=access)

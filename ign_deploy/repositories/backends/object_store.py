@@ -238,7 +238,7 @@ def compose(
     versions = ObjectVersions(objects)
     return Store(
         versions=versions,
-        publisher=ClaimPublisher(versions, claims, access.patience, access.reporter),
+        publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
         documents=ObjectDocuments(objects),
         probe=objects.probe,
         location=lambda key: objects.url(f"{key.folder}/"),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from tests.support.gitlab_packages.registry import Project, Switches
 from tests.support.gitlab_packages.server import GitLab, gitlab
 
@@ -30,7 +30,7 @@ class World:
         values: dict[str, Any] = {
             "token": self.token,
             "env": self.env,
-            "patience": Patience(grace=0.2, poll=0.02),
+            "wait_policy": WaitPolicy(grace=0.2, poll=0.02),
         }
         return Access(**values | fields)
 

@@ -11,22 +11,22 @@ import pytest
 
 from ign_deploy.errors import IgnDeployError, RepositoryError, VersionConflict
 from ign_deploy.repositories import Publication, PublishOutcome
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.repository import StoreRepository
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.unit.repositories.memory_objects import Killed, Memory, MemoryObjects
 
-QUICK = Patience(grace=0.05, poll=0.005)
+QUICK = WaitPolicy(grace=0.05, poll=0.005)
 
 
 def repository(
-    objects: MemoryObjects, *, patience: Patience = QUICK, reported: Recorder | None = None
+    objects: MemoryObjects, *, wait_policy: WaitPolicy = QUICK, reported: Recorder | None = None
 ) -> StoreRepository:
     reporter = reported or Recorder()
     return StoreRepository(
-        object_store(objects, access=Access(patience=patience, reporter=reporter)),
+        object_store(objects, access=Access(wait_policy=wait_policy, reporter=reporter)),
         reporter=reporter,
     )
 
@@ -37,11 +37,13 @@ def publish(
     *,
     content: bytes = b"module",
     version: str = "1.0.0",
-    patience: Patience = QUICK,
+    wait_policy: WaitPolicy = QUICK,
     reported: Recorder | None = None,
 ) -> Publication:
     release, files = release_of(folder, content=content, version=version)
-    return repository(objects, patience=patience, reported=reported).publish(release, files=files)
+    return repository(objects, wait_policy=wait_policy, reported=reported).publish(
+        release, files=files
+    )
 
 
 def content_of(memory: Memory, version: str = "1.0.0") -> bytes:
@@ -123,7 +125,7 @@ def test_other_bytes_wait_for_a_living_claim_and_say_so(tmp_path: Path) -> None:
 
     publish(
         MemoryObjects(memory), tmp_path, content=b"other", reported=reported,
-        patience=Patience(grace=0.05, poll=0.5, sleep=sleep),
+        wait_policy=WaitPolicy(grace=0.05, poll=0.5, sleep=sleep),
     )  # fmt: skip
     assert content_of(memory) == b"other"
     assert len(waits) >= 10
@@ -147,9 +149,9 @@ def test_a_run_that_slept_through_its_lease_does_not_write_over_its_successor(
             publish(MemoryObjects(memory), tmp_path, content=b"second")
 
     sleeper = MemoryObjects(memory, before_step=sleep_once)
-    patience = Patience(grace=0.05, poll=0.005, clock=lambda: seconds)
+    wait_policy = WaitPolicy(grace=0.05, poll=0.005, clock=lambda: seconds)
     with pytest.raises(VersionConflict):
-        publish(sleeper, tmp_path, content=b"first", patience=patience)
+        publish(sleeper, tmp_path, content=b"first", wait_policy=wait_policy)
     assert slept
 
 
@@ -162,9 +164,9 @@ def test_a_long_upload_is_claimed_again_before_its_record_is_written(tmp_path: P
         if any("claim-0" in path for path in memory.objects):
             seconds += 400  # more than half of the lease
 
-    patience = Patience(grace=0.05, poll=0.005, clock=lambda: seconds)
+    wait_policy = WaitPolicy(grace=0.05, poll=0.005, clock=lambda: seconds)
     objects = MemoryObjects(memory, after_step=dawdle)
-    assert publish(objects, tmp_path, patience=patience).outcome is PublishOutcome.PUBLISHED
+    assert publish(objects, tmp_path, wait_policy=wait_policy).outcome is PublishOutcome.PUBLISHED
     assert content_of(memory) == b"module"
 
 
@@ -308,8 +310,8 @@ def test_a_claim_is_not_taken_for_left_behind_by_a_late_answer(tmp_path: Path) -
         if sleeps == 2:
             publish(MemoryObjects(memory), tmp_path / "first", content=b"first")
 
-    patience = Patience(grace=15, sleep=sleep, clock=lambda: now)
+    wait_policy = WaitPolicy(grace=15, sleep=sleep, clock=lambda: now)
     late = MemoryObjects(memory, after_step=delay)
     with pytest.raises(VersionConflict):
-        publish(late, tmp_path / "late", content=b"late", patience=patience)
+        publish(late, tmp_path / "late", content=b"late", wait_policy=wait_policy)
     assert content_of(memory) == b"first"

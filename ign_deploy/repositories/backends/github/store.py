@@ -22,7 +22,7 @@ def github_store(api: GitHubApi, *, access: Access) -> Store:
     versions = GitHubVersions(api, read_access, drop_drafts=claims.drop_drafts)
     return Store(
         versions=versions,
-        publisher=ClaimPublisher(versions, claims, access.patience, access.reporter),
+        publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
         documents=branch,
         probe=read_access.probe,
         location=lambda key: api.location.release_page(tag_of(key)),

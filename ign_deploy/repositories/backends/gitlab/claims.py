@@ -14,7 +14,7 @@ from pathlib import Path
 from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.net.response import Response
 from ign_deploy.report import Progress, Reporter
-from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.gitlab.naming import claim_generation, claim_name
 from ign_deploy.repositories.backends.gitlab.packages import (
     PackageLocation,
@@ -39,11 +39,11 @@ _POLLS = 20
 class GitLabClaims:
     """See ``claims.ClaimStore``."""
 
-    def __init__(self, packages: Packages, *, reporter: Reporter, patience: Patience) -> None:
+    def __init__(self, packages: Packages, *, reporter: Reporter, wait_policy: WaitPolicy) -> None:
         self._packages = packages
         self._reporter = reporter
-        self._settle_time = min(SETTLE, patience.grace)
-        self._sleep = patience.sleep
+        self._settle_time = min(SETTLE, wait_policy.grace)
+        self._sleep = wait_policy.sleep
 
     def now(self) -> datetime:
         """See ``ClaimStore.now``."""

@@ -38,7 +38,7 @@ def gitlab_store(api: GitLabApi, *, access: Access) -> Store:
     """Return the store that the repository is made of."""
     packages = Packages(api)
     versions = GitLabVersions(packages)
-    claims = GitLabClaims(packages, reporter=access.reporter, patience=access.patience)
+    claims = GitLabClaims(packages, reporter=access.reporter, wait_policy=access.wait_policy)
     documents = GitLabDocuments(packages, reporter=access.reporter)
 
     def location(key: Key) -> str:
@@ -48,7 +48,7 @@ def gitlab_store(api: GitLabApi, *, access: Access) -> Store:
 
     return Store(
         versions=versions,
-        publisher=ClaimPublisher(versions, claims, access.patience, access.reporter),
+        publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
         documents=documents,
         probe=_Probe(api),
         location=location,

@@ -119,7 +119,7 @@ class ArtifactoryObjectStore(HttpObjectStore):
         if not self.put(path, data, replaces=None):
             return False
         # Of two uploads, both may have been checked before either was stored.
-        self._patience.sleep(self._patience.poll)
+        self._wait_policy.sleep(self._wait_policy.poll)
         return self.created(path) == data
 
     def _try_put(self) -> Response:

@@ -64,7 +64,7 @@ class HttpObjectStore(ABC):
         hints: Mapping[int, str] = NO_HINTS,
     ) -> None:
         self._location = location
-        self._patience = access.patience
+        self._wait_policy = access.wait_policy
         self._claim_wait = claim_wait
         self._client = Client(
             access.open_session(location.auth),
@@ -159,19 +159,19 @@ class HttpObjectStore(ABC):
         """See ``ObjectStore.create``; only called where the probe found that it is safe."""
 
     def _claim(self, path: str, data: bytes) -> bool:
-        begin = self._patience.clock()
+        begin = self._wait_policy.clock()
         if self.created(path) is not None:
             return False
         # Refused or overwritten: only what is there in the end counts.
         self.put(path, data, replaces=None)
-        if (took := self._patience.clock() - begin) > self._claim_wait:
+        if (took := self._wait_policy.clock() - begin) > self._claim_wait:
             raise RepositoryError(
                 f"the server took {took:.1f} s for a claim, expected at most "
                 f"{self._claim_wait:.1f} s: another job may have claimed the version in the "
                 "meantime",
                 hint="run again when the server is less busy; nothing was published.",
             )
-        self._patience.sleep(self._claim_wait)
+        self._wait_policy.sleep(self._claim_wait)
         return self.created(path) == data
 
     def _head(self, path: str, *, expect: Container[int] = ANY_STATUS) -> Response:

@@ -174,7 +174,7 @@ class NexusObjectStore(HttpObjectStore):
         digest = None
         for look in range(_LOOKS):
             if look:
-                self._patience.sleep(self._patience.poll)
+                self._wait_policy.sleep(self._wait_policy.poll)
             digest = self._digest(path)
             if digest == expected.sha256:
                 return

@@ -114,8 +114,8 @@ class WebDavObjectStore(HttpObjectStore):
         return found
 
     def _create_once(self, path: str, data: bytes) -> bool:
-        patience = self._patience
-        begin = patience.clock()
+        wait_policy = self._wait_policy
+        begin = wait_policy.clock()
         if not self.make_once(path):
             return False
         try:
@@ -125,11 +125,11 @@ class WebDavObjectStore(HttpObjectStore):
             if self._is_there(path):
                 raise
             return False
-        if patience.clock() - begin < patience.grace:
+        if wait_policy.clock() - begin < wait_policy.grace:
             return True
         # It was empty for so long that another run may have considered it abandoned. That run has
         # claimed the next generation by the end of another grace.
-        patience.sleep(patience.grace)
+        wait_policy.sleep(wait_policy.grace)
         ours = last_generation([Name(path.rpartition("/")[2], is_folder=True)])
         return last_generation(self.names(_parent(path))) == ours
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.report import Progress, Reporter
-from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.oci.blobs import Blobs
 from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.manifests import (
@@ -63,17 +63,17 @@ class OciClaims:
         blobs: Blobs,
         *,
         immutability: Immutability | None,
-        patience: Patience,
+        wait_policy: WaitPolicy,
         reporter: Reporter,
     ) -> None:
         self._client = client
         self._references = references
         self._blobs = blobs
         self._immutability = immutability
-        self._patience = patience
+        self._wait_policy = wait_policy
         self._reporter = reporter
         # Twice as long as others wait between two looks: one second, in life.
-        self._settle = max(_LEAST_SETTLE, 2 * patience.poll)
+        self._settle = max(_LEAST_SETTLE, 2 * wait_policy.poll)
         self._doubtful: set[tuple[str, int]] = set()
         self._may_delete = True
 
@@ -119,10 +119,10 @@ class OciClaims:
         sent = self._references.put(claim_tag(key), manifest, title=_CLAIMING)
         if not sent.ok:
             raise self._client.error_for_response(sent)
-        if self._patience.clock() - begin > wait:
+        if self._wait_policy.clock() - begin > wait:
             self._settle = min(_MOST_SETTLE, 2 * wait)
             return False
-        self._patience.sleep(wait)
+        self._wait_policy.sleep(wait)
         found = self._references.find(claim_tag(key), title=_CLAIMING)
         if found is None or found.digest != digest_of(manifest):
             return False
@@ -169,11 +169,11 @@ class OciClaims:
         """
         while True:
             wait = self._settle
-            begin = self._patience.clock()
+            begin = self._wait_policy.clock()
             found = self._references.find(claim_tag(key), title=_CLAIMING)
             if found is not None and _generation(found) >= claim.generation:
                 return None
-            if self._patience.clock() - begin <= wait / 2 or wait >= _MOST_SETTLE:
+            if self._wait_policy.clock() - begin <= wait / 2 or wait >= _MOST_SETTLE:
                 return begin, wait
             # The registry is slow: the holder looks at its claim again, so waits may differ.
             self._settle = min(_MOST_SETTLE, 2 * wait)
@@ -184,16 +184,16 @@ class OciClaims:
         If our claim isn't there any more, one that was late has overwritten it, or has gone on
         with the same bytes: it publishes, unless it was killed.
         """
-        begin = self._patience.clock()
+        begin = self._wait_policy.clock()
         while True:
             current = self.current_claim(key)
             if current is not None and _same(current, claim):
                 return False
             if self._references.find(version_tag(key), title=_CLAIMING) is not None:
                 return True
-            if self._patience.clock() - begin > self._longest_wait(current, ours=claim):
+            if self._wait_policy.clock() - begin > self._longest_wait(current, ours=claim):
                 break
-            self._patience.sleep(self._patience.poll)
+            self._wait_policy.sleep(self._wait_policy.poll)
         if current is None or current.release == claim.release:
             return False  # the record is the same, whoever writes it
         raise RepositoryError(
@@ -204,7 +204,7 @@ class OciClaims:
     def _longest_wait(self, current: Claim | None, *, ours: Claim) -> float:
         # Who goes on with the same bytes has waited for the grace, and found the files there.
         if current is None or current.release is None or current.release == ours.release:
-            return 2 * self._patience.grace + self._settle
+            return 2 * self._wait_policy.grace + self._settle
         return lease(current.release).total_seconds()
 
     def _remove_claim(self, key: Key, claim: Claim) -> None:

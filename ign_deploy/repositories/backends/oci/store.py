@@ -37,12 +37,12 @@ def oci_store(client: RegistryClient, *, access: Access) -> Store:
         references,
         blobs,
         immutability=immutability,
-        patience=access.patience,
+        wait_policy=access.wait_policy,
         reporter=access.reporter,
     )
     return Store(
         versions=versions,
-        publisher=ClaimPublisher(versions, claims, access.patience, access.reporter),
+        publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
         documents=OciDocuments(client, references, blobs),
         probe=_Probe(client, blobs, immutability),
         # What `oras pull` takes, after the scheme.

@@ -34,6 +34,6 @@ def open_s3(url: str, access: Access) -> Repository:
         if secret:
             access.reporter.mask(secret)
     client = open_client(url, access=access)
-    objects = S3ObjectStore(client, patience=access.patience)
+    objects = S3ObjectStore(client, wait_policy=access.wait_policy)
     store = object_store(objects, access=access)
     return StoreRepository(store, reporter=access.reporter, cache=access.cache)

@@ -13,7 +13,7 @@ from ign_deploy.errors import NotInRepository, RepositoryError
 from ign_deploy.net.response import NO_HEADERS
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.backends.s3.client import S3Client
 from ign_deploy.repositories.backends.s3.errors import S3Error
@@ -43,10 +43,10 @@ _LEFTOVER = (
 class S3ObjectStore:
     """See ``ObjectStore``; objects are below the prefix of the client's bucket."""
 
-    def __init__(self, client: S3Client, *, patience: Patience) -> None:
+    def __init__(self, client: S3Client, *, wait_policy: WaitPolicy) -> None:
         self._client = client
-        wait = min(WAIT, patience.grace)
-        self._claims = OrderedClaims(client, wait=wait, sleep=patience.sleep)
+        wait = min(WAIT, wait_policy.grace)
+        self._claims = OrderedClaims(client, wait=wait, sleep=wait_policy.sleep)
         self._lock = threading.Lock()
         self._found: Capabilities | None = None
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 
 from ign_deploy.repositories import Repository, open_repository
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.location import find_location
 from ign_deploy.repositories.backends.github.store import github_store
@@ -14,7 +14,7 @@ from ign_deploy.repositories.store import Store
 from tests.support.github.server import WRITER, GitHub
 from tests.support.reporting import Recorder
 
-QUICK = Patience(grace=0.2, poll=0.02)
+QUICK = WaitPolicy(grace=0.2, poll=0.02)
 
 
 def opened(
@@ -25,7 +25,7 @@ def opened(
     reporter: Recorder | None = None,
 ) -> Repository:
     """Open the repository anew, as another run would."""
-    access = Access(token=token, env=env or {}, patience=QUICK)
+    access = Access(token=token, env=env or {}, wait_policy=QUICK)
     return open_repository(simulator.repository_url, access=access, reporter=reporter)
 
 

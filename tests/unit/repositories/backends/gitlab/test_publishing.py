@@ -19,7 +19,7 @@ from ign_deploy.errors import (
     VersionConflict,
 )
 from ign_deploy.repositories import Publication, PublishOutcome, Repository, open_repository
-from ign_deploy.repositories.access import Patience
+from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.record import FileRole, Release
@@ -175,7 +175,7 @@ def test_a_package_that_was_there_is_claimed_only_after_the_slower_commit(
     claims = [claim_by(name, tmp_path) for name in ("aa", "bb")]
     found: dict[str, bool] = {}
 
-    access = opened.access(patience=Patience())
+    access = opened.access(wait_policy=WaitPolicy())
 
     def run(claim: Claim) -> None:
         there = store_below(open_repository(opened.url, access=access))

@@ -12,7 +12,7 @@ from typing import Any
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import Reporter, SilentReporter
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
 from ign_deploy.repositories.backends.http.base import HttpObjectStore
 from ign_deploy.repositories.backends.http.location import find_location
@@ -50,7 +50,7 @@ def objects_at(
 ) -> Any:
     """Return the objects of the kind that the URL's scheme names."""
     if waits is not None:
-        access["patience"] = Patience(sleep=waits.sleep)
+        access["wait_policy"] = WaitPolicy(sleep=waits.sleep)
     given = Access(**access, reporter=reporter or SilentReporter())
     location = find_location(url, access=given)
     policy = RetryPolicy(attempts=attempts, sleep=lambda _: None)

@@ -15,7 +15,7 @@ import pytest
 from ign_deploy.errors import NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import PublishOutcome, Repository, open_repository
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.status_events import (
@@ -38,7 +38,7 @@ KINDS: dict[str, Callable[[Path], AbstractContextManager[Opened]]] = {
     "nexus": nexus_store,
     "artifactory": artifactory_store,
 }
-QUICK = Patience(grace=0.2, poll=0.02)
+QUICK = WaitPolicy(grace=0.2, poll=0.02)
 ID = "com.acme.thing"
 
 
@@ -68,7 +68,7 @@ def opened_at(server: Opened, url: str) -> StoreRepository:
         username=server.username,
         password=server.password,
         env=server.env,
-        patience=QUICK,
+        wait_policy=QUICK,
     )
     repository = open_repository(url, access=access)
     assert isinstance(repository, StoreRepository)

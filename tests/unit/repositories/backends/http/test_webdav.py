@@ -134,10 +134,10 @@ def test_a_slow_claim_is_ours_only_if_no_one_took_it_over(tmp_path: Path) -> Non
             now = iter(range(0, 10_000, 100))
             waits = Waits(act=(lambda: other.create(later, b"2")) if takes_over else lambda: None)
             objects = objects_at(server.url, waits=waits)
-            patience = objects._patience
-            object.__setattr__(patience, "clock", lambda now=now: float(next(now)))
+            wait_policy = objects._wait_policy
+            object.__setattr__(wait_policy, "clock", lambda now=now: float(next(now)))
             assert objects.create(CLAIM, b"1") is not takes_over
-            assert waits.slept == [patience.grace]
+            assert waits.slept == [wait_policy.grace]
             other.delete(CLAIM)
 
 

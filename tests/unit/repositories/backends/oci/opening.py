@@ -6,12 +6,12 @@ from urllib.parse import urlsplit
 
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import Repository, open_repository
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.store import Store
 from tests.support.stores import store_below
 
 NAME = "acme/ignition-modules"
-QUICK = Patience(grace=0.3, poll=0.02)
+QUICK = WaitPolicy(grace=0.3, poll=0.02)
 
 
 def oci_url(server: str, *, options: str = "") -> str:
@@ -23,11 +23,11 @@ def open_at(
 ) -> Repository:
     return open_repository(
         oci_url(server, options=options),
-        access=Access(patience=QUICK, **access),  # type: ignore[arg-type]  # only texts
+        access=Access(wait_policy=QUICK, **access),  # type: ignore[arg-type]  # only texts
         reporter=reporter,
     )
 
 
-def store_at(server: str, *, options: str = "", patience: Patience = QUICK) -> Store:
+def store_at(server: str, *, options: str = "", wait_policy: WaitPolicy = QUICK) -> Store:
     url = oci_url(server, options=options)
-    return store_below(open_repository(url, access=Access(patience=patience)))
+    return store_below(open_repository(url, access=Access(wait_policy=wait_policy)))

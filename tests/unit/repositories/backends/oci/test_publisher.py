@@ -14,7 +14,7 @@ import pytest
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories import open_repository
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.store import Key, Store
@@ -25,7 +25,7 @@ from tests.unit.repositories.backends.oci.opening import oci_url
 
 KEY = Key("com.acme.thing", "1.0.0")
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
-SETTLE = 1.0  # with the usual patience
+SETTLE = 1.0  # with the usual wait_policy
 
 
 @dataclass
@@ -46,8 +46,8 @@ class Clock:
         self.now += seconds
 
     @property
-    def patience(self) -> Patience:
-        return Patience(sleep=self.sleep, clock=lambda: self.now)
+    def wait_policy(self) -> WaitPolicy:
+        return WaitPolicy(sleep=self.sleep, clock=lambda: self.now)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def other(tmp_path: Path) -> Release:
 
 
 def store_of(server: Registry, clock: Clock) -> Store:
-    access = Access(patience=clock.patience)
+    access = Access(wait_policy=clock.wait_policy)
     return store_below(open_repository(oci_url(server.url), access=access))
 
 

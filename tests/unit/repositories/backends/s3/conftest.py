@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.repositories.access import Access, Patience
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.s3.client import S3Client, open_client
 from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
 from ign_deploy.repositories.record import ReleaseFile
@@ -54,7 +54,7 @@ class BucketEnv:
         return open_client(self.url, access=Access(env=env, reporter=self.reporter))
 
     def objects(self) -> S3ObjectStore:
-        return S3ObjectStore(self.client(), patience=Patience(grace=0.05, poll=0.01))
+        return S3ObjectStore(self.client(), wait_policy=WaitPolicy(grace=0.05, poll=0.01))
 
     def read(self, path: str) -> bytes:
         found = self.direct.get_object(Bucket=self.name, Key=f"team/{path}")
