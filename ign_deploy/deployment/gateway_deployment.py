@@ -14,7 +14,7 @@ from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
 from ign_deploy.deployment.records import GatewayRecord, Outcome
-from ign_deploy.errors import DeploymentError, IgnDeployError, RollbackError
+from ign_deploy.errors import DeploymentError, IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.report import Reporter
 
@@ -61,11 +61,7 @@ class GatewayDeployment:
     def roll_back(self, reason: str) -> GatewayRecord:
         """Undo a deployment that succeeded here, because it failed elsewhere."""
         start = self.options.timing.clock()
-        try:
-            outcome, message = self._restore(DeploymentError(reason))
-        except RollbackError as problem:
-            outcome = Outcome.ROLLBACK_FAILED
-            message = f"{problem.message} Next: {problem.hint}"
+        outcome, message = self._restore(reason)
         return self._record(outcome, message, seconds=self.options.timing.clock() - start)
 
     def _install_all(self) -> None:
@@ -197,8 +193,10 @@ class GatewayDeployment:
         raise self._not_running(waiting)
 
     def _with_title(self, message: str) -> str:
+        """Return the message with the gateway's name before it, or its address; never twice."""
         title = self.gateway.title
-        return message if title in message else f"{title}: {message}"
+        is_named = title in message or message.startswith(title.partition("://")[2] or title)
+        return message if is_named else f"{title}: {message}"
 
     def _not_running(self, states: str) -> DeploymentError:
         return DeploymentError(
@@ -224,19 +222,16 @@ class GatewayDeployment:
     def _handle_failure(self, problem: IgnDeployError) -> tuple[Outcome, str]:
         self.reporter.warning(self._with_title(problem.message))
         if self._removed:
-            second = self._removal_error(problem)
-            return Outcome.ROLLBACK_FAILED, f"{second.message} Next: {second.hint}"
-        if not self.touched:
-            # Errors of consent say it already.
-            unchanged = "" if "; nothing was " in problem.message else "; nothing was changed"
-            return Outcome.FAILED, f"{self._with_title(problem.message)}{unchanged}. {problem.hint}"
-        try:
-            return self._restore(problem)
-        except RollbackError as second:
-            return Outcome.ROLLBACK_FAILED, f"{second.message} Next: {second.hint}"
+            return Outcome.ROLLBACK_FAILED, self._explain_failed_removal(problem)
+        if self.touched:
+            return self._restore(problem.message)
+        # Errors of consent say it already.
+        unchanged = "" if "; nothing was " in problem.message else "; nothing was changed"
+        hint = f"{problem.hint[:1].upper()}{problem.hint[1:]}"
+        return Outcome.FAILED, f"{self._with_title(problem.message)}{unchanged}. {hint}".rstrip()
 
-    def _restore(self, reason: IgnDeployError) -> tuple[Outcome, str]:
-        """Restore the previous versions, in reverse order; raises RollbackError."""
+    def _restore(self, reason: str) -> tuple[Outcome, str]:
+        """Restore the previous versions, in reverse order."""
         self.reporter.warning(f"{self.gateway.title}: rolling back")
         back = [
             ModuleChange(each.previous, present=each.version)
@@ -255,37 +250,34 @@ class GatewayDeployment:
             restart = Restart.IF_NEEDED if self.restarted else self.options.restart
             outcome = self._start_and_verify(back, gone=gone, restart=restart)
         except IgnDeployError as problem:
-            raise self._rollback_error(reason, problem) from problem
+            return Outcome.ROLLBACK_FAILED, self._explain_failed_rollback(reason, problem)
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
         restored = f"{_restored_versions(self.touched)}{pending}"
-        return Outcome.ROLLED_BACK, f"{self._with_title(reason.message)}; {restored}"
+        return Outcome.ROLLED_BACK, f"{self._with_title(reason)}; {restored}"
 
-    def _rollback_error(self, reason: IgnDeployError, problem: IgnDeployError) -> RollbackError:
+    def _explain_failed_rollback(self, reason: str, problem: IgnDeployError) -> str:
         expected = ", ".join(
             f"{each.id} {each.present}" if each.present else f"no {each.id}"
             for each in self.touched
         )
         second = problem.message.removeprefix(f"{self.gateway.title}: ")
-        return RollbackError(
-            f"{self._with_title(reason.message)}; the rollback failed, too: {second}.",
-            hint=_numbered(
-                f"check {self.gateway.location}: it should have {expected}.",
-                problem.hint,
-                "run `ign-deploy rollback` again, or install the file by hand.",
-            ),
+        steps = _numbered(
+            f"check {self.gateway.location}: it should have {expected}.",
+            problem.hint,
+            "run `ign-deploy rollback` again, or install the file by hand.",
         )
+        return f"{self._with_title(reason)}; the rollback failed, too: {second}. Next: {steps}"
 
-    def _removal_error(self, problem: IgnDeployError) -> RollbackError:
-        """Return the error for a failed uninstallation, which is to be completed, not undone."""
+    def _explain_failed_removal(self, problem: IgnDeployError) -> str:
+        """Explain a failed uninstallation, which is to be completed, not undone."""
         names = ", ".join(self._removed)
-        return RollbackError(
-            f"{self._with_title(problem.message)}; {names} may still be installed.",
-            hint=_numbered(
-                f"check {self.gateway.location}.",
-                problem.hint,
-                f"run the same command again: it uninstalls {names} if necessary.",
-            ),
+        steps = _numbered(
+            f"check {self.gateway.location}.",
+            problem.hint,
+            f"run the same command again: it uninstalls {names} if necessary.",
         )
+        failure = self._with_title(problem.message)
+        return f"{failure}; {names} may still be installed. Next: {steps}"
 
     def _pending_message(self) -> str:
         can_restart = self.plan.facts.capabilities.restart
@@ -326,7 +318,7 @@ def _module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcom
 
 
 def _numbered(*steps: str) -> str:
-    """Return the steps of a hint as a numbered list, in one line."""
+    """Return the steps, without empty ones, as a numbered list in one line."""
     return " ".join(f"{number}. {step}" for number, step in enumerate(filter(None, steps), 1))
 
 

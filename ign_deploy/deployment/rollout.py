@@ -163,7 +163,7 @@ def require_success(records: Sequence[GatewayRecord]) -> None:
         names = ", ".join(record.name or record.gateway for record in broken)
         raise RollbackError(
             f"needs manual repair: {text}{rest}",
-            hint=f"go to {names} now, and follow docs/runbook-exit-8.md.",
+            hint=f"repair {names} now, following docs/runbook-exit-8.md.",
         )
     count = len(failed) - len(skipped)
     who = "the gateway" if len(records) == 1 else f"{count} of {len(records)} gateways"
