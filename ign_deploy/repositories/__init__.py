@@ -1,4 +1,4 @@
-"""Repositories: where released modules are kept, and the one interface to all kinds of them."""
+"""Repositories: where releases are kept, and one interface to all kinds of them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a repository can do, as found by asking it.
+    """What a repository can do, according to a probe.
 
-    ``location`` is fit to be shown (no credentials). ``obstacle`` says why it isn't ``writable``.
+    ``location`` has no credentials. ``obstacle`` says why the repository isn't ``writable``.
     ``create_once``: of concurrent writers of one version exactly one wins; ``compare_and_swap``:
     indexes are updated without losing updates; ``server_digest``: the store states the digest of
-    what it holds; ``resume``: a download can go on where it broke off. ``remarks`` say, in whole
-    sentences, what a user has to know about the store, such as why ``create_once`` isn't promised.
-    ``workers`` is how many transfers at once it takes well.
+    its files; ``resume``: an interrupted download can continue. ``remarks`` are full sentences on
+    what a user has to know about the store, such as why ``create_once`` isn't guaranteed.
+    ``workers`` is a good number of parallel transfers.
     """
 
     location: str
@@ -44,7 +44,7 @@ class Capabilities:
 
 
 class PublishOutcome(StrEnum):
-    """What publishing did."""
+    """The outcome of publishing."""
 
     PUBLISHED = "published"
     ALREADY_PUBLISHED = "already-published"
@@ -52,9 +52,9 @@ class PublishOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A version that stands in the repository; ``release`` is its record, ``location`` its place.
+    """A version in the repository, with its record and its location.
 
-    When it was already published, ``release`` is the record that was there, not the one offered.
+    If it was already published, ``release`` is the existing record, not the one offered.
     """
 
     outcome: PublishOutcome
@@ -67,8 +67,8 @@ class CatalogueEntry:
     """A published version, as far as the indexes know it.
 
     ``name``, ``description`` and ``tags`` are those of the module's newest version; ``versions``
-    counts the module's published versions; ``published_at`` is ISO 8601 (UTC); ``yanked`` holds
-    the reason, None when the version isn't yanked.
+    counts the module's published versions; ``published_at`` is ISO 8601 (UTC); ``yanked`` is
+    the reason, None if the version isn't yanked.
     """
 
     id: str
@@ -84,48 +84,48 @@ class CatalogueEntry:
 
 @dataclass(frozen=True, slots=True)
 class Reindexed:
-    """What deriving the indexes anew found: how many modules and versions."""
+    """The number of modules and versions found by rebuilding the indexes."""
 
     modules: int
     versions: int
 
 
 class Maintenance(Protocol):
-    """What the care of a repository needs, beside publishing and reading."""
+    """What maintenance needs, in addition to publishing and reading."""
 
     @property
     def documents(self) -> DocumentStore:
-        """The repository's small files: marks, deployments."""
+        """The repository's small files: status events, deployments."""
 
     def status(self, module_id: str) -> ModuleStatus:
-        """Return what was said of a module's versions: yanked, removed. Raises RepositoryError."""
+        """Return the status of a module's versions: yanked, removed. Raises RepositoryError."""
 
     def refresh(self, module_id: str) -> None:
-        """Bring the indexes and the page up to date with the marks of a module.
+        """Update the indexes and the page with the status events of a module.
 
         Raises RepositoryError.
         """
 
     def reindex(self) -> Reindexed:
-        """Derive all indexes and the page anew, from the records and marks. Raises RepositoryError.
+        """Rebuild all indexes and the page from records and status events. Raises RepositoryError.
 
-        A version whose record can't be read is left out, with a warning.
+        A version whose record can't be read is skipped, with a warning.
         """
 
     def discard(self, release: Release) -> None:
         """Delete a version's files; its record stays, as the tombstone. Raises RepositoryError.
 
-        Files that are gone already are no error.
+        Files that are already gone are not an error.
         """
 
 
 class Repository(Protocol):
-    """A store of released modules; a version is published once and whole, or not at all."""
+    """A store of releases; a version is published once and completely, or not at all."""
 
     def check(self) -> Capabilities:
         """Find out what the store can do, before anything expensive is done.
 
-        Raises RepositoryError when it can't be reached or is no repository.
+        Raises RepositoryError if it can't be reached or isn't a repository.
         """
 
     def publish(
@@ -133,15 +133,15 @@ class Repository(Protocol):
     ) -> Publication:
         """Publish a version: its record, and the local file for each file name the record lists.
 
-        The same module bytes again are a success; nothing is written then. Raises VersionConflict
-        when the version is published with other bytes, RepositoryError when the store fails or a
-        file isn't what the record says. Nothing is published then.
+        The same module bytes again are a success, and nothing is written. Raises VersionConflict
+        if the version is published with other bytes, RepositoryError if the store fails or a
+        file doesn't match the record; then nothing is published.
         """
 
     def catalogue(self, module_id: str | None = None) -> tuple[CatalogueEntry, ...]:
         """Return the newest version of each module by id, or all of one module, highest first.
 
-        The newest version is a final release where there is one, else the highest prerelease. An
+        The newest version is the newest final release, else the newest prerelease. An
         unknown module has no entries. Raises RepositoryError.
         """
 
@@ -156,14 +156,14 @@ class Repository(Protocol):
     ) -> Release:
         """Return a version's record and, with ``to``, copy its file of ``role`` there.
 
-        ``role`` defaults to the module itself. What is copied has the size and the digest of the
-        record when this returns. Raises NotInRepository, RepositoryError, or VerificationError when
-        the file isn't what the record says; an OSError of ``to`` is passed on.
+        ``role`` defaults to the module itself. The copy has the size and the digest in the record.
+        Raises NotInRepository, RepositoryError, or VerificationError if the file doesn't match the
+        record; an OSError of ``to`` is passed on.
         """
 
     @property
     def maintenance(self) -> Maintenance:
-        """What the care of this repository needs."""
+        """What the maintenance of this repository needs."""
 
 
 Opener = Callable[[str, Access], Repository]
@@ -232,14 +232,14 @@ def open_repository(
 ) -> Repository:
     """Return the repository at ``url``: a path, or a URL whose scheme chooses the kind of store.
 
-    Nothing is read or made yet. Raises ConfigurationError for a URL that no backend is for; the
-    message shows only the scheme, since URLs can hold credentials.
+    Nothing is read or created yet. Raises ConfigurationError for a URL without a backend; the
+    message shows only the scheme, because URLs can contain credentials.
     """
     if url != url.strip():
-        # As a path, " https://…" would make a folder, whose name would be shown.
+        # As a path, " https://…" would create a folder, and its name would be shown.
         raise ConfigurationError(
-            "the repository URL begins or ends with blanks or line breaks",
-            hint="take them out of --repository-url.",
+            "the repository URL begins or ends with spaces or line breaks",
+            hint="remove them from --repository-url.",
         )
     match = _SCHEME.match(url)
     scheme = match[1].lower() if match else "file"
@@ -268,7 +268,7 @@ def _local_path(url: str) -> Path:
         text = unquote(parts.path)
     if not text.strip() or not text.isprintable():
         raise ConfigurationError(
-            "the repository's path is empty, or has control characters, expected a folder",
+            "the repository path is empty or contains control characters",
             hint="set --repository-url to a path without control characters.",
         )
     return Path(text)

@@ -1,4 +1,4 @@
-"""A cache of downloads by digest: what was fetched once isn't transferred again."""
+"""A cache of downloads by digest, so that nothing is transferred twice."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Fetch(Protocol):
 class DownloadCache:
     """Files named by their SHA-256 in ``folder``, None for no cache.
 
-    A cache that can't be written, or whose file was damaged, is no reason to fail: the file comes
-    from the store then. The longest unused files go when there are more than ``limit`` bytes.
+    If the cache can't be written, or its file is damaged, the file comes from the store. Above
+    ``limit`` bytes, the least recently used files are deleted.
     """
 
     def __init__(self, folder: Path | None, *, limit: int = MAX_CACHE_SIZE) -> None:
@@ -67,7 +67,7 @@ class DownloadCache:
 
     @contextmanager
     def _partial(self, kept: Path) -> Iterator[BinaryIO | None]:
-        """Yield a file that gets its name when all went well; None when none can be made."""
+        """Yield a file that gets its name on success; None if it can't be created."""
         partial = kept.with_name(f"{kept.name}.{secrets.token_hex(4)}.partial")
         try:
             kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -84,7 +84,7 @@ class DownloadCache:
                 partial.unlink()
 
     def _shrink(self, folder: Path) -> None:
-        """Remove leftovers of killed runs, then the longest unused files beyond the limit."""
+        """Delete leftovers of killed runs, then the least recently used files beyond the limit."""
         with suppress(OSError):
             entries = sorted(
                 (

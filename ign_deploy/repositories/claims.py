@@ -68,7 +68,7 @@ class ClaimStore(Protocol):
     def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
         """Write the record: from then on the version is published. Remove the claim if possible.
 
-        A response that says the record exists already is no error: it is read back afterwards.
+        A response that the record already exists is not an error: it is read back afterwards.
         """
 
 

@@ -1,4 +1,4 @@
-"""Download: from a name to a verified module on the local disk, or to nothing at all."""
+"""Download: from a name to a verified module on the local disk, or nothing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _require_digest(release: Release, wanted: str) -> None:
 
 @contextmanager
 def _partial_folder(final: Path) -> Iterator[Path]:
-    # A folder, not a file: whoever verifies the file sees, and says, its proper name.
+    # A folder, not a file, so that verification sees and reports the final name.
     folder = final.parent / f".{secrets.token_hex(6)}.partial"
     try:
         folder.mkdir(parents=True)
@@ -95,7 +95,7 @@ def _partial_folder(final: Path) -> Iterator[Path]:
 
 
 def require_agreement(module: VerifiedModule, *, release: Release) -> None:
-    """Raise VerificationError, with a finding for each, where record and module differ."""
+    """Raise VerificationError with a finding for each difference between record and module."""
     file, signer = release.module_file, release.certificate
     compared = (
         ("record-id", "the module's id", release.id, module.descriptor.id),

@@ -1,4 +1,4 @@
-"""Derived indexes, in the manner of PEP 691 and 700: never the truth, always rebuildable.
+"""Indexes, similar to PEP 691 and 700: never the truth, always rebuildable.
 
 ``modules/<id>/index.json`` lists a module's versions, the root ``index.json`` the modules. Both
 are compact JSON with sorted keys. TypedDicts rather than models: one publication may read and
@@ -25,7 +25,7 @@ from ign_deploy.repositories.status_events import NO_STATUS, ModuleStatus
 from ign_deploy.repositories.versions import VersionKey, newest_of_sorted, version_key
 
 API_VERSION = "1.0"
-# Up to so many additions are inserted in place; for more, sorting anew is cheaper.
+# Up to so many additions are inserted in place; for more, sorting again is cheaper.
 _FEW = 50
 
 # False, or the reason; in this order, since pydantic's search for the best fit costs time.
@@ -112,7 +112,7 @@ def _root_adapter() -> TypeAdapter[RootIndex]:
 
 
 def parse_module_index(data: bytes) -> ModuleIndex | None:
-    """Read a module's index; None when it is corrupt, since it can be derived again.
+    """Read a module's index; None when it is corrupt, because it can be rebuilt.
 
     One that contradicts itself is corrupt as well.
     """
@@ -237,7 +237,7 @@ def _known_files(index: ModuleIndex | None, present: Collection[str]) -> list[Ve
 
 
 def _insert(files: list[VersionEntry], added: Sequence[VersionEntry]) -> None:
-    # An index is sorted already: to sort ten thousand lines for one more costs more than the rest.
+    # The index is already sorted: sorting ten thousand lines for one more would dominate the cost.
     if len(added) > _FEW:
         files.extend(added)
         files.sort(key=_file_key)

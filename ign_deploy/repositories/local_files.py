@@ -1,4 +1,4 @@
-"""Files on the local disk or a share: explained errors, durable writes, compared copies."""
+"""Files on a local disk or share: explained errors, durable writes, verified copies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ign_deploy.repositories.record import ReleaseFile
 
 _BLOCK = 1 << 20
 _ACCESS = "give this user write access to the folder, or choose another repository."
-_DISK = "check the disk or the network share, and run again."
+_DISK = "check the disk or the network share, then run again."
 _SPACE = "free disk space there; nothing half-written was left behind."
 WRITING: Mapping[int, str] = {
     errno.ENOSPC: _SPACE,
@@ -28,19 +28,19 @@ WRITING: Mapping[int, str] = {
     errno.EROFS: "the file system is read-only: mount it writable, or choose another repository.",
     errno.EACCES: _ACCESS,
     errno.EPERM: _ACCESS,
-    errno.ENOENT: "mend --repository-url, or create the folder that is to hold the repository.",
-    errno.ENOTDIR: "a file stands where a folder is due: mend --repository-url.",
+    errno.ENOENT: "correct --repository-url, or create the parent folder of the repository.",
+    errno.ENOTDIR: "a file is where a folder should be: correct --repository-url.",
     errno.ENAMETOOLONG: "shorten the path of the repository.",
 }
 READING: Mapping[int, str] = {
     errno.EACCES: "give this user read access to the repository.",
     errno.ENOENT: "restore the file from a backup: what is published must stay.",
-    errno.ELOOP: "replace the symbolic link by what it stands for: links aren't followed.",
-    errno.ENOTDIR: "a file stands where a folder is due: mend --repository-url.",
+    errno.ELOOP: "replace the symbolic link with its target: links aren't followed.",
+    errno.ENOTDIR: "a file is where a folder should be: correct --repository-url.",
 }
 SOURCE: Mapping[int, str] = {
     errno.EACCES: "give this user read access to the file.",
-    errno.ENOENT: "make the file again, then upload it.",
+    errno.ENOENT: "create the file again, then upload it.",
     errno.EISDIR: "give the path of a file, not of a folder.",
 }
 
@@ -50,7 +50,7 @@ def explained(
 ) -> AbstractContextManager[None]:
     """Turn an OSError inside into a RepositoryError: ``cannot <action> <path>: <why>``.
 
-    ``hints`` says what to do by error number: WRITING, READING, or SOURCE for what is uploaded.
+    ``hints`` has the hint for each error number: WRITING, READING, or SOURCE for what is uploaded.
     """
     return explain_os_error(action, path, error=RepositoryError, hint=_DISK, hints=hints)
 
@@ -64,18 +64,18 @@ def store_error(
 
 
 def make_folder(path: Path) -> None:
-    """Make one folder, mode 0755 whatever the umask; it may be there already. Raises OSError."""
+    """Create one folder with mode 0755, whatever the umask; it may exist. Raises OSError."""
     try:
         path.mkdir()
     except FileExistsError:
-        # A dangling link or a file is noticed by whoever uses it as a folder.
+        # A dangling link or a file fails when it is used as a folder.
         return
     with suppress(FileNotFoundError):
         path.chmod(0o755)
 
 
 def is_real_folder(path: Path) -> bool:
-    """Tell whether there is a folder; False when there is nothing.
+    """Return whether there is a folder; False if there is nothing.
 
     Raises RepositoryError for a symbolic link or anything else: it could lead out of the
     repository.
@@ -112,9 +112,9 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def replace_whole(path: Path, data: bytes) -> None:
-    """Replace a file at once; only for whoever holds the lock: the new one's name is fixed.
+    """Replace a file atomically; the caller must hold the lock, because the new name is fixed.
 
-    So a killed run leaves at most one leftover, which the next one overwrites. Raises OSError.
+    So a killed run leaves at most one file behind, which the next run overwrites. Raises OSError.
     """
     fresh = path.with_name(f".{path.name}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -157,7 +157,7 @@ def copy_in(source: Path, target: Path, *, expected: ReleaseFile, progress: Prog
         raise RepositoryError(
             f"{source} changed while it was being published: expected {expected.size} bytes with "
             f"SHA-256 {expected.sha256}, read {size} bytes with {digest.hexdigest()}",
-            hint="run again when nothing else writes the file; nothing was published.",
+            hint="run again when no other program writes the file; nothing was published.",
         )
 
 

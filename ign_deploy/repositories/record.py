@@ -1,4 +1,4 @@
-"""release.json: the immutable record of one published version, and its strict reading."""
+"""release.json: the immutable record of one published version, parsed strictly."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ INDEX_NAME = "index.json"
 MAX_RECORD_SIZE = 1 << 20
 SCHEMA_VERSION = 1
 
-# Neither of our own files' names; no '..' and no '.' at the end: each dot is followed by something.
-# One expression, since ten thousand names are checked at each publication.
+# Excludes the names of our own files, '..' and a final '.': something follows each dot.
+# A single expression, because each publication checks ten thousand names.
 _COMPONENT = re.compile(
     r"(?!(?i:release|index)\.(?i:json)\Z)[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-]))*\Z"
 ).match
@@ -37,23 +37,23 @@ _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 
 
 def is_safe_component(text: str, *, limit: int = _MAX_COMPONENT) -> bool:
-    """Tell whether a foreign text may be one component of a path, on every file system."""
+    """Return whether untrusted text can be one component of a path, on every file system."""
     return len(text) <= limit and _COMPONENT(text) is not None
 
 
-# The messages below never hold the value: pydantic repeats them, and records are foreign.
+# These messages never contain the value: pydantic repeats them, and records are untrusted.
 def _component(text: str) -> str:
     if not is_safe_component(text):
         raise ValueError(
             "must be letters, digits and . _ + - (first a letter or digit, no '..', at most "
-            f"{_MAX_COMPONENT} characters), since it becomes a folder's name"
+            f"{_MAX_COMPONENT} characters), because it becomes a folder name"
         )
     return text
 
 
 def _file_name(text: str) -> str:
     if not is_safe_component(text, limit=_MAX_FILE_NAME):
-        raise ValueError("must be a plain file name in the version's own folder")
+        raise ValueError("must be a plain file name in the version's folder")
     return text
 
 
@@ -72,7 +72,7 @@ Sha1 = Annotated[str, Field(pattern=r"^[0-9a-f]{40}\z")]
 
 
 class FileRole(StrEnum):
-    """What a published file is."""
+    """The kind of a published file."""
 
     MODULE = "module"
     BUNDLE = "bundle"
@@ -81,12 +81,12 @@ class FileRole(StrEnum):
 
 
 class _Part(BaseModel):
-    # Fields that only newer versions know are kept, not refused.
+    # Fields that only newer versions know are kept, not rejected.
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
 
 
 class ReleaseFile(_Part):
-    """One file beside the record. ``role`` is a ``FileRole``, or one that we don't know yet."""
+    """One file next to the record. ``role`` is a ``FileRole``, or one of a newer version."""
 
     name: FileName
     sha256: Sha256
@@ -95,9 +95,9 @@ class ReleaseFile(_Part):
 
 
 class Signer(_Part):
-    """The certificate that the module is signed with; fingerprints in lower-case hex.
+    """The signing certificate; fingerprints in lower-case hex.
 
-    ``sha1`` is what a gateway shows.
+    Gateways show ``sha1``.
     """
 
     subject: str
@@ -106,7 +106,7 @@ class Signer(_Part):
 
 
 class ReleaseDependency(_Part):
-    """A module that this one needs; ``required`` is None where the module doesn't say."""
+    """A module that this one requires; ``required`` is None if the module doesn't say."""
 
     id: str
     scope: str = ""
@@ -114,7 +114,7 @@ class ReleaseDependency(_Part):
 
 
 class Release(_Part):
-    """What is known of a published version; ``release.json`` holds it, created once.
+    """The facts about a published version, written to ``release.json`` once.
 
     ``scopes`` are letters out of G, D, C and A; ``licence_crc`` is the CRC-32 of the licence
     file, None without one; ``published_at`` is ISO 8601 in UTC; ``build`` is free text by key.
@@ -143,7 +143,7 @@ class Release(_Part):
     def _one_module_and_no_name_twice(self) -> Self:
         if sum(file.role == FileRole.MODULE for file in self.files) != 1:
             raise ValueError("files must list exactly one with the role 'module'")
-        # On a case-insensitive file system the second would replace the first.
+        # On a case-insensitive file system, the second would replace the first.
         if len({file.name.lower() for file in self.files}) != len(self.files):
             raise ValueError("files must not list a name twice")
         return self
@@ -169,7 +169,7 @@ class Release(_Part):
         return found
 
     def require_given(self, names: Container[str]) -> None:
-        """Raise RepositoryError unless a file was given for every name that the record lists."""
+        """Raise RepositoryError unless there is a file for every name in the record."""
         if missing := [file.name for file in self.files if file.name not in names]:
             raise RepositoryError(
                 f"the record lists {', '.join(missing)}, but no such file was given",
@@ -179,7 +179,7 @@ class Release(_Part):
     def to_json(self) -> bytes:
         """Return the record's bytes: the same for equal records.
 
-        Raises RepositoryError when they would be more than a reader takes.
+        Raises RepositoryError if they exceed what readers accept.
         """
         document = self.model_dump(mode="json")
         text = json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2, allow_nan=False)
@@ -194,9 +194,9 @@ class Release(_Part):
 
 
 def parse_release(data: bytes, *, location: str) -> Release:
-    """Read a record's bytes; ``location`` says in messages where they are from.
+    """Parse a record; ``location`` names its origin in messages.
 
-    Raises RepositoryError for everything that isn't a sound record, without repeating its values.
+    Raises RepositoryError for an invalid record, without repeating its values.
     """
     if len(data) > MAX_RECORD_SIZE:
         raise _unreadable(location, f"it has more than {MAX_RECORD_SIZE} bytes")
@@ -212,18 +212,18 @@ def parse_release(data: bytes, *, location: str) -> Release:
 
 
 def make_release(**fields: object) -> Release:
-    """Make a record from values of our own; raises RepositoryError for what can't be published."""
+    """Create a record from our own values; raises RepositoryError if it can't be published."""
     try:
         return Release.model_validate(fields)
     except ValidationError as cause:
         raise RepositoryError(
             f"this module can't be published: {explain_validation(cause)}",
-            hint="mend the module's id or version in its build files.",
+            hint="correct the module's id or version in its build files.",
         ) from None
 
 
 def _unreadable(location: str, reason: str) -> RepositoryError:
     return RepositoryError(
-        f"{location} is not a usable release record: {reason}",
+        f"{location} is not a valid release record: {reason}",
         hint="restore the record from a backup, or remove the version's folder and publish again.",
     )

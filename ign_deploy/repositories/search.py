@@ -1,4 +1,4 @@
-"""Finding modules in a repository: by search, by name, by version, by what a gateway can run."""
+"""Find modules in a repository: by text, name, version, or Ignition version."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class ListFilter:
 
 
 def list_modules(
-    repository: Repository, wanted: ListFilter | None = None
+    repository: Repository, selected: ListFilter | None = None
 ) -> tuple[CatalogueEntry, ...]:
-    """Return what is wanted, by id, each module's versions newest first.
+    """Return the matching entries by id, each module's versions newest first.
 
-    Raises ConfigurationError for an Ignition version that is none.
+    Raises ConfigurationError for an invalid Ignition version.
     """
-    what = ListFilter() if wanted is None else wanted
+    what = selected or ListFilter()
     gateway = _gateway_version(what.ignition) if what.ignition else None
     text = what.search.strip().casefold()
     modules = [entry for entry in repository.catalogue() if _matches(entry, text)]
@@ -60,15 +60,15 @@ def list_modules(
 
 
 def runs_on(required: str, gateway: ModuleVersion) -> bool:
-    """Tell whether a gateway of that version takes a module that requires ``required``.
+    """Return whether a gateway of that version can run a module that requires ``required``.
 
-    It must be of the same minor line (8.3 refuses modules for 8.1), and not older.
+    It must be of the same minor line (8.3 rejects modules for 8.1), and not older.
     """
     try:
-        wanted = ModuleVersion.parse(required)
+        minimum = ModuleVersion.parse(required)
     except VersionSyntaxError:
         return False
-    return wanted.minor_line == gateway.minor_line and wanted.numbers <= gateway.numbers
+    return minimum.minor_line == gateway.minor_line and minimum.numbers <= gateway.numbers
 
 
 def _gateway_version(text: str) -> ModuleVersion:
@@ -77,7 +77,8 @@ def _gateway_version(text: str) -> ModuleVersion:
         return ModuleVersion.parse(f"{text}.2147483647" if text.count(".") == 1 else text)
     except VersionSyntaxError as cause:
         raise ConfigurationError(
-            f"{text[:40]!a} is no version of Ignition", hint="write it like 8.3 or 8.3.4."
+            f"{text[:40]!a} is not a valid Ignition version",
+            hint="use a version such as 8.3 or 8.3.4.",
         ) from cause
 
 
@@ -92,9 +93,9 @@ def _matches(entry: CatalogueEntry, wanted: str) -> bool:
 
 
 def find_module(repository: Repository, *, name: str) -> CatalogueEntry:
-    """Return the module with that id, or with that id or name whatever its case.
+    """Return the module with that id, else with that id or name in any letter case.
 
-    Raises NotInRepository with near matches, ConfigurationError when several have the name.
+    Raises NotInRepository with similar names, ConfigurationError if several share the name.
     """
     entries = repository.catalogue()
     found = [entry for entry in entries if entry.id == name]
@@ -109,24 +110,24 @@ def find_module(repository: Repository, *, name: str) -> CatalogueEntry:
         )
     if len(found) > 1:
         raise ConfigurationError(
-            f"several modules are called {name!r}: {', '.join(entry.id for entry in found)}",
+            f"several modules share the name {name!r}: {', '.join(entry.id for entry in found)}",
             hint="give the module's id.",
         )
     return found[0]
 
 
 def choose_version(repository: Repository, *, module_id: str, wanted: str | None) -> str:
-    """Return the version to take: the one asked for, the newest of a range, or the newest.
+    """Return the requested version, the newest in a range, or the newest.
 
-    A final release is preferred to a prerelease; a yanked version is taken only when asked for by
-    its number. Raises NotInRepository, naming the newest versions there are.
+    A final release is preferred to a prerelease; a yanked version must be requested exactly.
+    Raises NotInRepository, naming the newest versions.
     """
     entries = repository.catalogue(module_id)
     if wanted is not None and not is_range(wanted):
         if all(entry.version != wanted for entry in entries):
             raise NotInRepository(
                 f"{module_id} has no version {wanted!r}; the newest are {_newest_few(entries)}",
-                hint="ask for one of these, or publish the version first.",
+                hint="choose one of these, or publish the version first.",
             )
         return wanted
     candidates = [entry.version for entry in entries if entry.yanked is None]
@@ -140,8 +141,8 @@ def choose_version(repository: Repository, *, module_id: str, wanted: str | None
             hint="widen the range, or publish such a version first.",
         )
     raise NotInRepository(
-        f"{module_id!r} has no version to take; {len(entries)} are published, all yanked",
-        hint="ask for a version by its number.",
+        f"all {len(entries)} versions of {module_id!r} are yanked",
+        hint="give an exact version.",
     )
 
 
@@ -158,4 +159,4 @@ def _near(wanted: str, entries: tuple[CatalogueEntry, ...]) -> str:
     near = dict.fromkeys(
         spellings[spelling] for spelling in get_close_matches(wanted, spellings, n=5, cutoff=0.6)
     )
-    return f"; near to it: {', '.join(near)}" if near else ""
+    return f"; similar: {', '.join(near)}" if near else ""

@@ -53,7 +53,7 @@ class VersionStore(Protocol):
     def discard(self, key: Key, release: Release) -> None:
         """Delete the version's files but never its record, which stays as the tombstone.
 
-        Files that are gone already are no error. Raises RepositoryError where the store doesn't
+        Files that are already gone are not an error. Raises RepositoryError where the store doesn't
         delete.
         """
 
@@ -102,7 +102,7 @@ class DocumentStore(Protocol):
         """Return the document, None when there is none. At most MAX_DOCUMENT_SIZE bytes."""
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """Write a derived document; ``replaces`` is what was read before, None for nothing.
+        """Write an index or page; ``replaces`` is what was read before, None for nothing.
 
         Returns False, and writes nothing, when the store holds another document by now. A store
         without compare-and-swap always writes, and returns True.
@@ -111,7 +111,7 @@ class DocumentStore(Protocol):
     def add(self, path: str, data: bytes) -> None:
         """Write a document that is never changed, under a name that nothing else has.
 
-        The same bytes again (a lost acknowledgement) are no error.
+        The same bytes again (a lost acknowledgement) are not an error.
         """
 
     def names(self, folder: str) -> list[str]:

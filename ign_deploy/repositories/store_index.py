@@ -52,7 +52,7 @@ _UNREAD = Document(b"", tag="unread")
 
 @dataclass
 class _Batch:
-    """What the threads of this run want to have indexed: by one of them, for all."""
+    """What the threads of this run have to index: one of them does it for all."""
 
     added: dict[str, list[Release]] = field(default_factory=dict)
     is_done: bool = False
@@ -74,7 +74,7 @@ class StoreIndex:
         self._batch = _Batch()
 
     def module(self, module_id: str) -> ModuleIndex | None:
-        """Return the module's index, derived if it is missing or corrupt; None without versions.
+        """Return the module's index, rebuilt if it is missing or corrupt; None without versions.
 
         A version whose record can't be read is skipped, with a warning.
         """
@@ -84,7 +84,7 @@ class StoreIndex:
         return found if found is not None and found["files"] else None
 
     def root(self) -> RootIndex:
-        """Return the root index, derived if it is missing or corrupt."""
+        """Return the root index, rebuilt if it is missing or corrupt."""
         stored = self._stored_root()
         if stored is None or self._store.lists_cheaply:
             return self._derived_root(stored)

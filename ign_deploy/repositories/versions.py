@@ -17,9 +17,9 @@ _DEVELOPMENT = ModuleVersion.parse("dev")
 
 
 def version_key(text: str) -> VersionKey:
-    """Return what versions are sorted by, oldest first.
+    """Return the sort key of a version, oldest first.
 
-    What no gateway could install comes before everything else; ``1.2.3`` and ``1.2.3.0`` are the
+    Versions that no gateway can install come before all others; ``1.2.3`` and ``1.2.3.0`` are the
     same version to a gateway, so their spelling decides, to have one order.
     """
     try:
@@ -29,7 +29,7 @@ def version_key(text: str) -> VersionKey:
 
 
 def is_final(text: str) -> bool:
-    """Tell whether the version is an installable release without a stage such as ``-rc1``."""
+    """Return whether the version is an installable release without a stage such as ``-rc1``."""
     installable, version, _ = version_key(text)
     return installable and not version.is_prerelease
 
@@ -40,7 +40,7 @@ def newest(versions: Iterable[str]) -> str | None:
 
 
 def newest_of_sorted(versions: Sequence[str]) -> str | None:
-    """Do as ``newest`` for versions that are sorted already, oldest first."""
+    """Like ``newest``, for sorted versions, oldest first."""
     if not versions:
         return None
     return next((version for version in reversed(versions) if is_final(version)), versions[-1])
@@ -76,8 +76,8 @@ class VersionRange:
             match = _CONDITION.fullmatch(part)
             if match is None:
                 raise ConfigurationError(
-                    f"{text[:100]!a} is no range of versions",
-                    hint="write it like '>=1.2,<2' (in quotes, as a shell takes < and > itself).",
+                    f"{text[:100]!a} is not a valid version range",
+                    hint="use a range such as '>=1.2,<2', in quotes because of the shell.",
                 )
             conditions.append((match[1], _version(match[2])))
         return cls(text, tuple(conditions))
@@ -87,7 +87,7 @@ class VersionRange:
         return newest(version for version in versions if self.holds(version))
 
     def holds(self, text: str) -> bool:
-        """Tell whether a version is inside; one that no gateway could install never is.
+        """Return whether a version is in the range; one that no gateway can install never is.
 
         A prerelease of the upper bound is outside: ``<2`` doesn't mean ``2.0.0-rc1``.
         """
@@ -103,7 +103,7 @@ class VersionRange:
 
 
 def is_range(text: str) -> bool:
-    """Tell a range from a plain version."""
+    """Return whether this is a range rather than a plain version."""
     return any(sign in text for sign in "<>=!,")
 
 

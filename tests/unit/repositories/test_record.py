@@ -20,7 +20,7 @@ def reading(document: object) -> RepositoryError:
     data = document if isinstance(document, bytes) else json.dumps(document).encode()
     with pytest.raises(RepositoryError) as caught:
         parse_release(data, location="here/release.json")
-    assert caught.value.message.startswith("here/release.json is not a usable release record: ")
+    assert caught.value.message.startswith("here/release.json is not a valid release record: ")
     assert caught.value.__cause__ is None
     return caught.value
 
@@ -176,4 +176,4 @@ def test_what_could_escape_or_collide_is_no_component(text: str) -> None:
 def test_our_own_module_with_an_unsafe_id_is_explained() -> None:
     with pytest.raises(RepositoryError, match="can't be published: id: ") as caught:
         make_release(**release_fields(module_id="my module"))
-    assert "mend the module's id" in caught.value.hint
+    assert "correct the module's id" in caught.value.hint

@@ -70,7 +70,7 @@ def test_an_ambiguous_name_lists_the_ids(repository: Repository) -> None:
 
 @pytest.mark.parametrize("name", ["com.acme.alarm", "alarms", "Alarm Tool", "com.acme.alrams"])
 def test_an_unknown_name_is_answered_with_near_ones(name: str, repository: Repository) -> None:
-    with pytest.raises(NotInRepository, match=r"near to it: .*com\.acme\.alarms"):
+    with pytest.raises(NotInRepository, match=r"similar: .*com\.acme\.alarms"):
         find_module(repository, name=name)
 
 

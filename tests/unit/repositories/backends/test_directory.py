@@ -140,9 +140,9 @@ def test_a_corrupt_record_is_rejected_in_its_folder_and_skipped_elsewhere(world:
     world.publish()
     (world.folder() / "release.json").write_text("{}")
     world.index().unlink()
-    with pytest.raises(RepositoryError, match="not a usable release record"):
+    with pytest.raises(RepositoryError, match="not a valid release record"):
         world.repository.fetch("com.acme.thing", version="1.0.0")
-    with pytest.raises(RepositoryError, match="not a usable release record"):
+    with pytest.raises(RepositoryError, match="not a valid release record"):
         world.publish()
     assert world.versions() == ["0.9.0"]
     assert "1.0.0 is skipped" in world.reporter.warnings[-1]
