@@ -135,7 +135,7 @@ def test_every_version_is_listed_newest_first(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "8", "eight", "8.3.x", "8.3.4; rm"])
-def test_what_is_no_ignition_version_is_rejected(text: str, repository: Repository) -> None:
+def test_an_invalid_ignition_version_is_rejected(text: str, repository: Repository) -> None:
     if text:
-        with pytest.raises(ConfigurationError, match="no version of Ignition"):
+        with pytest.raises(ConfigurationError, match="not a valid Ignition version"):
             list_modules(repository, ListFilter(ignition=text))
