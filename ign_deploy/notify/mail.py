@@ -60,7 +60,7 @@ def require_address(address: str, *, what: str) -> None:
         )
 
 
-def compose(
+def compose_mail(
     notice: Notice, *, sender: str, recipients: Sequence[str], now: datetime
 ) -> EmailMessage:
     """Return the message; ``now`` is an aware time.
@@ -143,7 +143,9 @@ class Mail:
 
     def send(self, notice: Notice) -> None:
         """Send the message; raises NetworkError unless it was accepted for all recipients."""
-        message = compose(notice, sender=self.sender, recipients=self.recipients, now=self.now())
+        message = compose_mail(
+            notice, sender=self.sender, recipients=self.recipients, now=self.now()
+        )
         with self._explained(), self._connection() as client:
             self._secure(client)
             if self.username:

@@ -289,6 +289,32 @@ def test_if_one_of_two_modules_fails_both_are_rolled_back(
     assert [running(plant, each) for each in ids] == ["1.0.0", "1.0.0"]
 
 
+def test_a_rollback_says_what_it_restored_and_what_it_uninstalled(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    old, new = "com.example.a", "com.example.b"
+    deploy(published, [plant], [published.add("1.0.0", module_id=old)])
+    plant.options.faults[new] = ModuleFault()
+    modules = [published.add("1.1.0", module_id=each) for each in (old, new)]
+    (record,) = deploy(published, [plant], modules)
+    assert record.message.endswith("; back on com.example.a 1.0.0 and com.example.b uninstalled")
+    with pytest.raises(DeploymentError, match="^the gateway failed: gateway 1: "):
+        require_success([record])
+
+
+def test_the_sum_of_a_rollout_counts_gateways_in_singular_and_plural() -> None:
+    def record(outcome: Outcome) -> GatewayRecord:
+        return GatewayRecord(gateway="https://x", outcome=outcome, message=f"{outcome}.")
+
+    failed, skipped = record(Outcome.FAILED), record(Outcome.UNTOUCHED)
+    with pytest.raises(DeploymentError, match=r"1 of 2 gateways failed: .* 1 more was not started"):
+        require_success([failed, skipped])
+    with pytest.raises(DeploymentError, match=r"1 of 3 gateways failed: .* 2 more were not st"):
+        require_success([failed, skipped, skipped])
+    with pytest.raises(RollbackError, match="^needs manual repair: rollback-failed"):
+        require_success([record(Outcome.ROLLBACK_FAILED)])
+
+
 def test_a_health_check_that_fails_rolls_back(plant: Gateway, published: PublishedModules) -> None:
     install_first(published, plant)
     asked: list[str] = []
