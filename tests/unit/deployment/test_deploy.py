@@ -298,7 +298,7 @@ def test_a_rollback_says_what_it_restored_and_what_it_uninstalled(
     modules = [published.add("1.1.0", module_id=each) for each in (old, new)]
     (record,) = deploy(published, [plant], modules)
     assert record.message.endswith("; back on com.example.a 1.0.0 and com.example.b uninstalled")
-    with pytest.raises(DeploymentError, match="^the gateway failed: gateway 1: "):
+    with pytest.raises(DeploymentError, match=r"^the gateway failed: gateway 1: "):
         require_success([record])
 
 
@@ -311,7 +311,7 @@ def test_the_sum_of_a_rollout_counts_gateways_in_singular_and_plural() -> None:
         require_success([failed, skipped])
     with pytest.raises(DeploymentError, match=r"1 of 3 gateways failed: .* 2 more were not st"):
         require_success([failed, skipped, skipped])
-    with pytest.raises(RollbackError, match="^needs manual repair: rollback-failed"):
+    with pytest.raises(RollbackError, match=r"^needs manual repair: rollback-failed"):
         require_success([record(Outcome.ROLLBACK_FAILED)])
 
 
