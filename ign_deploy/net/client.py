@@ -63,7 +63,7 @@ class ServiceOptions:
         headers: Mapping[str, str] = NO_HEADERS,
         hints: Mapping[int, str] = _NO_HINTS,
     ) -> Client:
-        """Return a client for one service; it follows no redirects, which may be misconfigured."""
+        """Return a client for one service; a redirect is an error, so nothing goes elsewhere."""
         return Client(
             open_session(ca=self.ca, proxies=self.proxies, auth=auth),
             base=base,
