@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, TextIO
 
-from ign_deploy.ci.host import variable_name
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import LocatedFinding
 from ign_deploy.ci.terminal import TerminalReporter
-from ign_deploy.ci.text import safe_lines
+from ign_deploy.ci.text import safe_lines, variable_name
 from ign_deploy.module.findings import Severity
 
 DOTENV_VARIABLES = 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import TextIO
@@ -94,11 +93,6 @@ def reporter_for(
 
     watched = env if host is Host.TERMINAL else None
     return TerminalReporter(stream, env=watched, color=color, masker=masker)
-
-
-def variable_name(output: str) -> str:
-    """Return an output's name as a variable: ``module-version`` is ``MODULE_VERSION``."""
-    return re.sub(r"[^A-Z0-9_]", "_", output.upper())
 
 
 def write_outputs(

@@ -7,9 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from ign_deploy.ci.host import Host, variable_name, workspace_of
+from ign_deploy.ci.host import Host, workspace_of
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import LocatedFinding, Summary
+from ign_deploy.ci.text import variable_name
 from ign_deploy.files import write_atomically
 from ign_deploy.module.properties import format_properties
 

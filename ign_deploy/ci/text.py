@@ -115,3 +115,8 @@ def _visible(match: re.Match[str]) -> str:
     if code > 0xFFFF:
         return f"\\U{code:08x}"
     return f"\\x{code:02x}" if code <= 0xFF else f"\\u{code:04x}"
+
+
+def variable_name(output: str) -> str:
+    """Return an output's name as a variable: ``module-version`` is ``MODULE_VERSION``."""
+    return re.sub(r"[^A-Z0-9_]", "_", output.upper())

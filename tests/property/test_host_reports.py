@@ -16,11 +16,12 @@ from ign_deploy.ci.gitlab import (
     code_quality_report,
     dotenv_report,
 )
-from ign_deploy.ci.host import OUTPUT_NAMES, variable_name
+from ign_deploy.ci.host import OUTPUT_NAMES
 from ign_deploy.ci.host_files import properties_report
 from ign_deploy.ci.junit import junit_report
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import LocatedFinding, StageRow, Summary
+from ign_deploy.ci.text import variable_name
 from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.module.properties import parse_properties
 

@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from ign_deploy.ci import host_files
-from ign_deploy.ci.host import OUTPUT_NAMES, variable_name
+from ign_deploy.ci.host import OUTPUT_NAMES
+from ign_deploy.ci.text import variable_name
 from ign_deploy.cli import deployment_cli
 from ign_deploy.settings import Inputs, Settings, default_variable
 
