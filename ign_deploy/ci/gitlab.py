@@ -16,7 +16,7 @@ from itertools import count
 from typing import Any, TextIO
 
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import LocatedFinding
+from ign_deploy.ci.summary import FindingRow
 from ign_deploy.ci.terminal import TerminalReporter
 from ign_deploy.ci.text import safe_lines, variable_name
 from ign_deploy.module.findings import Severity
@@ -95,14 +95,14 @@ def dotenv_report(outputs: Mapping[str, str], *, masker: Masker) -> tuple[bytes,
     return "".join(lines).encode("utf-8"), tuple(omitted)
 
 
-def code_quality_report(findings: Sequence[LocatedFinding], *, masker: Masker) -> bytes:
+def code_quality_report(findings: Sequence[FindingRow], *, masker: Masker) -> bytes:
     """Return the findings in GitLab's code quality format (JSON), fingerprints all different."""
     seen: dict[str, int] = {}
     issues = [_issue(located, seen, masker) for located in findings]
     return (json.dumps(issues, indent=2) + "\n").encode("ascii")
 
 
-def _issue(located: LocatedFinding, seen: dict[str, int], masker: Masker) -> dict[str, Any]:
+def _issue(located: FindingRow, seen: dict[str, int], masker: Masker) -> dict[str, Any]:
     finding = located.finding
 
     def clean(text: str) -> str:

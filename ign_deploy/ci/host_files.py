@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ign_deploy.ci.host import Host, workspace_of
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import LocatedFinding, Summary
+from ign_deploy.ci.summary import FindingRow, Summary
 from ign_deploy.ci.text import variable_name
 from ign_deploy.files import write_atomically
 from ign_deploy.module.properties import format_properties
@@ -59,7 +59,7 @@ def _relative(summary: Summary, workspace: str) -> Summary:
         return summary
     prefix = f"{workspace}/"
     findings = [
-        LocatedFinding(each.finding, each.file.removeprefix(prefix)) for each in summary.findings
+        FindingRow(each.finding, each.file.removeprefix(prefix)) for each in summary.findings
     ]
     return replace(summary, findings=findings)
 

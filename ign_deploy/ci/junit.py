@@ -8,7 +8,7 @@ from datetime import datetime
 from xml.etree import ElementTree as ET  # only written, nothing untrusted is parsed
 
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import LocatedFinding, StageRow, Summary
+from ign_deploy.ci.summary import FindingRow, StageRow, Summary
 from ign_deploy.ci.text import safe_lines
 from ign_deploy.module.findings import Severity
 
@@ -84,7 +84,7 @@ def _stage_case(stage: StageRow, summary: Summary, clean: _Cleaner) -> ET.Elemen
     return case
 
 
-def _finding_cases(findings: Sequence[LocatedFinding], clean: _Cleaner) -> Iterator[ET.Element]:
+def _finding_cases(findings: Sequence[FindingRow], clean: _Cleaner) -> Iterator[ET.Element]:
     """Yield a case for each finding; JUnit requires unique names."""
     used: dict[str, int] = {}
     for located in findings:

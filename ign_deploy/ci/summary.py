@@ -56,7 +56,7 @@ class StageRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LocatedFinding:
+class FindingRow:
     """A finding and the workspace-relative file it belongs to."""
 
     finding: Finding
@@ -73,7 +73,7 @@ class Summary:
     error: str = ""
     hint: str = ""
     modules: Sequence[ModuleRow] = ()
-    findings: Sequence[LocatedFinding] = ()
+    findings: Sequence[FindingRow] = ()
     stages: Sequence[StageRow] = ()
     next_steps: Sequence[str] = ()
 
@@ -190,7 +190,7 @@ def _chart(stages: Sequence[StageRow]) -> str:
     return "\n".join([*lines, "```"])
 
 
-def _findings(findings: Sequence[LocatedFinding]) -> Iterator[str]:
+def _findings(findings: Sequence[FindingRow]) -> Iterator[str]:
     """List the findings, the worst first."""
     if not findings:
         return

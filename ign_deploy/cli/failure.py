@@ -120,14 +120,14 @@ def write_failure(session: Session, problem: IgnDeployError) -> None:
     if session.host is not Host.GITHUB:
         return
     from ign_deploy.ci.host import write_summary
-    from ign_deploy.ci.summary import LocatedFinding, Summary, render_summary
+    from ign_deploy.ci.summary import FindingRow, Summary, render_summary
 
     summary = Summary(
         headline="The run failed",
         succeeded=False,
         error=problem.message,
         hint=problem.hint,
-        findings=[LocatedFinding(*item) for item in problem_findings(problem)],
+        findings=[FindingRow(*item) for item in problem_findings(problem)],
     )
     page = render_summary(summary, masker=session.masker)
     write_summary(page, host=session.host, env=session.env, masker=session.masker)

@@ -9,7 +9,7 @@ from typing import Any
 
 from ign_deploy.ci.host import workspace_of, write_outputs, write_summary
 from ign_deploy.ci.host_files import write_host_files
-from ign_deploy.ci.summary import LocatedFinding, ModuleRow, StageRow, Summary, render_summary
+from ign_deploy.ci.summary import FindingRow, ModuleRow, StageRow, Summary, render_summary
 from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.formatting import (
     batch_table,
@@ -133,11 +133,11 @@ def run_summary(
     report: RunReport, *, result: str, problem: IgnDeployError | None = None
 ) -> Summary:
     """Return what a release manager wants to see."""
-    findings = [LocatedFinding(item.finding, item.file) for item in report.findings]
+    findings = [FindingRow(item.finding, item.file) for item in report.findings]
     if problem is not None:
         known = {item.finding for item in report.findings}
         findings += [
-            LocatedFinding(finding, file)
+            FindingRow(finding, file)
             for finding, file in problem_findings(problem)
             if finding not in known
         ]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 INTEGER = 0x02
 OCTET_STRING = 0x04
-NULL = 0x05
 OBJECT_IDENTIFIER = 0x06
 BMP_STRING = 0x1E
 SEQUENCE = 0x30

@@ -11,7 +11,7 @@ from ign_deploy.module.descriptor_xml import (
     Node,
     ambiguity,
     descriptor_error,
-    parse_xml,
+    parse_descriptor_xml,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def parse_descriptors(data: bytes) -> tuple[ModuleDescriptor, ...]:
     VerificationError for XML that isn't sound, and for values that depend on how they are looked
     for: the first or the last of two, inside other elements, divided by comments.
     """
-    root = parse_xml(data)
+    root = parse_descriptor_xml(data)
     modules = [root] if root.name == "module" else [n for n in root.children if n.name == "module"]
     _require_in_place(root, modules)
     return tuple(_parse_module(module) for module in modules)

@@ -70,7 +70,7 @@ class Node:
         )
 
 
-def parse_xml(data: bytes) -> Node:
+def parse_descriptor_xml(data: bytes) -> Node:
     """Return the root element of a module.xml; raises VerificationError.
 
     It does so for XML that isn't well-formed, has a DTD or entities, or is too large or too deep,

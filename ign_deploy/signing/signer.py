@@ -36,7 +36,6 @@ from ign_deploy.module.zip_writer import (
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.signing.identity import SigningIdentity
 
-UNSIGNED_SUFFIX = ".unsigned.modl"
 SIGNED_SUFFIX = ".modl"
 
 

@@ -26,7 +26,7 @@ FIT = MAX_DESCRIPTOR_SIZE
 
 
 def outcome(data: bytes) -> tuple[ModuleDescriptor, ...] | str:
-    """Return the descriptors, put through every rule, or the code of the refusal."""
+    """Return the descriptors, put through every rule, or the code of the error."""
     try:
         descriptors = parse_descriptors(data)
     except VerificationError as problem:

@@ -142,7 +142,7 @@ def test_a_pkcs12_of_keytool_with_several_keys(tmp_path: Path) -> None:
     assert "2 keys and no alias" in refused(**opened).message
 
 
-def test_a_country_of_three_letters_is_no_trouble(tmp_path: Path) -> None:
+def test_a_country_of_three_letters_is_accepted(tmp_path: Path) -> None:
     genkeypair(tmp_path / "store.p12", dname="CN=Vendor, C=USA")
     store = str(tmp_path / "store.p12")
     identity = load_identity(IdentityMaterial(keystore=store, store_password="changeit"))

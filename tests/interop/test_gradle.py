@@ -220,7 +220,7 @@ def test_the_init_script_lists_every_module_whatever_its_properties_are(
 def test_sources_that_do_not_compile_are_explained(tmp_path: Path, home: Path) -> None:
     root = copy_example(tmp_path / "example")
     source = next(root.rglob("ShiftPlan.java"))
-    source.write_text(source.read_text() + "this is no Java\n")
+    source.write_text(source.read_text() + "this is not Java\n")
     with pytest.raises(PackagingError, match=r"don't compile \(:common:compileJava\)"):
         build(root, make_env(home))
     assert not (root / "dist").exists()

@@ -20,7 +20,7 @@ from ign_deploy.ci.host import OUTPUT_NAMES
 from ign_deploy.ci.host_files import properties_report
 from ign_deploy.ci.junit import junit_report
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import LocatedFinding, StageRow, Summary
+from ign_deploy.ci.summary import FindingRow, StageRow, Summary
 from ign_deploy.ci.text import variable_name
 from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.module.properties import parse_properties
@@ -36,7 +36,7 @@ TEXTS = st.one_of(
 OUTPUTS = st.dictionaries(st.sampled_from(OUTPUT_NAMES), TEXTS)
 FINDINGS = st.lists(
     st.builds(
-        LocatedFinding,
+        FindingRow,
         st.builds(Finding, st.just("c1"), st.sampled_from(Severity), TEXTS, TEXTS, TEXTS),
         TEXTS,
     ),
@@ -77,7 +77,7 @@ def test_a_properties_file_is_read_back_unchanged(outputs: dict[str, str]) -> No
 
 @given(findings=FINDINGS, text=TEXTS, result=st.sampled_from(["ok", "failed", "skipped"]))
 def test_reports_of_findings_can_always_be_read(
-    findings: list[LocatedFinding], text: str, result: str
+    findings: list[FindingRow], text: str, result: str
 ) -> None:
     summary = Summary(
         headline=text,

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ign_deploy.module.der import (
-    NULL,
     OCTET_STRING,
     SEQUENCE,
     encode_element,
@@ -21,6 +20,8 @@ from ign_deploy.module.der import (
 VECTORS = Path(__file__).parent.parent / "data" / "vectors"
 KEYSTORES = Path(__file__).parent.parent / "data" / "keystores"
 SALT = bytes(range(20))
+
+NULL = 0x05  # ASN.1's tag
 
 
 @dataclass(frozen=True)

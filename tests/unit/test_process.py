@@ -78,7 +78,7 @@ def test_a_very_long_line_is_cut_and_the_next_one_is_whole(tmp_path: Path) -> No
     assert lines[1] == "next"
 
 
-def test_bytes_that_are_no_text_become_replacements(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_become_replacements(tmp_path: Path) -> None:
     _, lines = collect(["printf", r"a\377b\033[31mc\n"], tmp_path)
     assert lines == ["a�b\x1b[31mc"]
 

@@ -45,7 +45,7 @@ def test_it_is_reported_once() -> None:
     assert stream.getvalue() == "one\n"
 
 
-def test_a_secret_that_turns_up_late_is_hidden_in_what_was_kept() -> None:
+def test_a_secret_that_appears_late_is_redacted_in_what_was_kept() -> None:
     buffered, stream = pair()
     buffered.untrusted(["the password is hunter22"])
     buffered.mask("hunter22")

@@ -22,7 +22,7 @@ from ign_deploy.errors import ConfigurationError
 from tests.support.trails import NOON, add, as_is, entry, start_writer, trail
 
 
-def refusal(path: Path) -> ConfigurationError:
+def rejected(path: Path) -> ConfigurationError:
     with pytest.raises(ConfigurationError) as failure:
         add(path)
     return failure.value
@@ -132,9 +132,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 9, 40, -1])
-def test_a_line_torn_by_a_kill_is_kept_aside_and_the_chain_goes_on(
-    tmp_path: Path, kept: int
-) -> None:
+def test_a_line_torn_by_a_kill_is_kept_and_the_chain_continues(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "audit.jsonl"
     lines = trail(path, length=3)
     path.write_bytes(b"".join(lines[:2]) + lines[2][:kept])
@@ -175,10 +173,10 @@ def test_zero_bytes_left_by_a_power_cut_are_set_aside(tmp_path: Path) -> None:
     "content",
     [b"hello", b"hello\n", b'{"seq":1}\n', b"\x89PNG\r\n\x1a\n\0\0", b"x" * 3_000_000, b"[]\n"],
 )
-def test_a_file_that_is_no_trail_is_kept(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_trail_is_kept(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "audit.jsonl"
     path.write_bytes(content)
-    assert "not a valid audit entry" in refusal(path).message
+    assert "not a valid audit entry" in rejected(path).message
     assert path.read_bytes() == content
     assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
@@ -186,28 +184,28 @@ def test_a_file_that_is_no_trail_is_kept(tmp_path: Path, content: bytes) -> None
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     path, victim = tmp_path / "audit.jsonl", tmp_path / "victim"
     path.symlink_to(victim)
-    assert "symbolic link" in refusal(path).message
+    assert "symbolic link" in rejected(path).message
     assert not victim.exists()
     victim.write_bytes(b"")
-    assert "symbolic link" in refusal(path).message
+    assert "symbolic link" in rejected(path).message
     assert victim.read_bytes() == b""
     with pytest.raises(ConfigurationError, match="symbolic link"):
         verify_trail(path)
 
 
-def test_what_is_no_plain_file_is_rejected_without_waiting(tmp_path: Path) -> None:
+def test_what_is_not_a_regular_file_is_rejected_without_waiting(tmp_path: Path) -> None:
     pipe, folder = tmp_path / "pipe", tmp_path / "folder"
     os.mkfifo(pipe)
     folder.mkdir()
     for path in (pipe, folder):
-        assert str(path) in refusal(path).message
+        assert str(path) in rejected(path).message
         with pytest.raises(ConfigurationError):
             verify_trail(path)
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    assert "folder of the audit trail" in refusal(tmp_path / "file" / "audit.jsonl").message
+    assert "folder of the audit trail" in rejected(tmp_path / "file" / "audit.jsonl").message
 
 
 def test_a_writer_that_hangs_is_not_waited_for_endlessly(tmp_path: Path) -> None:
@@ -232,7 +230,7 @@ def test_a_full_disk_leaves_the_chain_as_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", short)
-        assert "disk is full" in refusal(path).message
+        assert "disk is full" in rejected(path).message
     assert path.read_bytes() == before
 
     def failing(descriptor: int) -> None:
@@ -240,7 +238,7 @@ def test_a_full_disk_leaves_the_chain_as_it_was(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", failing)
-        assert "Input/output error" in refusal(path).message
+        assert "Input/output error" in rejected(path).message
     assert path.read_bytes() == before
 
 

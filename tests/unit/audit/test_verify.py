@@ -156,7 +156,7 @@ def test_a_trail_that_was_wholly_rewritten_shows_against_an_anchor_only(tmp_path
 
 
 @pytest.mark.parametrize("head", ["x", "AB" * 32, "ab" * 31, "ab" * 32 + "\n"])
-def test_an_anchor_that_is_no_hash_is_rejected(tmp_path: Path, head: str) -> None:
+def test_an_anchor_that_is_not_a_hash_is_rejected(tmp_path: Path, head: str) -> None:
     path = tmp_path / "audit.jsonl"
     trail(path, length=1)
     with pytest.raises(ConfigurationError, match="not a SHA-256"):

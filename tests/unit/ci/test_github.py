@@ -155,7 +155,7 @@ def test_the_mask_is_flushed_at_once(tmp_path: Path) -> None:
         assert "::add-mask::hunter22\n" in path.read_text()
 
 
-def test_a_blank_secret_is_no_command() -> None:
+def test_a_blank_secret_writes_no_command() -> None:
     assert read_back(lambda reporter: reporter.mask(" \n")).commands == []
 
 
@@ -207,7 +207,7 @@ def test_a_missing_output_file_is_explained(env: dict[str, str]) -> None:
     assert caught.value.hint
 
 
-def test_secrets_are_hidden_in_outputs_and_summary(tmp_path: Path) -> None:
+def test_secrets_are_redacted_in_outputs_and_summary(tmp_path: Path) -> None:
     masker = Masker()
     masker.add("hunter22")
     env = {"GITHUB_OUTPUT": str(tmp_path / "o"), "GITHUB_STEP_SUMMARY": str(tmp_path / "s")}

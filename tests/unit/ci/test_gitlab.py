@@ -18,7 +18,7 @@ from ign_deploy.ci.gitlab import (
 )
 from ign_deploy.ci.host import OUTPUT_NAMES, Host, reporter_for
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import LocatedFinding
+from ign_deploy.ci.summary import FindingRow
 from ign_deploy.module.findings import error, info, warning
 
 # What GitLab's log viewer takes for a section's edge, from its documentation.
@@ -146,12 +146,10 @@ def test_findings_are_code_quality_issues() -> None:
     masker = Masker()
     masker.add("hunter22")
     findings = [
-        LocatedFinding(
-            error("e1", "no hunter22", location="lib.jar", hint="sign it."), "dist/a.modl"
-        ),
-        LocatedFinding(warning("w1", "odd\x1b[31m\nthing")),
-        LocatedFinding(info("i1", "same")),
-        LocatedFinding(info("i1", "same")),
+        FindingRow(error("e1", "no hunter22", location="lib.jar", hint="sign it."), "dist/a.modl"),
+        FindingRow(warning("w1", "odd\x1b[31m\nthing")),
+        FindingRow(info("i1", "same")),
+        FindingRow(info("i1", "same")),
     ]
     issues = json.loads(code_quality_report(findings, masker=masker))
     assert issues[0] | {"fingerprint": ""} == {

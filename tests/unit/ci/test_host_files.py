@@ -11,7 +11,7 @@ import pytest
 from ign_deploy.ci.host import OUTPUT_NAMES, Host, workspace_of
 from ign_deploy.ci.host_files import properties_report, write_host_files
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import LocatedFinding, Summary
+from ign_deploy.ci.summary import FindingRow, Summary
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.findings import warning
 from ign_deploy.module.properties import parse_properties
@@ -19,7 +19,7 @@ from ign_deploy.module.properties import parse_properties
 SUMMARY = Summary(
     headline="Released",
     succeeded=True,
-    findings=[LocatedFinding(warning("w1", "odd"), "/builds/org/x/dist/a.modl")],
+    findings=[FindingRow(warning("w1", "odd"), "/builds/org/x/dist/a.modl")],
 )
 
 

@@ -9,7 +9,7 @@ from defusedxml.ElementTree import fromstring
 
 from ign_deploy.ci.junit import junit_report
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.summary import LocatedFinding, StageRow, Summary
+from ign_deploy.ci.summary import FindingRow, StageRow, Summary
 from ign_deploy.module.findings import Finding, error, warning
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -27,7 +27,7 @@ def failed(*findings: Finding, stages: tuple[StageRow, ...] = ()) -> Summary:
         succeeded=False,
         error="the key does not fit",
         hint="give the other one.",
-        findings=[LocatedFinding(each, "dist/a.modl") for each in findings],
+        findings=[FindingRow(each, "dist/a.modl") for each in findings],
         stages=stages,
     )
 
@@ -57,7 +57,7 @@ def test_stages_are_cases_with_times_failures_and_reasons() -> None:
 
 
 def test_findings_are_cases_and_only_errors_fail() -> None:
-    root = read(failed(error("e1", "bad", location="x.jar", hint="mend it."), warning("w1", "odd")))
+    root = read(failed(error("e1", "bad", location="x.jar", hint="fix it."), warning("w1", "odd")))
     one, other = root[1]
     assert (one.get("classname"), one.get("name")) == (
         "ign-deploy.findings",
@@ -65,7 +65,7 @@ def test_findings_are_cases_and_only_errors_fail() -> None:
     )
     assert one[0].tag == "failure"
     assert one[0].attrib == {"message": "bad", "type": "e1"}
-    assert one[0].text == "bad\nhint: mend it."
+    assert one[0].text == "bad\nhint: fix it."
     assert (other[0].tag, other[0].text) == ("system-out", "warning: odd")
 
 

@@ -31,20 +31,20 @@ def hidden(secret: str, text: str) -> str:
         json.dumps("s3cr&t/wörd")[1:-1],
     ],
 )
-def test_a_secret_is_hidden_in_every_form(text: str) -> None:
+def test_a_secret_is_redacted_in_every_form(text: str) -> None:
     masked = hidden("s3cr&t/wörd", f"<{text}>")
     assert text not in masked
     assert masked.startswith("<***")
 
 
-def test_each_line_of_a_secret_is_hidden() -> None:
+def test_each_line_of_a_secret_is_redacted() -> None:
     assert hidden(PEM, "x MIIEvQIBADANBgkq y") == "x *** y"
     assert hidden(PEM, PEM) == "***"
     assert hidden(PEM.replace("\n", "\r\n"), "hkiG9w0BAQEFAASC") == "***"
 
 
 @pytest.mark.parametrize("width", [64, 76])
-def test_base64_in_lines_is_hidden(width: int) -> None:
+def test_base64_in_lines_is_redacted(width: int) -> None:
     key = PEM.replace("hkiG9w0BAQEFAASC", "hkiG9w0BAQEFAASC" * 20)
     encoded = base64.b64encode(key.encode()).decode()
     masker = Masker()
@@ -63,15 +63,15 @@ def test_the_frame_of_a_pem_block_stays_readable() -> None:
     assert hidden(PEM, "-----BEGIN PRIVATE KEY-----") == "-----BEGIN PRIVATE KEY-----"
 
 
-def test_what_a_base64_secret_holds_is_hidden_too() -> None:
+def test_what_a_base64_secret_contains_is_redacted_too() -> None:
     assert hidden(base64.b64encode(PEM.encode()).decode(), "hkiG9w0BAQEFAASC") == "***"
 
 
-def test_a_secret_is_hidden_with_and_without_the_blanks_around_it() -> None:
+def test_a_secret_is_redacted_with_and_without_the_blanks_around_it() -> None:
     assert hidden("hunter22\n", "hunter22!") == "***!"
 
 
-def test_the_longer_of_two_secrets_is_hidden_first() -> None:
+def test_the_longer_of_two_secrets_is_redacted_first() -> None:
     masker = Masker()
     masker.add("abcd")
     masker.add("abcdefgh")

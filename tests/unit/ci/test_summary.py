@@ -8,7 +8,7 @@ import pytest
 
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import (
-    LocatedFinding,
+    FindingRow,
     ModuleRow,
     StageRow,
     Summary,
@@ -70,7 +70,7 @@ def test_every_table_row_has_the_cells_of_its_header() -> None:
     nasty = ModuleRow(id="a|b", version="1|2", name="x\n| y |", signer="`|`", result="|")
     page = render(
         modules=[MODULE, nasty],
-        findings=[LocatedFinding(error("e|1", "a|b\nc", location="|", hint="|"), "f|g")],
+        findings=[FindingRow(error("e|1", "a|b\nc", location="|", hint="|"), "f|g")],
         stages=[StageRow("sign", 1.5), StageRow("upload", 0, "skipped", "dry | run")],
     )
     for table in re.findall(r"(?:^\|.*\|$\n?)+", page, re.MULTILINE):
@@ -104,9 +104,9 @@ def test_control_characters_and_line_breaks_do_not_reach_the_page() -> None:
 def test_findings_come_worst_first_with_their_files() -> None:
     page = render(
         findings=[
-            LocatedFinding(info("i1", "remark"), "x.modl"),
-            LocatedFinding(warning("w1", "odd"), "y.modl"),
-            LocatedFinding(error("e1", "bad", location="lib.jar"), "z.modl"),
+            FindingRow(info("i1", "remark"), "x.modl"),
+            FindingRow(warning("w1", "odd"), "y.modl"),
+            FindingRow(error("e1", "bad", location="lib.jar"), "z.modl"),
         ]
     )
     assert page.index("e1") < page.index("w1") < page.index("i1")
@@ -127,7 +127,7 @@ def test_stage_timings_are_a_chart_and_a_table() -> None:
     assert "dry run" in page
 
 
-def test_a_secret_is_hidden_before_escaping_disguises_it() -> None:
+def test_a_secret_is_redacted_before_escaping_disguises_it() -> None:
     masker = Masker()
     masker.add("p|ss*word")
     page = render_summary(
@@ -135,7 +135,7 @@ def test_a_secret_is_hidden_before_escaping_disguises_it() -> None:
             headline="with p|ss*word",
             succeeded=True,
             modules=[ModuleRow(id="p|ss*word", version="1")],
-            findings=[LocatedFinding(error("e", "p|ss\x1b[0m*word"))],
+            findings=[FindingRow(error("e", "p|ss\x1b[0m*word"))],
         ),
         masker=masker,
     )
@@ -146,7 +146,7 @@ def test_a_secret_is_hidden_before_escaping_disguises_it() -> None:
 def test_thousands_of_modules_and_findings_stay_below_the_limit() -> None:
     page = render(
         modules=[ModuleRow(id=f"org.{n}." + "ü|" * 300, version="1") for n in range(5000)],
-        findings=[LocatedFinding(error("e", "🙂" * 500, location=str(n))) for n in range(5000)],
+        findings=[FindingRow(error("e", "🙂" * 500, location=str(n))) for n in range(5000)],
         stages=[StageRow(f"stage {n}", 1.0, reason="🙂" * 500) for n in range(5000)],
         next_steps=["🙂" * 500] * 5000,
         error="x" * 2_000_000,

@@ -84,7 +84,7 @@ def test_a_terminal_without_colour_gets_none(env: dict[str, str] | None, color: 
     assert said[0] == "warning: old key\r\n"
 
 
-def test_a_progress_bar_is_shown_on_a_terminal_and_lines_stand_above_it() -> None:
+def test_a_progress_bar_is_shown_on_a_terminal_and_lines_go_above_it() -> None:
     with terminal() as (stream, said):
         reporter = TerminalReporter(stream, env=XTERM)
         with reporter.progress("upload [bold]", 2_000_000) as advance:

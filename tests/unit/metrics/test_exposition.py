@@ -38,7 +38,7 @@ def samples(text: bytes, *, parse: Parser = parse_openmetrics) -> dict[str, list
     return found
 
 
-def test_the_run_is_told_in_gauges() -> None:
+def test_the_run_is_reported_as_gauges() -> None:
     found = samples(openmetrics(MEASURED))
     common = {"event": "deployment", "environment": "production"}
     assert found == {
@@ -66,7 +66,7 @@ def test_the_same_text_is_valid_in_the_older_format() -> None:
     assert samples(prometheus_text(MEASURED), parse=parse_text) == samples(text)
 
 
-def test_a_failed_run_is_no_success() -> None:
+def test_a_failed_run_is_not_a_success() -> None:
     failed = replace(MEASURED, is_success=False, result="rolled-back")
     [(labels, value)] = samples(openmetrics(failed))["ign_deploy_last_run_success"]
     assert (labels["result"], value) == ("rolled-back", 0.0)
@@ -78,7 +78,7 @@ def test_stages_of_one_name_are_summed_up() -> None:
     assert [value for _, value in stages] == [9.0, 120.0]
 
 
-def test_nothing_of_this_process_is_told() -> None:
+def test_nothing_of_this_process_is_exposed() -> None:
     names = {sample.name for family in REGISTRY.collect() for sample in family.samples}
     assert not names & set(samples(openmetrics(MEASURED)))
 

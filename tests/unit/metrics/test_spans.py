@@ -199,7 +199,7 @@ def test_spans_that_are_rejected_are_a_failure() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{}", b"\xff" * 20, b"<html>"])
-def test_an_answer_that_is_no_protobuf_says_nothing(body: bytes) -> None:
+def test_a_response_that_is_not_protobuf_is_ignored(body: bytes) -> None:
     with scripted_server(Reply(200, body=body)) as server:
         export_spans(otlp_endpoint(server.url), MEASURED, env={}, service=QUICK_SERVICE)
 

@@ -161,7 +161,7 @@ class TestASoundArchive:
 
 
 class TestNoArchiveAtAll:
-    def test_a_file_that_is_no_zip(self, tmp_path: Path) -> None:
+    def test_a_file_that_is_not_a_zip(self, tmp_path: Path) -> None:
         assert refused_bytes(tmp_path, b"#!/bin/sh\n" * 100) == ("not-a-zip",)
 
     @pytest.mark.parametrize("length", range(4, 22))
@@ -515,7 +515,7 @@ class TestDamagedContent:
         path = write_zip(tmp_path / "a.zip", [RawEntry("a", b"four", size=5)])
         assert "has 4 bytes, expected 5" in damaged(path, "a")
 
-    def test_bytes_that_are_no_deflate_stream(self, tmp_path: Path) -> None:
+    def test_bytes_that_are_not_a_deflate_stream(self, tmp_path: Path) -> None:
         path = write_zip(tmp_path / "a.zip", [RawEntry("a", stored=b"\xff" * 20)])
         assert "decompressed" in damaged(path, "a")
 
@@ -525,7 +525,7 @@ class TestDamagedContent:
         assert "damaged" not in damaged(path, "a")
 
     @pytest.mark.parametrize("more", [b"\0", b"hidden" * 30_000])
-    def test_bytes_hidden_behind_a_deflate_stream(self, tmp_path: Path, more: bytes) -> None:
+    def test_bytes_after_a_deflate_stream(self, tmp_path: Path, more: bytes) -> None:
         path = write_zip(tmp_path / "a.zip", [RawEntry("a", stored=deflate(b"content") + more)])
         assert "after its compressed data" in damaged(path, "a")
 

@@ -143,7 +143,7 @@ def test_keystores_count_as_private_keys() -> None:
 
 
 @pytest.mark.parametrize("name", encodings())
-def test_certificates_alone_are_no_private_key(name: str) -> None:
+def test_certificates_alone_are_not_a_private_key(name: str) -> None:
     assert not contains_private_key(encodings()[name])
 
 
@@ -182,13 +182,13 @@ def test_broken_bytes_are_unreadable_or_empty(name: str) -> None:
     [write_certificates([]), pem("PKCS7", write_certificates([])), pem("X", b"abc")],
     ids=["DER", "PEM", "other PEM"],
 )
-def test_no_certificate_is_said_as_such(data: bytes) -> None:
+def test_a_missing_certificate_is_reported(data: bytes) -> None:
     with pytest.raises(VerificationError) as caught:
         read_certificates(data)
     assert [finding.code for finding in caught.value.findings] == ["certificates-empty"]
 
 
-def test_only_a_key_is_no_certificate() -> None:
+def test_a_key_alone_is_not_a_certificate() -> None:
     with pytest.raises(VerificationError) as caught:
         read_certificates(pem_key(rsa_key()))
     assert [finding.code for finding in caught.value.findings] == ["certificates-empty"]

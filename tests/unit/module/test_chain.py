@@ -140,7 +140,7 @@ def test_a_short_rsa_key_is_a_warning() -> None:
     assert codes((self_signed("Short", key=key)[1],)) == [("key-too-short", "warning")]
 
 
-def test_an_issuer_that_is_no_authority_is_a_warning() -> None:
+def test_an_issuer_that_is_not_an_authority_is_a_warning() -> None:
     root_key, leaf_key = rsa_key("root"), rsa_key("leaf")
     root = issue("No CA", root_key, issuer="No CA", issuer_key=root_key)
     leaf = issue("Leaf", leaf_key, issuer="No CA", issuer_key=root_key)

@@ -116,7 +116,7 @@ class TestDescriptor:
         assert errors == [(ERROR, "version-syntax", element(name))]
 
     @pytest.mark.parametrize("text", ["8.1", "eight", "-8", "٨", "1" * 12])
-    def test_a_framework_version_that_is_no_number(self, tmp_path: Path, text: str) -> None:
+    def test_a_framework_version_that_is_not_a_number(self, tmp_path: Path, text: str) -> None:
         assert found_in(tmp_path, texts={"requiredFrameworkVersion": text}) == [
             (ERROR, "framework-version-syntax", element("requiredFrameworkVersion"))
         ]

@@ -76,7 +76,7 @@ READ = ModuleDescriptor(
 )
 
 
-def refusal(data: bytes) -> str:
+def rejected(data: bytes) -> str:
     with pytest.raises(VerificationError) as caught:
         parse_descriptors(data)
     assert caught.value.hint
@@ -139,12 +139,12 @@ def test_a_default_namespace_and_a_bare_module_are_fine() -> None:
     ],
 )
 def test_what_readers_could_read_differently_is_rejected(data: str, code: str) -> None:
-    assert refusal(data.encode()) == code
+    assert rejected(data.encode()) == code
 
 
 def test_a_whole_text_in_a_cdata_section_is_fine() -> None:
     data = b"<module><id> <![CDATA[a.b]]></id></module>"
-    assert refusal(data) == "descriptor-ambiguous"
+    assert rejected(data) == "descriptor-ambiguous"
     assert parse_descriptors(data.replace(b" ", b"")) == (ModuleDescriptor(id="a.b"),)
 
 
@@ -179,7 +179,7 @@ def test_all_modules_are_returned_and_other_elements_are_not() -> None:
     ],
 )
 def test_xml_that_is_not_well_formed_is_rejected(data: bytes) -> None:
-    assert refusal(data) == "descriptor-xml"
+    assert rejected(data) == "descriptor-xml"
 
 
 @pytest.mark.parametrize(
@@ -193,12 +193,12 @@ def test_xml_that_is_not_well_formed_is_rejected(data: bytes) -> None:
     ],
 )
 def test_a_dtd_or_an_entity_is_rejected(data: bytes) -> None:
-    assert refusal(data) == "descriptor-dtd"
+    assert rejected(data) == "descriptor-dtd"
 
 
 def test_ten_megabytes_of_text_are_rejected_unparsed() -> None:
     data = b"<module><name>" + b"x" * 10_000_000
-    assert refusal(data) == "descriptor-too-large"
+    assert rejected(data) == "descriptor-too-large"
 
 
 def test_the_largest_descriptor_is_read() -> None:

@@ -56,7 +56,7 @@ def test_a_central_directory_of_absurd_size_is_not_read_into_memory() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"PK", b"PK\x05\x06" + b"\0" * 17, b"text" * 100])
-def test_what_is_no_archive_is_unreadable(data: bytes) -> None:
+def test_what_is_not_an_archive_is_unreadable(data: bytes) -> None:
     with pytest.raises(UnreadableJarError):
         facts(data)
 

@@ -44,7 +44,7 @@ def test_the_first_exception_is_raised_and_stops_the_rest(workers: int) -> None:
     assert len(begun) < 5000
 
 
-def test_no_thread_is_left_behind() -> None:
+def test_no_thread_remains() -> None:
     before = threading.active_count()
     map_parallel(str, range(100), workers=8)
     assert threading.active_count() == before

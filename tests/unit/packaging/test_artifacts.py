@@ -79,7 +79,7 @@ def test_the_init_script_s_list_comes_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", "[1, null, {}]", '[{"buildDir": 3}]', '"x"'])
-def test_a_list_that_makes_no_sense_is_passed_over(tmp_path: Path, text: str) -> None:
+def test_a_list_that_makes_no_sense_is_ignored(tmp_path: Path, text: str) -> None:
     write(tmp_path, "build/A.modl")
     module_list = tmp_path / "list.json"
     module_list.write_text(text)

@@ -49,7 +49,7 @@ def test_a_module_without_an_id_is_not_known(tmp_path: Path) -> None:
     assert known_modules(detect_project(path, env=ENV)) == ()
 
 
-def test_a_file_that_is_no_module_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_module_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bad.modl").write_bytes(b"no zip")
     with pytest.raises(VerificationError):
         known_modules(detect_project(tmp_path / "bad.modl", env=ENV))

@@ -86,7 +86,7 @@ def test_a_missing_file_is_named(text: str) -> None:
     assert text in caught.value.message
 
 
-def test_base64_letters_that_are_a_missing_path_are_no_key() -> None:
+def test_base64_letters_that_are_a_missing_path_are_not_a_key() -> None:
     with pytest.raises(IdentityError, match="neither an existing file"):
         read_material("keys/signing", what="signing key")
 

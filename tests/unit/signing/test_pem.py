@@ -74,7 +74,7 @@ def test_an_encrypted_key_needs_its_password(form: PrivateFormat) -> None:
         read_pem(data, password="wrong")
 
 
-def test_certificates_alone_are_no_key() -> None:
+def test_certificates_alone_are_not_a_key() -> None:
     _, certificate = self_signed()
     with pytest.raises(IdentityError, match="found no private key, only: CERTIFICATE"):
         read_pem(pem_certificates(certificate), password=None)

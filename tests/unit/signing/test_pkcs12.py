@@ -126,14 +126,14 @@ def test_certificates_named_like_the_key_come_first() -> None:
 def test_a_certificate_that_cannot_be_decoded_is_skipped() -> None:
     data = (KEYSTORES / "plain.p12").read_bytes()
     rsa_encryption = bytes.fromhex("300d06092a864886f70d0101010500")
-    at = data.index(rsa_encryption)  # the certificate stands before the key
+    at = data.index(rsa_encryption)  # the certificate comes before the key
     unknown = data[: at + 5] + b"\x2b" + data[at + 6 :]
     source = read_pkcs12(unknown, store_password=None, key_password=None, alias=None)
     assert source.certificates == ()
 
 
 @pytest.mark.parametrize("data", [b"", b"\x30", b"\x30\x03\x02\x01\x03", b"PK", b"0\x80\0\0"])
-def test_other_bytes_are_no_pkcs12(data: bytes) -> None:
+def test_other_bytes_are_not_pkcs12(data: bytes) -> None:
     assert not is_pkcs12(data)
 
 

@@ -167,7 +167,7 @@ def test_a_shipped_private_key_is_named(signed: Path) -> None:
     assert ("private-key-shipped", CERTIFICATES_NAME) in problems(rewritten(signed, change))
 
 
-def test_certificates_that_are_no_certificates_are_named(signed: Path) -> None:
+def test_unreadable_certificates_are_named(signed: Path) -> None:
     changed = rewritten(signed, lambda files: {**files, CERTIFICATES_NAME: b"nothing"})
     assert [location for _, location in problems(changed)] == [CERTIFICATES_NAME]
 

@@ -31,7 +31,7 @@ Entry = TypeVar("Entry")
 
 
 class GitHubApi(Client):
-    """One repository in GitHub's API; paths are relative to it, and quoted already (``quoted``)."""
+    """One repository in GitHub's API; paths are relative to it and ``encoded``."""
 
     def __init__(
         self,
@@ -130,6 +130,6 @@ def _auth(location: Location, url: str) -> HostAuth | None:
     return token_auth(location.token, url=url) if location.token else None
 
 
-def quoted(text: str, *, safe: str = "") -> str:
+def encoded(text: str, *, safe: str = "") -> str:
     """Return a text as part of a path."""
     return quote(text, safe=safe)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.backends.github.api import RAW, GitHubApi, quoted
+from ign_deploy.repositories.backends.github.api import RAW, GitHubApi, encoded
 from ign_deploy.repositories.backends.github.errors import (
     empty_repository,
     error_for_response,
@@ -59,7 +59,7 @@ class BranchDocuments:
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``; the tag is the hash that Git gives the content."""
         response = self._api.request(
-            "GET", f"contents/{quoted(path, safe='/')}?ref={BRANCH}", title=f"reading {path}",
+            "GET", f"contents/{encoded(path, safe='/')}?ref={BRANCH}", title=f"reading {path}",
             headers=RAW, limit=MAX_DOCUMENT_SIZE, expect={404},
         )  # fmt: skip
         if not response.ok:
@@ -90,7 +90,7 @@ class BranchDocuments:
     def names(self, folder: str) -> list[str]:
         """See ``DocumentStore.names``."""
         response = self._api.request(
-            "GET", f"contents/{quoted(folder, safe='/')}?ref={BRANCH}", title=f"listing {folder}",
+            "GET", f"contents/{encoded(folder, safe='/')}?ref={BRANCH}", title=f"listing {folder}",
             limit=_MAX_LISTING, expect={404},
         )  # fmt: skip
         if not response.ok:
@@ -115,7 +115,7 @@ class BranchDocuments:
 
     def _subtree(self, tree: str) -> list[TreeEntry]:
         found = self._api.request(
-            "GET", f"git/trees/{quoted(tree)}", title=f"listing the branch {BRANCH}",
+            "GET", f"git/trees/{encoded(tree)}", title=f"listing the branch {BRANCH}",
             limit=_MAX_LISTING,
         ).parse(TREE)  # fmt: skip
         if found.truncated:
@@ -140,7 +140,7 @@ class BranchDocuments:
         for attempt in range(_TRIES):
             sent = self._api.request(
                 "PUT",
-                f"contents/{quoted(path, safe='/')}",
+                f"contents/{encoded(path, safe='/')}",
                 json=document,
                 title=f"writing {path} to the branch {BRANCH}",
                 confirm=lambda: self._holds(path, data),

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from ign_deploy.errors import NotInRepository, RepositoryError
 from ign_deploy.report import Progress
-from ign_deploy.repositories.backends.github.api import BINARY, GitHubApi, quoted
+from ign_deploy.repositories.backends.github.api import BINARY, GitHubApi, encoded
 from ign_deploy.repositories.backends.github.errors import error_for_response, reason_of
 from ign_deploy.repositories.backends.github.rights import ReadAccess
 from ign_deploy.repositories.backends.github.schema import (
@@ -73,7 +73,7 @@ class GitHubVersions:
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
         """See ``VersionStore.versions``; read off the tags, which come in one answer."""
         wanted = PREFIX if module_id is None else module_prefix(module_id)
-        path = f"git/matching-refs/{quoted(f'tags/{wanted}', safe='/')}"
+        path = f"git/matching-refs/{encoded(f'tags/{wanted}', safe='/')}"
         for found in self._api.entries(path, REFS, title="listing the tags"):
             key = key_of(found.ref.removeprefix("refs/tags/"))
             if key is not None and module_id in {None, key.id}:
@@ -102,7 +102,7 @@ class GitHubVersions:
         """Return the version's release; never a draft, which has no tag yet."""
         tag = tag_of(key)
         response = self._api.request(
-            "GET", f"releases/tags/{quoted(tag)}", title=f"reading the release {tag}",
+            "GET", f"releases/tags/{encoded(tag)}", title=f"reading the release {tag}",
             limit=MAX_RELEASE, expect={404},
         )  # fmt: skip
         if not response.ok:
