@@ -92,7 +92,7 @@ def _measure_pooling(workspace: Workspace, far: Distance) -> Row:
     gain = ratio(runs, "alone", "pooled")
     slow, fast = (median(runs[name], lambda each: each.wall) for name in ("alone", "pooled"))
     return Row(
-        f"{_MODULES} uploads at {ROUND_TRIP * 1000:.0f} ms, one by one / {_WORKERS} pooled",
+        f"{_MODULES} uploads at {ROUND_TRIP * 1000:.0f} ms, one at a time / {_WORKERS} pooled",
         f"{gain:.1f} x ({slow:.2f} s / {fast:.2f} s)",
         "15 x or more",
         gain >= 15,

@@ -140,7 +140,7 @@ class _Noun(Generic[Config]):
 def _settings(configs: Sequence[Any]) -> Settings:
     values = {name: value for config in configs for name, value in asdict(config).items()}
     try:
-        # Nobody is told about deployments but who called.
+        # Only the caller learns about deployments.
         return Settings.model_validate({**values, "skip_deployment_statuses": True})
     except ValidationError as cause:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""What a process in a container meets: commands that aren't ours, and users nobody knows.
+"""What happens to a process in a container: other commands, and unknown users.
 
 Jenkins starts an image with ``cat`` to keep it alive, GitLab with a shell: the entrypoint hands
 over to them. And Jenkins runs as its own user, for whom the image has neither name nor home.

@@ -79,7 +79,7 @@ def sync_folder(folder: Path) -> None:
 def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow_links: bool = False) -> int:
     """Open a regular file and nothing else; return its descriptor.
 
-    A link in its place isn't followed, unless ``follow_links``: somebody may have put it there to
+    A link in its place isn't followed, unless ``follow_links``: someone may have put it there to
     have another file read or written. A named pipe doesn't make us wait for its other end. Raises
     OSError: FileNotFoundError when there is nothing, ELOOP for a link, EISDIR or EINVAL for
     anything else that isn't a regular file.

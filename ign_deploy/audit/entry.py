@@ -31,7 +31,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What somebody did: ``action`` such as ``install``, ``result`` such as ``deployed``.
+    """What someone did: ``action`` such as ``install``, ``result`` such as ``deployed``.
 
     ``actor`` and ``host`` say who and where; ``digests`` are by name (``sha256``,
     ``certificate``), ``details`` are free text by name.

@@ -141,7 +141,7 @@ class GroupedCommand(click.Command):
 
 
 def common_options(command: Command) -> Command:
-    """Add what every command has, and hand it a session in place of them."""
+    """Add the options of every command, and pass it a session instead."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
     @click.option("--verbose", is_flag=True, help="Show details, and tracebacks of bugs.")
@@ -201,7 +201,7 @@ def _run_command(
     except (click.exceptions.Exit, click.ClickException, click.Abort):
         raise
     except BrokenPipeError:
-        # Whoever read our log has left (`2>&1 | head`): end as a pipe's writer does, quietly.
+        # The reader of our log has left (`2>&1 | head`): end quietly, as writers of pipes do.
         discard(sys.stdout)
         discard(sys.stderr)
         ctx.exit(_SIGPIPE)

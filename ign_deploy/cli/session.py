@@ -82,7 +82,7 @@ class Session:
 
         Text that ``is_clean`` is for programs: it is written unchanged. On a CI host, ``outputs``
         and the document's ``result`` are passed on to later steps. A reader who has gone
-        (``| head``) is no error: the work is done, and its exit code counts. Raises
+        (``| head``) is not an error: the work is done, and its exit code counts. Raises
         ConfigurationError when standard output is not writable.
         """
         self.answers.append(document)

@@ -168,7 +168,7 @@ def _refuse_equal_names(outputs: list[Path]) -> None:
         if outputs.count(output) > 1:
             raise SigningError(
                 f"two of the files would be signed as {output}",
-                hint="sign them one by one, with different --output-dir.",
+                hint="sign them one at a time, with different --output-dir.",
             )
 
 

@@ -65,7 +65,7 @@ def grouping_path(labels: Mapping[str, str]) -> str:
 class _Run:
     """Provides the registry's metric families.
 
-    Ready-made families rather than prometheus-client's gauges: those keep their values in files
+    Prebuilt families rather than prometheus-client's gauges: those keep their values in files
     when the environment names a folder for them.
     """
 

@@ -29,7 +29,7 @@ BLOCK = 64 * 1024
 class Archive(AbstractContextManager["Archive"]):
     """An open archive whose structure has been checked.
 
-    ``entries`` are in central-directory order; ``findings`` holds warnings, which are no reason to
+    ``entries`` are in central-directory order; ``findings`` holds warnings, which don't
     reject the file. Threads may share it.
     """
 

@@ -137,7 +137,7 @@ _CAUSES = (
 
 
 # Characters of a line that are searched: a build can write lines on which patterns are slow.
-_TELLING = 1000
+_LONGEST_LINE = 1000
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ class FailureWatch:
     def see(self, line: str) -> None:
         """Look at one more line."""
         for rank, cause in enumerate(_CAUSES[: self._rank]):
-            match = cause.pattern.search(line[:_TELLING])
+            match = cause.pattern.search(line[:_LONGEST_LINE])
             if match is not None:
                 groups = [_shown(text or "") for text in match.groups()]
                 self._rank, self._meaning = rank, cause.meaning.format(*groups).rstrip(" :")

@@ -1,4 +1,4 @@
-"""Running as root in a workspace that belongs to somebody else, as a container action does."""
+"""Running as root in a workspace that belongs to someone else, as a container action does."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) 
 
 
 def git_variables(folder: Path) -> dict[str, str]:
-    """Return variables that make Git read a working tree that belongs to somebody else.
+    """Return variables that make Git read a working tree that belongs to someone else.
 
     Git refuses to (CVE-2022-24765), and versions made by ``git describe`` would be empty. Trusting
     that tree's configuration adds nothing to running its build.

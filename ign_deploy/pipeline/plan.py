@@ -39,7 +39,7 @@ def make_plan(paths: Sequence[Path], context: RunContext) -> tuple[Decision, ...
     """Decide for each path whether it needs a release; nothing is built.
 
     The decisions come in dependency order, and are reported with their reasons. Raises
-    CombinedError for paths that are no projects, VerificationError for a circle of dependencies or
+    CombinedError for paths that aren't projects, VerificationError for a circle of dependencies or
     an id that two paths share, RepositoryError when the repository doesn't answer.
     """
     projects = _projects(paths, context)

@@ -42,7 +42,7 @@ class Opened:
     def open(
         self, *, reporter: Reporter | None = None, wait_policy: WaitPolicy = QUICK
     ) -> Repository:
-        """Open the repository anew, as another run would."""
+        """Open the repository again, as another run would."""
         access = Access(
             token=self.token,
             username=self.username,

@@ -125,7 +125,7 @@ def test_a_folder_without_write_access_is_rejected_and_unchanged(
     release, files = release_of(tmp_path / "in")
     store.open().publish(release, files=files)
     before = store.snapshot()
-    # Root may write everywhere, so as root the writer becomes somebody else.
+    # Root may write everywhere, so as root the writer becomes someone else.
     uid = {"uid": 65534} if os.geteuid() == 0 else {}
     folders = [path for path in (public_folder, *public_folder.rglob("*")) if path.is_dir()]
     for path in folders:

@@ -126,7 +126,7 @@ def test_a_conflict_says_which_module_failed(runner: Runner) -> None:
 
 
 def test_every_problem_of_preflight_is_an_annotation(runner: Runner) -> None:
-    result = step(runner, version="x", repository_url="missing/parent/shelf", alias="")
+    result = step(runner, version="x", repository_url="missing/parent/repository", alias="")
     assert result.exit_code == 2
     assert [annotation.properties["title"] for annotation in result.annotations] == [
         "version-syntax",

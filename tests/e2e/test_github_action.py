@@ -180,7 +180,7 @@ def test_gradle_s_caches_are_under_a_mount(job: Job) -> None:
 
 
 def give_to_somebody(folder: Path) -> None:
-    """Make the folder and all in it somebody else's, as a runner's are for a container's root."""
+    """Make the folder and all in it someone else's, as a runner's are for a container's root."""
     if is_root:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)

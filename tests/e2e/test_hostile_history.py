@@ -1,4 +1,4 @@
-"""Deployment records are foreign text: whatever stands in them, a terminal and a log stay safe."""
+"""Deployment records are untrusted: terminal and log stay safe, whatever they contain."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_every_problem_is_reported_and_nothing_was_built(
     (workspace.folder / "signing.key.pem").write_bytes(encrypted)
     (workspace.folder / "a-file").touch()
     result = workspace.release(
-        "--repository-url", "missing/parent/shelf",
+        "--repository-url", "missing/parent/repository",
         "--version", "1.0.0-alpha.1",
         "--trust-anchor", "nowhere.pem",
         "--gradle-args", "'unclosed",
@@ -85,8 +85,8 @@ def test_when_all_is_well_the_build_is_started(workspace: CliWorkspace, project:
         (("--version", "1.0.0-alpha.1"), 2, "version-syntax"),
         (("--version", "1.2"), 2, "version-syntax"),
         (("--alias", "x", "--keystore", "signing.cert.pem"), 2, "configuration"),
-        (("--repository-url", "missing/parent/shelf"), 6, "repository"),
-        (("--repository-url", "gopher://host/shelf"), 2, "configuration"),
+        (("--repository-url", "missing/parent/repository"), 6, "repository"),
+        (("--repository-url", "gopher://host/repository"), 2, "configuration"),
         (("--output-dir", "a-file/deep"), 2, "configuration"),
         (("--notes", "latin.md"), 2, "configuration"),
     ],
@@ -122,12 +122,12 @@ def test_no_java_ends_with_3(workspace: CliWorkspace, project: Path) -> None:
 def test_a_repository_that_cannot_be_written_is_found_before(
     workspace: CliWorkspace, project: Path
 ) -> None:
-    shelf = workspace.folder / "shelf"
-    shelf.mkdir(mode=0o555)
-    command = ("module", str(project), *KEY, "--repository-url", str(shelf))
+    store = workspace.folder / "store"
+    store.mkdir(mode=0o555)
+    command = ("module", str(project), *KEY, "--repository-url", str(store))
     env = java(workspace)
     result = workspace.run(*command, env=env, conditions={"powerless": True}).must(6)
-    assert str(shelf) in result.stderr
+    assert str(store) in result.stderr
     assert not (project / "started").exists()
 
 
@@ -155,7 +155,7 @@ def test_an_environment_that_is_ready_says_what_was_checked(
 
 
 def test_only_what_was_chosen_is_validated(workspace: CliWorkspace, project: Path) -> None:
-    bad = ("--repository-url", "missing/parent/shelf", "--version", "x")
+    bad = ("--repository-url", "missing/parent/repository", "--version", "x")
     env = no_java(workspace)
     workspace.call("validate-env", project, "--signing", *KEY, *bad, env=env).must(0)
     workspace.call("validate-env", project, "--repository", env=env).must(0)
@@ -165,7 +165,7 @@ def test_only_what_was_chosen_is_validated(workspace: CliWorkspace, project: Pat
 
 
 def test_everything_is_validated_without_a_choice(workspace: CliWorkspace, project: Path) -> None:
-    bad = ("--repository-url", "missing/parent/shelf", "--version", "x")
+    bad = ("--repository-url", "missing/parent/repository", "--version", "x")
     exit_code, found = codes(workspace, "validate-env", str(project), *bad, **no_java(workspace))
     assert exit_code == 2
     assert sorted(found) == ["identity", "packaging", "repository", "version-syntax"]

@@ -237,7 +237,7 @@ def test_notes_are_read_from_a_file(workspace: CliWorkspace) -> None:
 
 def test_flag_environment_and_config_file_count_in_this_order(workspace: CliWorkspace) -> None:
     config = workspace.folder / "ign-deploy.toml"
-    config.write_text('output-dir = "from-config"\nrepository-url = "shelf"\ntags = ["t"]\n')
+    config.write_text('output-dir = "from-config"\nrepository-url = "store"\ntags = ["t"]\n')
     workspace.release("--skip-upload").must(0)
     assert (workspace.folder / "from-config" / "pump.modl").is_file()
     env = {"DEPLOYMENT_OUTPUT_DIR": "from-env"}
@@ -245,7 +245,7 @@ def test_flag_environment_and_config_file_count_in_this_order(workspace: CliWork
     assert (workspace.folder / "from-env" / "pump.modl").is_file()
     workspace.release("--skip-upload", "-o", "from-flag", env=env).must(0)
     assert (workspace.folder / "from-flag" / "pump.modl").is_file()
-    assert (workspace.folder / "shelf" / "index.json").is_file()
+    assert (workspace.folder / "store" / "index.json").is_file()
 
 
 def test_settings_stand_in_pyproject_too(workspace: CliWorkspace) -> None:

@@ -123,7 +123,7 @@ def hostile_module() -> PageModule:
 
 
 def forged_module() -> PageModule:
-    """What no record gives: a module as somebody with a text editor might put it into a page."""
+    """What no record gives: a module as someone with a text editor might put it into a page."""
     module = hostile_module()
     module["id"] = module["latest"] = "_query'\"><b onclick=hacked=1>"
     version = module["versions"][0]

@@ -112,7 +112,7 @@ def record(
         "phase": Phase.STARTED,
         "environment": "production",
         "started_at": "2026-01-31T12:00:00.000000Z",
-        "actor": "somebody",
+        "actor": "someone",
         **fields,
     }
     module = ModuleOnGateway(id=module_id, version=version, sha256="ab" * 32, previous=previous)

@@ -131,7 +131,7 @@ class Runner:
             "GITHUB_REF_TYPE": "branch",
             "GITHUB_SHA": "0" * 40,
             "GITHUB_RUN_ID": "1",
-            "GITHUB_ACTOR": "somebody",
+            "GITHUB_ACTOR": "someone",
             "RUNNER_OS": "Linux",
             "RUNNER_ARCH": "X64",
             "RUNNER_TEMP": str(paths["runner_temp"]),

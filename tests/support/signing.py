@@ -1,4 +1,4 @@
-"""Signed modules for tests: sound ones, and modules that somebody tampered with."""
+"""Signed modules for tests: sound ones, and modules that someone tampered with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A receiver of the generic webhook as somebody outside would write it from the documentation."""
+"""A receiver of the generic webhook as someone outside would write it from the documentation."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class ObjectStore(Protocol):
         """Return what is directly in a folder, in no order; nothing when it is missing."""
 
     def delete(self, path: str) -> None:
-        """Delete an object; what is gone already is no error."""
+        """Delete an object; what is gone already is not an error."""
 
 
 @dataclass(frozen=True, slots=True)

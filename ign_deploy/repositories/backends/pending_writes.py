@@ -42,7 +42,7 @@ class PendingStore(Protocol):
         """Return the names of all objects directly below ``pending/``."""
 
     def remove_pending(self, name: str) -> None:
-        """Delete such an object; one that is gone already is no error."""
+        """Delete such an object; one that is gone already is not an error."""
 
 
 class PendingWrite(NamedTuple):

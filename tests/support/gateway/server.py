@@ -117,7 +117,7 @@ def running_gateway(
     """Run a gateway on loopback.
 
     Its time is real, shortened by ``options.scale``, unless a ``clock`` is given: then nothing
-    happens by itself until somebody sleeps on it.
+    happens by itself until someone sleeps on it.
     """
     with serving(Gateway(options or Options(), clock=clock, port=port, tls=tls)) as gateway:
         yield gateway

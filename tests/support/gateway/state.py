@@ -126,7 +126,7 @@ class State:
         self._start_modules()
 
     def come_back(self) -> None:
-        """End a restart at once, as somebody at the machine would."""
+        """End a restart at once, as someone at the machine would."""
         self._goes_down = self._down_until = self._starting_until = -inf
 
     # --- modules ----------------------------------------------------------------------------

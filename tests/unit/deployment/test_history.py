@@ -44,7 +44,7 @@ def test_the_last_deployment_is_current_and_names_the_one_before(ledger: Ledger)
     assert (found.gateway, found.id, found.version, found.previous) == (
         PLANT, PUMP, "1.2.0", "1.1.0",
     )  # fmt: skip
-    assert (found.since, found.actor, found.deployment) == (last.ended_at, "somebody", last.id)
+    assert (found.since, found.actor, found.deployment) == (last.ended_at, "someone", last.id)
     assert found.rollback_version == "1.1.0"
     assert [each.started.gateways[0].modules[0].version for each in
             ledger.history.deployments("production")] == ["1.0.0", "1.1.0", "1.2.0"]  # fmt: skip

@@ -137,7 +137,7 @@ def test_all_or_nothing_is_rolled_back_in_the_history_too(
     assert [env.version(each) for each in gateways] == [OLD] * 3
 
 
-def test_a_gateway_in_commissioning_is_reported_and_in_doubt(
+def test_a_gateway_in_commissioning_is_reported_and_uncertain(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
     env.install(OLD, plant)
@@ -201,7 +201,7 @@ def test_an_upgrade_pending_a_restart_is_rolled_back_if_its_health_check_fails_t
 ) -> None:
     env.install(OLD, plant)
     assert env.install(NEW, plant, restart="never").outcome is Outcome.RESTART_PENDING
-    plant.state.restart()  # somebody does it when the plant allows it
+    plant.state.restart()  # someone does it when the plant allows it
     plant.state.come_back()
     assert active(plant) == NEW
     record = env.install(NEW, plant, health_command="false")

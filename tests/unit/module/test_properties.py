@@ -1,4 +1,4 @@
-"""Java Properties: the rules one by one; tests/interop compares with Java itself."""
+"""Java Properties: the rules one at a time; tests/interop compares with Java itself."""
 
 from __future__ import annotations
 

@@ -133,10 +133,10 @@ def test_a_connection_that_ends_early_without_a_length_is_resumed(
     server.files["/a.modl"] = CONTENT[:1000]
     server.validator = "none"
 
-    def mend() -> None:
+    def repair() -> None:
         server.files["/a.modl"] = CONTENT
 
-    server.faults = [Fault(), Fault(act=mend)]
+    server.faults = [Fault(), Fault(act=repair)]
     assert download(server) == CONTENT
     assert "ended after 1000 of 3160320 bytes" in download.recorder.warnings[0]
 

@@ -1,4 +1,4 @@
-"""What the telling lines of real builds mean."""
+"""Explanations of the failing lines of real builds."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ LINES = [
 
 
 @pytest.mark.parametrize(("line", "meaning"), LINES)
-def test_a_telling_line_is_explained(line: str, meaning: str) -> None:
+def test_a_failing_line_is_explained(line: str, meaning: str) -> None:
     watch = FailureWatch()
     watch.see("> Task :before")
     watch.see(line)

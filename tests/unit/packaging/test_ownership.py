@@ -1,4 +1,4 @@
-"""What root leaves in somebody's workspace."""
+"""What root leaves in someone's workspace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ is_root = os.geteuid() == 0
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    """A folder of somebody's with a file of theirs; of our own for those who can't give away."""
+    """A folder of someone's with a file of theirs; of our own for those who can't give away."""
     folder = tmp_path / "workspace"
     folder.mkdir()
     (folder / "source").touch()

@@ -51,7 +51,7 @@ def modules(folder: Path, *names: str) -> list[Path]:
     ]
 
 
-def test_the_story_of_a_batch_tells_every_path_and_module(run: RunContext, tmp_path: Path) -> None:
+def test_the_report_of_a_batch_has_every_path_and_module(run: RunContext, tmp_path: Path) -> None:
     paths = modules(tmp_path, "a", "b", "c")
     assert release_batch(paths, run) == "uploaded"
     assert [each.path for each in run.report.paths] == paths
@@ -95,7 +95,7 @@ def test_so_many_modules_are_worked_on_at_once_and_no_more(
     assert most == expected
 
 
-def test_a_bug_ends_the_batch_with_nothing_uploaded_but_the_story_kept(
+def test_a_bug_ends_the_batch_with_nothing_uploaded_but_the_report_kept(
     run: RunContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = modules(tmp_path, "a", "b")

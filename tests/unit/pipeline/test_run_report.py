@@ -1,4 +1,4 @@
-"""The story of a run is kept and told once, also when a stage fails."""
+"""A run report is kept and reported once, also when a stage fails."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_a_record_that_lies_about_its_file_is_noticed(
     record = json.loads(record_path(tmp_path).read_bytes())
     record["files"][0] |= change
     record_path(tmp_path).write_text(json.dumps(record))
-    require_refusal(repository, tmp_path, code)
+    require_rejection(repository, tmp_path, code)
 
 
 @pytest.mark.parametrize("fingerprint", ["sha1", "sha256"])
@@ -188,7 +188,7 @@ def test_a_record_that_lies_about_its_signer_is_noticed(
     record = json.loads(record_path(tmp_path).read_bytes())
     record["certificate"][fingerprint] = "c" * len(getattr(CERTIFICATE, fingerprint))
     record_path(tmp_path).write_text(json.dumps(record))
-    require_refusal(repository, tmp_path, "record-signer")
+    require_rejection(repository, tmp_path, "record-signer")
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_another_module_than_the_record_says_is_noticed(
     tmp_path: Path,
 ) -> None:
     upload(module, repository, published_at=PUBLISHED_AT)
-    require_refusal(repository, tmp_path, code, **inside)
+    require_rejection(repository, tmp_path, code, **inside)
 
 
-def require_refusal(repository: Repository, folder: Path, code: str, **inside: str) -> None:
+def require_rejection(repository: Repository, folder: Path, code: str, **inside: str) -> None:
     out = folder / "out"
     out.mkdir()
     (out / "com.acme.thing-1.0.0.modl").write_bytes(b"an earlier download")

@@ -39,7 +39,7 @@ def test_versions_are_what_the_programs_say(moto_server: S3Server, swift_server:
     assert swift_server.version.startswith("swift 2.")
 
 
-def refusal(call: Callable[..., Any], **options: Any) -> tuple[int, str]:
+def error_from(call: Callable[..., Any], **options: Any) -> tuple[int, str]:
     """Return the status and the code with which the call is refused."""
     from botocore.exceptions import ClientError
 
@@ -58,9 +58,9 @@ def test_an_object_is_put_and_got(s3_server: S3Server, checksums: bool) -> None:
     assert found["Body"].read() == content
     assert found["Metadata"] == {"sha256": "x"}
     assert found["ETag"] == f'"{hashlib.md5(content).hexdigest()}"'
-    assert refusal(client.head_object, Bucket="bucket", Key="missing") == (404, "404")
-    assert refusal(client.get_object, Bucket="bucket", Key="missing") == (404, "NoSuchKey")
-    assert refusal(client.get_object, Bucket="no-bucket", Key="x") == (404, "NoSuchBucket")
+    assert error_from(client.head_object, Bucket="bucket", Key="missing") == (404, "404")
+    assert error_from(client.get_object, Bucket="bucket", Key="missing") == (404, "NoSuchKey")
+    assert error_from(client.get_object, Bucket="no-bucket", Key="x") == (404, "NoSuchBucket")
 
 
 def test_a_listing_is_paged(s3_server: S3Server) -> None:
@@ -83,12 +83,12 @@ def test_moto_creates_once(moto_server: S3Server) -> None:
     client = s3_client(moto_server)
     once = {"Bucket": "bucket", "Key": "once", "IfNoneMatch": "*"}
     client.put_object(**once, Body=b"first")
-    assert refusal(client.put_object, **once, Body=b"second") == (412, "PreconditionFailed")
+    assert error_from(client.put_object, **once, Body=b"second") == (412, "PreconditionFailed")
     upload = {"Bucket": "bucket", "Key": "once"}
     upload["UploadId"] = client.create_multipart_upload(**upload)["UploadId"]
     part = client.upload_part(**upload, PartNumber=1, Body=b"third")
     parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
-    complete = refusal(
+    complete = error_from(
         client.complete_multipart_upload, **upload, MultipartUpload=parts, IfNoneMatch="*"
     )
     assert complete == (412, "PreconditionFailed")
@@ -100,7 +100,7 @@ def test_moto_compares_and_swaps(moto_server: S3Server) -> None:
     swap = {"Bucket": "bucket", "Key": "swap"}
     tag = client.put_object(**swap, Body=b"1")["ETag"]
     assert client.put_object(**swap, Body=b"2", IfMatch=tag)["ETag"] != tag
-    stale = refusal(client.put_object, **swap, Body=b"3", IfMatch=tag)
+    stale = error_from(client.put_object, **swap, Body=b"3", IfMatch=tag)
     assert stale == (412, "PreconditionFailed")
 
 
@@ -114,20 +114,20 @@ def test_swift_knows_no_conditions_and_says_so(swift_server: S3Server) -> None:
     client = s3_client(swift_server)
     for condition in ({"IfNoneMatch": "*"}, {"IfMatch": '"x"'}):
         options = {"Bucket": "bucket", "Key": "conditional", "Body": b"1", **condition}
-        assert refusal(client.put_object, **options) == (501, "NotImplemented")
-    assert refusal(client.head_object, Bucket="bucket", Key="conditional")[0] == 404
+        assert error_from(client.put_object, **options) == (501, "NotImplemented")
+    assert error_from(client.head_object, Bucket="bucket", Key="conditional")[0] == 404
 
 
 def test_swift_checks_the_signature(swift_server: S3Server) -> None:
     client = s3_client(swift_server, secret_key="wrong")
-    wrong = refusal(client.list_objects_v2, Bucket="bucket")
+    wrong = error_from(client.list_objects_v2, Bucket="bucket")
     assert wrong == (403, "SignatureDoesNotMatch")
 
 
 def test_swift_checks_digests_of_md5_only(swift_server: S3Server) -> None:
     client = s3_client(swift_server)
     wrong = {"Bucket": "bucket", "Key": "digest", "Body": b"1"}
-    refused = refusal(client.put_object, **wrong, ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
+    refused = error_from(client.put_object, **wrong, ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
     assert refused == (400, "BadDigest")
     nothing = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
     client.put_object(**wrong, ChecksumSHA256=nothing)

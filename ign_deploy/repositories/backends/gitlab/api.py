@@ -99,7 +99,7 @@ class GitLabApi(Client):
         return self.error_for_response(Response(404, title=title))
 
     def delete(self, path: str, *, title: str) -> None:
-        """Delete; what is gone already is no error. Raises RepositoryError if it isn't allowed."""
+        """Delete; a missing file is not an error. Raises RepositoryError if it isn't allowed."""
         response = self.request("DELETE", path, title=title, expect={404})
         if is_unknown_project(response):
             raise self.error_for_response(response)

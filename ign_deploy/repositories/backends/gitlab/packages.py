@@ -144,7 +144,7 @@ class Packages:
         )  # fmt: skip
 
     def remove(self, files: Iterable[PackageFile]) -> None:
-        """Delete files; those that are gone are no error. Raises RepositoryError if it can't."""
+        """Delete files; missing ones are not an error. Raises RepositoryError if it can't."""
         for file in files:
             path = f"/packages/{file.package_id}/package_files/{file.id}"
             self.api.delete(path, title=f"deleting {file.file_name}")

@@ -1,4 +1,4 @@
-"""What a web server supports: tried with a throw-away folder before anything is uploaded."""
+"""What a web server supports: tried with a temporary folder before anything is uploaded."""
 
 from __future__ import annotations
 

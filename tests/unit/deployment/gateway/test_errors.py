@@ -38,9 +38,9 @@ def test_a_bad_token_is_distinguished_from_one_without_the_level(
     with pytest.raises(GatewayRequestError) as unwritten:
         client.upload(modl(tmp_path), file_name="pump.modl")
     assert "the gateway's write permission" in unwritten.value.hint
-    for refusal in (bad, unread, unwritten):
-        assert "wr0ng" not in reported(refusal.value)
-        assert "s3cret" not in reported(refusal.value)
+    for caught in (bad, unread, unwritten):
+        assert "wr0ng" not in reported(caught.value)
+        assert "s3cret" not in reported(caught.value)
 
 
 def test_a_gateway_that_requires_a_token_says_so_when_there_is_none(gateway: Gateway) -> None:
@@ -124,8 +124,8 @@ def test_an_endless_response_is_given_up(gateway: Gateway, monkeypatch: pytest.M
 
 def test_a_redirect_is_not_followed_with_the_token(gateway: Gateway) -> None:
     with running_gateway(clock=VirtualTime()) as other:
-        place = (("Location", f"{other.url}/data/api/v1/gateway-info"),)
-        gateway.faults.append(Fault("gateway-info$", status=302, body=b"", headers=dict(place)))
+        headers = (("Location", f"{other.url}/data/api/v1/gateway-info"),)
+        gateway.faults.append(Fault("gateway-info$", status=302, body=b"", headers=dict(headers)))
         with pytest.raises(DeploymentError, match="redirects") as raised:
             client_of(gateway).facts()
         assert other.url in raised.value.hint

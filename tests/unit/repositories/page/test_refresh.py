@@ -53,7 +53,7 @@ def test_any_text_arrives(name: str, notes: str, tags: list[str], yanked: str | 
     "data",
     [
         b"",
-        b"<!DOCTYPE html><title>Somebody's own page</title>",
+        b"<!DOCTYPE html><title>Someone's own page</title>",
         PAGE[: len(PAGE) // 2],
         PAGE + PAGE,
         PAGE.replace(b'"format":1', b'"format":2'),

@@ -24,7 +24,7 @@ def opened(
     env: Mapping[str, str] | None = None,
     reporter: Recorder | None = None,
 ) -> Repository:
-    """Open the repository anew, as another run would."""
+    """Open the repository again, as another run would."""
     access = Access(token=token, env=env or {}, wait_policy=QUICK)
     return open_repository(simulator.repository_url, access=access, reporter=reporter)
 

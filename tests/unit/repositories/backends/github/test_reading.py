@@ -30,7 +30,7 @@ def published(simulator: GitHub, folder: Path, **what: str) -> Release:
     return release
 
 
-def mark(release: Release, kind: StatusKind) -> StatusEvent:
+def status_event(release: Release, kind: StatusKind) -> StatusEvent:
     return StatusEvent(
         kind=kind,
         id=release.id,
@@ -111,7 +111,7 @@ def test_a_release_without_a_record_is_left_out_with_a_warning(
 def test_yanking_shows_in_the_index(simulator: GitHub, tmp_path: Path) -> None:
     release = published(simulator, tmp_path)
     repository = opened(simulator)
-    add_status_event(repository.maintenance.documents, mark(release, StatusKind.YANKED))
+    add_status_event(repository.maintenance.documents, status_event(release, StatusKind.YANKED))
     repository.maintenance.refresh(release.id)
     assert [entry.yanked for entry in opened(simulator).catalogue(release.id)] == ["it leaks"]
     assert content_of(opened(simulator), release.id, "1.0.0")
@@ -122,9 +122,9 @@ def test_a_removed_version_keeps_its_record_and_never_comes_back(
 ) -> None:
     release = published(simulator, tmp_path)
     repository = opened(simulator)
-    add_status_event(repository.maintenance.documents, mark(release, StatusKind.REMOVED))
+    add_status_event(repository.maintenance.documents, status_event(release, StatusKind.REMOVED))
     repository.maintenance.discard(release)
-    repository.maintenance.discard(release)  # what is gone is no error
+    repository.maintenance.discard(release)  # what is gone is not an error
     repository.maintenance.refresh(release.id)
     (made,) = simulator.repository.releases.values()
     assert [asset.name for asset in made.assets] == ["release.json"]

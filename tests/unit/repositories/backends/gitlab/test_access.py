@@ -43,7 +43,7 @@ def check(opened: World, **access: Any) -> Capabilities:
     return open_repository(opened.url, access=opened.access(**access)).check()
 
 
-def refusal(opened: World, **access: Any) -> RepositoryError:
+def error_for(opened: World, **access: Any) -> RepositoryError:
     with pytest.raises(RepositoryError) as caught:
         check(opened, **access)
     secret = access.get("token", opened.token)
@@ -230,13 +230,13 @@ def test_without_a_token_a_public_project_is_readable(opened: World) -> None:
 
 
 def test_without_a_token_a_private_project_is_hidden(opened: World) -> None:
-    problem = refusal(opened, token="")
+    problem = error_for(opened, token="")
     assert "404" in problem.message
     assert "REPOSITORY_API_TOKEN" in problem.hint
 
 
 def test_a_wrong_token_is_reported(opened: World) -> None:
-    problem = refusal(opened, token="glpat-wrong")
+    problem = error_for(opened, token="glpat-wrong")
     assert "401" in problem.message
     assert "expired" in problem.hint
 
@@ -252,16 +252,16 @@ def test_a_deploy_token_is_reported_to_be_too_little(opened: World) -> None:
     scopes = frozenset({"write_package_registry"})
     roles = {PROJECT: DEVELOPER}
     secret = opened.server.add_token("gldt-x", "deploy", scopes=scopes, roles=roles)
-    problem = refusal(opened, token=secret)
+    problem = error_for(opened, token=secret)
     assert "deploy token can't list packages" in problem.hint
 
 
 def test_a_job_of_another_project_needs_the_allowlist(opened: World) -> None:
     access = job_of(opened)
-    problem = refusal(opened, **access)
+    problem = error_for(opened, **access)
     assert f"add acme/app to the job token allowlist of {PROJECT}" in problem.hint
     opened.project.public = True
-    problem = refusal(opened, **access)
+    problem = error_for(opened, **access)
     assert f"add acme/app to the job token allowlist of {PROJECT}" in problem.hint
 
 
@@ -286,7 +286,7 @@ def test_a_gitlab_below_a_path_is_reached_in_its_jobs(tmp_path: Path) -> None:
         assert done.location.startswith(f"{server.url}/git/lab/{PROJECT}/-/packages/")
 
 
-# Refusals while publishing
+# Rejections while publishing
 
 
 def publishing_refused(opened: World, folder: Path, **access: Any) -> RepositoryError:
@@ -336,7 +336,7 @@ def test_a_moved_project_is_reported(opened: World, tmp_path: Path) -> None:
 def test_a_untrusted_reason_is_shown_harmless(opened: World) -> None:
     body = b'{"message": "no \\u001b[31m\\n::set-output", "error": {"a": 1}}'
     opened.server.faults.append(Fault(r"GET", status=403, body=body))
-    problem = refusal(opened)
+    problem = error_for(opened)
     assert "\n" not in problem.message
     assert "\x1b" not in problem.message
 
@@ -354,6 +354,6 @@ def test_a_untrusted_reason_is_shown_harmless(opened: World) -> None:
 )
 def test_a_response_that_is_not_gitlabs_is_reported(opened: World, body: bytes) -> None:
     opened.server.faults.append(Fault(r"GET", status=200, body=body))
-    problem = refusal(opened)
+    problem = error_for(opened)
     assert "sent an unexpected response" in problem.message
     assert "s3cr3t" not in problem.message

@@ -436,9 +436,9 @@ def test_where_duplicates_are_rejected_a_developer_is_reported_what_to_allow(
 
 def test_discarded_files_are_gone_and_the_record_stays(opened: World, tmp_path: Path) -> None:
     done = publish(opened, tmp_path, b"module")
-    care = repository(opened).maintenance
-    care.discard(done.release)
-    care.discard(done.release)
+    maintenance = repository(opened).maintenance
+    maintenance.discard(done.release)
+    maintenance.discard(done.release)
     with pytest.raises(NotInRepository):
         fetched(opened)
     assert repository(opened).fetch("com.acme.thing", version="1.0.0").id == "com.acme.thing"
@@ -455,9 +455,9 @@ def test_discarding_needs_a_maintainer(tmp_path: Path) -> None:
 
 def test_a_yanked_version_shows_in_the_index(opened: World, tmp_path: Path) -> None:
     done = publish(opened, tmp_path, b"module")
-    care = repository(opened).maintenance
-    add_status_event(care.documents, yanked(done.release))
-    care.refresh("com.acme.thing")
+    maintenance = repository(opened).maintenance
+    add_status_event(maintenance.documents, yanked(done.release))
+    maintenance.refresh("com.acme.thing")
     (row,) = repository(opened).catalogue("com.acme.thing")
     assert row.yanked == "broken"
 
