@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ign_deploy.errors import ConfigurationError
 
-MAX_RECORD_SIZE = 1 << 20
+MAX_DEPLOYMENT_RECORD_SIZE = 1 << 20
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,63}\Z")
 _MAX_TEXT = 4000
 
@@ -91,7 +91,7 @@ def _shortened(text: str) -> str:
     return text[:_MAX_TEXT]
 
 
-Text = Annotated[str, AfterValidator(_shortened)]
+LimitedText = Annotated[str, AfterValidator(_shortened)]
 
 
 class _Part(BaseModel):
@@ -106,22 +106,22 @@ class ModuleOnGateway(_Part):
     empty if it uninstalled the module, None if there was no rollback.
     """
 
-    id: Text
-    version: Text
+    id: LimitedText
+    version: LimitedText
     sha256: str = ""
-    previous: Text = ""
+    previous: LimitedText = ""
     outcome: Outcome = Field(default=Outcome.UNTOUCHED, strict=False)
-    license_state: Text = ""
-    restored: Text | None = None
+    license_state: LimitedText = ""
+    restored: LimitedText | None = None
 
 
 class GatewayRecord(_Part):
     """What was done to one gateway; ``gateway`` is its address, without credentials."""
 
-    gateway: Text
-    name: Text = ""
+    gateway: LimitedText
+    name: LimitedText = ""
     outcome: Outcome = Field(default=Outcome.UNTOUCHED, strict=False)
-    message: Text = ""
+    message: LimitedText = ""
     seconds: float = Field(default=0.0, allow_inf_nan=False)
     modules: tuple[ModuleOnGateway, ...] = Field(default=(), strict=False)
 
@@ -141,12 +141,12 @@ class DeploymentRecord(_Part):
     started_at: str
     ended_at: str = ""
     gateways: tuple[GatewayRecord, ...] = Field(default=(), strict=False)
-    actor: Text = ""
-    commit: Text = ""
-    run_url: Text = ""
-    notes: Text = ""
-    tags: tuple[Text, ...] = Field(default=(), strict=False)
-    source: Text = ""
+    actor: LimitedText = ""
+    commit: LimitedText = ""
+    run_url: LimitedText = ""
+    notes: LimitedText = ""
+    tags: tuple[LimitedText, ...] = Field(default=(), strict=False)
+    source: LimitedText = ""
 
     def to_json(self) -> bytes:
         """Return the record's bytes."""
@@ -156,7 +156,7 @@ class DeploymentRecord(_Part):
     @classmethod
     def parse(cls, data: bytes) -> Self | None:
         """Parse a record; None if it is not valid: the history skips it."""
-        if len(data) > MAX_RECORD_SIZE:
+        if len(data) > MAX_DEPLOYMENT_RECORD_SIZE:
             return None
         try:
             return cls.model_validate_json(data)

@@ -8,7 +8,7 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.render.consent import accepted_modules
 from ign_deploy.render.fetching import module_lines
 from ign_deploy.render.model import Rendered, RenderedModule, RenderOptions
-from ign_deploy.render.notes import FETCHING, REPLACED, general_notes
+from ign_deploy.render.notes import FETCHING, POD_REPLACED, general_notes
 from ign_deploy.render.pod import (
     fetch_containers,
     gateway_mounts,
@@ -60,7 +60,7 @@ def render_helm_values(modules: tuple[RenderedModule, ...], options: RenderOptio
         [
             _GENERATED_BY,
             f"Use it with: {command} --values FILE",
-            REPLACED,
+            POD_REPLACED,
             f"{FETCHING} The modules:",
         ],
         listed=module_lines(modules),

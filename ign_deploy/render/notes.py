@@ -14,7 +14,7 @@ FETCHING = (
     "The gateway starts only after each module has been downloaded, its SHA-256 compared and its"
     " signature verified."
 )
-REPLACED = "Changing a module's version replaces the pod, which stops the gateway for a while."
+POD_REPLACED = "Changing a module's version replaces the pod, which stops the gateway for a while."
 _EXISTING_DATA = (
     "uncertain: on a used data volume, 8.3 may require an entry for a new module in"
     " data/modules.json; check the module page after the start, and use `ign-deploy install` if the"

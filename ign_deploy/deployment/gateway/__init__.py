@@ -114,7 +114,7 @@ class TargetOptions:
     reporter: Reporter
 
 
-Opener = Callable[[str, GatewayAccess, TargetOptions], Target]
+TargetOpener = Callable[[str, GatewayAccess, TargetOptions], Target]
 
 
 def _open_api(url: str, access: GatewayAccess, options: TargetOptions) -> Target:
@@ -146,7 +146,7 @@ def _open_folder(url: str, access: GatewayAccess, options: TargetOptions) -> Tar
     return FolderTarget(_local_path(url), manifest=access.manifest)
 
 
-TARGETS: Mapping[str, Opener] = {
+TARGETS: Mapping[str, TargetOpener] = {
     "https": _open_api,
     "http": _open_api,
     "developer+https": _open_developer,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.deployment.records import (
-    MAX_RECORD_SIZE,
+    MAX_DEPLOYMENT_RECORD_SIZE,
     DeploymentRecord,
     Outcome,
     check_environment,
@@ -109,7 +109,7 @@ def test_an_invalid_record_is_none(changes: dict[str, Any]) -> None:
 
 def test_an_oversized_record_is_none() -> None:
     assert DeploymentRecord.parse(document(notes="x")) is not None
-    assert DeploymentRecord.parse(document() + b" " * MAX_RECORD_SIZE) is None
+    assert DeploymentRecord.parse(document() + b" " * MAX_DEPLOYMENT_RECORD_SIZE) is None
 
 
 def test_unknown_fields_and_long_texts_are_cut() -> None:
