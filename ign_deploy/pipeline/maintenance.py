@@ -55,7 +55,7 @@ def yank_versions(
         return [(each, verb) for each in named]
     said = _status_change(context.settings.reason.strip(), context)
     results = [
-        verb if act(context.repository, each, said=said) else "unchanged" for each in releases
+        verb if act(context.repository, each, change=said) else "unchanged" for each in releases
     ]
     done = list(zip(named, results, strict=True))
     _audit("yank" if is_yanked else "unyank", done, context)
@@ -75,7 +75,7 @@ def remove_versions(
     if not context.settings.dry_run:
         said = _status_change(reason, context)
         for each in releases:
-            remove(context.repository, each, said=said)
+            remove(context.repository, each, change=said)
             context.reporter.info(f"removed {each.id} {each.version}")
     done = [(each, "removed") for each in named]
     if not context.settings.dry_run:

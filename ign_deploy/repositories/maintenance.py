@@ -1,4 +1,4 @@
-"""The care of published versions: yank, take it back, remove, prune."""
+"""Maintenance of published versions: yank, unyank, remove, prune."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _MAX_TEXT = 2000
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """Who says something about a version, when (aware) and why."""
+    """Who changes the status of a version, when (aware) and why."""
 
     by: str
     at: datetime
     reason: str = ""
 
-    def mark(self, kind: StatusKind, release: Release) -> StatusEvent:
-        """Return the mark that says it of a version; raises ConfigurationError if it's too long."""
+    def event(self, kind: StatusKind, release: Release) -> StatusEvent:
+        """Return the event for a version; raises ConfigurationError if the reason is too long."""
         if len(self.reason) > _MAX_TEXT:
             raise ConfigurationError(
-                f"the reason has more than {_MAX_TEXT} characters", hint="shorten --reason."
+                f"the reason is longer than {_MAX_TEXT} characters", hint="shorten --reason."
             )
         return StatusEvent(
             kind=kind,
@@ -44,37 +44,39 @@ class StatusChange:
         )
 
 
-def yank(repository: Repository, release: Release, *, said: StatusChange) -> bool:
-    """StatusEvent a version so that nobody gets it who doesn't ask for it by its number.
+def yank(repository: Repository, release: Release, *, change: StatusChange) -> bool:
+    """Yank a version: from then on it is installed only when requested by exact version.
 
-    Returns False when it was yanked with the same reason before. Raises NotInRepository for a
+    Returns False if it is already yanked for the same reason. Raises NotInRepository for a
     version that was removed.
     """
-    if _yanked(repository, release) == said.reason:
+    if _yanked(repository, release) == change.reason:
         repository.maintenance.refresh(release.id)
         return False
-    _mark(repository, said.mark(StatusKind.YANKED, release))
+    _record(repository, change.event(StatusKind.YANKED, release))
     return True
 
 
-def unyank(repository: Repository, release: Release, *, said: StatusChange) -> bool:
-    """Take a yank back; returns False when the version wasn't yanked."""
+def unyank(repository: Repository, release: Release, *, change: StatusChange) -> bool:
+    """Undo a yank; returns False if the version isn't yanked."""
     if _yanked(repository, release) is None:
         repository.maintenance.refresh(release.id)
         return False
-    _mark(repository, said.mark(StatusKind.UNYANKED, release))
+    _record(repository, change.event(StatusKind.UNYANKED, release))
     return True
 
 
-def remove(repository: Repository, release: Release, *, said: StatusChange) -> None:
-    """Delete a version's files; its record and a mark stay, so that it can't come back.
+def remove(repository: Repository, release: Release, *, change: StatusChange) -> None:
+    """Delete a version's files; its record and an event stay, so that it can't come back.
 
-    Done again, it finishes what was interrupted.
+    Run again, it finishes what was interrupted.
     """
-    marked = repository.maintenance.status(release.id)
-    if not marked.is_removed(release.version):
-        # The mark comes first: a version without its files must say why.
-        add_status_event(repository.maintenance.documents, said.mark(StatusKind.REMOVED, release))
+    status = repository.maintenance.status(release.id)
+    if not status.is_removed(release.version):
+        # The event comes first: a version without its files must say why.
+        add_status_event(
+            repository.maintenance.documents, change.event(StatusKind.REMOVED, release)
+        )
     repository.maintenance.discard(release)
     repository.maintenance.refresh(release.id)
 
@@ -88,7 +90,7 @@ def to_prune(
 ) -> list[CatalogueEntry]:
     """Return the versions beyond the ``keep`` newest of each module, oldest first.
 
-    Prereleases count apart from final releases only in that the newest final release always stays.
+    The newest final release always stays, even if all ``keep`` newest are prereleases.
     ``protected`` are the (id, version) that an environment runs or could be rolled back to.
     """
     ids = [module_id] if module_id else [entry.id for entry in repository.catalogue()]
@@ -104,15 +106,16 @@ def to_prune(
     return found
 
 
-def _mark(repository: Repository, mark: StatusEvent) -> None:
-    add_status_event(repository.maintenance.documents, mark)
-    repository.maintenance.refresh(mark.id)
+def _record(repository: Repository, event: StatusEvent) -> None:
+    add_status_event(repository.maintenance.documents, event)
+    repository.maintenance.refresh(event.id)
 
 
 def _yanked(repository: Repository, release: Release) -> str | None:
-    marked = repository.maintenance.status(release.id)
-    if marked.is_removed(release.version):
+    status = repository.maintenance.status(release.id)
+    if status.is_removed(release.version):
         raise NotInRepository(
-            f"{release.id} {release.version} was removed", hint="a removed version stays removed."
+            f"{release.id} {release.version} was removed",
+            hint="publish a new version: a removed version stays removed.",
         )
-    return marked.yanked(release.version)
+    return status.yanked(release.version)

@@ -1,4 +1,4 @@
-"""Mirror: copy published versions, and what is said of them, from one repository to another."""
+"""Mirror: copy published versions and their status events from one repository to another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_WORKERS = 4
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """A version that is in the target now; ``outcome`` tells whether it was before."""
+    """A version that is in the target now; ``outcome`` says whether it was there before."""
 
     release: Release
     outcome: PublishOutcome
@@ -37,13 +37,13 @@ def mirror(
     verify: Callable[[Path], VerifiedModule],
     reporter: Reporter,
 ) -> list[Mirrored]:
-    """Copy the versions, each verified as at a download, then the marks of their modules.
+    """Copy the versions, each verified as in a download, then the status events of their modules.
 
-    The records stay byte for byte what they were. Done again, it copies what is missing. Raises
+    The records stay byte for byte what they were. Run again, it copies what is missing. Raises
     RepositoryError, VersionConflict when the target has other bytes, or VerificationError; what is
-    under way then is finished, and nothing new begun.
+    in progress then is finished, and nothing new is started.
     """
-    speaking = threading.Lock()
+    printing = threading.Lock()
 
     def copy(entry: CatalogueEntry) -> Mirrored:
         reported = BufferedReporter(reporter)
@@ -52,14 +52,14 @@ def mirror(
                 release = source.fetch(entry.id, version=entry.version)
                 outcome = _Copy(source, target, release, verify, reported).run()
         finally:
-            with speaking:
+            with printing:
                 reported.play_back()
         return Mirrored(release, outcome)
 
     workers = min(source.check().workers, target.check().workers, _MOST_WORKERS)
     done = map_parallel(copy, entries, workers=max(1, workers))
     for module_id in sorted({each.release.id for each in done}):
-        _copy_marks(source, target, module_id)
+        _copy_events(source, target, module_id)
     return done
 
 
@@ -102,22 +102,22 @@ class _Copy:
 
 
 def _role(release: Release, file: ReleaseFile) -> FileRole:
-    """Return the file's role; what can't be asked for by its role can't be copied."""
+    """Return the file's role; a file that can't be fetched by its role can't be copied."""
     try:
         role = FileRole(file.role)
     except ValueError:
         role = None
     if role is None or release.file(role) != file:
         raise RepositoryError(
-            f"{release.id} {release.version} has the file {file.name} of the role {file.role!a}, "
+            f"{release.id} {release.version} has the file {file.name} with the role {file.role!a}, "
             "which this version of ign-deploy can't copy",
             hint="mirror it with a newer ign-deploy.",
         )
     return role
 
 
-def _copy_marks(source: Repository, target: Repository, module_id: str) -> None:
-    """Copy the marks that the target lacks; their names are unique."""
+def _copy_events(source: Repository, target: Repository, module_id: str) -> None:
+    """Copy the status events that the target lacks; their names are unique."""
     there, here = target.maintenance.documents, source.maintenance.documents
     known = set(status_event_names(there, module_id))
     missing = [name for name in status_event_names(here, module_id) if name not in known]

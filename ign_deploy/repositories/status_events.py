@@ -1,7 +1,7 @@
-"""Marks: what is said of a published version afterwards (yanked, taken back, removed).
+"""Status events: what happens to a version after it was published (yanked, unyanked, removed).
 
-A record never changes, so each mark is a document of its own in the ledger, added and never
-changed: concurrent jobs lose none, and who said what and why stays readable.
+A record never changes, so each event is a document of its own in the ledger, added and never
+changed: concurrent jobs lose none, and the log keeps who changed what and why.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_REASON = 2000
 
 
 class StatusKind(StrEnum):
-    """What a mark says."""
+    """What happened."""
 
     YANKED = "yanked"
     UNYANKED = "unyanked"
@@ -34,9 +34,9 @@ class StatusKind(StrEnum):
 
 
 class StatusEvent(BaseModel):
-    """One statement about a version; ``at`` is ISO 8601 (UTC), ``by`` who made it.
+    """One event of a version; ``at`` is ISO 8601 (UTC), ``by`` who caused it.
 
-    ``sha256`` is that of the module it was made about.
+    ``sha256`` is that of the version's module.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
@@ -51,13 +51,13 @@ class StatusEvent(BaseModel):
     at: UtcTime
 
     def to_json(self) -> bytes:
-        """Return the mark's bytes."""
+        """Return the event's bytes."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=2).encode() + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
 class VersionState:
-    """What all marks of a version come to: ``yanked`` is the reason, None when it isn't."""
+    """What all events of a version add up to: ``yanked`` is the reason, None when it isn't."""
 
     yanked: str | None = None
     removed: StatusEvent | None = None
@@ -68,13 +68,13 @@ AS_PUBLISHED = VersionState()
 
 @dataclass(frozen=True, slots=True)
 class ModuleStatus:
-    """What the marks of a module say, by version, and the names of those marks."""
+    """The state of a module's versions, and the names of the events that led to it."""
 
     names: tuple[str, ...] = ()
     states: Mapping[str, VersionState] = field(default_factory=dict)
 
     def is_removed(self, version: str) -> bool:
-        """Tell whether the version was removed."""
+        """Return whether the version was removed."""
         return self.states.get(version, AS_PUBLISHED).removed is not None
 
     def yanked(self, version: str) -> str | None:
@@ -86,71 +86,73 @@ NO_STATUS = ModuleStatus()
 
 
 def status_folder(module_id: str) -> str:
-    """Return where a module's marks are, relative to the repository."""
+    """Return where a module's status events are, relative to the repository."""
     return f"{STATUS_FOLDER}/{module_id}"
 
 
-def add_status_event(documents: DocumentStore, mark: StatusEvent) -> str:
-    """Add a mark to the ledger; return its name."""
-    stamp = mark.at.translate(str.maketrans("", "", "-:."))
+def add_status_event(documents: DocumentStore, event: StatusEvent) -> str:
+    """Add an event to the ledger; return its name."""
+    stamp = event.at.translate(str.maketrans("", "", "-:."))
     name = f"{stamp}-{secrets.token_hex(6)}.json"
-    documents.add(f"{status_folder(mark.id)}/{name}", mark.to_json())
+    documents.add(f"{status_folder(event.id)}/{name}", event.to_json())
     return name
 
 
 def status_event_names(documents: DocumentStore, module_id: str) -> list[str]:
-    """Return the names of a module's marks, sorted."""
-    return sorted(name for name in documents.names(status_folder(module_id)) if _is_mark(name))
+    """Return the names of a module's status events, sorted."""
+    return sorted(name for name in documents.names(status_folder(module_id)) if _is_event(name))
 
 
 def read_states(
     documents: DocumentStore, module_id: str, *, names: Iterable[str], reporter: Reporter
 ) -> Mapping[str, VersionState]:
-    """Return, by version, what the named marks say; a mark that can't be read is a warning."""
-    marks: list[tuple[str, str, StatusEvent]] = []
+    """Return the state of each version after the named events; unreadable ones are warnings."""
+    events: list[tuple[str, str, StatusEvent]] = []
     for name in names:
         document = documents.read(f"{status_folder(module_id)}/{name}")
         if document is None:
             continue
-        mark = _parse(document.data, module_id, name, reporter)
-        if mark is not None:
-            marks.append((mark.at, name, mark))
+        event = _parse(document.data, module_id, name, reporter)
+        if event is not None:
+            events.append((event.at, name, event))
     states: dict[str, VersionState] = {}
-    for _, _, mark in sorted(marks, key=lambda item: item[:2]):
-        states[mark.version] = _after(states.get(mark.version, AS_PUBLISHED), mark)
+    for _, _, event in sorted(events, key=lambda item: item[:2]):
+        states[event.version] = _after(states.get(event.version, AS_PUBLISHED), event)
     return states
 
 
 def read_module_status(
     documents: DocumentStore, module_id: str, *, reporter: Reporter
 ) -> ModuleStatus:
-    """Return what all marks of a module say."""
+    """Return what all status events of a module add up to."""
     names = status_event_names(documents, module_id)
     states = read_states(documents, module_id, names=names, reporter=reporter)
     return ModuleStatus(tuple(names), states)
 
 
-def _after(state: VersionState, mark: StatusEvent) -> VersionState:
-    if mark.kind is StatusKind.REMOVED:
-        return VersionState(state.yanked, state.removed or mark)
-    yanked = mark.reason if mark.kind is StatusKind.YANKED else None
+def _after(state: VersionState, event: StatusEvent) -> VersionState:
+    if event.kind is StatusKind.REMOVED:
+        return VersionState(state.yanked, state.removed or event)
+    yanked = event.reason if event.kind is StatusKind.YANKED else None
     return VersionState(yanked, state.removed)
 
 
 def _parse(data: bytes, module_id: str, name: str, reporter: Reporter) -> StatusEvent | None:
     if len(data) <= MAX_STATUS_EVENT_SIZE:
         try:
-            mark = StatusEvent.model_validate_json(data)
+            event = StatusEvent.model_validate_json(data)
         except ValidationError as cause:
             reporter.warning(
-                f"the mark {name} of {module_id} is left out: {explain_validation(cause)}"
+                f"status event {name} of {module_id} is skipped: {explain_validation(cause)}"
             )
             return None
-        if mark.id == module_id:
-            return mark
-    reporter.warning(f"the mark {name} of {module_id} is left out: it is too long or another's")
+        if event.id == module_id:
+            return event
+    reporter.warning(
+        f"status event {name} of {module_id} is skipped: it is too long, or another module's"
+    )
     return None
 
 
-def _is_mark(name: str) -> bool:
+def _is_event(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(".")

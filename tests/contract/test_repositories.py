@@ -231,7 +231,7 @@ def test_what_is_said_of_a_version_is_kept(store: Opened, tmp_path: Path) -> Non
         release, files = release_of(tmp_path / "in", version=version, content=version.encode())
         store.open().publish(release, files=files)
     said = StatusChange("ann", datetime(2026, 2, 1, tzinfo=UTC), "bad")
-    assert yank(store.open(), release, said=said)
+    assert yank(store.open(), release, change=said)
     assert choose_version(store.open(), module_id=release.id, wanted=None) == "1.0.0"
     assert content_of(store.open(), release.id, "1.1.0") == b"1.1.0"
     assert {each.version: each.yanked for each in store.open().catalogue(release.id)} == {
@@ -245,7 +245,7 @@ def test_a_removed_version_never_comes_back(store: Opened, tmp_path: Path) -> No
     store.open().publish(release, files=files)
     said = StatusChange("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
     for _ in range(2):  # again, it finishes what was interrupted
-        remove(store.open(), release, said=said)
+        remove(store.open(), release, change=said)
     assert store.open().catalogue() == ()
     with pytest.raises(NotInRepository, match="removed on 2026-02-01 by ann: leaked"):
         content_of(store.open(), release.id, release.version)

@@ -66,14 +66,14 @@ def test_the_page_follows_every_change(opened: Open, tmp_path: Path) -> None:
 
     old, new = publish(opened, tmp_path, "1.0.0", "1.1.0")
     assert shown() == [("1.1.0", None), ("1.0.0", None)]
-    yank(opened(), new, said=said("bad"))
+    yank(opened(), new, change=said("bad"))
     assert shown() == [("1.1.0", "bad"), ("1.0.0", None)]
-    remove(opened(), old, said=said("", after=1))
+    remove(opened(), old, change=said("", after=1))
     assert shown() == [("1.1.0", "bad")]
     before = page_of(opened)
     opened().maintenance.reindex()
     assert page_of(opened) == before
-    remove(opened(), new, said=said("", after=2))
+    remove(opened(), new, change=said("", after=2))
     assert page_of(opened) == []
 
 
@@ -90,7 +90,7 @@ def test_a_yanked_version_is_not_chosen_but_can_be_had_by_its_number(
     opened: Open, tmp_path: Path
 ) -> None:
     _, new = publish(opened, tmp_path, "1.0.0", "1.1.0")
-    assert yank(opened(), new, said=said("leaks memory"))
+    assert yank(opened(), new, change=said("leaks memory"))
     assert choose_version(opened(), module_id=ID, wanted=None) == "1.0.0"
     assert choose_version(opened(), module_id=ID, wanted=">=1") == "1.0.0"
     assert choose_version(opened(), module_id=ID, wanted="1.1.0") == "1.1.0"
@@ -108,9 +108,9 @@ def test_yanking_again_changes_nothing_and_another_reason_is_taken(
     opened: Open, tmp_path: Path
 ) -> None:
     (release,) = publish(opened, tmp_path, "1.0.0")
-    assert yank(opened(), release, said=said("bad"))
-    assert not yank(opened(), release, said=said("bad", after=1))
-    assert yank(opened(), release, said=said("worse", after=2))
+    assert yank(opened(), release, change=said("bad"))
+    assert not yank(opened(), release, change=said("bad", after=1))
+    assert yank(opened(), release, change=said("worse", after=2))
     assert opened().catalogue(ID)[0].yanked == "worse"
     with pytest.raises(NotInRepository, match="all yanked"):
         choose_version(opened(), module_id=ID, wanted=None)
@@ -118,16 +118,16 @@ def test_yanking_again_changes_nothing_and_another_reason_is_taken(
 
 def test_a_yank_can_be_taken_back(opened: Open, tmp_path: Path) -> None:
     (release,) = publish(opened, tmp_path, "1.0.0")
-    assert not unyank(opened(), release, said=said())
-    yank(opened(), release, said=said("bad"))
-    assert unyank(opened(), release, said=said("fine after all", after=1))
+    assert not unyank(opened(), release, change=said())
+    yank(opened(), release, change=said("bad"))
+    assert unyank(opened(), release, change=said("fine after all", after=1))
     assert choose_version(opened(), module_id=ID, wanted=None) == "1.0.0"
     assert opened().catalogue(ID)[0].yanked is None
 
 
 def test_a_removed_version_is_gone_and_never_comes_back(opened: Open, tmp_path: Path) -> None:
     old, _ = publish(opened, tmp_path, "1.0.0", "1.1.0")
-    remove(opened(), old, said=said("holds a password"))
+    remove(opened(), old, change=said("holds a password"))
     assert versions(opened, include_yanked=True) == ["1.1.0"]
     with pytest.raises(NotInRepository, match=r"removed on 2026-02-01 by ann: holds a password"):
         opened().fetch(ID, version="1.0.0", to=io.BytesIO())
@@ -136,7 +136,7 @@ def test_a_removed_version_is_gone_and_never_comes_back(opened: Open, tmp_path: 
         with pytest.raises(VersionConflict, match="nothing was changed"):
             opened().publish(release, files=files)
     with pytest.raises(NotInRepository, match="was removed"):
-        yank(opened(), old, said=said("bad"))
+        yank(opened(), old, change=said("bad"))
     found = opened().maintenance.reindex()
     assert found.versions == 1
     assert versions(opened, include_yanked=True) == ["1.1.0"]
@@ -147,8 +147,8 @@ def test_a_module_whose_versions_are_all_removed_is_not_listed(
     opened: Open, tmp_path: Path
 ) -> None:
     (release,) = publish(opened, tmp_path, "1.0.0")
-    remove(opened(), release, said=said())
-    remove(opened(), release, said=said())  # an interrupted one is finished
+    remove(opened(), release, change=said())
+    remove(opened(), release, change=said())  # an interrupted one is finished
     assert opened().catalogue() == ()
     assert opened().catalogue(ID) == ()
     publish(opened, tmp_path, "1.1.0")
@@ -157,7 +157,7 @@ def test_a_module_whose_versions_are_all_removed_is_not_listed(
 
 def test_reindex_keeps_yanks_and_finds_every_version(opened: Open, tmp_path: Path) -> None:
     old, *_ = publish(opened, tmp_path, "1.0.0", "1.1.0", "2.0.0-rc1")
-    yank(opened(), old, said=said("bad"))
+    yank(opened(), old, change=said("bad"))
     before = opened().catalogue(ID)
     found = opened().maintenance.reindex()
     assert (found.modules, found.versions) == (1, 3)
@@ -177,7 +177,7 @@ def test_a_mirror_copies_records_files_and_yanks_and_converges(
     opened: Open, tmp_path: Path
 ) -> None:
     releases = publish(opened, tmp_path, "1.0.0", "1.1.0")
-    yank(opened(), releases[0], said=said("bad"))
+    yank(opened(), releases[0], change=said("bad"))
     target = open_repository(str(tmp_path / "target"))
 
     def copy() -> list[PublishOutcome]:
@@ -203,7 +203,7 @@ def test_a_mirror_copies_records_files_and_yanks_and_converges(
 def test_a_reason_that_is_too_long_is_rejected(opened: Open, tmp_path: Path) -> None:
     (release,) = publish(opened, tmp_path, "1.0.0")
     with pytest.raises(ConfigurationError, match="more than 2000 characters"):
-        yank(opened(), release, said=said("x" * 2001))
+        yank(opened(), release, change=said("x" * 2001))
 
 
 def test_a_mark_that_is_damaged_or_hostile_is_skipped(opened: Open, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_removed_versions_files_are_gone_and_its_record_stays(
     before = ask("HEAD", f"manifests/{TAG}", headers={"Accept": MANIFEST})
     release, _ = release_of(tmp_path)
     said = StatusChange("ann", datetime(2026, 2, 1, tzinfo=UTC), "leaked")
-    remove(open_at(server.url), release, said=said)
+    remove(open_at(server.url), release, change=said)
     assert [layer["mediaType"] for layer in manifest_at(ask, TAG)["layers"]] == [
         "application/vnd.ign-deploy.release.v1+json"
     ]
