@@ -89,7 +89,7 @@ def split_store_url(url: str, *, options: frozenset[str] = frozenset()) -> Store
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
             "the repository URL holds credentials, which end up in logs and records",
-            hint="take them out; set REPOSITORY_API_TOKEN, or REPOSITORY_USERNAME and "
+            hint="remove them; set REPOSITORY_API_TOKEN, or REPOSITORY_USERNAME and "
             "REPOSITORY_PASSWORD.",
         )
     if not host or parts.fragment or not url.isprintable():
@@ -109,13 +109,13 @@ def _options(parts: SplitResult, known: frozenset[str]) -> dict[str, str]:
         if name not in known:
             raise ConfigurationError(
                 f"the repository URL has the unknown option {name[:40]!a}",
-                hint=f"known are: {', '.join(sorted(known)) or 'none'}.",
+                hint=f"use only these: {', '.join(sorted(known)) or 'none'}.",
             )
     return dict(pairs)
 
 
 def _malformed() -> ConfigurationError:
     return ConfigurationError(
-        "the repository URL can't be read",
+        "the repository URL is not valid",
         hint="write it like https://host/path, s3://bucket/prefix or oci://registry/name.",
     )

@@ -90,7 +90,7 @@ def is_real_folder(path: Path) -> bool:
         kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a folder"
         raise RepositoryError(
             f"{path} is {kind}, expected the folder of a published module",
-            hint="remove it, or replace it by the real folder.",
+            hint="remove it, or replace it with the real folder.",
         )
     return True
 

@@ -105,7 +105,7 @@ class _Attempt:
 
     def _claim_or_find(self) -> Claim | Release:
         """Return our claim on the version, or the record that makes it needless."""
-        is_first, told = not self.claims.claims_unseen(), False
+        is_first, is_reported = not self.claims.claims_unseen(), False
         while True:
             if (there := read_record(self.versions, self.key)) is not None:
                 return there
@@ -123,8 +123,8 @@ class _Attempt:
                     return read_record(self.versions, self.key) or mine
                 if current is None:
                     continue
-            elif current is not None and not told:
-                told = True
+            elif current is not None and not is_reported:
+                is_reported = True
                 self._report_waiting(current)
             self.wait_policy.sleep(self.wait_policy.poll)
 

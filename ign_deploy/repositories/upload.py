@@ -130,5 +130,5 @@ def _digest(path: Path) -> tuple[str, int]:
     except OSError as cause:
         raise RepositoryError(
             f"cannot read the bundle {path}: {os_error_reason(cause)}",
-            hint="make the bundle again, then upload.",
+            hint="build the bundle again, then upload it.",
         ) from cause

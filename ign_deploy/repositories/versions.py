@@ -69,7 +69,7 @@ class VersionRange:
     def parse(cls, text: str) -> Self:
         """Read ``>=1.2,<2``: ``>=``, ``>``, ``<=``, ``<``, ``==`` and ``!=``, with commas between.
 
-        ``1.2`` stands for ``1.2.0``. Raises ConfigurationError.
+        ``1.2`` means ``1.2.0``. Raises ConfigurationError.
         """
         conditions: list[tuple[str, ModuleVersion]] = []
         for part in text.split(","):

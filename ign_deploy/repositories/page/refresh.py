@@ -35,7 +35,7 @@ def refresh_module(
     """Return what the page shows of a module.
 
     ``old`` is what it showed before: a version's record never changes, so only versions that it
-    lacks are read. ``read`` returns None for a record that can't be had; it is left out.
+    lacks are read. ``read`` returns None for a record that can't be read; that version is skipped.
     """
     if index is None or not index["files"]:
         return no_versions(module_id)
@@ -96,7 +96,7 @@ def _shown(
 
 
 MAX_PAGE_SIZE = 64 << 20
-"""Bytes beyond which a page is not read, but made anew."""
+"""Bytes beyond which a page is not read, but rebuilt."""
 
 
 class _Document(TypedDict):
@@ -112,8 +112,8 @@ def _adapter() -> TypeAdapter[_Document]:
 def read_page(data: bytes) -> list[PageModule] | None:
     """Return the modules that a page shows.
 
-    None when it is somebody else's page, one of another format, or corrupt: the page is derived,
-    and can be made anew from the records.
+    None when it is another program's page, one of another format, or corrupt: the page can be
+    rebuilt from the records.
     """
     if len(data) > MAX_PAGE_SIZE or data.count(DATA_START) != 1:
         return None

@@ -21,7 +21,7 @@ from ign_deploy.repositories.page.data import MODULES_FOLDER, PageModule, PageVe
 
 PAGE_NAME = "index.html"
 FORMAT = 1
-"""Number of the embedded data's form; a page of another form is not read but made anew."""
+"""Version of the embedded data's format; a page of another one is not read but rebuilt."""
 
 DATA_START = b'<script type="application/json" id="_data">'
 DATA_END = b"</script>"
@@ -36,7 +36,7 @@ _MARKUP = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&"})
 def render_page(modules: Sequence[PageModule], *, title: str = "Ignition modules") -> bytes:
     """Return the page that shows these modules, in their order; equal input, equal bytes.
 
-    Modules without versions are left out.
+    Modules without versions are skipped.
     """
     modules = [module for module in modules if module["versions"]]
     style, script = _asset("page.css"), _script()

@@ -112,7 +112,7 @@ def test_yanking_again_changes_nothing_and_another_reason_is_taken(
     assert not yank(opened(), release, change=said("bad", after=1))
     assert yank(opened(), release, change=said("worse", after=2))
     assert opened().catalogue(ID)[0].yanked == "worse"
-    with pytest.raises(NotInRepository, match="all yanked"):
+    with pytest.raises(NotInRepository, match="versions are yanked"):
         choose_version(opened(), module_id=ID, wanted=None)
 
 

@@ -102,14 +102,14 @@ class DirectoryDocuments:
         parts = path.split("/")
         if not all(is_safe_component(part) or part in _OWN_NAMES for part in parts):
             raise RepositoryError(
-                f"{path!a} can't be the path of a document", hint="use letters, digits and . _ + -"
+                f"{path!a} is not a valid document path", hint="use letters, digits and . _ + -"
             )
         return self._root.joinpath(*parts)
 
     def _is_there(self, folder: Path) -> bool:
-        """Tell whether the folder is there; a link on the way could lead out, and is refused."""
-        way = folder.relative_to(self._root).parts
-        places = [self._root.joinpath(*way[: length + 1]) for length in range(len(way))]
+        """Return whether the folder is there; a link on the path could lead out, and is refused."""
+        parts = folder.relative_to(self._root).parts
+        places = [self._root.joinpath(*parts[: length + 1]) for length in range(len(parts))]
         return all(is_real_folder(location) for location in places)
 
     def _make_folders(self, folder: Path) -> None:

@@ -1,13 +1,13 @@
 """The rename publisher: a version is put together out of sight, then shown by one rename.
 
 A version is at ``modules/<id>/<version>/`` and counts only with its ``release.json``. It is put
-together in ``.staging/`` and renamed as a whole, so exactly one of several writers wins and nobody
-ever sees a part.
+together in ``.staging/`` and renamed as a whole, so exactly one of several writers wins: readers
+never see a part.
 
 A version folder without a record is never ours (a rename brings the record along): somebody made
 it by hand, or another tool is publishing into the same share. An empty one is simply replaced.
-One with files blocks for a day after its last change, then it is moved to ``.set-aside/``, where
-a person may take it from; nothing of others is ever deleted.
+One with files blocks for a day after its last change, then it is moved to ``.set-aside/`` for a
+person to look at; what others made is never deleted.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class DirectoryPublisher:
                 if other.lower() == lowered and other != name:
                     raise RepositoryError(
                         f"{folder} has {other}, which differs from {name} only in letter case",
-                        hint=f"write it as {other}, or choose a name that differs in more.",
+                        hint=f"write it as {other}, or choose another name.",
                     )
 
     def _show(self, wanted: Publishing, area: Staging) -> tuple[PublishOutcome, Release]:
@@ -117,7 +117,7 @@ class DirectoryPublisher:
         return None
 
     def _set_aside(self, target: Path, *, now: float) -> None:
-        """Move a folder without a record away, once nobody has touched it for a day."""
+        """Move a folder without a record away, once it hasn't changed for a day."""
         with (
             explained("take over", target),
             locked(self._root / LOCK_NAME),

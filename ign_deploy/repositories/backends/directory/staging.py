@@ -54,7 +54,7 @@ class Staging:
 def staging(root: Path) -> Iterator[Staging]:
     """Make a staging folder under ``root`` and remove it at the end, with what is left in it.
 
-    Its lock file is held meanwhile, so that no other run takes the folder for a leftover.
+    Its lock file is held until then, so that no other run takes the folder for a leftover.
     Leftovers of killed runs, older than a day, are removed.
     """
     parent = root / STAGING_NAME
@@ -88,7 +88,7 @@ def remove_leftovers(parent: Path, *, now: float) -> None:
 
 
 def is_leftover(folder: Path, *, now: float) -> bool:
-    """Tell whether a staging folder was left behind; in doubt it wasn't."""
+    """Return whether a staging folder was left behind; if in doubt, it wasn't."""
     lock = folder / _LOCK_NAME
     try:
         newest = max(

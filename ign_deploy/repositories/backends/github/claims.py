@@ -85,13 +85,13 @@ class GitHubClaims:
     ) -> None:
         """See ``ClaimStore.put_record``."""
         draft = self._begun.pop((key, _digest(record)), None)
-        # None: the version was seen to be published meanwhile, which is read back next.
+        # None: the version was found to be published, which is read back next.
         if draft is not None:
             with self._slots:
                 self._drafts.publish(draft, record)
 
     def drop_drafts(self, key: Key) -> None:
-        """Delete our drafts of a version that is published, so that nobody needs them any more."""
+        """Delete our drafts of a version that is published, so they are no longer needed."""
         for begun in [begun for begun in list(self._begun) if begun[0] == key]:
             if (draft := self._begun.pop(begun, None)) is not None:
                 self._drafts.drop(draft)

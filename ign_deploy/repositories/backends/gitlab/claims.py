@@ -2,7 +2,7 @@
 
 The oldest file of a name counts: its number is the lowest. Numbers are given before a file can be
 seen, so a lower one may appear later, except in a package that did not exist: GitLab makes it in
-one transaction with its first file, and whoever comes meanwhile waits for the end of that.
+one transaction with its first file, and uploads that come in between wait for its end.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class GitLabClaims:
             return any(is_ours(file) for file in self._packages.files(location))
 
         self._packages.put(location, name, data, confirm=arrived)
-        # The winner removes all claims, ours too, when its record stands.
+        # The winner removes all claims, ours too, once its record is there.
         files = self._listed(location, name, lambda file: is_ours(file) or _is_record(file))
         won = _is_oldest(files, claim.generation, is_ours)
         if won and not is_ours(files[0]):
@@ -179,7 +179,7 @@ def _claims(files: Sequence[PackageFile]) -> dict[int, list[PackageFile]]:
 def _is_oldest(
     files: Sequence[PackageFile], generation: int, test: Callable[[PackageFile], bool]
 ) -> bool:
-    """Tell whether the version is unpublished, and the oldest claim passes the test."""
+    """Return whether the version is unpublished, and the oldest claim passes the test."""
     rivals = _claims(files).get(generation, [])
     return bool(rivals) and test(rivals[0]) and not named(files, RECORD_NAME)
 

@@ -129,7 +129,7 @@ class GitLabDocuments:
 
 
 def _is_name(text: str) -> bool:
-    """Return whether a foreign text is a plain name: it may become a file's elsewhere."""
+    """Return whether an untrusted text is a plain name: it may become a file's elsewhere."""
     return text.isprintable() and text not in {"", ".", ".."} and "/" not in text
 
 

@@ -49,7 +49,7 @@ def claim_name(generation: int, holder: str) -> str:
 
 
 def claim_generation(name: str) -> int | None:
-    """Return the generation of a claim by its file name, None if it is no claim."""
+    """Return the generation of a claim by its file name, None if it isn't a claim."""
     match = _CLAIM.fullmatch(name)
     return None if match is None else int(match[1])
 

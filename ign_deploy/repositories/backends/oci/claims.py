@@ -1,9 +1,9 @@
 """Publishing under a claim, where nothing can be written conditionally: by waiting.
 
-Fischer's mutual exclusion: see that nobody has claimed, write the claim under the version's claim
-tag, wait, and look whether it still is ours. That works if everybody writes soon after looking:
-then all who saw nothing have written by the end of the wait, the last of them holds the claim,
-and whoever looks later sees it. So the time between looking and having written is measured. A
+Fischer's mutual exclusion: check that there is no claim, write one under the version's claim
+tag, wait, and look whether it still is ours. That works if every run writes soon after looking:
+then all that saw nothing have written by the end of the wait, the last of them holds the claim,
+and a run that looks later sees it. So the time between looking and having written is measured. A
 writer that took longer doesn't count on its claim, and the holder, whose claim it may have
 overwritten, looks at the claim again before it writes the record. Claims have a tag of their own,
 beside the version's: the most that a late one can do is to stand beside a record.
@@ -126,7 +126,7 @@ class OciClaims:
         found = self._references.find(claim_tag(key), title=_CLAIMING)
         if found is None or found.digest != digest_of(manifest):
             return False
-        # Whoever published meanwhile may have taken its claim away.
+        # A run that has published by now may have removed its claim.
         if self._references.find(version_tag(key), title=_CLAIMING) is not None:
             return False
         self._doubtful.discard((claim.holder, claim.generation))
@@ -202,7 +202,7 @@ class OciClaims:
         )
 
     def _longest_wait(self, current: Claim | None, *, ours: Claim) -> float:
-        # Who goes on with the same bytes has waited for the grace, and found the files there.
+        # A run that goes on with the same bytes has waited for the grace, and found the files.
         if current is None or current.release is None or current.release == ours.release:
             return 2 * self._wait_policy.grace + self._settle
         return lease(current.release).total_seconds()

@@ -50,7 +50,7 @@ class References:
     def find(self, tag: str, *, title: str) -> Found | None:
         """Return what a tag points to, None if there is no such tag.
 
-        Raises RepositoryError for what is no manifest, or not the one that the registry states.
+        Raises RepositoryError for what isn't a manifest, or not the one that the registry states.
         """
         response = self._client.request(
             "GET", f"/manifests/{tag}", title=title, limit=MAX_MANIFEST_SIZE, expect={404},
