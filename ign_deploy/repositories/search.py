@@ -141,7 +141,7 @@ def choose_version(repository: Repository, *, module_id: str, wanted: str | None
             hint="widen the range, or publish such a version first.",
         )
     raise NotInRepository(
-        f"all {len(entries)} versions of {module_id!r} are yanked",
+        f"{module_id!r} has no version to install: all of its versions are yanked",
         hint="give an exact version.",
     )
 

@@ -202,7 +202,7 @@ def test_a_mirror_copies_records_files_and_yanks_and_converges(
 
 def test_a_reason_that_is_too_long_is_rejected(opened: Open, tmp_path: Path) -> None:
     (release,) = publish(opened, tmp_path, "1.0.0")
-    with pytest.raises(ConfigurationError, match="more than 2000 characters"):
+    with pytest.raises(ConfigurationError, match="longer than 2000 characters"):
         yank(opened(), release, change=said("x" * 2001))
 
 
