@@ -1,4 +1,4 @@
-"""The process's edge: the environment is read here, once, and the exit code leaves here."""
+"""The edge of the process: the environment is read here, once, and the exit code returned."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
 
 def container_main(argv: Sequence[str], env: Mapping[str, str]) -> int:
     """Run as the image's entrypoint: our command line, or a program such as ``cat`` or ``sh``."""
-    from ign_deploy.container import become, foreign_command, with_home
+    from ign_deploy.container import become, other_program, with_home
 
-    program = foreign_command(argv, env)
+    program = other_program(argv, env)
     return main(argv, env) if program is None else become(program, argv[1:], with_home(env))
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
     """End in order: builds are stopped, partial files and private folders are removed.
 
-    As process 1 of a container, a program without a handler isn't even told.
+    As process 1 of a container, a program without a handler ignores the signal.
     """
     del frame
     raise SystemExit(128 + number)

@@ -16,7 +16,7 @@ _CANNOT_EXECUTE = 126
 """The exit code of shells for a program that is there but doesn't start."""
 
 
-def foreign_command(argv: Sequence[str], env: Mapping[str, str]) -> str | None:
+def other_program(argv: Sequence[str], env: Mapping[str, str]) -> str | None:
     """Return the path of the program that ``argv`` asks for, None when it asks for us.
 
     Our commands and options come first: ``install`` is one of ours, whatever is on PATH.
@@ -62,7 +62,7 @@ def with_home(env: Mapping[str, str]) -> Mapping[str, str]:
 def _own_folder(env: Mapping[str, str]) -> str | None:
     """Return a folder of ours among the temporary files, the same in every step of a job."""
     name = f"ign-deploy-home-{os.geteuid()}"
-    # The names that everything falls back to; what stands there already is looked at first.
+    # The usual names; what is already there is checked first.
     shared = ("/tmp", "/var/tmp")  # noqa: S108 - see _is_made_ours
     for parent in (env.get("RUNNER_TEMP"), env.get("TMPDIR"), *shared):
         if parent and _is_made_ours(folder := os.path.join(parent, name)):

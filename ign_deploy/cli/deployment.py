@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,13 +43,10 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
     gateways that the config file has for the environment; without any, the deployment is only
     recorded. Gateways are restarted only with --restart.
     """
+    from ign_deploy.pipeline.orders import installation
 
-    def order(deployer: Deployer) -> Order:
-        from ign_deploy.pipeline.orders import installation
-
-        return installation(names, deployer)
-
-    _run(session, order)
+    deployer = _open_deployer(session)
+    _carry_out(installation(names, deployer), deployer, session)
 
 
 @click.command("rollback", cls=GroupedCommand, short_help="Restore what ran before.")
@@ -62,13 +59,10 @@ def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
     The version is the one before the last deployment, or --to. A module that wasn't there before
     is uninstalled.
     """
+    from ign_deploy.pipeline.orders import rollback
 
-    def order(deployer: Deployer) -> Order:
-        from ign_deploy.pipeline.orders import rollback
-
-        return rollback(modules, deployer)
-
-    _run(session, order)
+    deployer = _open_deployer(session)
+    _carry_out(rollback(modules, deployer), deployer, session)
 
 
 @click.command(
@@ -83,23 +77,24 @@ def promote_command(session: Session, modules: tuple[str, ...]) -> None:
     Nothing is built again. Without --gateway, it goes to the gateways that the config file has for
     --to.
     """
+    from ign_deploy.pipeline.orders import promotion
 
-    def order(deployer: Deployer) -> Order:
-        from ign_deploy.pipeline.orders import promotion
-
-        return promotion(modules, deployer)
-
-    _run(session, order)
+    deployer = _open_deployer(session)
+    _carry_out(promotion(modules, deployer), deployer, session)
 
 
-def _run(session: Session, order: Callable[[Deployer], Order]) -> None:
-    """Carry out an order, and report how it ended, also when it failed."""
-    from ign_deploy.deployment.rollout import require_success
+def _open_deployer(session: Session) -> Deployer:
     from ign_deploy.pipeline.deploy import Deployer
 
     _ = session.context.events  # unusable settings are found before anything is changed
-    deployer = Deployer(session.context)
-    record = deployer.deploy(order(deployer))
+    return Deployer(session.context)
+
+
+def _carry_out(order: Order, deployer: Deployer, session: Session) -> None:
+    """Carry out an order, and report how it ended, also when it failed."""
+    from ign_deploy.deployment.rollout import require_success
+
+    record = deployer.deploy(order)
     try:
         if not session.settings.dry_run:
             require_success(record.gateways)

@@ -1,4 +1,4 @@
-"""The commands status and history: what runs where, and how it came there."""
+"""The commands status and history: what runs where, and how it got there."""
 
 from __future__ import annotations
 

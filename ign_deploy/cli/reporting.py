@@ -132,7 +132,7 @@ def run_outputs(
 def run_summary(
     report: RunReport, *, result: str, problem: IgnDeployError | None = None
 ) -> Summary:
-    """Return what a release manager wants to see."""
+    """Return the summary for a release manager."""
     findings = [FindingRow(item.finding, item.file) for item in report.findings]
     if problem is not None:
         known = {item.finding for item in report.findings}

@@ -88,14 +88,14 @@ class Deployer:
         """
         deployments = self.context.history.deployments(order.environment)
         self._warn_of_others(deployments)
-        prepared = self._look(order, unfinished_previous(deployments))
-        started = self._start_record(order, prepared, deployments)
-        self._tell_plan(started)
+        plans = self._plan(order, unfinished_previous(deployments))
+        started = self._start_record(order, plans, deployments)
+        self._report_plan(started)
         if self.context.settings.dry_run:
             return started
         self.context.history.append(started)
         self.context.events.deployment_started(started)
-        records = self._carry_out(order.kind, prepared, started)
+        records = self._carry_out(order.kind, plans, started)
         ended = started.model_copy(
             update={
                 "phase": Phase.ENDED,
@@ -108,8 +108,8 @@ class Deployer:
             self.context.history.append(ended)
         except IgnDeployError as problem:
             self.context.reporter.warning(
-                f"the history couldn't be written: {problem.message}; run the same command again "
-                "to have it there"
+                f"cannot write the end of the deployment to the history: {problem.message}; "
+                "run the same command again"
             )
         sizes = {
             module.descriptor.id: module.size for part in order.parts for module in part.modules
@@ -117,7 +117,7 @@ class Deployer:
         self.context.events.deployment_ended(ended, sizes=sizes)
         return ended
 
-    def _look(
+    def _plan(
         self, order: Order, before: Mapping[tuple[str, str], str]
     ) -> list[tuple[Part, list[GatewayPlan]]]:
         options = self._options(order.kind)
@@ -149,12 +149,12 @@ class Deployer:
     def _start_record(
         self,
         order: Order,
-        prepared: Sequence[tuple[Part, list[GatewayPlan]]],
+        plans: Sequence[tuple[Part, list[GatewayPlan]]],
         deployments: Sequence[Deployment],
     ) -> DeploymentRecord:
-        gateways = [each.record() for _, found in prepared for each in found]
+        gateways = [each.record() for _, found in plans for each in found]
         gateways += [
-            _recorded(part, deployments, Outcome.UNTOUCHED) for part, found in prepared if not found
+            _recorded(part, deployments, Outcome.UNTOUCHED) for part, found in plans if not found
         ]
         return DeploymentRecord(
             id=secrets.token_hex(6),
@@ -174,11 +174,11 @@ class Deployer:
     def _carry_out(
         self,
         kind: DeploymentKind,
-        prepared: Sequence[tuple[Part, list[GatewayPlan]]],
+        plans: Sequence[tuple[Part, list[GatewayPlan]]],
         started: DeploymentRecord,
     ) -> tuple[GatewayRecord, ...]:
         records: list[GatewayRecord] = []
-        everything = [each for _, found in prepared for each in found]
+        everything = [each for _, found in plans for each in found]
         if everything:
             records += Rollout(everything, self._options(kind), self.context.reporter).run()
         for gateway in started.gateways:
@@ -201,14 +201,14 @@ class Deployer:
                     "was killed"
                 )
 
-    def _tell_plan(self, record: DeploymentRecord) -> None:
+    def _report_plan(self, record: DeploymentRecord) -> None:
         with self.context.reporter.group(f"plan for {record.environment}"):
             for gateway in record.gateways:
                 for module in gateway.modules:
                     where = gateway.name or gateway.gateway or "no gateway"
                     there = module.previous or "not installed"
-                    wanted = module.version or "uninstalled"
-                    self.context.reporter.info(f"{where}: {module.id} {there} → {wanted}")
+                    target = module.version or "uninstalled"
+                    self.context.reporter.info(f"{where}: {module.id} {there} → {target}")
             if any(gateway.gateway for gateway in record.gateways):
                 self.context.reporter.info(f"restart: {self.context.settings.restart}")
 

@@ -1,4 +1,4 @@
-"""Mirroring: the versions that a mirror copies, each verified on the way."""
+"""Mirroring: which versions a mirror copies; each of them is verified."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def entries_to_mirror(
         name, at, version = text.partition("@")
         history = source.catalogue(find_module(source, name=name).id)
         if every_version and at and is_range(version):
-            wanted_range = VersionRange.parse(version)
-            chosen = [entry for entry in history if wanted_range.holds(entry.version)]
+            version_range = VersionRange.parse(version)
+            chosen = [entry for entry in history if version_range.holds(entry.version)]
         elif every_version and not at:
             chosen = list(history)
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.container import become, foreign_command, with_home
+from ign_deploy.container import become, other_program, with_home
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRYPOINT = (sys.executable, "-I", str(ROOT / "entrypoint.py"))
@@ -62,8 +62,8 @@ def test_the_program_keeps_hyphenated_variables() -> None:
 
 def test_our_commands_win_over_programs_of_that_name(tmp_path: Path) -> None:
     env = program_in(tmp_path, "verify")
-    assert foreign_command(["x", "verify"], env) is None
-    assert foreign_command(["x", "other"], program_in(tmp_path, "other")) is not None
+    assert other_program(["x", "verify"], env) is None
+    assert other_program(["x", "other"], program_in(tmp_path, "other")) is not None
     child = start(ENTRYPOINT, "verify", "--help", env=env)
     assert child.stdout.startswith("Usage: ign-deploy verify")
 
@@ -72,7 +72,7 @@ def test_our_commands_win_over_programs_of_that_name(tmp_path: Path) -> None:
     "argv", [["x"], ["x", ""], ["x", "--version"], ["x", "-c"], ["x", "no-such-program"]]
 )
 def test_everything_else_is_ours(argv: list[str]) -> None:
-    assert foreign_command(argv, {"PATH": os.environ["PATH"]}) is None
+    assert other_program(argv, {"PATH": os.environ["PATH"]}) is None
 
 
 def test_an_unknown_word_is_a_usage_error() -> None:

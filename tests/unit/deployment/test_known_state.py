@@ -286,7 +286,7 @@ def test_an_end_that_cannot_be_recorded_is_a_warning_and_the_same_command_record
     with monkeypatch.context() as patch:
         patch.setattr(History, "append", full)
         assert env.install(OLD, plant).outcome is Outcome.DEPLOYED
-    assert any("the history couldn't be written" in line for line in env.reported.warnings)
+    assert any("cannot write the end of the deployment" in line for line in env.reported.warnings)
     assert env.deployed()[0].uncertain
     restarts = plant.state.restarts
     assert env.install(OLD, plant).outcome is Outcome.DEPLOYED
