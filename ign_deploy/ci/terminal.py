@@ -66,7 +66,7 @@ class TerminalReporter:
         self._write_headline("warning", f": {message}", _YELLOW)
 
     def finding(self, finding: Finding, *, file: str = "") -> None:
-        """Write severity, code, place and message on one line and the hint below."""
+        """Write severity, code, location and message on one line and the hint below."""
         word, _, rest = finding_headline(finding, file=file).partition("[")
         self._write_headline(word, f"[{rest}", _COLOURS[finding.severity])
         if finding.hint:

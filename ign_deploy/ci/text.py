@@ -74,13 +74,13 @@ def safe_lines(text: str, *, masker: Masker) -> list[str]:
 
 
 def finding_headline(finding: Finding, *, file: str = "") -> str:
-    """Return ``error[code]: file: place: message``; empty parts are omitted."""
+    """Return ``error[code]: file: location: message``; empty parts are omitted."""
     about = [part for part in (file, finding.location, finding.message) if part]
     return f"{_WORDS[finding.severity]}[{finding.code}]: {': '.join(about)}"
 
 
 def finding_message(finding: Finding) -> str:
-    """Return what an annotation says: place, message, and the hint on its own line."""
+    """Return the text of an annotation: location, message, and the hint on its own line."""
     message = f"{finding.location}: {finding.message}" if finding.location else finding.message
     return f"{message}\nhint: {finding.hint}" if finding.hint else message
 

@@ -88,7 +88,7 @@ def say(text: str) -> None:
 
 
 def system_error(cause: OSError) -> ConfigurationError:
-    """Return a refusal of the operating system as an error: the environment is at fault."""
+    """Return an error of the operating system as ours: the environment is at fault."""
     what = f": {cause.filename}" if isinstance(cause.filename, str) else ""
     return ConfigurationError(
         f"the operating system reported an error: {os_error_reason(cause)}{what}",

@@ -39,7 +39,7 @@ class TransientResponse(NetworkError):
 
 
 class TransientFailure(NetworkError):
-    """The connection failed in a way that may pass: a time-out, a reset, a refusal.
+    """The connection failed in a way that may pass: a timeout, a reset, a refused connection.
 
     ``sent`` says whether the server may have received the request, and done what it asks for.
     """

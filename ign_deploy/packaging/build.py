@@ -74,7 +74,7 @@ def package_project(
     as it is. Equal sources give equal bytes. Nothing is written when the build fails, makes
     nothing, or makes something unexpected. Raises PackagingError, and
     VerificationError for a file that isn't a module, for the wrong version or id, and for modules
-    that can't be told apart.
+    that can't be distinguished.
     """
     reporter = reporter or SilentReporter()
     if project.kind is ProjectKind.FOLDER:

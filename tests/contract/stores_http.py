@@ -18,7 +18,7 @@ TOKEN = "a-token-of-the-test"
 
 @contextmanager
 def nginx_store(folder: Path) -> Iterator[Opened]:
-    """Run nginx, which wants a token; the repository's folder isn't made yet."""
+    """Run nginx, which requires a token; the repository's folder isn't made yet."""
     with nginx(folder, token=TOKEN) as server:
         yield Opened(
             f"{server.url}/modules of all", server=server.url, version=server.version, token=TOKEN
@@ -27,7 +27,7 @@ def nginx_store(folder: Path) -> Iterator[Opened]:
 
 @contextmanager
 def apache_store(folder: Path) -> Iterator[Opened]:
-    """Run Apache, which wants a password; the repository's folder isn't made yet."""
+    """Run Apache, which requires a password; the repository's folder isn't made yet."""
     with apache(folder, credentials=USER) as server:
         yield Opened(
             f"{server.url}/modules+all",

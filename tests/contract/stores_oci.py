@@ -15,7 +15,7 @@ USER = Credentials("publisher", "a pässword: with a colon")
 
 @contextmanager
 def oci_store(folder: Path) -> Iterator[Opened]:
-    """Run a registry that wants a password; the repository isn't there yet."""
+    """Run a registry that requires a password; the repository isn't there yet."""
     with registry(folder, credentials=USER) as server:
         yield Opened(
             f"oci://{urlsplit(server.url).netloc}/acme/ignition-modules",

@@ -136,7 +136,7 @@ def test_a_bad_module_is_explained_and_nothing_is_made_of_it(
     before = workspace.tree()
     explained(workspace.call("module", "bad.modl", *KEY).must(exit_code), *words)
     lost_nothing(workspace, before)
-    # A version is no reason not to sign, and a pointer is told by `package` only.
+    # A bad version doesn't prevent signing, and only `package` detects a pointer.
     if row not in ("version of no gateway", "Git LFS pointer"):
         explained(workspace.call("sign", "bad.modl", *KEY).must(5), *words)
     lost_nothing(workspace, before)

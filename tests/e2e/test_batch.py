@@ -1,4 +1,4 @@
-"""Batches through the command line: order, parallel work, failures, and what is told of them."""
+"""Batches through the command line: order, parallel work, failures, and their reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Installing modules by the command line: its messages, its refusals, its results."""
+"""Installing modules by the command line: messages, rejections, results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would stop a release is told at once, all of it, and before any build is started."""
+"""Everything that would stop a release is reported at once, before any build starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.identities import pem_key, rsa_key
 
 @pytest.fixture
 def project(workspace: CliWorkspace) -> Path:
-    """A Gradle project whose build leaves a mark."""
+    """A Gradle project whose build leaves a trace."""
     java = fake_java(workspace.folder / "java", "17.0.1")
     (workspace.folder / ".env").write_text(f"JAVA_HOME={java}\n")
     return gradle_wrapper(workspace.folder / "project", "touch started")

@@ -1,4 +1,4 @@
-"""Foreign bytes as certificates: certificates come out, or our error does, and nothing else."""
+"""Untrusted bytes as certificates give certificates or our error, nothing else."""
 
 from __future__ import annotations
 

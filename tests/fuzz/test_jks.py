@@ -1,4 +1,4 @@
-"""Foreign bytes as keys and keystores: an identity comes out, or IdentityError, nothing else."""
+"""Untrusted bytes as keys and keystores give an identity or IdentityError, nothing else."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class OneMark:
         self._data = data
 
     def read(self, path: str) -> Document | None:
-        """Return the mark, whatever is asked for."""
+        """Return the status event, whatever is requested."""
         assert path.startswith(status_folder(ID))
         return Document(self._data)
 
@@ -84,7 +84,7 @@ class OneMark:
         """Ignore it."""
 
     def names(self, _: str) -> list[str]:
-        """Name the mark."""
+        """Name the status event."""
         return ["a.json"]
 
 

@@ -1,4 +1,4 @@
-"""A store of files on loopback, with ranges and versions, that can be told to misbehave.
+"""A store of files on loopback, with ranges and versions, that can be made to misbehave.
 
 It is strict: an upload without a length, or one that ends early, is recorded but never stored.
 """

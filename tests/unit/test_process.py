@@ -1,4 +1,4 @@
-"""Foreign processes: what they see, what we see of them, and that none stays alive."""
+"""Child processes: what they see, what we see of them, and that none stays alive."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
 from ign_deploy.repositories.record import Component, FileName, Release, Sha1, Sha256, UtcTime
 
 SHOWN = 10
-"""Versions of a module that are kept in full; the others stand in the module's own index."""
+"""Versions of a module that are kept in full; the others are in the module's own index."""
 
 MODULES_FOLDER = "modules"
 

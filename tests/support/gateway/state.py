@@ -44,7 +44,7 @@ class Refused(Exception):
 
 
 class Misuse(Refused):
-    """A refusal of what no careful client sends."""
+    """A rejection of what no careful client sends."""
 
     def __init__(self, status: int, message: str, what: str) -> None:
         super().__init__(status, message)

@@ -283,7 +283,7 @@ def require_ref(ref: str) -> None:
 
 
 def invalid(resource: str, code: str, name: str, message: str = "") -> Refused:
-    """Return GitHub's refusal of a field."""
+    """Return GitHub's error for a field."""
     error = {"resource": resource, "code": code, "field": name}
     return Refused(
         422, "Validation Failed", errors=[{**error, "message": message} if message else error]
@@ -291,7 +291,7 @@ def invalid(resource: str, code: str, name: str, message: str = "") -> Refused:
 
 
 def not_found() -> Refused:
-    """Return GitHub's refusal of what isn't there, or isn't shown."""
+    """Return GitHub's error for what isn't there, or isn't shown."""
     return Refused(404, "Not Found")
 
 

@@ -24,7 +24,7 @@ XTERM = {"TERM": "xterm-256color"}
 
 @contextmanager
 def terminal() -> Iterator[tuple[TextIO, list[str]]]:
-    """Give a real pseudo-terminal; what was written to it stands in the list afterwards."""
+    """Give a real pseudo-terminal; what was written to it is in the list afterwards."""
     reading, writing = pty.openpty()
     said: list[str] = []
     collector = threading.Thread(target=_collect, args=(reading, said))

@@ -1,4 +1,4 @@
-"""Foreign text reaches no terminal and no CI host as anything but text."""
+"""Untrusted text reaches terminals and CI hosts only as text."""
 
 from __future__ import annotations
 

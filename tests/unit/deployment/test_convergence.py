@@ -68,7 +68,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def new_env(repository: Path, tmp_path: Path) -> Callable[[], DeploymentEnv]:
     """Return a factory of environments, each with its own history."""
-    fetched: dict[tuple[str, str], VerifiedModule] = {}  # downloading is no part of what is tried
+    fetched: dict[tuple[str, str], VerifiedModule] = {}  # downloading isn't tested here
     return lambda: DeploymentEnv(
         repository, tmp_path, environment=f"{next(numbers)}", fetched=fetched
     )

@@ -1,4 +1,4 @@
-"""The bill of materials: every jar, its coordinates, and jars that want to do harm."""
+"""The bill of materials: every jar, its coordinates, and hostile jars."""
 
 from __future__ import annotations
 

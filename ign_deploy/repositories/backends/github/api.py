@@ -62,7 +62,7 @@ class GitHubApi(Client):
         """Yield the entries of a listing; none in a repository without a commit.
 
         Only whether there is a next page is taken from a response, never its address. Raises
-        RepositoryError for a refusal.
+        RepositoryError if it is rejected.
         """
         for number in range(1, _MOST_PAGES + 1):
             response = self.request(

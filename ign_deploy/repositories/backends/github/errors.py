@@ -34,13 +34,13 @@ def error_for_response(response: Response) -> RepositoryError:
 
 
 def is_rule(response: Response) -> bool:
-    """Return whether a refusal is due to the repository's own rules (rulesets, protection)."""
+    """Return whether a rejection is due to the repository's own rules (rulesets, protection)."""
     body = response.body.lower()
     return not response.ok and (b"rule violation" in body or b"protected branch" in body)
 
 
 def is_empty(response: Response) -> bool:
-    """Return whether a refusal is due to the repository having no commit yet."""
+    """Return whether a rejection is due to the repository having no commit yet."""
     return response.status == 409 and "repository is empty" in reason_of(response).lower()
 
 

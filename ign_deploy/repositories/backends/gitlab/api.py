@@ -59,7 +59,7 @@ class GitLabApi(Client):
     ) -> Response | None:
         """Return a successful response, None if what was requested doesn't exist.
 
-        Raises RepositoryError for a refusal, also when it is the project that isn't found.
+        Raises RepositoryError if it is rejected, also if the project isn't found.
         """
         parameters = f"?{urlencode(query)}" if query else ""
         response = self.request("GET", path + parameters, title=title, limit=limit, expect={404})

@@ -117,7 +117,7 @@ class Packages:
         *,
         confirm: Callable[[], bool] | None = None,
     ) -> Response:
-        """Upload a small file; return a success, or the refusal of a duplicate."""
+        """Upload a small file; return a success, or the rejection of a duplicate."""
         return self._judged(
             self.api.request(
                 "PUT", file_path(*location, name) + _SELECT, body=data, headers=_CONTENT,

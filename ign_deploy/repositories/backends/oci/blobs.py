@@ -110,7 +110,7 @@ class Blobs:
             self._has_empty = True
 
     def begin(self, *, title: str) -> Response:
-        """Request an upload session; the response may be a refusal."""
+        """Request an upload session; the response may be a rejection."""
         return self._client.request("POST", "/blobs/uploads/", title=title, expect=ANY_STATUS)
 
     def session(self, begun: Response) -> str:

@@ -1,4 +1,4 @@
-"""What a gateway refuses, and what isn't one: told apart, with what to change."""
+"""Rejections by a gateway, and responses of something else: distinguished, with hints."""
 
 from __future__ import annotations
 

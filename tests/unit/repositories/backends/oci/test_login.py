@@ -1,4 +1,4 @@
-"""Logging in at a real registry that wants a password or a token."""
+"""Logging in at a real registry that requires a password or a token."""
 
 from __future__ import annotations
 

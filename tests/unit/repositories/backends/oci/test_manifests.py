@@ -1,4 +1,4 @@
-"""Manifests: ours are read back, and foreign ones are read strictly or refused."""
+"""Manifests: ours are read back, and others are read strictly or rejected."""
 
 from __future__ import annotations
 

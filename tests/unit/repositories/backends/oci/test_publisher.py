@@ -25,7 +25,7 @@ from tests.unit.repositories.backends.oci.opening import oci_url
 
 KEY = Key("com.acme.thing", "1.0.0")
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
-SETTLE = 1.0  # with the usual wait_policy
+WAIT = 1.0  # with the usual wait_policy
 
 
 @dataclass
@@ -100,10 +100,10 @@ def test_who_claims_first_holds_it_and_waits_before_believing_it(
     clock = Clock()
     mine = claim_of(release, "me")
     assert claims_of(store_of(server, clock)).claim(KEY, mine)
-    assert clock.slept == [SETTLE]
+    assert clock.slept == [WAIT]
     second = store_of(server, clock)
     assert not claims_of(second).claim(KEY, claim_of(other, "another"))
-    assert clock.slept == [SETTLE]
+    assert clock.slept == [WAIT]
     assert claims_of(second).current_claim(KEY) == mine
 
 
@@ -135,14 +135,14 @@ def test_a_claim_that_was_written_late_is_not_counted_on(
     store = store_of(server, clock)
     mine = claim_of(release, "me")
     assert not claim_late(store, server, clock, mine)
-    # It stands there, but another may hold the version: it is as if it were another's.
+    # It is there, but another may hold the version: as if it were another's.
     found = claims_of(store).current_claim(KEY)
     assert found is not None
     assert (found.holder, found.release) == ("", release)
     assert claims_of(store_of(server, clock)).current_claim(KEY) == mine
     # Its next generation is waited for twice as long.
     assert claims_of(store).claim(KEY, claim_of(release, "me", generation=1))
-    assert clock.slept[-1] == 2 * SETTLE
+    assert clock.slept[-1] == 2 * WAIT
 
 
 def test_a_look_that_took_too_long_is_looked_again(server: Registry, release: Release) -> None:
@@ -157,7 +157,7 @@ def test_a_look_that_took_too_long_is_looked_again(server: Registry, release: Re
     server.hook = slow
     assert claims_of(store_of(server, clock)).claim(KEY, claim_of(release, "me"))
     assert len(looks) == 3
-    assert clock.slept == [2 * SETTLE]
+    assert clock.slept == [2 * WAIT]
 
 
 def test_the_holder_gives_way_to_who_has_published_in_its_place(
