@@ -22,7 +22,14 @@ from ign_deploy.net.errors import (
     raise_for_transient,
 )
 from ign_deploy.net.proxies import Proxies
-from ign_deploy.net.response import NO_HEADERS, Response, read_body, require_plain
+from ign_deploy.net.response import (
+    NO_HEADERS,
+    NO_HINTS,
+    Response,
+    error_for_response,
+    read_body,
+    require_plain,
+)
 from ign_deploy.net.retry import QUICK, Deadline, RetryPolicy, retrying
 from ign_deploy.net.session import open_session, redirect_target
 from ign_deploy.report import Progress, Reporter, SilentReporter
@@ -35,16 +42,7 @@ if TYPE_CHECKING:
 MAX_BODY = 1 << 20
 """Bytes of a response that are read unless the request says otherwise."""
 _SAFE = frozenset({"GET", "HEAD", "PROPFIND"})
-_NO_HINTS: Mapping[int, str] = {}
 _SERVICE_TIMEOUT = (5.0, 10.0)
-
-
-def error_for_response(
-    response: Response, *, hints: Mapping[int, str] = _NO_HINTS
-) -> IgnDeployError:
-    """Return the error for a response that isn't a success; ``hints`` say by status what to do."""
-    hint = hints.get(response.status, "check the URL, and what the service expects.")
-    return response.failure(f"{response.host} returned {response.status}", hint=hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ class ServiceOptions:
         base: str = "",
         auth: HostAuth | None = None,
         headers: Mapping[str, str] = NO_HEADERS,
-        hints: Mapping[int, str] = _NO_HINTS,
+        hints: Mapping[int, str] = NO_HINTS,
     ) -> Client:
         """Return a client for one service; a redirect is an error, so nothing goes elsewhere."""
         return Client(
@@ -204,6 +202,7 @@ class Client:
         receive(
             self.session, self.url(path), file, to=to, reporter=self.reporter, progress=progress,
             headers={**self._headers, **headers}, policy=self.retry, error=self.error,
+            error_for_response=self.error_for_response,
         )  # fmt: skip
 
     def repeat(

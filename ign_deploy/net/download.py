@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
 from ign_deploy.errors import IgnDeployError, NetworkError, VerificationError
 from ign_deploy.module.findings import error as error_finding
 from ign_deploy.net.errors import TransientFailure, host_of
-from ign_deploy.net.response import NO_HEADERS, read_piece, require_plain
+from ign_deploy.net.response import (
+    NO_HEADERS,
+    Response,
+    error_for_response,
+    read_body,
+    read_piece,
+    require_plain,
+)
 from ign_deploy.net.retry import Deadline, RetryPolicy, retrying
 from ign_deploy.report import Progress, Reporter
 
@@ -21,13 +28,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
-_ACCESS = "check the credentials, and that they may read the repository."
-_HINTS = {
-    401: _ACCESS,
-    403: _ACCESS,
-    404: "restore the file from a backup: what is published must stay.",
-    410: "restore the file from a backup: what is published must stay.",
-}
+_MAX_ERROR = 64 << 10
+_GONE = frozenset({404, 410})
+_RESTORE = "restore the file from a backup: what is published must stay."
 
 
 class RecordedFile(Protocol):
@@ -57,33 +60,42 @@ def receive(
     headers: Mapping[str, str] = NO_HEADERS,
     policy: RetryPolicy | None = None,
     error: type[IgnDeployError] = NetworkError,
+    error_for_response: Callable[[Response], IgnDeployError] = error_for_response,
 ) -> None:
     """Write a file to ``to`` from its present position, in constant memory.
 
     After a break the next attempt requests the rest, if the server says which version of the file
     it has. If that changed, or the server sends everything, ``to`` is cut back; when it can't seek,
     what it has already is compared and skipped. At most one byte beyond the size is read. Raises
-    VerificationError when the bytes aren't those of the record, ``error`` when the server
-    refuses, NetworkError when it can't be reached; an OSError of ``to`` is passed on.
+    VerificationError when the bytes aren't those of the record, ``error`` when the file is gone or
+    compressed, what ``error_for_response`` returns when the server refuses, NetworkError when it
+    can't be reached; an OSError of ``to`` is passed on.
     """
     title = f"downloading {file.name}"
     rules = policy or RetryPolicy.for_size(file.size)
-    reception = _Reception(
-        file,
-        to=to,
-        progress=progress,
-        deadline=Deadline(rules, url=url),
-        host=host_of(url),
-        error=error,
-    )
+    deadline = Deadline(rules, url=url)
+    reception = _Reception(file, to=to, progress=progress, deadline=deadline, host=host_of(url))
+
+    def refused(raw: requests.Response) -> IgnDeployError:
+        body = read_body(raw, limit=_MAX_ERROR, deadline=deadline)
+        response = Response(
+            raw.status_code, raw.headers, body, url=raw.url, method="GET", title=title, error=error
+        )
+        if response.status in _GONE:
+            return response.failure(f"{response.host} returned {response.status}", hint=_RESTORE)
+        return error_for_response(response)
 
     def attempt() -> None:
         if reception.complete:
             return
-        sent = {**headers, "Accept-Encoding": "identity", **reception.range_headers()}
-        response = session.follow("GET", url, headers=sent)
+        part = reception.range_headers()
+        response = session.follow(
+            "GET", url, headers={**headers, "Accept-Encoding": "identity", **part}
+        )
         try:
             require_plain(response, title=title, error=error)
+            if response.status_code not in ({200, 206, 416} if part else {200}):
+                raise refused(response)
             reception.begin(response)
             reception.take(response)
         finally:
@@ -109,10 +121,8 @@ class _Reception:
         progress: Progress,
         deadline: Deadline,
         host: str,
-        error: type[IgnDeployError],
     ) -> None:
         self._expected = expected
-        self._error = error
         self._to = to
         self._progress = progress
         self._deadline = deadline
@@ -137,23 +147,15 @@ class _Reception:
 
     def begin(self, response: requests.Response) -> None:
         """Prepare for the body of a response, which is the rest or everything."""
-        status = response.status_code
-        is_rest = bool(self._offset and self._validator)
-        if status == 200:
+        if response.status_code == 200:
             self._start_over()
             self._validator = _validator(response)
-        elif is_rest and status in {206, 416}:
-            if status == 416 or not self._continues(response):
-                # The file is another one by now: the next attempt requests all of it.
-                self._validator = ""
-                raise TransientFailure(
-                    f"{self._host} can't resume {self._expected.name} at byte {self._offset}",
-                    hint="try again when nothing else writes the file on the server.",
-                )
-        else:
-            raise self._error(
-                f"downloading {self._expected.name} failed: {self._host} returned {status}",
-                hint=_HINTS.get(status, "check the server's log."),
+        elif response.status_code == 416 or not self._continues(response):
+            # The file is another one by now: the next attempt requests all of it.
+            self._validator = ""
+            raise TransientFailure(
+                f"{self._host} can't resume {self._expected.name} at byte {self._offset}",
+                hint="try again when nothing else writes the file on the server.",
             )
 
     def take(self, response: requests.Response) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Parsed = TypeVar("Parsed")
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+NO_HINTS: Mapping[int, str] = MappingProxyType({})
 ANY_STATUS = range(600)
 """Every status, for callers that judge each response themselves."""
 _CHECK_URL = "check the URL, and that no proxy responds instead of the server."
@@ -85,6 +86,14 @@ class Response:
     def failure(self, reason: str, *, hint: str) -> IgnDeployError:
         """Return the error for a request that failed for this reason."""
         return self.error(f"{self.title} failed: {reason}", hint=hint)
+
+
+def error_for_response(
+    response: Response, *, hints: Mapping[int, str] = NO_HINTS
+) -> IgnDeployError:
+    """Return the error for a response that isn't a success; ``hints`` say by status what to do."""
+    hint = hints.get(response.status, "check the URL, and what the service expects.")
+    return response.failure(f"{response.host} returned {response.status}", hint=hint)
 
 
 def read_piece(response: requests.Response, *, limit: int, deadline: Deadline) -> bytes:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ign_deploy.errors import NetworkError, RepositoryError
-from ign_deploy.net.client import Client, error_for_response
+from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import token_auth
 from ign_deploy.net.errors import TransientResponse
-from ign_deploy.net.response import ANY_STATUS, Response
+from ign_deploy.net.response import ANY_STATUS, Response, error_for_response
 from ign_deploy.net.session import open_session
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.transfers import FakeTime

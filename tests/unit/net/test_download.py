@@ -14,6 +14,7 @@ import pytest
 from ign_deploy.errors import NetworkError, RepositoryError, VerificationError
 from ign_deploy.net.download import receive
 from ign_deploy.net.errors import TransientFailure, TransientResponse
+from ign_deploy.net.response import Response
 from ign_deploy.net.session import open_session
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.reporting import Recorder
@@ -350,3 +351,16 @@ def test_memory_stays_small(server: FileServer) -> None:
     )
     assert child.returncode == 0, child.stderr
     assert int(child.stdout) < 80
+
+
+def test_a_rejection_is_explained_by_the_caller(server: FileServer, download: Download) -> None:
+    def explain(response: Response) -> RepositoryError:
+        return RepositoryError(f"{response.title}: {response.status} {response.body.decode()}")
+
+    server.faults = [Fault(status=403, body=b"no")]
+    with pytest.raises(RepositoryError, match=r"downloading a\.modl: 403 no"):
+        download(server, error_for_response=explain)
+    server.faults = [Fault(status=410)]
+    with pytest.raises(RepositoryError) as gone:
+        download(server, error_for_response=explain)
+    assert "restore the file from a backup" in gone.value.hint
