@@ -59,10 +59,10 @@ class StoreRepository:
     def catalogue(self, module_id: str | None = None) -> tuple[CatalogueEntry, ...]:
         """See ``Repository.catalogue``; one request where there is an index."""
         if module_id is None:
-            return tuple(module_row(entry) for entry in self._index.root()["modules"])
+            return tuple(module_row(entry) for entry in self._index.reader.root()["modules"])
         if not is_safe_component(module_id):
             return ()
-        index = self._index.module(module_id)
+        index = self._index.reader.module(module_id)
         return () if index is None else version_rows(index)
 
     def fetch(

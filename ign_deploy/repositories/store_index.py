@@ -1,7 +1,6 @@
-"""A store's indexes and page: read as they are, brought up to date after each change.
+"""A store's indexes and page, brought up to date after each change.
 
-Where listing is cheap (a folder), readers compare the indexes with the listing. Elsewhere an index
-is read as it is; writers see to it that it is complete once they have ended (``IndexGuard``).
+Writers see to it that an index is complete once they have ended (``IndexGuard``).
 """
 
 from __future__ import annotations
@@ -18,18 +17,17 @@ from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import Reindexed
 from ign_deploy.repositories.index import (
-    ModuleEntry,
     ModuleIndex,
     RootIndex,
     add_version,
     index_bytes,
     make_root,
-    merge_module,
     module_entry,
     nothing_published,
     parse_module_index,
     parse_root_index,
 )
+from ign_deploy.repositories.index_reader import WORKERS, IndexReader, module_path
 from ign_deploy.repositories.page import (
     PAGE_NAME,
     PageModule,
@@ -38,13 +36,10 @@ from ign_deploy.repositories.page import (
     refresh_module,
     render_page,
 )
-from ign_deploy.repositories.publishing import read_record
 from ign_deploy.repositories.record import INDEX_NAME, Release
-from ign_deploy.repositories.status_events import read_module_status, status_event_names
 from ign_deploy.repositories.store import Document, Indexed, Key, Store
 
 Stored = TypeVar("Stored", ModuleIndex, RootIndex, list[PageModule])
-_WORKERS = 8
 _TRIES = 40
 _LONGEST_WAIT = 2.0
 _UNREAD = Document(b"", tag="unread")
@@ -67,32 +62,20 @@ class StoreIndex:
     ) -> None:
         self._store = store
         self._documents = store.documents
-        self._reporter = reporter
+        self._reader = IndexReader(store, reporter=reporter)
         self._sleep = sleep
         self._joining = threading.Lock()
         self._writing = threading.Lock()
         self._batch = _Batch()
 
-    def module(self, module_id: str) -> ModuleIndex | None:
-        """Return the module's index, rebuilt if it is missing or corrupt; None without versions.
-
-        A version whose record can't be read is skipped, with a warning.
-        """
-        found = self._stored_module(module_id)
-        if found is None or self._store.lists_cheaply:
-            found = self._derived(module_id, found)
-        return found if found is not None and found["files"] else None
-
-    def root(self) -> RootIndex:
-        """Return the root index, rebuilt if it is missing or corrupt."""
-        stored = self._stored_root()
-        if stored is None or self._store.lists_cheaply:
-            return self._derived_root(stored)
-        return stored
+    @property
+    def reader(self) -> IndexReader:
+        """How the indexes are read."""
+        return self._reader
 
     def lists(self, release: Release) -> bool:
         """Return whether both stored indexes have the version."""
-        module, root = self._stored_module(release.id), self._stored_root()
+        module, root = self._reader.stored_module(release.id), self._reader.stored_root()
         if module is None or root is None or not module["files"]:
             return False
         return release.version in module["versions"] and module_entry(module) in root["modules"]
@@ -127,7 +110,7 @@ class StoreIndex:
         """Write all indexes from records and status events alone; raises RepositoryError."""
         with self._writing, self._store.guard.session([Key("", "")]) as session:
             ids = {key.id for key in self._store.versions.versions()}
-            found = [self._derived(each) or nothing_published(each) for each in sorted(ids)]
+            found = [self._reader.derived(each) or nothing_published(each) for each in sorted(ids)]
             for index in found:
                 self._write(
                     module_path(index["id"]), parse_module_index, _always(index), index_bytes
@@ -180,18 +163,18 @@ class StoreIndex:
             wrote, modules[module_id] = self._write(path, parse_module_index, change, index_bytes)
             written.append(wrote)
 
-        map_parallel(write_module, sorted(added), workers=_WORKERS)
+        map_parallel(write_module, sorted(added), workers=WORKERS)
 
         def with_modules(stored: RootIndex | None) -> RootIndex:
             if stored is None:
-                return self._derived_root(None)
+                return self._reader.derived_root(None)
             kept = [entry for entry in stored["modules"] if entry["id"] not in modules]
             fresh = [module_entry(each) for each in modules.values() if each["files"]]
             return make_root(kept, added=fresh)
 
         def reread() -> None:
             for module_id, written_before in modules.items():
-                modules[module_id] = self._stored_module(module_id) or written_before
+                modules[module_id] = self._reader.stored_module(module_id) or written_before
 
         wrote, root = self._write(
             INDEX_NAME, parse_root_index, with_modules, index_bytes,
@@ -212,7 +195,9 @@ class StoreIndex:
     ) -> ModuleIndex:
         if stored is None or not is_complete or not added or self._store.lists_cheaply:
             known = {release.version: release for release in added}
-            return self._derived(module_id, stored, known=known) or nothing_published(module_id)
+            return self._reader.derived(module_id, stored, known=known) or nothing_published(
+                module_id
+            )
         for release in added:
             stored = add_version(stored, release)
         return stored
@@ -244,7 +229,7 @@ class StoreIndex:
         self, index: ModuleIndex, *, old: PageModule | None, known: Mapping[Key, Release]
     ) -> PageModule:
         def read(version: str) -> Release | None:
-            return known.get(Key(index["id"], version)) or self._record(index["id"], version)
+            return known.get(Key(index["id"], version)) or self._reader.record(index["id"], version)
 
         return refresh_module(index, module_id=index["id"], old=old, read=read)
 
@@ -256,8 +241,8 @@ class StoreIndex:
 
     def _modules_but(self, known: Collection[str]) -> list[ModuleIndex]:
         """Return the indexes of all modules but the known ones."""
-        ids = [each["id"] for each in self.root()["modules"] if each["id"] not in known]
-        found = map_parallel(self.module, ids, workers=_WORKERS)
+        ids = [each["id"] for each in self._reader.root()["modules"] if each["id"] not in known]
+        found = map_parallel(self._reader.module, ids, workers=WORKERS)
         return [index for index in found if index is not None]
 
     def _write(
@@ -294,90 +279,6 @@ class StoreIndex:
 
     def _shared_paths(self) -> list[str]:
         return [INDEX_NAME, PAGE_NAME] if self._store.has_page else [INDEX_NAME]
-
-    def _stored_module(self, module_id: str) -> ModuleIndex | None:
-        document = self._read(module_path(module_id))
-        stored = None if document is None else parse_module_index(document.data)
-        return stored if stored is not None and stored["id"] == module_id else None
-
-    def _read(self, path: str) -> Document | None:
-        try:
-            return self._documents.read(path)
-        except RepositoryError:
-            if not self._store.lists_cheaply:
-                raise
-            return None  # a listing is as good
-
-    def _stored_root(self) -> RootIndex | None:
-        document = self._read(INDEX_NAME)
-        return None if document is None else parse_root_index(document.data)
-
-    def _derived(
-        self,
-        module_id: str,
-        stored: ModuleIndex | None = None,
-        *,
-        known: Mapping[str, Release] | None = None,
-    ) -> ModuleIndex | None:
-        """Return the module's index as the store's listing has it; records are read if missing."""
-        versions = {key.version for key in self._store.versions.versions(module_id)} | set(
-            known or ()
-        )
-        status = read_module_status(self._documents, module_id, reporter=self._reporter)
-        listed = set() if stored is None else set(stored["versions"])
-        missing = [
-            each for each in sorted(versions - listed - set(known or ()))
-            if not status.is_removed(each)
-        ]  # fmt: skip
-        found = map_parallel(
-            lambda version: self._record(module_id, version), missing, workers=_WORKERS
-        )
-        records = dict(zip(missing, found, strict=True)) | dict(known or {})
-
-        def read(version: str) -> Release | None:
-            return records[version] if version in records else self._record(module_id, version)
-
-        return merge_module(stored, module_id=module_id, present=versions, read=read, status=status)
-
-    def _derived_root(self, stored: RootIndex | None) -> RootIndex:
-        """Return the root index as the store's listing has it; lines that agree are kept."""
-        known = {} if stored is None else {entry["id"]: entry for entry in stored["modules"]}
-        versions: dict[str, set[str]] = {}
-        for key in self._store.versions.versions():
-            versions.setdefault(key.id, set()).add(key.version)
-        entries = [self._entry(each, versions[each], known.get(each)) for each in sorted(versions)]
-        return make_root((), added=[entry for entry in entries if entry is not None])
-
-    def _entry(
-        self, module_id: str, versions: Collection[str], known: ModuleEntry | None
-    ) -> ModuleEntry | None:
-        try:
-            if known is not None and self._agrees(known, versions):
-                return known
-            index = self.module(module_id)
-        except RepositoryError as problem:
-            if not self._store.lists_cheaply:
-                raise
-            self._reporter.warning(f"{module_id} is skipped: {problem.message}")
-            return None
-        return None if index is None else module_entry(index)
-
-    def _agrees(self, known: ModuleEntry, versions: Collection[str]) -> bool:
-        if len(versions) != known["count"] + known["removed"] or known["latest"] not in versions:
-            return False
-        return status_event_names(self._documents, known["id"]) == known["status_events"]
-
-    def _record(self, module_id: str, version: str) -> Release | None:
-        try:
-            return read_record(self._store.versions, Key(module_id, version))
-        except RepositoryError as problem:
-            self._reporter.warning(f"{module_id} {version} is skipped: {problem.message}")
-            return None
-
-
-def module_path(module_id: str) -> str:
-    """Return where a module's index is, relative to the repository."""
-    return f"modules/{module_id}/{INDEX_NAME}"
 
 
 def _indexed(root: RootIndex) -> dict[str, Indexed]:
