@@ -91,12 +91,12 @@ def test_other_bytes_for_a_published_version_are_refused(store: Opened, tmp_path
     store.open().publish(first, files=files)
     before = visible(store.open())
     second, files = release_of(tmp_path / "in", content=b"two")
-    with pytest.raises(VersionConflict) as refusal:
+    with pytest.raises(VersionConflict) as caught:
         store.open().publish(second, files=files)
-    assert first.module_file.sha256 in refusal.value.message
-    assert second.module_file.sha256 in refusal.value.message
-    assert "raise the module's version" in refusal.value.hint
-    assert refusal.value.exit_code == 6
+    assert first.module_file.sha256 in caught.value.message
+    assert second.module_file.sha256 in caught.value.message
+    assert "raise the module's version" in caught.value.hint
+    assert caught.value.exit_code == 6
     assert visible(store.open()) == before
 
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a store: a clear error or harmless, through the command line.
+"""Hostile contents of a store are harmless, or a clear error, through the command line.
 
 Each case runs against a folder and against the same files behind a real WebDAV server.
 """
@@ -231,7 +231,7 @@ def test_an_index_that_is_wrong_is_harmless_and_repaired(store: Stocked, case: s
 
 
 @pytest.mark.parametrize(
-    "mark",
+    "event",
     [
         b"not JSON",
         b"[" * 50_000,
@@ -241,10 +241,10 @@ def test_an_index_that_is_wrong_is_harmless_and_repaired(store: Stocked, case: s
     ],
     ids=["rubbish", "deep", "another's", "long", "unknown kind"],
 )
-def test_a_hostile_mark_is_left_out_with_a_warning(store: Stocked, mark: bytes) -> None:
+def test_a_hostile_status_event_is_skipped_with_a_warning(store: Stocked, event: bytes) -> None:
     folder = store.root / "ledger" / "status-events" / ID
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "20260101T000000Z-evil.json").write_bytes(mark)
+    (folder / "20260101T000000Z-evil.json").write_bytes(event)
     result = store.call("reindex").must(0)
     harmless(result)
     assert "is skipped" in result.stderr + result.stdout

@@ -1,4 +1,4 @@
-"""The container's door: foreign programs, our commands, and users without a home."""
+"""The container's entry point: other programs, our commands, and users without a home."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def start(
     )
 
 
-def program_in(
-    folder: Path, name: str, *, text: str = "#!/bin/sh\necho foreign\n"
-) -> dict[str, str]:
+def program_in(folder: Path, name: str, *, text: str = "#!/bin/sh\necho other\n") -> dict[str, str]:
     """Put a program on a PATH of its own; return the environment."""
     folder.mkdir(exist_ok=True)
     path = folder / name

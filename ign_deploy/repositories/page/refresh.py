@@ -128,7 +128,7 @@ def read_page(data: bytes) -> list[PageModule] | None:
 
 
 def merge(modules: Sequence[PageModule], changed: PageModule) -> list[PageModule]:
-    """Return the modules by id, with ``changed`` in place of what was known of it.
+    """Return the modules by id, with ``changed`` instead of what was known of it.
 
     Without versions it is taken out.
     """

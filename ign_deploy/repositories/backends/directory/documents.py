@@ -36,7 +36,7 @@ class DirectoryDocuments:
 
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``."""
-        location = self._place(path)
+        location = self._path(path)
         if not self._is_there(location.parent):
             return None
         with explained("read", location, hints=READING):
@@ -48,7 +48,7 @@ class DirectoryDocuments:
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``; compared and replaced under the repository's lock."""
-        location = self._place(path)
+        location = self._path(path)
         with explained("write to the repository", location), self.locked():
             self._make_folders(location.parent)
             if self.read(path) != replaces:
@@ -73,7 +73,7 @@ class DirectoryDocuments:
 
     def add(self, path: str, data: bytes) -> None:
         """See ``DocumentStore.add``; it appears whole, by a link that never replaces anything."""
-        location = self._place(path)
+        location = self._path(path)
         fresh = location.with_name(f".{secrets.token_hex(8)}.new")
         with explained("write to the repository", location):
             self._make_folders(location.parent)
@@ -88,7 +88,7 @@ class DirectoryDocuments:
 
     def names(self, folder: str) -> list[str]:
         """See ``DocumentStore.names``."""
-        location = self._place(folder)
+        location = self._path(folder)
         if not self._is_there(location):
             return []
         with explained("list", location, hints=READING):
@@ -98,7 +98,7 @@ class DirectoryDocuments:
                 if not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
             ]
 
-    def _place(self, path: str) -> Path:
+    def _path(self, path: str) -> Path:
         parts = path.split("/")
         if not all(is_safe_component(part) or part in _OWN_NAMES for part in parts):
             raise RepositoryError(
@@ -109,8 +109,8 @@ class DirectoryDocuments:
     def _is_there(self, folder: Path) -> bool:
         """Return whether the folder is there; a link on the path could lead out, and is refused."""
         parts = folder.relative_to(self._root).parts
-        places = [self._root.joinpath(*parts[: length + 1]) for length in range(len(parts))]
-        return all(is_real_folder(location) for location in places)
+        folders = [self._root.joinpath(*parts[: length + 1]) for length in range(len(parts))]
+        return all(is_real_folder(location) for location in folders)
 
     def _make_folders(self, folder: Path) -> None:
         make_folder(self._root)

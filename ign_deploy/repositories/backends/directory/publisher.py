@@ -133,10 +133,10 @@ class DirectoryPublisher:
                 )
             aside = self._root / SET_ASIDE_NAME
             make_folder(aside)
-            place = aside / f"{secrets.token_hex(4)}-{target.name}"
-            target.rename(place)
+            target_folder = aside / f"{secrets.token_hex(4)}-{target.name}"
+            target.rename(target_folder)
         self._reporter.warning(
-            f"{target} held files but no {RECORD_NAME} for a day; it was moved to {place}"
+            f"{target} held files but no {RECORD_NAME} for a day; it was moved to {target_folder}"
         )
 
 

@@ -6,7 +6,7 @@ then all that saw nothing have written by the end of the wait, the last of them 
 and a run that looks later sees it. So the time between looking and having written is measured. A
 writer that took longer doesn't count on its claim, and the holder, whose claim it may have
 overwritten, looks at the claim again before it writes the record. Claims have a tag of their own,
-beside the version's: the most that a late one can do is to stand beside a record.
+beside the version's: the most that a late one can do is to be next to a record.
 """
 
 from __future__ import annotations

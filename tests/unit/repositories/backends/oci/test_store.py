@@ -234,7 +234,7 @@ def test_a_registry_that_does_not_delete_is_reported_when_removing(tmp_path: Pat
         reporter = Recorder()
         open_at(server.url, reporter=reporter).maintenance.discard(release)
         assert [text for text in reporter.messages if "doesn't delete" in text]
-        open_at(server.url).maintenance.discard(release)  # again is no error
+        open_at(server.url).maintenance.discard(release)  # again is not an error
         assert store_at(server.url).versions.read_record(KEY)
 
 
