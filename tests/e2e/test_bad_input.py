@@ -51,10 +51,10 @@ ROWS: dict[str, tuple[Callable[[], bytes], tuple[str, ...], int]] = {
     "not a zip": (lambda: b"<html>not found</html>" * 99, ("bad.modl", "ZIP"), 5),
     "truncated": (lambda: raw_zip(SOUND)[:-30], ("bad.modl",), 5),
     "cut in the middle": (lambda: raw_zip(SOUND)[:900], ("bad.modl",), 5),
-    "bytes before the zip": (lambda: raw_zip(SOUND, prefix=b"#!/bin/sh\n"), ("before",), 5),
+    "bytes before the zip": (lambda: raw_zip(SOUND, prefix=b"#!/bin/sh\n"), ("precede",), 5),
     "bytes before, counted": (
         lambda: raw_zip(SOUND, counted_prefix=b"#!/bin/sh\n"),
-        ("before",),
+        ("precede",),
         5,
     ),
     "bytes after the zip": (lambda: raw_zip(SOUND, trailing=b"more"), ("bad.modl",), 5),
