@@ -84,7 +84,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("location", ["file/made", "folder", f"{'n' * 250}"])
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, location: str) -> None:
+def test_a_location_that_cannot_be_written_is_named(tmp_path: Path, location: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder" / "full").mkdir(parents=True)
     before = names(tmp_path)

@@ -39,7 +39,7 @@ def test_a_sound_module_is_made(tmp_path: Path) -> None:
         assert check_module(archive) == ()
 
 
-def test_the_folder_s_place_and_times_do_not_matter(tmp_path: Path) -> None:
+def test_the_location_and_times_of_the_folder_do_not_matter(tmp_path: Path) -> None:
     first = pack(folder(tmp_path / "a", module_files()), tmp_path / "1").path
     second = pack(folder(tmp_path / "b", module_files()), tmp_path / "2").path
     assert first.read_bytes() == second.read_bytes()

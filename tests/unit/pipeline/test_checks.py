@@ -67,7 +67,7 @@ def test_the_exit_code_is_theirs_when_they_agree(
     assert CombinedError("x", causes=[ConfigurationError("x")]).exit_code == 2
 
 
-def test_a_finding_becomes_a_problem_that_keeps_place_and_hint() -> None:
+def test_a_finding_becomes_a_problem_that_keeps_location_and_hint() -> None:
     problem = as_error(error("code", "is bad", location="x.xml", hint="fix it."), IdentityError)
     assert (problem.message, problem.hint) == ("x.xml: is bad", "fix it.")
     assert isinstance(problem, IdentityError)

@@ -30,7 +30,7 @@ from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, p
 from ign_deploy.repositories.record import RECORD_NAME, Release, ReleaseFile
 from ign_deploy.repositories.store import Key
 
-SETTLE = 2.0
+CONFIRM_WAIT = 2.0
 """Seconds until a file that got its number before ours can be seen."""
 _POLL = 0.5
 _POLLS = 20
@@ -42,7 +42,7 @@ class GitLabClaims:
     def __init__(self, packages: Packages, *, reporter: Reporter, wait_policy: WaitPolicy) -> None:
         self._packages = packages
         self._reporter = reporter
-        self._settle_time = min(SETTLE, wait_policy.grace)
+        self._confirm_wait = min(CONFIRM_WAIT, wait_policy.grace)
         self._sleep = wait_policy.sleep
 
     def now(self) -> datetime:
@@ -82,7 +82,7 @@ class GitLabClaims:
         won = _is_oldest(files, claim.generation, is_ours)
         if won and not is_ours(files[0]):
             # The package was there before: somebody with a lower number may still be hidden.
-            self._sleep(self._settle_time)
+            self._sleep(self._confirm_wait)
             files = self._packages.files(location)
             won = _is_oldest(files, claim.generation, is_ours)
         if not won:

@@ -45,8 +45,8 @@ from ign_deploy.repositories.record import Release, parse_release
 from ign_deploy.repositories.store import Key
 
 _CLAIMING = "claiming the version"
-_LEAST_SETTLE = 0.2
-_MOST_SETTLE = 16.0
+_LEAST_WAIT = 0.2
+_MOST_WAIT = 16.0
 _LONGEST_NUMBER = 6
 
 
@@ -73,7 +73,7 @@ class OciClaims:
         self._wait_policy = wait_policy
         self._reporter = reporter
         # Twice as long as others wait between two looks: one second, in life.
-        self._settle = max(_LEAST_SETTLE, 2 * wait_policy.poll)
+        self._confirm_wait = max(_LEAST_WAIT, 2 * wait_policy.poll)
         self._doubtful: set[tuple[str, int]] = set()
         self._may_delete = True
 
@@ -120,7 +120,7 @@ class OciClaims:
         if not sent.ok:
             raise self._client.error_for_response(sent)
         if self._wait_policy.clock() - begin > wait:
-            self._settle = min(_MOST_SETTLE, 2 * wait)
+            self._confirm_wait = min(_MOST_WAIT, 2 * wait)
             return False
         self._wait_policy.sleep(wait)
         found = self._references.find(claim_tag(key), title=_CLAIMING)
@@ -168,15 +168,15 @@ class OciClaims:
         Looks again until it took little of the wait: what it saw must be fresh when we write.
         """
         while True:
-            wait = self._settle
+            wait = self._confirm_wait
             begin = self._wait_policy.clock()
             found = self._references.find(claim_tag(key), title=_CLAIMING)
             if found is not None and _generation(found) >= claim.generation:
                 return None
-            if self._wait_policy.clock() - begin <= wait / 2 or wait >= _MOST_SETTLE:
+            if self._wait_policy.clock() - begin <= wait / 2 or wait >= _MOST_WAIT:
                 return begin, wait
             # The registry is slow: the holder looks at its claim again, so waits may differ.
-            self._settle = min(_MOST_SETTLE, 2 * wait)
+            self._confirm_wait = min(_MOST_WAIT, 2 * wait)
 
     def _is_overtaken(self, key: Key, claim: Claim) -> bool:
         """Return whether another run has published instead of us.
@@ -204,7 +204,7 @@ class OciClaims:
     def _longest_wait(self, current: Claim | None, *, ours: Claim) -> float:
         # A run that goes on with the same bytes has waited for the grace, and found the files.
         if current is None or current.release is None or current.release == ours.release:
-            return 2 * self._wait_policy.grace + self._settle
+            return 2 * self._wait_policy.grace + self._confirm_wait
         return lease(current.release).total_seconds()
 
     def _remove_claim(self, key: Key, claim: Claim) -> None:

@@ -72,7 +72,7 @@ class References:
         return Found(parse_manifest(response.body, location=location), digest)
 
     def put(self, tag: str, manifest: bytes, *, title: str) -> Response:
-        """Point a tag to a manifest; the response may be a refusal.
+        """Point a tag to a manifest; the response may be a rejection.
 
         Tried again when the registry misread a digest: it does while another run sends the same
         blob, since it overwrites its link to it.

@@ -57,8 +57,8 @@ def test_a_document_is_only_replaced_by_whoever_has_read_it(simulator: GitHub) -
 
 def test_adding_the_same_again_is_no_error_but_another_is(simulator: GitHub) -> None:
     store = store_of(simulator)
-    store.documents.add("ledger/status-events/a/x.json", b"mark")
-    store.documents.add("ledger/status-events/a/x.json", b"mark")
+    store.documents.add("ledger/status-events/a/x.json", b"event")
+    store.documents.add("ledger/status-events/a/x.json", b"event")
     with pytest.raises(RepositoryError, match="with another content"):
         store.documents.add("ledger/status-events/a/x.json", b"other")
 
@@ -114,7 +114,7 @@ def test_concurrent_writers_lose_nothing(race: float) -> None:
         def write(number: int) -> bool:
             store = store_of(simulator)
             start.wait()
-            store.documents.add(f"marks/{number}.json", b"%d" % number)
+            store.documents.add(f"events/{number}.json", b"%d" % number)
             while True:
                 document = store.documents.read("counter")
                 count = 0 if document is None else int(document.data)
@@ -127,7 +127,7 @@ def test_concurrent_writers_lose_nothing(race: float) -> None:
         counter = store.documents.read("counter")
         assert counter is not None
         assert counter.data == b"8"
-        assert len(store.documents.names("marks")) == 8
+        assert len(store.documents.names("events")) == 8
         roots = [each for each in simulator.repository.commits.values() if "begin" in each.message]
         assert roots
         assert simulator.repository.files("ign-deploy")["README.md"]

@@ -249,7 +249,7 @@ def test_it_is_written_exactly_once(opener: Callable[[], Repository]) -> None:
 def test_a_claim_that_is_removed_while_we_lose_it_is_not_an_error(
     kind: str, tmp_path: Path
 ) -> None:
-    """Its holder has published and cleaned up between the refusal and our look at it."""
+    """Its holder has published and cleaned up between the rejection and our look at it."""
     path = f"modules/{ID}/1.0.0/claim-0.json"
     with KINDS[kind](tmp_path) as opened:
         account: dict[str, Any] = {

@@ -256,7 +256,7 @@ def test_indexes_are_read_without_any_listing(url: str, web: PlainWeb, tmp_path:
     assert json.loads(web.files["index.json"])["modules"]
 
 
-# Refusals
+# Rejections
 
 
 @pytest.mark.parametrize(

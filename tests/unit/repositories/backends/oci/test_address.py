@@ -153,5 +153,5 @@ def test_a_next_page_elsewhere_is_rejected(target: str) -> None:
         next_page(f'<{target}>; rel="next"', base=f"{FIRST}?n=2", first=FIRST)
 
 
-def test_the_place_shows_no_option() -> None:
+def test_the_location_shows_no_option() -> None:
     assert Location("registry.example.com", "acme/modules", "https://registry.example.com") == PLACE
