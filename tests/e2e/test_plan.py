@@ -257,7 +257,7 @@ def test_a_build_that_tells_nothing_is_planned_with_the_reason(workspace: CliWor
     maven.mkdir()
     (maven / "pom.xml").write_text("<project/>")
     (maven / "mvnw").write_text("exit 1")
-    assert "before they are built" in plan(workspace, maven).stderr
+    assert "only known once they are built" in plan(workspace, maven).stderr
     build_module(maven / "target" / "x.modl", texts={"id": "com.example.maven"})
     assert json.loads(plan(workspace, maven).stdout)["include"][0]["id"] == "com.example.maven"
 
