@@ -53,10 +53,12 @@ class NexusObjectStore(HttpObjectStore):
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``."""
-        if self._create_once(path, data):
-            return True
-        if replaces is None:
-            return False
+        is_refused = self._found is not None and self._found.create_once
+        if replaces is None or not is_refused:
+            if self._create_once(path, data):
+                return True
+            if replaces is None:
+                return False
         self.delete(path)
         return self._create_once(path, data)
 
