@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from ign_deploy.errors import (
     CombinedError,
@@ -24,7 +25,9 @@ from ign_deploy.pipeline.preflight import check_distinct
 from ign_deploy.pipeline.run_report import ModuleRecord, RunReport
 from tests.support.identities import pem_files, self_signed
 from tests.support.modules import build_module
+from tests.support.nexus import Nexus
 from tests.support.runs import run_context
+from tests.support.serving import serving
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -172,3 +175,24 @@ def test_one_folder_in_two_spellings_is_rejected(tmp_path: Path) -> None:
     for other in (tmp_path / "a" / "." / ".." / "a", tmp_path / "link"):
         with pytest.raises(ConfigurationError):
             check_distinct([tmp_path / "a", other])
+
+
+def test_a_batch_of_twenty_modules_opens_and_probes_its_store_once(tmp_path: Path) -> None:
+    key, certificate = self_signed()
+    pem_files(tmp_path, key, (certificate,))
+    with serving(Nexus()) as server:
+        context = run_context(
+            {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+            now=NOW,
+            key_path=str(tmp_path / "signing.key.pem"),
+            cert_path=str(tmp_path / "signing.cert.pem"),
+            output_dir=tmp_path / "dist",
+            repository_url=f"nexus+{server.repository}",
+            repository_username=server.username,
+            repository_password=SecretStr(server.password),
+            require_unpublished=True,
+        )
+        paths = modules(tmp_path, *(f"m{number}" for number in range(20)))
+        assert release_batch(paths, context) == "uploaded"
+        assert len(server.matching(r"^GET /service/rest/v1/components$")) == 1
+        assert len(server.matching(r"^DELETE /repository/modules/ign-deploy-probe-")) == 1
