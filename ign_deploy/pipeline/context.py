@@ -121,8 +121,8 @@ def start_run(
     )
     provenance = read_provenance(env, environment=settings.environment)
     audit = AuditLog(settings.audit_file, provenance, report.reporter, redact)
-    access = partial(_repository_access, settings, env, workspace)
-    repository = Once(partial(_open_repository, repository_url(settings), access, report.reporter))
+    access = partial(_repository_access, settings, env, workspace, report)
+    repository = Once(partial(_open_repository, repository_url(settings), access))
     return RunContext(
         settings=settings,
         env=env,
@@ -157,21 +157,23 @@ def open_mirror_source(url: str, context: RunContext) -> Repository:
     """Open the repository to mirror, which has its own credentials."""
     settings = context.settings
     access = replace(
-        _repository_access(settings, context.env, context.workspace),
+        _repository_access(settings, context.env, context.workspace, context.report),
         token=settings.source_token.get_secret_value().strip(),
         username=settings.source_username,
         password=settings.source_password.get_secret_value(),
     )
-    return _open_repository(url, lambda: access, context.reporter)
+    return _open_repository(url, lambda: access)
 
 
-def _open_repository(url: str, access: Callable[[], Access], reporter: Reporter) -> Repository:
+def _open_repository(url: str, access: Callable[[], Access]) -> Repository:
     from ign_deploy.repositories import open_repository
 
-    return open_repository(url, access=access(), reporter=reporter)
+    return open_repository(url, access=access())
 
 
-def _repository_access(settings: Settings, env: Mapping[str, str], workspace: Workspace) -> Access:
+def _repository_access(
+    settings: Settings, env: Mapping[str, str], workspace: Workspace, report: RunReport
+) -> Access:
     from ign_deploy.repositories.access import Access
 
     return Access(
@@ -181,6 +183,7 @@ def _repository_access(settings: Settings, env: Mapping[str, str], workspace: Wo
         ca=workspace.ca_file(settings.repository_ca),
         env=env,
         cache=Path(settings.cache_dir) if settings.cache_dir else None,
+        reporter=report.reporter,
     )
 
 
