@@ -65,10 +65,11 @@ class ClaimStore(Protocol):
         afterwards. Raises RepositoryError when they differ; nothing is published then.
         """
 
-    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
+    def put_record(self, key: Key, claim: Claim, record: bytes) -> bool:
         """Write the record: from then on the version is published. Remove the claim if possible.
 
-        A response that the record already exists is not an error: it is read back afterwards.
+        Return False if another run is known to have published instead. A response that the record
+        already exists is not an error: it is read back afterwards.
         """
 
 

@@ -83,8 +83,9 @@ class _Attempt:
         is_late = self.wait_policy.clock() - claimed > self.wait_policy.grace
         if is_late and (there := read_record(self.versions, self.key)) is not None:
             return PublishOutcome.ALREADY_PUBLISHED, self.wanted.confirm(there)
-        self.claims.put_record(self.key, claim, ours.to_json())
-        return PublishOutcome.PUBLISHED, require_same(self._read_back(), self.release)
+        is_ours = self.claims.put_record(self.key, claim, ours.to_json())
+        outcome = PublishOutcome.PUBLISHED if is_ours else PublishOutcome.ALREADY_PUBLISHED
+        return outcome, require_same(self._read_back(), self.release)
 
     def _read_back(self) -> Release:
         written = read_record(self.versions, self.key)

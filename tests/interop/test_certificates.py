@@ -127,7 +127,7 @@ def test_a_jks_of_keytool_with_a_key_password_of_its_own(tmp_path: Path) -> None
     second = load_identity(IdentityMaterial(**opened, key_password="keypw12", alias="SECOND"))
     assert [describe(each.leaf).subject for each in (first, second)] == ["CN=first", "CN=second"]
     assert "key's password is wrong" in refused(**opened, alias="second").message
-    assert "2 keys and no alias" in refused(**opened).message
+    assert "2 keys, but no alias was given" in refused(**opened).message
     assert "store" in refused(keystore=str(store), store_password="wrong", alias="first").message
 
 
@@ -139,7 +139,7 @@ def test_a_pkcs12_of_keytool_with_several_keys(tmp_path: Path) -> None:
     for alias in ("first", "second"):
         identity = load_identity(IdentityMaterial(**opened, alias=alias))
         assert describe(identity.leaf).subject == f"CN={alias}"
-    assert "2 keys and no alias" in refused(**opened).message
+    assert "2 keys, but no alias was given" in refused(**opened).message
 
 
 def test_a_country_of_three_letters_is_accepted(tmp_path: Path) -> None:

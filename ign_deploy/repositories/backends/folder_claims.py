@@ -100,10 +100,10 @@ class FolderClaims:
         """See ``ClaimStore.put_files``."""
         self.later.put_files(key, release, files=files, progress=progress)
 
-    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
+    def put_record(self, key: Key, claim: Claim, record: bytes) -> bool:
         """See ``ClaimStore.put_record``."""
         oldest = 1 if self.claims_unseen() else 0
-        self.later.put_record(key, claim, record, oldest=oldest)
+        return self.later.put_record(key, claim, record, oldest=oldest)
 
 
 def _rest(key: Key) -> str:

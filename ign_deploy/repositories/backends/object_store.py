@@ -162,7 +162,7 @@ class ObjectClaims:
             path = f"{key.folder}/{file.name}"
             self.objects.send(path, files[file.name], expected=file, progress=progress)
 
-    def put_record(self, key: Key, claim: Claim, record: bytes, *, oldest: int = 0) -> None:
+    def put_record(self, key: Key, claim: Claim, record: bytes, *, oldest: int = 0) -> bool:
         """See ``ClaimStore.put_record``; ``oldest`` is the first claim that is an object."""
         self.objects.put(f"{key.folder}/{RECORD_NAME}", record, replaces=None)
         try:
@@ -171,6 +171,7 @@ class ObjectClaims:
         except IgnDeployError as problem:
             # A claim beside a record means nothing; it only stays to be seen.
             self.reporter.info(f"the claim on {key.id} {key.version} stays: {problem.message}")
+        return True
 
 
 @dataclass(frozen=True, slots=True)

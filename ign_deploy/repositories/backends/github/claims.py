@@ -82,13 +82,14 @@ class GitHubClaims:
         key: Key,
         claim: Claim,  # noqa: ARG002 - it stays: deleting it would cost one more commit
         record: bytes,
-    ) -> None:
+    ) -> bool:
         """See ``ClaimStore.put_record``."""
         draft = self._begun.pop((key, _digest(record)), None)
         # None: the version was found to be published, which is read back next.
         if draft is not None:
             with self._slots:
                 self._drafts.publish(draft, record)
+        return draft is not None
 
     def drop_drafts(self, key: Key) -> None:
         """Delete our drafts of a version that is published, so they are no longer needed."""

@@ -104,7 +104,7 @@ class GitLabClaims:
             else:
                 self._put_file(location, file, source=files[file.name], progress=progress)
 
-    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:  # noqa: ARG002
+    def put_record(self, key: Key, claim: Claim, record: bytes) -> bool:  # noqa: ARG002
         """See ``ClaimStore.put_record``."""
         location = PackageLocation(*key)
 
@@ -114,6 +114,7 @@ class GitLabClaims:
         self._packages.put(location, RECORD_NAME, record, confirm=arrived)
         files = self._listed(location, RECORD_NAME, _is_record)
         self._clean(file for each in _claims(files).values() for file in each)
+        return True
 
     def _put_file(
         self, location: PackageLocation, file: ReleaseFile, *, source: Path, progress: Progress

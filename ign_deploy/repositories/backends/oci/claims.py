@@ -140,7 +140,7 @@ class OciClaims:
             title = f"uploading {file.name} of {key.id} {key.version}"
             self._blobs.send(files[file.name], expected=file, title=title, progress=progress)
 
-    def put_record(self, key: Key, claim: Claim, record: bytes) -> None:
+    def put_record(self, key: Key, claim: Claim, record: bytes) -> bool:
         """See ``ClaimStore.put_record``."""
         title = f"publishing {key.id} {key.version}"
         release = parse_release(record, location="the record to be published")
@@ -154,13 +154,14 @@ class OciClaims:
         self._blobs.put_empty()
         self._blobs.put(record, title=title)
         if self._immutability is None and self._is_overtaken(key, claim):
-            return
+            return False
         sent = self._references.put(version_tag(key), manifest, title=title)
         # Refused for what may be ours: a tag that can't be moved, or a lost acknowledgement.
         if not sent.ok and self._references.find(version_tag(key), title=title) is None:
             raise self._client.error_for_response(sent)
         if self._immutability is None:
             self._remove_claim(key, claim)
+        return True
 
     def _look(self, key: Key, claim: Claim) -> tuple[float, float] | None:
         """Return when we looked and saw no such claim, and how long to wait; None if there is one.

@@ -34,7 +34,7 @@ class Clock:
 
     now: float = 0.0
     slept: list[float] = field(default_factory=list)
-    at_sleep: list[Callable[[], None]] = field(default_factory=list)
+    at_sleep: list[Callable[[], object]] = field(default_factory=list)
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds

@@ -89,7 +89,7 @@ def test_a_configured_endpoint_has_to_be_safe_as_well() -> None:
         ("s3://ab/x", "no valid bucket name"),
         ("s3://under_score/x", "no valid bucket name"),
         ("s3://minio.example:9000/bucket", "no valid bucket name"),
-        ("s3:///bucket", "can't be read"),
+        ("s3:///bucket", "is not valid"),
         ("s3://key:s3cret@bucket/x", "holds credentials"),
         ("s3://bucket?endpoint=http://minio.example", "is not encrypted"),
         ("s3://bucket?endpoint=https://key:s3cret@minio.example", "more than scheme"),
