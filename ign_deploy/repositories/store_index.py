@@ -37,7 +37,7 @@ from ign_deploy.repositories.page import (
     render_page,
 )
 from ign_deploy.repositories.record import INDEX_NAME, Release
-from ign_deploy.repositories.store import Document, Indexed, Key, Store
+from ign_deploy.repositories.store import Document, Indexed, IndexSession, Key, Store
 
 Stored = TypeVar("Stored", ModuleIndex, RootIndex, list[PageModule])
 _TRIES = 40
@@ -109,21 +109,28 @@ class StoreIndex:
     def rebuild(self) -> Reindexed:
         """Write all indexes from records and status events alone; raises RepositoryError."""
         with self._writing, self._store.guard.session([Key("", "")]) as session:
-            ids = {key.id for key in self._store.versions.versions()}
-            found = [self._reader.derived(each) or nothing_published(each) for each in sorted(ids)]
-            for index in found:
-                self._write(
-                    module_path(index["id"]), parse_module_index, _always(index), index_bytes
-                )
-            root = make_root((), added=[module_entry(each) for each in found if each["files"]])
-            self._write(INDEX_NAME, parse_root_index, _always(root), index_bytes)
+            # Before the listing: what is written since then is not overwritten unseen.
+            shared = {path: self._documents.read(path) for path in self._shared_paths()}
+            found = {each: self._rebuild_module(each) for each in sorted(self._ids())}
+
+            def reread() -> None:
+                for each in self._ids():
+                    found[each] = self._reader.stored_module(each) or self._fresh(each)
+
+            def make(_: RootIndex | None) -> RootIndex:
+                entries = [module_entry(each) for each in found.values() if each["files"]]
+                return make_root((), added=entries)
+
+            _, root = self._write(
+                INDEX_NAME, parse_root_index, make, index_bytes,
+                first=shared[INDEX_NAME], reread=reread,
+            )  # fmt: skip
             if self._store.has_page:
-                page = self._derived_page(found)
-                self._write(PAGE_NAME, read_page, lambda _: page, render_page)
-            while changed := set(session.others(_indexed(root))) - {""}:
-                written, root = self._write_all({each: [] for each in changed}, is_complete=False)
-                if not written:
-                    break
+                self._write(
+                    PAGE_NAME, read_page, lambda _: self._derived_page(found.values()), render_page,
+                    first=shared[PAGE_NAME], reread=reread,
+                )  # fmt: skip
+            root = self._complete(session, root, ids=set(found))
         return Reindexed(len(root["modules"]), sum(each["count"] for each in root["modules"]))
 
     def _update(self, added: Mapping[str, list[Release]]) -> None:
@@ -135,11 +142,30 @@ class StoreIndex:
         ]
         with self._store.guard.session(keys) as session:
             _, root = self._write_all(added, is_complete=True)
-            while changed := set(session.others(_indexed(root))):
-                again = {each: list[Release]() for each in (changed | set(added)) - {""}}
-                written, root = self._write_all(again, is_complete=False)
-                if not written:
-                    break
+            self._complete(session, root, ids=set(added))
+
+    def _complete(self, session: IndexSession, root: RootIndex, *, ids: set[str]) -> RootIndex:
+        """Write what other runs may have overwritten, of these modules and theirs, if any did."""
+        while changed := set(session.others(_indexed(root))):
+            if "" in changed:  # a run that rebuilds all of them
+                changed |= self._ids()
+            again = {each: list[Release]() for each in (changed | ids) - {""}}
+            written, root = self._write_all(again, is_complete=False)
+            if not written:
+                break
+        return root
+
+    def _rebuild_module(self, module_id: str) -> ModuleIndex:
+        def change(_: ModuleIndex | None) -> ModuleIndex:
+            return self._fresh(module_id)
+
+        return self._write(module_path(module_id), parse_module_index, change, index_bytes)[1]
+
+    def _fresh(self, module_id: str) -> ModuleIndex:
+        return self._reader.derived(module_id) or nothing_published(module_id)
+
+    def _ids(self) -> set[str]:
+        return {key.id for key in self._store.versions.versions()}
 
     def _write_all(
         self, added: Mapping[str, list[Release]], *, is_complete: bool
@@ -286,7 +312,3 @@ def _indexed(root: RootIndex) -> dict[str, Indexed]:
         entry["id"]: Indexed(entry["count"] + entry["removed"], entry["latest"])
         for entry in root["modules"]
     }
-
-
-def _always(index: Stored) -> Callable[[Stored | None], Stored]:
-    return lambda _: index

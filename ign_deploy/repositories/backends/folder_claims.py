@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -89,10 +89,10 @@ class FolderClaims:
         self.guard.own[key] = write
         if self.wait_policy.clock() - begin < self.wait_policy.grace:
             return True
-        # It said nothing for so long that another may have taken it for left behind. Whoever did
-        # has claimed the next generation by the end of another grace.
-        self.wait_policy.sleep(self.wait_policy.grace)
-        return last_generation(self.objects.names(key.folder)) is None
+        # It was empty for so long that another run may have taken it for abandoned, and may even
+        # have published by now. The next generation is claimed by one of us.
+        self.later.claim(key, replace(claim, generation=claim.generation + 1))
+        return False
 
     def put_files(
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress

@@ -164,7 +164,11 @@ class ObjectClaims:
 
     def put_record(self, key: Key, claim: Claim, record: bytes, *, oldest: int = 0) -> bool:
         """See ``ClaimStore.put_record``; ``oldest`` is the first claim that is an object."""
-        self.objects.put(f"{key.folder}/{RECORD_NAME}", record, replaces=None)
+        path = f"{key.folder}/{RECORD_NAME}"
+        if self.objects.probe().compare_and_swap:
+            self.objects.create(path, record)
+        else:
+            self.objects.put(path, record, replaces=None)
         try:
             for generation in range(oldest, claim.generation + 1):
                 self.objects.delete(_claim_path(key, generation))

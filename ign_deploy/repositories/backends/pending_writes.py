@@ -147,6 +147,9 @@ class _Session:
 
     def leave(self) -> None:
         """Remove ours, or leave them as done for runs that may overwrite what we wrote."""
+        if self.seen:
+            # A run that came since may have read the index before another repaired it.
+            self.seen = self._look()
         if any(not write.is_done for write in self._alive()):
             for write in self.own:
                 done = write._replace(is_done=True, rest="")

@@ -1,0 +1,353 @@
+"""Runs that publish at once, their requests in any order: by chance, and by script.
+
+Once all have ended, the indexes list every published version, and of several runs that published
+the same version one did. ``IGN_DEPLOY_INTERLEAVINGS`` is the number of random orders of a kind.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ign_deploy.errors import VersionConflict
+from ign_deploy.repositories import Publication, PublishOutcome, index_reader, store_index
+from ign_deploy.repositories.access import Access, WaitPolicy
+from ign_deploy.repositories.backends.folder_claims import folder_store
+from ign_deploy.repositories.backends.gitlab.claims import GitLabClaims
+from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
+from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
+from ign_deploy.repositories.backends.gitlab.versions import GitLabVersions
+from ign_deploy.repositories.backends.object_store import object_store
+from ign_deploy.repositories.index import parse_module_index, parse_root_index
+from ign_deploy.repositories.index_guard import ListingGuard
+from ign_deploy.repositories.maintenance import StatusChange, yank
+from ign_deploy.repositories.page import PAGE_NAME, read_page
+from ign_deploy.repositories.publishing import ClaimPublisher, read_record
+from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.store import Key, Store
+from tests.support.interleaving import Choice, Killed, TurnLock, Turns, at_random, scripted
+from tests.support.releases import release_of
+from tests.support.reporting import Recorder
+from tests.support.turn_objects import BEGIN, OrderedTurnObjects, TurnObjects
+from tests.support.turn_packages import PackageState, TurnPackages
+
+ORDERS = int(os.environ.get("IGN_DEPLOY_INTERLEAVINGS", "12"))
+NOTED = ["objects", "ordered", "folders"]
+LISTED = ["listing", "gitlab"]
+KINDS = [*NOTED, "swaps", *LISTED]
+Work = Callable[[], object]
+
+
+@pytest.fixture(autouse=True)
+def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that an update starts would have no turn."""
+
+    def map_in_turn(work: Callable[[Any], Any], items: Any, *, workers: int) -> list[Any]:
+        return [work(item) for item in items]
+
+    for module in (index_reader, store_index):
+        monkeypatch.setattr(module, "map_parallel", map_in_turn)
+
+
+@dataclass
+class World:
+    """A store of a kind, and the runs that use it."""
+
+    kind: str
+    folder: Path
+    choose: Choice
+    kills: Mapping[str, int] = field(default_factory=dict)
+    has_page: bool = False
+    reporter: Recorder = field(default_factory=Recorder)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    times: dict[str, str] = field(default_factory=dict)
+    packages: PackageState = field(default_factory=PackageState)
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self.choose, kills=self.kills)
+
+    def open(self, **options: Any) -> StoreRepository:
+        """Return the repository as one more run sees it; for the options see ``TurnObjects``."""
+        wait_policy = WaitPolicy(sleep=self.turns.sleep, clock=lambda: self.turns.clock)
+        access = Access(wait_policy=wait_policy, reporter=self.reporter)
+        if self.kind == "gitlab":
+            store = self._gitlab_store(access)
+        else:
+            store = self._object_store(access, **options)
+        opened = StoreRepository(store, reporter=self.reporter)
+        opened._index._sleep = self.turns.sleep
+        opened._index._writing = TurnLock(self.turns)  # type: ignore[assignment]
+        return opened
+
+    def _object_store(self, access: Access, **options: Any) -> Store:
+        if self.kind == "ordered":
+            options["times"] = self.times
+        make = OrderedTurnObjects if self.kind == "ordered" else TurnObjects
+        objects = make(self.turns, self.objects, swaps=self.kind == "swaps", **options)
+        if self.kind == "folders":
+            store = folder_store(objects, objects.make_folder, access=access)
+        else:
+            store = object_store(objects, access=access)
+        if self.kind == "listing":
+            guard = ListingGuard(store.versions, may_have_lost=lambda: True)
+            return replace(store, guard=guard, has_page=False)
+        return replace(store, has_page=self.has_page)
+
+    def _gitlab_store(self, access: Access) -> Store:
+        packages: Any = TurnPackages(self.turns, self.packages)
+        versions = GitLabVersions(packages)
+        claims = GitLabClaims(packages, reporter=self.reporter, wait_policy=access.wait_policy)
+        documents = GitLabDocuments(packages, reporter=self.reporter)
+        return Store(
+            versions=versions,
+            publisher=ClaimPublisher(versions, claims, access.wait_policy, self.reporter),
+            documents=documents,
+            probe=TurnObjects(self.turns, {}).probe,
+            location=str,
+            guard=ListingGuard(versions, may_have_lost=documents.take_overlap),
+        )
+
+    def publisher(
+        self, module_id: str, version: str = "2.0.0", *, content: bytes = b"module",
+        by: StoreRepository | None = None, **options: Any,
+    ) -> Work:  # fmt: skip
+        """Return the publication of a version, by a run of its own or by the given one."""
+        opened = by or self.open(**options)
+        release, files = release_of(
+            self.folder, module_id=module_id, version=version, content=content
+        )
+        return lambda: opened.publish(release, files=files)
+
+    def yanker(self, module_id: str, version: str = "1.0.0") -> Work:
+        opened = self.open()
+        release, _ = release_of(self.folder, module_id=module_id, version=version)
+        return lambda: yank(opened, release, change=StatusChange(by="x", at=BEGIN, reason="bad"))
+
+    def run(self, works: Mapping[str, Work]) -> list[object]:
+        return list(self.turns.run(works).values())
+
+    @property
+    def pending(self) -> list[str]:
+        return [path for path in self.objects if path.startswith("pending/")]
+
+    def problems(self) -> list[str]:
+        """Return where the indexes differ from what a reindex makes, and what has other bytes."""
+        twin = World(self.kind, self.folder, self.choose, has_page=self.has_page)
+        twin.objects, twin.packages = dict(self.objects), copy.deepcopy(self.packages)
+        opened = twin.open()
+        published = {
+            key for key in opened.store.versions.versions()
+            if key.id != DOCUMENTS and read_record(opened.store.versions, key)
+        }  # fmt: skip
+        paths = ["index.json", *sorted({f"modules/{key.id}/index.json" for key in published})]
+        before = [self._read(opened, path) for path in [*paths, PAGE_NAME]]
+        opened.reindex()
+        after = [self._read(opened, path) for path in [*paths, PAGE_NAME]]
+        found = [
+            f"{path}: {now}, not {then}"
+            for path, now, then in zip([*paths, PAGE_NAME], before, after, strict=True)
+            if now != then
+        ]
+        return found + [each for key in sorted(published) if (each := self._mixed(opened, key))]
+
+    def _read(self, opened: StoreRepository, path: str) -> object:
+        document = opened.documents.read(path)
+        if document is None:
+            return None
+        if path == PAGE_NAME:
+            return read_page(document.data)
+        return (parse_root_index if path == "index.json" else parse_module_index)(document.data)
+
+    def _mixed(self, opened: StoreRepository, key: Key) -> str:
+        if self.kind == "gitlab":
+            return ""
+        record = read_record(opened.store.versions, key)
+        assert record is not None
+        data = self.objects.get(f"{key.folder}/{record.module_file.name}", b"")
+        is_same = hashlib.sha256(data).hexdigest() == record.module_file.sha256
+        return "" if is_same else f"{key} has other bytes than its record says"
+
+    def require_complete(self) -> None:
+        if problems := self.problems():
+            pytest.fail("\n".join([*problems, *self.reporter.messages, *self.turns.trace]))
+
+
+def stocked(kind: str, folder: Path, choose: Choice, **more: Any) -> World:
+    """Return a store in which three modules have been published."""
+    world = World(kind, folder, choose, **more)
+    for module_id in ("a", "b", "z"):
+        world.publisher(module_id, "1.0.0")()
+    return world
+
+
+def works_of(world: World, chance: random.Random) -> dict[str, Work]:
+    """Return what two to four runs do at once, one of them perhaps in two threads."""
+    works: dict[str, Work] = {}
+    statuses = ["yank"] if world.kind not in LISTED else []  # see docs/decisions/0015
+    for number in range(chance.randrange(2, 5)):
+        what = chance.choice(["publish", "publish", "publish", "threads", "reindex", *statuses])
+        name = f"{what} {number}"
+        ahead = chance.choice([0, 0, -3, 5])
+        if what == "publish":
+            works[name] = world.publisher(chance.choice("abcd"), f"2.{number}.0", ahead=ahead)
+        elif what == "threads":
+            run = world.open(ahead=ahead)
+            for each in range(2):
+                version = f"3.{number}.{each}"
+                works[f"{name}.{each}"] = world.publisher(chance.choice("abcd"), version, by=run)
+        else:
+            works[name] = (
+                world.open(ahead=ahead).reindex if what == "reindex" else world.yanker("b")
+            )
+    return works
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_indexes_are_complete_once_all_runs_have_ended(tmp_path: Path, kind: str) -> None:
+    for seed in range(ORDERS):
+        make = World if seed % 4 == 3 else stocked
+        world = make(kind, tmp_path, at_random(seed), has_page=seed % 3 == 0)
+        if make is World:
+            works = {each: world.publisher(each) for each in "abcd"}
+        else:
+            works = works_of(world, random.Random(seed))
+        results = world.run(works)
+        errors = [each for each in results if isinstance(each, BaseException)]
+        assert not errors, errors
+        assert world.reporter.warnings == []
+        world.require_complete()
+        assert max(world.turns.steps.values()) < 400
+        assert not any("-a-" in path for path in world.pending)
+        # What is done may stay for the next run, if two ended at the same time.
+        world.publisher("z", "9.0.0")()
+        assert world.pending == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("contents", ["same", "other"])
+def test_of_several_runs_one_publishes_a_version(tmp_path: Path, kind: str, contents: str) -> None:
+    for seed in range(ORDERS):
+        world = stocked(kind, tmp_path, at_random(seed))
+        works = {}
+        for number in range(3):
+            content = b"module" if contents == "same" else b"module %d" % number
+            options: dict[str, Any] = {} if kind == "gitlab" else {"is_slow": True}
+            works[str(number)] = world.publisher("b", content=content, **options)
+        results = world.run(works)
+        counts = Counter(
+            each.outcome if isinstance(each, Publication) else type(each) for each in results
+        )
+        lost = PublishOutcome.ALREADY_PUBLISHED if contents == "same" else VersionConflict
+        assert counts == {PublishOutcome.PUBLISHED: 1, lost: 2}, results
+        world.require_complete()
+
+
+@pytest.mark.parametrize("kind", [*NOTED, "listing"])
+def test_the_next_run_completes_what_a_killed_one_left(tmp_path: Path, kind: str) -> None:
+    chance = random.Random(1)
+    for seed in range(ORDERS):
+        kills = {"b": chance.randrange(1, 40)}
+        world = stocked(kind, tmp_path, at_random(seed), kills=kills)
+        results = world.run({each: world.publisher(each) for each in "abc"})
+        world.turns.clock += chance.choice([0, 1200])
+        world.publisher("z", "9.0.0")()
+        if world.problems():
+            # Its own version is all that may be missing: there was no note of it yet.
+            assert isinstance(results[1], Killed)
+            assert kind in {"objects", "ordered"}
+            assert not any("-a-b" in each for each in world.pending)
+            world.publisher("b")()
+        world.require_complete()
+        world.turns.clock += 1200
+        world.publisher("z", "9.1.0")()
+        assert world.pending == []
+
+
+@pytest.mark.parametrize("kind", NOTED)
+def test_a_run_that_was_suspended_completes_the_indexes_or_says_so(
+    tmp_path: Path, kind: str
+) -> None:
+    chance = random.Random(2)
+    for seed in range(ORDERS):
+        world = stocked(kind, tmp_path, at_random(seed))
+        works = {}
+        for each in "abc":
+            pauses = {chance.randrange(1, 40): chance.choice([300, 601, 1300])}
+            works[each] = world.publisher(each, pauses=pauses)
+        world.run(works)
+        assert any("reindex" in each for each in world.reporter.warnings) or not world.problems()
+
+
+def test_what_a_fourth_run_repaired_is_not_forgotten(tmp_path: Path) -> None:
+    choose = scripted(
+        ("a", "put index.json"),  # has read the index without b 2.0.0
+        ("b", ""),
+        ("a", "list pending"),  # has taken out b
+        ("a", "get index.json"),  # has looked: only b, which is done
+        ("c", "put index.json"),  # has read the index without b 2.0.0
+        ("d", "put index.json"),
+        ("d", "list pending"),
+        ("d", "put index.json"),  # repairs b
+        ("d", "list pending"),
+        ("a", ""),  # finds everything, and must leave the note of b
+        ("c", "list pending"),  # takes out b and d
+    )
+    world = stocked("objects", tmp_path, choose)
+    world.run({each: world.publisher(each) for each in "abcd"})
+    world.require_complete()
+    assert world.pending == []
+
+
+@pytest.mark.parametrize("has_page", [False, True])
+@pytest.mark.parametrize("until", ["list modules/z", "get modules/z/", "get index.json"])
+def test_a_reindex_takes_out_nothing_where_the_store_compares(
+    tmp_path: Path, until: str, has_page: bool
+) -> None:
+    choose = scripted(("reindex", "get index.json"), ("reindex", until), ("z", ""), ("d", ""))
+    world = stocked("swaps", tmp_path, choose, has_page=has_page)
+    world.run(
+        {"reindex": world.open().reindex, "z": world.publisher("z"), "d": world.publisher("d")}
+    )
+    world.require_complete()
+
+
+def test_what_a_reindex_repairs_stays_repaired(tmp_path: Path) -> None:
+    """A publication that read the index before the reindex writes it after."""
+    choose = scripted(("b", "put index.json"), ("reindex", ""))
+    world = stocked("objects", tmp_path, choose)
+    with_z = world.objects["index.json"]
+    world.publisher("c")()
+    world.objects["index.json"] = with_z  # lacks c
+    world.run({"reindex": world.open().reindex, "b": world.publisher("b")})
+    world.require_complete()
+
+
+def test_a_claim_that_took_long_does_not_touch_what_another_run_published(tmp_path: Path) -> None:
+    """Between the version's folder and the claim's content, the run is suspended."""
+    world = stocked("folders", tmp_path, scripted())
+    slow = world.publisher("b", content=b"slow", pauses={2: 16, 3: 40})
+    fast = world.publisher("b", content=b"fast")
+    results = world.run({"slow": slow, "fast": fast})
+    assert isinstance(results[0], VersionConflict)
+    assert isinstance(results[1], Publication)
+    world.require_complete()
+
+
+def test_a_record_is_not_replaced_where_the_store_compares(tmp_path: Path) -> None:
+    """The run is suspended right before it writes the record, for longer than its lease."""
+    choose = scripted(("late", "put modules/b/2.0.0/release.json"))
+    world = stocked("swaps", tmp_path, choose)
+    late = world.publisher("b", content=b"late", pauses={5: 1300})
+    results = world.run({"late": late, "next": world.publisher("b", content=b"next")})
+    assert isinstance(results[0], VersionConflict)
+    assert isinstance(results[1], Publication)
+    world.require_complete()
