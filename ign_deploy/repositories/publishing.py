@@ -115,7 +115,8 @@ class _Attempt:
             current = None if is_first else self.claims.current_claim(self.key)
             is_first = False
             if current is not None and current.holder == self.holder:
-                return current
+                # Or ours lost, and is the oldest only since the winner's was removed.
+                return read_record(self.versions, self.key) or current
             if (release := self._release_to_claim(current)) is not None:
                 generation = 0 if current is None else current.generation + 1
                 mine = Claim(self.holder, generation, self.claims.now(), release)

@@ -10,9 +10,11 @@ import copy
 import hashlib
 import os
 import random
+import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -350,4 +352,35 @@ def test_a_record_is_not_replaced_where_the_store_compares(tmp_path: Path) -> No
     results = world.run({"late": late, "next": world.publisher("b", content=b"next")})
     assert isinstance(results[0], VersionConflict)
     assert isinstance(results[1], Publication)
+    world.require_complete()
+
+
+def test_a_claim_that_lost_does_not_win_while_claims_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of two claims of the same second, the one that was named last has the lower name.
+    numbers = count(1)
+    monkeypatch.setattr(secrets, "token_hex", lambda size: f"{16 ** (2 * size) - next(numbers):x}")
+    choose = scripted(
+        ("loser", "put modules/b/2.0.0/claim-0.json"),  # has seen no claim
+        ("winner", "get modules/b/2.0.0/release.json"),
+        ("winner", "put modules/b/2.0.0/claim-0.json"),
+        ("winner", "list modules/b/2.0.0/claim-0.json"),  # its claim is the older one
+        ("loser", "list modules/b/2.0.0/claim-0.json"),
+        ("winner", "put modules/b/2.0.0/release.json"),
+        ("loser", "get modules/b/2.0.0/release.json"),
+        ("loser", "list modules/b/2.0.0"),  # has seen no record
+        ("winner", "list modules/b/2.0.0/claim-0.json"),
+        ("winner", "delete modules/b/2.0.0/claim-0.json"),
+        ("winner", "delete modules/b/2.0.0/claim-0.json"),  # its own is gone, the loser's isn't
+        ("loser", ""),
+    )
+    world = stocked("ordered", tmp_path, choose)
+    works = {
+        "winner": world.publisher("b", content=b"winner"),
+        "loser": world.publisher("b", content=b"loser"),
+    }
+    results = world.run(works)
+    assert isinstance(results[0], Publication), world.turns.trace
+    assert isinstance(results[1], VersionConflict), world.turns.trace
     world.require_complete()
