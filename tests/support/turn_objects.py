@@ -13,7 +13,7 @@ from ign_deploy.report import Progress, Reporter, SilentReporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.backends.s3.client import Entry
-from ign_deploy.repositories.backends.s3.ordered_claims import WAIT, OrderedClaims
+from ign_deploy.repositories.backends.s3.objects import WAIT, OrderedClaims
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
 from tests.support.interleaving import Turns

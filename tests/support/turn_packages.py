@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ign_deploy.report import Progress
+from ign_deploy.repositories.backends.gitlab.api import Package, PackageFile
 from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, digest_of
-from ign_deploy.repositories.backends.gitlab.schema import Package, PackageFile
 from ign_deploy.repositories.record import ReleaseFile
 from tests.support.interleaving import Turns
 from tests.support.turn_objects import BEGIN

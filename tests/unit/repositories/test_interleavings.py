@@ -24,10 +24,9 @@ from ign_deploy.errors import VersionConflict
 from ign_deploy.repositories import Publication, PublishOutcome, index_reader, store_index
 from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.folder_claims import folder_store
-from ign_deploy.repositories.backends.gitlab.claims import GitLabClaims
 from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
-from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
-from ign_deploy.repositories.backends.gitlab.versions import GitLabVersions
+from ign_deploy.repositories.backends.gitlab.packages import DOCUMENTS
+from ign_deploy.repositories.backends.gitlab.versions import GitLabClaims, GitLabVersions
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.index import parse_module_index, parse_root_index
 from ign_deploy.repositories.index_guard import ListingGuard

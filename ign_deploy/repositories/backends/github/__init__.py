@@ -1,13 +1,37 @@
 """Modules as releases of a GitHub repository: ``github://owner/repository``.
 
 A version is a release with the tag ``modl/<id>/<version>``; its record is the file
-``release.json`` of that release. Other releases of the repository are left alone.
+``release.json`` of that release. Other releases of the repository are left alone. Claims and
+everything else that is small are files on a branch of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from ign_deploy.errors import IgnDeployError, NetworkError
+from ign_deploy.report import Progress
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.github.api import GitHubApi
+from ign_deploy.repositories.backends.github.branch import BranchDocuments
+from ign_deploy.repositories.backends.github.drafts import Draft, Drafts
+from ign_deploy.repositories.backends.github.location import find_location
+from ign_deploy.repositories.backends.github.rights import ReadAccess
+from ign_deploy.repositories.backends.github.versions import GitHubVersions, tag_of
+from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, parse_claim
+from ign_deploy.repositories.index_guard import NoGuard
+from ign_deploy.repositories.publishing import ClaimPublisher
+from ign_deploy.repositories.record import Release
+from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.store import Key, Store
+
+# GitHub accepts 80 requests a minute that create something.
+_UPLOADERS = 3
 
 
 def open_github(url: str, access: Access) -> Repository:
@@ -15,14 +39,109 @@ def open_github(url: str, access: Access) -> Repository:
 
     Raises ConfigurationError for what isn't such a URL.
     """
-    from ign_deploy.repositories.backends.github.api import GitHubApi
-    from ign_deploy.repositories.backends.github.location import find_location
-    from ign_deploy.repositories.backends.github.store import github_store
-    from ign_deploy.repositories.repository import StoreRepository
-
     location = find_location(url, access=access)
     if location.token:
         access.reporter.mask(location.token)
     api = GitHubApi(location, access=access)
     store = github_store(api, access=access)
     return StoreRepository(store, reporter=access.reporter, cache=access.cache)
+
+
+def github_store(api: GitHubApi, *, access: Access) -> Store:
+    """Return the store that the repository is made of."""
+    read_access = ReadAccess(api)
+    branch = BranchDocuments(api, require_readable=read_access.require_readable)
+    claims = GitHubClaims(api, branch)
+    versions = GitHubVersions(api, read_access, drop_drafts=claims.drop_drafts)
+    return Store(
+        versions=versions,
+        publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
+        documents=branch,
+        probe=read_access.probe,
+        location=lambda key: api.location.release_page(tag_of(key)),
+        guard=NoGuard(),
+    )
+
+
+class GitHubClaims:
+    """See ``claims.ClaimStore``; claims are files on our branch, a version's files in a draft."""
+
+    def __init__(self, api: GitHubApi, branch: BranchDocuments) -> None:
+        self._api = api
+        self._branch = branch
+        self._drafts = Drafts(api)
+        self._slots = threading.BoundedSemaphore(_UPLOADERS)
+        self._begun: dict[tuple[Key, str], Draft] = {}
+
+    def now(self) -> datetime:
+        """See ``ClaimStore.now``."""
+        return self._api.now()
+
+    def claims_unseen(self) -> bool:
+        """See ``ClaimStore.claims_unseen``: a claim stays on the branch for good."""
+        return True
+
+    def current_claim(self, key: Key) -> Claim | None:
+        """See ``ClaimStore.current_claim``."""
+        tag_of(key)
+        stems = [name.partition(".") for name in self._branch.names(_claims(key))]
+        generations = [
+            int(stem) for stem, _, end in stems
+            if end == "json" and stem.isascii() and stem.isdigit() and len(stem) <= 6
+        ]  # fmt: skip
+        if not generations:
+            return None
+        generation = max(generations)
+        document = self._branch.read(f"{_claims(key)}/{generation}.json")
+        if document is None:
+            return Claim("", generation)
+        return parse_claim(document.data[: MAX_CLAIM_SIZE + 1], generation=generation)
+
+    def claim(self, key: Key, claim: Claim) -> bool:
+        """See ``ClaimStore.claim``."""
+        path = f"{_claims(key)}/{claim.generation}.json"
+        return self._branch.create(path, claim_bytes(claim))
+
+    def put_files(
+        self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
+    ) -> None:
+        """See ``ClaimStore.put_files``: into a draft, which is deleted when it can't be filled."""
+        with self._slots:
+            draft = self._drafts.begin(release, tag=tag_of(key))
+            try:
+                for file in release.files:
+                    self._drafts.fill(draft, file, path=files[file.name], progress=progress)
+            except NetworkError:
+                raise  # nothing more can be done there now
+            except IgnDeployError:
+                self._drafts.drop(draft)
+                raise
+        self._begun[key, _digest(release.to_json())] = draft
+
+    def put_record(
+        self,
+        key: Key,
+        claim: Claim,  # noqa: ARG002 - it stays: deleting it would cost one more commit
+        record: bytes,
+    ) -> bool:
+        """See ``ClaimStore.put_record``."""
+        draft = self._begun.pop((key, _digest(record)), None)
+        # None: the version was found to be published, which is read back next.
+        if draft is not None:
+            with self._slots:
+                self._drafts.publish(draft, record)
+        return draft is not None
+
+    def drop_drafts(self, key: Key) -> None:
+        """Delete our drafts of a version that is published, so they are no longer needed."""
+        for begun in [begun for begun in list(self._begun) if begun[0] == key]:
+            if (draft := self._begun.pop(begun, None)) is not None:
+                self._drafts.drop(draft)
+
+
+def _claims(key: Key) -> str:
+    return f"claims/{key.id}/{key.version}"
+
+
+def _digest(record: bytes) -> str:
+    return hashlib.sha256(record).hexdigest()

@@ -1,13 +1,13 @@
-"""Requests to GitHub's REST API: with its version, our token, and listings page by page."""
+"""GitHub's REST API: requests, the fields of its responses, and its errors explained."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.client import Client
@@ -17,7 +17,6 @@ from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.github.errors import error_for_response, is_empty
 from ign_deploy.repositories.backends.github.location import Location
 
 RAW = {"Accept": "application/vnd.github.raw+json"}
@@ -28,10 +27,19 @@ _PAGE = 100
 _MOST_PAGES = 1000
 
 Entry = TypeVar("Entry")
+UPLOADED = "uploaded"
+MAX_RELEASE = 64 << 20
+"""Bytes: a release may have a thousand files."""
+PERMISSIONS = (
+    "give the job `permissions: contents: write`, or the token read and write access to the "
+    "repository's contents."
+)
+TOKEN = "set REPOSITORY_API_TOKEN to a valid token, or pass the job's GITHUB_TOKEN."  # noqa: S105
+_LONGEST_REASON = 300
 
 
 class GitHubApi(Client):
-    """One repository in GitHub's API; paths are relative to it and ``encoded``."""
+    """One repository in GitHub's API, with our token; paths are relative to it and ``encoded``."""
 
     def __init__(
         self,
@@ -133,3 +141,138 @@ def _auth(location: Location, url: str) -> HostAuth | None:
 def encoded(text: str, *, safe: str = "") -> str:
     """Return a text as part of a path."""
     return quote(text, safe=safe)
+
+
+_Id = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class Asset(_Part):
+    """A file of a release; ``state`` is ``uploaded``, else it isn't whole (``starter``).
+
+    ``digest`` is ``sha256:…``; older servers don't state it.
+    """
+
+    id: _Id
+    name: str
+    state: str
+    size: int
+    digest: str | None = None
+
+    def holds(self, *, size: int, sha256: str) -> bool:
+        """Return whether it is whole, and what a record says, as far as the server states it."""
+        same = self.digest in {None, f"sha256:{sha256}"}
+        return self.state == UPLOADED and self.size == size and same
+
+
+class GitHubRelease(_Part):
+    """A release, a draft or published."""
+
+    id: _Id
+    draft: bool
+    tag_name: str
+    upload_url: str
+    body: str | None = None
+    immutable: bool = False
+    assets: tuple[Asset, ...] = Field(default=(), strict=False)
+
+
+class GitHubRepository(_Part):
+    """A repository."""
+
+    full_name: str
+    archived: bool = False
+
+
+class GitRef(_Part):
+    """A Git reference, such as ``refs/tags/v1``."""
+
+    ref: str
+
+
+class GitObject(_Part):
+    """Any Git object that was made."""
+
+    sha: str
+
+
+class TreeEntry(_Part):
+    """What is in a folder; ``type`` is ``file``, ``dir``, … (in a tree ``blob``, ``tree``)."""
+
+    name: str = ""
+    path: str
+    type: str
+    sha: str
+
+
+class GitTree(_Part):
+    """A folder as Git keeps it; the server may leave some of it out (``truncated``)."""
+
+    tree: tuple[TreeEntry, ...] = Field(strict=False)
+    truncated: bool = False
+
+
+RELEASE = TypeAdapter(GitHubRelease)
+RELEASES = TypeAdapter(list[GitHubRelease])
+ASSET = TypeAdapter(Asset)
+ASSETS = TypeAdapter(list[Asset])
+REPOSITORY = TypeAdapter(GitHubRepository)
+REFS = TypeAdapter(list[GitRef])
+SHA = TypeAdapter(GitObject)
+ENTRIES = TypeAdapter(list[TreeEntry])
+TREE = TypeAdapter(GitTree)
+
+
+def error_for_response(response: Response) -> RepositoryError:
+    """Return the error for a response that isn't a success."""
+    reason = reason_of(response)
+    status = response.status
+    message = f"{response.title} failed: GitHub returned {status}" + (
+        f": {reason}" if reason else ""
+    )
+    if status == 401:
+        return RepositoryError(f"{message}; the token is wrong or expired", hint=TOKEN)
+    if is_rule(response):
+        return RepositoryError(
+            message,
+            hint="exempt the branch ign-deploy and the tags modl/** from the repository's rules "
+            "for the publishing account.",
+        )
+    if status in {403, 404}:
+        return RepositoryError(f"{message}; the token may lack a permission", hint=PERMISSIONS)
+    return RepositoryError(message, hint="see GitHub's reason above, and its status page.")
+
+
+def is_rule(response: Response) -> bool:
+    """Return whether a rejection is due to the repository's own rules (rulesets, protection)."""
+    body = response.body.lower()
+    return not response.ok and (b"rule violation" in body or b"protected branch" in body)
+
+
+def is_empty(response: Response) -> bool:
+    """Return whether a rejection is due to the repository having no commit yet."""
+    return response.status == 409 and "repository is empty" in reason_of(response).lower()
+
+
+def empty_repository(name: str) -> RepositoryError:
+    """Return the error for a repository without a commit: a release needs one to be tagged."""
+    return RepositoryError(
+        f"{name} on GitHub has no commit yet, so it can't have releases",
+        hint="push a first commit (such as a README), then run again.",
+    )
+
+
+def reason_of(response: Response) -> str:
+    """Return GitHub's own explanation as one printable line; empty without one."""
+    fields = response.fields()
+    errors = fields.get("errors")
+    parts = [fields.get("message")]
+    for each in errors[:5] if isinstance(errors, list) else ():
+        if isinstance(each, dict):
+            parts += [each.get("message") or f"{each.get('field')} {each.get('code')}"]
+    text = "; ".join(part for part in parts if isinstance(part, str))
+    line = "".join(char if char.isprintable() else " " for char in text)
+    return line[:_LONGEST_REASON].strip()

@@ -15,15 +15,20 @@ import time
 from collections.abc import Callable
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.backends.github.api import RAW, GitHubApi, encoded
-from ign_deploy.repositories.backends.github.errors import (
+from ign_deploy.repositories.backends.github.api import (
+    ENTRIES,
+    RAW,
+    SHA,
+    TREE,
+    GitHubApi,
+    TreeEntry,
     empty_repository,
+    encoded,
     error_for_response,
     is_empty,
     is_rule,
     reason_of,
 )
-from ign_deploy.repositories.backends.github.schema import ENTRIES, SHA, TREE, TreeEntry
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
 BRANCH = "ign-deploy"

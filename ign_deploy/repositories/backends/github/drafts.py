@@ -20,16 +20,18 @@ from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress, no_progress
-from ign_deploy.repositories.backends.github.api import GitHubApi
-from ign_deploy.repositories.backends.github.errors import error_for_response, is_rule, reason_of
-from ign_deploy.repositories.backends.github.schema import (
+from ign_deploy.repositories.backends.github.api import (
     ASSET,
     ASSETS,
     MAX_RELEASE,
     RELEASE,
     RELEASES,
     Asset,
+    GitHubApi,
     GitHubRelease,
+    error_for_response,
+    is_rule,
+    reason_of,
 )
 from ign_deploy.repositories.record import RECORD_NAME, Release, ReleaseFile
 from ign_deploy.repositories.versions import is_final

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.github.api import GitHubApi
-from ign_deploy.repositories.backends.github.errors import (
+from ign_deploy.repositories.backends.github.api import (
     PERMISSIONS,
+    REPOSITORY,
     TOKEN,
+    GitHubApi,
+    GitHubRepository,
     empty_repository,
     error_for_response,
     is_empty,
     reason_of,
 )
-from ign_deploy.repositories.backends.github.schema import REPOSITORY, GitHubRepository
 
 
 class ReadAccess:

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from ign_deploy.repositories import Repository
+from dataclasses import dataclass
+
+from ign_deploy.repositories import Capabilities, Repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.gitlab.api import (
+    DEVELOPER,
+    MAINTAINER,
+    PACKAGES,
+    PROJECT,
+    Caller,
+    GitLabApi,
+    ProjectState,
+)
+from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
+from ign_deploy.repositories.backends.gitlab.location import TokenKind, credentials_for, project_at
+from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, Packages
+from ign_deploy.repositories.backends.gitlab.versions import GitLabClaims, GitLabVersions
+from ign_deploy.repositories.index_guard import ListingGuard
+from ign_deploy.repositories.publishing import ClaimPublisher
+from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.store import Key, Store
+
+_MAX_PROJECT = 4 << 20
+_TITLE = "checking the project"
+_KEEPS_OLD = (
+    "GitLab lets only maintainers delete packages: the claims and older indexes that this token's "
+    "publications replace stay in the package registry."
+)
+_ROLE_UNKNOWN = (
+    "GitLab states no role of this token in the project; whether it may publish shows when it does."
+)
 
 
 def open_gitlab(url: str, access: Access) -> Repository:
     """Return the repository in a project; nothing is requested yet. Raises ConfigurationError."""
-    from ign_deploy.repositories.backends.gitlab.address import project_at
-    from ign_deploy.repositories.backends.gitlab.api import GitLabApi
-    from ign_deploy.repositories.backends.gitlab.credentials import credentials_for
-    from ign_deploy.repositories.backends.gitlab.errors import Caller
-    from ign_deploy.repositories.backends.gitlab.store import gitlab_store
-    from ign_deploy.repositories.repository import StoreRepository
-
     project = project_at(url, env=access.env)
     credentials = credentials_for(project, access)
     own = access.env.get("CI_PROJECT_PATH", "")
@@ -22,3 +44,73 @@ def open_gitlab(url: str, access: Access) -> Repository:
     api = GitLabApi(access.open_session(credentials.auth), caller, reporter=access.reporter)
     store = gitlab_store(api, access=access)
     return StoreRepository(store, reporter=access.reporter, cache=access.cache)
+
+
+def gitlab_store(api: GitLabApi, *, access: Access) -> Store:
+    """Return the store that the repository is made of."""
+    packages = Packages(api)
+    versions = GitLabVersions(packages)
+    claims = GitLabClaims(packages, reporter=access.reporter, wait_policy=access.wait_policy)
+    documents = GitLabDocuments(packages, reporter=access.reporter)
+
+    def location(key: Key) -> str:
+        number = packages.known_id(PackageLocation(*key))
+        page = f"{api.caller.project.web}/-/packages"
+        return page if number is None else f"{page}/{number}"
+
+    return Store(
+        versions=versions,
+        publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
+        documents=documents,
+        probe=_Probe(api),
+        location=location,
+        guard=ListingGuard(versions, may_have_lost=documents.take_overlap),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """See ``Store.probe``: one request."""
+
+    _api: GitLabApi
+
+    def __call__(self) -> Capabilities:
+        if self._api.caller.kind is TokenKind.ACCESS:
+            found = self._api.find("", limit=_MAX_PROJECT, title=_TITLE)
+            if found is None:
+                raise self._api.missing(title=_TITLE)
+            return self._capable(*_rights(found.parse(PROJECT)))
+        # A job's token may not look at the project itself.
+        query: dict[str, str | int] = {"package_type": "generic", "per_page": 1}
+        found = self._api.find("/packages", limit=_MAX_PROJECT, title=_TITLE, query=query)
+        if found is None:
+            raise self._api.missing(title=_TITLE)
+        found.parse(PACKAGES)
+        obstacle = "no token is set" if self._api.caller.kind is TokenKind.NONE else ""
+        return self._capable(obstacle, ())
+
+    def _capable(self, obstacle: str, remarks: tuple[str, ...]) -> Capabilities:
+        return Capabilities(
+            location=f"{self._api.caller.project.web}/-/packages",
+            writable=not obstacle,
+            obstacle=obstacle,
+            create_once=True,
+            compare_and_swap=False,
+            server_digest=True,
+            resume=True,
+            remarks=remarks,
+        )
+
+
+def _rights(state: ProjectState) -> tuple[str, tuple[str, ...]]:
+    """Return what keeps the token from publishing, empty for nothing, and remarks."""
+    if state.registry_is_off:
+        return (
+            "the project's package registry is switched off (Settings > General > Visibility)",
+            (),
+        )
+    if state.role is None:
+        return "", (_ROLE_UNKNOWN,)
+    if state.role < DEVELOPER:
+        return f"the token's role has the level {state.role}, publishing needs Developer (30)", ()
+    return "", () if state.role >= MAINTAINER else (_KEEPS_OLD,)

@@ -7,20 +7,18 @@ from collections.abc import Callable
 from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.net.response import Response
 from ign_deploy.report import Reporter
-from ign_deploy.repositories.backends.gitlab.naming import (
-    DOCUMENTS,
-    decode,
-    document_version,
-    encode,
-)
+from ign_deploy.repositories.backends.gitlab.api import PackageFile
 from ign_deploy.repositories.backends.gitlab.packages import (
+    DOCUMENTS,
     PackageLocation,
     Packages,
+    decode,
     digest_of,
+    document_version,
+    encode,
     named,
     uploaded,
 )
-from ign_deploy.repositories.backends.gitlab.schema import PackageFile
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
 _DUPLICATES = (

@@ -7,13 +7,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
-
-if TYPE_CHECKING:
-    from ign_deploy.repositories.backends.http.base import HttpObjectStore
+from ign_deploy.repositories.backends.folder_claims import folder_store
+from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
+from ign_deploy.repositories.backends.http.base import HttpObjectStore
+from ign_deploy.repositories.backends.http.location import find_location
+from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
+from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
+from ign_deploy.repositories.backends.object_store import object_store
+from ign_deploy.repositories.repository import StoreRepository
 
 
 def open_http(url: str, access: Access) -> Repository:
@@ -22,14 +26,6 @@ def open_http(url: str, access: Access) -> Repository:
     Nothing is requested yet; plain http to another machine is a warning. Raises ConfigurationError
     for an invalid URL, and for credentials that would be sent unencrypted.
     """
-    from ign_deploy.repositories.backends.folder_claims import folder_store
-    from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
-    from ign_deploy.repositories.backends.http.location import find_location
-    from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
-    from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
-    from ign_deploy.repositories.backends.object_store import object_store
-    from ign_deploy.repositories.repository import StoreRepository
-
     kinds: dict[str, Callable[..., HttpObjectStore]] = {
         "": WebDavObjectStore,
         "nexus": NexusObjectStore,

@@ -15,9 +15,8 @@ from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.http.base import HttpObjectStore
-from ign_deploy.repositories.backends.http.listing import MAX_LISTING, plain_names
+from ign_deploy.repositories.backends.http.listing import ARTIFACTORY_ITEM, MAX_LISTING, plain_names
 from ign_deploy.repositories.backends.http.location import Location
-from ign_deploy.repositories.backends.http.schema import ARTIFACTORY_ITEM
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document

@@ -1,4 +1,4 @@
-"""What all stores over HTTP share: reading, comparing, and claims where there are no locks.
+"""What all stores over HTTP share: reading, comparing, errors, and claims without locks.
 
 Where a store can't create an object only once, the claim is timed (Fischer's mutual exclusion):
 check that there is no claim, write ours, wait longer than any run takes from checking to writing,
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -27,7 +28,6 @@ from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.http.errors import NO_HINTS, error_for_response
 from ign_deploy.repositories.backends.http.location import Location
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
@@ -38,6 +38,63 @@ CLAIM_WAIT = 5.0
 """Seconds between writing a timed claim and reading it back."""
 # A cache in between must not return what was there before another job's write.
 _FRESH = {"Cache-Control": "no-cache"}
+# RFC 9530, and RFC 3230 before it; a value may be one of several in a list.
+_REPR = re.compile(r"(?:^|[,\s])sha-256=:([A-Za-z0-9+/]{43}=):", re.IGNORECASE)
+_OLD = re.compile(r"(?:^|[,\s])sha-256=([A-Za-z0-9+/]{43}=)(?:[,\s]|$)", re.IGNORECASE)
+_HEX = re.compile(r"[0-9a-fA-F]{64}")
+REQUESTED: Mapping[str, str] = {"Want-Repr-Digest": "sha-256=10", "Want-Digest": "sha-256"}
+"""Headers that request the digest."""
+NO_HINTS: Mapping[int, str] = MappingProxyType({})
+_NO_UPLOADS = (
+    "enable WebDAV (PUT, DELETE, MKCOL, PROPFIND) for the path, or use the URL of a server that "
+    "accepts uploads."
+)
+_TOO_LARGE = (
+    "raise the limit of the server and of any proxy in front of it (nginx: client_max_body_size, "
+    "Apache: LimitRequestBody)."
+)
+_MEANINGS = {
+    400: (
+        "it doesn't accept this upload",
+        "allow uploads on the server, and turn off its content type checks.",
+    ),
+    401: (
+        "the token or password is missing, wrong or expired",
+        "set REPOSITORY_API_TOKEN, or REPOSITORY_USERNAME and REPOSITORY_PASSWORD.",
+    ),
+    403: (
+        "the account lacks the permission",
+        "on the server, grant the account read, write and delete for the repository's path.",
+    ),
+    404: (
+        "it doesn't exist, or the account can't see it",
+        "check the path in --repository-url, and the account's permission to read it.",
+    ),
+    405: (
+        "the server doesn't support it",
+        _NO_UPLOADS,
+    ),
+    409: (
+        "its parent folder is missing, or something else has its name",
+        "create the repository's folder on the server, and look for files in place of folders.",
+    ),
+    413: (
+        "the file is too large for the server",
+        _TOO_LARGE,
+    ),
+    423: (
+        "it is locked by another WebDAV client",
+        "release the lock (a mounted folder, an editor), then run again.",
+    ),
+    501: (
+        "the server doesn't support it",
+        _NO_UPLOADS,
+    ),
+    507: (
+        "the server is full, or the account's quota is used up",
+        "free space on the server (ign-deploy prune), or raise the quota.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,14 +276,6 @@ class HttpObjectStore(ABC):
             )
 
 
-# RFC 9530, and RFC 3230 before it; a value may be one of several in a list.
-_REPR = re.compile(r"(?:^|[,\s])sha-256=:([A-Za-z0-9+/]{43}=):", re.IGNORECASE)
-_OLD = re.compile(r"(?:^|[,\s])sha-256=([A-Za-z0-9+/]{43}=)(?:[,\s]|$)", re.IGNORECASE)
-_HEX = re.compile(r"[0-9a-fA-F]{64}")
-REQUESTED: Mapping[str, str] = {"Want-Repr-Digest": "sha-256=10", "Want-Digest": "sha-256"}
-"""Headers that request the digest."""
-
-
 def stated_digest(headers: Mapping[str, str]) -> str | None:
     """Return the SHA-256 (lower-case hex) of the whole file, None where no header has it."""
     for name, pattern in (("Repr-Digest", _REPR), ("Digest", _OLD)):
@@ -240,3 +289,17 @@ def stated_size(headers: Mapping[str, str]) -> int | None:
     """Return the size in bytes, None where it isn't stated."""
     text = headers.get("Content-Length", "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def error_for_response(
+    response: Response, *, hints: Mapping[int, str] = NO_HINTS
+) -> RepositoryError:
+    """Return the error for a response; ``hints`` are what the product knows better, by status."""
+    meaning, hint = _MEANINGS.get(
+        response.status,
+        ("that was not expected", "check the server's log and the repository URL."),
+    )
+    return RepositoryError(
+        f"{response.title} failed: {response.host} returned {response.status}: {meaning}",
+        hint=hints.get(response.status, hint),
+    )

@@ -1,11 +1,13 @@
-"""Listings of a folder, from PROPFIND and nginx: untrusted, and confined to the folder."""
+"""What servers list: WebDAV, nginx, Nexus and Artifactory; untrusted, and read as far as needed."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.credentials import origin
@@ -136,3 +138,59 @@ def _unreadable(url: str, reason: str) -> RepositoryError:
         f"cannot read the listing of {host_of(url)}: {reason}",
         hint="check the repository URL, and that no proxy in front of the server rewrites paths.",
     )
+
+
+class _Part(BaseModel):
+    # Other fields than these are the server's business.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class Checksums(_Part):
+    """Digests of a stored file in hex."""
+
+    sha256: str | None = None
+
+
+class NexusAsset(_Part):
+    """A file of a raw repository; ``path`` may begin with a slash."""
+
+    path: str
+    checksum: Checksums | None = None
+
+
+class NexusAssets(_Part):
+    """A page of a search."""
+
+    items: Annotated[tuple[NexusAsset, ...], Field(strict=False)]
+    token: str | None = Field(default=None, alias="continuationToken")
+
+
+class NexusComponent(_Part):
+    """One entry of a repository."""
+
+    format: str = ""
+
+
+class NexusComponents(_Part):
+    """A page of a repository's entries."""
+
+    items: Annotated[tuple[NexusComponent, ...], Field(strict=False)]
+
+
+class ArtifactoryChild(_Part):
+    """An entry of a folder; ``uri`` is its name after a slash."""
+
+    uri: str
+    folder: bool = False
+
+
+class ArtifactoryItem(_Part):
+    """A file, which has checksums, or a folder, which has children."""
+
+    checksums: Checksums | None = None
+    children: Annotated[tuple[ArtifactoryChild, ...], Field(strict=False)] | None = None
+
+
+NEXUS_ASSETS = TypeAdapter(NexusAssets)
+NEXUS_COMPONENTS = TypeAdapter(NexusComponents)
+ARTIFACTORY_ITEM = TypeAdapter(ArtifactoryItem)

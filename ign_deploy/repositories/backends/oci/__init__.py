@@ -2,17 +2,100 @@
 
 from __future__ import annotations
 
-from ign_deploy.repositories import Repository
+from dataclasses import dataclass
+
+from ign_deploy.net.response import ANY_STATUS
+from ign_deploy.repositories import Capabilities, Repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.oci.blobs import Blobs
+from ign_deploy.repositories.backends.oci.claims import Immutability, OciClaims
+from ign_deploy.repositories.backends.oci.client import RegistryClient
+from ign_deploy.repositories.backends.oci.location import location_at
+from ign_deploy.repositories.backends.oci.references import References, version_tag
+from ign_deploy.repositories.backends.oci.versions import OciDocuments, OciVersions
+from ign_deploy.repositories.index_guard import ListingGuard
+from ign_deploy.repositories.publishing import ClaimPublisher
+from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.store import Store
+
+_MOVABLE = (
+    "Tags of this registry can be moved, so only runs of ign-deploy are kept from publishing a "
+    "version twice, by claims and waiting; another program could replace it. Where the registry "
+    "has immutable tags (Harbor, Amazon ECR, Docker Hub, GitLab), switch them on for all tags that "
+    "don't begin with '_', and add ?immutable-tags=true to the repository URL."
+)
 
 
 def open_oci(url: str, access: Access) -> Repository:
     """Return the repository in a registry; nothing is requested yet. Raises ConfigurationError."""
-    from ign_deploy.repositories.backends.oci.address import location_at
-    from ign_deploy.repositories.backends.oci.client import RegistryClient
-    from ign_deploy.repositories.backends.oci.store import oci_store
-    from ign_deploy.repositories.repository import StoreRepository
-
     client = RegistryClient(location_at(url), access=access)
     store = oci_store(client, access=access)
     return StoreRepository(store, reporter=access.reporter, cache=access.cache)
+
+
+def oci_store(client: RegistryClient, *, access: Access) -> Store:
+    """Return the store that the repository is made of."""
+    references = References(client)
+    blobs = Blobs(client)
+    immutability = Immutability(client, references, blobs) if client.location.immutable else None
+    versions = OciVersions(client, references, blobs, reporter=access.reporter)
+    claims = OciClaims(
+        client,
+        references,
+        blobs,
+        immutability=immutability,
+        wait_policy=access.wait_policy,
+        reporter=access.reporter,
+    )
+    return Store(
+        versions=versions,
+        publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
+        documents=OciDocuments(client, references, blobs),
+        probe=_Probe(client, blobs, immutability),
+        # What `oras pull` takes, after the scheme.
+        location=lambda key: f"{client.location.shown}:{version_tag(key)}",
+        # One list has all tags, so it can be compared with after every write.
+        guard=ListingGuard(versions, may_have_lost=lambda: True),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """See ``Store.probe``: logs in, and begins an upload that is taken back at once."""
+
+    _client: RegistryClient
+    _blobs: Blobs
+    _immutability: Immutability | None
+
+    def __call__(self) -> Capabilities:
+        url = f"{self._client.location.api}/v2/"
+        response = self._client.request("GET", url, title="checking the registry", expect={404})
+        if not response.ok:
+            raise response.failure(
+                f"{self._client.location.host} is not an OCI registry: it returned 404",
+                hint="check the host and port in the repository URL.",
+            )
+        obstacle = self._push_obstacle()
+        # Trying it leaves a tag behind, so only where we could publish.
+        once = self._immutability is not None and not obstacle and self._immutability.holds()
+        return Capabilities(
+            location=self._client.location.shown,
+            writable=not obstacle,
+            obstacle=obstacle,
+            create_once=once,
+            compare_and_swap=False,
+            server_digest=True,
+            resume=True,
+            remarks=() if once else (_MOVABLE,),
+        )
+
+    def _push_obstacle(self) -> str:
+        """Return why nothing can be pushed, empty if it can; nothing stays of the attempt."""
+        title = "checking the permission to push"
+        begun = self._blobs.begin(title=title)
+        if begun.status not in {201, 202}:
+            problem = self._client.error_for_response(begun)
+            return f"{problem.message}; {problem.hint}"
+        session = self._blobs.session(begun)
+        self._client.request("DELETE", session, title=title, expect=ANY_STATUS)
+        return ""

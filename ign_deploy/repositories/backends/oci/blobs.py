@@ -7,16 +7,17 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
+from urllib.parse import quote, urljoin, urlsplit
 
-from ign_deploy.errors import NotInRepository, RepositoryError
+from ign_deploy.errors import ConfigurationError, NotInRepository, RepositoryError
+from ign_deploy.net.credentials import is_this_machine, origin
 from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy, retrying
 from ign_deploy.net.upload import Source
 from ign_deploy.report import Progress
-from ign_deploy.repositories.backends.oci.client import RegistryClient, upload_address
-from ign_deploy.repositories.backends.oci.errors import error_codes
+from ign_deploy.repositories.backends.oci.client import RegistryClient
+from ign_deploy.repositories.backends.oci.location import Location, error_codes
 from ign_deploy.repositories.backends.oci.manifests import EMPTY, Descriptor, digest_of
 from ign_deploy.repositories.record import ReleaseFile
 
@@ -190,3 +191,30 @@ class _Memory:
             self._blobs.move_to_end(digest)
             while len(self._blobs) > self._MOST:
                 self._blobs.popitem(last=False)
+
+
+def upload_address(header: str, *, base: str, location: Location) -> str:
+    """Return where an upload continues: an untrusted ``Location``, relative or on another host.
+
+    Raises RepositoryError for one that is less safe than the registry.
+    """
+    try:
+        target = urljoin(base, header.strip())
+        scheme, host, _ = origin(target)
+        has_login = "@" in urlsplit(target).netloc
+    except (ValueError, ConfigurationError):
+        raise _unusable(location, "an invalid URL") from None
+    old, registry, _ = origin(base)
+    if has_login or not header.strip() or not target.isprintable():
+        raise _unusable(location, "an invalid URL")
+    if (old, scheme) == ("https", "http") and not is_this_machine(registry):
+        raise _unusable(location, f"http://{host}, which isn't encrypted")
+    return target
+
+
+def _unusable(location: Location, where: str) -> RepositoryError:
+    return RepositoryError(
+        f"{location.host} redirects uploads to {where}",
+        hint="tell the registry that it is reached over https: let the proxy in front of it set "
+        "X-Forwarded-Proto, or set the registry's own URL.",
+    )

@@ -32,8 +32,13 @@ from ign_deploy.repositories.backends.oci.manifests import (
     probe_manifest,
     release_manifest,
 )
-from ign_deploy.repositories.backends.oci.references import Found, References
-from ign_deploy.repositories.backends.oci.tags import IMMUTABILITY_TAG, claim_tag, version_tag
+from ign_deploy.repositories.backends.oci.references import (
+    IMMUTABILITY_TAG,
+    Found,
+    References,
+    claim_tag,
+    version_tag,
+)
 from ign_deploy.repositories.claims import (
     MAX_CLAIM_SIZE,
     Claim,
@@ -48,6 +53,7 @@ _CLAIMING = "claiming the version"
 _LEAST_WAIT = 0.2
 _MOST_WAIT = 16.0
 _LONGEST_NUMBER = 6
+_TITLE = "testing whether tags can be moved"
 
 
 class OciClaims:
@@ -229,9 +235,6 @@ def _generation(found: Found) -> int:
     text = found.manifest.annotations.get(GENERATION, "")
     number = text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER
     return int(text) if number else 0
-
-
-_TITLE = "testing whether tags can be moved"
 
 
 class Immutability:

@@ -13,7 +13,7 @@ from ign_deploy.files import locked
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Publication, PublishOutcome
 from ign_deploy.repositories.backends.directory import open_directory
-from ign_deploy.repositories.backends.directory.staging import LEFTOVER_AGE
+from ign_deploy.repositories.backends.directory.publisher import LEFTOVER_AGE
 from tests.support.releases import release_of, tree
 from tests.support.reporting import Recorder
 

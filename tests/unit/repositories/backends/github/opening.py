@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from ign_deploy.repositories import Repository, open_repository
 from ign_deploy.repositories.access import Access, WaitPolicy
+from ign_deploy.repositories.backends.github import github_store
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.location import find_location
-from ign_deploy.repositories.backends.github.store import github_store
 from ign_deploy.repositories.store import Store
 from tests.support.github.server import WRITER, GitHub
 from tests.support.reporting import Recorder

@@ -11,8 +11,12 @@ from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.credentials import HostAuth
 from ign_deploy.repositories import Capabilities, open_repository
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.gitlab.address import Project, project_at
-from ign_deploy.repositories.backends.gitlab.credentials import TokenKind, credentials_for
+from ign_deploy.repositories.backends.gitlab.location import (
+    Project,
+    TokenKind,
+    credentials_for,
+    project_at,
+)
 from tests.support.gitlab_packages import (
     DEVELOPER,
     MAINTAINER,

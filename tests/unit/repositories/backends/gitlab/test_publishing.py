@@ -20,7 +20,7 @@ from ign_deploy.errors import (
 )
 from ign_deploy.repositories import Publication, PublishOutcome, Repository, open_repository
 from ign_deploy.repositories.access import WaitPolicy
-from ign_deploy.repositories.backends.gitlab.naming import DOCUMENTS
+from ign_deploy.repositories.backends.gitlab.packages import DOCUMENTS
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.record import FileRole, Release
 from ign_deploy.repositories.status_events import StatusEvent, StatusKind, add_status_event

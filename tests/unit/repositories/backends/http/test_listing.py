@@ -14,14 +14,12 @@ from pydantic import TypeAdapter
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.response import Response
 from ign_deploy.repositories.backends.http.listing import (
-    is_plain,
-    parse_json_listing,
-    parse_multistatus,
-)
-from ign_deploy.repositories.backends.http.schema import (
     ARTIFACTORY_ITEM,
     NEXUS_ASSETS,
     NEXUS_COMPONENTS,
+    is_plain,
+    parse_json_listing,
+    parse_multistatus,
 )
 from ign_deploy.repositories.backends.object_store import Name
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.backends.github.tags import key_of, module_prefix, tag_of
+from ign_deploy.repositories.backends.github.versions import key_of, module_prefix, tag_of
 from ign_deploy.repositories.record import is_safe_component
 from ign_deploy.repositories.store import Key
 from tests.support.github.state import require_ref

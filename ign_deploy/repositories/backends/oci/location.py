@@ -1,13 +1,24 @@
-"""A registry's error responses explained: which permission is missing, and how to grant it."""
+"""Which repository of a registry a URL means, and what the registry's error responses mean."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import ConfigurationError, RepositoryError
+from ign_deploy.net.credentials import is_this_machine
 from ign_deploy.net.response import Response
-from ign_deploy.repositories.backends.oci.address import Location
+from ign_deploy.repositories.access import StoreUrl, split_store_url
 
+_IMMUTABLE = "immutable-tags"
+_NAME = re.compile(
+    r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
+)
+_MAX_NAME = 255
+# Docker Hub's registry isn't at the address that its images are named by.
+_DOCKER_HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 SET_CREDENTIALS = (
     "set REPOSITORY_USERNAME and REPOSITORY_PASSWORD, or REPOSITORY_API_TOKEN, for this registry."
 )
@@ -20,7 +31,7 @@ _FORBIDDEN = (
     "packages: write; Harbor: the role Developer; GitLab: the scopes read_registry and "
     "write_registry)."
 )
-_IMMUTABLE = (
+_IMMUTABLE_HINT = (
     "make only tags that don't begin with '_' immutable: the others are indexes, status events and "
     "claims; release a removed version's tag by hand."
 )
@@ -31,6 +42,60 @@ _HINTS = {
     "smaller.",
     507: "free storage in the registry, or raise its quota.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """One repository of a registry: reached by https, and by http on this machine only.
+
+    ``api`` is the registry's URL without a slash at the end; ``host`` is as the user wrote it;
+    ``immutable``: the user relies on tags that can't be moved.
+    """
+
+    host: str
+    name: str
+    api: str
+    immutable: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The repository's URL, fit to be shown."""
+        return f"oci://{self.host}/{self.name}"
+
+    @property
+    def root(self) -> str:
+        """The URL that all requests about the repository begin with."""
+        return f"{self.api}/v2/{self.name}"
+
+
+def location_at(url: str) -> Location:
+    """Return the location that a repository URL names; raises ConfigurationError."""
+    parts = split_store_url(url, options=frozenset({_IMMUTABLE}))
+    host = parts.host.lower()
+    if _NAME.fullmatch(parts.path) is None or len(parts.path) > _MAX_NAME:
+        raise ConfigurationError(
+            f"{parts.path[:100]!a} is not a valid repository name in a registry",
+            hint="write oci://registry/name with lower-case letters, digits, and . _ - / between "
+            "them, such as oci://ghcr.io/acme/ignition-modules.",
+        )
+    bare = urlsplit(f"//{host}").hostname or ""
+    scheme = "http" if is_this_machine(bare) else "https"
+    return Location(
+        host=host,
+        name=parts.path,
+        api=f"{scheme}://{_DOCKER_HUB.get(host, host)}",
+        immutable=_is_immutable(parts),
+    )
+
+
+def _is_immutable(parts: StoreUrl) -> bool:
+    text = parts.options.get(_IMMUTABLE, "false").lower()
+    if text not in {"true", "false"}:
+        raise ConfigurationError(
+            f"the repository URL's {_IMMUTABLE} is {text[:40]!a}, expected true or false",
+            hint=f"write ?{_IMMUTABLE}=true, or omit it.",
+        )
+    return text == "true"
 
 
 def error_for_response(response: Response, *, location: Location, known: bool) -> RepositoryError:
@@ -71,7 +136,7 @@ def _errors(response: Response) -> list[dict[str, Any]]:
 
 def _hint(status: int, reason: str, *, known: bool) -> str:
     if "immutab" in reason:
-        return _IMMUTABLE
+        return _IMMUTABLE_HINT
     if "quota" in reason or "storage" in reason:
         return _HINTS[507]
     if status == 401:

@@ -6,9 +6,9 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.oci.address import Location, location_at
-from ign_deploy.repositories.backends.oci.client import upload_address
-from ign_deploy.repositories.backends.oci.login import Credentials, credentials_for
+from ign_deploy.repositories.backends.oci.blobs import upload_address
+from ign_deploy.repositories.backends.oci.client import Credentials, credentials_for
+from ign_deploy.repositories.backends.oci.location import Location, location_at
 from ign_deploy.repositories.backends.oci.references import next_page
 
 PLACE = location_at("oci://registry.example.com/acme/modules")

@@ -11,8 +11,7 @@ from pydantic import TypeAdapter
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.response import Response
-from ign_deploy.repositories.backends.github.errors import error_for_response, reason_of
-from ign_deploy.repositories.backends.github.schema import (
+from ign_deploy.repositories.backends.github.api import (
     ASSETS,
     ENTRIES,
     REFS,
@@ -22,6 +21,8 @@ from ign_deploy.repositories.backends.github.schema import (
     SHA,
     TREE,
     Asset,
+    error_for_response,
+    reason_of,
 )
 
 ALL = (ASSETS, ENTRIES, REFS, RELEASE, RELEASES, REPOSITORY, SHA, TREE)

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.backends.oci.tags import (
+from ign_deploy.repositories.backends.oci.references import (
     IMMUTABILITY_TAG,
     FolderTags,
     claim_tag,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ign_deploy.repositories.backends.gitlab.naming import (
+from ign_deploy.repositories.backends.gitlab.packages import (
     DOCUMENTS,
     claim_generation,
     claim_name,

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.oci.address import location_at
-from ign_deploy.repositories.backends.oci.login import (
+from ign_deploy.repositories.backends.oci.client import (
     Challenge,
     Credentials,
     RegistryLogin,
     parse_challenges,
     requested_actions,
 )
+from ign_deploy.repositories.backends.oci.location import location_at
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.support.servers import Credentials as Htpasswd
