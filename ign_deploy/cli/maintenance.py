@@ -121,7 +121,7 @@ def mirror_command(
     the store there. Credentials for SOURCE come from IGN_DEPLOY_SOURCE_TOKEN or
     IGN_DEPLOY_SOURCE_PASSWORD.
     """
-    from ign_deploy.pipeline.mirror import copy_versions, entries_to_mirror, open_source
+    from ign_deploy.pipeline.maintenance import copy_versions, entries_to_mirror, open_source
 
     context = session.context
     origin = open_source(source, context)

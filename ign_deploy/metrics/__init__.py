@@ -1,5 +1,62 @@
 """Metrics: how long a run took and how it ended, for Prometheus and OpenTelemetry.
 
-``send.record`` sends a ``Measurement`` to every target in ``MetricTargets``; a failing target is a
-warning.
+``send.send_measurement`` sends a ``Measurement`` to every target in ``MetricTargets``; a target
+that fails is a warning.
 """
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+# Useless in metrics and terminals alike; lone surrogates can't even be encoded.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_MOST_TEXT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredStage:
+    """A stage: ``result`` is ``ok``, ``failed`` or ``skipped``; times in seconds.
+
+    ``begin`` counts from the run's start; None means when the stage before it ended.
+    """
+
+    name: str
+    seconds: float
+    result: str = "ok"
+    begin: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredModule:
+    """A module; ``size`` in bytes, 0 if unknown."""
+
+    id: str
+    version: str
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A run: ``event`` is ``deployment``, ``rollback``, ``release``, ….
+
+    ``started_at`` is an aware time, ``seconds`` the duration. ``gateways`` counts them by outcome.
+    """
+
+    event: str
+    result: str
+    is_success: bool
+    started_at: datetime
+    seconds: float
+    environment: str = ""
+    stages: tuple[MeasuredStage, ...] = ()
+    modules: tuple[MeasuredModule, ...] = ()
+    gateways: Mapping[str, int] = field(default_factory=dict)
+    deployment_id: str = ""
+
+
+def label_value(text: str) -> str:
+    """Return ``text`` as a label's value: one line of bounded length that can be encoded."""
+    return _UNSAFE.sub(" ", text)[:_MOST_TEXT]

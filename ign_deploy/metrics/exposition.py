@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ign_deploy.files import write_atomically
-from ign_deploy.metrics.measurement import Measurement, label_value
+from ign_deploy.metrics import Measurement, label_value
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ign_deploy.metrics import Measurement, label_value
 from ign_deploy.metrics.exposition import grouping_path, prometheus_text, write_metrics
-from ign_deploy.metrics.measurement import Measurement, label_value
 from ign_deploy.metrics.spans import Endpoint, export_spans
 from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import require_web_address

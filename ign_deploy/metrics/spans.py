@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.metrics.measurement import MeasuredStage, Measurement, label_value
+from ign_deploy.metrics import MeasuredStage, Measurement, label_value
 from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import require_web_address
 

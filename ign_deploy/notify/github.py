@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from ign_deploy.net.client import DEFAULT_SERVICE, Client, ServiceOptions
 from ign_deploy.net.credentials import require_web_address, token_auth
-from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.text import is_good, is_open, title
+from ign_deploy.notify.notice import Notice, is_good, is_open, title
 
 _API = "https://api.github.com"
 _KEY = "ign-deploy"

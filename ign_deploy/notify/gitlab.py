@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.client import DEFAULT_SERVICE, ServiceOptions
 from ign_deploy.net.credentials import HostAuth, require_web_address
-from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.text import is_good, is_open
+from ign_deploy.notify.notice import Notice, is_good, is_open
 
 _PERMISSION = (
     "use a project access token with the scope `api` and the role Developer (Maintainer for a "

@@ -24,8 +24,7 @@ from urllib.parse import urlsplit
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.net.credentials import is_this_machine
 from ign_deploy.net.errors import explain_failure
-from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.text import facts, title
+from ign_deploy.notify.notice import Notice, facts, title
 
 _MOST_RECIPIENTS = 50
 _SUBJECT = 200

@@ -1,4 +1,4 @@
-"""A notice: what is said about a deployment, a rollback or a release."""
+"""A notice of a deployment, a rollback or a release, and its text: a title, labels and values."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ Redact = Callable[[str], str]
 MAX_TEXT = 300
 MAX_MESSAGE = 2000
 MAX_MODULES = MAX_GATEWAYS = 500
+
+_MOST_LINES = 20
+_GOOD = frozenset({"deployed", "uploaded", "removed", "unchanged"})
+_OPEN = frozenset({"in-progress", "restart-pending"})
+
 
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
 # Control characters, bidirectional and invisible ones, lone surrogates: chats interpret some of
@@ -131,3 +136,61 @@ def _web_address(url: str) -> str:
     except ValueError:
         return ""
     return url if sound and re.fullmatch(r"[!#-;=?-~]{1,2000}", url) else ""
+
+
+def is_good(notice: Notice) -> bool:
+    """Return whether the run did what was requested, such as a rollback that rolled back."""
+    requested = notice.event == "rollback" and notice.result == "rolled-back"
+    return requested or notice.result in _GOOD
+
+
+def is_open(notice: Notice) -> bool:
+    """Return whether it is still running, or waiting for a restart."""
+    return notice.result in _OPEN
+
+
+def title(notice: Notice) -> str:
+    """Return the notice in one line: ``Deployment to production: rolled back``."""
+    where = {"deployment": "to", "rollback": "in", "release": "for"}[notice.event]
+    location = f" {where} {notice.environment}" if notice.environment else ""
+    return f"{notice.event.capitalize()}{location}: {notice.result.replace('-', ' ')}"
+
+
+def facts(notice: Notice) -> list[tuple[str, str]]:
+    """Return the known facts as label and value.
+
+    A value can have several lines; long lists end with the number of further items.
+    """
+    known = [
+        ("Modules", _lines([_module(each) for each in notice.modules])),
+        ("Gateways", _lines([_gateway(each) for each in notice.gateways])),
+        ("By", notice.actor),
+        ("Commit", notice.commit[:12]),
+        ("Started", notice.started_at.strftime("%Y-%m-%d %H:%M:%S %Z")),
+        ("Took", _duration(notice.seconds)),
+        ("Deployment", notice.deployment_id),
+        ("Audit head", notice.audit_head),
+    ]
+    return [(label, value) for label, value in known if value]
+
+
+def _module(module: NoticedModule) -> str:
+    before = f" (was {module.previous_version})" if module.previous_version else ""
+    return f"{module.id} {module.version}{before}"
+
+
+def _gateway(gateway: NoticedGateway) -> str:
+    which = f" ({', '.join(gateway.modules)})" if gateway.modules else ""
+    return f"{gateway.name}: {gateway.outcome.replace('-', ' ')}{which}"
+
+
+def _lines(items: list[str]) -> str:
+    more = len(items) - _MOST_LINES
+    return "\n".join(items[:_MOST_LINES] + ([f"and {more} more"] if more > 0 else []))
+
+
+def _duration(seconds: float) -> str:
+    if seconds <= 0:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

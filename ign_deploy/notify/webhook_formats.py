@@ -11,8 +11,7 @@ from dataclasses import asdict
 from datetime import UTC
 from typing import Any
 
-from ign_deploy.notify.notice import Notice
-from ign_deploy.notify.text import facts, is_good, is_open, title
+from ign_deploy.notify.notice import Notice, facts, is_good, is_open, title
 
 VERSION = 1
 TIMESTAMP_HEADER = "X-Ign-Deploy-Timestamp"

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ign_deploy.errors import PackagingError
+from ign_deploy.errors import PackagingError, VerificationError
+from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
-from ign_deploy.module.packer import DosTime, pack
-from ign_deploy.packaging.artifacts import find_artifacts, take_snapshot
+from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
+from ign_deploy.module.descriptor_checks import asked_id, asked_version
+from ign_deploy.module.findings import Finding, error, info
+from ign_deploy.module.packer import DosTime, Member, pack
+from ign_deploy.module.rule_context import Expectations, RuleContext
+from ign_deploy.module.signature import SIGNATURE_FILES
+from ign_deploy.packaging.artifacts import (
+    find_artifacts,
+    reject_lfs_pointer,
+    take_snapshot,
+    unsigned_name,
+)
 from ign_deploy.packaging.commands import (
     format_command,
     gradle_build_command,
@@ -30,13 +42,6 @@ from ign_deploy.packaging.folder import (
 from ign_deploy.packaging.java import is_java_home, java_command
 from ign_deploy.packaging.ownership import git_variables
 from ign_deploy.packaging.project import Project, ProjectKind
-from ign_deploy.packaging.rewrite import (
-    Candidate,
-    read_candidate,
-    require_distinct,
-    require_expected,
-    rewrite,
-)
 from ign_deploy.process import ProcessTimeout, build_environment, run_command
 from ign_deploy.report import Reporter, SilentReporter
 
@@ -81,13 +86,13 @@ def package_project(
         return (_pack_folder(project, options, env),)
     timestamp = DosTime.from_environment(env)
     made = project.files or _run_build(project, options=options, env=env, reporter=reporter)
-    candidates = sorted(map(read_candidate, made), key=lambda candidate: candidate.output_name)
-    require_distinct(candidates)
-    require_expected(candidates, version=options.expected_version, module_id=options.expected_id)
+    candidates = sorted(map(_read_candidate, made), key=lambda candidate: candidate.output_name)
+    _require_distinct(candidates)
+    _require_expected(candidates, version=options.expected_version, module_id=options.expected_id)
     if project.kind is ProjectKind.PREBUILT:
         return tuple(UnsignedModule(each.path, each.descriptor) for each in candidates)
     return tuple(
-        rewrite(candidate, output_dir=options.output_dir, timestamp=timestamp)
+        _rewrite(candidate, output_dir=options.output_dir, timestamp=timestamp)
         for candidate in candidates
     )
 
@@ -97,14 +102,103 @@ def _pack_folder(
 ) -> UnsignedModule:
     descriptor = read_folder_descriptor(project.root)
     output = options.output_dir / folder_module_name(descriptor)
-    require_expected(
-        [Candidate(output, descriptor, has_signature=False)],
+    _require_expected(
+        [_Candidate(output, descriptor, has_signature=False)],
         version=options.expected_version,
         module_id=options.expected_id,
     )
     members = folder_members(project.root, descriptor)
     pack(members, output, timestamp=DosTime.from_environment(env))
     return UnsignedModule(output, descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A file that a build made or the user passed, and its descriptor."""
+
+    path: Path
+    descriptor: ModuleDescriptor
+    has_signature: bool
+
+    @property
+    def output_name(self) -> str:
+        """The name of the unsigned module made of it."""
+        return unsigned_name(self.path)
+
+
+def _read_candidate(path: Path) -> _Candidate:
+    """Open a module and read its descriptor; raises our errors for anything else."""
+    reject_lfs_pointer(path)
+    with Archive.open(path) as archive:
+        signature = any(entry.name in SIGNATURE_FILES for entry in archive.entries)
+        return _Candidate(path, read_descriptor(archive), signature)
+
+
+def _require_distinct(candidates: Sequence[_Candidate]) -> None:
+    """Raise VerificationError when two modules share an id, or would become the same file."""
+    findings: list[Finding] = []
+    for first, second in itertools.combinations(candidates, 2):
+        both = f"{first.path} and {second.path}"
+        if first.descriptor.id == second.descriptor.id:
+            findings.append(
+                error(
+                    "module-id-repeated",
+                    f"{both} share the id {first.descriptor.id!a}",
+                    location=second.path.name,
+                    hint="give each module its own id, or build only one of them.",
+                )
+            )
+        if first.output_name.lower() == second.output_name.lower():
+            findings.append(
+                error(
+                    "file-name-repeated",
+                    f"{both} would both become {second.output_name}",
+                    location=second.path.name,
+                    hint="give each module its own fileName.",
+                )
+            )
+    _reject(findings)
+
+
+def _require_expected(candidates: Sequence[_Candidate], *, version: str, module_id: str) -> None:
+    """Raise VerificationError when a module doesn't have the requested version or id.
+
+    Empty means any. Builds may silently ignore the version that they are given.
+    """
+    expected = Expectations(version or None, module_id or None)
+    findings: list[Finding] = []
+    for candidate in candidates:
+        context = RuleContext(candidate.descriptor, {}, {}, expected)
+        findings += (*asked_version(context), *asked_id(context))
+    _reject(findings)
+
+
+def _rewrite(candidate: _Candidate, *, output_dir: Path, timestamp: DosTime) -> UnsignedModule:
+    """Write the module reproducibly, without any signature, into ``output_dir``."""
+    output = output_dir / candidate.output_name
+    with Archive.open(candidate.path) as archive:
+        pack(_members(archive), output, timestamp=timestamp)
+        findings = archive.findings
+    if candidate.has_signature:
+        dropped = info(
+            "signature-dropped",
+            f"the build signed {candidate.path.name} itself; that signature was dropped",
+            location=candidate.path.name,
+            hint="build only `zipModule`, or pass the module's own path to release it as it is.",
+        )
+        findings = (*findings, dropped)
+    return UnsignedModule(output, candidate.descriptor, findings)
+
+
+def _members(archive: Archive) -> Iterator[Member]:
+    for entry in archive.entries:
+        if not entry.is_directory and entry.name not in SIGNATURE_FILES:
+            yield Member(entry.name, (archive, entry))
+
+
+def _reject(findings: Sequence[Finding]) -> None:
+    if findings:
+        raise VerificationError.from_findings(*findings)
 
 
 def _run_build(

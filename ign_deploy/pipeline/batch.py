@@ -12,8 +12,7 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.module.parallel import map_parallel, sharing_processors, usable_processors
 from ign_deploy.packaging.identify import known_modules
-from ign_deploy.pipeline.batch_conflicts import check_known, check_made
-from ign_deploy.pipeline.batch_job import FAILED, SKIPPED, Job
+from ign_deploy.pipeline.batch_job import FAILED, SKIPPED, Job, check_known, check_made
 from ign_deploy.pipeline.checks import name_path
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.preflight import PreflightResult, check_releases

@@ -190,7 +190,7 @@ def _repository_access(
 def _open_events(
     settings: Settings, env: Mapping[str, str], workspace: Workspace, audit: AuditLog
 ) -> RunEvents:
-    from ign_deploy.pipeline.channels import open_events
+    from ign_deploy.pipeline.events import open_events
 
     ca = workspace.ca_file(settings.notification_ca)
     return open_events(settings, env=env, ca=ca, audit=audit)

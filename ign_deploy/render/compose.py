@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ign_deploy.render.consent import AcceptedModules, accepted_modules
+from ign_deploy.render.consent import (
+    FETCHING,
+    NO_ADMINISTRATOR,
+    AcceptedModules,
+    accepted_modules,
+    general_notes,
+)
 from ign_deploy.render.fetching import (
     FOLDER,
     GATEWAY_DATA,
@@ -18,7 +24,6 @@ from ign_deploy.render.fetching import (
     volume_path,
 )
 from ign_deploy.render.model import Rendered, RenderedModule, RenderOptions
-from ign_deploy.render.notes import FETCHING, NO_ADMINISTRATOR, general_notes
 from ign_deploy.render.text import escape_dollars, header, yaml_document
 
 _SUBPATH = (

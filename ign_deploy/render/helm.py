@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.render.consent import accepted_modules
+from ign_deploy.render.consent import FETCHING, POD_REPLACED, accepted_modules, general_notes
 from ign_deploy.render.fetching import module_lines
-from ign_deploy.render.model import Rendered, RenderedModule, RenderOptions
-from ign_deploy.render.notes import FETCHING, POD_REPLACED, general_notes
-from ign_deploy.render.pod import (
+from ign_deploy.render.kubernetes import (
     fetch_containers,
     gateway_mounts,
     pod_volumes,
     require_reachable_repository,
 )
+from ign_deploy.render.model import Rendered, RenderedModule, RenderOptions
 from ign_deploy.render.text import header, yaml_document
 
 CHART_VERSION = "0.2.1"  # of inductiveautomation/ignition-helm-chart

@@ -17,8 +17,7 @@ from ign_deploy.ci.gitlab import (
     dotenv_report,
 )
 from ign_deploy.ci.host import OUTPUT_NAMES
-from ign_deploy.ci.host_files import properties_report
-from ign_deploy.ci.junit import junit_report
+from ign_deploy.ci.host_files import junit_report, properties_report
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import FindingRow, StageRow, Summary
 from ign_deploy.ci.text import variable_name

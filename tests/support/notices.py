@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from ign_deploy.metrics.measurement import MeasuredModule, MeasuredStage, Measurement
+from ign_deploy.metrics import MeasuredModule, MeasuredStage, Measurement
 from ign_deploy.net.client import ServiceOptions
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.notify.notice import Notice, NoticedGateway, NoticedModule

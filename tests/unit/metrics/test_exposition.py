@@ -14,13 +14,13 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.metrics import Measurement
 from ign_deploy.metrics.exposition import (
     grouping_path,
     openmetrics,
     prometheus_text,
     write_metrics,
 )
-from ign_deploy.metrics.measurement import Measurement
 from ign_deploy.metrics.send import push_metrics
 from tests.support.collector import Pushgateway
 from tests.support.notices import HOSTILE, MEASURED, QUICK_SERVICE

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError, NetworkError
-from ign_deploy.metrics.measurement import MeasuredStage
+from ign_deploy.metrics import MeasuredStage
 from ign_deploy.metrics.spans import (
     export_spans,
     otlp_endpoint,

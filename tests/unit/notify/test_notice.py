@@ -6,8 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ign_deploy.notify.notice import NoticedGateway, NoticedModule, clean_message, clean_text
-from ign_deploy.notify.text import facts, is_good, title
+from ign_deploy.notify.notice import (
+    NoticedGateway,
+    NoticedModule,
+    clean_message,
+    clean_text,
+    facts,
+    is_good,
+    title,
+)
 from tests.support.notices import HOSTILE, as_is, notice
 
 
