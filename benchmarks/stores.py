@@ -21,7 +21,7 @@ from benchmarks.material import fill_repository, jar_bytes
 from benchmarks.measure import Row, Run, in_turn, median, ratio, run
 from benchmarks.publishing import signed_versions
 from benchmarks.workspace import Workspace
-from ign_deploy.repositories import open_repository
+from ign_deploy.repositories.backends import open_repository
 from tests.support.servers import NginxServer, nginx
 
 _LARGE = 300

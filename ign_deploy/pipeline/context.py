@@ -166,7 +166,7 @@ def open_mirror_source(url: str, context: RunContext) -> Repository:
 
 
 def _open_repository(url: str, access: Callable[[], Access]) -> Repository:
-    from ign_deploy.repositories import open_repository
+    from ign_deploy.repositories.backends import open_repository
 
     return open_repository(url, access=access())
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
-from urllib.parse import unquote, urlsplit
 
-from ign_deploy.errors import ConfigurationError
-from ign_deploy.report import Progress, Reporter, no_progress
-from ign_deploy.repositories.access import Access
+from ign_deploy.report import Progress, no_progress
 
 if TYPE_CHECKING:
     from ign_deploy.repositories.record import FileRole, Release
@@ -164,111 +160,3 @@ class Repository(Protocol):
     @property
     def maintenance(self) -> Maintenance:
         """What the maintenance of this repository needs."""
-
-
-Opener = Callable[[str, Access], Repository]
-
-
-def _open_directory(url: str, access: Access) -> Repository:
-    from ign_deploy.repositories.backends.directory import open_directory
-
-    return open_directory(_local_path(url), reporter=access.reporter)
-
-
-def _open_github(url: str, access: Access) -> Repository:
-    from ign_deploy.repositories.backends.github import open_github
-
-    return open_github(url, access)
-
-
-def _open_gitlab(url: str, access: Access) -> Repository:
-    from ign_deploy.repositories.backends.gitlab import open_gitlab
-
-    return open_gitlab(url, access)
-
-
-def _open_http(url: str, access: Access) -> Repository:
-    from ign_deploy.repositories.backends.http import open_http
-
-    return open_http(url, access)
-
-
-def _open_oci(url: str, access: Access) -> Repository:
-    from ign_deploy.repositories.backends.oci import open_oci
-
-    return open_oci(url, access)
-
-
-def _open_s3(url: str, access: Access) -> Repository:
-    from ign_deploy.repositories.backends.s3 import open_s3
-
-    return open_s3(url, access)
-
-
-BACKENDS: Mapping[str, Opener] = {
-    "file": _open_directory,
-    "github": _open_github,
-    "gitlab": _open_gitlab,
-    "https": _open_http,
-    "http": _open_http,
-    "nexus+https": _open_http,
-    "nexus+http": _open_http,
-    "artifactory+https": _open_http,
-    "artifactory+http": _open_http,
-    "oci": _open_oci,
-    "s3": _open_s3,
-}
-
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_HERE = ("", "localhost")
-_SUPPORTED = (
-    "supported are a folder (path or file:), https:, nexus+https:, artifactory+https:, github:, "
-    "gitlab:, oci: and s3:"
-)
-
-
-def open_repository(
-    url: str, *, access: Access | None = None, reporter: Reporter | None = None
-) -> Repository:
-    """Return the repository at ``url``: a path, or a URL whose scheme chooses the kind of store.
-
-    Nothing is read or created yet. Raises ConfigurationError for a URL without a backend; the
-    message shows only the scheme, because URLs can contain credentials.
-    """
-    if url != url.strip():
-        # As a path, " https://…" would create a folder, and its name would be shown.
-        raise ConfigurationError(
-            "the repository URL begins or ends with spaces or line breaks",
-            hint="remove them from --repository-url.",
-        )
-    match = _SCHEME.match(url)
-    scheme = match[1].lower() if match else "file"
-    opener = BACKENDS.get(scheme)
-    if opener is None:
-        raise ConfigurationError(
-            f'unsupported repository type "{scheme}:"; {_SUPPORTED}',
-            hint="correct --repository-url; write ./ before a path that contains a colon.",
-        )
-    access = Access() if access is None else access
-    return opener(url, access if reporter is None else replace(access, reporter=reporter))
-
-
-def _local_path(url: str) -> Path:
-    text = url
-    if _SCHEME.match(url):
-        try:
-            parts = urlsplit(url)
-        except ValueError:  # an unclosed [ where the host would be
-            parts = None
-        if parts is None or parts.netloc not in _HERE or parts.query or parts.fragment:
-            raise ConfigurationError(
-                "the repository's file: URL names a host, a query or a fragment",
-                hint="write file:///absolute/path, with ? and # as %3F and %23.",
-            )
-        text = unquote(parts.path)
-    if not text.strip() or not text.isprintable():
-        raise ConfigurationError(
-            "the repository path is empty or contains control characters",
-            hint="set --repository-url to a path without control characters.",
-        )
-    return Path(text)

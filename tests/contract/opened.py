@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ign_deploy.report import Reporter
-from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access, WaitPolicy
+from ign_deploy.repositories.backends import open_repository
 
 QUICK = WaitPolicy(grace=0.5, poll=0.02)
 """For runs that meet others."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import VersionConflict
-from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories import Repository
+from ign_deploy.repositories.backends import open_repository
 from tests.contract.publishing import content_of, require_whole, run_publishers
 from tests.support.releases import release_of, tree
 

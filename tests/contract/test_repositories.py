@@ -13,7 +13,8 @@ import pytest
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import BACKENDS, PublishOutcome, open_repository
+from ign_deploy.repositories import PublishOutcome
+from ign_deploy.repositories.backends import BACKENDS, open_repository
 from ign_deploy.repositories.maintenance import StatusChange, remove, yank
 from ign_deploy.repositories.mirror import mirror
 from ign_deploy.repositories.record import FileRole

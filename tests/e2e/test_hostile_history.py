@@ -9,7 +9,7 @@ import pytest
 from ign_deploy.deployment.history import History
 from ign_deploy.deployment.records import Outcome, Phase
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import open_repository
+from ign_deploy.repositories.backends import open_repository
 from tests.support.cli import CliWorkspace
 from tests.support.records import record
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import split_store_url
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.claims import Claim, claim_bytes, parse_claim
 from ign_deploy.repositories.index import (
     index_bytes,

@@ -12,7 +12,7 @@ import pytest
 
 from ign_deploy.deployment.gateway import GatewayAccess, open_target
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import BACKENDS, open_repository
+from ign_deploy.repositories.backends import BACKENDS, open_repository
 from tests.support.pages import blocks, code_words, page_text, section
 
 # Values for the placeholders of CI hosts.

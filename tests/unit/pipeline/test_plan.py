@@ -17,7 +17,8 @@ from ign_deploy.errors import RepositoryError
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.packaging.identify import KnownModule
 from ign_deploy.pipeline.plan import Decision, decide, make_plan
-from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories import Repository
+from ign_deploy.repositories.backends import open_repository
 from tests.support.builds import script
 from tests.support.modules import build_module
 from tests.support.pages import blocks

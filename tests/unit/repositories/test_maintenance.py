@@ -11,8 +11,9 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError, NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import PublishOutcome, Repository, open_repository
+from ign_deploy.repositories import PublishOutcome, Repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.maintenance import StatusChange, remove, to_prune, unyank, yank
 from ign_deploy.repositories.mirror import mirror

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import ConfigurationError, NotInRepository
-from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories import Repository
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.search import (
     ListFilter,
     choose_version,

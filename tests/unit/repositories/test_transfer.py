@@ -17,7 +17,8 @@ from ign_deploy.errors import (
     VerificationError,
 )
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.repositories import PublishOutcome, Repository, open_repository
+from ign_deploy.repositories import PublishOutcome, Repository
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.download import download
 from ign_deploy.repositories.upload import upload
 from tests.support.releases import CERTIFICATE, PUBLISHED_AT, tree, verified_module

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 
-from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access, WaitPolicy
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.github import github_store
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.location import find_location

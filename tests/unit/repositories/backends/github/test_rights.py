@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError
-from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends import open_repository
 from tests.support.github.server import JOB, JOB_READER, READER, WRITER, github_simulator
 from tests.support.releases import release_of
 from tests.support.serving import Fault

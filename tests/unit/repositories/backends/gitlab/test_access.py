@@ -9,8 +9,9 @@ import requests
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.credentials import HostAuth
-from ign_deploy.repositories import Capabilities, open_repository
+from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.gitlab.location import (
     Project,
     TokenKind,

@@ -8,7 +8,7 @@ import pytest
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import open_repository
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.gitlab.packages import DOCUMENTS
 from ign_deploy.repositories.store import Store
 from tests.support.gitlab_packages import DEVELOPER, World, gitlab_world

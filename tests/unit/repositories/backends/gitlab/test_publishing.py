@@ -18,8 +18,9 @@ from ign_deploy.errors import (
     VerificationError,
     VersionConflict,
 )
-from ign_deploy.repositories import Publication, PublishOutcome, Repository, open_repository
+from ign_deploy.repositories import Publication, PublishOutcome, Repository
 from ign_deploy.repositories.access import WaitPolicy
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.gitlab.packages import DOCUMENTS
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.record import FileRole, Release

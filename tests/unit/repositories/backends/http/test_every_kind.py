@@ -14,8 +14,9 @@ import pytest
 
 from ign_deploy.errors import NotInRepository, VersionConflict
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import PublishOutcome, Repository, open_repository
+from ign_deploy.repositories import PublishOutcome, Repository
 from ign_deploy.repositories.access import Access, WaitPolicy
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.status_events import (

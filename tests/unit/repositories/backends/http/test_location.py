@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.http.location import Location, find_location
 from tests.support.reporting import Recorder
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError, VerificationError
-from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.object_store import Name
 from tests.support.releases import release_of
 from tests.support.servers import Credentials, apache, nginx

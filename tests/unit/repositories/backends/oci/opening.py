@@ -5,8 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from ign_deploy.report import Reporter
-from ign_deploy.repositories import Repository, open_repository
+from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access, WaitPolicy
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.store import Store
 from tests.support.stores import store_below
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access, WaitPolicy
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.store import Key, Store

@@ -11,8 +11,8 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.report import SilentReporter
-from ign_deploy.repositories import open_repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.s3.aws import AwsSettings
 from tests.contract.stores_s3 import s3_server
 from tests.support.servers import moto

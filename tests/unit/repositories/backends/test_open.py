@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.repositories import open_repository
+from ign_deploy.repositories.backends import open_repository
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_names_no_folder_is_rejected(url: str) -> None:
 
 def test_choosing_a_repository_loads_nothing_heavy() -> None:
     code = (
-        "import sys; import ign_deploy.repositories as r; r.BACKENDS;"
+        "import sys; import ign_deploy.repositories.backends as b; b.BACKENDS;"
         "print([m for m in ('pydantic', 'requests', 'tenacity', 'rich') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
