@@ -19,7 +19,7 @@ from ign_deploy.metrics.exposition import openmetrics
 from ign_deploy.notify import webhook
 from ign_deploy.notify.github import github_state
 from ign_deploy.notify.gitlab import gitlab_status
-from ign_deploy.notify.webhook_formats import (
+from ign_deploy.notify.webhook import (
     SIGNATURE_HEADER,
     TIMESTAMP_HEADER,
     generic_message,
