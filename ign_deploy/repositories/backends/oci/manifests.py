@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -38,7 +37,6 @@ _FILE_TYPES = {
 }
 _OTHER_TYPE = "application/octet-stream"
 _MAX_ANNOTATION = 1000
-_NONE: Mapping[str, str] = MappingProxyType({})
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\z")]
 Size = Annotated[int, Field(ge=0, le=2**63 - 1)]
