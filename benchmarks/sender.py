@@ -18,21 +18,21 @@ import tenacity  # noqa: F401 - imported lazily by the retry policy; must not be
 
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.net.client import Client
-from ign_deploy.net.session import Session, open_session
-from ign_deploy.net.upload import Source
+from ign_deploy.net.session import HttpSession, open_http_session
+from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import no_progress
 
 
-def send(session: Session, file: list[Any]) -> None:
+def send(session: HttpSession, file: list[Any]) -> None:
     """Upload one file; raises NetworkError when the server refuses it."""
     url, path, size, sha256 = file
-    source = Source(Path(path), size, sha256)
+    source = UploadSource(Path(path), size, sha256)
     Client(session).upload("PUT", url, source=source, title="uploading", progress=no_progress)
 
 
 def send_fresh(file: list[Any]) -> None:
     """Upload one file through its own session."""
-    with open_session() as session:
+    with open_http_session() as session:
         send(session, file)
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     order = json.loads(sys.argv[1])
     begin = time.perf_counter()
     if order["pooled"]:
-        with open_session(workers=order["workers"]) as session:
+        with open_http_session(workers=order["workers"]) as session:
             map_parallel(lambda file: send(session, file), order["files"], workers=order["workers"])
     else:
         map_parallel(send_fresh, order["files"], workers=order["workers"])

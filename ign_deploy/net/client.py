@@ -31,13 +31,13 @@ from ign_deploy.net.response import (
     require_plain,
 )
 from ign_deploy.net.retry import QUICK, Deadline, RetryPolicy, retrying
-from ign_deploy.net.session import open_session, redirect_target
+from ign_deploy.net.session import open_http_session, redirect_target
 from ign_deploy.report import Progress, Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from ign_deploy.net.download import RecordedFile
-    from ign_deploy.net.session import Session
-    from ign_deploy.net.upload import Source
+    from ign_deploy.net.session import HttpSession
+    from ign_deploy.net.upload import UploadSource
 
 MAX_BODY = 1 << 20
 """Bytes of a response that are read unless the request says otherwise."""
@@ -63,7 +63,7 @@ class ServiceOptions:
     ) -> Client:
         """Return a client for one service; a redirect is an error, so nothing goes elsewhere."""
         return Client(
-            open_session(ca=self.ca, proxies=self.proxies, auth=auth),
+            open_http_session(ca=self.ca, proxies=self.proxies, auth=auth),
             base=base,
             headers=headers,
             retry=self.retry,
@@ -88,7 +88,7 @@ class Client:
 
     def __init__(
         self,
-        session: Session,
+        session: HttpSession,
         *,
         base: str = "",
         headers: Mapping[str, str] = NO_HEADERS,
@@ -152,7 +152,7 @@ class Client:
         method: str,
         path: str,
         *,
-        source: Source,
+        source: UploadSource,
         title: str,
         progress: Progress,
         headers: Mapping[str, str] = NO_HEADERS,

@@ -24,7 +24,7 @@ from ign_deploy.report import Progress, Reporter
 if TYPE_CHECKING:
     import requests
 
-    from ign_deploy.net.session import Session
+    from ign_deploy.net.session import HttpSession
 
 _BLOCK = 1 << 20
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
@@ -50,7 +50,7 @@ class RecordedFile(Protocol):
 
 
 def receive(
-    session: Session,
+    session: HttpSession,
     url: str,
     file: RecordedFile,
     *,

@@ -31,12 +31,12 @@ _HARMLESS = frozenset({"accept", "accept-encoding", "if-range", "range"})
 _UNSAFE_REDIRECT = "correct the server's configuration, or use another URL."
 
 
-class Session:
+class HttpSession:
     """HTTP requests with our settings and nothing of the machine's.
 
     netrc, REQUESTS_CA_BUNDLE and the proxy variables are ignored; what applies is given to
-    ``open_session``. No response takes longer than the time-outs. Cookies aren't kept, so nothing
-    changes between requests: several threads may share a session. ``stall`` is the longest
+    ``open_http_session``. No response takes longer than the time-outs. Cookies aren't kept, so
+    nothing changes between requests: several threads may share a session. ``stall`` is the longest
     silence in a transfer, in seconds.
     """
 
@@ -118,7 +118,7 @@ class _PlainSession(requests.Session):
         return iter(())
 
 
-def open_session(
+def open_http_session(
     *,
     ca: Path | None = None,
     pin: str | None = None,
@@ -127,7 +127,7 @@ def open_session(
     headers: Mapping[str, str] | None = None,
     workers: int = _POOL_SIZE,
     stall: float = TIMEOUT[1],
-) -> Session:
+) -> HttpSession:
     """Return a session with pooled connections, at least one for each of so many ``workers``.
 
     ``ca`` is a PEM file that replaces the well-known authorities; ``pin`` is the SHA-256
@@ -161,7 +161,7 @@ def open_session(
         session.proxies.update(proxies or {})
     # A pinned certificate is compared as a whole, in place of its issuer.
     verify = pin is None if ca is None else str(ca)
-    return Session(session, verify=verify, proxies=rule, stall=stall)
+    return HttpSession(session, verify=verify, proxies=rule, stall=stall)
 
 
 def _require_pin(pin: str, *, alone: bool) -> None:

@@ -31,7 +31,7 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class UploadSource:
     """What to send of a file: how many bytes with which SHA-256 (lower-case hex).
 
     For a part of a file, ``offset`` is where it begins, and ``total`` the size of the whole file.
@@ -49,12 +49,14 @@ class Source:
         return self.size if self.total is None else self.total
 
 
-def split_source(source: Source, *, length: int, error: type[IgnDeployError]) -> list[Source]:
+def split_source(
+    source: UploadSource, *, length: int, error: type[IgnDeployError]
+) -> list[UploadSource]:
     """Return a file as parts of so many bytes, the last one shorter.
 
     Raises ``error`` unless the file, read once for it, is ``source``.
     """
-    parts: list[Source] = []
+    parts: list[UploadSource] = []
     whole = hashlib.sha256()
     with _opened(source, error) as descriptor, _explained(source.path, error):
         for offset in range(0, source.size, length):
@@ -64,7 +66,9 @@ def split_source(source: Source, *, length: int, error: type[IgnDeployError]) ->
                 part.update(block)
                 whole.update(block)
             size = end - offset
-            parts.append(Source(source.path, size, part.hexdigest(), offset, total=source.size))
+            parts.append(
+                UploadSource(source.path, size, part.hexdigest(), offset, total=source.size)
+            )
     if whole.hexdigest() != source.sha256:
         raise _changed(source, f"read {source.size} bytes with {whole.hexdigest()}", error)
     return parts
@@ -73,7 +77,7 @@ def split_source(source: Source, *, length: int, error: type[IgnDeployError]) ->
 def send_file(
     send: Callable[[object], Response],
     *,
-    source: Source,
+    source: UploadSource,
     progress: Progress,
     deadline: Deadline,
     error: type[IgnDeployError],
@@ -114,7 +118,7 @@ class _FileBody:
         self,
         descriptor: int,
         *,
-        source: Source,
+        source: UploadSource,
         progress: Progress,
         deadline: Deadline,
         error: type[IgnDeployError],
@@ -164,7 +168,7 @@ class _FileBody:
 
 
 @contextmanager
-def _opened(source: Source, error: type[IgnDeployError]) -> Iterator[int]:
+def _opened(source: UploadSource, error: type[IgnDeployError]) -> Iterator[int]:
     """Open a file that has the right size, by descriptor; a pipe in its place doesn't hang us."""
     with _explained(source.path, error):
         descriptor = open_regular(source.path, follow_links=True)
@@ -184,7 +188,7 @@ def _explained(path: Path, error: type[IgnDeployError]) -> AbstractContextManage
     )
 
 
-def _changed(source: Source, observed: str, error: type[IgnDeployError]) -> IgnDeployError:
+def _changed(source: UploadSource, observed: str, error: type[IgnDeployError]) -> IgnDeployError:
     return error(
         f"{source.path} changed while it was being sent: expected {source.size} bytes with "
         f"SHA-256 {source.sha256}, {observed}",

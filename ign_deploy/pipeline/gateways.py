@@ -192,11 +192,11 @@ def _get(url: str, context: RunContext) -> Response:
     from ign_deploy.net.client import Client
     from ign_deploy.net.proxies import proxies_from
     from ign_deploy.net.response import ANY_STATUS
-    from ign_deploy.net.session import open_session
+    from ign_deploy.net.session import open_http_session
 
     same = [each for each in chosen_entries(context.settings) if _is_on(each, url)]
     ca, pin = _tls(same[0] if same else None, context)
-    session = open_session(
+    session = open_http_session(
         ca=ca, pin=pin if same else None, proxies=partial(proxies_from, context.env)
     )
     with Client(session, reporter=context.reporter, error=DeploymentError) as client:

@@ -14,7 +14,7 @@ from ign_deploy.report import Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from ign_deploy.net.credentials import HostAuth
-    from ign_deploy.net.session import Session
+    from ign_deploy.net.session import HttpSession
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ class Access:
     wait_policy: WaitPolicy = field(default_factory=WaitPolicy)
     reporter: Reporter = field(default_factory=SilentReporter, repr=False)
 
-    def open_session(self, auth: HostAuth | None) -> Session:
+    def open_session(self, auth: HostAuth | None) -> HttpSession:
         """Return a session with these certificates and proxies."""
         from functools import partial
 
         from ign_deploy.net.proxies import proxies_from
-        from ign_deploy.net.session import open_session
+        from ign_deploy.net.session import open_http_session
 
-        return open_session(ca=self.ca, proxies=partial(proxies_from, self.env), auth=auth)
+        return open_http_session(ca=self.ca, proxies=partial(proxies_from, self.env), auth=auth)
 
 
 @dataclass(frozen=True, slots=True)

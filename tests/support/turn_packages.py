@@ -10,7 +10,7 @@ from typing import Any
 
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.gitlab.api import Package, PackageFile
-from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, digest_of
+from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, sha256_of
 from ign_deploy.repositories.record import ReleaseFile
 from tests.support.interleaving import Turns
 from tests.support.turn_objects import BEGIN
@@ -99,7 +99,7 @@ class TurnPackages:
         package = self.state.ids.setdefault(location, number)
         file = PackageFile(
             id=number, package_id=package, file_name=name, size=len(data),
-            file_sha256=digest_of(data),
+            file_sha256=sha256_of(data),
         )  # fmt: skip
         if not is_new:
             # It has its number, but is not to be seen yet.

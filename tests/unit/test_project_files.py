@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import tomllib
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +259,16 @@ def test_names_in_the_glossary_exist() -> None:
     code = "\n".join(path.read_text("utf-8") for path in (ROOT / "ign_deploy").rglob("*.py"))
     assert len(names) > 20
     assert {name for name in names if not re.search(rf"\b{name}\b", code)} == set()
+
+
+def test_a_public_function_or_class_has_one_meaning() -> None:
+    modules: dict[str, list[str]] = defaultdict(list)
+    for path in sorted((ROOT / "ign_deploy").rglob("*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                modules[node.name].append(str(path.relative_to(ROOT)))
+    assert len(modules) > 500
+    assert {name: found for name, found in modules.items() if len(found) > 1} == {}
 
 
 OLD_WORDS = re.compile(

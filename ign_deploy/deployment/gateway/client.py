@@ -13,7 +13,7 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import HostAuth, is_private, origin
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import Session, open_session
+from ign_deploy.net.session import HttpSession, open_http_session
 from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class GatewayClient(Client):
 
     def __init__(
         self,
-        session: Session,
+        session: HttpSession,
         *,
         base: str,
         reporter: Reporter,
@@ -208,7 +208,7 @@ def open_gateway_client(
         _require_token(token)
         reporter.mask(token)
         auth = HostAuth(token, url=base, name=TOKEN_HEADER)
-    session = open_session(ca=access.ca, pin=access.pin, proxies=access.proxies, auth=auth)
+    session = open_http_session(ca=access.ca, pin=access.pin, proxies=access.proxies, auth=auth)
     return GatewayClient(session, base=base, reporter=reporter, retry=retry, token=token)
 
 

@@ -13,7 +13,7 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import token_auth
 from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response, error_for_response
-from ign_deploy.net.session import open_session
+from ign_deploy.net.session import open_http_session
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.transfers import FakeTime
 
@@ -27,7 +27,7 @@ def server() -> Iterator[FileServer]:
 
 def client_of(server: FileServer, **options: Any) -> Client:
     given = {"base": server.url, "retry": FakeTime().policy(), "error": RepositoryError, **options}
-    return Client(open_session(), **given)
+    return Client(open_http_session(), **given)
 
 
 def read(server: FileServer, path: str = "/index.json", **options: Any) -> Response:
@@ -142,7 +142,7 @@ def test_connections_are_used_again(server: FileServer) -> None:
 def test_a_change_is_retried_whole_and_never_redirected(server: FileServer) -> None:
     auth = token_auth("t0ken", url=server.url)
     with (
-        open_session(auth=auth) as session,
+        open_http_session(auth=auth) as session,
         file_server() as other,
     ):
         client = Client(session, base=server.url, retry=FakeTime().policy(), error=RepositoryError)
@@ -199,7 +199,7 @@ def test_the_servers_time_goes_on_from_its_last_response(
 
 def test_an_attempt_is_not_repeated_and_may_be_anonymous(server: FileServer) -> None:
     server.faults = [Fault(status=503)]
-    with open_session(auth=token_auth("t0ken", url=server.url)) as session:
+    with open_http_session(auth=token_auth("t0ken", url=server.url)) as session:
         client = Client(session, base=server.url)
         with pytest.raises(TransientResponse):
             client.attempt("GET", "/index.json", title="reading")

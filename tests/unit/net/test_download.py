@@ -15,7 +15,7 @@ from ign_deploy.errors import NetworkError, RepositoryError, VerificationError
 from ign_deploy.net.download import receive
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.net.response import Response
-from ign_deploy.net.session import open_session
+from ign_deploy.net.session import open_http_session
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.reporting import Recorder
 from tests.support.transfers import Counter, FakeTime
@@ -68,7 +68,7 @@ class Download:
     def __call__(self, server: FileServer, **options: Any) -> bytes:
         to: BinaryIO = options.pop("to", self.to)
         size, sha256 = options.pop("size", len(CONTENT)), options.pop("sha256", DIGEST)
-        with open_session(stall=options.pop("stall", 5.0)) as session:
+        with open_http_session(stall=options.pop("stall", 5.0)) as session:
             receive(
                 session,
                 f"{server.url}/a.modl",
@@ -323,11 +323,11 @@ CHILD = """
 import re, sys
 from pathlib import Path
 from types import SimpleNamespace
-from ign_deploy.net.session import open_session
+from ign_deploy.net.session import open_http_session
 from ign_deploy.net.download import receive
 from ign_deploy.report import SilentReporter
 url, size, sha256 = sys.argv[1:]
-with open_session() as session, open("/dev/null", "wb", buffering=0) as to:
+with open_http_session() as session, open("/dev/null", "wb", buffering=0) as to:
     file = SimpleNamespace(name="s", size=int(size), sha256=sha256)
     receive(session, url, file, to=to,
             reporter=SilentReporter(), progress=lambda advance: None)

@@ -10,14 +10,14 @@ import requests
 
 from ign_deploy.errors import NetworkError
 from ign_deploy.net.errors import TransientFailure, explain_failure, parse_retry_after
-from ign_deploy.net.session import open_session
+from ign_deploy.net.session import open_http_session
 from tests.support.serving import Reply, scripted_server, unused_port
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
 def failure_of(url: str, ca: Path | None = None) -> NetworkError:
-    with open_session(ca=ca) as session, pytest.raises(NetworkError) as failure:
+    with open_http_session(ca=ca) as session, pytest.raises(NetworkError) as failure:
         session.request("GET", url, timeout=5)
     return failure.value
 

@@ -11,7 +11,7 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import Deadline, RetryPolicy, best_effort, retrying
-from ign_deploy.net.session import open_session
+from ign_deploy.net.session import open_http_session
 from tests.support.reporting import Recorder
 from tests.support.serving import Reply, ScriptedServer, scripted_server
 from tests.support.transfers import FakeTime
@@ -31,7 +31,7 @@ def get(
     server: ScriptedServer, time: FakeTime, recorder: Recorder, policy: RetryPolicy | None = None
 ) -> Response:
     with Client(
-        open_session(), base=server.url, timeout=(5, 0.3), reporter=recorder, redirects=False,
+        open_http_session(), base=server.url, timeout=(5, 0.3), reporter=recorder, redirects=False,
         retry=policy or time.policy(),
     ) as client:  # fmt: skip
         return client.request("GET", "/x", title="reading x", expect=ANY_STATUS)
@@ -117,7 +117,7 @@ def test_each_attempt_sends_the_whole_body(
         with path.open("rb") as body:
             return session.request("PUT", f"{server.url}/x", data=body)
 
-    with scripted_server(Reply(503), Reply(201)) as server, open_session() as session:
+    with scripted_server(Reply(503), Reply(201)) as server, open_http_session() as session:
         retrying(put, title="uploading", reporter=recorder, policy=time.policy())
         assert [request.body for request in server.requests] == [b"content" * 1000] * 2
 

@@ -16,7 +16,7 @@ from ign_deploy.net.errors import (
     TransientFailure,
 )
 from ign_deploy.net.proxies import proxies_from
-from ign_deploy.net.session import open_session
+from ign_deploy.net.session import open_http_session
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.serving import Reply, scripted_server, unused_port
 from tests.support.tls import make_tls
@@ -31,7 +31,7 @@ def test_an_untrusted_certificate_says_how_to_trust_it(
     monkeypatch.setenv("CURL_CA_BUNDLE", str(tls.ca))
     monkeypatch.setenv("SSL_CERT_FILE", str(tls.ca))
     with scripted_server(Reply(200), tls=tls.context) as server:
-        with open_session() as session, pytest.raises(NetworkError) as raised:
+        with open_http_session() as session, pytest.raises(NetworkError) as raised:
             session.request("GET", server.url)
         failure = raised.value
     assert not isinstance(failure, TransientFailure)
@@ -48,20 +48,20 @@ def test_the_machines_authorities_are_not_used(
         monkeypatch.setenv(name, str(tls.ca))
     with scripted_server(Reply(200), tls=tls.context) as server:
         url = f"https://localhost:{server.server_address[1]}/"
-        with open_session(ca=tls.ca) as session:
+        with open_http_session(ca=tls.ca) as session:
             assert session.request("GET", url).status_code == 200
-        with open_session() as session, pytest.raises(NetworkError, match="isn't trusted"):
+        with open_http_session() as session, pytest.raises(NetworkError, match="isn't trusted"):
             session.request("GET", url)
 
 
 def test_a_missing_ca_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="not a file"):
-        open_session(ca=tmp_path / "none.pem")
+        open_http_session(ca=tmp_path / "none.pem")
 
 
 def test_credentials_go_to_their_own_origin_only() -> None:
     with scripted_server(Reply(200)) as own, scripted_server(Reply(200)) as other:
-        with open_session(auth=token_auth("t0ken", url=own.url)) as session:
+        with open_http_session(auth=token_auth("t0ken", url=own.url)) as session:
             session.request("GET", f"{own.url}/a")
             session.request("GET", f"{other.url}/b")
         assert own.requests[0].headers["Authorization"] == "Bearer t0ken"
@@ -73,7 +73,7 @@ def test_a_redirect_is_returned_and_never_followed() -> None:
         moved = Reply(302, headers={"Location": f"{other.url}/there"})
         with (
             scripted_server(moved) as own,
-            open_session(auth=token_auth("t0ken", url=own.url)) as session,
+            open_http_session(auth=token_auth("t0ken", url=own.url)) as session,
         ):
             assert session.request("GET", own.url).status_code == 302
             assert other.requests == []
@@ -91,9 +91,9 @@ def test_the_machines_netrc_and_proxies_are_not_used(
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_port()}")
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_port()}")
     with scripted_server(Reply(200)) as server:
-        with open_session() as session:
+        with open_http_session() as session:
             session.request("GET", server.url)
-        with open_session(auth=basic_auth("us", "pässword", url=server.url)) as session:
+        with open_http_session(auth=basic_auth("us", "pässword", url=server.url)) as session:
             session.request("GET", server.url)
         assert "Authorization" not in server.requests[0].headers
         assert server.requests[1].headers["Authorization"] == "Basic dXM6cMOkc3N3b3Jk"
@@ -101,12 +101,12 @@ def test_the_machines_netrc_and_proxies_are_not_used(
 
 def test_a_given_proxy_is_used() -> None:
     with scripted_server(Reply(200, body=b"by proxy")) as proxy:
-        with open_session(proxies={"http": proxy.url}) as session:
+        with open_http_session(proxies={"http": proxy.url}) as session:
             response = session.request("GET", "http://store.example/x")
             assert response.content == b"by proxy"
         assert proxy.requests[0].target == "http://store.example/x"
     with (
-        open_session(proxies={"http": f"http://127.0.0.1:{unused_port()}"}) as session,
+        open_http_session(proxies={"http": f"http://127.0.0.1:{unused_port()}"}) as session,
         pytest.raises(TransientFailure, match=r"cannot use the proxy for store\.example"),
     ):
         session.request("GET", "http://store.example/x")
@@ -118,7 +118,7 @@ def test_a_proxy_is_chosen_for_each_url() -> None:
         scripted_server(Reply(200)) as own,
     ):
         rule = partial(proxies_from, {"http_proxy": proxy.url})
-        with open_session(proxies=rule) as session:
+        with open_http_session(proxies=rule) as session:
             assert session.request("GET", "http://store.example/x").content == b"by proxy"
             assert session.request("GET", own.url).content == b""
         assert len(proxy.requests) == len(own.requests) == 1
@@ -127,7 +127,7 @@ def test_a_proxy_is_chosen_for_each_url() -> None:
 def test_a_silent_proxy_is_given_up() -> None:
     with (
         scripted_server(Reply(delay=1.0)) as proxy,
-        open_session(proxies={"http": proxy.url}, stall=0.2) as session,
+        open_http_session(proxies={"http": proxy.url}, stall=0.2) as session,
         pytest.raises(TransientFailure, match=r"store\.example didn't respond in time"),
     ):
         session.request("GET", "http://store.example/x")
@@ -137,7 +137,7 @@ def test_a_proxy_that_drips_headers_is_given_up() -> None:
     with file_server() as proxy:
         proxy.faults = [Fault(status=200, drip_head=0.05)]
         with (
-            open_session(proxies={"http": proxy.url}, stall=0.2) as session,
+            open_http_session(proxies={"http": proxy.url}, stall=0.2) as session,
             pytest.raises(TransientFailure, match=r"store\.example didn't respond in time"),
         ):
             session.request("GET", "http://store.example/x")
@@ -145,7 +145,7 @@ def test_a_proxy_that_drips_headers_is_given_up() -> None:
 
 def test_cookies_are_not_kept() -> None:
     with scripted_server(Reply(200, headers={"Set-Cookie": "session=1; Path=/"})) as server:
-        with open_session() as session:
+        with open_http_session() as session:
             session.request("GET", server.url)
             session.request("GET", server.url)
         assert "Cookie" not in server.requests[1].headers
@@ -153,14 +153,14 @@ def test_cookies_are_not_kept() -> None:
 
 def test_given_headers_go_with_every_request() -> None:
     with scripted_server(Reply(200)) as server:
-        with open_session(headers={"Accept": "application/json"}) as session:
+        with open_http_session(headers={"Accept": "application/json"}) as session:
             session.request("GET", server.url)
         assert server.requests[0].headers["Accept"] == "application/json"
         assert server.requests[0].headers["User-Agent"].startswith("ign-deploy/")
 
 
 def test_threads_share_a_session_and_its_connections() -> None:
-    with file_server() as server, open_session(workers=20) as session:
+    with file_server() as server, open_http_session(workers=20) as session:
         names = [f"/{number}" for number in range(60)]
         for name in names:
             server.files[name] = name.encode()
@@ -182,7 +182,7 @@ def test_one_thread_watches_all_requests_of_a_session(monkeypatch: pytest.Monkey
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", remembered)
-    with scripted_server(Reply()) as server, open_session() as session:
+    with scripted_server(Reply()) as server, open_http_session() as session:
         for _ in range(5):
             session.request("GET", server.url)
     assert started.count("watchdog") == 1
@@ -194,10 +194,10 @@ def test_a_pinned_certificate_is_trusted_whatever_its_issuer(tmp_path: Path) -> 
     pin = hashlib.sha256(der).hexdigest()
     with scripted_server(Reply(200, body=b"ok"), tls=tls.context) as server:
         url = server.url
-        with open_session(pin=pin) as session:
+        with open_http_session(pin=pin) as session:
             assert session.request("GET", url, timeout=5).content == b"ok"
         with (
-            open_session(pin="0" * 64) as session,
+            open_http_session(pin="0" * 64) as session,
             pytest.raises(NetworkError, match=f"expected {'0' * 64}, got {pin}") as raised,
         ):
             session.request("GET", url, timeout=5)
@@ -208,19 +208,19 @@ def test_a_pinned_certificate_is_trusted_whatever_its_issuer(tmp_path: Path) -> 
 @pytest.mark.parametrize("pin", ["", "ab" * 20, "zz" * 32, "ab" * 32 + "\n", "ab" * 33])
 def test_what_is_no_sha256_fingerprint_is_rejected_as_a_pin(pin: str) -> None:
     with pytest.raises(ConfigurationError, match="SHA-256"):
-        open_session(pin=pin)
+        open_http_session(pin=pin)
 
 
 def test_a_pin_beside_a_ca_file_is_rejected(tmp_path: Path) -> None:
     certificate = make_tls(tmp_path).ca
     with pytest.raises(ConfigurationError, match="both"):
-        open_session(pin="ab" * 32, ca=certificate)
+        open_http_session(pin="ab" * 32, ca=certificate)
 
 
 def test_credentials_may_have_a_header_of_their_own() -> None:
     with scripted_server(Reply(200)) as own, scripted_server(Reply(200)) as other:
         auth = HostAuth("name:key", url=own.url, name="X-Token")
-        with open_session(auth=auth) as session:
+        with open_http_session(auth=auth) as session:
             session.request("GET", own.url)
             session.request("GET", other.url)
         assert own.requests[0].headers["X-Token"] == "name:key"
@@ -247,7 +247,7 @@ def other() -> Iterator[FileServer]:
 
 def content_of(server: FileServer, *, auth: HostAuth | None = None) -> bytes:
     with (
-        open_session(auth=auth) as session,
+        open_http_session(auth=auth) as session,
         session.follow("GET", f"{server.url}/a/b", headers=HEADERS) as response,
     ):
         return response.content
@@ -330,7 +330,7 @@ def test_https_never_leads_to_http_but_on_this_machine(tmp_path: Path, own: File
     near = Reply(302, headers={"Location": f"{own.url}/there"})
     with scripted_server(away, near, tls=tls.context) as server:
         url = f"https://localhost:{server.server_address[1]}/"
-        with open_session(ca=tls.ca) as session:
+        with open_http_session(ca=tls.ca) as session:
             with pytest.raises(NetworkError, match=r"from https to http://store\.example"):
                 session.follow("GET", url, headers={})
             assert session.follow("GET", url, headers={}).content == b"content"

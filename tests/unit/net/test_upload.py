@@ -15,8 +15,8 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import open_session
-from ign_deploy.net.upload import Source, split_source
+from ign_deploy.net.session import open_http_session
+from ign_deploy.net.upload import UploadSource, split_source
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.reporting import Recorder
 from tests.support.transfers import Counter, FakeTime
@@ -32,10 +32,10 @@ def server() -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def source(tmp_path: Path) -> UploadSource:
     path = tmp_path / "a.modl"
     path.write_bytes(CONTENT)
-    return Source(path, len(CONTENT), DIGEST)
+    return UploadSource(path, len(CONTENT), DIGEST)
 
 
 class Upload:
@@ -46,10 +46,10 @@ class Upload:
         self.recorder = Recorder()
         self.counter = Counter()
 
-    def __call__(self, server: FileServer, source: Source, **options: Any) -> Response:
+    def __call__(self, server: FileServer, source: UploadSource, **options: Any) -> Response:
         stall = options.pop("stall", 5.0)
         with Client(
-            open_session(stall=stall), base=server.url, reporter=self.recorder,
+            open_http_session(stall=stall), base=server.url, reporter=self.recorder,
             retry=options.pop("retry", self.time.policy()), error=RepositoryError,
         ) as client:  # fmt: skip
             return client.upload(
@@ -64,7 +64,7 @@ def upload() -> Upload:
 
 
 def test_a_file_arrives_whole_with_its_length(
-    server: FileServer, source: Source, upload: Upload
+    server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     sent = upload(server, source, headers={"Content-Type": "application/zip"})
     assert (sent.status, sent.ok, sent.confirmed) == (201, True, False)
@@ -84,7 +84,7 @@ def test_a_file_of_any_size_arrives(
     path = tmp_path / "file"
     path.write_bytes(CONTENT[:size])
     digest = hashlib.sha256(CONTENT[:size]).hexdigest()
-    assert upload(server, Source(path, size, digest)).ok
+    assert upload(server, UploadSource(path, size, digest)).ok
     assert server.stored == {"/a.modl": digest}
     assert server.seen[0].headers["Content-Length"] == str(size)
     assert upload.counter.done == size
@@ -103,7 +103,7 @@ def test_a_file_of_any_size_arrives(
     ],
 )
 def test_a_further_attempt_sends_the_whole_file_again(
-    fault: Fault, server: FileServer, source: Source, upload: Upload
+    fault: Fault, server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     server.faults = [fault, fault]
     assert upload(server, source).status == 201
@@ -120,7 +120,7 @@ def test_a_further_attempt_sends_the_whole_file_again(
     [("7", 7.0), ("21600", 60.0), ("Wed, 21 Oct 2099 07:28:00 GMT", 60.0)],
 )
 def test_the_wait_that_a_server_asks_for_is_kept_and_capped(
-    asked: str, waited: float, server: FileServer, source: Source, upload: Upload
+    asked: str, waited: float, server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     server.faults = [Fault(status=429, headers={"Retry-After": asked})]
     upload(server, source)
@@ -129,7 +129,7 @@ def test_the_wait_that_a_server_asks_for_is_kept_and_capped(
 
 @pytest.mark.parametrize("fault", [Fault(lost=True), Fault(status=502)])
 def test_a_lost_acknowledgement_is_confirmed(
-    fault: Fault, server: FileServer, source: Source, upload: Upload
+    fault: Fault, server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     server.faults = [fault]
     asked: list[str] = []
@@ -147,7 +147,7 @@ def test_a_lost_acknowledgement_is_confirmed(
 
 
 def test_what_did_not_arrive_is_sent_again(
-    server: FileServer, source: Source, upload: Upload
+    server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     server.faults = [Fault(cut=5)]
     sent = upload(server, source, confirm=lambda: "/a.modl" in server.stored)
@@ -155,7 +155,7 @@ def test_what_did_not_arrive_is_sent_again(
 
 
 def test_the_last_attempt_is_confirmed_too(
-    server: FileServer, source: Source, upload: Upload
+    server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     server.faults = [Fault(status=500)] * 5
     with pytest.raises(TransientResponse):
@@ -167,7 +167,7 @@ def test_the_last_attempt_is_confirmed_too(
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 413, 422])
 def test_a_rejection_is_returned_at_once(
-    status: int, server: FileServer, source: Source, upload: Upload
+    status: int, server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     server.faults = [Fault(status=status, body=b"no", headers={"X-Why": "so"})]
     sent = upload(server, source)
@@ -178,7 +178,7 @@ def test_a_rejection_is_returned_at_once(
 
 
 def test_an_endless_error_page_is_cut_off(
-    server: FileServer, source: Source, upload: Upload
+    server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     server.faults = [Fault(status=400, body=b"x" * (3 << 20))]
     assert len(upload(server, source).body) == 1 << 20
@@ -197,7 +197,7 @@ def changes() -> dict[str, tuple[Callable[[Path], object], str]]:
 
 @pytest.mark.parametrize("kind", changes())
 def test_a_file_that_changed_before_is_never_stored(
-    kind: str, server: FileServer, source: Source, upload: Upload
+    kind: str, server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     change, observed = changes()[kind]
     change(source.path)
@@ -213,7 +213,7 @@ def test_a_file_that_changed_before_is_never_stored(
 
 @pytest.mark.parametrize("kind", changes())
 def test_a_file_that_changes_in_the_meantime_is_never_stored(
-    kind: str, server: FileServer, source: Source, upload: Upload
+    kind: str, server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     change, _ = changes()[kind]
     seen = upload.counter
@@ -231,7 +231,7 @@ def test_a_file_that_changes_in_the_meantime_is_never_stored(
 
 
 def test_a_file_that_changes_between_attempts_is_never_stored(
-    server: FileServer, source: Source, upload: Upload
+    server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     server.faults = [Fault(status=503, act=lambda: source.path.write_bytes(CONTENT[::-1]))]
     with pytest.raises(RepositoryError, match="changed while it was being sent"):
@@ -245,7 +245,7 @@ def test_an_empty_file_with_another_digest_is_rejected(
     path = tmp_path / "empty"
     path.touch()
     with pytest.raises(RepositoryError, match="changed while"):
-        upload(server, Source(path, 0, DIGEST))
+        upload(server, UploadSource(path, 0, DIGEST))
     assert server.seen == []
 
 
@@ -253,17 +253,17 @@ def test_what_cannot_be_read_is_no_network_failure(
     server: FileServer, tmp_path: Path, upload: Upload
 ) -> None:
     with pytest.raises(RepositoryError, match=r"cannot read .*none: No such file") as caught:
-        upload(server, Source(tmp_path / "none", 1, DIGEST))
+        upload(server, UploadSource(tmp_path / "none", 1, DIGEST))
     assert caught.value.hint == "build the file again, then upload it."
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
         with pytest.raises(RepositoryError, match="cannot read"):
-            upload(server, Source(path, 1, DIGEST))
+            upload(server, UploadSource(path, 1, DIGEST))
     assert server.seen == []
 
 
 def test_a_read_error_in_the_middle_is_no_network_failure(
-    server: FileServer, source: Source, upload: Upload, monkeypatch: pytest.MonkeyPatch
+    server: FileServer, source: UploadSource, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> int:
         raise ConnectionResetError(104, "the share is gone")
@@ -276,7 +276,7 @@ def test_a_read_error_in_the_middle_is_no_network_failure(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_an_upload_is_never_redirected(
-    status: int, server: FileServer, source: Source, upload: Upload
+    status: int, server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
     with file_server() as other:
         target = f"{other.url}/b?token=s3cret"
@@ -290,19 +290,19 @@ def test_an_upload_is_never_redirected(
     assert upload.counter.done == 0
 
 
-def test_a_server_that_takes_nothing_more_stalls(source: Source, upload: Upload) -> None:
+def test_a_server_that_takes_nothing_more_stalls(source: UploadSource, upload: Upload) -> None:
     """The sockets' buffers are full at some time, so the file has to be larger than they are."""
     import socket
 
     size = 64 << 20
     os.truncate(source.path, size)
-    with socket.create_server(("127.0.0.1", 0)) as deaf, open_session(stall=0.3) as session:
+    with socket.create_server(("127.0.0.1", 0)) as deaf, open_http_session(stall=0.3) as session:
         client = Client(session, retry=upload.time.policy(attempts=2))
         with pytest.raises(TransientFailure, match=r"127\.0\.0\.1 didn't respond in time"):
             client.upload(
                 "PUT",
                 f"http://127.0.0.1:{deaf.getsockname()[1]}/",
-                source=Source(source.path, size, DIGEST),
+                source=UploadSource(source.path, size, DIGEST),
                 title="uploading",
                 progress=upload.counter,
             )
@@ -310,7 +310,9 @@ def test_a_server_that_takes_nothing_more_stalls(source: Source, upload: Upload)
         assert upload.counter.done == 0
 
 
-def test_an_upload_ends_at_its_deadline(server: FileServer, source: Source, upload: Upload) -> None:
+def test_an_upload_ends_at_its_deadline(
+    server: FileServer, source: UploadSource, upload: Upload
+) -> None:
     def slow(advance: int) -> None:
         upload.time.now += 100
 
@@ -330,11 +332,11 @@ CHILD = """
 import re, sys
 from pathlib import Path
 from ign_deploy.net.client import Client
-from ign_deploy.net.session import open_session
-from ign_deploy.net.upload import Source, split_source
+from ign_deploy.net.session import open_http_session
+from ign_deploy.net.upload import UploadSource, split_source
 path, url, sha256 = sys.argv[1:]
-source = Source(Path(path), Path(path).stat().st_size, sha256)
-with Client(open_session()) as client:
+source = UploadSource(Path(path), Path(path).stat().st_size, sha256)
+with Client(open_http_session()) as client:
     sent = client.upload("PUT", url, source=source, title="uploading",
                          progress=lambda advance: None)
 # Not getrusage: a child begins with the peak of its parent there.
@@ -364,7 +366,7 @@ def test_memory_stays_small(server: FileServer, tmp_path: Path) -> None:
     assert megabytes < 80
 
 
-def test_a_file_is_sent_in_parts(server: FileServer, source: Source, upload: Upload) -> None:
+def test_a_file_is_sent_in_parts(server: FileServer, source: UploadSource, upload: Upload) -> None:
     parts = split_source(source, length=1_500_000, error=RepositoryError)
     assert [(part.offset, part.size) for part in parts] == [
         (0, 1_500_000), (1_500_000, 1_500_000), (3_000_000, 160_320),
@@ -380,7 +382,7 @@ def test_a_file_is_sent_in_parts(server: FileServer, source: Source, upload: Upl
         upload(server, parts[0])
 
 
-def test_parts_are_made_of_the_file_of_the_record_only(source: Source) -> None:
+def test_parts_are_made_of_the_file_of_the_record_only(source: UploadSource) -> None:
     source.path.write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(RepositoryError, match="changed while it was being sent"):
         split_source(source, length=1_500_000, error=RepositoryError)

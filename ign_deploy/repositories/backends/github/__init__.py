@@ -20,7 +20,7 @@ from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.branch import BranchDocuments
 from ign_deploy.repositories.backends.github.drafts import Draft, Drafts
-from ign_deploy.repositories.backends.github.location import find_location
+from ign_deploy.repositories.backends.github.location import find_github_location
 from ign_deploy.repositories.backends.github.rights import ReadAccess
 from ign_deploy.repositories.backends.github.versions import GitHubVersions, tag_of
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, parse_claim
@@ -39,7 +39,7 @@ def open_github(url: str, access: Access) -> Repository:
 
     Raises ConfigurationError for what isn't such a URL.
     """
-    location = find_location(url, access=access)
+    location = find_github_location(url, access=access)
     if location.token:
         access.reporter.mask(location.token)
     api = GitHubApi(location, access=access)

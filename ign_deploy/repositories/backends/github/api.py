@@ -14,10 +14,10 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import HostAuth, origin, token_auth
 from ign_deploy.net.response import Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.upload import Source
+from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.github.location import Location
+from ign_deploy.repositories.backends.github.location import GitHubLocation
 
 RAW = {"Accept": "application/vnd.github.raw+json"}
 BINARY = {"Accept": "application/octet-stream"}
@@ -43,7 +43,7 @@ class GitHubApi(Client):
 
     def __init__(
         self,
-        location: Location,
+        location: GitHubLocation,
         *,
         access: Access,
         retry: RetryPolicy | None = None,
@@ -55,7 +55,7 @@ class GitHubApi(Client):
             reporter=access.reporter,
             retry=retry,
             error=RepositoryError,
-            error_for_response=error_for_response,
+            error_for_response=github_error,
         )
         self.location = location
         self._access = access
@@ -80,7 +80,7 @@ class GitHubApi(Client):
             if is_empty(response):
                 return
             if not response.ok:
-                raise error_for_response(response)
+                raise github_error(response)
             yield from response.parse(kind)
             if 'rel="next"' not in response.headers.get("Link", ""):
                 return
@@ -93,7 +93,7 @@ class GitHubApi(Client):
         self,
         url: str,
         *,
-        source: Source | bytes,
+        source: UploadSource | bytes,
         title: str,
         progress: Progress,
         confirm: Callable[[], bool],
@@ -129,12 +129,12 @@ class GitHubApi(Client):
                     reporter=self.reporter,
                     retry=self.retry,
                     error=RepositoryError,
-                    error_for_response=error_for_response,
+                    error_for_response=github_error,
                 )
         return client
 
 
-def _auth(location: Location, url: str) -> HostAuth | None:
+def _auth(location: GitHubLocation, url: str) -> HostAuth | None:
     return token_auth(location.token, url=url) if location.token else None
 
 
@@ -226,9 +226,9 @@ ENTRIES = TypeAdapter(list[TreeEntry])
 TREE = TypeAdapter(GitTree)
 
 
-def error_for_response(response: Response) -> RepositoryError:
+def github_error(response: Response) -> RepositoryError:
     """Return the error for a response that isn't a success."""
-    reason = reason_of(response)
+    reason = github_reason(response)
     status = response.status
     message = f"{response.title} failed: GitHub returned {status}" + (
         f": {reason}" if reason else ""
@@ -254,7 +254,7 @@ def is_rule(response: Response) -> bool:
 
 def is_empty(response: Response) -> bool:
     """Return whether a rejection is due to the repository having no commit yet."""
-    return response.status == 409 and "repository is empty" in reason_of(response).lower()
+    return response.status == 409 and "repository is empty" in github_reason(response).lower()
 
 
 def empty_repository(name: str) -> RepositoryError:
@@ -265,7 +265,7 @@ def empty_repository(name: str) -> RepositoryError:
     )
 
 
-def reason_of(response: Response) -> str:
+def github_reason(response: Response) -> str:
     """Return GitHub's own explanation as one printable line; empty without one."""
     fields = response.fields()
     errors = fields.get("errors")

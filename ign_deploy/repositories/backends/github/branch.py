@@ -24,10 +24,10 @@ from ign_deploy.repositories.backends.github.api import (
     TreeEntry,
     empty_repository,
     encoded,
-    error_for_response,
+    github_error,
+    github_reason,
     is_empty,
     is_rule,
-    reason_of,
 )
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
@@ -165,7 +165,7 @@ class BranchDocuments:
             if (None if there is None else there.tag) != expected:
                 return False
             self._sleep(random.uniform(0, min(_LONGEST_WAIT, 0.05 * 2**attempt)))  # noqa: S311
-        raise error_for_response(sent)
+        raise github_error(sent)
 
     def _holds(self, path: str, data: bytes) -> bool:
         there = self.read(path)
@@ -181,8 +181,8 @@ class BranchDocuments:
             "POST", "git/refs", json={"ref": f"refs/heads/{BRANCH}", "sha": commit},
             title=_CREATING, expect={409, 422},
         )  # fmt: skip
-        if not created.ok and "already exists" not in reason_of(created):
-            raise error_for_response(created)
+        if not created.ok and "already exists" not in github_reason(created):
+            raise github_error(created)
 
     def _made(self, path: str, document: object) -> str:
         """Make a Git object and return its hash; the same again is the same object."""
@@ -190,7 +190,7 @@ class BranchDocuments:
         if is_empty(created):
             raise empty_repository(self._api.location.name)
         if not created.ok:
-            raise error_for_response(created)
+            raise github_error(created)
         return created.parse(SHA).sha
 
 

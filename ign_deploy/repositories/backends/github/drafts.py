@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.net.response import ANY_STATUS, Response
-from ign_deploy.net.upload import Source
+from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress, no_progress
 from ign_deploy.repositories.backends.github.api import (
     ASSET,
@@ -29,9 +29,9 @@ from ign_deploy.repositories.backends.github.api import (
     Asset,
     GitHubApi,
     GitHubRelease,
-    error_for_response,
+    github_error,
+    github_reason,
     is_rule,
-    reason_of,
 )
 from ign_deploy.repositories.record import RECORD_NAME, Release, ReleaseFile
 from ign_deploy.repositories.versions import is_final
@@ -58,7 +58,7 @@ class _Wanted:
     name: str
     size: int
     sha256: str
-    source: Source | bytes
+    source: UploadSource | bytes
 
 
 class Drafts:
@@ -104,7 +104,7 @@ class Drafts:
                 f"{file.name} has {file.size} bytes; GitHub accepts less than 2 GiB per file",
                 hint="use another kind of repository for it.",
             )
-        source = Source(path, file.size, file.sha256)
+        source = UploadSource(path, file.size, file.sha256)
         self._upload(draft, _Wanted(file.name, file.size, file.sha256, source), progress=progress)
 
     def publish(self, draft: Draft, record: bytes) -> None:
@@ -121,7 +121,7 @@ class Drafts:
             expect={422},
         )
         if not published.ok:
-            problem, reason = error_for_response(published), reason_of(published)
+            problem, reason = github_error(published), github_reason(published)
             if is_rule(published):
                 raise problem
             if "already_exists" in reason or "already exists" in reason:
@@ -182,13 +182,13 @@ class Drafts:
             if sent.ok:
                 self._compare(draft, wanted, sent.parse(ASSET))
                 return
-            if "already_exists" not in reason_of(sent):
+            if "already_exists" not in github_reason(sent):
                 break
             # An attempt of ours that failed left it there, whole or not.
             if self._has(draft, wanted):
                 progress(wanted.size)
                 return
-        raise error_for_response(sent)
+        raise github_error(sent)
 
     def _has(self, draft: Draft, wanted: _Wanted) -> bool:
         """Return whether the draft has the file; delete what an upload that broke left of it."""

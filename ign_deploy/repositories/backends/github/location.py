@@ -17,7 +17,7 @@ _REPOSITORY = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,100}")
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class GitHubLocation:
     """A repository on a GitHub server; ``api`` and ``web`` are URLs without a slash at the end."""
 
     owner: str
@@ -53,7 +53,7 @@ class Location:
         return "@" not in urlsplit(url).netloc and given in {own, sister}
 
 
-def find_location(url: str, *, access: Access) -> Location:
+def find_github_location(url: str, *, access: Access) -> GitHubLocation:
     """Return what ``github://owner/repository[?api=https://ghe.example/api/v3]`` names.
 
     Without ``api`` it is the server whose job this is (GITHUB_API_URL), else github.com. The job's
@@ -70,7 +70,7 @@ def find_location(url: str, *, access: Access) -> Location:
     api = _checked_api(parts.options.get("api", host_api).rstrip("/"))
     is_job_host = origin(api) == origin(_checked_api(host_api))
     token = access.token or (access.env.get("GITHUB_TOKEN", "").strip() if is_job_host else "")
-    return Location(parts.host, parts.path, api, _web(api), token)
+    return GitHubLocation(parts.host, parts.path, api, _web(api), token)
 
 
 def _checked_api(api: str) -> str:

@@ -11,9 +11,9 @@ from ign_deploy.repositories.backends.github.api import (
     GitHubApi,
     GitHubRepository,
     empty_repository,
-    error_for_response,
+    github_error,
+    github_reason,
     is_empty,
-    reason_of,
 )
 
 
@@ -94,8 +94,8 @@ def _obstacle(api: GitHubApi, repository: GitHubRepository) -> str:
         problem = empty_repository(name)
         return f"{problem.message}; {problem.hint}"
     if sent.status in {403, 404}:
-        reason = reason_of(sent)
+        reason = github_reason(sent)
         return (
             f"the token can't write to {name}" + (f" ({reason})" if reason else "")
         ) + f"; {PERMISSIONS}"
-    raise error_for_response(sent)
+    raise github_error(sent)

@@ -22,8 +22,8 @@ from ign_deploy.repositories.backends.github.api import (
     GitHubApi,
     GitHubRelease,
     encoded,
-    error_for_response,
-    reason_of,
+    github_error,
+    github_reason,
 )
 from ign_deploy.repositories.backends.github.rights import ReadAccess
 from ign_deploy.repositories.record import (
@@ -114,8 +114,8 @@ class GitHubVersions:
                     expect={404, 422},
                 )  # fmt: skip
                 if deleted.status == 422:
-                    is_immutable = "immutable" in reason_of(deleted)
-                    raise _immutable(key) if is_immutable else error_for_response(deleted)
+                    is_immutable = "immutable" in github_reason(deleted)
+                    raise _immutable(key) if is_immutable else github_error(deleted)
         self._assets.pop(key, None)
 
     def _release(self, key: Key) -> GitHubRelease | None:

@@ -16,7 +16,11 @@ from ign_deploy.repositories.backends.gitlab.api import (
     ProjectState,
 )
 from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
-from ign_deploy.repositories.backends.gitlab.location import TokenKind, credentials_for, project_at
+from ign_deploy.repositories.backends.gitlab.location import (
+    TokenKind,
+    find_gitlab_project,
+    token_for,
+)
 from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, Packages
 from ign_deploy.repositories.backends.gitlab.versions import GitLabClaims, GitLabVersions
 from ign_deploy.repositories.index_guard import ListingGuard
@@ -37,8 +41,8 @@ _ROLE_UNKNOWN = (
 
 def open_gitlab(url: str, access: Access) -> Repository:
     """Return the repository in a project; nothing is requested yet. Raises ConfigurationError."""
-    project = project_at(url, env=access.env)
-    credentials = credentials_for(project, access)
+    project = find_gitlab_project(url, env=access.env)
+    credentials = token_for(project, access)
     own = access.env.get("CI_PROJECT_PATH", "")
     caller = Caller(project, credentials.kind, own if own.isprintable() else "")
     api = GitLabApi(access.open_session(credentials.auth), caller, reporter=access.reporter)

@@ -14,9 +14,9 @@ from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.net.client import MAX_BODY, Client
 from ign_deploy.net.response import Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import Session
+from ign_deploy.net.session import HttpSession
 from ign_deploy.report import Reporter
-from ign_deploy.repositories.backends.gitlab.location import Project, TokenKind
+from ign_deploy.repositories.backends.gitlab.location import GitLabProject, TokenKind
 
 _PAGE = 100
 _MAX_PAGES = 2000
@@ -52,7 +52,7 @@ class GitLabApi(Client):
 
     def __init__(
         self,
-        session: Session,
+        session: HttpSession,
         caller: Caller,
         *,
         reporter: Reporter,
@@ -64,7 +64,7 @@ class GitLabApi(Client):
             reporter=reporter,
             retry=retry,
             error=RepositoryError,
-            error_for_response=partial(error_for_response, caller=caller),
+            error_for_response=partial(gitlab_error, caller=caller),
         )
         self.caller = caller
 
@@ -195,14 +195,14 @@ PROJECT = TypeAdapter(ProjectState)
 class Caller:
     """Who makes the requests: the project, the token's kind, and the CI job's own project."""
 
-    project: Project
+    project: GitLabProject
     kind: TokenKind
     own_project: str = ""
 
 
-def error_for_response(response: Response, *, caller: Caller) -> RepositoryError:
+def gitlab_error(response: Response, *, caller: Caller) -> RepositoryError:
     """Return the error for a response that isn't a success."""
-    reason = reason_of(response)
+    reason = gitlab_reason(response)
     return RepositoryError(
         f"{response.title} failed: GitLab returned {response.status}"
         f"{f' ({reason})' if reason else ''} for the project {caller.project.path}",
@@ -212,15 +212,15 @@ def error_for_response(response: Response, *, caller: Caller) -> RepositoryError
 
 def is_duplicate(response: Response) -> bool:
     """Return whether the project forbids a second file of that name, and there is one."""
-    return response.status in {400, 403} and "duplicate package" in reason_of(response).lower()
+    return response.status in {400, 403} and "duplicate package" in gitlab_reason(response).lower()
 
 
 def is_unknown_project(response: Response) -> bool:
     """Return whether it isn't the file but the project that wasn't found."""
-    return response.status == 404 and "project not found" in reason_of(response).lower()
+    return response.status == 404 and "project not found" in gitlab_reason(response).lower()
 
 
-def reason_of(response: Response) -> str:
+def gitlab_reason(response: Response) -> str:
     """Return GitLab's own words, harmless and short; empty if there are none."""
     fields = response.fields()
     found = [fields.get(name) for name in ("message", "error", "error_description")]

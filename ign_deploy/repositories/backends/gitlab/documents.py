@@ -13,10 +13,10 @@ from ign_deploy.repositories.backends.gitlab.packages import (
     PackageLocation,
     Packages,
     decode,
-    digest_of,
     document_version,
     encode,
     named,
+    sha256_of,
     uploaded,
 )
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
@@ -100,7 +100,7 @@ class GitLabDocuments:
             self._overlapped = True
             return
         older = files[:-1]
-        expected = [] if replaces is None else [digest_of(replaces.data)]
+        expected = [] if replaces is None else [sha256_of(replaces.data)]
         if [file.file_sha256 for file in older[-1:]] != expected:
             self._overlapped = True
         if self._keeps_old:

@@ -20,7 +20,7 @@ _ACCESS_PREFIX = "glpat-"
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class GitLabProject:
     """A project: its path with all groups, and the address of its GitLab's API (``…/api/v4``)."""
 
     path: str
@@ -42,7 +42,7 @@ class Project:
         return urlsplit(self.api).hostname or ""
 
 
-def project_at(url: str, *, env: Mapping[str, str]) -> Project:
+def find_gitlab_project(url: str, *, env: Mapping[str, str]) -> GitLabProject:
     """Return the project of ``gitlab://host[:port]/group/…/project``.
 
     The API is that of ``CI_API_V4_URL`` where this names the same host: that knows a GitLab below
@@ -60,7 +60,7 @@ def project_at(url: str, *, env: Mapping[str, str]) -> Project:
     host, port = location.hostname or "", location.port
     scheme = "http" if is_this_machine(host) else "https"
     own = _api_of_this_job(env, host=host, port=port)
-    return Project(path=parts.path, api=own or f"{scheme}://{parts.host}{_API}")
+    return GitLabProject(path=parts.path, api=own or f"{scheme}://{parts.host}{_API}")
 
 
 def _is_segment(text: str) -> bool:
@@ -96,14 +96,14 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class GitLabToken:
     """A token's kind, and what sends it to the project's own host only."""
 
     kind: TokenKind
     auth: HostAuth | None = None
 
 
-def credentials_for(project: Project, access: Access) -> Credentials:
+def token_for(project: GitLabProject, access: Access) -> GitLabToken:
     """Choose the token: the one that is set, else that of the CI job if it runs on this host.
 
     With a username the token is a deploy token, unless it says itself what it is. Raises
@@ -116,8 +116,8 @@ def credentials_for(project: Project, access: Access) -> Credentials:
     elif job and _runs_on(project, access.env):
         secret, kind = job, TokenKind.JOB
     else:
-        return Credentials(TokenKind.NONE)
-    return Credentials(kind, HostAuth(secret, url=project.api, name=_HEADERS[kind]))
+        return GitLabToken(TokenKind.NONE)
+    return GitLabToken(kind, HostAuth(secret, url=project.api, name=_HEADERS[kind]))
 
 
 def _kind_of(secret: str, *, username: str, job: str) -> TokenKind:
@@ -130,7 +130,7 @@ def _kind_of(secret: str, *, username: str, job: str) -> TokenKind:
     return TokenKind.ACCESS
 
 
-def _runs_on(project: Project, env: Mapping[str, str]) -> bool:
+def _runs_on(project: GitLabProject, env: Mapping[str, str]) -> bool:
     """Return whether the CI job's GitLab is the project's: no other host gets its token."""
     if env.get("CI_SERVER_HOST", "").lower() != project.host:
         return False

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.response import Response
-from ign_deploy.net.upload import Source
+from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.gitlab.api import (
     PACKAGE_FILE,
@@ -112,7 +112,7 @@ class Packages:
     def read(self, location: PackageLocation, file: PackageFile, *, limit: int) -> bytes | None:
         """Return one certain small file; None when it is gone, or GitLab can't give it."""
         newest = self.read_newest(location, file.file_name, limit=limit)
-        if newest is not None and digest_of(newest) == file.file_sha256:
+        if newest is not None and sha256_of(newest) == file.file_sha256:
             return newest
         response = self.api.find(
             by_number(file), limit=limit, title=f"reading {file.file_name} of {location.text}"
@@ -148,7 +148,7 @@ class Packages:
         return self._judged(
             self.api.upload(
                 "PUT", file_path(*location, file.name) + _SELECT, headers=_CONTENT,
-                source=Source(source, file.size, file.sha256), title=f"uploading {file.name}",
+                source=UploadSource(source, file.size, file.sha256), title=f"uploading {file.name}",
                 progress=progress, confirm=confirm, expect={400, 403},
             )
         )  # fmt: skip
@@ -201,7 +201,7 @@ def hidden(name: str, location: PackageLocation) -> RepositoryError:
     )
 
 
-def digest_of(data: bytes) -> str:
+def sha256_of(data: bytes) -> str:
     """Return the SHA-256 as GitLab states it."""
     return hashlib.sha256(data).hexdigest()
 

@@ -24,13 +24,13 @@ from ign_deploy.repositories.backends.gitlab.packages import (
     by_number,
     claim_generation,
     claim_name,
-    digest_of,
     file_path,
     hidden,
     is_served_by_name,
     matches,
     named,
     newest_named,
+    sha256_of,
     uploaded,
 )
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, parse_claim
@@ -64,7 +64,7 @@ class GitLabVersions:
         files = self._packages.files_of_known(location)
         records = named(files, RECORD_NAME) or named(self._packages.files(location), RECORD_NAME)
         # A list may be a moment behind.
-        if not records or records[0].file_sha256 == digest_of(newest):
+        if not records or records[0].file_sha256 == sha256_of(newest):
             return newest
         oldest = self._packages.read(location, records[0], limit=MAX_RECORD_SIZE + 1)
         if oldest is None:
@@ -138,7 +138,7 @@ class GitLabClaims:
         """See ``ClaimStore.claim``."""
         location, name = PackageLocation(*key), claim_name(claim.generation, claim.holder)
         data = claim_bytes(claim)
-        digest = digest_of(data)
+        digest = sha256_of(data)
 
         def is_ours(file: PackageFile) -> bool:
             return file.file_name == name and file.file_sha256 == digest

@@ -13,7 +13,7 @@ from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.folder_claims import folder_store
 from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
 from ign_deploy.repositories.backends.http.base import HttpObjectStore
-from ign_deploy.repositories.backends.http.location import find_location
+from ign_deploy.repositories.backends.http.location import find_http_location
 from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
 from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
 from ign_deploy.repositories.backends.object_store import object_store
@@ -31,7 +31,7 @@ def open_http(url: str, access: Access) -> Repository:
         "nexus": NexusObjectStore,
         "artifactory": ArtifactoryObjectStore,
     }
-    location = find_location(url, access=access)
+    location = find_http_location(url, access=access)
     objects = kinds[location.kind](location, access=access)
     if isinstance(objects, WebDavObjectStore):
         store = folder_store(objects, objects.make_once, access=access)

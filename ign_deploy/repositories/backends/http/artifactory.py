@@ -16,7 +16,7 @@ from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.http.base import HttpObjectStore
 from ign_deploy.repositories.backends.http.listing import ARTIFACTORY_ITEM, MAX_LISTING, plain_names
-from ign_deploy.repositories.backends.http.location import Location
+from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
@@ -33,7 +33,7 @@ _OVERWRITES = (
 class ArtifactoryObjectStore(HttpObjectStore):
     """See ``object_store.ObjectStore``."""
 
-    def __init__(self, location: Location, **options: Any) -> None:
+    def __init__(self, location: HttpLocation, **options: Any) -> None:
         self._base, self._name, self._prefix = _find(location.parts)
         super().__init__(location, hints=_hints(self._name), **options)
 

@@ -24,11 +24,11 @@ from ign_deploy.errors import NotInRepository, RepositoryError
 from ign_deploy.net.client import Client
 from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.upload import Source
+from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.http.location import Location
+from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
 from ign_deploy.repositories.record import ReleaseFile
@@ -113,7 +113,7 @@ class HttpObjectStore(ABC):
 
     def __init__(
         self,
-        location: Location,
+        location: HttpLocation,
         *,
         access: Access,
         retry: RetryPolicy | None = None,
@@ -129,7 +129,7 @@ class HttpObjectStore(ABC):
             reporter=access.reporter,
             retry=retry,
             error=RepositoryError,
-            error_for_response=partial(error_for_response, hints=hints),
+            error_for_response=partial(http_error, hints=hints),
         )
         self._lock = threading.Lock()
         self._found: Capabilities | None = None
@@ -251,7 +251,7 @@ class HttpObjectStore(ABC):
         expect: Container[int] = (),
     ) -> Response:  # fmt: skip
         return self._client.upload(
-            "PUT", self.url(path), source=Source(source, expected.size, expected.sha256),
+            "PUT", self.url(path), source=UploadSource(source, expected.size, expected.sha256),
             title=f"uploading {expected.name}", progress=progress, confirm=confirm,
             headers=headers, expect=expect,
         )  # fmt: skip
@@ -291,9 +291,7 @@ def stated_size(headers: Mapping[str, str]) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
-def error_for_response(
-    response: Response, *, hints: Mapping[int, str] = NO_HINTS
-) -> RepositoryError:
+def http_error(response: Response, *, hints: Mapping[int, str] = NO_HINTS) -> RepositoryError:
     """Return the error for a response; ``hints`` are what the product knows better, by status."""
     meaning, hint = _MEANINGS.get(
         response.status,

@@ -13,7 +13,7 @@ from ign_deploy.repositories.backends.http.listing import is_plain
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class HttpLocation:
     """A folder of a web server.
 
     ``kind`` is ``nexus``, ``artifactory``, or empty for plain HTTP and WebDAV; ``server`` is
@@ -35,7 +35,7 @@ class Location:
         return "/".join([self.server, *(quote(part, safe="") for part in parts)])
 
 
-def find_location(url: str, *, access: Access) -> Location:
+def find_http_location(url: str, *, access: Access) -> HttpLocation:
     """Return what a repository URL names; warns of http to other machines, masks the credentials.
 
     Raises ConfigurationError for a path that isn't plain, and for credentials over such http.
@@ -58,7 +58,7 @@ def find_location(url: str, *, access: Access) -> Location:
             f"the repository on {host} is reached over http, unencrypted: others on the network "
             "can read and change what is sent; use https"
         )
-    return Location(kind, server, parts, auth)
+    return HttpLocation(kind, server, parts, auth)
 
 
 def _auth(server: str, *, kind: str, access: Access) -> HostAuth | None:

@@ -26,7 +26,7 @@ from ign_deploy.repositories.backends.http.listing import (
     NexusAssets,
     plain_names,
 )
-from ign_deploy.repositories.backends.http.location import Location
+from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
@@ -50,7 +50,7 @@ class NexusObjectStore(HttpObjectStore):
     The search of Nexus lags behind: what this run wrote or deleted is known without it.
     """
 
-    def __init__(self, location: Location, **options: Any) -> None:
+    def __init__(self, location: HttpLocation, **options: Any) -> None:
         self._base, self._name, self._prefix = _find(location.parts)
         self._ours: dict[str, bool] = {}
         self._ours_lock = threading.Lock()

@@ -22,7 +22,7 @@ from ign_deploy.repositories.backends.http.listing import (
     parse_json_listing,
     parse_multistatus,
 )
-from ign_deploy.repositories.backends.http.location import Location
+from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.http.webdav_probe import find_out
 from ign_deploy.repositories.backends.object_store import Name, last_generation
 from ign_deploy.repositories.record import ReleaseFile
@@ -36,7 +36,7 @@ _UNSUPPORTED = frozenset({405, 501})
 class WebDavObjectStore(HttpObjectStore):
     """See ``object_store.ObjectStore``."""
 
-    def __init__(self, location: Location, **options: Any) -> None:
+    def __init__(self, location: HttpLocation, **options: Any) -> None:
         super().__init__(location, **options)
         self._made: set[str] = set()
 

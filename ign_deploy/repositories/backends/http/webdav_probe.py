@@ -18,7 +18,7 @@ from ign_deploy.repositories.backends.http.listing import (
     parse_json_listing,
     parse_multistatus,
 )
-from ign_deploy.repositories.backends.http.location import Location
+from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.record import INDEX_NAME
 
 _NO_CLAIM = (
@@ -42,7 +42,7 @@ class _Trial:
     resume: bool = False
 
 
-def find_out(client: Client, location: Location) -> tuple[Capabilities, frozenset[str]]:
+def find_out(client: Client, location: HttpLocation) -> tuple[Capabilities, frozenset[str]]:
     """Return what ``Store.probe`` does, and the folders known to be in the root, itself included.
 
     The root is created if only it itself is missing.
@@ -96,7 +96,7 @@ def _make_root(client: Client, root: str) -> None:
     raise client.error_for_response(made)
 
 
-def _without_dav(client: Client, location: Location) -> Capabilities:
+def _without_dav(client: Client, location: HttpLocation) -> Capabilities:
     """Probe a server that doesn't support PROPFIND, or refuses it."""
     root = f"{location.root}/"
     index = client.request(
@@ -166,7 +166,7 @@ def _resumes(response: Response) -> bool:
     return response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
 
 
-def _capabilities(client: Client, location: Location, trial: _Trial) -> Capabilities:
+def _capabilities(client: Client, location: HttpLocation, trial: _Trial) -> Capabilities:
     obstacle, remarks = "", list[str]()
     if trial.refused:
         obstacle = client.error_for_response(trial.refused).message

@@ -10,7 +10,7 @@ from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.blobs import Blobs
 from ign_deploy.repositories.backends.oci.claims import Immutability, OciClaims
 from ign_deploy.repositories.backends.oci.client import RegistryClient
-from ign_deploy.repositories.backends.oci.location import location_at
+from ign_deploy.repositories.backends.oci.location import find_oci_location
 from ign_deploy.repositories.backends.oci.references import References, version_tag
 from ign_deploy.repositories.backends.oci.versions import OciDocuments, OciVersions
 from ign_deploy.repositories.index_guard import ListingGuard
@@ -28,7 +28,7 @@ _MOVABLE = (
 
 def open_oci(url: str, access: Access) -> Repository:
     """Return the repository in a registry; nothing is requested yet. Raises ConfigurationError."""
-    client = RegistryClient(location_at(url), access=access)
+    client = RegistryClient(find_oci_location(url), access=access)
     store = oci_store(client, access=access)
     return StoreRepository(store, reporter=access.reporter, cache=access.cache)
 

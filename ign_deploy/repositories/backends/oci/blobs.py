@@ -14,10 +14,10 @@ from ign_deploy.net.credentials import is_this_machine, origin
 from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy, retrying
-from ign_deploy.net.upload import Source
+from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.oci.client import RegistryClient
-from ign_deploy.repositories.backends.oci.location import Location, error_codes
+from ign_deploy.repositories.backends.oci.location import OciLocation, error_codes
 from ign_deploy.repositories.backends.oci.manifests import EMPTY, Descriptor, digest_of
 from ign_deploy.repositories.record import ReleaseFile
 
@@ -80,7 +80,7 @@ class Blobs:
         if self._holds(digest, expected.size):
             progress(expected.size)
             return
-        source = Source(path, expected.size, expected.sha256)
+        source = UploadSource(path, expected.size, expected.sha256)
 
         def put(url: str, once: RetryPolicy) -> Response:
             return self._client.upload(
@@ -193,7 +193,7 @@ class _Memory:
                 self._blobs.popitem(last=False)
 
 
-def upload_address(header: str, *, base: str, location: Location) -> str:
+def upload_address(header: str, *, base: str, location: OciLocation) -> str:
     """Return where an upload continues: an untrusted ``Location``, relative or on another host.
 
     Raises RepositoryError for one that is less safe than the registry.
@@ -212,7 +212,7 @@ def upload_address(header: str, *, base: str, location: Location) -> str:
     return target
 
 
-def _unusable(location: Location, where: str) -> RepositoryError:
+def _unusable(location: OciLocation, where: str) -> RepositoryError:
     return RepositoryError(
         f"{location.host} redirects uploads to {where}",
         hint="tell the registry that it is reached over https: let the proxy in front of it set "

@@ -35,8 +35,8 @@ from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.location import (
     SET_CREDENTIALS,
-    Location,
-    error_for_response,
+    OciLocation,
+    oci_error,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class RegistryClient(Client):
 
     def __init__(
         self,
-        location: Location,
+        location: OciLocation,
         *,
         access: Access,
         retry: RetryPolicy | None = None,
@@ -75,9 +75,7 @@ class RegistryClient(Client):
             reporter=access.reporter,
             retry=retry,
             error=RepositoryError,
-            error_for_response=partial(
-                error_for_response, location=location, known=credentials is not None
-            ),
+            error_for_response=partial(oci_error, location=location, known=credentials is not None),
         )
         self.location = location
 
@@ -96,7 +94,7 @@ class RegistryClient(Client):
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class OciCredentials:
     """A user name and a password or token."""
 
     username: str
@@ -136,9 +134,9 @@ class RegistryLogin:
 
     def __init__(
         self,
-        location: Location,
+        location: OciLocation,
         *,
-        credentials: Credentials | None,
+        credentials: OciCredentials | None,
         access: Access,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -204,9 +202,7 @@ class RegistryLogin:
             known = self._credentials is not None
             # Some say 400 to wrong credentials.
             status = 401 if response.status == 400 else response.status
-            raise error_for_response(
-                replace(response, status=status), location=self._location, known=known
-            )
+            raise oci_error(replace(response, status=status), location=self._location, known=known)
         token, lasts = _parsed(response)
         self._access.reporter.mask(token)
         self.auth.use(f"Bearer {token}")
@@ -262,24 +258,24 @@ def _parsed(response: Response) -> tuple[str, float]:
     return token, min(max(parsed.expires_in, _LEAST), _MOST)
 
 
-def credentials_for(location: Location, access: Access) -> Credentials | None:
+def credentials_for(location: OciLocation, access: Access) -> OciCredentials | None:
     """Return what is set, else the CI job's own credentials if they are for this very host.
 
     None for anonymous access.
     """
     secret = access.password or access.token
     if secret:
-        return Credentials(access.username or _ANY_NAME, secret)
+        return OciCredentials(access.username or _ANY_NAME, secret)
     return _of_the_job(location.host, access.env)
 
 
-def _of_the_job(host: str, env: Mapping[str, str]) -> Credentials | None:
+def _of_the_job(host: str, env: Mapping[str, str]) -> OciCredentials | None:
     if host == "ghcr.io" and (token := env.get("GITHUB_TOKEN", "")):
-        return Credentials(env.get("GITHUB_ACTOR") or _ANY_NAME, token)
+        return OciCredentials(env.get("GITHUB_ACTOR") or _ANY_NAME, token)
     user, password = env.get("CI_REGISTRY_USER", ""), env.get("CI_REGISTRY_PASSWORD", "")
     # GitLab's variable has no scheme, and may have a path.
     if user and password and env.get("CI_REGISTRY", "").partition("/")[0].lower() == host:
-        return Credentials(user, password)
+        return OciCredentials(user, password)
     return None
 
 

@@ -45,7 +45,7 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Location:
+class OciLocation:
     """One repository of a registry: reached by https, and by http on this machine only.
 
     ``api`` is the registry's URL without a slash at the end; ``host`` is as the user wrote it;
@@ -68,7 +68,7 @@ class Location:
         return f"{self.api}/v2/{self.name}"
 
 
-def location_at(url: str) -> Location:
+def find_oci_location(url: str) -> OciLocation:
     """Return the location that a repository URL names; raises ConfigurationError."""
     parts = split_store_url(url, options=frozenset({_IMMUTABLE}))
     host = parts.host.lower()
@@ -80,7 +80,7 @@ def location_at(url: str) -> Location:
         )
     bare = urlsplit(f"//{host}").hostname or ""
     scheme = "http" if is_this_machine(bare) else "https"
-    return Location(
+    return OciLocation(
         host=host,
         name=parts.path,
         api=f"{scheme}://{_DOCKER_HUB.get(host, host)}",
@@ -98,12 +98,12 @@ def _is_immutable(parts: StoreUrl) -> bool:
     return text == "true"
 
 
-def error_for_response(response: Response, *, location: Location, known: bool) -> RepositoryError:
+def oci_error(response: Response, *, location: OciLocation, known: bool) -> RepositoryError:
     """Return the error for a response that isn't a success.
 
     ``known`` says whether we have credentials for the registry.
     """
-    reason = reason_of(response)
+    reason = oci_reason(response)
     return RepositoryError(
         f"{response.title} failed: {location.host} returned {response.status}"
         f"{f' ({reason})' if reason else ''} for the repository {location.name}",
@@ -116,7 +116,7 @@ def error_codes(response: Response) -> list[str]:
     return [code for each in _errors(response) if isinstance(code := each.get("code"), str)]
 
 
-def reason_of(response: Response) -> str:
+def oci_reason(response: Response) -> str:
     """Return the registry's own words, harmless and short; empty if there are none."""
     texts = [
         text

@@ -19,18 +19,18 @@ from ign_deploy.net.credentials import origin
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
 from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import Session, open_session
-from ign_deploy.net.upload import Source
+from ign_deploy.net.session import HttpSession, open_http_session
+from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.s3.aws import AwsSettings
 from ign_deploy.repositories.backends.s3.bucket import Bucket, read_bucket
 from ign_deploy.repositories.backends.s3.errors import (
     error_fields,
-    error_for_response,
     not_s3,
     parse_xml,
     raise_for_transient_code,
+    s3_error,
 )
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Entry(NamedTuple):
 class S3Client(Client):
     """Operations on one bucket by S3's names for them (``PutObject``); paths become keys."""
 
-    def __init__(self, bucket: Bucket, session: Session, *, reporter: Reporter) -> None:
+    def __init__(self, bucket: Bucket, session: HttpSession, *, reporter: Reporter) -> None:
         super().__init__(session, reporter=reporter, redirects=False, error=RepositoryError)
         self.bucket = bucket
 
@@ -143,7 +143,7 @@ class S3Client(Client):
         self,
         operation: str,
         path: str,
-        source: Source,
+        source: UploadSource,
         *,
         title: str,
         progress: Progress,
@@ -208,7 +208,7 @@ class S3Client(Client):
         # CompleteMultipartUpload may fail after its status has been sent.
         if response.ok and not (operation == "CompleteMultipartUpload" and error_fields(response)):
             return response
-        raise error_for_response(operation, response, bucket=self.bucket)
+        raise s3_error(operation, response, bucket=self.bucket)
 
 
 def _name_in(prefix: str, key: str) -> str:
@@ -220,7 +220,7 @@ def open_client(url: str, *, access: Access) -> S3Client:
     """Return a client for the bucket of a repository URL; no request is made yet."""
     settings = AwsSettings(access)
     bucket = read_bucket(url, settings=settings)
-    session = open_session(
+    session = open_http_session(
         ca=access.ca,
         proxies=partial(proxies_from, access.env),
         auth=S3Auth(bucket, credentials=settings.credentials),

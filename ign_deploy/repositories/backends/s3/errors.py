@@ -102,7 +102,7 @@ def raise_for_transient_code(response: Response) -> None:
         )
 
 
-def error_for_response(operation: str, response: Response, *, bucket: Bucket) -> S3Error:
+def s3_error(operation: str, response: Response, *, bucket: Bucket) -> S3Error:
     """Return the error that a response to an operation means."""
     fields = error_fields(response)
     status, code = response.status, fields.get("Code", "")

@@ -18,7 +18,7 @@ from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.backends.s3.client import S3Client
 from ign_deploy.repositories.backends.s3.errors import S3Error
-from ign_deploy.repositories.backends.s3.upload import send_file
+from ign_deploy.repositories.backends.s3.upload import upload_object
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
@@ -101,7 +101,7 @@ class S3ObjectStore:
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         """See ``ObjectStore.send``."""
-        send_file(self._client, path, source, expected=expected, progress=progress)
+        upload_object(self._client, path, source, expected=expected, progress=progress)
 
     def receive(
         self, path: str, *, to: BinaryIO, expected: ReleaseFile, progress: Progress

@@ -6,7 +6,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
-from ign_deploy.net.upload import Source, split_source
+from ign_deploy.net.upload import UploadSource, split_source
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.s3.client import CHECKSUM, S3Client, checksum_of
 from ign_deploy.repositories.backends.s3.errors import S3Error, not_s3, parse_xml
@@ -21,7 +21,7 @@ _TYPE = "application/octet-stream"
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
-def send_file(
+def upload_object(
     client: S3Client, path: str, source: Path, *, expected: ReleaseFile, progress: Progress
 ) -> None:
     """Upload a file, unless it is large and the store states that it has these bytes already.
@@ -33,7 +33,7 @@ def send_file(
     if is_large and _holds(client, path, expected=expected, is_proven=True):
         progress(expected.size)
         return
-    whole = Source(source, expected.size, expected.sha256)
+    whole = UploadSource(source, expected.size, expected.sha256)
     if expected.size > LARGEST_SINGLE:
         _send_parts(client, path, whole, progress=progress)
     else:
@@ -70,7 +70,7 @@ def _holds(client: S3Client, path: str, *, expected: ReleaseFile, is_proven: boo
     return stated == checksum_of(expected.sha256) if is_whole else not is_proven
 
 
-def _send_parts(client: S3Client, path: str, source: Source, *, progress: Progress) -> None:
+def _send_parts(client: S3Client, path: str, source: UploadSource, *, progress: Progress) -> None:
     length = max(SMALLEST_PART, -(-source.size // _MOST_PARTS))
     parts = split_source(source, length=length, error=RepositoryError)
     upload_id = _begin(client, path)
@@ -98,7 +98,13 @@ def _begin(client: S3Client, path: str) -> str:
 
 
 def _send_part(
-    client: S3Client, path: str, part: Source, number: int, *, upload_id: str, progress: Progress
+    client: S3Client,
+    path: str,
+    part: UploadSource,
+    number: int,
+    *,
+    upload_id: str,
+    progress: Progress,
 ) -> str:
     """Send a part; return what completes the upload with it."""
     response = client.send(

@@ -10,7 +10,7 @@ from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.github import github_store
 from ign_deploy.repositories.backends.github.api import GitHubApi
-from ign_deploy.repositories.backends.github.location import find_location
+from ign_deploy.repositories.backends.github.location import find_github_location
 from ign_deploy.repositories.store import Store
 from tests.support.github.server import WRITER, GitHub
 from tests.support.reporting import Recorder
@@ -33,7 +33,7 @@ def opened(
 def store_of(simulator: GitHub, *, token: str = WRITER) -> Store:
     """Return the store below the repository."""
     access = Access(token=token)
-    location = find_location(simulator.repository_url, access=access)
+    location = find_github_location(simulator.repository_url, access=access)
     api = GitHubApi(location, access=access)
     return github_store(api, access=access)
 

@@ -21,8 +21,8 @@ from ign_deploy.repositories.backends.github.api import (
     SHA,
     TREE,
     Asset,
-    error_for_response,
-    reason_of,
+    github_error,
+    github_reason,
 )
 
 ALL = (ASSETS, ENTRIES, REFS, RELEASE, RELEASES, REPOSITORY, SHA, TREE)
@@ -51,11 +51,11 @@ def test_any_response_is_parsed_or_refused(value: Any, kind: TypeAdapter[Any]) -
 
 @given(st.binary(max_size=200) | VALUES.map(lambda value: json.dumps(value).encode()))
 def test_any_rejection_is_one_short_printable_line(body: bytes) -> None:
-    said = reason_of(response(body, 422))
+    said = github_reason(response(body, 422))
     assert said.isprintable()
     assert len(said) <= 300
     for status in (401, 403, 404, 409, 422):
-        problem = error_for_response(response(body, status))
+        problem = github_error(response(body, status))
         assert problem.message.isprintable()
         assert problem.hint
 
@@ -77,10 +77,10 @@ def test_github_s_own_reason_is_shown() -> None:
         "message": "Validation Failed",
         "errors": [{"code": "already_exists", "field": "tag_name"}, {"message": "too\nlong"}, 7],
     }
-    said = reason_of(response(json.dumps(body).encode(), 422))
+    said = github_reason(response(json.dumps(body).encode(), 422))
     assert said == "Validation Failed; tag_name already_exists; too long"
-    assert reason_of(response(b"<html>")) == ""
-    assert reason_of(response(b"[1]")) == ""
+    assert github_reason(response(b"<html>")) == ""
+    assert github_reason(response(b"[1]")) == ""
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.github.location import find_location
+from ign_deploy.repositories.backends.github.location import find_github_location
 
 JOB = {"GITHUB_API_URL": "https://ghe.example/api/v3", "GITHUB_TOKEN": "job-token"}
 
 
 def test_github_com_is_the_default() -> None:
-    location = find_location("github://Acme/Modules.x_y", access=Access(token="t"))
+    location = find_github_location("github://Acme/Modules.x_y", access=Access(token="t"))
     assert location.api == "https://api.github.com"
     assert location.url == "https://api.github.com/repos/acme/Modules.x_y"
     assert location.release_page("modl/a/1+b") == (
@@ -38,12 +38,12 @@ def test_github_com_is_the_default() -> None:
 def test_the_job_s_token_goes_to_the_job_s_server_only(
     url: str, env: dict[str, str], api: str, web: str, token: str
 ) -> None:
-    location = find_location(url, access=Access(env=env))
+    location = find_github_location(url, access=Access(env=env))
     assert (location.api, location.web, location.token) == (api, web, token)
 
 
 def test_the_own_token_comes_first() -> None:
-    assert find_location("github://a/b", access=Access(token="own", env=JOB)).token == "own"
+    assert find_github_location("github://a/b", access=Access(token="own", env=JOB)).token == "own"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_own_token_comes_first() -> None:
 )  # fmt: skip
 def test_what_names_no_repository_is_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError):
-        find_location(url, access=Access(token="secret"))
+        find_github_location(url, access=Access(token="secret"))
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,5 @@ def test_what_names_no_repository_is_rejected(url: str) -> None:
 def test_the_token_follows_uploads_to_github_s_own_hosts_only(
     api: str, url: str, allowed: bool
 ) -> None:
-    location = find_location(f"github://a/b?api={api}", access=Access())
+    location = find_github_location(f"github://a/b?api={api}", access=Access())
     assert location.takes_uploads_at(url) is allowed

@@ -13,10 +13,10 @@ from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.gitlab.location import (
-    Project,
+    GitLabProject,
     TokenKind,
-    credentials_for,
-    project_at,
+    find_gitlab_project,
+    token_for,
 )
 from tests.support.gitlab_packages import (
     DEVELOPER,
@@ -101,11 +101,11 @@ def job_of(opened: World, **fields: Any) -> dict[str, Any]:
     ],
 )
 def test_where_the_api_is(url: str, env: dict[str, str], api: str) -> None:
-    assert project_at(url, env=env).api == api
+    assert find_gitlab_project(url, env=env).api == api
 
 
 def test_groups_are_one_segment_of_the_api() -> None:
-    project = project_at("gitlab://git.example.com/acme/plant-7/modules", env={})
+    project = find_gitlab_project("gitlab://git.example.com/acme/plant-7/modules", env={})
     assert project.url == "https://git.example.com/api/v4/projects/acme%2Fplant-7%2Fmodules"
     assert project.web == "https://git.example.com/acme/plant-7/modules"
 
@@ -125,23 +125,23 @@ def test_groups_are_one_segment_of_the_api() -> None:
 )
 def test_what_is_no_project_is_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        project_at(url, env={})
+        find_gitlab_project(url, env={})
     assert "secret" not in caught.value.message
 
 
 # Tokens
 
 
-def sent(project: Project, access: Access, url: str) -> dict[str, str]:
+def sent(project: GitLabProject, access: Access, url: str) -> dict[str, str]:
     """Return the headers that the credentials add to a request."""
-    credentials = credentials_for(project, access)
+    credentials = token_for(project, access)
     request = requests.Request("GET", url).prepare()
     if credentials.auth is not None:
         credentials.auth(request)
     return dict(request.headers)
 
 
-HERE = project_at("gitlab://git.example.com/a/b", env={})
+HERE = find_gitlab_project("gitlab://git.example.com/a/b", env={})
 
 
 @pytest.mark.parametrize(
@@ -170,18 +170,18 @@ def test_which_header_a_token_goes_in(access: Access, header: dict[str, str]) ->
     ["gitlab://other.example.com/a/b", "gitlab://git.example.com:8443/a/b"],
 )
 def test_a_job_token_is_shown_to_its_own_host_only(url: str) -> None:
-    assert credentials_for(project_at(url, env=JOB), Access(env=JOB)).kind is TokenKind.NONE
+    assert token_for(find_gitlab_project(url, env=JOB), Access(env=JOB)).kind is TokenKind.NONE
 
 
 def test_a_token_is_not_sent_readable() -> None:
     env = {"CI_API_V4_URL": "http://git.example.com/api/v4"}
-    project = project_at("gitlab://git.example.com/a/b", env=env)
+    project = find_gitlab_project("gitlab://git.example.com/a/b", env=env)
     with pytest.raises(ConfigurationError, match="unencrypted"):
-        credentials_for(project, Access(token="glpat-x"))
+        token_for(project, Access(token="glpat-x"))
 
 
 def test_a_token_is_not_shown() -> None:
-    auth = credentials_for(HERE, Access(token="glpat-x")).auth
+    auth = token_for(HERE, Access(token="glpat-x")).auth
     assert isinstance(auth, HostAuth)
     assert "glpat-x" not in repr(auth)
 

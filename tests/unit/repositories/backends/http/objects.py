@@ -15,7 +15,7 @@ from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
 from ign_deploy.repositories.backends.http.base import HttpObjectStore
-from ign_deploy.repositories.backends.http.location import find_location
+from ign_deploy.repositories.backends.http.location import find_http_location
 from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
 from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
 from ign_deploy.repositories.record import ReleaseFile
@@ -52,7 +52,7 @@ def objects_at(
     if waits is not None:
         access["wait_policy"] = WaitPolicy(sleep=waits.sleep)
     given = Access(**access, reporter=reporter or SilentReporter())
-    location = find_location(url, access=given)
+    location = find_http_location(url, access=given)
     policy = RetryPolicy(attempts=attempts, sleep=lambda _: None)
     return _KINDS[location.kind](location, access=given, retry=policy, claim_wait=claim_wait)
 

@@ -12,17 +12,17 @@ import requests
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
-from ign_deploy.repositories.backends.http.location import Location, find_location
+from ign_deploy.repositories.backends.http.location import HttpLocation, find_http_location
 from tests.support.reporting import Recorder
 
 SERVER = "https://store.example"
 
 
-def location(url: str = SERVER, **access: Any) -> Location:
-    return find_location(url, access=Access(**access))
+def location(url: str = SERVER, **access: Any) -> HttpLocation:
+    return find_http_location(url, access=Access(**access))
 
 
-def header(found: Location, url: str = f"{SERVER}/x") -> str | None:
+def header(found: HttpLocation, url: str = f"{SERVER}/x") -> str | None:
     request = requests.Request("GET", url, auth=found.auth).prepare()
     return request.headers.get("Authorization")
 
@@ -99,7 +99,7 @@ def test_secrets_are_hidden() -> None:
     reported = Recorder()
     env = {"https_proxy": "http://me:pr%20xy@proxy.example:3128"}
     access = Access(token="name:code", password="", env=env, reporter=reported)
-    find_location(f"nexus+{SERVER}/repository/x", access=access)
+    find_http_location(f"nexus+{SERVER}/repository/x", access=access)
     assert set(reported.masked) == {"name:code", "code", "pr%20xy", "pr xy"}
     assert "code" not in repr(location(token="name:code"))
 
@@ -113,14 +113,14 @@ def test_half_a_credential_is_rejected(access: Mapping[str, str]) -> None:
 
 def test_http_is_warned_of_and_gets_no_credentials() -> None:
     reported = Recorder()
-    find_location("http://store.example/x", access=Access(reporter=reported))
+    find_http_location("http://store.example/x", access=Access(reporter=reported))
     assert len(reported.warnings) == 1
     assert "store.example is reached over http" in reported.warnings[0]
     for kind in ("", "nexus+", "artifactory+"):
         with pytest.raises(ConfigurationError, match="unencrypted"):
             location(f"{kind}http://store.example/x", token="t0k")
     reported = Recorder()
-    find_location("http://localhost/x", access=Access(token="t0k", reporter=reported))
+    find_http_location("http://localhost/x", access=Access(token="t0k", reporter=reported))
     assert reported.warnings == []
 
 

@@ -15,12 +15,12 @@ from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.client import (
     Challenge,
-    Credentials,
+    OciCredentials,
     RegistryLogin,
     parse_challenges,
     requested_actions,
 )
-from ign_deploy.repositories.backends.oci.location import location_at
+from ign_deploy.repositories.backends.oci.location import find_oci_location
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.support.servers import Credentials as Htpasswd
@@ -84,11 +84,11 @@ def test_who_may_not_delete_can_publish(
 
 
 def test_tokens_are_renewed_before_they_end(tokens: TokenServer) -> None:
-    location = location_at(f"oci://127.0.0.1:1/{NAME}")
+    location = find_oci_location(f"oci://127.0.0.1:1/{NAME}")
     now = 1000.0
     authorization = RegistryLogin(
         location,
-        credentials=Credentials("bob", "pw"),
+        credentials=OciCredentials("bob", "pw"),
         access=Access(),
         clock=lambda: now,
     )
@@ -149,9 +149,9 @@ def test_a_registry_with_a_password_takes_a_token_as_one(tmp_path: Path) -> None
         assert "wrong or expired" in caught.value.hint
 
 
-def ask_for_token(realm: str, *, host: str, credentials: Credentials | None) -> RegistryLogin:
+def ask_for_token(realm: str, *, host: str, credentials: OciCredentials | None) -> RegistryLogin:
     authorization = RegistryLogin(
-        location_at(f"oci://{host}/{NAME}"),
+        find_oci_location(f"oci://{host}/{NAME}"),
         credentials=credentials,
         access=Access(),
     )
@@ -176,7 +176,7 @@ def ask_for_token(realm: str, *, host: str, credentials: Credentials | None) -> 
     ],
 )
 def test_a_password_never_goes_to_an_unsafe_token_server(realm: str, host: str) -> None:
-    for credentials in (Credentials("ann", "s3cret"), None):
+    for credentials in (OciCredentials("ann", "s3cret"), None):
         with pytest.raises(RepositoryError, match="requires a token"):
             ask_for_token(realm, host=host, credentials=credentials)
 
@@ -205,7 +205,9 @@ def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
     scripted: ScriptedServer,
 ) -> None:
     scripted.script = [Reply(200, body=b'{"access_token": "x", "unknown": 1}')]
-    ask_for_token(f"{scripted.url}/t?a=b", host="127.0.0.1:1", credentials=Credentials("ann", "pw"))
+    ask_for_token(
+        f"{scripted.url}/t?a=b", host="127.0.0.1:1", credentials=OciCredentials("ann", "pw")
+    )
     (request,) = scripted.requests
     parts = urlsplit(request.target)
     assert parts.query.startswith("a=b&service=x&scope=repository%3Aacme%2F")
@@ -214,8 +216,8 @@ def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
 
 def test_an_unknown_scheme_gets_no_credentials() -> None:
     authorization = RegistryLogin(
-        location_at(f"oci://127.0.0.1:1/{NAME}"),
-        credentials=Credentials("ann", "pw"),
+        find_oci_location(f"oci://127.0.0.1:1/{NAME}"),
+        credentials=OciCredentials("ann", "pw"),
         access=Access(),
     )
     assert not authorization.respond_to({"WWW-Authenticate": "Negotiate"}, state=0)

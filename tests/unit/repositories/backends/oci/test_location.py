@@ -7,11 +7,11 @@ import pytest
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.blobs import upload_address
-from ign_deploy.repositories.backends.oci.client import Credentials, credentials_for
-from ign_deploy.repositories.backends.oci.location import Location, location_at
+from ign_deploy.repositories.backends.oci.client import OciCredentials, credentials_for
+from ign_deploy.repositories.backends.oci.location import OciLocation, find_oci_location
 from ign_deploy.repositories.backends.oci.references import next_page
 
-PLACE = location_at("oci://registry.example.com/acme/modules")
+PLACE = find_oci_location("oci://registry.example.com/acme/modules")
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ PLACE = location_at("oci://registry.example.com/acme/modules")
     ],
 )
 def test_only_this_machine_is_reached_without_tls(url: str, api: str) -> None:
-    assert location_at(url).api == api
+    assert find_oci_location(url).api == api
 
 
 @pytest.mark.parametrize(
@@ -40,14 +40,14 @@ def test_only_this_machine_is_reached_without_tls(url: str, api: str) -> None:
 )  # fmt: skip
 def test_what_names_no_repository_is_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        location_at(url)
+        find_oci_location(url)
     assert "s3cret" not in caught.value.message + caught.value.hint
 
 
 def test_immutability_is_an_option() -> None:
-    assert location_at("oci://host/a?immutable-tags=true").immutable
-    assert not location_at("oci://host/a?immutable-tags=false").immutable
-    assert location_at("oci://host/a?immutable-tags=true").shown == "oci://host/a"
+    assert find_oci_location("oci://host/a?immutable-tags=true").immutable
+    assert not find_oci_location("oci://host/a?immutable-tags=false").immutable
+    assert find_oci_location("oci://host/a?immutable-tags=true").shown == "oci://host/a"
 
 
 GITHUB = {"GITHUB_TOKEN": "of-the-job", "GITHUB_ACTOR": "ann"}
@@ -62,28 +62,28 @@ GITLAB = {
     ("url", "access", "expected"),
     [
         ("oci://host/a", Access(), None),
-        ("oci://host/a", Access(token="t"), Credentials("token", "t")),
-        ("oci://host/a", Access(token="t", username="u"), Credentials("u", "t")),
-        ("oci://host/a", Access(password="p", username="u"), Credentials("u", "p")),
-        ("oci://ghcr.io/a", Access(env=GITHUB), Credentials("ann", "of-the-job")),
-        ("oci://ghcr.io/a", Access(env={"GITHUB_TOKEN": "x"}), Credentials("token", "x")),
-        ("oci://ghcr.io/a", Access(token="own", env=GITHUB), Credentials("token", "own")),
+        ("oci://host/a", Access(token="t"), OciCredentials("token", "t")),
+        ("oci://host/a", Access(token="t", username="u"), OciCredentials("u", "t")),
+        ("oci://host/a", Access(password="p", username="u"), OciCredentials("u", "p")),
+        ("oci://ghcr.io/a", Access(env=GITHUB), OciCredentials("ann", "of-the-job")),
+        ("oci://ghcr.io/a", Access(env={"GITHUB_TOKEN": "x"}), OciCredentials("token", "x")),
+        ("oci://ghcr.io/a", Access(token="own", env=GITHUB), OciCredentials("token", "own")),
         ("oci://ghcr.io.example/a", Access(env=GITHUB), None),
         ("oci://ghcr.io:444/a", Access(env=GITHUB), None),
         ("oci://registry.gitlab.example:5050/a", Access(env=GITLAB),
-         Credentials("gitlab-ci-token", "of-the-job")),
+         OciCredentials("gitlab-ci-token", "of-the-job")),
         ("oci://registry.gitlab.example/a", Access(env=GITLAB), None),
         ("oci://host/a", Access(env={**GITLAB, **GITHUB}), None),
     ],
 )  # fmt: skip
 def test_a_jobs_own_credentials_are_for_their_host_only(
-    url: str, access: Access, expected: Credentials | None
+    url: str, access: Access, expected: OciCredentials | None
 ) -> None:
-    assert credentials_for(location_at(url), access) == expected
+    assert credentials_for(find_oci_location(url), access) == expected
 
 
 def test_a_login_never_shows_its_password() -> None:
-    assert "s3cret" not in repr(Credentials("u", "s3cret"))
+    assert "s3cret" not in repr(OciCredentials("u", "s3cret"))
 
 
 BASE = "https://registry.example.com/v2/acme/modules/blobs/uploads/"
@@ -154,4 +154,6 @@ def test_a_next_page_elsewhere_is_rejected(target: str) -> None:
 
 
 def test_the_location_shows_no_option() -> None:
-    assert Location("registry.example.com", "acme/modules", "https://registry.example.com") == PLACE
+    assert (
+        OciLocation("registry.example.com", "acme/modules", "https://registry.example.com") == PLACE
+    )
