@@ -1,9 +1,12 @@
-"""Claims: who is about to publish a version, written into the store before its first byte."""
+"""Claims: who is about to publish a version, written into the store before its first byte.
+
+Where a store can't create anything only once, a claim is held by waiting (``write_and_wait``).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any, Protocol
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.report import Progress
+from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.record import MAX_RECORD_SIZE, Release, parse_release
 from ign_deploy.repositories.store import Key
 
@@ -111,3 +115,21 @@ def lease(release: Release) -> timedelta:
     """
     size = sum(file.size for file in release.files)
     return timedelta(seconds=_SHORTEST + size / _SLOWEST)
+
+
+def write_and_wait(
+    write: Callable[[], object], *, since: float, wait: float, wait_policy: WaitPolicy
+) -> float:
+    """Write a claim that others may overwrite, and wait; then read back whose it is.
+
+    Fischer's mutual exclusion: look that there is no claim, write ours, wait, and look whether it
+    still is ours. That works if every run writes soon after looking: then all that saw nothing have
+    written by the end of the wait, the last of them holds the claim, and a run that looks later
+    sees it. So the time from looking (``since``) to having written is measured, and returned. A
+    claim that took longer than ``wait`` doesn't count, and isn't waited for.
+    """
+    write()
+    took = wait_policy.clock() - since
+    if took <= wait:
+        wait_policy.sleep(wait)
+    return took

@@ -1,9 +1,4 @@
-"""What all stores over HTTP share: reading, comparing, errors, and claims without locks.
-
-Where a store can't create an object only once, the claim is timed (Fischer's mutual exclusion):
-check that there is no claim, write ours, wait longer than any run takes from checking to writing,
-and read back whose it is.
-"""
+"""What all stores over HTTP share: reading, comparing, errors, and claims held by waiting."""
 
 from __future__ import annotations
 
@@ -30,7 +25,7 @@ from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.object_store import Name
-from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
+from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, write_and_wait
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
 
@@ -220,15 +215,17 @@ class HttpObjectStore(ABC):
         if self.created(path) is not None:
             return False
         # Refused or overwritten: only what is there in the end counts.
-        self.put(path, data, replaces=None)
-        if (took := self._wait_policy.clock() - begin) > self._claim_wait:
+        took = write_and_wait(
+            lambda: self.put(path, data, replaces=None), since=begin, wait=self._claim_wait,
+            wait_policy=self._wait_policy,
+        )  # fmt: skip
+        if took > self._claim_wait:
             raise RepositoryError(
                 f"the server took {took:.1f} s for a claim, expected at most "
                 f"{self._claim_wait:.1f} s: another job may have claimed the version in the "
                 "meantime",
                 hint="run again when the server is less busy; nothing was published.",
             )
-        self._wait_policy.sleep(self._claim_wait)
         return self.created(path) == data
 
     def _head(self, path: str, *, expect: Container[int] = ANY_STATUS) -> Response:

@@ -1,12 +1,9 @@
 """Publishing under a claim, where nothing can be written conditionally: by waiting.
 
-Fischer's mutual exclusion: check that there is no claim, write one under the version's claim
-tag, wait, and look whether it still is ours. That works if every run writes soon after looking:
-then all that saw nothing have written by the end of the wait, the last of them holds the claim,
-and a run that looks later sees it. So the time between looking and having written is measured. A
-writer that took longer doesn't count on its claim, and the holder, whose claim it may have
-overwritten, looks at the claim again before it writes the record. Claims have a tag of their own,
-beside the version's: the most that a late one can do is to be next to a record.
+A claim is a tag (see ``claims.write_and_wait``). A writer that took too long doesn't count on its
+claim, and the holder, whose claim it may have overwritten, looks at the claim again before it
+writes the record. Claims have a tag of their own, beside the version's: the most that a late one
+can do is to be next to a record.
 """
 
 from __future__ import annotations
@@ -45,6 +42,7 @@ from ign_deploy.repositories.claims import (
     claim_bytes,
     lease,
     parse_claim,
+    write_and_wait,
 )
 from ign_deploy.repositories.record import Release, parse_release
 from ign_deploy.repositories.store import Key
@@ -122,13 +120,15 @@ class OciClaims:
             return False
         begin, wait = looked
         self._doubtful.add((claim.holder, claim.generation))
-        sent = self._references.put(claim_tag(key), manifest, title=_CLAIMING)
-        if not sent.ok:
-            raise self._client.error_for_response(sent)
-        if self._wait_policy.clock() - begin > wait:
+
+        def write() -> None:
+            sent = self._references.put(claim_tag(key), manifest, title=_CLAIMING)
+            if not sent.ok:
+                raise self._client.error_for_response(sent)
+
+        if write_and_wait(write, since=begin, wait=wait, wait_policy=self._wait_policy) > wait:
             self._confirm_wait = min(_MOST_WAIT, 2 * wait)
             return False
-        self._wait_policy.sleep(wait)
         found = self._references.find(claim_tag(key), title=_CLAIMING)
         if found is None or found.digest != digest_of(manifest):
             return False
