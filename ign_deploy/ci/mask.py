@@ -4,62 +4,137 @@ from __future__ import annotations
 
 import base64
 import binascii
+import html
 import json
 import re
-from urllib.parse import quote
+from collections.abc import Iterator, Mapping
+from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
+SHORTEST_SECRET = 4
+"""Shorter values, and shorter lines of longer ones (``{``, ``==``), would redact ordinary text."""
 _WRAPPED = (76, 64)
 """Characters of a line, as base64 and OpenSSL write them."""
-_SHORTEST_LINE = 4
-"""Shorter lines of a multi-line secret (``{``, ``==``) would redact ordinary text."""
+_SKIPPED = (0, 2, 3)
+"""Leading Base64 characters that also depend on the 0, 1 or 2 bytes before the secret."""
+# Credentials of others, too: of a build, or of the user's own tools.
+_AUTHORIZATION = re.compile(
+    r"""((?:proxy-)?authorization\\?["']?\s{0,4}[:=]\s{0,4}\\?["']?"""
+    r"(?:basic|bearer|token|digest|negotiate|apikey)[ \t]{1,4})[^\s\"'\\,;<>]{4,}",
+    re.IGNORECASE,
+)
 
 
 class Masker:
     """Knows the secrets of a run and replaces them in text by ``***``."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: Mapping[str, frozenset[str]] = {}
+        """The forms by their first characters: one look-up for each place in a text."""
 
     def add(self, secret: str) -> tuple[str, ...]:
-        """Remember ``secret``; return those of its forms that are new, the longest first."""
-        new = secret_forms(secret) - self._forms
-        if new:
-            self._forms |= new
-            longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-            self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        """Remember ``secret``; return those of its forms that are new, the longest first.
+
+        A secret of fewer than four characters is not redacted: it would garble any text.
+        """
+        known = frozenset[str]().union(*self._forms.values())
+        new = secret_forms(secret) - known
+        forms: dict[str, set[str]] = {}
+        for form in known | new:
+            forms.setdefault(form[:SHORTEST_SECRET], set()).add(form)
+        # Replaced, never changed: other threads redact at the same time.
+        self._forms = {start: frozenset(group) for start, group in forms.items()}
         return tuple(sorted(new, key=lambda form: (-len(form), form)))
 
     def redact(self, text: str) -> str:
-        """Return ``text`` with every secret replaced."""
-        return self._pattern.sub(HIDDEN, text) if self._pattern else text
+        """Return ``text`` with every secret, and what Authorization headers hold, replaced."""
+        parts: list[str] = []
+        end = 0
+        for start, stop in sorted(self._spans(text)):
+            if start >= end:
+                parts += [text[end:start], HIDDEN]
+            end = max(end, stop)
+        return _AUTHORIZATION.sub(rf"\1{HIDDEN}", "".join([*parts, text[end:]]))
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield where a form is in ``text``; they may overlap."""
+        for start in range(len(text) - SHORTEST_SECRET + 1):
+            for form in self._forms.get(text[start : start + SHORTEST_SECRET], ()):
+                if text.startswith(form, start):
+                    yield start, start + len(form)
 
 
 def secret_forms(secret: str) -> set[str]:
-    """Return the forms in which ``secret`` may appear; empty for a blank one.
+    """Return the forms in which ``secret`` may appear; empty for one that is too short.
 
-    The value as it is and trimmed, and of each of these: every line, the percent-encoded and the
-    JSON form, and Base64 (with and without padding, URL-safe, followed by a newline, in lines of 64
-    or 76 characters). A Base64 value that contains a PEM block adds the block's forms.
+    The value as it is and trimmed, and of each of these: every line, what URLs, HTML, JSON, Python
+    and hexadecimal dumps make of it, and Base64 (alone or anywhere in longer data, padded or not,
+    URL-safe, in lines of 64 or 76 characters). A Base64 value that contains a PEM block adds the
+    block's forms.
     """
-    wholes = {secret, secret.strip(), _pem_inside(secret), _pem_inside(secret).strip()} - {""}
+    wholes = {secret, secret.strip(), _pem_inside(secret), _pem_inside(secret).strip()}
     forms: set[str] = set()
     for whole in wholes:
-        if whole.strip():
-            forms |= {
-                whole,
-                quote(whole, safe="", errors="backslashreplace"),
-                json.dumps(whole)[1:-1],
-            }
-            forms |= {line.strip() for line in whole.splitlines() if _worth_redacting(line)}
-            forms |= _base64_forms(whole)
+        if len(whole.strip()) >= SHORTEST_SECRET:
+            lines = {line.strip() for line in whole.splitlines() if _worth_redacting(line)}
+            forms |= {whole, *lines, *_base64_forms(whole), *_hexadecimal_forms(whole)}
+            for part in {whole, *lines}:
+                forms |= {*_escaped_forms(part), *_base64_inside(part)}
+            forms |= {form.replace("+", "-").replace("/", "_") for form in _base64_inside(whole)}
     return forms
 
 
 def _worth_redacting(line: str) -> bool:
     """Return whether a line of a secret is secret by itself: PEM's BEGIN and END lines aren't."""
-    return len(line.strip()) >= _SHORTEST_LINE and not line.startswith("-----")
+    return len(line.strip()) >= SHORTEST_SECRET and not line.startswith("-----")
+
+
+def _escaped_forms(text: str) -> set[str]:
+    """Return ``text`` as URLs, HTML, JSON and Python write it; mostly the same as ``text``."""
+    as_json = json.dumps(text)[1:-1]
+    quotes = [("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&apos;")]
+    urls = {
+        quote(text, safe="", errors="backslashreplace"),
+        quote(text, errors="backslashreplace"),
+        quote_plus(text, errors="backslashreplace"),
+    }
+    return {
+        *urls,
+        *(re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), url) for url in urls),
+        html.escape(text, quote=False),
+        *(
+            html.escape(text, quote=False).replace('"', double).replace("'", single)
+            for double, single in quotes
+        ),
+        as_json,
+        json.dumps(text, ensure_ascii=False)[1:-1],
+        as_json.replace("/", "\\/"),
+        # Go's encoder, and others that write JSON into HTML.
+        as_json.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+        repr(text)[1:-1],
+    }
+
+
+def _hexadecimal_forms(text: str) -> tuple[str, str]:
+    data = text.encode("utf-8", "surrogateescape")
+    return data.hex(), data.hex().upper()
+
+
+def _base64_inside(text: str) -> Iterator[str]:
+    """Yield what Base64 makes of ``text`` wherever it begins in longer data.
+
+    ``Basic`` credentials are the Base64 of user and password, so that the password can begin at
+    each of three offsets; they may be encoded as Latin-1.
+    """
+    encodings = [text.encode("utf-8", "surrogateescape")]
+    if not text.isascii() and max(text) <= "\xff":
+        encodings.append(text.encode("latin-1"))
+    for data in encodings:
+        for offset, skipped in enumerate(_SKIPPED):
+            whole = base64.b64encode(bytes(offset) + data).decode("ascii")
+            stable = whole[skipped : (offset + len(data)) * 8 // 6]
+            if len(stable) >= SHORTEST_SECRET:
+                yield stable
 
 
 def _base64_forms(whole: str) -> set[str]:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 import click
 
 from ign_deploy.ci.host import Host, detect_host, reporter_for, write_outputs
-from ign_deploy.ci.mask import Masker
+from ign_deploy.ci.mask import SHORTEST_SECRET, Masker
 from ign_deploy.ci.text import LineWriter
 from ign_deploy.cli.action import is_action
 from ign_deploy.cli.formatting import json_text
@@ -131,6 +131,8 @@ def open_session(
         config_file=config_file,
         env_file=env_file,
     ).resolve()
+    if detect_host(env, is_terminal=True) is not Host.TERMINAL:
+        _refuse_short_secrets(resolved, env)
     return _session(
         env,
         resolved,
@@ -139,6 +141,19 @@ def open_session(
         verbose=verbose,
         color=not no_color,
     )
+
+
+def _refuse_short_secrets(resolved: Resolved, env: Mapping[str, str]) -> None:
+    """Raise ConfigurationError for a secret that the log can't be kept free of."""
+    named = [*resolved.named_secrets()]
+    named += [("the password of a proxy", password) for password in proxy_passwords(env)]
+    for origin, secret in named:
+        if len(secret.strip()) < SHORTEST_SECRET:
+            raise ConfigurationError(
+                f"{origin} is shorter than {SHORTEST_SECRET} characters: a CI job can't keep such "
+                "a secret out of its log",
+                hint="choose a longer secret.",
+            )
 
 
 def open_bare_session(env: Mapping[str, str], *, as_json: bool) -> Session:

@@ -35,16 +35,21 @@ class Resolved:
 
     def secrets(self) -> tuple[str, ...]:
         """Return every value that must never appear in any output."""
-        found: list[str] = []
+        return tuple(secret for _, secret in self.named_secrets())
+
+    def named_secrets(self) -> Iterator[tuple[str, str]]:
+        """Yield the origin and the value of every secret that is given."""
         for name, _, source in Settings.names():
             value = getattr(self.settings, name)
             if isinstance(value, SecretStr):
-                found.append(value.get_secret_value())
-            elif source.material and value and not _looks_like_path(value):
-                found.append(value)
+                value = value.get_secret_value()
+            elif not source.material or _looks_like_path(value):
+                continue
+            if value:
+                yield self.origin(name), value
         for gateway in self.settings.gateways:
-            found.append(self.env.get(gateway.token_variable, "") if gateway.token_variable else "")
-        return tuple(secret for secret in found if secret)
+            if value := self.env.get(gateway.token_variable, "") if gateway.token_variable else "":
+                yield gateway.token_variable, value
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,7 +284,7 @@ def test_a_hostile_build_log_is_shown_but_not_obeyed(runner: Runner) -> None:
     )
     lines = "\n".join(HOSTILE) + "\r::warning::after a carriage return\n"
     (project / "hostile.txt").write_text(lines)
-    runner.variables = {**runner.variables, "JAVA_HOME": str(java), "REPOSITORY_API_TOKEN": "t0k"}
+    runner.variables = {**runner.variables, "JAVA_HOME": str(java), "REPOSITORY_API_TOKEN": "t0k3n"}
     result = step(runner, "project")
     assert result.succeeded
     assert result.outputs["module-id"] == ID
@@ -292,7 +292,7 @@ def test_a_hostile_build_log_is_shown_but_not_obeyed(runner: Runner) -> None:
     log = "\n".join(result.log)
     assert "set-output" in log
     assert "the password is ***" in log
-    assert "t0k" not in log
+    assert "t0k3n" not in log
     assert "MODULE_SIGNING" not in log
     assert result.groups == STAGES
 

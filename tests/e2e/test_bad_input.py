@@ -227,3 +227,21 @@ def test_an_old_module_is_not_taken_for_what_the_build_made(workspace: CliWorksp
     build_module(project / "build" / "pump.unsigned.modl")
     result = workspace.release(path=project, env={"JAVA_HOME": str(java)}).must(3)
     explained(result, "is from an earlier build")
+
+
+@pytest.mark.parametrize("host", [{"CI": "true"}, {"GITLAB_CI": "true"}])
+def test_a_ci_job_with_a_secret_too_short_to_redact_is_refused(
+    workspace: CliWorkspace, host: dict[str, str]
+) -> None:
+    env = {**host, "MODULE_SIGNING_PASSWORD": "m"}
+    result = workspace.run("inspect", MODULE, env=env).must(2)
+    assert "MODULE_SIGNING_PASSWORD is shorter than 4 characters" in result.stderr
+    proxy = {**host, "https_proxy": "http://me:abc@proxy.example"}
+    assert "password of a proxy" in workspace.run("inspect", MODULE, env=proxy).must(2).stderr
+
+
+def test_a_short_secret_garbles_no_output(workspace: CliWorkspace) -> None:
+    """A password of one letter turned every ``com.example`` into ``co***.exa***ple``."""
+    result = workspace.run("inspect", MODULE, env={"MODULE_SIGNING_PASSWORD": "m"}).must(0)
+    assert "com.example" in result.stdout
+    assert "***" not in result.stdout + result.stderr
