@@ -58,6 +58,7 @@ class SignerConfig:
     signing_password: str = field(default="", repr=False)
     key_password: str = field(default="", repr=False)
     trust_anchor: tuple[str, ...] = ()
+    allow_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class RepositoryConfig:
     repository_ca: str = ""
     cache_dir: str = ""
     trust_anchor: tuple[str, ...] = ()
+    allow_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,18 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow_links: bool = F
     return descriptor
 
 
+def read_regular(path: Path, *, limit: int) -> bytes:
+    """Return the content of a regular file that a person named, of at most ``limit`` bytes.
+
+    Links are followed: secrets are often mounted as some. Raises OSError, EFBIG when it is larger.
+    """
+    with os.fdopen(open_regular(path, follow_links=True), "rb") as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit} bytes")
+    return data
+
+
 @contextmanager
 def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the lock file ``path``, created if missing, across threads and processes.

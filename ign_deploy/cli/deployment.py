@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 _USUAL = (*DEPLOYING, "continue_on_error", "notes", "tags", *REPOSITORY, "cache_dir",
-          "trust_anchor", *EVENTS, "dry_run")  # fmt: skip
+          "trust_anchor", "allow_expired", *EVENTS, "dry_run")  # fmt: skip
 
 
 @click.command("install", cls=GroupedCommand, short_help="Install modules on gateways.")

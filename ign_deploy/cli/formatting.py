@@ -92,6 +92,8 @@ def verification_document(report: VerificationReport) -> dict[str, Any]:
     return {
         "file": str(report.path),
         "status": report.status.value,
+        "verdict": report.verdict,
+        "trust_anchor": report.anchor or None,
         "module": descriptor_document(report.descriptor),
         "entries": report.entries,
         "certificates": [certificate.as_dict() for certificate in report.certificates],
@@ -116,9 +118,8 @@ def describe_verification(report: VerificationReport) -> str:
         ("version", descriptor.version),
         ("for Ignition", descriptor.required_ignition_version),
         ("files", str(report.entries)),
-        ("signature", report.status.value),
     ]
-    lines = [f"{title + ':':<16}{plain(value)}" for title, value in rows]
+    lines = [plain(report.verdict), *(f"{title + ':':<16}{plain(value)}" for title, value in rows)]
     if report.certificates:
         lines += certificate_lines(report.certificates[0])
     if report.licence_crc is not None:

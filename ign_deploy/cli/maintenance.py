@@ -108,7 +108,13 @@ def reindex_command(session: Session) -> None:
 @click.argument("modules", nargs=-1, metavar="[ID[@VERSION]…]")
 @click.option("--all-versions", is_flag=True, help="All versions, not only the newest.")
 @settings_options(
-    *REPOSITORY, "cache_dir", "source_username", "trust_anchor", "audit_file", "dry_run"
+    *REPOSITORY,
+    "cache_dir",
+    "source_username",
+    "trust_anchor",
+    "allow_expired",
+    "audit_file",
+    "dry_run",
 )
 @common_options
 def mirror_command(

@@ -72,7 +72,7 @@ EVENTS = (
 PUBLISHING = (*REPOSITORY, "description", "notes", "tags", "environment")
 _GROUPS = {
     "Build": ("module_id", "output_dir", "gradle_args", "build_timeout", "format"),
-    "Signing": (*SIGNING, "trust_anchor"),
+    "Signing": (*SIGNING, "trust_anchor", "allow_expired"),
     "Repository": (*REPOSITORY, "cache_dir"),
     "Gateways": (*DEPLOYING, "continue_on_error"),
     "Notifications, audit trail and metrics": EVENTS,

@@ -36,6 +36,7 @@ RELEASE = (
     *PACKAGING,
     *SIGNING,
     "trust_anchor",
+    "allow_expired",
     *PUBLISHING,
     *DEPLOYING,
     "continue_on_error",

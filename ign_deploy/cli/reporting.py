@@ -53,14 +53,22 @@ def report_outcome(session: Session, *, result: str, problem: IgnDeployError | N
     outputs = run_outputs(session, report, result=result, result_file=result_file)
     summary = run_summary(report, result=result, problem=problem)
     _write_host_files(session, outputs, summary)
-    page = render_summary(summary, masker=session.masker)
-    session.pages.append(page)
-    write_summary(page, host=session.host, env=session.env, masker=session.masker)
+    write_page(session, summary)
     if problem is None or report.paths:
         # A batch that failed may have released something.
         session.answer(document, _text(report, result), outputs=outputs)
     else:
         write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
+
+
+def write_page(session: Session, summary: Summary) -> None:
+    """Write the summary where the CI host shows it; without it, the work is done all the same."""
+    page = render_summary(summary, masker=session.masker)
+    session.pages.append(page)
+    try:
+        write_summary(page, host=session.host, env=session.env, masker=session.masker)
+    except IgnDeployError as problem:
+        session.reporter.warning(f"cannot write the summary: {problem.message}")
 
 
 def run_document(

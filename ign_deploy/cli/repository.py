@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     "tags",
     "environment",
     "trust_anchor",
+    "allow_expired",
     "audit_file",
     "dry_run",
 )
@@ -74,7 +75,7 @@ def upload_command(session: Session, file: Path) -> None:
     help="Version, or a range such as '>=1.2,<2'.  [default: newest]",
 )
 @click.option("--sha256", default="", metavar="HEX", help="Expected SHA-256 of the file.")
-@settings_options("output_dir", *REPOSITORY, "cache_dir", "trust_anchor")
+@settings_options("output_dir", *REPOSITORY, "cache_dir", "trust_anchor", "allow_expired")
 @common_options
 def download_command(session: Session, name: str, wanted: str | None, sha256: str) -> None:
     """Fetch a module by its id or name, and verify it.

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ign_deploy.ci.summary import FindingRow, ModuleRow, Summary
 from ign_deploy.cli.formatting import (
     certificate_lines,
     describe_verification,
     findings_document,
+    plain,
     verification_document,
 )
 from ign_deploy.cli.options import SIGNING, common_options, settings_options
+from ign_deploy.cli.reporting import write_page
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import SigningError, VerificationError
-from ign_deploy.module.findings import Finding, errors_among
+from ign_deploy.module.findings import Finding
 from ign_deploy.pipeline.identity import load_signing_identity
 
 if TYPE_CHECKING:
-    from ign_deploy.signing.verifier import VerificationReport
+    from ign_deploy.module.trust import TrustPolicy
+    from ign_deploy.signing.verdict import SignatureStatus
 
 
 _FILES = click.argument(
@@ -73,51 +79,34 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
     session.answer({"result": result, "modules": documents}, "\n".join(lines))
 
 
-@click.command("verify", short_help="Check that a signature covers every file.")
+@click.command("verify", short_help="Check that nothing was changed, and who signed it.")
 @_FILES
-@settings_options("trust_anchor")
+@settings_options("trust_anchor", "allow_expired")
 @common_options
 def verify_command(session: Session, files: tuple[Path, ...]) -> None:
-    """Check that every file of a module is covered by its signature.
+    """Check that a module is as it was signed, and with --trust-anchor who signed it.
 
     Exit code 5 when anything is wrong with any FILE, also when it isn't signed at all.
     """
-    from ign_deploy.signing.verifier import SignatureStatus
+    from ign_deploy.signing.verdict import worst_status
 
-    anchors = session.context.workspace.trust_anchors
-    documents: list[dict[str, Any]] = []
-    texts: list[str] = []
-    problems: list[Finding] = []
-    for file in files:
-        report = _examine(session, file, anchors)
-        if isinstance(report, VerificationError):
-            problems += report.findings
-            _report(session, report.findings, file)
-            documents.append(
-                {
-                    "file": str(file),
-                    "status": SignatureStatus.INVALID.value,
-                    "findings": findings_document(report.findings),
-                }
-            )
-            texts.append(f"{file}: not a sound module")
-            continue
-        findings = report.findings
-        if report.status is SignatureStatus.UNSIGNED:
-            findings = (*findings, _unsigned(file))
-        problems += errors_among(findings)
-        _report(session, findings, file)
-        documents.append({**verification_document(report), "findings": findings_document(findings)})
-        texts.append(describe_verification(report))
+    trust = session.context.workspace.trust
+    verdicts = [_examine(session, file, trust) for file in files]
+    for file, verdict in zip(files, verdicts, strict=True):
+        _report(session, verdict.findings, file)
+    worst = worst_status(verdict.status for verdict in verdicts)
+    text = "\n\n".join(verdict.text for verdict in verdicts)
+    _write_verdicts(session, verdicts, files)
     session.answer(
-        {"result": "failed" if problems else "verified", "modules": documents}, "\n\n".join(texts)
+        {"result": worst.value, "modules": [verdict.document for verdict in verdicts]}, text
     )
-    if problems:
+    if not worst.is_good:
         click.get_current_context().exit(VerificationError.exit_code)
 
 
 @click.command("inspect", short_help="Show what is in a module and who signed it.")
 @click.argument("file", type=click.Path(path_type=Path))
+@settings_options("trust_anchor", "allow_expired")
 @common_options
 def inspect_command(session: Session, file: Path) -> None:
     """Show what is in a module, who signed it, and what a gateway will ask to accept."""
@@ -126,7 +115,7 @@ def inspect_command(session: Session, file: Path) -> None:
     from ign_deploy.module.findings import worst_first
     from ign_deploy.signing.verifier import inspect_signature
 
-    report = inspect_signature(file, now=session.now)
+    report = inspect_signature(file, now=session.now, trust=session.context.workspace.trust)
     with Archive.open(file) as archive:
         checked = check_module(archive)
         names = [(entry.name, entry.size) for entry in archive.entries if not entry.is_directory]
@@ -141,21 +130,62 @@ def inspect_command(session: Session, file: Path) -> None:
     session.answer(document, f"{describe_verification(report)}\n\nFiles (bytes):\n{listing}")
 
 
-def _examine(
-    session: Session, file: Path, anchors: tuple[Any, ...]
-) -> VerificationReport | VerificationError:
-    from ign_deploy.signing.verifier import inspect_signature
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What is said of one file; ``line`` comes first in ``text``."""
+
+    status: SignatureStatus
+    line: str
+    findings: tuple[Finding, ...]
+    document: dict[str, Any]
+    text: str
+
+
+def _examine(session: Session, file: Path, trust: TrustPolicy) -> _Verdict:
+    from ign_deploy.signing.verdict import SignatureStatus, unreadable_line
+    from ign_deploy.signing.verifier import inspect_signature, unsigned_finding
 
     try:
-        return inspect_signature(file, now=session.now, trust_anchors=anchors)
+        report = inspect_signature(file, now=session.now, trust=trust)
     except VerificationError as problem:
-        return problem
+        line = unreadable_line(problem.findings)
+        document = {
+            "file": str(file),
+            "status": SignatureStatus.INVALID.value,
+            "verdict": line,
+            "findings": findings_document(problem.findings),
+        }
+        text = f"{plain(line)}\n{'file:':<16}{plain(str(file))}"
+        return _Verdict(SignatureStatus.INVALID, line, problem.findings, document, text)
+    findings = report.findings
+    if report.status is SignatureStatus.UNSIGNED:
+        findings = (*findings, unsigned_finding(file))
+    document = {**verification_document(report), "findings": findings_document(findings)}
+    text = describe_verification(report)
+    return _Verdict(report.status, report.verdict, findings, document, text)
 
 
-def _unsigned(file: Path) -> Finding:
-    from ign_deploy.module.findings import error
-
-    return error("unsigned", f"{file.name} is not signed", hint="sign it: `ign-deploy sign`.")
+def _write_verdicts(session: Session, verdicts: Sequence[_Verdict], files: Sequence[Path]) -> None:
+    """Write the run's summary page: the verdict of one file, or a count, and all findings."""
+    good = sum(verdict.status.is_good for verdict in verdicts)
+    write_page(
+        session,
+        Summary(
+            headline=verdicts[0].line.partition(" ")[2]
+            if len(verdicts) == 1
+            else f"{good} of {len(verdicts)} modules are intact",
+            succeeded=good == len(verdicts),
+            modules=[
+                ModuleRow(id=str(file), version="", result=verdict.line)
+                for file, verdict in zip(files, verdicts, strict=True)
+            ],
+            findings=[
+                FindingRow(finding, str(file))
+                for file, verdict in zip(files, verdicts, strict=True)
+                for finding in verdict.findings
+            ],
+        ),
+    )
 
 
 def _report(session: Session, findings: tuple[Finding, ...], file: Path) -> None:

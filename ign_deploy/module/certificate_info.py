@@ -77,6 +77,11 @@ def subject_text(certificate: x509.Certificate) -> str:
         return certificate.subject.rfc4514_string()
 
 
+def subject_of(certificate: x509.Certificate) -> str:
+    """Return the subject as text; the serial number where the subject is empty."""
+    return subject_text(certificate) or f"the certificate with serial {certificate.serial_number:x}"
+
+
 def issuer_text(certificate: x509.Certificate) -> str:
     """Return the issuer as RFC 4514 text."""
     with _unusual_names():

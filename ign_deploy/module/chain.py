@@ -17,7 +17,7 @@ from ign_deploy.module.certificate_info import (
     is_self_signed,
     issuer_text,
     same_public_key,
-    subject_text,
+    subject_of,
 )
 from ign_deploy.module.findings import Finding
 
@@ -25,6 +25,7 @@ Chain = tuple[x509.Certificate, ...]
 
 MIN_RSA_BITS = 2048
 _PLACE = "certificates.p7b"
+_ASK_VENDOR = "ask the vendor for a module that is signed with its certificates in order."
 
 
 def order_chain(certificates: Iterable[x509.Certificate], leaf_public_key: PublicKeyTypes) -> Chain:
@@ -105,11 +106,6 @@ def validity_findings(
     return problems
 
 
-def subject_of(certificate: x509.Certificate) -> str:
-    """Return the subject as text; the serial number where the subject is empty."""
-    return subject_text(certificate) or f"the certificate with serial {certificate.serial_number:x}"
-
-
 def _issuers(certificates: Chain) -> dict[x509.Certificate, x509.Certificate]:
     """Map each certificate to its issuer among the others; each pair is checked only once."""
     issuers = {}
@@ -145,13 +141,13 @@ def _order_problems(found: Chain, best: Chain) -> list[Finding]:
                 "chain-order",
                 f"the certificates are out of order; leaf first, the order is {wanted}",
                 location=_PLACE,
-                hint="sign again: ign-deploy writes the chain in order.",
+                hint=_ASK_VENDOR,
             )
         )
     for each in found:
         if each not in best:
             message = f"{subject_of(each)} is not in the chain of {subject_of(best[0])}"
-            hint = "sign again with the signing certificate and its issuers only."
+            hint = _ASK_VENDOR
             problems.append(findings.error("chain-foreign", message, location=_PLACE, hint=hint))
     return problems
 
@@ -169,7 +165,7 @@ def _issuer_problems(chain: Chain) -> list[Finding]:
                 f"the chain ends at {subject_of(chain[-1])}, which is not self-signed; its"
                 f" issuer {issuer_text(chain[-1])} is missing",
                 location=_PLACE,
-                hint="add the issuing certificates up to the root, then sign again.",
+                hint="the vendor should ship the issuing certificates up to the root.",
             )
         )
     return problems

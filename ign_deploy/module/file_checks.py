@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from ign_deploy.module.descriptor import scope_letters, scope_names
 from ign_deploy.module.findings import Finding, error, info, quoted, warning
 from ign_deploy.module.rule_context import RuleContext, element
-from ign_deploy.module.signature import SIGNATURE_FILES
+from ign_deploy.module.signature import GET_AGAIN, SIGNATURE_FILES
 from ign_deploy.module.version import ModuleVersion, parsed_version, same_version
 
 _LICENCE = re.compile(r"licen[cs]e(?:\.(?:html?|txt|md))?", re.IGNORECASE)
@@ -227,7 +227,7 @@ def signature_state(context: RuleContext) -> Iterator[Finding]:
             "signature-incomplete",
             f"only one of the two signature files is there: {present[0]}",
             location=present[0],
-            hint="sign the module again: `ign-deploy sign`.",
+            hint=GET_AGAIN,
         )
     elif expected is False and present:
         yield error(

@@ -54,7 +54,7 @@ def parse_signatures(data: bytes) -> SignatureLines:
             "signature-syntax",
             f"{SIGNATURES_NAME} can't be read: {cause}",
             location=SIGNATURES_NAME,
-            hint=RE_SIGN,
+            hint=GET_AGAIN,
         )
         raise VerificationError.from_findings(problem) from cause
     signatures: dict[str, bytes] = {}
@@ -66,7 +66,7 @@ def parse_signatures(data: bytes) -> SignatureLines:
     return SignatureLines(signatures, tuple(findings))
 
 
-RE_SIGN = "sign the module again: `ign-deploy sign` drops the old signature first."
+GET_AGAIN = "don't install this module; download it again from where its vendor publishes it."
 
 
 def _check_line(key: str, value: str, signatures: dict[str, bytes]) -> Finding | None:
@@ -78,24 +78,24 @@ def _check_line(key: str, value: str, signatures: dict[str, bytes]) -> Finding |
             "signature-line-name",
             f"the line {ascii(key)[1:-1]} lacks its leading slash",
             location=shown,
-            hint=RE_SIGN,
+            hint=GET_AGAIN,
         )
     if name in SIGNATURE_FILES:
         return error(
             "signature-self-line",
             f"a line for {name} is left over from an earlier signing and can no longer match",
             location=name,
-            hint=RE_SIGN,
+            hint=GET_AGAIN,
         )
     if name in signatures:
         return error(
-            "signature-line-repeated", f"{shown} has two lines", location=shown, hint=RE_SIGN
+            "signature-line-repeated", f"{shown} has two lines", location=shown, hint=GET_AGAIN
         )
     try:
         signatures[name] = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         signatures[name] = b""
         return error(
-            "signature-base64", f"the line for {shown} isn't Base64", location=shown, hint=RE_SIGN
+            "signature-base64", f"the line for {shown} isn't Base64", location=shown, hint=GET_AGAIN
         )
     return None

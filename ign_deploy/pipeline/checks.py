@@ -98,7 +98,7 @@ def check_values(context: RunContext) -> None:
         lambda: split_arguments(context.settings.gradle_args),
         lambda: DosTime.from_environment(context.env),
         lambda: context.workspace.notes,
-        lambda: context.workspace.trust_anchors,
+        lambda: context.workspace.trust,
     ):
         try:
             attempt()

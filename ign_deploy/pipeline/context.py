@@ -116,6 +116,7 @@ def start_run(
     workspace = Workspace(
         notes=settings.notes,
         trust_anchors=settings.trust_anchor,
+        allow_expired=settings.allow_expired,
         ca_files=_ca_files(settings),
         folder=folder.get,
     )

@@ -131,7 +131,7 @@ def _audit(action: str, done: Sequence[tuple[Named, str]], context: RunContext) 
 
 def open_source(url: str, context: RunContext) -> Repository:
     """Return the repository to copy from, once the target and the trust anchors are checked."""
-    _ = context.workspace.trust_anchors  # before anything is transferred
+    _ = context.workspace.trust  # before anything is transferred
     source = open_mirror_source(url, context)
     check_repository(context)
     return source

@@ -131,11 +131,11 @@ def _sign(
 def _verify(modules: Sequence[SignedModule], context: RunContext) -> Sequence[VerifiedModule]:
     from ign_deploy.signing.verifier import verify_module
 
-    anchors = context.workspace.trust_anchors
+    trust = context.workspace.trust
     verified: list[VerifiedModule] = []
     with context.report.stage("verify"):
         for module in modules:
-            done = verify_module(module, now=context.now, trust_anchors=anchors)
+            done = verify_module(module, now=context.now, trust=trust)
             verified.append(done)
             context.report.note(ModuleRecord(done.path, done.descriptor, "verified", done))
             context.report.add_findings(done.findings, file=done.path)

@@ -64,7 +64,7 @@ def download_module(
     """
     from ign_deploy.repositories.download import download
 
-    _ = context.workspace.trust_anchors  # before anything is transferred
+    _ = context.workspace.trust  # before anything is transferred
     return download(
         context.repository,
         name,

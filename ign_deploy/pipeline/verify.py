@@ -30,7 +30,7 @@ def verify_file(
         is_release=is_release,
     )
     require_no_errors(path, checked)
-    return verify_module(module, now=context.now, trust_anchors=context.workspace.trust_anchors)
+    return verify_module(module, now=context.now, trust=context.workspace.trust)
 
 
 def validate(

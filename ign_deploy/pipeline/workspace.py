@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import os_error_reason
+from ign_deploy.files import os_error_reason, read_regular
 
 if TYPE_CHECKING:
     from cryptography import x509
 
+    from ign_deploy.module.trust import TrustPolicy
+
 _MAX_NOTES = 512 << 10
 _MAX_CA_FILE = 16 << 20
+_MAX_ANCHOR = 1 << 20
 
 T = TypeVar("T")
 
@@ -50,11 +53,12 @@ class Workspace:
         *,
         notes: str,
         trust_anchors: Sequence[str],
+        allow_expired: bool,
         ca_files: Iterable[str],
         folder: Callable[[], Path],
     ) -> None:
         self._notes = Once(partial(read_notes, notes))
-        self._trust_anchors = Once(partial(read_trust_anchors, trust_anchors))
+        self._trust = Once(partial(read_trust, trust_anchors, allow_expired=allow_expired))
         self._ca_files = {
             path: Once(partial(_copy_ca_file, path, folder=folder, number=number))
             for number, path in enumerate(dict.fromkeys(ca_files))
@@ -66,9 +70,9 @@ class Workspace:
         return self._notes.get()
 
     @property
-    def trust_anchors(self) -> tuple[x509.Certificate, ...]:
-        """The certificates that signatures must lead to; raises ConfigurationError."""
-        return self._trust_anchors.get()
+    def trust(self) -> TrustPolicy:
+        """Which signers are trusted; raises ConfigurationError."""
+        return self._trust.get()
 
     def ca_file(self, path: str) -> Path | None:
         """Return the copy of a CA file, None for an empty path; raises ConfigurationError."""
@@ -101,44 +105,51 @@ def _bounded(text: str) -> str:
     return text
 
 
-def read_trust_anchors(paths: Sequence[str]) -> tuple[x509.Certificate, ...]:
-    """Read every certificate of the given files; raises ConfigurationError."""
-    if not paths:
-        return ()
+def read_trust(paths: Sequence[str], *, allow_expired: bool = False) -> TrustPolicy:
+    """Read every certificate of the given trust anchors; raises ConfigurationError."""
+    from ign_deploy.module.trust import TrustAnchor, TrustPolicy
+
+    anchors = [
+        TrustAnchor(Path(path).name, certificate)
+        for path in paths
+        for certificate in _read_anchor(path)
+    ]
+    return TrustPolicy(tuple(anchors), allow_expired)
+
+
+def _read_anchor(path: str) -> tuple[x509.Certificate, ...]:
     from ign_deploy.errors import VerificationError
     from ign_deploy.module.certificates import read_certificates
 
-    anchors: list[x509.Certificate] = []
-    for path in paths:
-        try:
-            anchors += read_certificates(Path(path).read_bytes())
-        except OSError as cause:
-            raise ConfigurationError(
-                f"cannot read the trust anchor {path}: {os_error_reason(cause)}",
-                hint="check --trust-anchor.",
-            ) from cause
-        except VerificationError as cause:
-            raise ConfigurationError(
-                f"no certificate found in the trust anchor {path}",
-                hint="give a PEM, DER or PKCS#7 file with the root certificate.",
-            ) from cause
-    return tuple(anchors)
+    try:
+        data = read_regular(Path(path), limit=_MAX_ANCHOR)
+    except OSError as cause:
+        raise ConfigurationError(
+            f"cannot read the trust anchor {path}: {os_error_reason(cause)}",
+            hint="check --trust-anchor.",
+        ) from cause
+    hint = "give a PEM, DER or PKCS#7 file with the root certificate and nothing before it."
+    # Whatever else a file is, such as a module with a certificate in it, it must not be trusted.
+    if not data.startswith((b"-----BEGIN ", b"0\x80", b"0\x81", b"0\x82", b"0\x83")):
+        raise ConfigurationError(
+            f"the trust anchor {path} doesn't begin with a certificate", hint=hint
+        )
+    try:
+        return read_certificates(data)
+    except VerificationError as cause:
+        raise ConfigurationError(
+            f"no certificate found in the trust anchor {path}: {cause.message}", hint=hint
+        ) from cause
 
 
 def _copy_ca_file(path: str, *, folder: Callable[[], Path], number: int) -> Path:
     try:
-        with open(path, "rb") as stream:
-            data = stream.read(_MAX_CA_FILE + 1)
+        data = read_regular(Path(path), limit=_MAX_CA_FILE)
     except OSError as cause:
         raise ConfigurationError(
             f"cannot read the CA certificates {path}: {os_error_reason(cause)}",
             hint="correct the path, or drop the setting.",
         ) from cause
-    if len(data) > _MAX_CA_FILE:
-        raise ConfigurationError(
-            f"the CA file {path} has more than {_MAX_CA_FILE >> 20} MiB",
-            hint="give a PEM file with the certificates of the authority.",
-        )
     copy = folder() / f"ca-{number}.pem"
     copy.write_bytes(data)
     return copy

@@ -148,6 +148,9 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
             env="MODULE_CA_CERT_PATH",
         ),
     ] = ()
+    allow_expired: Annotated[
+        bool, Source("Accept certificates that have expired, although a trust anchor is given.")
+    ] = False
 
     @classmethod
     def names(cls) -> Iterator[tuple[str, FieldInfo, Source]]:

@@ -10,7 +10,7 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.findings import Finding, error
 from ign_deploy.module.parallel import map_parallel, usable_processors
-from ign_deploy.module.signature import CERTIFICATES_NAME, RE_SIGN, needs_signature
+from ign_deploy.module.signature import CERTIFICATES_NAME, GET_AGAIN, needs_signature
 from ign_deploy.module.zip_entry import ZipEntry
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _missing_line(name: str) -> Finding:
         "signature-line-missing",
         f"{name} isn't covered by the signature",
         location=name,
-        hint=RE_SIGN,
+        hint=GET_AGAIN,
     )
 
 
@@ -77,7 +77,7 @@ def _orphan_lines(signed: set[str], lines: Iterable[str]) -> list[Finding]:
             "signature-line-orphan",
             f"the signature has a line for {ascii(name)[1:-1]}, which isn't in the module",
             location=ascii(name)[1:-1],
-            hint="download the module again, or sign it again; a file was removed after signing.",
+            hint=GET_AGAIN,
         )
         for name in sorted(lines)
         if name not in signed
@@ -96,9 +96,9 @@ def _check_signatures(
     return [
         error(
             "signature-bad",
-            f"the signature of {name} doesn't match: the file was changed after signing",
+            f"{name} was changed after it was signed",
             location=name,
-            hint="don't install this module; download it again from where it was published.",
+            hint=GET_AGAIN,
         )
         for name in sorted(bad)
     ]
@@ -118,14 +118,14 @@ def _wrong_signer(
                 f"the module was signed by certificate {number} of {CERTIFICATES_NAME}, "
                 "but the signer must come first",
                 location=CERTIFICATES_NAME,
-                hint=RE_SIGN,
+                hint=GET_AGAIN,
             )
     return error(
         "leaf-not-signer",
         "no signature matches the first certificate: "
         "the module was signed with another key, or every file was changed",
         location=CERTIFICATES_NAME,
-        hint="sign again with the key that belongs to the certificate.",
+        hint=GET_AGAIN,
     )
 
 

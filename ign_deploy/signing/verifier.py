@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,23 +16,22 @@ from ign_deploy.module.certificates import (
     chain_problems,
     contains_private_key,
     describe,
-    is_authority,
-    is_issued_by,
     read_certificates,
-    validity_findings,
 )
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.findings import Finding, Severity, error, errors_among, worst_first
 from ign_deploy.module.signature import (
     CERTIFICATES_NAME,
+    GET_AGAIN,
     MAX_CERTIFICATES_SIZE,
     MAX_SIGNATURES_SIZE,
-    RE_SIGN,
     SIGNATURE_FILES,
     SIGNATURES_NAME,
     parse_signatures,
 )
+from ign_deploy.module.trust import Trust, TrustPolicy, check_trust
 from ign_deploy.signing.coverage import check_lines, hash_entries
+from ign_deploy.signing.verdict import SignatureStatus, signature_status, verdict_line
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -41,12 +39,7 @@ if TYPE_CHECKING:
     from ign_deploy.module.certificates import CertificateInfo
 
 
-class SignatureStatus(StrEnum):
-    """Whether a module is signed, and validly."""
-
-    UNSIGNED = "unsigned"
-    SIGNED = "signed"
-    INVALID = "invalid"
+ANY_SIGNER = TrustPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +47,8 @@ class VerificationReport:
     """Everything that was found out about a module.
 
     ``certificates`` are in file order, which is leaf first when valid;
-    ``licence_crc`` is the unsigned CRC-32 that a gateway stores when the licence is accepted.
+    ``licence_crc`` is the unsigned CRC-32 that a gateway stores when the licence is accepted;
+    ``anchor`` names the trust anchor that the signer leads to.
     """
 
     path: Path
@@ -64,27 +58,34 @@ class VerificationReport:
     licence_crc: int | None
     entries: int
     findings: tuple[Finding, ...]
+    anchor: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """The line that a person reads first."""
+        signer = self.certificates[0].subject if self.certificates else ""
+        return verdict_line(self.status, signer=signer, anchor=self.anchor, findings=self.findings)
 
 
 def inspect_signature(
-    path: Path, *, now: datetime, trust_anchors: Sequence[x509.Certificate] = ()
+    path: Path, *, now: datetime, trust: TrustPolicy = ANY_SIGNER
 ) -> VerificationReport:
     """Check every byte of the module's content against its signature.
 
     Raises VerificationError only for what isn't a valid archive or a module; everything wrong with
-    the signature is a finding. Without ``trust_anchors`` any signer is accepted, as by a gateway,
-    which asks its operator to accept the certificate by its fingerprint.
+    the signature is a finding. Without anchors in ``trust`` any signer is accepted, as by a
+    gateway, which asks its operator to accept the certificate by its fingerprint.
     """
     with Archive.open(path) as archive:
-        return _inspect(archive, now, trust_anchors)
+        return _inspect(archive, now, trust)
 
 
 def verify_module(
-    module: SignedModule, *, now: datetime, trust_anchors: Sequence[x509.Certificate] = ()
+    module: SignedModule, *, now: datetime, trust: TrustPolicy = ANY_SIGNER
 ) -> VerifiedModule:
     """Make a VerifiedModule, or raise VerificationError with every finding."""
     with Archive.open(module.path) as archive:
-        report = _inspect(archive, now, trust_anchors)
+        report = _inspect(archive, now, trust)
         require_signed(report)
         digest = hashlib.sha256()
         for block in archive.file_blocks():
@@ -104,15 +105,12 @@ def require_signed(report: VerificationReport) -> None:
     """Raise VerificationError unless the module is fully and validly signed."""
     name = report.path.name
     if report.status is SignatureStatus.UNSIGNED:
-        finding = error("unsigned", f"{name} is not signed", hint="sign it: `ign-deploy sign`.")
-        raise VerificationError.from_findings(finding)
+        raise VerificationError.from_findings(unsigned_finding(report.path))
     if errors_among(report.findings):
         raise VerificationError.from_findings(*report.findings, about=name)
 
 
-def _inspect(
-    archive: Archive, now: datetime, trust_anchors: Sequence[x509.Certificate]
-) -> VerificationReport:
+def _inspect(archive: Archive, now: datetime, policy: TrustPolicy) -> VerificationReport:
     descriptor = read_descriptor(archive)
     present = [name for name in sorted(SIGNATURE_FILES) if archive.entry(name) is not None]
     findings = [_as_verified(finding) for finding in archive.findings]
@@ -127,11 +125,13 @@ def _inspect(
     findings += problems
     if len(present) == len(SIGNATURE_FILES):
         findings += check_lines(archive, digests=digests, lines=lines, certificates=certificates)
+    trust = Trust("", ())
     if certificates:
-        findings += _check_chain(certificates, now=now, trust_anchors=trust_anchors)
+        trust = check_trust(certificates, policy, now=now)
+        findings += [*chain_problems(certificates), *trust.findings]
     status = SignatureStatus.UNSIGNED
     if present:
-        status = SignatureStatus.INVALID if errors_among(findings) else SignatureStatus.SIGNED
+        status = signature_status(findings, is_trusted=bool(trust.anchor))
     return VerificationReport(
         path=archive.path,
         descriptor=descriptor,
@@ -140,6 +140,16 @@ def _inspect(
         licence_crc=_licence_crc(archive, descriptor),
         entries=len(archive.entries),
         findings=worst_first(findings),
+        anchor=trust.anchor,
+    )
+
+
+def unsigned_finding(path: Path) -> Finding:
+    """Return the finding about a module without any signature."""
+    return error(
+        "unsigned",
+        f"{path.name} is not signed",
+        hint="get the signed release from its vendor; sign your own with `ign-deploy sign`.",
     )
 
 
@@ -154,7 +164,7 @@ def _half_signed(present: str) -> Finding:
         "signature-incomplete",
         f"found {present}, but no {missing}",
         location=missing,
-        hint=RE_SIGN,
+        hint=GET_AGAIN,
     )
 
 
@@ -202,44 +212,3 @@ def _licence_crc(archive: Archive, descriptor: ModuleDescriptor) -> int | None:
     """Return the CRC-32 of the licence file; its content has been checked against it."""
     entry = archive.entry(descriptor.license) if descriptor.license else None
     return entry.crc32 if entry is not None else None
-
-
-def _check_chain(
-    certificates: Sequence[x509.Certificate],
-    *,
-    now: datetime,
-    trust_anchors: Sequence[x509.Certificate],
-) -> list[Finding]:
-    """Return what is wrong with a module's certificates; anchors are checked only if given."""
-    findings = [*chain_problems(certificates), *validity_findings(certificates, now)]
-    if trust_anchors and not _reaches_anchor(certificates, trust_anchors):
-        findings.append(
-            error(
-                "trust-anchor",
-                "the certificates don't lead to a trust anchor",
-                location=CERTIFICATES_NAME,
-                hint="check who signed the module, and that --trust-anchor names the right root.",
-            )
-        )
-    return findings
-
-
-def _reaches_anchor(
-    certificates: Sequence[x509.Certificate], anchors: Sequence[x509.Certificate]
-) -> bool:
-    """Follow verified issuers from the leaf until an anchor is met, or issued the one at hand.
-
-    Only authorities count as issuers: otherwise, any leaf below the anchor could issue more.
-    """
-    current = certificates[0]
-    for following in (*certificates[1:], None):
-        if current in anchors or any(_issued(current, by=anchor) for anchor in anchors):
-            return True
-        if following is None or not _issued(current, by=following):
-            return False
-        current = following
-    return False
-
-
-def _issued(certificate: x509.Certificate, *, by: x509.Certificate) -> bool:
-    return is_authority(by) and is_issued_by(certificate, by)

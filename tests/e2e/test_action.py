@@ -211,7 +211,7 @@ def test_other_commands_say_their_result(runner: Runner, command: str) -> None:
     path = "pump.modl" if command in ("verify", "upload") else "pump.unsigned.modl"
     result = step(runner, path, command=command)
     assert result.exit_code == 0
-    said = {"validate-env": "ready", "verify": "verified", "sign": "signed", "upload": "uploaded"}
+    said = {"validate-env": "ready", "verify": "intact", "sign": "signed", "upload": "uploaded"}
     assert result.outputs["result"] == said[command]
 
 

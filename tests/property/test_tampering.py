@@ -18,7 +18,8 @@ from ign_deploy.module.signature import (
     needs_signature,
     parse_signatures,
 )
-from ign_deploy.signing.verifier import SignatureStatus, inspect_signature
+from ign_deploy.signing.verdict import SignatureStatus
+from ign_deploy.signing.verifier import inspect_signature
 from tests.support.modules import build_module
 from tests.support.signing import NOW, Content, chained_vendor, content, rewritten, signed_module
 
@@ -32,7 +33,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def is_sound(path: Path) -> bool:
     try:
-        return inspect_signature(path, now=NOW).status is SignatureStatus.SIGNED
+        return inspect_signature(path, now=NOW).status is SignatureStatus.INTACT
     except VerificationError:
         return False
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.pipeline.workspace import Once, read_notes, read_trust_anchors
+from ign_deploy.pipeline.workspace import Once, read_notes, read_trust
 from tests.support.identities import pem_files, self_signed
 from tests.support.runs import run_context
 
@@ -37,7 +37,7 @@ def test_trust_anchors_that_cannot_be_read_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("no certificate")
     for name in ("empty.pem", "missing.pem"):
         with pytest.raises(ConfigurationError, match=name):
-            read_trust_anchors([str(tmp_path / name)])
+            read_trust([str(tmp_path / name)])
 
 
 def test_a_ca_file_that_cannot_be_read_is_rejected(tmp_path: Path) -> None:
@@ -57,13 +57,13 @@ def test_what_a_build_changes_later_is_not_read_again(tmp_path: Path) -> None:
         notes=str(notes), trust_anchor=(str(anchor),), repository_ca=str(ca)
     ) as context:
         workspace = context.workspace
-        first = (workspace.notes, workspace.trust_anchors, workspace.ca_file(str(ca)))
+        first = (workspace.notes, workspace.trust, workspace.ca_file(str(ca)))
         copy = first[2]
         assert copy is not None
         assert not copy.is_relative_to(tmp_path)
         for path in (notes, anchor, ca):
             path.write_text("after")
-        assert (workspace.notes, workspace.trust_anchors, workspace.ca_file(str(ca))) == first
+        assert (workspace.notes, workspace.trust, workspace.ca_file(str(ca))) == first
         assert (workspace.notes, copy.read_text()) == ("before", "before")
     assert not copy.exists()
 

@@ -14,7 +14,8 @@ from ign_deploy.module.findings import Severity
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
 from ign_deploy.report import SilentReporter
 from ign_deploy.signing.signer import read_unsigned, sign_module, signed_name
-from ign_deploy.signing.verifier import SignatureStatus, inspect_signature
+from ign_deploy.signing.verdict import SignatureStatus
+from ign_deploy.signing.verifier import inspect_signature
 from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.modules import RawEntry, build_module, module_xml, write_zip
 from tests.support.signing import NOW, chained_vendor, content, signed_module, vendor
@@ -52,7 +53,7 @@ def test_a_signed_module_holds_the_same_files_and_two_more(unsigned: Path, tmp_p
 def test_a_signed_module_is_verified(unsigned: Path, tmp_path: Path) -> None:
     signed = signed_module(unsigned, output_dir=tmp_path / "out", identity=chained_vendor())
     report = inspect_signature(signed.path, now=NOW)
-    assert report.status is SignatureStatus.SIGNED
+    assert report.status is SignatureStatus.INTACT
     assert [found for found in report.findings if found.severity is Severity.ERROR] == []
     assert len(report.certificates) == 3
 
@@ -135,7 +136,7 @@ def test_names_beyond_ascii_are_signed_and_verified(tmp_path: Path) -> None:
     names = ["doc/Übersicht.html", "doc/漢字 =:#!.txt", "doc/\U0001f600.txt"]
     module = build_module(tmp_path / "pump.unsigned.modl", files=dict.fromkeys(names, b"text"))
     signed = signed_module(module, output_dir=tmp_path / "out")
-    assert inspect_signature(signed.path, now=NOW).status is SignatureStatus.SIGNED
+    assert inspect_signature(signed.path, now=NOW).status is SignatureStatus.INTACT
     lines = content(signed.path)[SIGNATURES_NAME]
     assert lines.isascii()
     assert b"/doc/\\uD83D\\uDE00.txt=" in lines
@@ -150,7 +151,7 @@ def test_folders_are_kept_and_need_no_line(tmp_path: Path) -> None:
     signed = signed_module(module, output_dir=tmp_path / "out")
     assert "doc/" in content(signed.path)
     assert b"doc" not in content(signed.path)[SIGNATURES_NAME]
-    assert inspect_signature(signed.path, now=NOW).status is SignatureStatus.SIGNED
+    assert inspect_signature(signed.path, now=NOW).status is SignatureStatus.INTACT
 
 
 def test_data_descriptors_and_zip64_are_copied_right(tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_an_expired_certificate_is_a_warning(unsigned: Path, tmp_path: Path) -> 
     assert [(found.severity, "expired" in found.code) for found in signed.findings] == [
         (Severity.WARNING, True)
     ]
-    assert inspect_signature(signed.path, now=NOW).status is SignatureStatus.SIGNED
+    assert inspect_signature(signed.path, now=NOW).status is SignatureStatus.INTACT
 
 
 def test_progress_counts_every_copied_byte(unsigned: Path, tmp_path: Path) -> None:

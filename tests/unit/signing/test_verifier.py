@@ -7,13 +7,15 @@ import zlib
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.certificates import write_certificates
 from ign_deploy.module.findings import errors_among
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
+from ign_deploy.module.trust import TrustAnchor, TrustPolicy
+from ign_deploy.signing.verdict import SignatureStatus
 from ign_deploy.signing.verifier import (
-    SignatureStatus,
     VerificationReport,
     inspect_signature,
     verify_module,
@@ -32,8 +34,12 @@ def signed(tmp_path: Path) -> Path:
 def problems(path: Path, *, now: dt.datetime = NOW) -> list[tuple[str, str]]:
     report = inspect_signature(path, now=now)
     found = errors_among(report.findings)
-    assert (report.status is SignatureStatus.INVALID) == bool(found)
+    assert report.status.is_good == (not found)
     return [(finding.code, finding.location) for finding in found]
+
+
+def policy(*anchors: x509.Certificate) -> TrustPolicy:
+    return TrustPolicy(tuple(TrustAnchor("root.pem", each) for each in anchors))
 
 
 def without(data: bytes, part: bytes) -> bytes:
@@ -177,23 +183,25 @@ def test_a_certificate_outside_its_time_is_a_finding(signed: Path, year: int, co
     """No error: nobody has published that a gateway refuses it, and installed modules grow old."""
     report = inspect_signature(signed, now=NOW.replace(year=year))
     assert {finding.code for finding in report.findings} == {code}
-    assert report.status is SignatureStatus.SIGNED
+    assert report.status is SignatureStatus.INTACT
 
 
 class TestTrustAnchor:
     def inspect_signature(self, signed: Path, *anchors: int) -> VerificationReport:
         certificates = chain()[1]
-        return inspect_signature(signed, now=NOW, trust_anchors=[certificates[i] for i in anchors])
+        return inspect_signature(signed, now=NOW, trust=policy(*(certificates[i] for i in anchors)))
 
     @pytest.mark.parametrize("anchor", [0, 1, 2])
     def test_every_certificate_of_the_chain_may_be_the_anchor(
         self, signed: Path, anchor: int
     ) -> None:
-        assert self.inspect_signature(signed, anchor).status is SignatureStatus.SIGNED
+        report = self.inspect_signature(signed, anchor)
+        assert report.status is SignatureStatus.TRUSTED
+        assert report.anchor == "root.pem"
 
     def test_another_root_of_the_same_name_is_not_reached(self, signed: Path) -> None:
         _, impostor = self_signed("Test Root", key=rsa_key("impostor"))
-        report = inspect_signature(signed, now=NOW, trust_anchors=[impostor])
+        report = inspect_signature(signed, now=NOW, trust=policy(impostor))
         assert [finding.code for finding in errors_among(report.findings)] == ["trust-anchor"]
 
     def test_an_anchor_that_the_module_does_not_ship_is_reached(self, signed: Path) -> None:
@@ -202,8 +210,8 @@ class TestTrustAnchor:
             signed,
             lambda files: {**files, CERTIFICATES_NAME: write_certificates(certificates[:2])},
         )
-        report = inspect_signature(shortened, now=NOW, trust_anchors=[certificates[2]])
-        assert "trust-anchor" not in [finding.code for finding in report.findings]
+        report = inspect_signature(shortened, now=NOW, trust=policy(certificates[2]))
+        assert report.status is SignatureStatus.TRUSTED
 
 
 def test_only_a_sound_signature_makes_a_verified_module(signed: Path, tmp_path: Path) -> None:

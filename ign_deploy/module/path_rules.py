@@ -1,0 +1,109 @@
+"""The rules of RFC 5280 (6.1) for a certification path from a signer to a trust anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from ign_deploy.module.certificate_info import is_authority, subject_of
+from ign_deploy.module.name_constraints import forbidden_names
+
+Path = Sequence[x509.Certificate]
+T = TypeVar("T", bound=x509.ExtensionType)
+
+# What these rules process, or what can't restrict a path: any policy will do. Other extensions
+# that are marked critical, also known ones such as policyConstraints, reject the path (4.2).
+_PROCESSED = (
+    x509.BasicConstraints,
+    x509.KeyUsage,
+    x509.ExtendedKeyUsage,
+    x509.NameConstraints,
+    x509.SubjectAlternativeName,
+    x509.CertificatePolicies,
+)
+_SIGNERS = (ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
+
+
+def path_problems(path: Path) -> list[str]:
+    """Return what makes the path invalid, a sentence each; dates are not looked at.
+
+    ``path`` is the signer, the issuers in order, and the trust anchor last. Names and signatures
+    have been compared. The anchor's own limits count, too (RFC 5937).
+    """
+    try:
+        return [*dict.fromkeys(_problems(path))]
+    except (ValueError, x509.DuplicateExtension) as cause:
+        return [f"the extensions of a certificate can't be read: {cause}"]
+
+
+def _problems(path: Path) -> Iterator[str]:
+    yield from _signer_problems(path[0])
+    for number, issuer in enumerate(path[1:], start=1):
+        yield from _issuer_problems(issuer, path[1:number])
+    for certificate in path:
+        yield from _purpose_problems(certificate)
+        yield from _critical_problems(certificate)
+    yield from _name_problems(path)
+
+
+def _signer_problems(signer: x509.Certificate) -> Iterator[str]:
+    usage = _extension(signer, x509.KeyUsage)
+    if usage is not None and not usage.digital_signature:
+        yield f"the key usage of {subject_of(signer)} doesn't include digital signatures"
+
+
+def _issuer_problems(issuer: x509.Certificate, below: Path) -> Iterator[str]:
+    """Check what entitles an issuer; ``below`` are the issuers between it and the signer."""
+    name = subject_of(issuer)
+    if not is_authority(issuer):
+        yield f"{name} issued a certificate but is not marked as an authority"
+    usage = _extension(issuer, x509.KeyUsage)
+    if usage is not None and not usage.key_cert_sign:
+        yield f"the key usage of {name} doesn't include signing certificates"
+    basic = _extension(issuer, x509.BasicConstraints)
+    allowed = basic.path_length if basic is not None else None
+    # Self-issued certificates don't count (4.2.1.9).
+    between = sum(each.subject != each.issuer for each in below)
+    if allowed is not None and between > allowed:
+        yield f"{name} allows {allowed} authorities below it, but there are {between}"
+
+
+def _purpose_problems(certificate: x509.Certificate) -> Iterator[str]:
+    """Check the purposes; an issuer's limit those of what it issues, as other verifiers do."""
+    purposes = _extension(certificate, x509.ExtendedKeyUsage)
+    if purposes is not None and not any(purpose in _SIGNERS for purpose in purposes):
+        yield f"{subject_of(certificate)} is not for signing code (extended key usage)"
+
+
+def _critical_problems(certificate: x509.Certificate) -> Iterator[str]:
+    for extension in certificate.extensions:
+        if extension.critical and not isinstance(extension.value, _PROCESSED):
+            yield (
+                f"{subject_of(certificate)} has the critical extension "
+                f"{extension.oid.dotted_string}, which is not supported"
+            )
+
+
+def _name_problems(path: Path) -> Iterator[str]:
+    for position, issuer in enumerate(path):
+        constraints = _extension(issuer, x509.NameConstraints)
+        if constraints is None:
+            continue
+        for depth, certificate in enumerate(path[:position]):
+            if depth and certificate.subject == certificate.issuer:
+                continue  # self-issued, and not the signer (6.1.3)
+            for name in forbidden_names(certificate, constraints):
+                yield (
+                    f"{subject_of(issuer)} may not issue certificates for the name {name} "
+                    f"of {subject_of(certificate)}"
+                )
+
+
+def _extension(certificate: x509.Certificate, kind: type[T]) -> T | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None

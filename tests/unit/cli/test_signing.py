@@ -1,0 +1,140 @@
+"""The commands verify and inspect: the first line, and what an auditor is told to do."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from ign_deploy.module.signature import SIGNATURES_NAME
+from ign_deploy.pipeline import context
+from tests.support.cli import KEY, MODULE, CliWorkspace, make_workspace
+from tests.support.identities import pem_certificates, self_signed
+from tests.support.signing import rewritten
+
+ANCHOR = ("--trust-anchor", "signing.cert.pem")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> CliWorkspace:
+    """A working folder with a key, a signed module, and another vendor's certificate."""
+    made = make_workspace(tmp_path)
+    made.call("sign", MODULE, *KEY, "-o", "signed").must(0)
+    _, other = self_signed("Other Vendor")
+    (tmp_path / "other.pem").write_bytes(pem_certificates(other))
+    return made
+
+
+def tampered(workspace: CliWorkspace) -> Path:
+    return rewritten(
+        workspace.folder / "signed/pump.modl",
+        lambda files: {**files, "pump.jar": files["pump.jar"] + b"x"},
+    )
+
+
+CASES = [
+    ((), 0, "intact", "✓ intact; the signer was not checked (give --trust-anchor)"),
+    (ANCHOR, 0, "trusted", "✓ intact, signed by CN=Test Vendor (trusted: signing.cert.pem)"),
+    (
+        ("--trust-anchor", "other.pem"),
+        5,
+        "untrusted",
+        "✗ UNTRUSTED SIGNER: CN=Test Vendor doesn't lead to the trust anchor (other.pem)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "exit_code", "status", "line"), CASES)
+def test_the_first_line_says_whether_it_is_intact_and_who_signed_it(
+    workspace: CliWorkspace, options: tuple[str, ...], exit_code: int, status: str, line: str
+) -> None:
+    arguments = ("signed/pump.modl", *options)
+    assert workspace.call("verify", *arguments).must(exit_code).stdout.startswith(f"{line}\n")
+    assert workspace.call("inspect", *arguments).must(0).stdout.startswith(f"{line}\n")
+    document = workspace.call("verify", *arguments, "--json").must(exit_code).document
+    assert document["result"] == status
+    (module,) = document["modules"]
+    assert (module["status"], module["verdict"]) == (status, line)
+    assert module["trust_anchor"] == ("signing.cert.pem" if options == ANCHOR else None)
+
+
+def test_an_auditor_of_a_changed_file_is_never_told_to_sign_it(workspace: CliWorkspace) -> None:
+    changes = (
+        lambda files: {**files, "pump.jar": b"x"},
+        lambda files: {**files, "more.jar": b"x"},
+        lambda files: {name: files[name] for name in files if name != "pump.jar"},
+        lambda files: {name: files[name] for name in files if name != SIGNATURES_NAME},
+        lambda files: {**files, SIGNATURES_NAME: b"/a=\\u"},
+        lambda files: {**files, SIGNATURES_NAME: files[SIGNATURES_NAME] + b"pump.jar=x\n"},
+        lambda files: {**files, SIGNATURES_NAME: files[SIGNATURES_NAME] * 2},
+        lambda files: {
+            name: data if name == SIGNATURES_NAME or "p7b" in name else data + b" "
+            for name, data in files.items()
+        },
+    )
+    for change in changes:
+        file = rewritten(workspace.folder / "signed/pump.modl", change)
+        document = workspace.call("verify", file, *ANCHOR, "--json").must(5).document
+        (module,) = document["modules"]
+        assert module["status"] == document["result"] == "changed"
+        assert module["verdict"].startswith("✗ CHANGED: ")
+        for finding in module["findings"]:
+            assert "sign" not in finding["hint"], finding
+            if finding["severity"] == "error" and not finding["code"].startswith("archive"):
+                assert finding["hint"].startswith("don't install this module"), finding
+
+
+def test_unsigned_and_unreadable_files_are_named_as_such(workspace: CliWorkspace) -> None:
+    (workspace.folder / "junk.modl").write_bytes(b"junk")
+    result = workspace.call("verify", MODULE, "junk.modl", "signed/pump.modl").must(5)
+    first, second, third = (each.splitlines()[0] for each in result.stdout.split("\n\n"))
+    assert first == "✗ NOT SIGNED"
+    assert second.startswith("✗ NOT A VALID MODULE: ")
+    assert third.startswith("✓ intact")
+    document = workspace.call("verify", MODULE, "junk.modl", "--json").must(5).document
+    assert document["result"] == "invalid"
+    assert [each["status"] for each in document["modules"]] == ["unsigned", "invalid"]
+
+
+def test_an_action_s_summary_and_outputs_say_it_too(
+    workspace: CliWorkspace, tmp_path: Path
+) -> None:
+    output, summary = tmp_path / "output", tmp_path / "summary"
+    env = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_OUTPUT": str(output),
+        "GITHUB_STEP_SUMMARY": str(summary),
+    }
+    workspace.call("verify", tampered(workspace), *ANCHOR, env=env).must(5)
+    assert "changed" in output.read_text().splitlines()
+    assert summary.read_text("utf-8").startswith("## ❌ CHANGED: pump.jar was changed after")
+    summary.unlink()
+    workspace.call("verify", "signed/pump.modl", *ANCHOR, env=env).must(0)
+    assert "trusted" in output.read_text().splitlines()
+    page = summary.read_text("utf-8")
+    assert page.startswith("## ✅ intact, signed by CN=Test Vendor &#40;trusted: signing.cert.pem")
+
+
+def test_an_expired_signer_is_trusted_only_when_that_is_allowed(
+    workspace: CliWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls(2199, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(context, "datetime", Later)
+    result = workspace.call("verify", "signed/pump.modl", *ANCHOR).must(5)
+    assert result.stdout.startswith("✗ UNTRUSTED SIGNER: CN=Test Vendor expired on 2120-01-01")
+    allowed = workspace.call("verify", "signed/pump.modl", *ANCHOR, "--allow-expired").must(0)
+    assert allowed.stdout.startswith("✓ intact, signed by CN=Test Vendor")
+
+
+def test_what_only_contains_a_certificate_is_not_a_trust_anchor(workspace: CliWorkspace) -> None:
+    certificate = (workspace.folder / "signing.cert.pem").read_bytes()
+    for name, data in (("text.pem", b"\n" + certificate), ("a.modl", b"PK\x03\x04" + certificate)):
+        (workspace.folder / name).write_bytes(data)
+        result = workspace.call("verify", "signed/pump.modl", "--trust-anchor", name).must(2)
+        assert f"the trust anchor {name} doesn't begin with a certificate" in result.stderr
