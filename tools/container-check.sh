@@ -165,7 +165,7 @@ step "jdk: no build argument, no private file in any layer" holds_no_secrets jdk
 step "slim: a missing file as the GitHub runner gives it" explains_a_missing_file
 step "slim: a release as the GitHub runner runs it" releases_a_module
 step "slim: the same read-only, without capabilities" releases_without_rights
-step "jdk: a build in the GitHub runner's user's workspace" builds_in_somebodys_workspace
+step "jdk: a build in the GitHub runner's user's workspace" builds_in_another_users_workspace
 step "jdk: as Jenkins runs it, an unknown user" runs_as_jenkins_does
 step "jdk: javac, jar and java" compiles_java
 step "jdk: the GitLab example, by gitlab-ci-local" tools/gitlab-check.sh localhost/ign-deploy:jdk "$base"

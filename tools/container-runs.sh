@@ -107,7 +107,7 @@ releases_without_rights() {
 }
 
 # A build as root in another user's checkout: it runs git and creates files.
-builds_in_somebodys_workspace() {
+builds_in_another_users_workspace() {
   local workspace=$work/github/workspace strangers arguments code
   rm -rf "$work/github" && mkdir -p "$workspace/project/gradle/wrapper"
   make_module "$workspace/made.modl"

@@ -177,7 +177,7 @@ class _ChainCheck:
         elif not line.hash_matches:
             self._wrong("audit-changed", number, "was changed: its hash doesn't match")
         else:
-            self._place(number, line)
+            self._advance(number, line)
         self._previous = digest
 
     def findings(self) -> list[Finding]:
@@ -192,7 +192,7 @@ class _ChainCheck:
             found.append(error("audit-more", f"{more} more findings are not shown"))
         return found
 
-    def _place(self, number: int, line: AuditLine) -> None:
+    def _advance(self, number: int, line: AuditLine) -> None:
         """Check that a line with a valid hash is where it was written."""
         suspects, self._suspects = self._suspects, 0
         if line.seq < self._next:

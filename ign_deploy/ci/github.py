@@ -1,4 +1,4 @@
-"""GitHub: log commands and file commands; the only place that knows actions-toolkit.
+"""GitHub: log commands and file commands; the only module that knows actions-toolkit.
 
 The toolkit's primitives build and escape the commands. What it lacks is added here: everything is
 flushed (a secret must not be printed before its mask), names are validated (a newline in a name

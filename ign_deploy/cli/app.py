@@ -1,4 +1,4 @@
-"""The click group; ``options`` holds the one place that catches our errors."""
+"""The click group; ``options`` has the one handler of our errors."""
 
 from __future__ import annotations
 

@@ -181,7 +181,7 @@ def _run(
     session_options: dict[str, Any],
     arguments: dict[str, Any],
 ) -> Any:
-    """Run a command; the one place where our errors, and bugs, become text and an exit code."""
+    """Run a command; our errors, and bugs, become text and an exit code here."""
     try:
         session = open_session(ctx.obj, flags=flags, **session_options)
     except IgnDeployError as problem:

@@ -42,7 +42,7 @@ class GatewayDeployment:
     def deploy(self) -> GatewayRecord:
         """Install, restart if needed and allowed, and verify; roll back if anything fails.
 
-        Returns the result; never raises an IgnDeployError: the outcome tells whether it failed.
+        Returns the result; never raises an IgnDeployError: the outcome says whether it failed.
         """
         start = self.options.timing.clock()
         try:

@@ -24,7 +24,7 @@ from ign_deploy.module.findings import Finding
 Chain = tuple[x509.Certificate, ...]
 
 MIN_RSA_BITS = 2048
-_PLACE = "certificates.p7b"
+_FILE = "certificates.p7b"
 _ASK_VENDOR = "ask the vendor for a module that is signed with its certificates in order."
 
 
@@ -72,18 +72,18 @@ def chain_problems(chain: Sequence[x509.Certificate]) -> list[Finding]:
     """
     if not chain:
         message = "the module contains no certificate"
-        return [findings.error("certificates-empty", message, location=_PLACE)]
+        return [findings.error("certificates-empty", message, location=_FILE)]
     unique = tuple(dict.fromkeys(chain))
     best = _longest_chain(unique)
     problems = [*_leaf_key_problems(best[0]), *_order_problems(unique, best)]
     if len(unique) < len(chain):
         message = f"{len(chain) - len(unique)} of {len(chain)} certificates are duplicates"
-        problems.append(findings.warning("chain-duplicate", message, location=_PLACE))
+        problems.append(findings.warning("chain-duplicate", message, location=_FILE))
     return [*problems, *_issuer_problems(best)]
 
 
 def validity_findings(
-    chain: Iterable[x509.Certificate], now: dt.datetime, *, location: str = _PLACE
+    chain: Iterable[x509.Certificate], now: dt.datetime, *, location: str = _FILE
 ) -> list[Finding]:
     """Return a warning for each certificate that isn't valid at ``now`` (an aware datetime).
 
@@ -140,7 +140,7 @@ def _order_problems(found: Chain, best: Chain) -> list[Finding]:
             findings.error(
                 "chain-order",
                 f"the certificates are out of order; leaf first, the order is {wanted}",
-                location=_PLACE,
+                location=_FILE,
                 hint=_ASK_VENDOR,
             )
         )
@@ -148,7 +148,7 @@ def _order_problems(found: Chain, best: Chain) -> list[Finding]:
         if each not in best:
             message = f"{subject_of(each)} is not in the chain of {subject_of(best[0])}"
             hint = _ASK_VENDOR
-            problems.append(findings.error("chain-foreign", message, location=_PLACE, hint=hint))
+            problems.append(findings.error("chain-foreign", message, location=_FILE, hint=hint))
     return problems
 
 
@@ -157,14 +157,14 @@ def _issuer_problems(chain: Chain) -> list[Finding]:
     for issuer in chain[1:]:
         if not is_authority(issuer):
             message = f"{subject_of(issuer)} issued a certificate but is not marked as an authority"
-            problems.append(findings.warning("issuer-not-ca", message, location=_PLACE))
+            problems.append(findings.warning("issuer-not-ca", message, location=_FILE))
     if not is_self_signed(chain[-1]):
         problems.append(
             findings.warning(
                 "chain-incomplete",
                 f"the chain ends at {subject_of(chain[-1])}, which is not self-signed; its"
                 f" issuer {issuer_text(chain[-1])} is missing",
-                location=_PLACE,
+                location=_FILE,
                 hint="the vendor should ship the issuing certificates up to the root.",
             )
         )
@@ -175,13 +175,13 @@ def _leaf_key_problems(leaf: x509.Certificate) -> list[Finding]:
     key = leaf.public_key()
     if not isinstance(key, rsa.RSAPublicKey):
         message = f"the key of {subject_of(leaf)} is not RSA; gateways accept RSA with SHA-256 only"
-        return [findings.error("key-not-rsa", message, location=_PLACE)]
+        return [findings.error("key-not-rsa", message, location=_FILE)]
     if key.key_size < MIN_RSA_BITS:
         message = f"the RSA key has {key.key_size} bits, fewer than the required {MIN_RSA_BITS}"
-        return [findings.warning("key-too-short", message, location=_PLACE)]
+        return [findings.warning("key-too-short", message, location=_FILE)]
     return []
 
 
 def _chain_error(code: str, message: str, *, hint: str) -> VerificationError:
-    finding = findings.error(code, message, location=_PLACE, hint=hint)
+    finding = findings.error(code, message, location=_FILE, hint=hint)
     return VerificationError.from_findings(finding)

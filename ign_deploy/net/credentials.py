@@ -121,7 +121,7 @@ def require_web_address(url: str, *, what: str, is_private: bool = True) -> str:
 
 
 def is_private(url: str) -> bool:
-    """Return whether nobody else can read what is sent: https, or a URL of this machine."""
+    """Return whether no one else can read what is sent: https, or a URL of this machine."""
     scheme, host, _ = origin(url)
     return scheme == "https" or is_this_machine(host)
 

@@ -132,7 +132,7 @@ class IndexSession(Protocol):
         """Return the modules that other runs may have changed since the session began.
 
         Called after writing; ``indexed`` is the root index by module, as this run wrote or found
-        it. An empty id stands for a run that writes all modules.
+        it. An empty id means a run that writes all modules.
         """
 
 

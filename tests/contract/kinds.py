@@ -30,7 +30,7 @@ def folder_store(folder: Path) -> Iterator[Opened]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of store: ``schemes`` are those of ``BACKENDS`` that it stands for.
+    """A kind of store: ``schemes`` are those of ``BACKENDS`` that it covers.
 
     ``creates_once``: the store itself lets one of several writers win; without it, only our own
     runs are kept apart. ``open`` makes an empty store of it in a folder.

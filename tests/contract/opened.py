@@ -22,7 +22,7 @@ def _hardly_sleep(seconds: float) -> None:
 
 
 EAGER = WaitPolicy(grace=0.02, poll=0.02, sleep=_hardly_sleep)
-"""For runs that are alone: whatever is waited for, it is nobody."""
+"""For runs without rivals: waiting is pointless."""
 
 
 @dataclass(frozen=True)

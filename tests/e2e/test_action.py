@@ -37,7 +37,7 @@ def runner(tmp_path: Path) -> Runner:
     secret = pem_key(key, password=PASSWORD).decode()
     runner = Runner(
         tmp_path,
-        # Any line of the key would do harm, so the last one stands for all.
+        # Any line of the key would do harm, so the last one represents all.
         secrets=(PASSWORD, secret.splitlines()[-2]),
         variables={
             "MODULE_SIGNING_KEY_PATH": base64.b64encode(secret.encode()).decode(),
@@ -138,13 +138,13 @@ def test_every_problem_of_preflight_is_an_annotation(runner: Runner) -> None:
 def test_findings_are_annotated_once_and_in_the_workspace(runner: Runner) -> None:
     build_module(runner.workspace / "pump.unsigned.modl", files={"stray.jar": b"PK"})
     result = step(runner, repository_url="")
-    places = [
+    locations = [
         (annotation.properties["title"], annotation.properties["file"], annotation.message)
         for annotation in result.annotations
     ]
-    assert places
-    assert len(places) == len(set(places))
-    assert {file for _, file, _ in places} == {"pump.unsigned.modl"}
+    assert locations
+    assert len(locations) == len(set(locations))
+    assert {file for _, file, _ in locations} == {"pump.unsigned.modl"}
 
 
 def test_an_error_in_the_settings_still_has_a_result_and_a_summary(runner: Runner) -> None:

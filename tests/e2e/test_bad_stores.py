@@ -44,7 +44,7 @@ class Stocked:
         return self.root / "modules" / ID / VERSION / "release.json"
 
     def forge(self, **fields: Any) -> None:
-        """Change fields of the published record, as somebody with access could."""
+        """Change fields of the published record, as anyone with write access could."""
         self.record.write_text(json.dumps(json.loads(self.record.read_text()) | fields))
 
     def download(self, exit_code: int) -> Result:
@@ -124,7 +124,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 def test_what_is_no_record_is_rejected(store: Stocked, case: str) -> None:
     store.record.write_bytes(RUBBISH[case])
     harmless(store.download(6))
-    # And nobody publishes over it.
+    # And it is never overwritten.
     harmless(store.call("upload", "pump.modl").must(6))
     assert store.record.read_bytes() == RUBBISH[case]
 

@@ -17,7 +17,7 @@ from tests.support.modules import build_module, module_files, zip_bytes
 from tests.support.runner import Runner, StepResult
 
 PASSWORD = "hunter22-and-more"
-SOMEBODY = 12345
+OTHER_USER = 12345
 HOST_WORKSPACE = "/home/runner/work/modules/modules"
 is_root = os.geteuid() == 0
 
@@ -179,11 +179,11 @@ def test_gradle_s_caches_are_under_a_mount(job: Job) -> None:
     assert_released(job.run(path="project"))
 
 
-def give_to_somebody(folder: Path) -> None:
+def give_to_other_user(folder: Path) -> None:
     """Make the folder and all in it someone else's, as a runner's are for a container's root."""
     if is_root:
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
+            os.chown(path, OTHER_USER, OTHER_USER, follow_symlinks=False)
 
 
 def owners_of_others_files(folder: Path) -> dict[str, int]:
@@ -204,7 +204,7 @@ def test_all_that_was_written_belongs_to_the_workspace_s_owner(job: Job, version
     )
     for name in ("home", "runner_temp"):
         (job.runner.folder / name).mkdir()
-    give_to_somebody(job.runner.folder)
+    give_to_other_user(job.runner.folder)
     (job.workspace / "of-root-before").touch()
     result = job.run(path="project", version=version)
     assert result.exit_code == (5 if version else 0), result.log
@@ -216,7 +216,7 @@ def test_all_that_was_written_belongs_to_the_workspace_s_owner(job: Job, version
 
 
 def test_what_was_root_s_before_stays_root_s(job: Job) -> None:
-    give_to_somebody(job.workspace)
+    give_to_other_user(job.workspace)
     (job.workspace / "of-root-before").touch()
     assert_released(job.run())
     assert (job.workspace / "of-root-before").stat().st_uid == os.geteuid()
@@ -230,7 +230,7 @@ def test_a_build_can_ask_git_in_a_workspace_of_someone_else(job: Job) -> None:
         f"mkdir -p build; cp {made} build/Pump.modl",
     )
     subprocess.run(["git", "init", "--quiet", str(job.workspace)], check=True)
-    give_to_somebody(job.workspace)
+    give_to_other_user(job.workspace)
     result = job.run(path="project")
     assert_released(result)
     assert str(job.workspace) in result.log
@@ -240,7 +240,7 @@ def test_the_release_guards_ask_git_in_a_workspace_of_someone_else(job: Job) -> 
     git = ["git", "-C", str(job.workspace), "-c", "user.name=x", "-c", "user.email=x@example.com"]
     subprocess.run([*git, "init", "--quiet", "--initial-branch=main"], check=True)
     subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message=x"], check=True)
-    give_to_somebody(job.workspace)
+    give_to_other_user(job.workspace)
     assert_released(job.run(protected_branch="main"))
     assert job.run(protected_branch="release").exit_code != 0
 

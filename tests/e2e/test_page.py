@@ -192,7 +192,7 @@ def test_what_the_policy_forbids_is_counted(tmp_path: Path, page: str) -> None:
     )
     assert set(answer.violations) == {"img-src", "style-src-attr", "require-trusted-types-for"}
     assert answer.values == ["TypeError"]
-    assert answer.requests == [page, elsewhere]  # asked for, and not sent
+    assert answer.requests == [page, elsewhere]  # requested, but not sent
 
 
 def test_a_deep_link_opens_the_version_and_another_one_the_next(tmp_path: Path, page: str) -> None:

@@ -53,8 +53,8 @@ def command_in(
     )
     ((program, *arguments),) = fetch_commands(kind, result)
     assert program == "ign-deploy"
-    places = {REPOSITORY: str(repository), f"{FOLDER}/{module.id}": str(volume / module.id)}
-    return [places.get(each, each) for each in arguments]
+    folders = {REPOSITORY: str(repository), f"{FOLDER}/{module.id}": str(volume / module.id)}
+    return [folders.get(each, each) for each in arguments]
 
 
 @pytest.mark.parametrize("kind", KINDS)

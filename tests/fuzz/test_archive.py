@@ -50,7 +50,7 @@ def content(data: bytes) -> dict[str, bytes] | None:
 
 def mutations(sample: bytes) -> st.SearchStrategy[bytes]:
     """Change, cut, repeat or move a few bytes."""
-    places = st.integers(0, len(sample) - 1)
+    positions = st.integers(0, len(sample) - 1)
 
     def overwrite(change: tuple[int, bytes]) -> bytes:
         position, new = change
@@ -62,13 +62,13 @@ def mutations(sample: bytes) -> st.SearchStrategy[bytes]:
         return sample[:target] + sample[start:end] + sample[target:]
 
     return st.one_of(
-        st.tuples(places, st.binary(min_size=1, max_size=8)).map(overwrite),
-        st.tuples(places, st.sampled_from([b"\xff" * 8, b"\0" * 8, b"PK\1\2", b"PK\3\4"])).map(
+        st.tuples(positions, st.binary(min_size=1, max_size=8)).map(overwrite),
+        st.tuples(positions, st.sampled_from([b"\xff" * 8, b"\0" * 8, b"PK\1\2", b"PK\3\4"])).map(
             overwrite
         ),
-        st.tuples(places, places, places).map(move),
-        places.map(lambda position: sample[:position]),
-        places.map(lambda position: sample[position:]),
+        st.tuples(positions, positions, positions).map(move),
+        positions.map(lambda position: sample[:position]),
+        positions.map(lambda position: sample[position:]),
     )
 
 

@@ -18,7 +18,7 @@ from tests.support.modules import bare_folder
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "gitlab" / ".gitlab-ci.yml"
 COMPONENT = ROOT / "templates" / "release.yml"
-PASSWORD = "a-password-nobody-shall-see"
+PASSWORD = "a-password-to-be-redacted"
 
 
 def make_project(folder: Path) -> Path:

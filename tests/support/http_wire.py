@@ -101,7 +101,7 @@ class Wire:
 
     @property
     def has_buffered(self) -> bool:
-        """Whether bytes were received that nobody has read."""
+        """Whether unread bytes were received."""
         return bool(self._buffer)
 
     def send(self, data: bytes) -> None:

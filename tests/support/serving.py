@@ -55,7 +55,7 @@ def unused_port() -> int:
     probe = socket.socket()
     probe.bind(("127.0.0.1", 0))
     port: int = probe.getsockname()[1]
-    # Bound, so that nobody else gets it, and never listening: connections are refused.
+    # Bound, so that no other process gets it, and never listening: connections are refused.
     probe.detach()
     return port
 
@@ -263,7 +263,7 @@ class HttpServer(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.is_tls = tls is not None
         if tls is not None:
-            # The handshake is left to the connection's own thread: a broken one stops nobody.
+            # The handshake is left to the connection's own thread: a broken one stops no other.
             self.socket = tls.wrap_socket(
                 self.socket, server_side=True, do_handshake_on_connect=False
             )

@@ -28,7 +28,7 @@ DATA_END = b"</script>"
 
 _SCRIPTS = ("text.js", "version.js", "page.js")
 _TITLE_LENGTH = 200
-_PLACE = re.compile(r"\{\{([a-z]+)\}\}")
+_VARIABLE = re.compile(r"\{\{([a-z]+)\}\}")
 # ASCII in JSON takes care of the rest, U+2028 and U+2029 included.
 _MARKUP = str.maketrans({char: f"\\u{ord(char):04x}" for char in "<>&"})
 
@@ -49,7 +49,7 @@ def render_page(modules: Sequence[PageModule], *, title: str = "Ignition modules
         "title": escape(visible(title[:_TITLE_LENGTH])),
     }
     # In one pass: what is put in isn't looked at again.
-    page = _PLACE.sub(lambda match: parts[match[1]], _asset("page.html"))
+    page = _VARIABLE.sub(lambda match: parts[match[1]], _asset("page.html"))
     return page.encode("ascii", "xmlcharrefreplace")
 
 

@@ -150,7 +150,7 @@ def test_a_trail_that_was_wholly_rewritten_shows_against_an_anchor_only(tmp_path
     head = verify_trail(path).head
     path.unlink()
     for number in range(6):
-        add(path, number, by="somebody else")
+        add(path, number, by="another person")
     assert verify_trail(path).is_intact
     assert [each.code for each in verify_trail(path, expect_head=head).findings] == ["audit-anchor"]
 

@@ -73,7 +73,7 @@ def test_the_resource_says_who_it_is_whatever_the_environment_says(
 ) -> None:
     for name, value in {
         "OTEL_SDK_DISABLED": "true",
-        "OTEL_SERVICE_NAME": "somebody",
+        "OTEL_SERVICE_NAME": "another-service",
         "OTEL_RESOURCE_ATTRIBUTES": "secret=s3cret",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
         "OTEL_EXPORTER_OTLP_HEADERS": "authorization=s3cret",

@@ -206,7 +206,7 @@ class TestNoArchiveAtAll:
         assert refused_bytes(tmp_path, raw_zip(GOOD)[:60]) == ("archive-truncated",)
 
 
-class TestBytesThatBelongToNobody:
+class TestBytesOutsideEveryEntry:
     def test_bytes_before_the_zip(self, tmp_path: Path) -> None:
         assert refused_bytes(tmp_path, raw_zip(GOOD, prefix=b"#!/bin/sh\n")) == ("archive-prefix",)
 

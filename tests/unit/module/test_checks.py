@@ -36,7 +36,7 @@ def check(path: Path, **asked: Any) -> tuple[Finding, ...]:
 
 
 def found(path: Path, **asked: Any) -> list[tuple[Severity, str, str]]:
-    """Return (severity, code, place) of every finding."""
+    """Return (severity, code, location) of every finding."""
     return [(one.severity, one.code, one.location) for one in check(path, **asked)]
 
 

@@ -33,7 +33,7 @@ HUGE = (4 << 30) + 12345
 
 
 def huge_entry(name: str) -> NewEntry:
-    """Describe an entry of zeros; its CRC is not the right one, nobody reads it."""
+    """Describe an entry of zeros; its CRC is wrong, but never read."""
     return NewEntry(name.encode(), STORED, EPOCH_DOS_TIME, EPOCH_DOS_DATE, 0, HUGE, HUGE, 0)
 
 

@@ -283,7 +283,7 @@ def test_an_error_of_the_target_is_no_network_failure(
 ) -> None:
     class Full(io.BytesIO):
         def write(self, _: Any) -> int:
-            raise BrokenPipeError(32, "nobody reads")
+            raise BrokenPipeError(32, "the reader is gone")
 
     with pytest.raises(BrokenPipeError):
         download(server, to=Full())

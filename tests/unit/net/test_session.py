@@ -269,7 +269,7 @@ def test_a_redirect_on_the_same_host_keeps_everything(
     assert own.seen[1].headers["PRIVATE-TOKEN"] == "t0ken"
 
 
-def test_another_host_gets_no_credentials_not_even_on_the_way_back(
+def test_another_host_gets_no_credentials_not_even_when_redirected_back(
     own: FileServer, other: FileServer
 ) -> None:
     own.faults = [moved(f"{other.url}/x")]

@@ -14,7 +14,7 @@ from tests.support.webhook_receiver import WebhookReceiver
 
 
 class Stub:
-    """A channel that does what it is told, or fails."""
+    """A channel that does what the test says, or fails."""
 
     def __init__(self, problem: Exception | None = None, *, wait: threading.Event | None = None):
         self.problem, self.wait = problem, wait

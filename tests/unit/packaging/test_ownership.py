@@ -10,7 +10,7 @@ import pytest
 from ign_deploy.packaging.ownership import git_variables, giving_back
 from ign_deploy.process import build_environment, run_command
 
-SOMEBODY = 12345
+OTHER_USER = 12345
 is_root = os.geteuid() == 0
 
 
@@ -22,7 +22,7 @@ def workspace(tmp_path: Path) -> Path:
     (folder / "source").touch()
     if is_root:
         for path in (folder, folder / "source"):
-            os.chown(path, SOMEBODY, SOMEBODY)
+            os.chown(path, OTHER_USER, OTHER_USER)
     return folder
 
 
@@ -34,7 +34,7 @@ def test_what_a_run_makes_in_someone_s_folder_is_someone_s(workspace: Path) -> N
     with giving_back([workspace, workspace]):
         (workspace / "build" / "deep").mkdir(parents=True)
         (workspace / "build" / "deep" / "made").touch()
-    expected = SOMEBODY if is_root else os.geteuid()
+    expected = OTHER_USER if is_root else os.geteuid()
     assert set(owners(workspace).values()) == {expected}
 
 
@@ -46,7 +46,7 @@ def test_also_when_the_run_fails(workspace: Path) -> None:
 
     with pytest.raises(KeyError):
         failing_run()
-    assert owners(workspace)["made"] == (SOMEBODY if is_root else os.geteuid())
+    assert owners(workspace)["made"] == (OTHER_USER if is_root else os.geteuid())
 
 
 def test_what_was_root_s_before_stays_so(workspace: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_was_root_s_before_stays_so(workspace: Path) -> None:
         (workspace / "new").replace(workspace / "replaced")
     found = owners(workspace)
     assert found["old"] == os.geteuid()
-    assert found["replaced"] == (SOMEBODY if is_root else os.geteuid())
+    assert found["replaced"] == (OTHER_USER if is_root else os.geteuid())
 
 
 def test_links_are_not_followed(workspace: Path, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_links_are_not_followed(workspace: Path, tmp_path: Path) -> None:
         (workspace / "to-folder").symlink_to(outside / "folder")
         (workspace / "second-name").hardlink_to(outside / "file")
     assert {*owners(outside).values(), outside.stat().st_uid} == {os.geteuid()}
-    assert owners(workspace)["to-folder"] == (SOMEBODY if is_root else os.geteuid())
+    assert owners(workspace)["to-folder"] == (OTHER_USER if is_root else os.geteuid())
 
 
 def test_a_tree_deeper_than_any_stack_is_given_back(workspace: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_tree_deeper_than_any_stack_is_given_back(workspace: Path) -> None:
             folder = folder / "d"
             folder.mkdir()
     owner = folder.stat().st_uid
-    assert owner == (SOMEBODY if is_root else os.geteuid())
+    assert owner == (OTHER_USER if is_root else os.geteuid())
     # pytest's own clean-up recurses, and fails later and elsewhere when it meets this tree.
     while folder != workspace:
         folder.rmdir()
@@ -111,12 +111,12 @@ def test_git_reads_a_working_tree_of_someone_else(tmp_path: Path) -> None:
     assert git_variables(folder) == {}  # our own
     if is_root:
         for path in (tmp_path / "tree", tmp_path / "tree" / ".git"):
-            os.chown(path, SOMEBODY, SOMEBODY)
+            os.chown(path, OTHER_USER, OTHER_USER)
         assert git("rev-parse", "--show-prefix") == (0, ("project/",))
 
 
 def test_git_reads_a_tree_of_ours_whose_git_folder_is_someone_else_s(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     if is_root:
-        os.chown(tmp_path / ".git", SOMEBODY, SOMEBODY)
+        os.chown(tmp_path / ".git", OTHER_USER, OTHER_USER)
     assert bool(git_variables(tmp_path)) == is_root

@@ -135,7 +135,7 @@ def test_a_download_gives_the_newest_final_release(
     assert got.path == out / "com.acme.thing-1.10.0.modl"
     assert got.path.read_bytes() == b"module 1.10.0"
     assert list(out.iterdir()) == [got.path]
-    # Verified before it has its place, but under its proper name.
+    # Verified before it is moved there, but under its proper name.
     assert seen[0].name == got.path.name
     assert seen[0].parent.name.endswith(".partial")
     assert seen[0].parent.name.startswith(".")

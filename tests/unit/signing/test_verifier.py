@@ -180,7 +180,7 @@ def test_unreadable_certificates_are_named(signed: Path) -> None:
 
 @pytest.mark.parametrize(("year", "code"), [(1999, "not-yet-valid"), (2299, "expired")])
 def test_a_certificate_outside_its_time_is_a_finding(signed: Path, year: int, code: str) -> None:
-    """No error: nobody has published that a gateway refuses it, and installed modules grow old."""
+    """No error: no gateway is known to reject it, and certificates of old modules expire."""
     report = inspect_signature(signed, now=NOW.replace(year=year))
     assert {finding.code for finding in report.findings} == {code}
     assert report.status is SignatureStatus.INTACT

@@ -183,7 +183,7 @@ def test_8_1_has_pages_instead_of_an_api_and_a_servlet_if_wanted(tmp_path: Path)
         assert (answer.status_code, answer.text[:9]) == (404, "<!DOCTYPE")
         servlet = "/system/DeveloperModuleLoadingServlet"
         text = base64.b64encode(modl(tmp_path).read_bytes())
-        # Its token isn't asked for; sending one is a mistake.
+        # It requires no token; sending one is a mistake.
         assert ask(gateway, "POST", servlet, data=text).status_code == 404
         gateway.options.developer_upload = True
         assert ask(gateway, "POST", servlet, data=text).status_code == 200

@@ -35,7 +35,7 @@ def digest_of(content: bytes) -> str:
 def push_blob(ask: Caller, server: RegistryServer, name: str, content: bytes) -> str:
     begun = ask(server, "POST", f"/v2/{name}/blobs/uploads/")
     assert begun.status_code == 202
-    # The place to upload to is a whole URL, with a query.
+    # The upload location is an absolute URL, with a query.
     path = begun.headers["Location"].removeprefix(server.url)
     assert path.startswith(f"/v2/{name}/blobs/uploads/")
     digest = digest_of(content)

@@ -122,12 +122,12 @@ def test_apache_gives_a_fresh_file_a_weak_tag_that_never_matches(
 
 
 def test_apache_swaps_a_file_that_is_not_fresh(apache_server: ApacheServer, ask: Caller) -> None:
-    ask(apache_server, "PUT", "/settled", data=b"1")
-    os.utime(apache_server.root / "settled", (1e9, 1e9))
-    tag = ask(apache_server, "GET", "/settled").headers["ETag"]
+    ask(apache_server, "PUT", "/document", data=b"1")
+    os.utime(apache_server.root / "document", (1e9, 1e9))
+    tag = ask(apache_server, "GET", "/document").headers["ETag"]
     assert tag.startswith('"')
     statuses = [
-        ask(apache_server, "PUT", "/settled", data=b"2", headers={"If-Match": tag}).status_code
+        ask(apache_server, "PUT", "/document", data=b"2", headers={"If-Match": tag}).status_code
         for _ in range(2)
     ]
     assert statuses == [204, 412]

@@ -1,6 +1,6 @@
 """A small OCI registry in memory, strict, with the habits that the CNCF registry lacks.
 
-Pages of tags, immutable tags, relative places for uploads, and blobs that are kept on another
+Pages of tags, immutable tags, relative upload locations, and blobs that are kept on another
 host.
 """
 
