@@ -140,7 +140,7 @@ class _FileBody:
     def _read(self) -> Iterator[memoryview]:
         digest = hashlib.sha256()
         size = 0
-        view = memoryview(bytearray(_BLOCK))
+        view = memoryview(bytearray(min(_BLOCK, self._source.size)))
         if not self._source.size:
             self._compare(0, digest.hexdigest())
         while size < self._source.size:
