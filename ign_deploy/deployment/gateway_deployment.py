@@ -101,7 +101,7 @@ class GatewayDeployment:
         self.reporter.info(f"{self.gateway.title}: uploading {title}")
         with self.reporter.progress(f"uploading {title}", module.size) as progress:
             return self.gateway.target.upload(
-                module.path, file_name=f"{module.descriptor.id}.modl", progress=progress
+                module, file_name=f"{module.descriptor.id}.modl", progress=progress
             )
 
     def _install(self, module: VerifiedModule, upload: Upload, *, consent: Consent) -> None:

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from ign_deploy.errors import IgnDeployError, NetworkError
@@ -43,7 +43,11 @@ class RetryPolicy:
     @classmethod
     def for_size(cls, size: int) -> Self:
         """Return a policy for so many bytes: five minutes, and 10 s more for each MB."""
-        return cls(deadline=_BASE + size / _SLOWEST)
+        return cls().extended_for(size)
+
+    def extended_for(self, size: int) -> Self:
+        """Return the policy with 10 s more for each MB of so many bytes."""
+        return replace(self, deadline=self.deadline + size / _SLOWEST)
 
     def wait_before(self, attempt: int) -> float:
         """Return the seconds to wait before the given attempt (the second is number 2)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import hashlib
 import os
@@ -35,6 +36,7 @@ class UploadSource:
     """What to send of a file: how many bytes with which SHA-256 (lower-case hex).
 
     For a part of a file, ``offset`` is where it begins, and ``total`` the size of the whole file.
+    ``as_base64`` sends its bytes as Base64 text.
     """
 
     path: Path
@@ -42,6 +44,12 @@ class UploadSource:
     sha256: str
     offset: int = 0
     total: int | None = None
+    as_base64: bool = False
+
+    @property
+    def body_size(self) -> int:
+        """The number of bytes that are sent."""
+        return 4 * -(-self.size // 3) if self.as_base64 else self.size
 
     @property
     def file_size(self) -> int:
@@ -95,10 +103,10 @@ def send_file(
         try:
             # requests would send an empty iterable in chunks.
             response = send(body if source.size else b"".join(body))
-            if response.ok and body.sent != source.size:
+            if response.ok and body.sent != source.body_size:
                 raise TransientFailure(
                     f"{response.host} returned {response.status} after {body.sent} of "
-                    f"{source.size} bytes",
+                    f"{source.body_size} bytes",
                     hint="check the server's log.",
                 )
             accepted = response.ok
@@ -132,39 +140,70 @@ class _FileBody:
         self._pieces = self._read()
 
     def __len__(self) -> int:
-        return self._source.size
+        return self._source.body_size
 
     def __iter__(self) -> Iterator[memoryview]:
         return self._pieces
 
     def _read(self) -> Iterator[memoryview]:
-        digest = hashlib.sha256()
-        size = 0
-        view = memoryview(bytearray(min(_BLOCK, self._source.size)))
-        if not self._source.size:
-            self._compare(0, digest.hexdigest())
-        while size < self._source.size:
-            with _explained(self._source.path, self._error):
-                room = view[: min(_BLOCK, self._source.size - size)]
-                count = os.preadv(self._descriptor, [room], self._source.offset + size)
-            digest.update(view[:count])
-            size += count
-            if size == self._source.size or not count:
-                self._compare(size, digest.hexdigest())
-            for start in range(0, count, _PIECE):
+        blocks = _checked_blocks(self._descriptor, self._source, self._error)
+        for block in _encoded(blocks) if self._source.as_base64 else blocks:
+            for start in range(0, len(block), _PIECE):
                 self._deadline.check()
-                piece = view[start : min(start + _PIECE, count)]
+                piece = block[start : start + _PIECE]
                 yield piece
                 self.sent += len(piece)
                 self._progress(len(piece))
 
-    def _compare(self, size: int, digest: str) -> None:
-        with _explained(self._source.path, self._error):
-            actual = os.fstat(self._descriptor).st_size
-        is_same = size == self._source.size and actual == self._source.file_size
-        if not is_same or digest != self._source.sha256:
-            observed = f"read {max(size, actual)} bytes with {digest}"
-            raise _changed(self._source, observed, self._error)
+
+def read_source(source: UploadSource, *, error: type[IgnDeployError]) -> Iterator[memoryview]:
+    """Yield a file block by block; the last one only when size and digest are right.
+
+    A block is valid until the next is requested. Raises ``error`` for a file that changed or can't
+    be read.
+    """
+    with _opened(source, error) as descriptor:
+        yield from _checked_blocks(descriptor, source, error)
+
+
+def _checked_blocks(
+    descriptor: int, source: UploadSource, error: type[IgnDeployError]
+) -> Iterator[memoryview]:
+    digest = hashlib.sha256()
+    size = 0
+    view = memoryview(bytearray(min(_BLOCK, source.size)))
+    if not source.size:
+        _compare(descriptor, source, 0, digest.hexdigest(), error)
+    while size < source.size:
+        with _explained(source.path, error):
+            room = view[: min(_BLOCK, source.size - size)]
+            count = os.preadv(descriptor, [room], source.offset + size)
+        digest.update(view[:count])
+        size += count
+        if size == source.size or not count:
+            _compare(descriptor, source, size, digest.hexdigest(), error)
+        yield view[:count]
+
+
+def _compare(
+    descriptor: int, source: UploadSource, size: int, digest: str, error: type[IgnDeployError]
+) -> None:
+    with _explained(source.path, error):
+        actual = os.fstat(descriptor).st_size
+    is_same = size == source.size and actual == source.file_size
+    if not is_same or digest != source.sha256:
+        raise _changed(source, f"read {max(size, actual)} bytes with {digest}", error)
+
+
+def _encoded(blocks: Iterator[memoryview]) -> Iterator[memoryview]:
+    """Yield the blocks as one Base64 text, which has padding only at its end."""
+    rest = b""
+    for block in blocks:
+        data = rest + bytes(block)
+        whole = len(data) - len(data) % 3
+        rest = data[whole:]
+        yield memoryview(base64.b64encode(data[:whole]))
+    yield memoryview(base64.b64encode(rest))
 
 
 @contextmanager

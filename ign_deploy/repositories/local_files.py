@@ -138,7 +138,7 @@ def copy_in(source: Path, target: Path, *, expected: ReleaseFile, progress: Prog
     digest = hashlib.sha256()
     size = 0
     with explained("read", source, hints=SOURCE):
-        reader = source.open("rb", buffering=0)
+        reader = os.fdopen(open_regular(source, follow_links=True), "rb", buffering=0)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with (
         reader,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.files import os_error_reason
+from ign_deploy.files import open_regular, os_error_reason
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
 from ign_deploy.report import Reporter, SilentReporter
@@ -124,7 +125,7 @@ def _scopes(descriptor: ModuleDescriptor) -> list[str]:
 
 def _digest(path: Path) -> tuple[str, int]:
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_regular(path, follow_links=True), "rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             return digest, stream.tell()
     except OSError as cause:

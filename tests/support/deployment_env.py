@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,17 @@ from ign_deploy.deployment.options import AcceptOptions, DeployOptions, Gateway,
 from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord
 from ign_deploy.deployment.rollout import Rollout, plan_gateways
 from ign_deploy.errors import NotInRepository
-from ign_deploy.module.artifacts import SignedModule, VerifiedModule
+from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
 from ign_deploy.pipeline.workspace import Once
 from ign_deploy.report import Reporter, SilentReporter
-from ign_deploy.signing.verifier import inspect_signature, verify_module
 from tests.support.cli import CliWorkspace
 from tests.support.gateway import Gateway as Simulated
-from tests.support.gateway.client import MODULE_ID, client_of, modl, timing_of
+from tests.support.gateway.client import MODULE_ID, client_of, modl, timing_of, verified
 from tests.support.reporting import Recorder
 from tests.support.runs import run_context
 
-NOW = datetime(2026, 2, 1, tzinfo=UTC)
 ACCEPT_ALL = AcceptOptions(frozenset({"yes"}), frozenset({"yes"}))
-
-
-def verified(path: Path) -> VerifiedModule:
-    """Verify a module file, as every deployment does before."""
-    return verify_module(SignedModule(path, inspect_signature(path, now=NOW).descriptor), now=NOW)
 
 
 @dataclass

@@ -24,6 +24,7 @@ from ign_deploy.deployment.gateway.model import (
     parse_shown,
 )
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import Progress, Reporter, SilentReporter, no_progress
 
@@ -61,8 +62,14 @@ class Target(Protocol):
     def modules(self) -> tuple[InstalledModule, ...]:
         """Return its modules, by id."""
 
-    def upload(self, path: Path, *, file_name: str, progress: Progress = no_progress) -> Upload:
-        """Hand over a module under a stable file name without a path; nothing is installed yet."""
+    def upload(
+        self, module: VerifiedModule, *, file_name: str, progress: Progress = no_progress
+    ) -> Upload:
+        """Hand over a module under a stable file name without a path; nothing is installed yet.
+
+        Here or in ``install``, the file's bytes are sent; both raise DeploymentError, and nothing
+        is installed, unless they are those that were verified.
+        """
 
     def install(self, upload: Upload, *, consent: Consent = NO_CONSENT) -> Installation:
         """Accept what the user consented to, and install; repeating it changes nothing.

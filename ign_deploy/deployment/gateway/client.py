@@ -14,11 +14,12 @@ from ign_deploy.net.credentials import HostAuth, is_private, origin
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import HttpSession, open_http_session
-from ign_deploy.report import Reporter
+from ign_deploy.report import Progress, Reporter, no_progress
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.gateway import GatewayAccess
     from ign_deploy.deployment.gateway.schema import ChangeResponse
+    from ign_deploy.net.upload import UploadSource
 
     Parsed = TypeVar("Parsed", bound=ChangeResponse)
 
@@ -82,6 +83,32 @@ class GatewayClient(Client):
             headers={"Content-Type": content_type} if content_type else {},
             limit=MAX_RESPONSE,
             anonymous=anonymous,
+        )
+
+    def send_module(
+        self,
+        path: str,
+        *,
+        source: UploadSource,
+        title: str,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/octet-stream",
+        progress: Progress = no_progress,
+    ) -> Response:
+        """Send a module's file, again while that may help, so taking it twice must be harmless.
+
+        Returns the response whatever its status. Raises DeploymentError, before the server has all
+        of it, if the file isn't ``source`` any more.
+        """
+        return self.upload(
+            "POST",
+            _with_query(path, query),
+            source=source,
+            title=title,
+            progress=progress,
+            headers={"Content-Type": content_type},
+            expect=ANY_STATUS,
+            retry=self.retry.extended_for(source.size),
         )
 
     def parse(self, response: Response, model: type[Parsed]) -> Parsed:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ign_deploy.deployment.gateway.client import GatewayClient
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
@@ -16,14 +14,10 @@ from ign_deploy.deployment.gateway.model import (
     Timing,
     Upload,
 )
-from ign_deploy.deployment.gateway.module_file import (
-    open_request_body,
-    read_module_file,
-    require_file_name,
-)
+from ign_deploy.deployment.gateway.module_file import require_file_name, verified_source
 from ign_deploy.deployment.gateway.startup import RUNNING, read_status, wait_until_running
 from ign_deploy.errors import DeploymentError
-from ign_deploy.net.response import ANY_STATUS, Response
+from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.report import Progress, no_progress
 
 SERVLET = "/system/DeveloperModuleLoadingServlet"
@@ -62,20 +56,13 @@ class DeveloperGateway:
         """Return nothing; ``facts().capabilities.lists_modules`` is False."""
         return ()
 
-    def upload(self, path: Path, *, file_name: str, progress: Progress = no_progress) -> Upload:
-        """Read the module; nothing is sent yet, since the servlet would install it at once."""
+    def upload(
+        self, module: VerifiedModule, *, file_name: str, progress: Progress = no_progress
+    ) -> Upload:
+        """Send nothing yet, since the servlet would install it at once."""
         del progress
-        file = read_module_file(path)
-        return Upload(
-            path=path,
-            file_name=require_file_name(file_name),
-            module_id=file.module_id,
-            version=file.version,
-            certificate_accepted=True,
-            license_accepted=True,
-            certificate_sha1=file.certificate_sha1,
-            license_crc=file.license_crc,
-        )
+        name = require_file_name(file_name)
+        return Upload(module, name, certificate_accepted=True, license_accepted=True)
 
     def install(self, upload: Upload, *, consent: Consent = NO_CONSENT) -> Installation:
         """Send the module as Base64 text; sending the same module again changes nothing.
@@ -83,20 +70,12 @@ class DeveloperGateway:
         Raises DeploymentError if there is no servlet, NetworkError.
         """
         del consent  # developer mode accepts everything by itself
-        title = f"the upload of {upload.module_id}"
-
-        def attempt() -> Response:
-            with open_request_body(upload.path, as_base64=True) as body:
-                return self._client.send(
-                    "POST",
-                    SERVLET,
-                    title=title,
-                    body=body,
-                    content_type="text/plain",
-                    anonymous=True,
-                )
-
-        response = self._client.repeat(attempt, title=title, expect=ANY_STATUS)
+        response = self._client.send_module(
+            SERVLET,
+            source=verified_source(upload.module, as_base64=True),
+            title=f"the upload of {upload.module_id}",
+            content_type="text/plain",
+        )
         if response.status in (404, 405):
             raise DeploymentError(
                 f"{self._client.host} has no developer upload servlet ({response.status})",

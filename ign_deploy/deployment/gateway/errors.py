@@ -28,8 +28,7 @@ class RestartTimeout(DeploymentError):
 class ConsentMissing(DeploymentError):
     """The user hasn't agreed to something that has to be accepted; nothing was installed.
 
-    ``certificate_sha1`` and ``license_crc`` are what has to be accepted, else None; for an unsigned
-    module, the certificate is the empty string.
+    ``certificate_sha1`` and ``license_crc`` are what has to be accepted, else None.
     """
 
     code = "consent"

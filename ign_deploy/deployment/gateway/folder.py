@@ -25,6 +25,7 @@ from ign_deploy.deployment.gateway.module_file import (
     ModuleFile,
     read_module_file,
     require_file_name,
+    verified_source,
 )
 from ign_deploy.deployment.gateway.modules_json import ModulesJson, read_modules_json
 from ign_deploy.errors import ConfigurationError, DeploymentError, VerificationError
@@ -36,6 +37,8 @@ from ign_deploy.files import (
     os_error_reason,
     sync_folder,
 )
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.net.upload import UploadSource, read_source
 from ign_deploy.report import Progress, no_progress
 
 REPLACED = ".replaced"
@@ -84,32 +87,28 @@ class FolderTarget:
         }
         return tuple(found[module_id] for module_id in sorted(found))
 
-    def upload(self, path: Path, *, file_name: str, progress: Progress = no_progress) -> Upload:
-        """Read the module and what is accepted for it already; nothing is written yet.
-
-        Raises VerificationError if the file is not a module.
-        """
+    def upload(
+        self, module: VerifiedModule, *, file_name: str, progress: Progress = no_progress
+    ) -> Upload:
+        """Read what is accepted for the module already; nothing is written yet."""
         del progress
-        file, manifest = read_module_file(path), self._read_manifest()
+        file, manifest = ModuleFile.of(module), self._read_manifest()
         return Upload(
-            path=path,
+            module=module,
             file_name=require_file_name(file_name),
-            module_id=file.module_id,
-            version=file.version,
             # Before 8.3, no file records acceptance: the gateway asks for it on its own pages.
             certificate_accepted=manifest is None or manifest.accepts_certificate(file),
             license_accepted=manifest is None or manifest.accepts_license(file),
-            certificate_sha1=file.certificate_sha1,
-            license_crc=file.license_crc,
         )
 
     def install(self, upload: Upload, *, consent: Consent = NO_CONSENT) -> Installation:
         """Write the file, then modules.json; after a kill in between, the same call completes it.
 
-        Raises ConsentMissing, before anything is written.
+        Raises ConsentMissing, before anything is written, and DeploymentError, with the file there
+        unchanged, if the module's bytes aren't those that were verified.
         """
         require_consent(upload, consent, host=self.location)
-        file = read_module_file(upload.path)
+        file, source = ModuleFile.of(upload.module), verified_source(upload.module)
         target = self._folder / upload.file_name
         with lock_folder(self._folder):
             self._require_own(target, upload.module_id)
@@ -117,10 +116,10 @@ class FolderTarget:
             replaced = None
             others = self._other_files(upload.module_id, target, manifest)
             if not target.exists():
-                put_file(upload.path, target)
-            elif not same_content(target, upload.path):
+                put_module(source, target)
+            elif not has_content(target, source):
                 replaced = keep_copy(target, self._folder / REPLACED)
-                put_file(upload.path, target)
+                put_module(source, target)
             if manifest is not None:
                 self._write_manifest(manifest.with_module(file, file_name=upload.file_name))
             for other in others:
@@ -239,6 +238,13 @@ _LOCK = ".ign-deploy.lock"
 _BLOCK = 1 << 20
 
 
+def put_module(source: UploadSource, target: Path) -> None:
+    """Write a module's file; it appears under its name only if it is what was verified."""
+    with _explained("write", target), _replacing(target) as output:
+        for block in read_source(source, error=DeploymentError):
+            output.write(block)
+
+
 def put_file(source: Path, target: Path) -> None:
     """Copy a file; the target holds either the old or the new bytes at any moment."""
     with _explained("write", target), source.open("rb") as stream, _replacing(target) as output:
@@ -263,10 +269,10 @@ def keep_copy(path: Path, folder: Path) -> Path:
     return copy
 
 
-def same_content(first: Path, second: Path) -> bool:
-    """Return whether both files hold the same bytes."""
-    with _explained("compare", first):
-        return first.stat().st_size == second.stat().st_size and _sha256(first) == _sha256(second)
+def has_content(path: Path, source: UploadSource) -> bool:
+    """Return whether a file holds the bytes of a module."""
+    with _explained("compare", path):
+        return path.stat().st_size == source.size and _sha256(path) == source.sha256
 
 
 def remove_file(path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ign_deploy.deployment.gateway.errors import ConsentMissing
+from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.version import same_version
 
 ACTIVE = "ACTIVE"
@@ -110,21 +111,25 @@ class ModuleCertificate:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A module file that was handed to a target, but not installed yet.
+    """A verified module that was handed to a target, but not installed yet.
 
-    ``certificate_accepted`` and ``license_accepted`` are as the target reported them. Fingerprint
-    and CRC are of the file itself: what a gateway asks its operator to accept (SHA-1 in lower-case
-    hex, None if unsigned; CRC-32, None without a licence file).
+    ``certificate_accepted`` and ``license_accepted`` are as the target reported them.
     """
 
-    path: Path
+    module: VerifiedModule
     file_name: str
-    module_id: str
-    version: str
     certificate_accepted: bool
     license_accepted: bool
-    certificate_sha1: str | None = None
-    license_crc: int | None = None
+
+    @property
+    def module_id(self) -> str:
+        """The module's id."""
+        return self.module.descriptor.id
+
+    @property
+    def version(self) -> str:
+        """The module's version."""
+        return self.module.descriptor.version
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,18 +241,14 @@ def require_consent(upload: Upload, consent: Consent, *, host: str) -> None:
     """Raise ConsentMissing unless everything that has to be accepted may be."""
     certificate = not upload.certificate_accepted and not consent.certificate
     license_text = not upload.license_accepted and not consent.license
-    sha1, crc, module_id = upload.certificate_sha1, upload.license_crc, upload.module_id
+    sha1, crc = upload.module.certificate.sha1, upload.module.licence_crc
     needed: list[str] = []
     options: list[str] = []
     if certificate:
-        needed.append(
-            f"the certificate of {module_id} (SHA-1 {sha1})"
-            if sha1
-            else f"that {module_id} is unsigned"
-        )
-        options.append(f"--accept-certificate {sha1 or 'yes'}")
+        needed.append(f"the certificate of {upload.module_id} (SHA-1 {sha1})")
+        options.append(f"--accept-certificate {sha1}")
     if license_text:
-        owner = "its licence" if needed else f"the licence of {module_id}"
+        owner = "its licence" if needed else f"the licence of {upload.module_id}"
         needed.append(owner if crc is None else f"{owner} (CRC {crc})")
         options.append(f"--accept-license {'yes' if crc is None else crc}")
     if not needed:
@@ -255,6 +256,6 @@ def require_consent(upload: Upload, consent: Consent, *, host: str) -> None:
     raise ConsentMissing(
         f"{host} requires you to accept {' and '.join(needed)}; nothing was installed",
         hint=f"if you agree, add {' '.join(options)}.",
-        certificate_sha1=(sha1 or "") if certificate else None,
+        certificate_sha1=sha1 if certificate else None,
         license_crc=crc if license_text else None,
     )

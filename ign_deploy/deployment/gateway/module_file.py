@@ -1,22 +1,18 @@
-"""A module file: what a gateway reads in it, and its bytes as the body of a request."""
+"""A module file: what a gateway reads in it, the name it gets there, and its verified bytes."""
 
 from __future__ import annotations
 
-import base64
-import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Self
 
-from ign_deploy.errors import ConfigurationError, DeploymentError
-from ign_deploy.files import os_error_reason
+from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.archive import Archive
+from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.signature import CERTIFICATES_NAME, MAX_CERTIFICATES_SIZE
-from ign_deploy.report import Progress, no_progress
+from ign_deploy.net.upload import UploadSource
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,199}\.modl")
 
@@ -34,9 +30,25 @@ class ModuleFile:
     certificate_sha1: str | None
     license_crc: int | None
 
+    @classmethod
+    def of(cls, module: VerifiedModule) -> Self:
+        """Return the contents that were verified, without reading the file again."""
+        return cls(
+            module_id=module.descriptor.id,
+            name=module.descriptor.name,
+            version=module.descriptor.version,
+            certificate_sha1=module.certificate.sha1,
+            license_crc=module.licence_crc,
+        )
+
+
+def verified_source(module: VerifiedModule, *, as_base64: bool = False) -> UploadSource:
+    """Return the module's file as a source that yields only the bytes that were verified."""
+    return UploadSource(module.path, module.size, module.sha256, as_base64=as_base64)
+
 
 def read_module_file(path: Path) -> ModuleFile:
-    """Read a module; raises VerificationError if the file is not a module."""
+    """Read a module that a gateway has; raises VerificationError if the file is not a module."""
     with Archive.open(path) as archive:
         descriptor = read_descriptor(archive)
         certificates = archive.entry(CERTIFICATES_NAME)
@@ -67,62 +79,3 @@ def require_file_name(file_name: str) -> str:
             hint="use letters, digits and . _ + - (no folders), ending in .modl.",
         )
     return file_name
-
-
-# A multiple of three bytes becomes Base64 without padding.
-_BLOCK = 3 * (64 << 10)
-
-
-class RequestBody:
-    """A file that is read while it is sent; it has a length, so the request isn't chunked."""
-
-    def __init__(self, stream: BinaryIO, size: int, progress: Progress) -> None:
-        self._stream = stream
-        self._size = size
-        self._progress = progress
-
-    def __len__(self) -> int:
-        return self._size
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, empty at the end."""
-        block = self._stream.read(size)
-        self._progress(len(block))
-        return block
-
-
-class _Base64Body(RequestBody):
-    """The same file as Base64 text; progress counts the bytes of the file."""
-
-    def __init__(self, stream: BinaryIO, size: int, progress: Progress) -> None:
-        super().__init__(stream, 4 * -(-size // 3), progress)
-        self._pending = b""
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next characters."""
-        while size < 0 or len(self._pending) < size:
-            block = self._stream.read(_BLOCK)
-            if not block:
-                break
-            self._progress(len(block))
-            self._pending += base64.b64encode(block)
-        length = len(self._pending) if size < 0 else size
-        text, self._pending = self._pending[:length], self._pending[length:]
-        return text
-
-
-@contextmanager
-def open_request_body(
-    path: Path, progress: Progress = no_progress, *, as_base64: bool = False
-) -> Iterator[RequestBody]:
-    """Open a file as the body of one request. Raises DeploymentError if it can't be read."""
-    try:
-        stream = path.open("rb")
-    except OSError as cause:
-        raise DeploymentError(
-            f"cannot read {path}: {os_error_reason(cause)}", hint="check the path of the module."
-        ) from cause
-    with stream:
-        size = os.fstat(stream.fileno()).st_size
-        kind = _Base64Body if as_base64 else RequestBody
-        yield kind(stream, size, progress)

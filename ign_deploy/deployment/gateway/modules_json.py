@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from ign_deploy.deployment.gateway.module_file import ModuleFile
 from ign_deploy.errors import DeploymentError
-from ign_deploy.files import os_error_reason
+from ign_deploy.files import open_regular, os_error_reason
 
 ENABLED = "enabled"
 _MAX_SIZE = 16 << 20
@@ -74,7 +75,7 @@ class ModulesJson:
 def read_modules_json(path: Path) -> ModulesJson:
     """Read the file; a missing one is empty. Raises DeploymentError if it is not valid."""
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_regular(path, follow_links=True), "rb") as stream:
             data = stream.read(_MAX_SIZE + 1)
         document = json.loads(data) if data.strip() else {}
     except FileNotFoundError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from ign_deploy.deployment.gateway.client import API, GatewayClient, is_html
 from ign_deploy.deployment.gateway.model import (
@@ -18,11 +17,7 @@ from ign_deploy.deployment.gateway.model import (
     Upload,
     require_consent,
 )
-from ign_deploy.deployment.gateway.module_file import (
-    open_request_body,
-    read_module_file,
-    require_file_name,
-)
+from ign_deploy.deployment.gateway.module_file import require_file_name, verified_source
 from ign_deploy.deployment.gateway.schema import (
     ApiDescription,
     CertificateResponse,
@@ -37,6 +32,7 @@ from ign_deploy.deployment.gateway.schema import (
 )
 from ign_deploy.deployment.gateway.startup import confirm_change, read_status, wait_until_running
 from ign_deploy.errors import DeploymentError, NetworkError
+from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress, no_progress
@@ -87,44 +83,35 @@ class ApiGateway:
         """Return one module, None if the gateway doesn't have it."""
         return next((each for each in self.modules() if each.id == module_id), None)
 
-    def upload(self, path: Path, *, file_name: str, progress: Progress = no_progress) -> Upload:
+    def upload(
+        self, module: VerifiedModule, *, file_name: str, progress: Progress = no_progress
+    ) -> Upload:
         """Send a module; the gateway stores it under ``file_name`` and installs nothing yet.
 
         Sending the same file again under the same name changes nothing, so the whole upload is
-        retried. Raises VerificationError if the file is not a module.
+        retried.
         """
-        name, file = require_file_name(file_name), read_module_file(path)
-        title = f"the upload of {name}"
-
-        def attempt() -> Response:
-            with open_request_body(path, progress) as body:
-                return self._client.send(
-                    "POST",
-                    f"{API}modules/upload",
-                    title=title,
-                    query={"fileName": name},
-                    body=body,
-                    content_type="application/octet-stream",
-                )
-
-        response = self._client.repeat(attempt, title=title, expect=ANY_STATUS)
+        name, module_id = require_file_name(file_name), module.descriptor.id
+        response = self._client.send_module(
+            f"{API}modules/upload",
+            source=verified_source(module),
+            title=f"the upload of {name}",
+            query={"fileName": name},
+            progress=progress,
+        )
         parsed = self._client.parse(response, UploadResponse)
-        if parsed.module_id != file.module_id:
+        if parsed.module_id != module_id:
             raise DeploymentError(
                 f"{self._client.host} read {name} as {self._client.clean(parsed.module_id)}"
-                f", expected {file.module_id}; nothing was installed",
+                f", expected {module_id}; nothing was installed",
                 hint="check whether a proxy between here and the gateway changes uploads.",
             )
         return Upload(
-            path=path,
+            module=module,
             file_name=name,
-            module_id=file.module_id,
-            version=file.version,
             # Not contains…: even an unsigned module needs its missing certificate accepted.
             certificate_accepted=parsed.cert_accepted is True,
             license_accepted=parsed.license_accepted is True,
-            certificate_sha1=file.certificate_sha1,
-            license_crc=file.license_crc,
         )
 
     def certificate(self, module_id: str) -> ModuleCertificate | None:

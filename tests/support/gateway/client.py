@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ign_deploy.deployment.gateway import GatewayAccess, Timing, open_target
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
+from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import SilentReporter
 from ign_deploy.signing.identity import SigningIdentity
+from ign_deploy.signing.verifier import inspect_signature, verify_module
 from tests.support.gateway import Gateway
 from tests.support.modules import build_module
 from tests.support.signing import signed_module
 
 MODULE_ID = "com.example.pump"
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
 # For gateways in real time, of which each second lasts a millisecond.
 QUICK = Timing(poll=0.002, floor=0.02, confirm=0.05, deadline=5.0)
 RETRY = RetryPolicy(attempts=4, first_wait=0.001, longest_wait=0.002)
@@ -89,3 +93,8 @@ def modl(
     if not signed:
         return unsigned
     return signed_module(unsigned, output_dir=folder, identity=identity).path
+
+
+def verified(path: Path) -> VerifiedModule:
+    """Verify a module file, as every deployment does before."""
+    return verify_module(SignedModule(path, inspect_signature(path, now=NOW).descriptor), now=NOW)

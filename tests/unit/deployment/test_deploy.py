@@ -365,7 +365,7 @@ def test_after_a_killed_run_the_version_before_that_run_is_restored(
     plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
     new = published.add("1.1.0")
     client = client_of(plant)
-    upload = client.upload(new.path, file_name=f"{MODULE_ID}.modl")
+    upload = client.upload(new, file_name=f"{MODULE_ID}.modl")
     client.install(upload)
     client.restart()
     client.wait_until_running()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -386,3 +388,17 @@ def test_parts_are_made_of_the_file_of_the_record_only(source: UploadSource) -> 
     source.path.write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(RepositoryError, match="changed while it was being sent"):
         split_source(source, length=1_500_000, error=RepositoryError)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3_000_001])
+def test_base64_is_one_text_with_a_known_length(
+    server: FileServer, tmp_path: Path, size: int
+) -> None:
+    data = random.Random(size).randbytes(size)
+    path = tmp_path / "x"
+    path.write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    Upload()(server, UploadSource(path, size, digest, as_base64=True))
+    text = base64.b64encode(data)
+    assert server.stored == {"/a.modl": hashlib.sha256(text).hexdigest()}
+    assert server.seen[0].headers["Content-Length"] == str(len(text))

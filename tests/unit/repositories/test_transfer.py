@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -105,6 +106,9 @@ def test_a_missing_bundle_is_rejected(
 ) -> None:
     with pytest.raises(RepositoryError, match="cannot read the bundle"):
         upload(module, repository, published_at=PUBLISHED_AT, bundle=tmp_path / "none.zip")
+    os.mkfifo(tmp_path / "pipe.zip")
+    with pytest.raises(RepositoryError, match="not a regular file"):
+        upload(module, repository, published_at=PUBLISHED_AT, bundle=tmp_path / "pipe.zip")
 
 
 def test_an_id_that_is_no_folder_name_is_rejected(

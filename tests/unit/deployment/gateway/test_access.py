@@ -17,7 +17,7 @@ from ign_deploy.deployment.gateway.folder import FolderTarget
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import ConfigurationError, NetworkError
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
-from tests.support.gateway.client import RETRY, client_of, modl
+from tests.support.gateway.client import RETRY, client_of, modl, verified
 from tests.support.reporting import Recorder
 from tests.support.serving import Reply, scripted_server
 from tests.support.tls import make_tls
@@ -103,7 +103,7 @@ def test_the_token_is_masked_and_goes_to_the_api_only(gateway: Gateway, tmp_path
     reporter = Recorder()
     client = client_of(gateway, reporter=reporter)
     assert reporter.masked == [gateway.options.token]
-    client.upload(modl(tmp_path), file_name="pump.modl")
+    client.upload(verified(modl(tmp_path)), file_name="pump.modl")
     client.restart()
     client.wait_until_running()
     for request in gateway.requests:

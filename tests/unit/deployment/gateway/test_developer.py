@@ -11,7 +11,7 @@ from ign_deploy.deployment.gateway.developer import DeveloperGateway
 from ign_deploy.errors import DeploymentError
 from ign_deploy.net.retry import RetryPolicy
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
-from tests.support.gateway.client import MODULE_ID, modl
+from tests.support.gateway.client import MODULE_ID, modl, verified
 from tests.support.serving import Fault
 
 
@@ -37,7 +37,7 @@ def open_developer(gateway: Gateway) -> DeveloperGateway:
 
 
 def upload(target: DeveloperGateway, path: Path) -> Upload:
-    return target.upload(path, file_name="pump.modl")
+    return target.upload(verified(path), file_name="pump.modl")
 
 
 @pytest.mark.parametrize("cut", [None, "broken", "lost", "cut"])
@@ -62,7 +62,7 @@ def test_a_large_module_is_sent_whole(old: Gateway, tmp_path: Path) -> None:
         path = modl(tmp_path / str(size), requires="8.1.0", license_text=Random(1).randbytes(size))
         prepared = upload(target, path)
         target.install(prepared)
-        assert old.state.listed[MODULE_ID].modl.eula_crc == prepared.license_crc
+        assert old.state.listed[MODULE_ID].modl.eula_crc == prepared.module.licence_crc
 
 
 def test_missing_capabilities_are_reported_in_advance(old: Gateway) -> None:

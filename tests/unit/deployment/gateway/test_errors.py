@@ -8,9 +8,9 @@ import pytest
 
 from ign_deploy.deployment.gateway import Consent, GatewayAccess
 from ign_deploy.deployment.gateway.errors import ConsentMissing, GatewayRequestError
-from ign_deploy.errors import DeploymentError, IgnDeployError, VerificationError
+from ign_deploy.errors import DeploymentError, IgnDeployError
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
-from tests.support.gateway.client import MODULE_ID, client_of, modl
+from tests.support.gateway.client import MODULE_ID, client_of, modl, verified
 from tests.support.serving import Fault
 
 TOKEN = "ci:s3cret"
@@ -36,7 +36,7 @@ def test_a_bad_token_is_distinguished_from_one_without_the_level(
     client = client_of(gateway)
     client.modules()
     with pytest.raises(GatewayRequestError) as unwritten:
-        client.upload(modl(tmp_path), file_name="pump.modl")
+        client.upload(verified(modl(tmp_path)), file_name="pump.modl")
     assert "the gateway's write permission" in unwritten.value.hint
     for caught in (bad, unread, unwritten):
         assert "wr0ng" not in reported(caught.value)
@@ -132,14 +132,6 @@ def test_a_redirect_is_not_followed_with_the_token(gateway: Gateway) -> None:
         assert other.requests == []
 
 
-def test_a_file_that_is_no_module_is_not_sent(gateway: Gateway, tmp_path: Path) -> None:
-    path = tmp_path / "pump.modl"
-    path.write_bytes(b"no zip")
-    with pytest.raises(VerificationError):
-        client_of(gateway).upload(path, file_name="pump.modl")
-    assert gateway.requests == []
-
-
 def test_a_gateway_that_takes_the_module_for_another_is_stopped(
     gateway: Gateway, tmp_path: Path
 ) -> None:
@@ -151,19 +143,21 @@ def test_a_gateway_that_takes_the_module_for_another_is_stopped(
         )
     )
     with pytest.raises(DeploymentError, match=r"expected com\.example\.pump"):
-        client_of(gateway).upload(modl(tmp_path), file_name="pump.modl")
+        client_of(gateway).upload(verified(modl(tmp_path)), file_name="pump.modl")
 
 
 def test_without_consent_nothing_is_accepted_and_what_to_accept_is_said(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     client = client_of(gateway)
-    upload = client.upload(modl(tmp_path), file_name="pump.modl")
+    upload = client.upload(verified(modl(tmp_path)), file_name="pump.modl")
     for consent in (Consent(), Consent(certificate=True), Consent(license=True)):
         with pytest.raises(ConsentMissing) as raised:
             client.install(upload, consent=consent)
-        assert (str(upload.certificate_sha1) in reported(raised.value)) == (not consent.certificate)
-        assert (str(upload.license_crc) in reported(raised.value)) == (not consent.license)
+        assert (str(upload.module.certificate.sha1) in reported(raised.value)) == (
+            not consent.certificate
+        )
+        assert (str(upload.module.licence_crc) in reported(raised.value)) == (not consent.license)
     assert gateway.state.accepted_certificates == set()
     assert gateway.state.accepted_licenses == set()
     assert client.module(MODULE_ID) is None
@@ -171,7 +165,7 @@ def test_without_consent_nothing_is_accepted_and_what_to_accept_is_said(
 
 def test_accepting_twice_is_not_an_error(gateway: Gateway, tmp_path: Path) -> None:
     client = client_of(gateway)
-    client.upload(modl(tmp_path), file_name="pump.modl")
+    client.upload(verified(modl(tmp_path)), file_name="pump.modl")
     assert client.accept_certificate(MODULE_ID)
     assert not client.accept_certificate(MODULE_ID)
     assert client.accept_license(MODULE_ID)
@@ -183,7 +177,7 @@ def test_a_certificate_is_reported_as_the_gateway_writes_it(
 ) -> None:
     client = client_of(gateway)
     assert client.certificate(MODULE_ID) is None
-    client.upload(modl(tmp_path), file_name="pump.modl")
+    client.upload(verified(modl(tmp_path)), file_name="pump.modl")
     certificate = client.certificate(MODULE_ID)
     assert certificate is not None
     assert certificate.subject == "CN=Test Vendor"

@@ -13,7 +13,7 @@ from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import NetworkError
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
-from tests.support.gateway.client import MODULE_ID, client_of, modl
+from tests.support.gateway.client import MODULE_ID, client_of, modl, verified
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault
 
@@ -24,7 +24,7 @@ OLD, NEW = "1.0.0", "1.1.0"
 def deploy(client: ApiGateway, path: Path) -> None:
     """Take all steps of a deployment, as often as the client shows is necessary."""
     client.facts()
-    upload = client.upload(path, file_name="pump.modl")
+    upload = client.upload(verified(path), file_name="pump.modl")
     client.certificate(upload.module_id)
     client.eula(upload.module_id)
     client.install(upload, consent=ALL)
@@ -85,7 +85,7 @@ def test_an_installation_whose_response_is_lost_is_confirmed_by_the_listing(
     gateway.faults.append(Fault("modules/install$", "lost"))
     reported = Recorder()
     client = client_of(gateway, reporter=reported)
-    client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
+    client.install(client.upload(verified(modl(tmp_path, NEW)), file_name="pump.modl"), consent=ALL)
     assert gateway.asked("modules/install") == 1
     assert any("no response, but it was done" in info for info in reported.infos)
 
@@ -97,11 +97,11 @@ def test_an_installation_that_shows_too_late_is_requested_again_and_then_confirm
     gateway.options.notice_seconds = 15.9
     gateway.faults.append(Fault("modules/install$", "lost"))
     client = client_of(gateway)
-    upload = client.upload(modl(tmp_path, NEW), file_name="pump.modl")
+    upload = client.upload(verified(modl(tmp_path, NEW)), file_name="pump.modl")
     # The second request is refused: what was uploaded is used up.
     with pytest.raises(GatewayRequestError, match="has not been uploaded"):
         client.install(upload, consent=ALL)
-    client.install(client.upload(modl(tmp_path, NEW), file_name="pump.modl"), consent=ALL)
+    client.install(client.upload(verified(modl(tmp_path, NEW)), file_name="pump.modl"), consent=ALL)
     client.restart()
     client.wait_until_running()
     module = client.module(MODULE_ID)
@@ -113,7 +113,7 @@ STEPS: dict[str, Callable[[ApiGateway, Path], object]] = {
     "gateway-info": lambda client, _: client.facts(),
     "modules/healthy": lambda client, _: client.modules(),
     "modules/quarantined": lambda client, _: client.modules(),
-    "modules/upload": lambda client, path: client.upload(path, file_name="pump.modl"),
+    "modules/upload": lambda client, path: client.upload(verified(path), file_name="pump.modl"),
     "modules/certificate": lambda client, _: client.certificate(MODULE_ID),
     "modules/eula": lambda client, _: client.eula(MODULE_ID),
     "restart-tasks/pending": lambda client, _: client.pending_restart(),
@@ -144,7 +144,7 @@ def test_a_change_that_never_gets_through_is_reported_and_not_made(
     gateway: Gateway, tmp_path: Path
 ) -> None:
     client = client_of(gateway)
-    upload = client.upload(modl(tmp_path), file_name="pump.modl")
+    upload = client.upload(verified(modl(tmp_path)), file_name="pump.modl")
     gateway.faults.append(Fault("modules/install$", "broken", times=99))
     with pytest.raises(NetworkError):
         client.install(upload, consent=ALL)

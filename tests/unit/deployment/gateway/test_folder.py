@@ -18,7 +18,7 @@ from ign_deploy.deployment.gateway.folder import REPLACED, FolderTarget, lock_fo
 from ign_deploy.errors import DeploymentError, VerificationError
 from ign_deploy.module.certificates import describe
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
-from tests.support.gateway.client import MODULE_ID, modl
+from tests.support.gateway.client import MODULE_ID, modl, verified
 from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.releases import tree
 from tests.support.signing import vendor
@@ -55,7 +55,7 @@ def entries(folder: Path) -> dict[str, Any]:
 def put(
     target: FolderTarget, path: Path, *, name: str = "Pump.modl", consent: Consent = ALL
 ) -> Installation:
-    return target.install(target.upload(path, file_name=name), consent=consent)
+    return target.install(target.upload(verified(path), file_name=name), consent=consent)
 
 
 def test_a_module_gets_its_file_and_an_entry_with_fingerprint_and_crc(
@@ -86,7 +86,7 @@ def test_reading_writes_nothing(folder: Path, tmp_path: Path) -> None:
     target.facts()
     target.modules()
     path = modl(tmp_path / "built")
-    upload = target.upload(path, file_name="Pump.modl")
+    upload = target.upload(verified(path), file_name="Pump.modl")
     with pytest.raises(ConsentMissing) as raised:
         target.install(upload)
     assert raised.value.certificate_sha1 == describe(vendor().chain[0]).sha1
@@ -137,10 +137,10 @@ def test_another_signer_or_licence_needs_consent(folder: Path, tmp_path: Path) -
         key=pem_key(key).decode(), certificates=pem_certificates(certificate).decode()
     )
     signed = modl(tmp_path, "1.1.0", identity=load_identity(material))
-    upload = target.upload(signed, file_name="Pump.modl")
+    upload = target.upload(verified(signed), file_name="Pump.modl")
     assert (upload.certificate_accepted, upload.license_accepted) == (False, True)
     changed = modl(tmp_path, "1.2.0", license_text=b"Pay.")
-    upload = target.upload(changed, file_name="Pump.modl")
+    upload = target.upload(verified(changed), file_name="Pump.modl")
     assert (upload.certificate_accepted, upload.license_accepted) == (True, False)
     (folder / "Pump.modl").write_bytes(changed.read_bytes())
     assert target.modules()[0].quarantine == "License has not been accepted."
@@ -148,14 +148,18 @@ def test_another_signer_or_licence_needs_consent(folder: Path, tmp_path: Path) -
     assert target.modules()[0].quarantine == "Certificate has not been accepted."
 
 
-def test_an_unsigned_module_without_licence_has_neither_in_its_entry(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_a_module_without_licence_has_none_in_its_entry(folder: Path, tmp_path: Path) -> None:
     target = new_style(folder)
     put(target, modl(tmp_path, "1.0.0"))
-    path = modl(tmp_path, "1.1.0", signed=False, license_text=None)
-    assert put(target, path).accepted == ("certificate",)
-    assert entries(folder)[MODULE_ID] == {"filename": "Pump.modl", "onStartup": "enabled"}
+    put(target, modl(tmp_path, "1.1.0", license_text=None))
+    assert "licenseAgreementHash" not in entries(folder)[MODULE_ID]
+
+
+def test_a_pipe_in_the_place_of_modules_json_does_not_hang(folder: Path, tmp_path: Path) -> None:
+    manifest_path(folder).unlink()
+    os.mkfifo(manifest_path(folder))
+    with pytest.raises(DeploymentError, match="not a regular file"):
+        put(new_style(folder), modl(tmp_path))
 
 
 def test_other_values_in_an_entry_are_kept(folder: Path, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import ConfigurationError, DeploymentError
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
 from tests.support.gateway import Gateway, ModuleFault, Options, VirtualTime, running_gateway
-from tests.support.gateway.client import MODULE_ID, client_of, modl
+from tests.support.gateway.client import MODULE_ID, client_of, modl, verified
+from tests.support.gateway.modl import read_modl
 from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.serving import Fault
 
@@ -26,7 +27,12 @@ ALL = Consent(certificate=True, license=True)
 
 
 def put(client: ApiGateway, path: Path, *, consent: Consent = ALL) -> None:
-    client.install(client.upload(path, file_name="pump.modl"), consent=consent)
+    client.install(client.upload(verified(path), file_name="pump.modl"), consent=consent)
+
+
+def receive(gateway: Gateway, path: Path) -> str:
+    """Have a module on the gateway that someone else uploaded; returns its id."""
+    return gateway.state.upload(read_modl(path, file_name=path.name)).id
 
 
 def passes(gateway: Gateway, seconds: float) -> None:
@@ -116,15 +122,11 @@ def test_an_unsigned_module_has_no_certificate_and_still_needs_it_accepted_once(
 ) -> None:
     with running_gateway(Options(allow_unsigned=True), clock=VirtualTime()) as gateway:
         client = client_of(gateway)
-        first = client.upload(modl(tmp_path, signed=False), file_name="pump.modl")
-        assert client.certificate(first.module_id) is None
-        assert not first.certificate_accepted
-        assert first.certificate_sha1 is None
-        assert client.accept_certificate(first.module_id)
-        other = modl(tmp_path, module_id="com.example.valve", signed=False)
-        second = client.upload(other, file_name="valve.modl")
-        assert second.certificate_accepted
-        assert not client.accept_certificate(second.module_id)
+        receive(gateway, modl(tmp_path, signed=False))
+        assert client.certificate(MODULE_ID) is None
+        assert client.accept_certificate(MODULE_ID)
+        receive(gateway, modl(tmp_path, module_id="com.example.valve", signed=False))
+        assert not client.accept_certificate("com.example.valve")
         assert gateway.violations == []
 
 
@@ -133,7 +135,7 @@ def test_an_unsigned_module_is_quarantined_if_developer_mode_is_off(
 ) -> None:
     client = client_of(gateway)
     assert client.facts().allows_unsigned is False
-    put(client, modl(tmp_path, signed=False))
+    gateway.state.install(receive(gateway, modl(tmp_path, signed=False)))
     assert of(client).is_quarantined
     assert "unsigned" in of(client).quarantine
 
@@ -143,7 +145,7 @@ def test_an_unsigned_module_can_send_the_gateway_back_to_its_commissioning(tmp_p
         Options(allow_unsigned=True, recommissions_unsigned=True), clock=VirtualTime()
     ) as gateway:
         client = client_of(gateway)
-        put(client, modl(tmp_path, signed=False))
+        gateway.have(modl(tmp_path, signed=False))
         client.restart()
         with pytest.raises(CommissioningError, match="commissioning") as raised:
             client.wait_until_running()
@@ -168,7 +170,7 @@ def test_a_module_whose_certificate_is_not_accepted_is_in_quarantine_until_it_is
 
 
 def gateway_upload(client: ApiGateway, path: Path) -> str:
-    return client.upload(path, file_name="pump.modl").module_id
+    return client.upload(verified(path), file_name="pump.modl").module_id
 
 
 def test_an_old_version_runs_beside_its_new_one_in_quarantine(
@@ -182,7 +184,7 @@ def test_an_old_version_runs_beside_its_new_one_in_quarantine(
         )
     )
     client = client_of(gateway)
-    upload = client.upload(modl(tmp_path, "1.1.0", identity=other), file_name="pump.modl")
+    upload = client.upload(verified(modl(tmp_path, "1.1.0", identity=other)), file_name="pump.modl")
     assert (upload.certificate_accepted, upload.license_accepted) == (False, True)
     gateway.state.install(upload.module_id)
     module = of(client)
@@ -196,20 +198,20 @@ def test_a_changed_licence_has_to_be_accepted_again(gateway: Gateway, tmp_path: 
     gateway.have(modl(tmp_path, "1.0.0"))
     client = client_of(gateway)
     changed = modl(tmp_path, "1.1.0", license_text=b"<html>Pay.</html>")
-    upload = client.upload(changed, file_name="pump.modl")
+    upload = client.upload(verified(changed), file_name="pump.modl")
     assert (upload.certificate_accepted, upload.license_accepted) == (True, False)
     with pytest.raises(ConsentMissing) as raised:
         client.install(upload, consent=Consent(certificate=True))
-    assert raised.value.license_crc == upload.license_crc
+    assert raised.value.license_crc == upload.module.licence_crc
     assert raised.value.certificate_sha1 is None
     assert client.install(upload, consent=Consent(license=True)).accepted == ("license",)
 
 
 def test_a_module_without_a_licence_has_none_to_accept(gateway: Gateway, tmp_path: Path) -> None:
     client = client_of(gateway)
-    upload = client.upload(modl(tmp_path, license_text=None), file_name="pump.modl")
+    upload = client.upload(verified(modl(tmp_path, license_text=None)), file_name="pump.modl")
     assert upload.license_accepted
-    assert upload.license_crc is None
+    assert upload.module.licence_crc is None
     assert client.eula(MODULE_ID) is None
     assert client.install(upload, consent=Consent(certificate=True)).accepted == ("certificate",)
 
@@ -333,11 +335,11 @@ def test_a_listing_that_ends_before_its_total_is_not_taken_for_all(gateway: Gate
 
 def test_the_file_name_is_encoded_and_never_a_path(gateway: Gateway, tmp_path: Path) -> None:
     client = client_of(gateway)
-    client.upload(modl(tmp_path), file_name="Pump Co+1.modl")
+    client.upload(verified(modl(tmp_path)), file_name="Pump Co+1.modl")
     assert gateway.state.files == {"Pump Co+1.modl": MODULE_ID}
     for name in ("../pump.modl", "a/pump.modl", "pump", ".modl", "a\\b.modl", "pump.modl\n", ""):
         with pytest.raises(ConfigurationError, match="file name"):
-            client.upload(modl(tmp_path), file_name=name)
+            client.upload(verified(modl(tmp_path)), file_name=name)
 
 
 @pytest.mark.parametrize("requires", ["8.1.20", "8.4.0"])
@@ -345,7 +347,9 @@ def test_a_module_for_another_line_of_ignition_is_rejected(
     gateway: Gateway, tmp_path: Path, requires: str
 ) -> None:
     with pytest.raises(GatewayRequestError, match="requires Ignition") as raised:
-        client_of(gateway).upload(modl(tmp_path, requires=requires), file_name="pump.modl")
+        client_of(gateway).upload(
+            verified(modl(tmp_path, requires=requires)), file_name="pump.modl"
+        )
     assert raised.value.status == 400
 
 
@@ -356,7 +360,7 @@ def test_a_redundant_backup_is_an_obstacle_and_rejects_changes(
     client = client_of(gateway)
     assert "redundant backup" in client.facts().obstacle
     with pytest.raises(GatewayRequestError, match="redundant backup"):
-        client.upload(modl(tmp_path), file_name="pump.modl")
+        client.upload(verified(modl(tmp_path)), file_name="pump.modl")
 
 
 def test_a_module_whose_dependency_is_missing_faults(gateway: Gateway, tmp_path: Path) -> None:
@@ -370,7 +374,7 @@ def test_a_module_whose_dependency_is_missing_faults(gateway: Gateway, tmp_path:
 def test_both_forms_of_responses_and_removals_are_supported(tmp_path: Path, version: str) -> None:
     with running_gateway(Options(version=version), clock=VirtualTime()) as gateway:
         client = client_of(gateway)
-        upload = client.upload(modl(tmp_path), file_name="pump.modl")
+        upload = client.upload(verified(modl(tmp_path)), file_name="pump.modl")
         message = client.install(upload, consent=ALL).message
         assert bool(message) == (version == "8.3.4")
         restart(client)

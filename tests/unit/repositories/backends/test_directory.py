@@ -194,6 +194,15 @@ def test_a_pipe_in_the_place_of_a_file_does_not_hang(world: World) -> None:
         world.repository.fetch("com.acme.thing", version="1.0.0", to=io.BytesIO())
 
 
+def test_a_pipe_in_the_place_of_a_file_to_publish_does_not_hang(world: World) -> None:
+    release, files = release_of(world.inbox, content=b"module", module_id="com.acme.thing")
+    (path,) = files.values()
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(RepositoryError, match="not a regular file"):
+        world.repository.publish(release, files=files)
+
+
 @pytest.mark.parametrize("found", [b"", b"modulE", b"module and more", b"x" * 5_000_000])
 def test_a_file_that_isnt_what_its_record_says_is_noticed(found: bytes, world: World) -> None:
     world.publish()
