@@ -139,3 +139,16 @@ def require_plain(response: requests.Response, *, title: str, error: type[IgnDep
         f"{title} failed: {host_of(response.url)} sent the encoding {kind}, expected plain bytes",
         hint="turn off compression for this URL in the server or in the proxy in front of it.",
     )
+
+
+def parse_xml(body: bytes) -> Any:
+    """Return the root element of a response; None for anything but plain XML."""
+    from xml.etree.ElementTree import ParseError
+
+    from defusedxml import DefusedXmlException
+    from defusedxml.ElementTree import fromstring
+
+    try:
+        return fromstring(body, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError):
+        return None

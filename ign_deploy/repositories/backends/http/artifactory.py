@@ -14,7 +14,7 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import HttpObjectStore
+from ign_deploy.repositories.backends.http.base import HttpObjectStore, accepts_ranges
 from ign_deploy.repositories.backends.http.listing import ARTIFACTORY_ITEM, MAX_LISTING, plain_names
 from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.object_store import Name
@@ -103,15 +103,11 @@ class ArtifactoryObjectStore(HttpObjectStore):
             self._client.request(
                 "DELETE", self.url(_PROBE), title="deleting the test file", expect=ANY_STATUS
             )
-        return Capabilities(
-            location=self._location.root,
-            writable=not obstacle,
+        return self._capabilities(
             obstacle=obstacle,
-            create_once=once and not obstacle,
-            compare_and_swap=False,
-            server_digest=True,
-            resume=head.headers.get("Accept-Ranges", "").strip().lower() == "bytes",
-            remarks=() if once or obstacle else (_OVERWRITES,),
+            once=once and not obstacle,
+            resume=accepts_ranges(head.headers),
+            remark=_OVERWRITES,
         )
 
     def _create_once(self, path: str, data: bytes) -> bool:

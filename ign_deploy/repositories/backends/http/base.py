@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO
 from urllib.parse import quote
 
 from ign_deploy.errors import NotInRepository, RepositoryError
 from ign_deploy.net.client import Client
-from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
+from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, NO_HINTS, Response
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress
@@ -39,7 +38,6 @@ _OLD = re.compile(r"(?:^|[,\s])sha-256=([A-Za-z0-9+/]{43}=)(?:[,\s]|$)", re.IGNO
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 REQUESTED: Mapping[str, str] = {"Want-Repr-Digest": "sha-256=10", "Want-Digest": "sha-256"}
 """Headers that request the digest."""
-NO_HINTS: Mapping[int, str] = MappingProxyType({})
 _NO_UPLOADS = (
     "enable WebDAV (PUT, DELETE, MKCOL, PROPFIND) for the path, or use the URL of a server that "
     "accepts uploads."
@@ -210,6 +208,21 @@ class HttpObjectStore(ABC):
     def _create_once(self, path: str, data: bytes) -> bool:
         """See ``ObjectStore.create``; only called where the probe found that it is safe."""
 
+    def _capabilities(
+        self, *, obstacle: str, once: bool = False, resume: bool = False, remark: str = ""
+    ) -> Capabilities:
+        """Return what a probe found; ``remark`` is on a store that doesn't create ``once``."""
+        return Capabilities(
+            location=self._location.root,
+            writable=not obstacle,
+            obstacle=obstacle,
+            create_once=once,
+            compare_and_swap=False,
+            server_digest=True,
+            resume=resume,
+            remarks=() if once or obstacle else (remark,),
+        )
+
     def _claim(self, path: str, data: bytes) -> bool:
         begin = self._wait_policy.clock()
         if self.created(path) is not None:
@@ -280,6 +293,11 @@ def stated_digest(headers: Mapping[str, str]) -> str | None:
             return base64.b64decode(found[1]).hex()
     text = headers.get("X-Checksum-Sha256", "").strip()
     return text.lower() if _HEX.fullmatch(text) else None
+
+
+def accepts_ranges(headers: Mapping[str, str]) -> bool:
+    """Return whether a download can be resumed."""
+    return headers.get("Accept-Ranges", "").strip().lower() == "bytes"
 
 
 def stated_size(headers: Mapping[str, str]) -> int | None:

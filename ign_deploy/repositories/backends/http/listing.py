@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from ign_deploy.errors import ConfigurationError, RepositoryError
 from ign_deploy.net.credentials import origin
 from ign_deploy.net.errors import host_of
+from ign_deploy.net.response import parse_xml
 from ign_deploy.repositories.backends.object_store import Name
 
 MAX_LISTING = 32 << 20
@@ -89,15 +90,9 @@ def _pairs(listed: list[Any]) -> Iterator[tuple[object, bool]]:
 
 def _entries(data: bytes, *, url: str) -> Iterator[tuple[str, bool]]:
     """Yield the URLs that a multi-status response (RFC 4918 13) lists, and which are folders."""
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
-    try:
-        root = fromstring(data, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError):
-        raise _unreadable(url, "it is not plain XML") from None
+    root = parse_xml(data)
+    if root is None:
+        raise _unreadable(url, "it is not plain XML")
     if root.tag != f"{_DAV}multistatus":
         raise _unreadable(url, "it is not a multi-status response")
     for entry in root.iterfind(f"{_DAV}response"):

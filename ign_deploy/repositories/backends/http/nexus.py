@@ -18,7 +18,7 @@ from ign_deploy.net.errors import host_of
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import HttpObjectStore
+from ign_deploy.repositories.backends.http.base import HttpObjectStore, accepts_ranges
 from ign_deploy.repositories.backends.http.listing import (
     MAX_LISTING,
     NEXUS_ASSETS,
@@ -143,21 +143,8 @@ class NexusObjectStore(HttpObjectStore):
         return self._capabilities(
             obstacle="" if deletes else _NO_DELETE.format(name=self._name),
             once=once,
-            resume=head.headers.get("Accept-Ranges", "").strip() == "bytes",
-        )
-
-    def _capabilities(
-        self, *, obstacle: str = "", once: bool = False, resume: bool = False
-    ) -> Capabilities:
-        return Capabilities(
-            location=self._location.root,
-            writable=not obstacle,
-            obstacle=obstacle,
-            create_once=once,
-            compare_and_swap=False,
-            server_digest=True,
-            resume=resume,
-            remarks=() if once or obstacle else (_REDEPLOYS,),
+            resume=accepts_ranges(head.headers),
+            remark=_REDEPLOYS,
         )
 
     def _create_once(self, path: str, data: bytes) -> bool:

@@ -11,7 +11,7 @@ from ign_deploy.net.client import Client
 from ign_deploy.net.errors import host_of
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.backends.http.base import REQUESTED, stated_digest
+from ign_deploy.repositories.backends.http.base import REQUESTED, accepts_ranges, stated_digest
 from ign_deploy.repositories.backends.http.listing import (
     MAX_LISTING,
     PROPFIND_BODY,
@@ -105,7 +105,7 @@ def _without_dav(client: Client, location: HttpLocation) -> Capabilities:
     trial = _try_writing(client, root)
     found = _capabilities(client, location, trial)
     if trial.refused:
-        return replace(found, resume=_resumes(index))
+        return replace(found, resume=accepts_ranges(index.headers))
     obstacle = _listing_obstacle(client, root)
     return replace(found, writable=not obstacle, obstacle=obstacle)
 
@@ -155,15 +155,13 @@ def _try_file(client: Client, url: str, *, folder: str) -> _Trial:
         trial = _Trial(refused=sent)
     else:
         head = client.request("HEAD", url, title=title, headers=REQUESTED, expect=ANY_STATUS)
-        trial = _Trial(digest=stated_digest(head.headers) is not None, resume=_resumes(head))
+        trial = _Trial(
+            digest=stated_digest(head.headers) is not None, resume=accepts_ranges(head.headers)
+        )
     if sent.ok or folder != url:
         gone = client.request("DELETE", folder, title=title, expect=ANY_STATUS)
         trial = replace(trial, deletes=gone.ok or gone.status == 404)
     return trial
-
-
-def _resumes(response: Response) -> bool:
-    return response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
 
 
 def _capabilities(client: Client, location: HttpLocation, trial: _Trial) -> Capabilities:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote_plus
@@ -17,7 +17,7 @@ from ign_deploy.errors import RepositoryError
 from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import origin
 from ign_deploy.net.proxies import proxies_from
-from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
+from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response, parse_xml
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.session import HttpSession, open_http_session
 from ign_deploy.net.upload import UploadSource
@@ -28,7 +28,6 @@ from ign_deploy.repositories.backends.s3.bucket import Bucket, read_bucket
 from ign_deploy.repositories.backends.s3.errors import (
     error_fields,
     not_s3,
-    parse_xml,
     raise_for_transient_code,
     s3_error,
 )
@@ -118,11 +117,13 @@ class S3Client(Client):
         headers: Mapping[str, str] = NO_HEADERS,
         query: Mapping[str, str] = NO_HEADERS,
         limit: int = _MAX_RESPONSE,
+        expect: Container[int | str] = (),
         retry: RetryPolicy | None = None,
     ) -> Response:
         """Make a small request; at most ``limit`` bytes of the response are read.
 
-        Raises S3Error when the store refuses, NetworkError when there is no response.
+        The response may be a refusal whose status or code is in ``expect``. Raises S3Error for any
+        other, NetworkError when there is no response.
         """
         if operation == "PutObject":
             headers = {**_checksum_headers(hashlib.sha256(body).hexdigest()), **headers}
@@ -137,7 +138,7 @@ class S3Client(Client):
             expect=ANY_STATUS,
             retry=retry,
         )
-        return self._require_success(operation, response)
+        return self._require_success(operation, response, expect=expect)
 
     def send(
         self,
@@ -204,11 +205,16 @@ class S3Client(Client):
                 )
             query["continuation-token"] = token
 
-    def _require_success(self, operation: str, response: Response) -> Response:
+    def _require_success(
+        self, operation: str, response: Response, *, expect: Container[int | str] = ()
+    ) -> Response:
         # CompleteMultipartUpload may fail after its status has been sent.
         if response.ok and not (operation == "CompleteMultipartUpload" and error_fields(response)):
             return response
-        raise s3_error(operation, response, bucket=self.bucket)
+        problem = s3_error(operation, response, bucket=self.bucket)
+        if problem.status in expect or problem.code in expect:
+            return response
+        raise problem
 
 
 def _name_in(prefix: str, key: str) -> str:

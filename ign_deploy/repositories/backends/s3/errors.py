@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.errors import TransientResponse, parse_retry_after
-from ign_deploy.net.response import Response
+from ign_deploy.net.response import Response, parse_xml
 from ign_deploy.repositories.backends.s3.bucket import Bucket
 
 _CODE = re.compile(r"[A-Za-z0-9.:_-]{1,60}")
@@ -67,19 +66,6 @@ class S3Error(RepositoryError):
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
-
-
-def parse_xml(body: bytes) -> Any:
-    """Return the root element of a response; None for anything but plain XML."""
-    from xml.etree.ElementTree import ParseError
-
-    from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import fromstring
-
-    try:
-        return fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError):
-        return None
 
 
 def error_fields(response: Response) -> dict[str, str]:

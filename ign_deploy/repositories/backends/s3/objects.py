@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import NotInRepository, RepositoryError
-from ign_deploy.net.response import NO_HEADERS
+from ign_deploy.net.response import ANY_STATUS, NO_HEADERS
 from ign_deploy.net.retry import RetryPolicy, retrying
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
@@ -72,12 +72,11 @@ class S3ObjectStore:
 
     def get(self, path: str, *, limit: int) -> Document | None:
         """See ``ObjectStore.get``."""
-        try:
-            response = self._client.call("GetObject", path, limit=max(limit + 1, _MAX_ERROR))
-        except S3Error as problem:
-            if problem.code == "NoSuchKey":
-                return None
-            raise
+        response = self._client.call(
+            "GetObject", path, limit=max(limit + 1, _MAX_ERROR), expect={"NoSuchKey"}
+        )
+        if not response.ok:
+            return None
         return Document(response.body[: limit + 1], response.headers.get("ETag", ""))
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
@@ -110,17 +109,14 @@ class S3ObjectStore:
         try:
             url = self._client.bucket.request_url(path)
             self._client.download(url, expected, to=to, progress=progress)
-        except RepositoryError:
-            try:
-                self._client.call("HeadObject", path)  # says which right is missing
-            except S3Error as problem:
-                if problem.status != 404:
-                    raise
-                raise NotInRepository(
-                    f"{self.url(path)} is missing",
-                    hint="restore the file from a backup: what is published must stay.",
-                ) from problem
-            raise
+        except RepositoryError as problem:
+            # Says which right is missing.
+            if self._client.call("HeadObject", path, expect={404}).ok:
+                raise
+            raise NotInRepository(
+                f"{self.url(path)} is missing",
+                hint="restore the file from a backup: what is published must stay.",
+            ) from problem
 
     def names(self, folder: str) -> list[Name]:
         """See ``ObjectStore.names``."""
@@ -128,13 +124,8 @@ class S3ObjectStore:
 
     def delete(self, path: str) -> None:
         """See ``ObjectStore.delete``."""
-        if not self.probe().create_once and self._claims.remove(path):
-            return
-        try:
-            self._client.call("DeleteObject", path)
-        except S3Error as problem:
-            if problem.code != "NoSuchKey":
-                raise
+        if self.probe().create_once or not self._claims.remove(path):
+            self._client.call("DeleteObject", path, expect={"NoSuchKey"})
 
     def _probe_conditions(self) -> Capabilities:
         """Write an object twice on condition that it isn't there, then on another condition.
@@ -150,7 +141,8 @@ class S3ObjectStore:
                     once = self._try_condition(path, {"If-None-Match": "*"}) == 412
                     swaps = once and self._try_condition(path, {"If-Match": _OTHER_TAG}) == 412
                 finally:
-                    remarks = [] if self._is_deleted(path) else [_LEFTOVER]
+                    deleted = self._client.call("DeleteObject", path, expect=ANY_STATUS)
+                    remarks = [] if deleted.ok else [_LEFTOVER]
             remarks += [] if once else [_NO_CONDITIONS]
         except S3Error as problem:
             if problem.status != 403:
@@ -172,35 +164,18 @@ class S3ObjectStore:
 
         A 412 to the first may be due to an attempt whose response got lost: then it is honoured.
         """
-        try:
-            self._client.call("PutObject", path, body=_PROBE, headers=condition)
-        except S3Error as problem:
-            if problem.code in _UNKNOWN:
-                return 501
-            if problem.status not in {412, 501}:
-                raise
-            return problem.status
-        return 200
-
-    def _is_deleted(self, path: str) -> bool:
-        try:
-            self._client.call("DeleteObject", path)
-        except S3Error:
-            return False
-        return True
+        sent = self._client.call(
+            "PutObject", path, body=_PROBE, headers=condition, expect={412, 501, *_UNKNOWN}
+        )
+        return sent.status if sent.ok or sent.status == 412 else 501
 
     def _write(self, path: str, data: bytes, condition: Mapping[str, str] = NO_HEADERS) -> bool:
         """Write an object; return whether the condition held."""
         kind = _TYPES.get(path.rpartition(".")[2], "application/octet-stream")
-        try:
-            headers = {"Content-Type": kind, **condition}
-            self._client.call("PutObject", path, body=data, headers=headers)
-        except S3Error as problem:
-            is_gone = "If-Match" in condition and problem.code == "NoSuchKey"
-            if not (condition and (problem.status == 412 or is_gone)):
-                raise
-            return False
-        return True
+        fails: list[int | str] = [412] if condition else []
+        fails += ["NoSuchKey"] if "If-Match" in condition else []
+        headers = {"Content-Type": kind, **condition}
+        return self._client.call("PutObject", path, body=data, headers=headers, expect=fails).ok
 
     def _holds(self, path: str, data: bytes) -> bool:
         found = self.get(path, limit=MAX_DOCUMENT_SIZE)

@@ -6,10 +6,11 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
+from ign_deploy.net.response import parse_xml
 from ign_deploy.net.upload import UploadSource, split_source
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.s3.client import CHECKSUM, S3Client, checksum_of
-from ign_deploy.repositories.backends.s3.errors import S3Error, not_s3, parse_xml
+from ign_deploy.repositories.backends.s3.errors import not_s3
 from ign_deploy.repositories.record import ReleaseFile
 
 LARGEST_SINGLE = 64 << 20
@@ -54,19 +55,13 @@ def _holds(client: S3Client, path: str, *, expected: ReleaseFile, is_proven: boo
 
     With ``is_proven``, a store that states no digest of the whole object doesn't count.
     """
-    try:
-        headers = client.call(
-            "HeadObject", path, headers={"x-amz-checksum-mode": "ENABLED"}
-        ).headers
-    except S3Error as problem:
-        if problem.status == 404:
-            return False
-        raise
-    if headers.get("Content-Length") != str(expected.size):
+    asked = {"x-amz-checksum-mode": "ENABLED"}
+    found = client.call("HeadObject", path, headers=asked, expect={404})
+    if not found.ok or found.headers.get("Content-Length") != str(expected.size):
         return False
-    stated = headers.get(CHECKSUM, "")
+    stated = found.headers.get(CHECKSUM, "")
     # Of an upload in parts it is the digest of the parts' digests; the ETag tells.
-    is_whole = bool(stated) and "-" not in stated + headers.get("ETag", "")
+    is_whole = bool(stated) and "-" not in stated + found.headers.get("ETag", "")
     return stated == checksum_of(expected.sha256) if is_whole else not is_proven
 
 
@@ -125,21 +120,16 @@ def _send_part(
 def _complete(client: S3Client, path: str, parts: str, *, upload_id: str) -> None:
     operation = "CompleteMultipartUpload"
     body = f'<{operation} xmlns="{_NAMESPACE}">{parts}</{operation}>'.encode()
-    try:
-        client.call(operation, path, body=body, query={"uploadId": upload_id})
-    except S3Error as problem:
-        # It may have been completed by an attempt whose response got lost: the caller checks.
-        if problem.code != "NoSuchUpload":
-            raise
+    # It may have been completed by an attempt whose response got lost: the caller checks.
+    client.call(operation, path, body=body, query={"uploadId": upload_id}, expect={"NoSuchUpload"})
 
 
 def _abort(client: S3Client, path: str, *, upload_id: str) -> None:
     """Discard the parts; where that fails too, they cost money until someone does."""
+    query = {"uploadId": upload_id}
     try:
-        client.call("AbortMultipartUpload", path, query={"uploadId": upload_id})
+        client.call("AbortMultipartUpload", path, query=query, expect={"NoSuchUpload"})
     except IgnDeployError as problem:
-        if isinstance(problem, S3Error) and problem.code == "NoSuchUpload":
-            return
         client.reporter.warning(
             f"the parts of an unfinished upload remain in the bucket {client.bucket.name}: "
             f"{problem.message}; a lifecycle rule (AbortIncompleteMultipartUpload) removes them"
