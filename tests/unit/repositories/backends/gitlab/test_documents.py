@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,12 +16,6 @@ from tests.support.serving import Fault
 from tests.support.stores import claims_of, store_below
 
 MARKS = "ledger/status-events/com.acme.thing"
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[World]:
-    with gitlab_world() as store:
-        yield store
 
 
 def documents(opened: World, reporter: SilentReporter | None = None) -> Store:

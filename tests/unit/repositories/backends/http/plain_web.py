@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from tests.support.products import checksums
 from tests.support.serving import HttpServer, Reply, Request, file_reply, json_reply
 
+PLAIN = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+CLAIM = "modules/com.acme.thing/1.0.0/claim-0.json"
+
 
 @dataclass(eq=False)
 class PlainWeb(HttpServer):

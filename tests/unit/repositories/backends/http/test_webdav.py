@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,32 +10,12 @@ from typing import Any
 import pytest
 
 from ign_deploy.errors import NetworkError, NotInRepository, RepositoryError, VerificationError
-from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.object_store import Name
-from tests.support.releases import release_of
-from tests.support.servers import Credentials, apache, nginx
+from tests.support.servers import apache, nginx
 from tests.support.serving import Reply, scripted_server, serving
 from tests.support.transfers import Counter
 from tests.unit.repositories.backends.http.objects import Waits, all_at_once, file_of, objects_at
-from tests.unit.repositories.backends.http.plain_web import PlainWeb
-
-PLAIN = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-CLAIM = "modules/com.acme.thing/1.0.0/claim-0.json"
-
-
-@pytest.fixture
-def web() -> Iterator[PlainWeb]:
-    with serving(PlainWeb()) as server:
-        yield server
-
-
-@pytest.fixture
-def url(web: PlainWeb) -> str:
-    return web.url
-
-
-# A server with WebDAV
+from tests.unit.repositories.backends.http.plain_web import CLAIM, PLAIN, PlainWeb
 
 
 @pytest.mark.parametrize("start", [nginx, apache])
@@ -76,23 +54,6 @@ def test_a_folder_below_a_missing_one_is_an_error(tmp_path: Path) -> None:
         pytest.raises(RepositoryError, match="neither the folder"),
     ):
         objects_at(f"{server.url}/a b/c").probe()
-
-
-@pytest.mark.parametrize("start", [nginx, apache])
-def test_wrong_credentials_are_reported_before_anything_is_sent(tmp_path: Path, start: Any) -> None:
-    user = Credentials("me", "right")
-    with start(tmp_path, credentials=user) as server:
-        accounts: tuple[dict[str, Any], ...] = (
-            {},
-            {"username": "me", "password": "hunter2"},
-            {"token": "hunter2"},
-        )
-        for access in accounts:
-            with pytest.raises(RepositoryError, match=r"127\.0\.0\.1 returned 401") as refused:
-                objects_at(server.url, **access).probe()
-            assert "REPOSITORY_API_TOKEN" in refused.value.hint
-            assert "hunter2" not in refused.value.message + refused.value.hint
-        assert list(server.root.rglob("*")) == []
 
 
 def test_a_private_authority_is_trusted_when_given(tmp_path: Path) -> None:
@@ -158,9 +119,6 @@ def test_a_claim_that_was_taken_over_and_removed_is_not_ours(tmp_path: Path, sta
         assert objects.create(CLAIM, b"1") is False
 
 
-# A server without collections
-
-
 def test_without_collections_a_claim_is_timed(url: str, web: PlainWeb) -> None:
     web.known, web.lists = PLAIN, True
     waits = Waits()
@@ -203,60 +161,6 @@ def test_a_claim_on_a_server_that_is_too_slow_is_given_up(url: str, web: PlainWe
     objects = objects_at(url, waits=Waits(), claim_wait=-1.0)
     with pytest.raises(RepositoryError, match="another job may have claimed"):
         objects.create(CLAIM, b"1")
-
-
-# A server without listings, or without writing
-
-
-def test_a_server_that_cannot_list_is_not_written(url: str, web: PlainWeb) -> None:
-    web.known = PLAIN
-    found = objects_at(url).probe()
-    assert not found.writable
-    assert "autoindex_format json" in found.obstacle
-    with pytest.raises(RepositoryError, match="list folders"):
-        objects_at(url).create(CLAIM, b"1")
-    assert web.files == {}
-
-
-@pytest.mark.parametrize("unknown", [405, 501, 403])
-def test_a_read_only_server_is_read(url: str, web: PlainWeb, tmp_path: Path, unknown: int) -> None:
-    web.unknown = unknown
-    content = b"a module" * 1000
-    release, files = release_of(tmp_path, content=content)
-    folder = f"modules/{release.id}/{release.version}"
-    web.files |= {
-        f"{folder}/release.json": release.to_json(),
-        f"{folder}/{release.files[0].name}": content,
-    }
-    repository = open_repository(url, access=Access())
-    found = repository.check()
-    assert not found.writable
-    assert f"returned {unknown}" in found.obstacle
-    stream = io.BytesIO()
-    repository.fetch(release.id, version=release.version, to=stream)
-    assert stream.getvalue() == content
-    other, other_files = release_of(tmp_path, version="2.0.0")
-    with pytest.raises(RepositoryError) as refused:
-        repository.publish(other, files=other_files)
-    assert refused.value.hint
-    assert {call.method for call in web.requests} >= {"PUT", "MKCOL", "PROPFIND"}
-    assert len([path for path in web.files if "2.0.0" in path]) == 0
-    assert files
-
-
-def test_indexes_are_read_without_any_listing(url: str, web: PlainWeb, tmp_path: Path) -> None:
-    folder = tmp_path / "made"
-    release, files = release_of(tmp_path)
-    open_repository(str(folder)).publish(release, files=files)
-    for path in folder.rglob("*.json"):
-        web.files[str(path.relative_to(folder))] = path.read_bytes()
-    repository = open_repository(url)
-    assert [entry.id for entry in repository.catalogue()] == [release.id]
-    assert [entry.version for entry in repository.catalogue(release.id)] == [release.version]
-    assert json.loads(web.files["index.json"])["modules"]
-
-
-# Rejections
 
 
 @pytest.mark.parametrize(
@@ -303,19 +207,6 @@ def test_refused_reading_listing_and_deleting_are_errors(url: str, web: PlainWeb
             action()
 
 
-def test_a_full_server_is_reported_by_the_probe(url: str, web: PlainWeb) -> None:
-    web.statuses = {"MKCOL": 507, "PROPFIND": 405}
-    with pytest.raises(RepositoryError, match="the server is full"):
-        objects_at(url).probe()
-
-
-def test_an_account_that_may_not_delete_is_remarked(url: str, web: PlainWeb) -> None:
-    web.known, web.lists, web.statuses = PLAIN, True, {"DELETE": 403}
-    found = objects_at(url).probe()
-    assert found.writable
-    assert "can't delete" in found.remarks[1]
-
-
 def test_an_upload_is_never_redirected() -> None:
     with (
         scripted_server(Reply(201)) as elsewhere,
@@ -324,9 +215,6 @@ def test_an_upload_is_never_redirected() -> None:
         with pytest.raises(RepositoryError, match="redirects to"):
             objects_at(server.url, token="t0k").put("x", b"1", replaces=None)
         assert elsewhere.requests == []
-
-
-# Digests
 
 
 def test_a_digest_that_the_server_states_is_compared(
