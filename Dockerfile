@@ -56,6 +56,9 @@ RUN printf 'path-exclude %s\n' '/usr/share/doc/*' '/usr/share/man/*' '/usr/share
 RUN PYTHONDONTWRITEBYTECODE=1 python3 -m compileall -q --invalidation-mode unchecked-hash \
       -x '(site|dist)-packages|/(test|tests|idlelib|tkinter|lib2to3|turtledemo|pydoc_data)/' \
       "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+# Builds run as this user if the container runs as root. Not by useradd, which writes the date.
+RUN echo 'ign-build:x:990:990::/nonexistent:/usr/sbin/nologin' >>/etc/passwd \
+ && echo 'ign-build:x:990:' >>/etc/group
 COPY --from=build /opt/ign-deploy /opt/ign-deploy
 ENV PATH=/opt/ign-deploy/bin:/opt/java/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8 \

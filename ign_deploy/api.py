@@ -32,12 +32,15 @@ if TYPE_CHECKING:
 class PackagerConfig:
     """How to build; ``build_timeout`` in seconds, ``gradle_args`` split as a shell does.
 
+    ``isolate``: run builds as the user ``ign-build`` if possible, or fail, or never.
+
     ``version`` and ``module_id`` are what the build must give; empty: anything.
     """
 
     output_dir: Path = Path("dist")
     gradle_args: str = ""
     build_timeout: int = 1800
+    isolate: Literal["auto", "require", "off"] = "auto"
     version: str = ""
     module_id: str = ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -48,6 +49,22 @@ class Completed:
     tail: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user of this machine that foreign commands run as."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+class ProcessesLeft(Exception):
+    """Something that a command started may still be running, whatever was done to end it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"not every process of {what} could be ended")
+
+
 class ProcessTimeout(Exception):
     """A command took longer than allowed; it and all its descendants have been terminated."""
 
@@ -82,6 +99,8 @@ def run_command(
     on_silence: Callable[[], None] | None = None,
     grace: float = 5.0,
     tail_lines: int = 200,
+    account: Account | None = None,
+    may_gain_privileges: bool = False,
 ) -> Completed:
     """Run ``command``, pass each line of its output to ``on_line``, and leave nothing running.
 
@@ -90,24 +109,58 @@ def run_command(
     ``on_silence`` is called after each second without output.
     When the command has ended, when ``timeout`` (seconds) is over (ProcessTimeout), or when
     ``on_line`` raises, every process it started, daemons included, gets TERM and, ``grace``
-    seconds later, KILL. A command that can't be started ends with code 127 and a line saying why.
+    seconds later, KILL; raises ProcessesLeft when one may be left. A command that can't be started
+    ends with code 127 and a line saying why. With an ``account`` (as root) it runs as that user,
+    without any capability. Its programs gain no privileges (sudo), unless they may.
     """
-    _close_proc_to_others()
+    protect_memory()
     tail: deque[str] = deque(maxlen=tail_lines)
     deadline = time.monotonic() + timeout
-    supervisor = _start(command, cwd=cwd, env=env, grace=grace)
+    rights = f"{account.uid}:{account.gid}" if account else "any" if may_gain_privileges else "same"
+    supervisor = _start(command, cwd=cwd, env=env, grace=grace, rights=rights)
     _running.add(supervisor)
     try:
         for line in _lines(_output(supervisor, deadline, on_silence)):
             tail.append(line)
             on_line(line)
-        returncode = supervisor.wait(timeout=max(deadline - time.monotonic(), _SUPERVISOR_TIMEOUT))
+        supervisor.wait(timeout=max(deadline - time.monotonic(), _SUPERVISOR_TIMEOUT))
     except (TimeoutError, subprocess.TimeoutExpired) as cause:
+        _stop(supervisor, grace)
+        _require_ended(supervisor, command)
         raise ProcessTimeout(command, timeout, tuple(tail)) from cause
     finally:
         _stop(supervisor, grace)
         _running.discard(supervisor)
-    return Completed(returncode, tuple(tail))
+    _require_ended(supervisor, command)
+    code = supervisor.returncode
+    return Completed(code if code >= 0 else 128 - code, tuple(tail))
+
+
+def end_processes_of(account: Account) -> None:
+    """Kill every process of a user, whoever started it; raises ProcessesLeft if one is left."""
+    deadline = time.monotonic() + _SUPERVISOR_TIMEOUT
+    while True:
+        # kill(2): -1 is every process of that user at once, which none can outrun by forking.
+        subprocess.run(
+            ["/bin/sh", "-c", "kill -KILL -1"],
+            user=account.uid,
+            group=account.gid,
+            extra_groups=[],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        if not processes_of(account):
+            return
+        if time.monotonic() > deadline:
+            raise ProcessesLeft(f"the user {account.name}")
+        time.sleep(0.02)
+
+
+def processes_of(account: Account) -> list[int]:
+    """Return the living processes of a user."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _is_of(name, account)]
 
 
 def stop_running() -> None:
@@ -116,8 +169,8 @@ def stop_running() -> None:
         supervisor.terminate()
 
 
-def _close_proc_to_others() -> None:
-    """Keep our environment, which holds secrets, from a command that runs as the same user.
+def protect_memory() -> None:
+    """Keep our memory and environment, which hold secrets, from commands of the same user.
 
     A process that isn't dumpable (prctl(2)) has a /proc folder that only a process with
     CAP_SYS_PTRACE, CAP_PERFMON or CAP_SYS_ADMIN can look into; containers have none of them.
@@ -135,12 +188,22 @@ def _is_allowed(name: str) -> bool:
     return name.upper().startswith(_ALLOWED_PREFIXES) and not _SECRET.search(name)
 
 
+def _is_of(process: str, account: Account) -> bool:
+    try:
+        status = Path("/proc", process, "status").read_text(errors="replace")
+    except OSError:
+        return False
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    is_dead = fields.get("State", "")[:1] in ("Z", "X")
+    return not is_dead and str(account.uid) in fields.get("Uid", "").split()
+
+
 def _start(
-    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], grace: float
+    command: Sequence[str], *, cwd: Path, env: Mapping[str, str], grace: float, rights: str
 ) -> subprocess.Popen[bytes]:
-    supervisor = [sys.executable, "-I", "-S", str(_SUPERVISOR), str(os.getpid()), str(grace)]
+    supervisor = [sys.executable, "-I", "-S", str(_SUPERVISOR)]
     return subprocess.Popen(
-        [*supervisor, *command],
+        [*supervisor, str(os.getpid()), str(grace), rights, *command],
         cwd=cwd,
         env=dict(env),
         stdin=subprocess.DEVNULL,
@@ -198,6 +261,15 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
 def _text(line: bytes) -> str:
     text = line[:MAX_LINE].removesuffix(b"\r").decode("utf-8", "replace")
     return text + CUT_MARK if len(line) > MAX_LINE else text
+
+
+def _require_ended(supervisor: subprocess.Popen[bytes], command: Sequence[str]) -> None:
+    """Raise ProcessesLeft when the supervisor was killed, or gave up.
+
+    Of SIGTERM it dies only while it starts, before the command.
+    """
+    if supervisor.returncode < 0 and supervisor.returncode != -signal.SIGTERM:
+        raise ProcessesLeft(command[0])
 
 
 def _stop(supervisor: subprocess.Popen[bytes], grace: float) -> None:

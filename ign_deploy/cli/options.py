@@ -32,7 +32,15 @@ _SHORT = {
     "output_dir": "-o",
     "description": "-d",
 }
-PACKAGING = ("version", "module_id", "output_dir", "gradle_args", "build_timeout", "format")
+PACKAGING = (
+    "version",
+    "module_id",
+    "output_dir",
+    "gradle_args",
+    "build_timeout",
+    "isolate",
+    "format",
+)
 SIGNING = ("cert_path", "key_path", "keystore", "alias")
 GUARDS = ("tag", "tag_pattern", "protected_branch", "require_unpublished", "rehearsal")
 REPOSITORY = ("repository_url", "repository_username", "repository_ca")
@@ -71,7 +79,7 @@ EVENTS = (
 )
 PUBLISHING = (*REPOSITORY, "description", "notes", "tags", "environment")
 _GROUPS = {
-    "Build": ("module_id", "output_dir", "gradle_args", "build_timeout", "format"),
+    "Build": ("module_id", "output_dir", "gradle_args", "build_timeout", "isolate", "format"),
     "Signing": (*SIGNING, "trust_anchor", "allow_expired"),
     "Repository": (*REPOSITORY, "cache_dir"),
     "Gateways": (*DEPLOYING, "continue_on_error"),

@@ -25,7 +25,7 @@ _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
     type=click.Choice([host.value for host in _HOSTS]),
     help="Format of the matrix.  [default: that of the current CI host, or github]",
 )
-@settings_options("all", *REPOSITORY, "skip_packaging", "build_timeout", "max_parallel")
+@settings_options("all", *REPOSITORY, "skip_packaging", "build_timeout", "isolate", "max_parallel")
 @common_options
 def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) -> None:
     """Print the matrix of what needs a release, in dependency order.

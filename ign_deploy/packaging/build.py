@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from ign_deploy.module.packer import DosTime, Member, pack
 from ign_deploy.module.rule_context import Expectations, RuleContext
 from ign_deploy.module.signature import SIGNATURE_FILES
 from ign_deploy.packaging.artifacts import (
+    Snapshot,
     find_artifacts,
     reject_lfs_pointer,
     take_snapshot,
@@ -27,10 +27,7 @@ from ign_deploy.packaging.artifacts import (
 from ign_deploy.packaging.commands import (
     format_command,
     gradle_build_command,
-    gradle_user_home,
     maven_build_command,
-    maven_variables,
-    runner_temp,
     write_init_script,
 )
 from ign_deploy.packaging.explain import FailureWatch
@@ -39,10 +36,16 @@ from ign_deploy.packaging.folder import (
     folder_module_name,
     read_folder_descriptor,
 )
+from ign_deploy.packaging.isolation import (
+    IsolateMode,
+    Isolation,
+    Sandbox,
+    choose_isolation,
+    open_sandbox,
+)
 from ign_deploy.packaging.java import is_java_home, java_command
-from ign_deploy.packaging.ownership import git_variables
 from ign_deploy.packaging.project import Project, ProjectKind
-from ign_deploy.process import ProcessTimeout, build_environment, run_command
+from ign_deploy.process import ProcessesLeft, ProcessTimeout, build_environment, run_command
 from ign_deploy.report import Reporter, SilentReporter
 
 # Lines are passed on in batches: on a CI host, each batch is wrapped in commands of its own.
@@ -55,7 +58,8 @@ class PackageOptions:
     """How to build.
 
     ``arguments`` replace ``clean zipModule``, or precede it when they name no task. ``timeout`` and
-    ``grace`` (from TERM to KILL) are in seconds. Empty ``expected_…`` match anything.
+    ``grace`` (from TERM to KILL) are in seconds. Empty ``expected_…`` match anything. ``kept`` are
+    files and folders that an isolated build can't change; see ``isolation`` for ``isolate``.
     """
 
     output_dir: Path = Path("dist")
@@ -64,6 +68,8 @@ class PackageOptions:
     expected_id: str = ""
     timeout: float = 1800
     grace: float = 5
+    isolate: IsolateMode = "auto"
+    kept: tuple[Path, ...] = ()
 
 
 def package_project(
@@ -204,23 +210,55 @@ def _reject(findings: Sequence[Finding]) -> None:
 def _run_build(
     project: Project, *, options: PackageOptions, env: Mapping[str, str], reporter: Reporter
 ) -> Sequence[Path]:
+    isolation = choose_isolation(options.isolate, project=project, env=env)
+    reporter.info(_isolation_text(isolation))
     before = take_snapshot(project.root)
-    with tempfile.TemporaryDirectory(prefix="ign-deploy-", dir=runner_temp(env)) as private:
-        module_list = Path(private, "modules.json")
-        if project.kind.is_gradle:
-            command = gradle_build_command(
-                project,
-                arguments=options.arguments,
-                init_script=write_init_script(Path(private)),
-                module_list=module_list,
-            )
-        else:
-            command = maven_build_command(project, arguments=options.arguments, env=env)
-        _run_command(project, command, options=options, env=env, reporter=reporter)
-        return find_artifacts(project.root, before=before, module_list=module_list)
+    try:
+        with open_sandbox(project, isolation=isolation, env=env, kept=options.kept) as sandbox:
+            return _build_in(sandbox, project, before, options=options, env=env, reporter=reporter)
+    except ProcessesLeft as cause:
+        raise PackagingError(
+            f"{cause}, so its result can't be trusted",
+            hint="see which processes are left (ps -ef), and what starts them.",
+        ) from cause
+
+
+def _isolation_text(isolation: Isolation) -> str:
+    """Say for the log what a build can't do, or what it could."""
+    if isolation.account is None:
+        return (
+            f"the build is not isolated, because {isolation.gap}: it could read and change "
+            "whatever this job can, ign-deploy's own files included"
+        )
+    gap = f"; but {isolation.gap}" if isolation.gap else ""
+    return f"the build is isolated: it runs as the user {isolation.account.name}{gap}"
+
+
+def _build_in(
+    sandbox: Sandbox,
+    project: Project,
+    before: Snapshot,
+    *,
+    options: PackageOptions,
+    env: Mapping[str, str],
+    reporter: Reporter,
+) -> Sequence[Path]:
+    module_list = sandbox.private / "modules.json"
+    if project.kind.is_gradle:
+        command = gradle_build_command(
+            project,
+            arguments=options.arguments,
+            init_script=write_init_script(sandbox.private),
+            module_list=module_list,
+        )
+    else:
+        command = maven_build_command(project, arguments=options.arguments, env=env)
+    _run_command(sandbox, project, command, options=options, env=env, reporter=reporter)
+    return find_artifacts(project.root, before=before, module_list=module_list)
 
 
 def _run_command(
+    sandbox: Sandbox,
     project: Project,
     command: Sequence[str],
     *,
@@ -242,7 +280,8 @@ def _run_command(
         completed = run_command(
             command,
             cwd=project.root,
-            env=_environment(project, env, reporter),
+            env=_environment(sandbox, env, reporter),
+            account=sandbox.account,
             timeout=options.timeout,
             grace=options.grace,
             on_line=on_line,
@@ -262,20 +301,12 @@ def _run_command(
         )
 
 
-def _environment(project: Project, env: Mapping[str, str], reporter: Reporter) -> dict[str, str]:
+def _environment(sandbox: Sandbox, env: Mapping[str, str], reporter: Reporter) -> dict[str, str]:
     """Return the build's environment, without a dead JAVA_HOME when there is another Java."""
-    extra: dict[str, str] = {}
-    if project.kind.is_gradle:
-        extra["GRADLE_USER_HOME"] = user_home = str(gradle_user_home(env))
-        named = env.get("GRADLE_USER_HOME", "")
-        if named and named != user_home:
-            reporter.warning(
-                f"GRADLE_USER_HOME is {named!a}, which can't be created here; using {user_home}"
-            )
-    else:
-        extra.update(maven_variables(env))
-    extra.update(git_variables(project.root))
-    built = build_environment(env, extra=extra)
+    named, used = env.get("GRADLE_USER_HOME", ""), sandbox.variables.get("GRADLE_USER_HOME", "")
+    if named and used and named != used:
+        reporter.warning(f"GRADLE_USER_HOME is {named!a}, which can't be used here; using {used}")
+    built = build_environment(env, extra=sandbox.variables)
     home = built.get("JAVA_HOME", "")
     if home and not is_java_home(home) and java_command(env) is not None:
         reporter.warning(f"JAVA_HOME is {home!a}, which has no Java; using {java_command(env)}")

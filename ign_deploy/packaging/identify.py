@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +13,12 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.packaging.artifacts import built_modules, reject_lfs_pointer, without_twins
-from ign_deploy.packaging.commands import gradle_list_command, gradle_user_home, write_init_script
+from ign_deploy.packaging.commands import gradle_list_command, write_init_script
 from ign_deploy.packaging.explain import FailureWatch
 from ign_deploy.packaging.folder import folder_module_name, read_folder_descriptor
+from ign_deploy.packaging.isolation import IsolateMode, Sandbox, choose_isolation, open_sandbox
 from ign_deploy.packaging.project import Project, ProjectKind
-from ign_deploy.process import ProcessTimeout, build_environment, run_command
+from ign_deploy.process import ProcessesLeft, ProcessTimeout, build_environment, run_command
 
 _MAX_LIST = 1 << 20
 
@@ -53,7 +53,7 @@ def known_modules(project: Project) -> tuple[KnownModule, ...]:
 
 
 def identify(
-    project: Project, *, env: Mapping[str, str], timeout: float
+    project: Project, *, env: Mapping[str, str], timeout: float, isolate: IsolateMode = "auto"
 ) -> tuple[KnownModule, ...]:
     """Return the project's modules; none where they can't be known before a build.
 
@@ -62,7 +62,7 @@ def identify(
     such as PackagingError when Gradle fails.
     """
     if project.kind.is_gradle:
-        return _of_gradle(project, env=env, timeout=timeout)
+        return _of_gradle(project, env=env, timeout=timeout, isolate=isolate)
     if project.kind.is_maven:
         return tuple(_built_by_maven(project))
     return known_modules(project)
@@ -92,35 +92,45 @@ def _built_by_maven(project: Project) -> Iterator[KnownModule]:
 
 
 def _of_gradle(
-    project: Project, *, env: Mapping[str, str], timeout: float
+    project: Project, *, env: Mapping[str, str], timeout: float, isolate: IsolateMode
+) -> tuple[KnownModule, ...]:
+    isolation = choose_isolation(isolate, project=project, env=env)
+    try:
+        with open_sandbox(project, isolation=isolation, env=env) as sandbox:
+            return _list_modules(project, sandbox, env=env, timeout=timeout)
+    except ProcessesLeft as cause:
+        raise PackagingError(
+            str(cause), hint="see which processes are left (ps -ef), and what starts them."
+        ) from cause
+    except ProcessTimeout as cause:
+        raise PackagingError(
+            f"Gradle did not list its modules within {timeout:g} s and was stopped",
+            hint="allow more time with --build-timeout.",
+        ) from cause
+
+
+def _list_modules(
+    project: Project, sandbox: Sandbox, *, env: Mapping[str, str], timeout: float
 ) -> tuple[KnownModule, ...]:
     watch = FailureWatch()
-    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as private:
-        module_list = Path(private, "modules.json")
-        command = gradle_list_command(
-            project, init_script=write_init_script(Path(private)), module_list=module_list
+    module_list = sandbox.private / "modules.json"
+    done = run_command(
+        gradle_list_command(
+            project, init_script=write_init_script(sandbox.private), module_list=module_list
+        ),
+        cwd=project.root,
+        env=build_environment(env, extra=sandbox.variables),
+        timeout=timeout,
+        on_line=watch.see,
+        account=sandbox.account,
+    )
+    if done.returncode != 0:
+        why = f": {watch.meaning}" if watch.meaning else ""
+        raise PackagingError(
+            f"Gradle failed to list its modules (exit code {done.returncode}){why}",
+            hint=watch.hint,
         )
-        caches = {"GRADLE_USER_HOME": str(gradle_user_home(env))}
-        try:
-            done = run_command(
-                command,
-                cwd=project.root,
-                env=build_environment(env, extra=caches),
-                timeout=timeout,
-                on_line=watch.see,
-            )
-        except ProcessTimeout as cause:
-            raise PackagingError(
-                f"Gradle did not list its modules within {timeout:g} s and was stopped",
-                hint="allow more time with --build-timeout.",
-            ) from cause
-        if done.returncode != 0:
-            why = f": {watch.meaning}" if watch.meaning else ""
-            raise PackagingError(
-                f"Gradle failed to list its modules (exit code {done.returncode}){why}",
-                hint=watch.hint,
-            )
-        return tuple(_listed(module_list))
+    return tuple(_listed(module_list))
 
 
 def _listed(module_list: Path) -> Iterator[KnownModule]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 _ROOT = 0
 
 
-class _Entry(NamedTuple):
+class Entry(NamedTuple):
     """A name in an open folder; ``folder`` is its descriptor, valid until the next entry."""
 
     path: str
@@ -52,7 +52,7 @@ def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) 
     """
     owner = folder.stat()
     changed = 0
-    for entry in _entries_of_root(str(folder), device=owner.st_dev):
+    for entry in entries_of(str(folder), device=owner.st_dev, uid=_ROOT):
         is_shared = entry.status.st_nlink > 1 and not stat.S_ISDIR(entry.status.st_mode)
         if is_shared or entry.identity in known:
             continue
@@ -64,8 +64,8 @@ def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) 
     return changed
 
 
-def git_variables(folder: Path) -> dict[str, str]:
-    """Return variables that make Git read a working tree that belongs to someone else.
+def git_variables(folder: Path, *, uid: int) -> dict[str, str]:
+    """Return variables that make Git, run by user ``uid``, read another user's working tree.
 
     Git refuses to (CVE-2022-24765), and versions made by ``git describe`` would be empty. Trusting
     that tree's configuration adds nothing to running its build.
@@ -73,7 +73,7 @@ def git_variables(folder: Path) -> dict[str, str]:
     tree = next((each for each in (folder, *folder.parents) if (each / ".git").exists()), None)
     if tree is None:
         return {}
-    if {tree.stat().st_uid, (tree / ".git").stat().st_uid} == {os.geteuid()}:
+    if {tree.stat().st_uid, (tree / ".git").stat().st_uid} == {uid}:
         return {}
     return {
         "GIT_CONFIG_COUNT": "1",
@@ -100,15 +100,21 @@ def _of_others(folders: Iterable[Path]) -> Iterator[Path]:
 
 def _identities(folder: Path) -> frozenset[tuple[str, int]]:
     device = folder.stat().st_dev
-    return frozenset(entry.identity for entry in _entries_of_root(str(folder), device=device))
+    entries = entries_of(str(folder), device=device, uid=_ROOT)
+    return frozenset(entry.identity for entry in entries)
 
 
-def _entries_of_root(top: str, *, device: int) -> Iterator[_Entry]:
-    """Yield what belongs to root below ``top``, on this file system only, however deep."""
+def entries_of(
+    top: str, *, device: int, uid: int | None = None, skip: Container[str] = ()
+) -> Iterator[Entry]:
+    """Yield everything below ``top`` that belongs to ``uid`` (None: to anyone), however deep.
+
+    Other file systems, and the paths in ``skip`` with all below them, are left out.
+    """
     waiting = [top]
     while waiting:
         path = waiting.pop()
-        descriptor = _open_folder(path)
+        descriptor = open_folder(path)
         if descriptor is None:
             continue
         try:
@@ -116,10 +122,12 @@ def _entries_of_root(top: str, *, device: int) -> Iterator[_Entry]:
                 for item in names:
                     with suppress(OSError):
                         status = item.stat(follow_symlinks=False)
-                        entry = _Entry(os.path.join(path, item.name), descriptor, item.name, status)
+                        entry = Entry(os.path.join(path, item.name), descriptor, item.name, status)
+                        if entry.path in skip:
+                            continue
                         if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
                             waiting.append(entry.path)
-                        if status.st_uid == _ROOT:
+                        if uid in (None, status.st_uid):
                             yield entry
         except OSError:
             continue
@@ -127,7 +135,7 @@ def _entries_of_root(top: str, *, device: int) -> Iterator[_Entry]:
             os.close(descriptor)
 
 
-def _open_folder(path: str) -> int | None:
+def open_folder(path: str) -> int | None:
     """Open a folder, unless its owner has replaced a part of its path by a link."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

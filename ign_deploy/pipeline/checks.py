@@ -141,6 +141,7 @@ def require_writable(repository: Repository, context: RunContext) -> Capabilitie
 
 def check_project(path: Path, context: RunContext) -> Project:
     """Find out how the project is built; raises CombinedError with all that would prevent it."""
+    from ign_deploy.packaging.isolation import choose_isolation
     from ign_deploy.packaging.preflight import build_findings
     from ign_deploy.packaging.project import detect_project
 
@@ -155,6 +156,8 @@ def check_project(path: Path, context: RunContext) -> Project:
         if finding not in errors:
             context.reporter.finding(finding, file=str(path))
     require_no_problems([as_error(finding, PackagingError) for finding in errors])
+    if project.tool:
+        choose_isolation(settings.isolate, project=project, env=env)
     return project
 
 

@@ -227,6 +227,7 @@ def _execute(command: str, gateway: str, *, context: RunContext) -> int:
             env=build_environment(context.env, extra={"IGN_DEPLOY_GATEWAY_URL": gateway}),
             timeout=_COMMAND_TIMEOUT,
             on_line=lambda line: context.reporter.untrusted([line]),
+            may_gain_privileges=True,  # it is the user's own, such as sudo
         )
     except ProcessTimeout:
         context.reporter.warning(f"the health command was stopped after {_COMMAND_TIMEOUT} s")

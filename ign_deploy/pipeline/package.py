@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.artifacts import UnsignedModule, VerifiedModule
 from ign_deploy.module.packer import DosTime
-from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.context import RunContext, repository_url
 from ign_deploy.pipeline.preflight import check_packaging
 from ign_deploy.pipeline.run_report import ModuleRecord
 from ign_deploy.pipeline.verify import require_no_errors, validate, verify_file
@@ -61,8 +62,18 @@ def _run_build(project: Project, context: RunContext) -> Sequence[UnsignedModule
         expected_version=settings.version,
         expected_id=settings.module_id,
         timeout=settings.build_timeout,
+        isolate=settings.isolate,
+        kept=_kept(context),
     )
     return package_project(project, options=options, env=context.env, reporter=context.reporter)
+
+
+def _kept(context: RunContext) -> tuple[Path, ...]:
+    """Return what a build must not change, although it may lie in the project's folder."""
+    settings = context.settings
+    local = [repository_url(settings).removeprefix("file:"), settings.audit_file]
+    # A URL is no file here, and a missing file nothing to keep.
+    return tuple(Path(each) for each in local if each and os.path.exists(each))
 
 
 def make_bundle(module: VerifiedModule, context: RunContext) -> Path:

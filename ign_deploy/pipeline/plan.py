@@ -80,7 +80,9 @@ def _decide(job: tuple[Path, Project], context: RunContext) -> Decision:
     path, project = job
     settings = context.settings
     try:
-        modules = identify(project, env=context.env, timeout=settings.build_timeout)
+        modules = identify(
+            project, env=context.env, timeout=settings.build_timeout, isolate=settings.isolate
+        )
     except IgnDeployError as problem:
         reason = f"its modules are unknown: {problem.message}"
         return Decision(path, (), needs_release=True, reason=reason)

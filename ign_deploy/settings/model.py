@@ -87,6 +87,10 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     build_timeout: Annotated[
         int, Field(gt=0), Source("Time limit for the build.", metavar="SECONDS")
     ] = 1800
+    isolate: Annotated[
+        Literal["auto", "require", "off"],
+        Source("Run builds as the user ign-build: if possible, or fail, or never."),
+    ] = "auto"
 
     cert_path: Annotated[
         str,

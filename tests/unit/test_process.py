@@ -12,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.process import MAX_LINE, ProcessTimeout, build_environment, run_command
+from ign_deploy.process import (
+    MAX_LINE,
+    Account,
+    ProcessesLeft,
+    ProcessTimeout,
+    build_environment,
+    processes_of,
+    run_command,
+)
+from tests.support.build_user import as_root, own_account, reachable_folder
 
 PLAIN = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 # Forks into a session of its own, loses its parent and ignores TERM: as stubborn as daemons get.
@@ -33,6 +42,27 @@ while not os.path.exists(sys.argv[1]):
     time.sleep(0.01)
 if sys.argv[3] == "stay":
     time.sleep(60)
+"""
+
+
+# Each of so many processes forks, exits and leaves it to its child to do the same; none has a
+# parent or a session for longer than a moment.
+HOPPERS = """
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+fork, leave, end = os.fork, os._exit, time.monotonic() + 60
+gate, opener = os.pipe()
+for _ in range(160):
+    if fork() == 0:
+        os.close(opener)
+        os.read(gate, 1)
+        os.setsid()
+        os.closerange(0, 3)
+        while time.monotonic() < end:
+            if fork():
+                leave(0)
+        leave(0)
+os.close(opener)
 """
 
 
@@ -275,3 +305,85 @@ def test_a_command_cannot_read_our_environment(tmp_path: Path) -> None:
     )
     assert "test-secret" not in done.stdout
     assert "ermission denied" in done.stdout
+
+
+def test_nothing_of_160_hopping_processes_is_left(tmp_path: Path) -> None:
+    marker = f"hoppers-{os.getpid()}"
+    completed = run_command(
+        [sys.executable, "-I", "-S", "-c", HOPPERS, marker],
+        cwd=tmp_path,
+        env=PLAIN,
+        timeout=60,
+        on_line=ignore,
+        grace=0.2,
+    )
+    assert completed.returncode == 0
+    commands = [read_command(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not any(marker in command for command in commands)
+
+
+def read_command(path: Path) -> str:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+@as_root
+def test_nothing_of_160_hopping_processes_of_another_user_is_left() -> None:
+    account = own_account()
+    with reachable_folder() as folder:
+        completed = run_command(
+            ["/usr/bin/python3", "-I", "-S", "-c", HOPPERS],
+            cwd=folder,
+            env=PLAIN,
+            timeout=60,
+            on_line=ignore,
+            grace=0.2,
+            account=account,
+        )
+    assert completed.returncode == 0
+    assert processes_of(account) == []
+
+
+def test_a_supervisor_that_was_killed_proves_nothing(tmp_path: Path) -> None:
+    """A build of the same user can kill it; what it then leaves is unknown."""
+    with pytest.raises(ProcessesLeft):
+        collect(["sh", "-c", "kill -KILL $PPID; sleep 0.2"], tmp_path)
+
+
+@as_root
+def test_a_build_of_another_user_cannot_end_its_supervisor() -> None:
+    with reachable_folder() as folder:
+        completed = run_command(
+            ["sh", "-c", "kill -KILL $PPID || exit 7"],
+            cwd=folder,
+            env=PLAIN,
+            timeout=20,
+            on_line=ignore,
+            account=own_account(),
+        )
+    assert completed.returncode == 7
+
+
+def test_privileges_are_gained_only_where_they_may(tmp_path: Path) -> None:
+    for may, expected in ((False, "1"), (True, "0")):
+        completed = run_command(
+            ["grep", "NoNewPrivs", "/proc/self/status"],
+            cwd=tmp_path,
+            env=PLAIN,
+            timeout=20,
+            on_line=ignore,
+            may_gain_privileges=may,
+        )
+        assert completed.tail[0].split() == ["NoNewPrivs:", expected]
+
+
+def test_an_account_that_is_not_there_starts_nothing(tmp_path: Path) -> None:
+    """As in a user namespace without that user, or without the capability to switch."""
+    account = Account("nobody-here", 2**32 - 1, 2**32 - 1)
+    done = run_command(
+        ["true"], cwd=tmp_path, env=PLAIN, timeout=20, on_line=ignore, account=account
+    )
+    assert done.returncode == 127
+    assert "cannot start" in done.tail[0]

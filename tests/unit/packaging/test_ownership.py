@@ -97,7 +97,8 @@ def test_root_s_own_folder_and_missing_ones_are_left_alone(tmp_path: Path) -> No
 def test_git_reads_a_working_tree_of_someone_else(tmp_path: Path) -> None:
     def git(*arguments: str) -> tuple[int, tuple[str, ...]]:
         env = build_environment(
-            {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, extra=git_variables(folder)
+            {"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+            extra=git_variables(folder, uid=os.geteuid()),
         )
         completed = run_command(
             ("git", *arguments), cwd=folder, env=env, timeout=20, on_line=lambda line: None
@@ -106,9 +107,9 @@ def test_git_reads_a_working_tree_of_someone_else(tmp_path: Path) -> None:
 
     folder = tmp_path / "tree" / "project"
     folder.mkdir(parents=True)
-    assert git_variables(folder) == {}
+    assert git_variables(folder, uid=os.geteuid()) == {}
     assert git("init", "--quiet", "--initial-branch=main", str(tmp_path / "tree"))[0] == 0
-    assert git_variables(folder) == {}  # our own
+    assert git_variables(folder, uid=os.geteuid()) == {}  # our own
     if is_root:
         for path in (tmp_path / "tree", tmp_path / "tree" / ".git"):
             os.chown(path, OTHER_USER, OTHER_USER)
@@ -119,4 +120,4 @@ def test_git_reads_a_tree_of_ours_whose_git_folder_is_someone_else_s(tmp_path: P
     (tmp_path / ".git").mkdir()
     if is_root:
         os.chown(tmp_path / ".git", OTHER_USER, OTHER_USER)
-    assert bool(git_variables(tmp_path)) == is_root
+    assert bool(git_variables(tmp_path, uid=os.geteuid())) == is_root

@@ -1,0 +1,124 @@
+"""A folder handed over to the user that builds, and given back as it was.
+
+Only the owner changes, never a group or the content. What a build must not change, such as
+``.git``, keeps its owner, and so do the folders it lies in: they become writable for the user's
+group, and sticky, so that the user can add names but neither rename nor remove those of others.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ign_deploy.packaging.ownership import Entry, entries_of, open_folder
+from ign_deploy.process import Account
+
+_SHARED = stat.S_ISVTX | stat.S_IRWXG
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """What to restore: who owned the folder, and what in it wasn't like that.
+
+    ``owners`` has paths with inode numbers of what belonged to others; ``shared`` the folders that
+    kept their owner.
+    """
+
+    folder: Path
+    account: Account
+    owner: tuple[int, int]
+    owners: dict[tuple[str, int], tuple[int, int]]
+    shared: dict[str, os.stat_result]
+
+
+def hand_over(folder: Path, *, account: Account, kept: Iterable[Path] = ()) -> Handover:
+    """Give everything in ``folder`` to the account, except what is ``kept``.
+
+    Files with several names are skipped: one of them may be outside. ``hand_back`` undoes it.
+    Raises OSError.
+    """
+    top = folder.resolve(strict=True)
+    skip = {str(path.resolve()) for path in kept}
+    shared = {str(top), *(str(each) for path in skip for each in _between(top, Path(path)))}
+    handover = Handover(top, account, _owner(top, account), {}, {})
+    _share(handover, str(top))
+    for entry in entries_of(str(top), device=top.stat().st_dev, skip=skip):
+        status = entry.status
+        if status.st_uid == account.uid:
+            continue
+        if entry.path in shared and stat.S_ISDIR(status.st_mode):
+            _share(handover, entry.path)
+        elif _can_be_given(status):
+            if (status.st_uid, status.st_gid) != handover.owner:
+                handover.owners[entry.identity] = (status.st_uid, status.st_gid)
+            _chown(entry, account.uid, -1)
+    return handover
+
+
+def hand_back(handover: Handover) -> None:
+    """Restore the owners; what is new gets the folder's owner. Never fails half-way."""
+    top = str(handover.folder)
+    with suppress(OSError):  # the folder itself is gone
+        device = handover.folder.stat().st_dev
+        for entry in entries_of(top, device=device, uid=handover.account.uid):
+            _chown(entry, *handover.owners.get(entry.identity, handover.owner))
+    for path, status in handover.shared.items():
+        with _opened(path, status) as descriptor:
+            if descriptor is not None:
+                os.chown(descriptor, -1, status.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+
+
+def _share(handover: Handover, path: str) -> None:
+    """Let the account's group add names to a folder, and change none of others."""
+    status = os.lstat(path)
+    if status.st_uid == handover.account.uid:
+        return
+    with _opened(path, status) as descriptor:
+        if descriptor is not None:
+            handover.shared[path] = status
+            os.chown(descriptor, -1, handover.account.gid)
+            os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | _SHARED)
+
+
+@contextmanager
+def _opened(path: str, status: os.stat_result) -> Iterator[int | None]:
+    """Open a folder; None when it isn't the one that ``status`` is of."""
+    descriptor = open_folder(path)
+    if descriptor is None:
+        yield None
+        return
+    try:
+        is_same = os.fstat(descriptor).st_ino == status.st_ino
+        yield descriptor if is_same else None
+    finally:
+        os.close(descriptor)
+
+
+def _between(top: Path, path: Path) -> list[Path]:
+    """Return the folders below ``top`` in which ``path`` lies."""
+    return [each for each in path.parents if each != top and each.is_relative_to(top)]
+
+
+def _owner(folder: Path, account: Account) -> tuple[int, int]:
+    """Return who owns a folder; its parent's owner where a killed run left it to the account."""
+    for each in (folder, *folder.parents):
+        status = each.stat()
+        if status.st_uid != account.uid:
+            return status.st_uid, status.st_gid
+    return 0, 0
+
+
+def _can_be_given(status: os.stat_result) -> bool:
+    """Return whether it is a folder, a link, or a file with one name: no device, no socket."""
+    mode = status.st_mode
+    return stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_nlink == 1)
+
+
+def _chown(entry: Entry, uid: int, gid: int) -> None:
+    with suppress(OSError):  # gone by now, or a file system without owners
+        os.chown(entry.name, uid, gid, dir_fd=entry.folder, follow_symlinks=False)

@@ -1,0 +1,290 @@
+"""Builds as a user of their own: what they can't do, and that every file has its owner back."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import ConfigurationError, PackagingError
+from ign_deploy.packaging import isolation
+from ign_deploy.packaging.build import PackageOptions, package_project
+from ign_deploy.packaging.project import detect_project
+from ign_deploy.process import Account, processes_of
+from tests.support.build_user import (
+    OWNER,
+    add_build_user,
+    as_root,
+    owned,
+    owners,
+    reachable_folder,
+)
+from tests.support.builds import PATH, gradle_wrapper, script
+from tests.support.modules import build_module
+from tests.support.reporting import Recorder
+
+ENV = {"PATH": PATH}
+pytestmark = as_root
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with reachable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Account:
+    return add_build_user(monkeypatch)
+
+
+def project_of(place: Path, *lines: str) -> Path:
+    made = build_module(place / "made.modl")
+    root = gradle_wrapper(place / "project", *lines, "mkdir -p build", f"cp {made} build/Pump.modl")
+    return owned(root)
+
+
+def build(root: Path, *, env: Mapping[str, str] = ENV, **options: object) -> Recorder:
+    reporter = Recorder()
+    package_project(
+        detect_project(root, env=env),
+        options=PackageOptions(output_dir=root.parent / "dist", **options),  # type: ignore[arg-type]
+        env=env,
+        reporter=reporter,
+    )
+    return reporter
+
+
+def said(reporter: Recorder) -> str:
+    return "\n".join(map(str, (*reporter.lines, *reporter.messages)))
+
+
+def test_a_build_has_neither_rights_nor_capabilities(place: Path, account: Account) -> None:
+    status = "grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs)' /proc/self/status >rights"
+    root = project_of(place, status)
+    build(root, isolate="require")
+    rights = dict(line.split(":\t") for line in (root / "rights").read_text().splitlines())
+    assert set(rights["Uid"].split()) == {str(account.uid)}
+    assert set(rights["Gid"].split()) == {str(account.gid)}
+    assert rights["Groups"].strip() == ""
+    assert rights["NoNewPrivs"] == "1"
+    sets = [value for name, value in rights.items() if name.startswith("Cap")]
+    assert len(sets) == 5
+    assert {int(value, 16) for value in sets} == {0}
+
+
+def test_files_have_their_owners_back(place: Path, account: Account) -> None:
+    root = project_of(
+        place,
+        "test -w gradlew && test -w sub/file && test -w sub/of-root",
+        "mkdir -p build/deep new && touch build/deep/file new/file",
+        "ln -s /etc/passwd link && ln new/file new/twin",
+        "echo changed >sub/of-root",
+        "mv sub/moved sub/there",
+    )
+    (root / "sub").mkdir()
+    for name in ("file", "of-root", "of-another", "moved"):
+        (root / "sub" / name).touch(0o640)
+    owned(root)
+    os.chown(root / "sub" / "of-root", 0, 0)
+    os.chown(root / "sub" / "of-another", 1234, 4321)
+    before = owners(root)
+    build(root)
+    after = owners(root)
+    assert {name: after[name] for name in before if name != "sub/moved"} == {
+        name: before[name] for name in before if name != "sub/moved"
+    }
+    assert {each[:2] for name, each in after.items() if name not in before} == {(OWNER, OWNER)}
+    assert os.stat("/etc/passwd").st_uid == 0
+
+
+def test_files_have_their_owners_back_when_the_build_fails(place: Path, account: Account) -> None:
+    root = project_of(place, "touch new", "exit 1")
+    before = owners(root)
+    with pytest.raises(PackagingError):
+        build(root)
+    after = owners(root)
+    assert after.pop("new")[0] == OWNER
+    assert after == before
+
+
+def test_what_is_kept_cannot_be_changed(place: Path, account: Account) -> None:
+    root = project_of(
+        place,
+        "for each in .git/config store/deep/record; do",
+        '  echo evil 2>/dev/null >"$each" && echo evil || true',
+        "  mv .git moved 2>/dev/null && echo evil || true",
+        "  mv store moved 2>/dev/null && echo evil || true",
+        "  mv store/deep moved 2>/dev/null && echo evil || true",
+        "  rm -rf .git store 2>/dev/null || true",
+        "done",
+        "touch store/new",
+    )
+    for name in (".git/config", "store/deep/record"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name).write_text("ours")
+    owned(root)
+    before = owners(root)
+    reporter = build(root, kept=(root / "store" / "deep",))
+    assert "evil" not in said(reporter)
+    assert (root / ".git/config").read_text() == (root / "store/deep/record").read_text() == "ours"
+    assert before.items() <= owners(root).items()
+
+
+def test_hard_links_stay_what_they_are(place: Path, account: Account) -> None:
+    outside = place / "outside"
+    outside.write_text("ours")
+    outside.chmod(0o600)
+    root = project_of(place, "cat twin 2>/dev/null && exit 1", "chmod 777 twin 2>/dev/null || true")
+    os.link(outside, root / "twin")
+    build(root)
+    assert (outside.stat().st_uid, outside.stat().st_mode & 0o777) == (0, 0o600)
+
+
+def test_the_runner_s_files_are_closed_while_it_builds(place: Path, account: Account) -> None:
+    commands, temp = place / "commands", place / "temp"
+    commands.mkdir(mode=0o777)
+    temp.mkdir()
+    for folder in (commands, temp):
+        folder.chmod(0o777)
+        owned(folder)
+    output = commands / "output"
+    output.touch()
+    output.chmod(0o666)
+    before = owners(place / "commands")
+    env = {**ENV, "GITHUB_OUTPUT": str(output), "RUNNER_TEMP": str(temp)}
+    root = project_of(
+        place,
+        f"ls {commands} {temp} 2>/dev/null && exit 1",
+        f"echo evil 2>/dev/null >>{output} && exit 1",
+        f"echo evil 2>/dev/null >{temp}/evil && exit 1",
+    )
+    build(root, env=env)
+    assert owners(commands) == before
+    assert output.read_text() == ""
+    assert list(temp.iterdir()) == []
+
+
+def test_it_cannot_read_our_memory(place: Path, account: Account) -> None:
+    ours = f"/proc/{os.getpid()}"
+    files = " ".join(f"{ours}/{name}" for name in ("environ", "mem", "maps", "fd/0", "cwd/."))
+    root = project_of(
+        place, f'for each in {files}; do if head -c1 "$each" 2>/dev/null; then exit 1; fi; done'
+    )
+    build(root)
+
+
+def test_nothing_outlives_it(place: Path, account: Account) -> None:
+    root = project_of(place, "setsid sh -c 'trap \"\" TERM HUP; sleep 60; sleep 60' &")
+    build(root, grace=0.1)
+    assert processes_of(account) == []
+
+
+def test_what_another_started_as_that_user_is_ended_too(place: Path, account: Account) -> None:
+    """As cron or at would, for a build that asked them."""
+    other = subprocess.Popen(["sleep", "60"], user=account.uid, group=account.gid, extra_groups=[])
+    build(project_of(place))
+    assert other.wait(timeout=5) == -9
+
+
+def test_caches_are_kept_where_it_can_reach_them(place: Path, account: Account) -> None:
+    home = place / "home"
+    home.mkdir()
+    owned(home)
+    root = project_of(
+        place,
+        "mkdir -p $GRADLE_USER_HOME",
+        "touch $GRADLE_USER_HOME/cached $HOME/file $TMPDIR/file",
+    )
+    build(root, env={**ENV, "HOME": str(home)})
+    assert (home / ".gradle" / "cached").stat().st_uid == OWNER
+    assert [path.name for path in home.iterdir()] == [".gradle"]
+    hidden = place / "hidden"
+    hidden.mkdir(mode=0o700)
+    build(root, env={**ENV, "HOME": str(hidden)})
+    assert list(hidden.iterdir()) == []
+
+
+def test_maven_keeps_its_repository(place: Path, account: Account) -> None:
+    home = place / "home"
+    home.mkdir()
+    owned(home)
+    made = build_module(place / "made.modl")
+    root = place / "project"
+    script(
+        root / "mvnw",
+        'home=$(echo "$MAVEN_OPTS" | sed "s/.*-Duser.home=//")',
+        'touch "$home/.m2/cached"',
+        f"mkdir -p target && cp {made} target/Pump.modl",
+    )
+    (root / "pom.xml").touch()
+    build(owned(root), env={**ENV, "HOME": str(home)})
+    assert (home / ".m2" / "cached").stat().st_uid == OWNER
+
+
+def test_builds_in_one_tree_may_overlap(place: Path, account: Account) -> None:
+    """The inner one ends while the outer one still builds."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    outer = project_of(
+        place, "while [ ! -e inner/done ]; do sleep 0.05; done", "touch inner/from-outside"
+    )
+    other = build_module(place / "other.modl", texts={"id": "com.example.other"})
+    inner = gradle_wrapper(
+        outer / "inner", "mkdir -p build", f"cp {other} build/Inner.modl", "touch done"
+    )
+    owned(outer)
+    before = owners(outer)
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(build, outer)
+        pool.submit(build, inner).result()
+        slow.result()
+    after = owners(outer)
+    assert before.items() <= after.items()
+    strangers = {name for name, each in after.items() if each[0] != OWNER}
+    assert all(name.startswith("dist") for name in strangers)  # ours
+
+
+def test_a_project_out_of_reach_is_not_isolated(
+    place: Path, account: Account, tmp_path: Path
+) -> None:
+    assert not tmp_path.parent.parent.stat().st_mode & 0o001
+    root = project_of(tmp_path)
+    text = said(build(root))
+    assert f"the build is not isolated, because the user {account.name} can't reach" in text
+    with pytest.raises(ConfigurationError, match="can't be isolated"):
+        build(root, isolate="require")
+
+
+def test_a_socket_that_it_could_use_is_named(
+    place: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        monkeypatch.setattr(isolation, "_SOCKETS", (str(path),))
+        root = project_of(place)
+        assert f"could use the socket {path}" in said(build(root))
+        with pytest.raises(ConfigurationError, match=r"docker\.sock"):
+            build(root, isolate="require")
+
+
+def test_without_the_user_the_log_says_what_is_not_protected(place: Path) -> None:
+    root = project_of(place, "id -u")
+    text = said(build(root))
+    assert "not isolated, because this machine has no user ign-build: it could read and" in text
+    with pytest.raises(ConfigurationError) as caught:
+        build(root, isolate="require")
+    assert "no user ign-build" in caught.value.message
+
+
+def test_it_can_be_turned_off(place: Path, account: Account) -> None:
+    root = project_of(place, "id -u >uid")
+    text = said(build(root, isolate="off"))
+    assert "--isolate off was given" in text
+    assert (root / "uid").read_text() == "0\n"
