@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ign_deploy.deployment.gateway import Consent, InstalledModule, Restartable, Upload
+from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
@@ -42,7 +43,8 @@ class GatewayDeployment:
     def deploy(self) -> GatewayRecord:
         """Install, restart if needed and allowed, and verify; roll back if anything fails.
 
-        Returns the result; never raises an IgnDeployError: the outcome says whether it failed.
+        Returns the result; raises no error, not even an unexpected one: the outcome says whether
+        it failed. Interruptions are passed on.
         """
         start = self.options.timing.clock()
         try:
@@ -54,8 +56,8 @@ class GatewayDeployment:
             if outcome is not Outcome.RESTART_PENDING:
                 self._check_health()
             message = self._pending_message() if outcome is Outcome.RESTART_PENDING else ""
-        except IgnDeployError as problem:
-            outcome, message = self._handle_failure(problem)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the gateway has to be restored
+            outcome, message = self._handle_failure(explain_unexpected(problem))
         return self._record(outcome, message, seconds=self.options.timing.clock() - start)
 
     def roll_back(self, reason: str) -> GatewayRecord:
@@ -249,8 +251,9 @@ class GatewayDeployment:
                     self._install(change.previous, upload, consent=_EVERYTHING_ACCEPTED)
             restart = Restart.IF_NEEDED if self.restarted else self.options.restart
             outcome = self._start_and_verify(back, gone=gone, restart=restart)
-        except IgnDeployError as problem:
-            return Outcome.ROLLBACK_FAILED, self._explain_failed_rollback(reason, problem)
+        except Exception as problem:  # noqa: BLE001 - whatever it is, someone has to repair it
+            explained = explain_unexpected(problem)
+            return Outcome.ROLLBACK_FAILED, self._explain_failed_rollback(reason, explained)
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
         restored = f"{_restored_versions(self.touched)}{pending}"
         return Outcome.ROLLED_BACK, f"{self._with_title(reason)}; {restored}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
@@ -51,8 +52,8 @@ def plan_gateways(
                 reporter=reporter,
                 removals=removals,
             )
-        except IgnDeployError as problem:
-            return [problem]
+        except Exception as problem:  # noqa: BLE001 - it is this gateway's, reported with the others'
+            return [explain_unexpected(problem)]
         return [*problems] if problems else planned
 
     found = map_parallel(plan, gateways, workers=_WORKERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ign_deploy.errors import DeploymentError
+from ign_deploy.errors import DeploymentError, IgnDeployError
 
 
 class GatewayRequestError(DeploymentError):
@@ -44,3 +44,13 @@ class ConsentMissing(DeploymentError):
         super().__init__(message, hint=hint)
         self.certificate_sha1 = certificate_sha1
         self.license_crc = license_crc
+
+
+def explain_unexpected(problem: Exception) -> IgnDeployError:
+    """Return the error, or one that says that it is a bug: one gateway must not stop the others."""
+    if isinstance(problem, IgnDeployError):
+        return problem
+    return DeploymentError(
+        f"unexpected {type(problem).__name__} while working with the gateway",
+        hint="report it as a bug in ign-deploy, with the gateway's version.",
+    )
