@@ -192,14 +192,19 @@ def _get(url: str, context: RunContext) -> Response:
     from ign_deploy.net.client import Client
     from ign_deploy.net.proxies import proxies_from
     from ign_deploy.net.response import ANY_STATUS
-    from ign_deploy.net.session import open_http_session
+    from ign_deploy.net.retry import RetryPolicy
+    from ign_deploy.net.session import TIMEOUT, open_http_session
 
     same = [each for each in chosen_entries(context.settings) if _is_on(each, url)]
     ca, pin = _tls(same[0] if same else None, context)
+    retry = RetryPolicy(deadline=float(context.settings.timeout))
     session = open_http_session(
-        ca=ca, pin=pin if same else None, proxies=partial(proxies_from, context.env)
+        ca=ca,
+        pin=pin if same else None,
+        proxies=partial(proxies_from, context.env),
+        stall=min(TIMEOUT[1], retry.deadline),
     )
-    with Client(session, reporter=context.reporter, error=DeploymentError) as client:
+    with Client(session, reporter=context.reporter, retry=retry, error=DeploymentError) as client:
         return client.request(
             "GET", url, title="the health check", limit=_HEALTH_LIMIT, expect=ANY_STATUS
         )

@@ -177,15 +177,18 @@ def open_target(
     ``https://…`` and ``http://…`` are the API of 8.3, ``developer+http://…`` is the servlet of a
     developer gateway before it, a path or ``file:`` URL a folder of modules. Raises
     ConfigurationError for anything unsafe; messages never repeat URLs or tokens.
+
+    Without ``retry``, a request with all its attempts takes at most the timing's ``deadline`` and
+    the time that a large module needs, however slowly the gateway responds.
     """
     match = _SCHEME.match(url)
     scheme = match[1].lower() if match else "file"
     opener = TARGETS.get(scheme)
     if opener is None:
         raise _unsupported(scheme, rest=url.partition(":")[2])
-    options = TargetOptions(
-        timing or Timing(), retry or RetryPolicy(), reporter or SilentReporter()
-    )
+    timing = timing or Timing()
+    retry = retry or RetryPolicy(deadline=timing.deadline)
+    options = TargetOptions(timing, retry, reporter or SilentReporter())
     return opener(url, access or GatewayAccess(), options)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -12,8 +13,8 @@ from ign_deploy.module.findings import quoted
 from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import HostAuth, is_private, origin
 from ign_deploy.net.response import ANY_STATUS, Response
-from ign_deploy.net.retry import RetryPolicy
-from ign_deploy.net.session import HttpSession, open_http_session
+from ign_deploy.net.retry import Deadline, RetryPolicy
+from ign_deploy.net.session import TIMEOUT, HttpSession, open_http_session
 from ign_deploy.report import Progress, Reporter, no_progress
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 API = "/data/api/v1/"
 TOKEN_HEADER = "X-Ignition-API-Token"  # noqa: S105 - the name of a header
-# The description of the whole API has a few megabytes.
-MAX_RESPONSE = 32 << 20
+# A page of modules with their stack traces is far below this; parsed, JSON needs much more memory.
+MAX_RESPONSE = 4 << 20
 _NO_REASON = "it gave no reason"
 
 
@@ -72,7 +73,7 @@ class GatewayClient(Client):
         query: Mapping[str, str] | None = None,
         body: Sized = b"",
         content_type: str = "",
-        anonymous: bool = False,
+        limit: int | None = None,
     ) -> Response:
         """Make one attempt; return the response whatever its status, unless it is transient."""
         return self.attempt(
@@ -81,9 +82,14 @@ class GatewayClient(Client):
             title=title,
             body=body,
             headers={"Content-Type": content_type} if content_type else {},
-            limit=MAX_RESPONSE,
-            anonymous=anonymous,
+            limit=limit or MAX_RESPONSE,
+            deadline=self.deadline(),
         )
+
+    def deadline(self, seconds: float | None = None) -> Deadline:
+        """Return the end of something that begins now: after so many seconds, or the policy's."""
+        policy = self.retry if seconds is None else replace(self.retry, deadline=seconds)
+        return Deadline(policy, url=self.base)
 
     def send_module(
         self,
@@ -235,7 +241,13 @@ def open_gateway_client(
         _require_token(token)
         reporter.mask(token)
         auth = HostAuth(token, url=base, name=TOKEN_HEADER)
-    session = open_http_session(ca=access.ca, pin=access.pin, proxies=access.proxies, auth=auth)
+    session = open_http_session(
+        ca=access.ca,
+        pin=access.pin,
+        proxies=access.proxies,
+        auth=auth,
+        stall=min(TIMEOUT[1], retry.deadline),
+    )
     return GatewayClient(session, base=base, reporter=reporter, retry=retry, token=token)
 
 

@@ -42,6 +42,8 @@ _ALREADY_ACCEPTED = 409
 _UNKNOWN_FORM = frozenset({400, 404, 405, 411, 415, 422})
 _PAGE_SIZE = 100
 _MAX_MODULES = 10_000
+# The description of the whole API has a few megabytes.
+_MAX_DESCRIPTION = 16 << 20
 
 
 class ApiGateway:
@@ -213,7 +215,9 @@ class ApiGateway:
 
     def _description(self) -> ApiDescription:
         try:
-            response = self._client.send("GET", "/openapi.json", title="reading the API's routes")
+            response = self._client.send(
+                "GET", "/openapi.json", title="reading the API's routes", limit=_MAX_DESCRIPTION
+            )
         except (NetworkError, DeploymentError):
             return ApiDescription()
         return ApiDescription.model_validate(response.fields() if response.ok else {})
@@ -224,7 +228,10 @@ class ApiGateway:
         title = f"listing the modules ({route})"
         found: dict[str, ModuleItem] = {}
         seen = 0
+        # For all pages together: a gateway may send one module at a time.
+        deadline = client.deadline()
         while True:
+            deadline.check()
             response = client.get(
                 API + route, title=title, query={"limit": str(_PAGE_SIZE), "offset": str(seen)}
             )

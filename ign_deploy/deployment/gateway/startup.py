@@ -45,7 +45,12 @@ def read_status(client: GatewayClient) -> GatewayStatus:
 
     try:
         response = client.attempt(
-            "GET", "/StatusPing", title="checking the state", anonymous=True, timeout=_TIMEOUT
+            "GET",
+            "/StatusPing",
+            title="checking the state",
+            anonymous=True,
+            timeout=_TIMEOUT,
+            deadline=client.deadline(sum(_TIMEOUT)),
         )
     except (TransientResponse, TransientFailure, DeploymentError):
         return GatewayStatus(DOWN)
