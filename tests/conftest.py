@@ -1,6 +1,11 @@
-"""Settings for all tests: hypothesis has no deadline, as the machine may be busy with others."""
+"""Settings for all tests: hypothesis has no deadline, as the machine may be busy with others.
+
+A shell's background jobs, and so the programs that the tests start, ignore Ctrl-C; here they don't.
+"""
 
 from __future__ import annotations
+
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -8,3 +13,6 @@ settings.register_profile(
     "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("tests")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

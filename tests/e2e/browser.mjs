@@ -1,9 +1,11 @@
-// Visits pages in a real Chromium as a test asks as JSON on the command line; answers in JSON.
+// Visits pages in a real Chromium: each line of the input is a JSON list of visits, each line of the
+// output the list of their answers, or why there is none. Ends with its input.
 import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { chromium } from "../../tools/node_modules/playwright-core/index.mjs";
 
 const AXE = new URL("../../tools/node_modules/axe-core/axe.min.js", import.meta.url);
-const { executable, home, visits } = JSON.parse(readFileSync(0, "utf8"));
+const [executable, home] = process.argv.slice(2);
 
 // Each step is [what, argument]; `evaluate` and `axe` add their value to the visit's answer.
 const steps = {
@@ -28,7 +30,7 @@ const steps = {
   },
 };
 
-async function visit(browser, { url, width = 1280, dark = false, javascript = true, motion = false, script = [] }) {
+async function visit(browser, { url, width = 1280, dark = false, javascript = true, motion = false, steps: script = [] }) {
   const context = await browser.newContext({
     viewport: { width, height: 800 },
     colorScheme: dark ? "dark" : "light",
@@ -75,10 +77,17 @@ const browser = await chromium.launch({
     "--disable-sync",
   ],
 });
-try {
+async function visitAll(visits) {
   const answers = [];
   for (const one of visits) answers.push(await visit(browser, one));
-  process.stdout.write(`${JSON.stringify(answers)}\n`);
+  return answers;
+}
+
+try {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const answers = await visitAll(JSON.parse(line)).catch((error) => String(error.stack));
+    process.stdout.write(`${JSON.stringify(answers)}\n`);
+  }
 } finally {
   await browser.close();
 }

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import mimetypes
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.support.serving import HttpServer, Reply, Request, serving
 
 SCRIPT = Path(__file__).with_name("browser.mjs")
 CHROMIUM = "/usr/bin/chromium"
+_SECONDS = 180
 
 
 @dataclass(frozen=True)
@@ -49,40 +51,44 @@ class Answer:
         return not (self.dialogs or self.errors or self.violations)
 
 
-def browse(folder: Path, *visits: PageVisit) -> list[Answer]:
-    """Make the visits one after another, each with a profile of its own.
+class Browser:
+    """A Chromium that runs until the tests are done, and makes the visits it is sent."""
 
-    ``folder`` is the browser's home. A missing Chromium is a failure.
-    """
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+
+    def visit(self, *visits: PageVisit) -> list[Answer]:
+        """Make the visits one after another, each with a profile of its own."""
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._child.stdin.write(json.dumps([asdict(visit) for visit in visits]).encode() + b"\n")
+        self._child.stdin.flush()
+        ready, _, _ = select.select([self._child.stdout], [], [], _SECONDS)
+        assert ready, f"the browser didn't answer within {_SECONDS} s"
+        answers = json.loads(self._child.stdout.readline() or '"the browser ended"')
+        assert isinstance(answers, list), answers
+        return [Answer(**answer) for answer in answers]
+
+
+@contextmanager
+def running_browser(home: Path) -> Iterator[Browser]:
+    """Run a Chromium with that home. A missing one is a failure."""
     chromium = shutil.which(CHROMIUM)
     assert chromium, f"{CHROMIUM} is missing; install it: apt-get install chromium"
     assert TOOLS.is_dir(), "tools/node_modules is missing; run: tools/setup.sh tests"
-    request = {
-        "executable": chromium,
-        "home": str(folder),
-        "visits": [
-            {
-                "url": visit.url,
-                "width": visit.width,
-                "dark": visit.dark,
-                "javascript": visit.javascript,
-                "motion": visit.motion,
-                "script": list(visit.steps),
-            }
-            for visit in visits
-        ],
-    }
-    child = subprocess.run(
-        [str(BIN / "node"), str(SCRIPT)],
-        input=json.dumps(request).encode(),
-        cwd=folder,
-        env={"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(folder)},
-        capture_output=True,
-        timeout=180,
-        check=False,
+    child = subprocess.Popen(
+        [str(BIN / "node"), str(SCRIPT), chromium, str(home)],
+        cwd=home,
+        env={"PATH": os.environ.get("PATH", os.defpath), "TMPDIR": str(home)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
-    assert child.returncode == 0, child.stderr.decode(errors="replace")
-    return [Answer(**answer) for answer in json.loads(child.stdout)]
+    try:
+        yield Browser(child)
+        child.communicate(timeout=_SECONDS)  # it ends with its input
+    finally:
+        child.kill()
+        child.wait()
 
 
 class _Site(HttpServer):

@@ -11,7 +11,7 @@ import pytest
 
 from ign_deploy.repositories.index import ModuleIndex, index_bytes, merge_module
 from ign_deploy.repositories.page import PageModule, render_page
-from tests.e2e.browser import PageVisit, browse, static_site
+from tests.e2e.browser import Browser, PageVisit, running_browser, static_site
 from tests.support.page_samples import (
     HOSTILE_TEXTS,
     forged_module,
@@ -39,9 +39,16 @@ def write_page(folder: Path, modules: list[PageModule], *, title: str = "Ignitio
     return page
 
 
-def visit(folder: Path, url: str, *steps: tuple[str, str | None], **how: Any) -> list[Any]:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all tests; each visit has a profile of its own."""
+    with running_browser(tmp_path_factory.mktemp("browser")) as browser:
+        yield browser
+
+
+def visit(browser: Browser, url: str, *steps: tuple[str, str | None], **how: Any) -> list[Any]:
     """Make one visit in which nothing may go wrong; return the values of its steps."""
-    (answer,) = browse(folder, PageVisit(url, steps, **how))
+    (answer,) = browser.visit(PageVisit(url, steps, **how))
     assert answer.is_clean, answer
     return answer.values
 
@@ -70,9 +77,9 @@ def site(tmp_path: Path) -> Iterator[str]:
         yield address
 
 
-def test_search_works_by_the_keyboard_alone(tmp_path: Path, page: str) -> None:
+def test_search_works_by_the_keyboard_alone(browser: Browser, page: str) -> None:
     before, status, headings, focused, state, shown = visit(
-        tmp_path,
+        browser,
         page,
         ("evaluate", STATUS),
         ("press", "Tab"),  # the link to skip to the modules
@@ -95,9 +102,9 @@ def test_search_works_by_the_keyboard_alone(tmp_path: Path, page: str) -> None:
     assert "ign-deploy install com.acme.vision.gauges -v 4.2.1 --gateway " in shown
 
 
-def test_a_search_without_a_match_says_so_and_can_be_cleared(tmp_path: Path, page: str) -> None:
+def test_a_search_without_a_match_says_so_and_can_be_cleared(browser: Browser, page: str) -> None:
     status, text, after, focused = visit(
-        tmp_path,
+        browser,
         page,
         ("press", "/"),
         ("type", "no such thing"),
@@ -115,11 +122,11 @@ def test_a_search_without_a_match_says_so_and_can_be_cleared(tmp_path: Path, pag
 
 
 def test_the_filter_shows_the_version_that_a_gateway_of_that_line_takes(
-    tmp_path: Path, page: str
+    browser: Browser, page: str
 ) -> None:
     numbers = "[...document.querySelectorAll('.number')].map(each => each.textContent)"
     every, status, old = visit(
-        tmp_path,
+        browser,
         page,
         ("evaluate", numbers),
         ("press", "/"),
@@ -134,7 +141,7 @@ def test_the_filter_shows_the_version_that_a_gateway_of_that_line_takes(
 
 
 @pytest.mark.parametrize("served", [False, True])
-def test_a_hostile_module_executes_nothing(tmp_path: Path, served: bool) -> None:
+def test_a_hostile_module_executes_nothing(tmp_path: Path, browser: Browser, served: bool) -> None:
     folder = tmp_path / "site"
     folder.mkdir()
     modules = [forged_module(), hostile_module()]
@@ -152,8 +159,7 @@ def test_a_hostile_module_executes_nothing(tmp_path: Path, served: bool) -> None
             ("evaluate", "document.querySelector('#com\\\\.hostile .body').innerText"),
             ("evaluate", WIDTH),
         ]
-        wide, narrow, plain = browse(
-            folder,
+        wide, narrow, plain = browser.visit(
             PageVisit(url, steps),
             PageVisit(url, steps, width=PHONE),
             PageVisit(url, [("evaluate", WIDTH)], width=PHONE, javascript=False),
@@ -172,14 +178,13 @@ def test_a_hostile_module_executes_nothing(tmp_path: Path, served: bool) -> None
     assert plain.values == [[PHONE, 0]]
 
 
-def test_what_the_policy_forbids_is_counted(tmp_path: Path, page: str) -> None:
+def test_what_the_policy_forbids_is_counted(browser: Browser, page: str) -> None:
     """The other tests would see it if anything were executed or requested."""
     elsewhere = "https://elsewhere.invalid/x"
     insert = f"document.body.append(Object.assign(new Image(), {{src: '{elsewhere}'}}))"
     style = "document.body.setAttribute('style', 'background: url(x)')"
     markup = "try { document.body.innerHTML = '<b>'; } catch (refused) { refused.name }"
-    (answer,) = browse(
-        tmp_path,
+    (answer,) = browser.visit(
         PageVisit(
             page,
             [
@@ -195,9 +200,11 @@ def test_what_the_policy_forbids_is_counted(tmp_path: Path, page: str) -> None:
     assert answer.requests == [page, elsewhere]  # requested, but not sent
 
 
-def test_a_deep_link_opens_the_version_and_another_one_the_next(tmp_path: Path, page: str) -> None:
+def test_a_deep_link_opens_the_version_and_another_one_the_next(
+    browser: Browser, page: str
+) -> None:
     focused, current, top, next_focused, text = visit(
-        tmp_path,
+        browser,
         f"{page}#{METERS}@2.7.0",
         ("evaluate", FOCUSED),
         ("evaluate", "document.querySelector('[aria-current]').textContent"),
@@ -215,25 +222,28 @@ def test_a_deep_link_opens_the_version_and_another_one_the_next(tmp_path: Path, 
     assert "Version 4.2.1" in text
 
 
-def test_an_unknown_deep_link_does_nothing(tmp_path: Path, page: str) -> None:
+def test_an_unknown_deep_link_does_nothing(browser: Browser, page: str) -> None:
     fragments = ("#com.acme.none", "#%", "#_query", "#@", "#__proto__@1")
-    answers = browse(
-        tmp_path,
+    answers = browser.visit(
         *(PageVisit(page + fragment, [("evaluate", STATUS)]) for fragment in fragments),
     )
     assert all(answer.is_clean and answer.values == ["4 modules."] for answer in answers)
 
 
-def test_a_version_that_is_not_on_the_page_is_said_to_be_missing(tmp_path: Path, page: str) -> None:
+def test_a_version_that_is_not_on_the_page_is_said_to_be_missing(
+    browser: Browser, page: str
+) -> None:
     assert (
         "Version 2.0.0 is not on this page."
-        in visit(tmp_path, f"{page}#{METERS}@2.0.0", ("evaluate", BANNER))[0]
+        in visit(browser, f"{page}#{METERS}@2.0.0", ("evaluate", BANNER))[0]
     )
 
 
-def test_a_deep_link_to_an_old_version_loads_it_from_the_server(tmp_path: Path, site: str) -> None:
+def test_a_deep_link_to_an_old_version_loads_it_from_the_server(
+    browser: Browser, site: str
+) -> None:
     focused, banner = visit(
-        tmp_path,
+        browser,
         f"{site}#{METERS}@2.0.0",
         ("wait", "document.activeElement.textContent.startsWith('2.0.0')"),
         ("evaluate", FOCUSED),
@@ -243,9 +253,9 @@ def test_a_deep_link_to_an_old_version_loads_it_from_the_server(tmp_path: Path, 
     assert banner is None
 
 
-def test_a_yanked_version_says_why_and_what_to_use_instead(tmp_path: Path, page: str) -> None:
+def test_a_yanked_version_says_why_and_what_to_use_instead(browser: Browser, page: str) -> None:
     banner, shown, commands, reason = visit(
-        tmp_path,
+        browser,
         f"{page}#{METERS}@2.12.0",
         ("evaluate", BANNER),
         ("evaluate", "document.querySelector('.banner').checkVisibility()"),
@@ -261,9 +271,9 @@ def test_a_yanked_version_says_why_and_what_to_use_instead(tmp_path: Path, page:
     assert reason == "Yanked: The certificate's key was stolen. Remove it from every gateway."
 
 
-def test_all_versions_are_shown_from_the_modules_index(tmp_path: Path, site: str) -> None:
+def test_all_versions_are_shown_from_the_modules_index(browser: Browser, site: str) -> None:
     before, shown, note, focused = visit(
-        tmp_path,
+        browser,
         f"{site}#{METERS}",
         ("evaluate", "document.querySelectorAll('.versions li').length"),
         ("do", "document.querySelector('.after button').focus()"),
@@ -290,7 +300,7 @@ def test_all_versions_are_shown_from_the_modules_index(tmp_path: Path, site: str
     ],
 )
 def test_an_index_that_cannot_be_read_leaves_what_is_there(
-    tmp_path: Path, site: str, content: bytes | None, said: str
+    tmp_path: Path, browser: Browser, site: str, content: bytes | None, said: str
 ) -> None:
     index = tmp_path / "site" / "modules" / METERS / "index.json"
     index.unlink() if content is None else index.write_bytes(content)
@@ -300,13 +310,13 @@ def test_an_index_that_cannot_be_read_leaves_what_is_there(
         ("evaluate", "document.querySelector('.after').innerText"),
         ("evaluate", "document.querySelectorAll('.versions li').length"),
     ]
-    (answer,) = browse(tmp_path, PageVisit(f"{site}#{METERS}", steps))
+    (answer,) = browser.visit(PageVisit(f"{site}#{METERS}", steps))
     assert said in answer.values[0]
     assert answer.values[1] == 10
     assert answer.violations == []
 
 
-def test_a_hostile_index_executes_nothing(tmp_path: Path, site: str) -> None:
+def test_a_hostile_index_executes_nothing(tmp_path: Path, browser: Browser, site: str) -> None:
     texts = list(HOSTILE_TEXTS)
     line: dict[str, object] = {
         "filename": "a.modl",
@@ -330,7 +340,7 @@ def test_a_hostile_index_executes_nothing(tmp_path: Path, site: str) -> None:
     index = tmp_path / "site" / "modules" / METERS / "index.json"
     index.write_text(json.dumps({"files": [line, *broken]}), "utf-8")
     count, hacked, links, width = visit(
-        tmp_path,
+        browser,
         f"{site}#{METERS}",
         ("do", "document.querySelector('.after button').click()"),
         ("wait", "document.querySelector('.versions .wide') !== null"),
@@ -344,9 +354,9 @@ def test_a_hostile_index_executes_nothing(tmp_path: Path, site: str) -> None:
     assert links == [f"{site}modules/{METERS}/7.0.0/a.modl"]
 
 
-def test_what_is_copied_arrives_on_the_clipboard(tmp_path: Path, site: str) -> None:
+def test_what_is_copied_arrives_on_the_clipboard(browser: Browser, site: str) -> None:
     button, value = visit(
-        tmp_path,
+        browser,
         f"{site}#com.acme.vision.gauges",
         ("do", "document.querySelectorAll('article.open .command button')[1].focus()"),
         ("press", "Enter"),
@@ -362,7 +372,7 @@ def test_what_is_copied_arrives_on_the_clipboard(tmp_path: Path, site: str) -> N
     assert button == "Copied"
 
 
-def test_a_download_link_leads_to_the_published_file(tmp_path: Path) -> None:
+def test_a_download_link_leads_to_the_published_file(tmp_path: Path, browser: Browser) -> None:
     each = release("com.acme.odd", "1.0.0+b_1")
     folder = tmp_path / "site"
     location = folder / "modules" / each.id / each.version
@@ -373,8 +383,7 @@ def test_a_download_link_leads_to_the_published_file(tmp_path: Path) -> None:
     fetched = f"(async () => (await fetch({href})).text())()"
     plain = "document.querySelector('td a').href"
     with static_site(folder) as address:
-        with_script, without = browse(
-            tmp_path,
+        with_script, without = browser.visit(
             PageVisit(address, [("evaluate", fetched), ("evaluate", href)]),
             PageVisit(address, [("evaluate", plain)], javascript=False),
         )
@@ -383,10 +392,10 @@ def test_a_download_link_leads_to_the_published_file(tmp_path: Path) -> None:
 
 
 def test_without_javascript_a_table_has_every_module_and_its_links(
-    tmp_path: Path, page: str
+    browser: Browser, page: str
 ) -> None:
     rows, links, tools = visit(
-        tmp_path,
+        browser,
         page,
         ("evaluate", "[...document.querySelectorAll('tbody tr')].map(each => each.innerText)"),
         (
@@ -407,25 +416,26 @@ def test_without_javascript_a_table_has_every_module_and_its_links(
     assert tools is False
 
 
-def test_an_empty_page_says_so(tmp_path: Path) -> None:
+def test_an_empty_page_says_so(tmp_path: Path, browser: Browser) -> None:
     page = write_page(tmp_path, []).as_uri()
     text = "document.querySelector('main').innerText"
-    answers = browse(
-        tmp_path,
+    answers = browser.visit(
         *(PageVisit(page, [("evaluate", text)], javascript=on) for on in (True, False)),
     )
     assert all(answer.is_clean for answer in answers)
     assert all("Nothing is published here yet." in answer.values[0] for answer in answers)
 
 
-def test_a_long_list_is_shown_in_parts_and_searched_as_a_whole(tmp_path: Path) -> None:
+def test_a_long_list_is_shown_in_parts_and_searched_as_a_whole(
+    tmp_path: Path, browser: Browser
+) -> None:
     modules = [
         page_module([(release(f"com.acme.m{number:03}", "1.0.0", name=f"Module {number}"), None)])
         for number in range(230)
     ]
     count = "document.querySelectorAll('article').length"
     first, second, focused, status, deep = visit(
-        tmp_path,
+        browser,
         write_page(tmp_path, modules).as_uri(),
         ("evaluate", count),
         ("do", "document.querySelector('#_more button').click()"),
@@ -442,10 +452,9 @@ def test_a_long_list_is_shown_in_parts_and_searched_as_a_whole(tmp_path: Path) -
     assert (status, deep) == ("1 of 230 modules.", "Module 220")
 
 
-def test_a_phone_needs_no_horizontal_scroll(tmp_path: Path, page: str) -> None:
+def test_a_phone_needs_no_horizontal_scroll(browser: Browser, page: str) -> None:
     everything = "document.querySelectorAll('h2 button').forEach(each => each.click())"
-    answers = browse(
-        tmp_path,
+    answers = browser.visit(
         PageVisit(
             page, [("evaluate", WIDTH), ("do", everything), ("evaluate", WIDTH)], width=PHONE
         ),
@@ -454,18 +463,18 @@ def test_a_phone_needs_no_horizontal_scroll(tmp_path: Path, page: str) -> None:
     assert [answer.values for answer in answers] == [[[PHONE, 0]] * 2] * 2
 
 
-def test_nothing_moves_if_reduced_motion_is_requested(tmp_path: Path, page: str) -> None:
+def test_nothing_moves_if_reduced_motion_is_requested(browser: Browser, page: str) -> None:
     running = "document.getAnimations().length"
     steps = [("do", "document.querySelector('h2 button').click()"), ("evaluate", running)]
-    still, moving = browse(tmp_path, PageVisit(page, steps), PageVisit(page, steps, motion=True))
+    still, moving = browser.visit(PageVisit(page, steps), PageVisit(page, steps, motion=True))
     assert (still.values, moving.values) == ([0], [1])
 
 
-def test_what_is_for_the_screen_alone_is_not_printed(tmp_path: Path, page: str) -> None:
+def test_what_is_for_the_screen_alone_is_not_printed(browser: Browser, page: str) -> None:
     seen = """['#_tools', '.copy', 'footer', '.banner', 'dl', '.notes'].map(
         name => document.querySelector(name).checkVisibility())"""
     before, printed, width = visit(
-        tmp_path,
+        browser,
         f"{page}#{METERS}@2.12.0",
         ("evaluate", seen),
         ("media", "print"),
@@ -480,7 +489,7 @@ def test_what_is_for_the_screen_alone_is_not_printed(tmp_path: Path, page: str) 
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing(tmp_path: Path, site: str, dark: bool) -> None:
+def test_axe_finds_nothing(browser: Browser, site: str, dark: bool) -> None:
     opened = [
         ("do", "document.querySelectorAll('h2 button').forEach(each => each.click())"),
         ("do", "document.querySelector('.after button').click()"),
@@ -488,8 +497,7 @@ def test_axe_finds_nothing(tmp_path: Path, site: str, dark: bool) -> None:
         ("axe", None),
     ]
     missing = [("press", "/"), ("type", "nothing"), ("axe", None)]
-    answers = browse(
-        tmp_path,
+    answers = browser.visit(
         *(
             PageVisit(site + fragment, steps, width=width, dark=dark)
             for width in (1280, PHONE)
