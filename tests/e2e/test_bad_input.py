@@ -185,7 +185,7 @@ def test_two_modules_with_one_id_are_rejected_before_signing(workspace: CliWorks
 def test_two_files_that_would_become_one_are_not_signed(workspace: CliWorkspace) -> None:
     build_module(workspace.folder / "other" / MODULE)
     before = workspace.tree()
-    result = workspace.run("sign", MODULE, f"other/{MODULE}", *KEY).must(4)
+    result = workspace.call("sign", MODULE, f"other/{MODULE}", *KEY).must(4)
     explained(result, "dist/pump.modl")
     lost_nothing(workspace, before)
 
@@ -193,7 +193,7 @@ def test_two_files_that_would_become_one_are_not_signed(workspace: CliWorkspace)
 def test_signing_never_writes_over_its_input(workspace: CliWorkspace) -> None:
     (workspace.folder / MODULE).rename(workspace.folder / "pump.modl")
     before = workspace.tree()
-    explained(workspace.run("sign", "pump.modl", *KEY, "-o", ".").must(4), "pump.modl")
+    explained(workspace.call("sign", "pump.modl", *KEY, "-o", ".").must(4), "pump.modl")
     explained(workspace.release("-o", ".", path="pump.modl").must(4), "pump.modl")
     after = {name: data for name, data in workspace.tree().items() if "result" not in name}
     assert after == before
@@ -234,14 +234,14 @@ def test_a_ci_job_with_a_secret_too_short_to_redact_is_refused(
     workspace: CliWorkspace, host: dict[str, str]
 ) -> None:
     env = {**host, "MODULE_SIGNING_PASSWORD": "m"}
-    result = workspace.run("inspect", MODULE, env=env).must(2)
+    result = workspace.call("inspect", MODULE, env=env).must(2)
     assert "MODULE_SIGNING_PASSWORD is shorter than 4 characters" in result.stderr
     proxy = {**host, "https_proxy": "http://me:abc@proxy.example"}
-    assert "password of a proxy" in workspace.run("inspect", MODULE, env=proxy).must(2).stderr
+    assert "password of a proxy" in workspace.call("inspect", MODULE, env=proxy).must(2).stderr
 
 
 def test_a_short_secret_garbles_no_output(workspace: CliWorkspace) -> None:
     """A password of one letter turned every ``com.example`` into ``co***.exa***ple``."""
-    result = workspace.run("inspect", MODULE, env={"MODULE_SIGNING_PASSWORD": "m"}).must(0)
+    result = workspace.call("inspect", MODULE, env={"MODULE_SIGNING_PASSWORD": "m"}).must(0)
     assert "com.example" in result.stdout
     assert "***" not in result.stdout + result.stderr

@@ -39,7 +39,7 @@ def prebuilt(workspace: CliWorkspace, name: str, *needs: str, sound: bool = True
 
 
 def batch(workspace: CliWorkspace, *arguments: str | Path, **more: dict[str, str]) -> Result:
-    return workspace.run("batch", *arguments, *KEY, **more)
+    return workspace.call("batch", *arguments, *KEY, **more)
 
 
 def published(workspace: CliWorkspace) -> list[str]:
@@ -67,7 +67,7 @@ def test_uploads_follow_the_dependencies_whatever_the_order_given(workspace: Cli
         *([module_id(name), "1.2.3", "uploaded", f"dist/{name}.modl"] for name in "abc"),
     ]
     for name in "abc":
-        workspace.run("verify", f"dist/{name}.modl", "--trust-anchor", "signing.cert.pem").must(0)
+        workspace.call("verify", f"dist/{name}.modl", "--trust-anchor", "signing.cert.pem").must(0)
 
 
 def test_the_same_batch_again_is_unchanged(workspace: CliWorkspace) -> None:

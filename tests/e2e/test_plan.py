@@ -43,7 +43,7 @@ PATHS = ("modules/a", "modules/b", "modules/c")
 
 
 def plan(workspace: CliWorkspace, *arguments: str | Path, **more: dict[str, str]) -> Result:
-    return workspace.run("plan", *arguments, **more).must(0)
+    return workspace.call("plan", *arguments, **more).must(0)
 
 
 def wanted(result: Result) -> list[str]:
@@ -54,7 +54,7 @@ def wanted(result: Result) -> list[str]:
 
 def publish(workspace: CliWorkspace, *paths: str) -> None:
     head = git(workspace.folder, "rev-parse", "HEAD")
-    workspace.run("batch", *paths, *KEY, env={"GITHUB_SHA": head}).must(0)
+    workspace.call("batch", *paths, *KEY, env={"GITHUB_SHA": head}).must(0)
 
 
 def test_what_was_never_published_is_planned_in_dependency_order(checkout: CliWorkspace) -> None:
@@ -137,7 +137,7 @@ def test_a_release_from_another_branch_is_no_base(checkout: CliWorkspace) -> Non
 
 @pytest.mark.parametrize("recorded", ["", "--output=pwned", "HEAD", "0" * 40])
 def test_a_record_without_a_usable_commit_is_planned(checkout: CliWorkspace, recorded: str) -> None:
-    checkout.run("batch", *PATHS, *KEY, env={"GITHUB_SHA": recorded}).must(0)
+    checkout.call("batch", *PATHS, *KEY, env={"GITHUB_SHA": recorded}).must(0)
     assert wanted(plan(checkout, *PATHS)) == ["c", "b", "a"]
     assert not (checkout.folder / "pwned").exists()
     assert not list(checkout.folder.rglob("pwned"))
@@ -169,7 +169,7 @@ def test_names_that_git_or_a_shell_would_obey_are_names(workspace: CliWorkspace)
     head = git(workspace.folder, "rev-parse", "HEAD")
     for name in names:
         command = ("module", *key, *store, "--", name)
-        folder.run(*command, env={"GITHUB_SHA": head}).must(0)
+        folder.call(*command, env={"GITHUB_SHA": head}).must(0)
     (workspace.folder / "modules" / "*" / "doc" / "index.html").write_text("new")
     commit(workspace)
     result = plan(folder, *store[:2], "--", *names)
@@ -217,7 +217,7 @@ def test_the_decisions_are_in_the_json(checkout: CliWorkspace) -> None:
 
 
 def test_every_path_that_is_no_project_is_named(checkout: CliWorkspace) -> None:
-    result = checkout.run("plan", "gone", "modules/a", "dist", "--json").must(3)
+    result = checkout.call("plan", "gone", "modules/a", "dist", "--json").must(3)
     messages = [each["message"] for each in result.document["error"]["findings"]]
     assert len(messages) == 2
     assert "gone" in messages[0]
@@ -225,13 +225,13 @@ def test_every_path_that_is_no_project_is_named(checkout: CliWorkspace) -> None:
 
 def test_one_id_on_two_paths_is_rejected(checkout: CliWorkspace) -> None:
     module_project(checkout.folder / "again", "c")
-    refused = checkout.run("plan", "modules/c", "again/c").must(5)
+    refused = checkout.call("plan", "modules/c", "again/c").must(5)
     assert "modules/c and again/c share the id" in refused.stderr
 
 
 def test_a_circle_is_rejected(checkout: CliWorkspace) -> None:
     module_project(checkout.folder / "modules", "c", "a")
-    assert "in a circle" in checkout.run("plan", *PATHS).must(5).stderr
+    assert "in a circle" in checkout.call("plan", *PATHS).must(5).stderr
 
 
 def test_gradle_tells_its_modules_without_building_them(workspace: CliWorkspace) -> None:

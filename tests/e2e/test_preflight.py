@@ -109,7 +109,7 @@ def test_problems_of_signing_alone_end_with_4(workspace: CliWorkspace, project: 
 
 
 def test_without_a_key_the_way_out_is_reported(workspace: CliWorkspace) -> None:
-    refused = workspace.run("module", MODULE).must(4)
+    refused = workspace.call("module", MODULE).must(4)
     assert "no signing key given" in refused.stderr
     assert "--skip-signing" in refused.stderr
 
@@ -145,7 +145,7 @@ def test_an_output_folder_below_one_that_cannot_be_entered(workspace: CliWorkspa
 def test_an_environment_that_is_ready_says_what_was_checked(
     workspace: CliWorkspace, project: Path
 ) -> None:
-    result = workspace.run("validate-env", project, *KEY, "--json", env=java(workspace)).must(0)
+    result = workspace.call("validate-env", project, *KEY, "--json", env=java(workspace)).must(0)
     assert result.document["result"] == "ready"
     assert {"signing key and certificates", "repository", "build files and tools"} <= set(
         result.document["checked"]

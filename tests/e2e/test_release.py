@@ -26,11 +26,11 @@ def test_a_prebuilt_module_goes_all_the_way_and_comes_back(workspace: CliWorkspa
     released = workspace.release("--notes", "first", "--tags", "blue,green").must(0)
     assert released.stdout.startswith("result: uploaded\n")
     signed = workspace.folder / "dist" / "pump.modl"
-    workspace.run("verify", signed, "--trust-anchor", "signing.cert.pem").must(0)
-    listed = workspace.run("list-modules", "--json").must(0).document
+    workspace.call("verify", signed, "--trust-anchor", "signing.cert.pem").must(0)
+    listed = workspace.call("list-modules", "--json").must(0).document
     (module,) = listed["modules"]
     assert (module["id"], module["version"], module["tags"]) == (ID, "1.2.3", ["blue", "green"])
-    workspace.run("download", "Pump", "-o", "back").must(0)
+    workspace.call("download", "Pump", "-o", "back").must(0)
     (back,) = (workspace.folder / "back").iterdir()
     assert back.read_bytes() == signed.read_bytes()
 
@@ -66,10 +66,10 @@ def test_the_example_is_built_by_gradle_signed_published_and_fetched(
     assert json.loads((workspace.folder / "dist/ign-deploy-result.json").read_text()) == (
         result.document
     )
-    workspace.run("download", module["name"], "-v", module["version"], "-o", "back").must(0)
+    workspace.call("download", module["name"], "-v", module["version"], "-o", "back").must(0)
     (back,) = (workspace.folder / "back").iterdir()
     assert back.read_bytes() == (workspace.folder / module["file"]).read_bytes()
-    workspace.run("verify", back, "--trust-anchor", "signing.cert.pem").must(0)
+    workspace.call("verify", back, "--trust-anchor", "signing.cert.pem").must(0)
 
 
 def test_the_same_release_again_is_unchanged(workspace: CliWorkspace) -> None:
@@ -160,11 +160,11 @@ def test_a_dry_run_changes_nothing_on_disk(
 
 def test_a_signed_module_is_published_as_it_is(workspace: CliWorkspace) -> None:
     signed = workspace.signed()
-    result = workspace.run("module", signed, "--skip-signing", "--json").must(0)
+    result = workspace.call("module", signed, "--skip-signing", "--json").must(0)
     assert [stage["result"] for stage in result.document["stages"] if stage["name"] == "sign"] == [
         "skipped"
     ]
-    workspace.run("download", ID, "-o", "back").must(0)
+    workspace.call("download", ID, "-o", "back").must(0)
     (back,) = (workspace.folder / "back").iterdir()
     assert back.read_bytes() == signed.read_bytes()
 
@@ -175,7 +175,7 @@ def test_without_upload_there_is_no_repository(workspace: CliWorkspace) -> None:
 
 
 def test_without_signing_and_upload_it_is_only_packaged(workspace: CliWorkspace) -> None:
-    result = workspace.run("module", MODULE, "--skip-signing", "--skip-upload").must(0)
+    result = workspace.call("module", MODULE, "--skip-signing", "--skip-upload").must(0)
     assert result.stdout.startswith("result: packaged\n")
 
 
@@ -218,13 +218,13 @@ def test_an_unsigned_module_never_becomes_a_bundle(workspace: CliWorkspace) -> N
         ("module", MODULE, "--skip-signing", "--skip-upload", "--format", "both"),
         ("package", MODULE, "--format", "zip"),
     ):
-        refused = workspace.run(*arguments).must(5)
+        refused = workspace.call(*arguments).must(5)
         assert "not signed" in refused.stderr
     assert not list(workspace.folder.rglob("*.zip"))
 
 
 def test_a_bundle_is_made_of_a_signed_module(workspace: CliWorkspace) -> None:
-    result = workspace.run("package", workspace.signed(), "--format", "zip", "--json").must(0)
+    result = workspace.call("package", workspace.signed(), "--format", "zip", "--json").must(0)
     assert Path(workspace.folder, result.document["modules"][0]["bundle"]).is_file()
 
 
@@ -253,7 +253,7 @@ def test_settings_stand_in_pyproject_too(workspace: CliWorkspace) -> None:
         '[tool.ign-deploy]\nskip-upload = true\nkey-path = "signing.key.pem"\n'
         'cert-path = "signing.cert.pem"\n'
     )
-    assert workspace.run("module", MODULE).must(0).stdout.startswith("result: verified\n")
+    assert workspace.call("module", MODULE).must(0).stdout.startswith("result: verified\n")
 
 
 def test_a_secret_in_a_config_file_is_rejected_and_not_repeated(workspace: CliWorkspace) -> None:

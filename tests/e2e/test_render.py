@@ -64,8 +64,8 @@ def test_command_leaves_the_file_where_the_gateway_mounts_it(
     module = published(workspace)
     before = tree(workspace.repository)
     arguments = command_in(kind, module, repository=workspace.repository, volume=tmp_path)
-    workspace.run(*arguments).must(0)
-    workspace.run(*arguments).must(0)  # a container that is started again
+    workspace.call(*arguments).must(0)
+    workspace.call(*arguments).must(0)  # a container that is started again
 
     result = rendered(kind, module, accept_certificates=(), accept_licenses=())
     ((target, subpath),) = gateway_files(kind, result).items()
@@ -83,7 +83,7 @@ def test_version_that_is_not_there_keeps_the_gateway_from_starting(
         "compose", module, repository=workspace.repository, volume=tmp_path / "modules"
     )
     arguments[arguments.index("--version") + 1] = "99.0.0"
-    workspace.run(*arguments).must(6)
+    workspace.call(*arguments).must(6)
     assert not (tmp_path / "modules").exists()
 
 
@@ -92,5 +92,5 @@ def test_other_bytes_than_the_rendered_ones_keep_the_gateway_from_starting(
 ) -> None:
     module = replace(published(workspace), sha256="0" * 64)
     arguments = command_in("kubernetes", module, repository=workspace.repository, volume=tmp_path)
-    workspace.run(*arguments).must(5)
+    workspace.call(*arguments).must(5)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

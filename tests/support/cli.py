@@ -134,7 +134,8 @@ class CliWorkspace:
         self, *arguments: str | Path, path: str | Path = MODULE, **more: Mapping[str, Any]
     ) -> Result:
         """Run the whole job on the module, or on another path, with the key."""
-        return self.run("module", path, *KEY, *arguments, **more)
+        command = self.run if "conditions" in more else self.call
+        return command("module", path, *KEY, *arguments, **more)
 
     def tree(self) -> dict[str, bytes | None]:
         """Return every file and folder here."""
@@ -142,7 +143,7 @@ class CliWorkspace:
 
     def signed(self) -> Path:
         """Return the signed module, made now."""
-        self.run("sign", MODULE, *KEY, "-o", "signed").must(0)
+        self.call("sign", MODULE, *KEY, "-o", "signed").must(0)
         return self.folder / "signed" / "pump.modl"
 
     @property
