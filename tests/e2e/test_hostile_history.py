@@ -54,11 +54,11 @@ def test_a_hostile_record_is_shown_harmless(tmp_path: Path, command: str, name: 
             }
         )
     )
-    shown = CliWorkspace(tmp_path).run(command).must(0)
+    shown = CliWorkspace(tmp_path).call(command).must(0)
     written = shown.stdout + shown.stderr
     assert [each for each in written if not each.isprintable() and each != "\n"] == []
     assert [line for line in written.splitlines() if line.lstrip().startswith("::")] == []
     assert "##[" not in written
-    document = CliWorkspace(tmp_path).run(command, "--json").must(0)
+    document = CliWorkspace(tmp_path).call(command, "--json").must(0)
     assert document.document
     assert "##[" not in document.stdout

@@ -51,7 +51,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
 def test_a_full_disk_is_reported_and_leaves_no_output(
     large: CliWorkspace, command: tuple[str, ...]
 ) -> None:
-    large.run("module", large.signed(), "--skip-signing", "-o", "out").must(0)
+    large.call("module", large.signed(), "--skip-signing", "-o", "out").must(0)
     folder = large.folder / "folder"
     folder.mkdir()
     subprocess.run(
@@ -73,7 +73,7 @@ def test_a_full_disk_under_the_repository_leaves_it_as_it_was(large: CliWorkspac
     result = large.run("upload", signed, conditions={"file_size": 100_000}).must(6)
     assert os.strerror(errno.EFBIG) in result.stderr
     assert tree(large.repository) == before
-    large.run("upload", signed).must(0)
+    large.call("upload", signed).must(0)
 
 
 def test_a_full_device_behind_stdout_is_reported(workspace: CliWorkspace) -> None:
@@ -97,8 +97,8 @@ def test_killed_in_the_middle_of_writing_leaves_no_output(large: CliWorkspace, s
     killed = large.run(*command, conditions={"file_size": size, "fatal": True})
     assert killed.exit_code == -signal.SIGXFSZ
     assert outputs(large.folder / "out") == {}
-    large.run(*command).must(0)
-    large.run("verify", "out/pump.modl").must(0)
+    large.call(*command).must(0)
+    large.call("verify", "out/pump.modl").must(0)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_killed_at_any_step_an_output_is_absent_or_whole(
     )
     workspace.release().must(0)
     report = "ign-deploy-result.json"
-    workspace.run(*command).must(0)
+    workspace.call(*command).must(0)
     whole = outputs(workspace.folder / "out")
     states = set()
     for step in range(1, 50):
@@ -155,14 +155,14 @@ def test_a_killed_upload_can_be_done_again(workspace: CliWorkspace) -> None:
                 signed.read_bytes()
             )
     assert 3 < step < 99
-    (listed,) = workspace.run("list-modules", "--json").must(0).document["modules"]
+    (listed,) = workspace.call("list-modules", "--json").must(0).document["modules"]
     assert listed["version"] == "1.2.3"
-    workspace.run("download", "Pump", "-o", "back").must(0)
+    workspace.call("download", "Pump", "-o", "back").must(0)
 
 
 def test_a_read_only_output_folder_is_reported(workspace: CliWorkspace) -> None:
     signed = workspace.signed()
-    workspace.run("upload", signed).must(0)
+    workspace.call("upload", signed).must(0)
     out = workspace.folder / "out"
     out.mkdir(mode=0o555)
     for command in (

@@ -40,9 +40,9 @@ def test_a_bare_folder_is_released_from_within_twice_with_equal_bytes(
 ) -> None:
     root = bare_folder(workspace.folder / "project")
     key = [f"../{word}" if word.endswith(".pem") else word for word in KEY]
-    first = CliWorkspace(root).run("module", *key).must(0)
+    first = CliWorkspace(root).call("module", *key).must(0)
     made = modules_below(root)
-    second = CliWorkspace(root).run("module", ".", *key).must(0)
+    second = CliWorkspace(root).call("module", ".", *key).must(0)
     assert first.stdout.startswith("result: uploaded\n")
     assert second.stdout.startswith("result: unchanged\n")
     assert modules_below(root) == made
