@@ -158,7 +158,7 @@ def common_options(command: Command) -> Command:
         "--config",
         "config_file",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Config file.  [default: ign-deploy.toml or pyproject.toml, if present]",
+        help="Config file, trusted with secrets.  [default: ign-deploy.toml or pyproject.toml]",
     )
     @click.option(
         "--env-file",

@@ -15,7 +15,7 @@ from ign_deploy.pipeline.provenance import Provenance, read_provenance
 from ign_deploy.pipeline.run_report import RunReport
 from ign_deploy.pipeline.workspace import Once, Workspace
 from ign_deploy.report import Reporter
-from ign_deploy.settings import Settings
+from ign_deploy.settings import JOB_TOKENS, Settings
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.history import History
@@ -123,7 +123,7 @@ def start_run(
     provenance = read_provenance(env, environment=settings.environment)
     audit = AuditLog(settings.audit_file, provenance, report.reporter, redact)
     access = partial(_repository_access, settings, env, workspace, report)
-    repository = Once(partial(_open_repository, repository_url(settings), access))
+    repository = Once(partial(_open_repository, repository_url(settings), settings, access))
     return RunContext(
         settings=settings,
         env=env,
@@ -163,13 +163,32 @@ def open_mirror_source(url: str, context: RunContext) -> Repository:
         username=settings.source_username,
         password=settings.source_password.get_secret_value(),
     )
-    return _open_repository(url, lambda: access)
+    return _open_repository(url, settings, lambda: access)
 
 
-def _open_repository(url: str, access: Callable[[], Access]) -> Repository:
+def _open_repository(url: str, settings: Settings, access: Callable[[], Access]) -> Repository:
     from ign_deploy.repositories.backends import open_repository
 
-    return open_repository(url, access=access())
+    opened = access()
+    _require_named_host(url, settings, opened)
+    return open_repository(url, access=opened)
+
+
+def _require_named_host(url: str, settings: Settings, access: Access) -> None:
+    """Raise ConfigurationError if only a config file that was found says who gets credentials.
+
+    A CI host's own tokens go to that host alone, but whoever names the CA could pose as it. The
+    keys of S3 come from many places, and go to the endpoint that the URL names.
+    """
+    scheme = url.partition("://")[0] if "://" in url else ""
+    if scheme in ("", "file"):
+        return
+    is_given = bool(access.token or access.password)
+    sent = "the credentials of the repository"
+    if url == settings.repository_url and (is_given or (scheme == "s3" and "endpoint=" in url)):
+        settings.require_named("repository_url", sent=sent)
+    if is_given or scheme == "s3" or any(access.env.get(name) for name in JOB_TOKENS):
+        settings.require_named("repository_ca", sent=sent)
 
 
 def _repository_access(

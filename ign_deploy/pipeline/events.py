@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.pipeline.audit_log import AuditLog
 from ign_deploy.report import Reporter
+from ign_deploy.settings import JOB_TOKENS
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.records import DeploymentRecord
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from ign_deploy.settings import Settings
 
 Redact = Callable[[str], str]
-
-_TOKENS = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,21 +187,39 @@ def open_events(
     ``ca`` has the certificates of a private CA, for both. Raises ConfigurationError.
     """
     reporter = audit.reporter
-    for name in _TOKENS:
+    for name in JOB_TOKENS:
         if env.get(name):
             reporter.mask(env[name])
     channels = _open_channels(settings, env, ca)
     for channel in channels:
         for secret in channel.secrets:
             reporter.mask(secret)
+    targets = _targets(settings, env, ca)
+    _require_named_hosts(settings, channels, targets)
     return RunEvents(
         audit=audit,
         env=env,
         reporter=reporter,
         redact=audit.redact,
         channels=channels,
-        targets=_targets(settings, env, ca),
+        targets=targets,
     )
+
+
+def _require_named_hosts(
+    settings: Settings, channels: Sequence[Channel], targets: MetricTargets | None
+) -> None:
+    """Raise ConfigurationError if only a config file that was found says who gets secrets."""
+    secrets = {
+        "smtp_url": ("the mail server's password", settings.smtp_password),
+        "otlp_endpoint": ("the collector's headers", settings.otlp_headers),
+    }
+    for name, (sent, value) in secrets.items():
+        if value.get_secret_value():
+            settings.require_named(name, sent=sent)
+    otlp = targets.otlp if targets is not None else None
+    if any(channel.secrets for channel in channels) or (otlp is not None and otlp.secrets):
+        settings.require_named("notification_ca", sent="the secrets of notifications")
 
 
 def _open_channels(settings: Settings, env: Mapping[str, str], ca: Path | None) -> list[Channel]:

@@ -98,8 +98,11 @@ def _open(entry: GatewayEntry, context: RunContext) -> Gateway:
     ca, pin = _tls(entry, context)
     manifest = entry.manifest or settings.gateway_manifest
     is_web = entry.url.partition(":")[0].rpartition("+")[2] in ("http", "https")
+    token = _token(entry, context)
+    if token:
+        _require_named_host(entry, settings)
     access = GatewayAccess(
-        token=_token(entry, context),
+        token=token,
         ca=ca,
         pin=pin,
         allow_insecure_http=settings.insecure_http or entry.insecure_http,
@@ -110,6 +113,15 @@ def _open(entry: GatewayEntry, context: RunContext) -> Gateway:
     target = open_target(entry.url, access=access, timing=timing, reporter=context.reporter)
     is_named = entry in settings.gateways
     return Gateway(target, name=entry.name if is_named else "")
+
+
+def _require_named_host(entry: GatewayEntry, settings: Settings) -> None:
+    """Raise ConfigurationError if only a config file that was found says who gets the token."""
+    own = entry in settings.gateways
+    names = ["gateways" if own else "gateway"]
+    if not (own and (entry.ca or entry.pin)):
+        names += ["gateway_ca", "gateway_pin"]
+    settings.require_named(*names, sent="a gateway's token")
 
 
 def _require_address(entry: GatewayEntry) -> None:

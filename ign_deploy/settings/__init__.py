@@ -7,10 +7,17 @@ from ign_deploy.settings.config_file import CONFIG_FILE
 from ign_deploy.settings.deployment import GatewayEntry
 from ign_deploy.settings.layers import Inputs, Resolved, given_secrets
 from ign_deploy.settings.model import Settings
-from ign_deploy.settings.source import Source, default_variable, input_variable, option_name
+from ign_deploy.settings.source import (
+    JOB_TOKENS,
+    Source,
+    default_variable,
+    input_variable,
+    option_name,
+)
 
 __all__ = [
     "CONFIG_FILE",
+    "JOB_TOKENS",
     "GatewayEntry",
     "Inputs",
     "Resolved",

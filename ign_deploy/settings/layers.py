@@ -67,7 +67,9 @@ class Inputs:
         """Merge all layers; raises ConfigurationError, naming the origin of each wrong value."""
         values: dict[str, object] = {}
         origins: dict[str, str] = {}
-        for layer in self._layers():
+        chosen = self._chosen_config()
+        config = config_layer(chosen, self.folder)
+        for layer in (config, *self._layers()):
             for name, (value, origin) in layer.items():
                 if "\0" in str(value):
                     raise ConfigurationError(
@@ -75,14 +77,22 @@ class Inputs:
                     )
                 values[name] = _read_secret_file(name, value, origin)
                 origins[name] = origin
+        if chosen is None:
+            found = {name: origin for name, (_, origin) in config.items()}
+            values["found"] = {name: each for name, each in found.items() if origins[name] == each}
         try:
             return Resolved(Settings.model_validate(values), origins, self.env)
         except ValidationError as cause:
             raise _explain(cause, origins) from None
 
+    def _chosen_config(self) -> Path | None:
+        """Return the config file that the user named, if any."""
+        named = self.env.get(input_variable("config"), "") if self.use_action_inputs else ""
+        named = named.strip() or self.env.get(default_variable("config"), "").strip()
+        return self.config_file or (Path(named) if named else None)
+
     def _layers(self) -> Iterator[Mapping[str, tuple[object, str]]]:
-        """Yield the layers, weakest first."""
-        yield config_layer(self.config_file, self.folder)
+        """Yield the layers above the config file, weakest first."""
         if self.env_file is not None:
             yield _environment_layer(_read_env_file(self.env_file), f" in {self.env_file}")
         yield _environment_layer(self.env, "")

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, SecretStr
 from pydantic.fields import FieldInfo
 
+from ign_deploy.errors import ConfigurationError
 from ign_deploy.settings.deployment import DeploymentSettings
 from ign_deploy.settings.events import EventSettings
 from ign_deploy.settings.repository import RepositorySettings
-from ign_deploy.settings.source import Lines, Source, Tags
+from ign_deploy.settings.source import Lines, Source, Tags, default_variable
 
 
 class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     """What a run should do. An empty text means "not set"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    found: Mapping[str, str] = {}
+    """The settings that only a config file gave which nobody named, with their origins."""
 
     version: Annotated[str, Source("Version the module must have.", metavar="VERSION")] = ""
     module_id: Annotated[str, Source("ID the module must have.", metavar="ID")] = ""
@@ -163,6 +167,22 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
             for item in field.metadata:
                 if isinstance(item, Source):
                     yield name, field, item
+
+    def require_named(self, *names: str, sent: str) -> None:
+        """Raise ConfigurationError if a config file that was only found decides who gets a secret.
+
+        ``names`` are the settings that say where ``sent`` goes, and how that host proves
+        itself. Whoever can change the working folder could otherwise have it sent to himself.
+        """
+        for name in names:
+            if name in self.found:
+                variable = {each: source.env for each, _, source in self.names()}.get(name)
+                raise ConfigurationError(
+                    f"{self.found[name]} decides which host gets {sent}, but a config file that "
+                    "was only found in the working folder is not trusted with secrets",
+                    hint="if the file is yours, name it with --config, the input config or "
+                    f"{default_variable('config')}; or set {variable or default_variable(name)}.",
+                )
 
     @property
     def is_signing_configured(self) -> bool:

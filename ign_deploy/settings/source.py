@@ -7,6 +7,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+JOB_TOKENS = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD")
+"""The variables of the CI hosts' own tokens: each is for its own host."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -22,6 +22,7 @@ from tests.support.deployment_env import active, published_repository
 from tests.support.gateway import ModuleFault
 from tests.support.gateway.client import MODULE_ID, modl
 from tests.support.http_steps import HttpSteps, count_requests
+from tests.support.identities import pem_certificates, self_signed
 from tests.support.tls import make_tls
 
 NAME = MODULE_ID
@@ -107,6 +108,25 @@ def test_an_environment_s_gateways_come_from_the_config_file(cli: GatewayCli) ->
     assert "plant" in result.stdout
     assert active(cli.gateway) == "1.2.0"
     assert TOKEN not in reported(result)
+
+
+def test_a_config_file_that_was_only_found_gets_no_token(cli: GatewayCli) -> None:
+    """A commit could put any address into it, and any variable of the job."""
+    cli.config(CONFIG)
+    cli.env = {"PLANT_TOKEN": TOKEN, "IGN_DEPLOY_GATEWAY_TOKEN": TOKEN, "IGN_DEPLOY_CONFIG": ""}
+    for arguments in (("-e", "production"), ("--gateway", "plant")):
+        result = cli.call("install", NAME, *arguments, *WITH_RESTART).must(2)
+        assert "[[gateways]] in ign-deploy.toml decides which host gets" in result.stderr
+        assert "--config" in result.stderr
+    cli.config('gateway = "GATEWAY"')
+    result = cli.call("install", NAME, "-e", "production").must(2)
+    assert "gateway in ign-deploy.toml decides" in result.stderr
+    for line in ('gateway-ca = "ca.pem"', f'gateway-pin = "{"ab" * 32}"'):
+        cli.config(line)
+        (cli.workspace.folder / "ca.pem").write_bytes(pem_certificates(self_signed()[1]))
+        result = cli.call("install", NAME, "--gateway", cli.gateway.url).must(2)
+        assert f"{line.partition(' ')[0]} in ign-deploy.toml decides" in result.stderr
+    assert cli.gateway.requests == []
 
 
 def test_a_token_variable_that_is_not_set_is_named(cli: GatewayCli) -> None:

@@ -170,7 +170,9 @@ class GatewayCli:
 
     def call(self, *arguments: str | Path, **env: str) -> Result:
         """Run a command in this process, on the gateway's time."""
-        return self.workspace.call(*arguments, env={**self.env, **env})
+        config = {"IGN_DEPLOY_CONFIG": "ign-deploy.toml"}
+        named = config if (self.workspace.folder / "ign-deploy.toml").exists() else {}
+        return self.workspace.call(*arguments, env={**named, **self.env, **env})
 
     def install(self, *arguments: str | Path, **env: str) -> Result:
         """Run ``install`` for the gateway, with consent to everything."""

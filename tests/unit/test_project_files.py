@@ -121,7 +121,7 @@ def test_every_input_and_output_of_the_action_is_described() -> None:
 
 def test_the_actions_inputs_are_the_settings() -> None:
     settings = {name.replace("_", "-") for name, _, _ in Settings.names()}
-    assert set(ACTION["inputs"]) == settings | {"command", "path"}
+    assert set(ACTION["inputs"]) == settings | {"command", "path", "config"}
 
 
 def test_only_the_command_input_has_a_default() -> None:

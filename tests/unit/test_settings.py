@@ -322,3 +322,28 @@ def test_an_invalid_gateway_table_is_explained(tmp_path: Path, text: str, reason
         resolve(tmp_path, {})
     assert reason in caught.value.message
     assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+def test_only_a_config_file_that_was_named_is_trusted_with_secrets(tmp_path: Path) -> None:
+    path = config(tmp_path, 'smtp-url = "smtps://mail.example"\n')
+    with pytest.raises(ConfigurationError, match=f"smtp-url in {path} decides") as caught:
+        resolve(tmp_path).settings.require_named("smtp_url", sent="a password")
+    for way in ("--config", "input config", "IGN_DEPLOY_CONFIG", "IGN_DEPLOY_SMTP_URL"):
+        assert way in caught.value.hint
+    named = str(path)
+    inputs = {"INPUT_CONFIG": named, "IGN_DEPLOY_CONFIG": "elsewhere.toml"}
+    for resolved in (
+        resolve(tmp_path, config_file=path),
+        resolve(tmp_path, {"IGN_DEPLOY_CONFIG": named}),
+        resolve(tmp_path, inputs, action=True),
+        # What the environment names counts, and the file does not.
+        resolve(tmp_path, {"IGN_DEPLOY_SMTP_URL": "smtps://mail.example"}),
+    ):
+        assert resolved.settings.smtp_url == "smtps://mail.example"
+        resolved.settings.require_named("smtp_url", sent="a password")
+
+
+def test_a_pyproject_that_was_only_found_is_not_trusted_either(tmp_path: Path) -> None:
+    config(tmp_path, '[tool.ign-deploy]\nrepository-url = "https://x.example"\n', "pyproject.toml")
+    with pytest.raises(ConfigurationError, match="repository-url in "):
+        resolve(tmp_path).settings.require_named("repository_url", sent="a token")

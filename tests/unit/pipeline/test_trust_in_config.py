@@ -1,0 +1,137 @@
+"""Which hosts get secrets, when only a config file that was found names them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.errors import ConfigurationError
+from ign_deploy.pipeline.context import open_mirror_source, start_run
+from ign_deploy.pipeline.run_report import RunReport
+from ign_deploy.report import SilentReporter
+from ign_deploy.settings import Inputs
+from tests.support.identities import pem_certificates, self_signed
+
+TOKEN = {"REPOSITORY_API_TOKEN": "t0p-secret"}
+ELSEWHERE = {"MODULE_REPOSITORY_URL": "https://releases.example/modules"}
+AWS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s3cret"}
+MAIL = 'notification-email = "a@b.example"\nsmtp-username = "ci"\nsmtp-url = "smtps://x.example"\n'
+
+
+def use(folder: Path, text: str, env: Mapping[str, str], *, what: str, named: bool = False) -> None:
+    """Open what a run uses, with this config file; no request is made."""
+    path = folder / "ign-deploy.toml"
+    path.write_text(text)
+    inputs = Inputs(env=env, flags={}, folder=folder, config_file=path if named else None)
+    settings = inputs.resolve().settings
+    with start_run(settings, env=env, report=RunReport(SilentReporter())) as context:
+        if what == "mirror":
+            open_mirror_source("https://source.example/modules", context)
+        else:
+            getattr(context, what)
+
+
+def authority(folder: Path) -> str:
+    """Return a CA file in the working folder."""
+    _, certificate = self_signed()
+    (folder / "ca.pem").write_bytes(pem_certificates(certificate))
+    return str(folder / "ca.pem")
+
+
+# The config file, the environment, what is used, and the setting that decides.
+REFUSED = {
+    "token": ('repository-url = "https://x.example/m"', TOKEN, "repository", "repository-url"),
+    "password": (
+        'repository-url = "nexus+https://x.example/repository/m"',
+        {"REPOSITORY_USERNAME": "ci", "REPOSITORY_PASSWORD": "s3cret"},
+        "repository",
+        "repository-url",
+    ),
+    "registry": ('repository-url = "oci://x.example/m"', TOKEN, "repository", "repository-url"),
+    "gitlab": ('repository-url = "gitlab://x.example/a/b"', TOKEN, "repository", "repository-url"),
+    "github": (
+        'repository-url = "github://a/b?api=https://x.example/api/v3"',
+        TOKEN,
+        "repository",
+        "repository-url",
+    ),
+    "s3 endpoint": (
+        'repository-url = "s3://bucket/m?endpoint=https://x.example"',
+        AWS,
+        "repository",
+        "repository-url",
+    ),
+    "ca": ('repository-ca = "CA"', TOKEN | ELSEWHERE, "repository", "repository-ca"),
+    "ca for a job's token": (
+        'repository-ca = "CA"',
+        {"MODULE_REPOSITORY_URL": "github://a/b", "GITHUB_TOKEN": "t0ken"},
+        "repository",
+        "repository-ca",
+    ),
+    "ca for s3": (
+        'repository-ca = "CA"',
+        AWS | {"MODULE_REPOSITORY_URL": "s3://bucket/m"},
+        "repository",
+        "repository-ca",
+    ),
+    "ca of a mirror's source": (
+        'repository-ca = "CA"',
+        {"IGN_DEPLOY_SOURCE_TOKEN": "t0ken"},
+        "mirror",
+        "repository-ca",
+    ),
+    "mail": (MAIL, {"IGN_DEPLOY_SMTP_PASSWORD": "s3cret"}, "events", "smtp-url"),
+    "collector": (
+        'otlp-endpoint = "https://x.example"',
+        {"OTEL_EXPORTER_OTLP_HEADERS": "key=s3cret"},
+        "events",
+        "otlp-endpoint",
+    ),
+    "ca of a webhook": (
+        'notification-ca = "CA"',
+        {"DEPLOYMENT_WEBHOOK_URL": "https://hooks.example/s3cret"},
+        "events",
+        "notification-ca",
+    ),
+    "ca of a collector": (
+        'notification-ca = "CA"',
+        {
+            "OTEL_EXPORTER_OTLP_HEADERS": "key=s3cret",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "https://collector.example",
+        },
+        "events",
+        "notification-ca",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "env", "what", "name"), REFUSED.values(), ids=REFUSED)
+def test_no_secret_goes_where_only_a_found_file_says(
+    tmp_path: Path, text: str, env: dict[str, str], what: str, name: str
+) -> None:
+    text = text.replace("CA", authority(tmp_path))
+    with pytest.raises(ConfigurationError, match=f"^{name} in .* decides which host gets"):
+        use(tmp_path, text, env, what=what)
+    use(tmp_path, text, env, what=what, named=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "what"),
+    [
+        ('repository-url = "https://x.example/m"', {}, "repository"),
+        ('repository-url = "https://x.example/m"', TOKEN | ELSEWHERE, "repository"),
+        ('repository-url = "releases"', TOKEN, "repository"),
+        # The job's own token goes to its own host only, whatever the URL.
+        ('repository-url = "github://a/b"', {"GITHUB_TOKEN": "t0ken"}, "repository"),
+        ('repository-url = "s3://bucket/m"', AWS, "repository"),
+        ('repository-url = "https://x.example/m"', TOKEN, "events"),
+        (MAIL.replace('smtp-username = "ci"\n', ""), {}, "events"),
+        ('otlp-endpoint = "https://x.example"', {}, "events"),
+    ],
+)
+def test_without_a_secret_to_send_a_found_file_is_used(
+    tmp_path: Path, text: str, env: dict[str, str], what: str
+) -> None:
+    use(tmp_path, text, env, what=what)
