@@ -4,7 +4,7 @@ What the registry requires is in its challenges (``WWW-Authenticate``, RFC 9110 
 server ("realm") may be on another host: Docker Hub's and GitLab's are. Our password goes there
 because the registry, whose TLS certificate was checked, says so. That gives no one more than they
 have: the registry could have requested the password itself. But only over https; and a registry
-elsewhere can't send us to a server on this machine.
+elsewhere can't send us to a server on this machine. A challenge of any other host doesn't count.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -75,9 +74,10 @@ class RegistryClient(Client):
             reporter=access.reporter,
             retry=retry,
             error=RepositoryError,
-            error_for_response=partial(oci_error, location=location, known=credentials is not None),
+            error_for_response=self._error_for_response,
         )
         self.location = location
+        self._known = credentials is not None
 
     def download(self, *args: Any, **options: Any) -> None:
         """See ``Client.download``; where it is redirected to gets no credentials."""
@@ -88,9 +88,23 @@ class RegistryClient(Client):
         self._login.keep_fresh()
         state = self._login.state
         response = action()
-        if response.status == 401 and self._login.respond_to(response.headers, state=state):
+        # Other hosts, which the registry redirects to for blobs, could get our password.
+        is_challenged = response.status == 401 and self._is_own(response)
+        if is_challenged and self._login.respond_to(response.headers, state=state):
             response = action()
         return response
+
+    def _is_own(self, response: Response) -> bool:
+        return origin(response.url) == origin(self.location.api)
+
+    def _error_for_response(self, response: Response) -> RepositoryError:
+        if self._is_own(response):
+            return oci_error(response, location=self.location, known=self._known)
+        return RepositoryError(
+            f"{response.title} failed: {response.host}, where {self.location.host} redirects to, "
+            f"returned {response.status}",
+            hint="check the storage in which the registry keeps its blobs.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

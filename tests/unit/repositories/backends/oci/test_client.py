@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,22 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.report import no_progress
 from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.client import (
     Challenge,
     OciCredentials,
+    RegistryClient,
     RegistryLogin,
     parse_challenges,
     requested_actions,
 )
 from ign_deploy.repositories.backends.oci.location import find_oci_location
+from ign_deploy.repositories.record import ReleaseFile
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.support.servers import Credentials as Htpasswd
 from tests.support.servers import RegistryServer, registry
 from tests.support.serving import Reply, ScriptedServer, scripted_server
-from tests.unit.repositories.backends.oci.opening import NAME, open_at
+from tests.unit.repositories.backends.oci.opening import NAME, oci_url, open_at
 from tests.unit.repositories.backends.oci.token_server import TokenServer, token_server
 
 ID = "com.acme.thing"
@@ -212,6 +216,32 @@ def test_the_realm_keeps_its_own_query_and_gets_basic_credentials(
     parts = urlsplit(request.target)
     assert parts.query.startswith("a=b&service=x&scope=repository%3Aacme%2F")
     assert request.headers["Authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_a_host_that_a_blob_is_redirected_to_gets_no_password(
+    scripted: ScriptedServer, scheme: str
+) -> None:
+    """Its own challenge, or the token server that it names, must not make us log in."""
+    with scripted_server(Reply()) as registry, scripted_server(Reply()) as tokens:
+        challenge = f'{scheme} realm="{tokens.url}/t",service="x"'
+        scripted.script = [Reply(401, {"WWW-Authenticate": challenge})]
+        registry.script = [Reply(307, {"Location": f"{scripted.url}/blob"})]
+        location = find_oci_location(oci_url(registry.url))
+        access = Access(username="ann", password="s3cret")
+        with RegistryClient(location, access=access) as client:
+            with pytest.raises(RepositoryError):
+                client.request("GET", "/blobs/x", title="reading a blob")
+            assert tokens.requests == []
+            file = ReleaseFile(role="module", name="blob", size=1, sha256="0" * 64)
+            with pytest.raises(
+                RepositoryError, match=r"127\.0\.0\.1, where .* redirects to, returned"
+            ):
+                client.download("/blobs/x", file, to=BytesIO(), progress=no_progress)
+        assert tokens.requests == []
+        assert len(scripted.requests) == 2
+        for request in (*scripted.requests, *registry.requests):
+            assert "Authorization" not in request.headers
 
 
 def test_an_unknown_scheme_gets_no_credentials() -> None:
