@@ -121,6 +121,8 @@ def contains_private_key(data: bytes) -> bool:
     """Return whether the bytes contain a private key, or a keystore that may contain one."""
     if data[:4] in _KEYSTORE_MAGICS or b"PRIVATE KEY-----" in data:
         return True
+    if len(data) > _MAX_SIZE:
+        return False  # nobody reads it
     try:
         if not _is_der(data):
             return any(_holds_key(block) for block in pem_blocks(data))
@@ -145,9 +147,11 @@ def _is_der(data: bytes) -> bool:
 
 
 def _der_elements(data: bytes) -> list[Element]:
-    elements = []
-    position = 0
-    while position < len(data) and (position == 0 or data[position:].strip()):
+    elements: list[Element] = []
+    position, end = 0, len(data.rstrip())
+    while position == 0 or position < end:
+        if len(elements) > _MAX_CERTIFICATES:
+            raise DerError(f"it has more than {_MAX_CERTIFICATES} parts")
         elements.append(read_element(data, position))
         position = elements[-1].end
     return elements

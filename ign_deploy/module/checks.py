@@ -12,7 +12,7 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.descriptor_checks import DESCRIPTOR_RULES
 from ign_deploy.module.file_checks import FILE_RULES
-from ign_deploy.module.findings import Finding, error, quoted, worst_first
+from ign_deploy.module.findings import Finding, bounded, error, quoted, worst_first
 from ign_deploy.module.jar import JarFacts, UnreadableJarError, inspect_jar
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.module.rule_context import Expectations, RuleContext
@@ -47,12 +47,12 @@ def check_module(
         findings += problem.findings
     jars, problems = _read_everything(archive, descriptor)
     # A damaged module.xml is found twice: by reading the descriptor, and with all the entries.
-    findings += (problem for problem in problems if problem not in findings)
+    findings = [*dict.fromkeys((*findings, *problems))]
     if descriptor is not None:
         files = {entry.name: None for entry in archive.entries if not entry.is_directory}
         context = RuleContext(descriptor, files, jars, expected)
         findings += apply_rules(context)
-    return worst_first(findings)
+    return worst_first(bounded(findings))
 
 
 def apply_rules(context: RuleContext) -> Iterator[Finding]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 _SHOWN = 100
+MOST_ALIKE = 100
 
 
 class Severity(IntEnum):
@@ -70,6 +72,25 @@ def errors_among(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings ordered by severity, then as they were found."""
     return tuple(sorted(findings, key=lambda finding: finding.severity))
+
+
+def bounded(findings: Iterable[Finding]) -> list[Finding]:
+    """Return at most 100 findings of each code, and how many more there are.
+
+    A hostile file has room for a million mistakes; nobody reads them, and they fill the memory.
+    """
+    kept: dict[str, list[Finding]] = {}
+    more: Counter[str] = Counter()
+    for finding in findings:
+        alike = kept.setdefault(finding.code, [])
+        if len(alike) < MOST_ALIKE:
+            alike.append(finding)
+        else:
+            more[finding.code] += 1
+    for code, count in more.items():
+        message = f"{count} more findings of this kind are not shown"
+        kept[code].append(Finding(code, kept[code][0].severity, message, hint=kept[code][0].hint))
+    return [finding for alike in kept.values() for finding in alike]
 
 
 def quoted(text: str) -> str:

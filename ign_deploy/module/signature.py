@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.findings import Finding, error
+from ign_deploy.module.findings import Finding, bounded, error
 from ign_deploy.module.properties import (
     PropertiesSyntaxError,
     format_properties,
-    parse_properties,
+    iterate_properties,
 )
 from ign_deploy.module.zip_entry import ZipEntry
 
@@ -20,6 +20,9 @@ SIGNATURES_NAME = "signatures.properties"
 CERTIFICATES_NAME = "certificates.p7b"
 SIGNATURE_FILES = frozenset({SIGNATURES_NAME, CERTIFICATES_NAME})
 # 100,000 entries with RSA-4096 signatures and long names.
+MOST_FILES = 100_000
+# Lines for files that are gone, or from an earlier signing; each is an error.
+_MOST_OTHERS = 100
 MAX_SIGNATURES_SIZE = 100 << 20
 MAX_CERTIFICATES_SIZE = 1 << 20
 
@@ -45,10 +48,14 @@ def format_signatures(signatures: Mapping[str, bytes]) -> bytes:
     )
 
 
-def parse_signatures(data: bytes) -> SignatureLines:
-    """Read a signatures.properties; raises VerificationError when Java couldn't load it either."""
+def parse_signatures(data: bytes, *, files: int = MOST_FILES) -> SignatureLines:
+    """Read the signatures.properties of a module with that many files.
+
+    Raises VerificationError when Java couldn't load it either, or when it has far more lines.
+    """
+    signatures: dict[str, bytes] = {}
     try:
-        pairs = parse_properties(data)
+        findings = bounded(_check_lines(data, signatures, most=files + _MOST_OTHERS))
     except PropertiesSyntaxError as cause:
         problem = error(
             "signature-syntax",
@@ -57,16 +64,26 @@ def parse_signatures(data: bytes) -> SignatureLines:
             hint=GET_AGAIN,
         )
         raise VerificationError.from_findings(problem) from cause
-    signatures: dict[str, bytes] = {}
-    findings: list[Finding] = []
-    for key, value in pairs:
-        finding = _check_line(key, value, signatures)
-        if finding is not None:
-            findings.append(finding)
     return SignatureLines(signatures, tuple(findings))
 
 
 GET_AGAIN = "don't install this module; download it again from where its vendor publishes it."
+
+
+def _check_lines(data: bytes, signatures: dict[str, bytes], *, most: int) -> Iterator[Finding]:
+    """Put the valid lines into ``signatures``, and yield what is wrong with the others."""
+    for number, (key, value) in enumerate(iterate_properties(data), start=1):
+        if number > most:
+            problem = error(
+                "signature-lines",
+                f"{SIGNATURES_NAME} has far more lines than the module has files",
+                location=SIGNATURES_NAME,
+                hint=GET_AGAIN,
+            )
+            raise VerificationError.from_findings(problem)
+        finding = _check_line(key, value, signatures)
+        if finding is not None:
+            yield finding
 
 
 def _check_line(key: str, value: str, signatures: dict[str, bytes]) -> Finding | None:

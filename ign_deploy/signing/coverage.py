@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
-from ign_deploy.module.findings import Finding, error
+from ign_deploy.module.findings import Finding, bounded, error
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.module.signature import CERTIFICATES_NAME, GET_AGAIN, needs_signature
 from ign_deploy.module.zip_entry import ZipEntry
@@ -39,7 +39,7 @@ def hash_entries(archive: Archive) -> tuple[dict[str, bytes], list[Finding]]:
             findings.append(result)
         else:
             digests[entry.name] = result
-    return digests, sorted(findings, key=lambda finding: finding.location)
+    return digests, bounded(sorted(findings, key=lambda finding: finding.location))
 
 
 def check_lines(
@@ -55,11 +55,11 @@ def check_lines(
     and has been reported; so has a line whose signature is empty.
     """
     signed = [entry.name for entry in archive.entries if needs_signature(entry)]
-    findings = [_missing_line(name) for name in signed if name not in lines]
+    findings = bounded(_missing_line(name) for name in signed if name not in lines)
     comparable = [name for name in signed if name in digests and lines.get(name)]
     if certificates:
         findings += _check_signatures(comparable, digests, lines, certificates)
-    return [*findings, *_orphan_lines(set(signed), lines)]
+    return [*findings, *bounded(_orphan_lines(set(signed), lines))]
 
 
 def _missing_line(name: str) -> Finding:
@@ -71,8 +71,8 @@ def _missing_line(name: str) -> Finding:
     )
 
 
-def _orphan_lines(signed: set[str], lines: Iterable[str]) -> list[Finding]:
-    return [
+def _orphan_lines(signed: set[str], lines: Iterable[str]) -> Iterator[Finding]:
+    return (
         error(
             "signature-line-orphan",
             f"the signature has a line for {ascii(name)[1:-1]}, which isn't in the module",
@@ -81,7 +81,7 @@ def _orphan_lines(signed: set[str], lines: Iterable[str]) -> list[Finding]:
         )
         for name in sorted(lines)
         if name not in signed
-    ]
+    )
 
 
 def _check_signatures(
@@ -93,7 +93,7 @@ def _check_signatures(
     bad = [name for name in names if not _matches(certificates[0], lines[name], digests[name])]
     if bad and len(bad) == len(names):
         return [_wrong_signer(bad, digests, lines, certificates)]
-    return [
+    return bounded(
         error(
             "signature-bad",
             f"{name} was changed after it was signed",
@@ -101,7 +101,7 @@ def _check_signatures(
             hint=GET_AGAIN,
         )
         for name in sorted(bad)
-    ]
+    )
 
 
 def _wrong_signer(

@@ -19,7 +19,7 @@ from ign_deploy.module.certificates import (
     read_certificates,
 )
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
-from ign_deploy.module.findings import Finding, Severity, error, errors_among, worst_first
+from ign_deploy.module.findings import Finding, Severity, bounded, error, errors_among, worst_first
 from ign_deploy.module.signature import (
     CERTIFICATES_NAME,
     GET_AGAIN,
@@ -139,7 +139,7 @@ def _inspect(archive: Archive, now: datetime, policy: TrustPolicy) -> Verificati
         certificates=_describe(certificates),
         licence_crc=_licence_crc(archive, descriptor),
         entries=len(archive.entries),
-        findings=worst_first(findings),
+        findings=worst_first(bounded(findings)),
         anchor=trust.anchor,
     )
 
@@ -182,7 +182,8 @@ def _read_signature(
     except VerificationError as problem:
         findings += problem.findings
     try:
-        parsed = parse_signatures(_read_entry(archive, SIGNATURES_NAME, MAX_SIGNATURES_SIZE))
+        data = _read_entry(archive, SIGNATURES_NAME, MAX_SIGNATURES_SIZE)
+        parsed = parse_signatures(data, files=len(archive.entries))
         lines = parsed.signatures
         findings += parsed.findings
     except VerificationError as problem:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Self
 
 import pytest
 
-from ign_deploy.module.signature import SIGNATURES_NAME
+from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
 from ign_deploy.pipeline import context
 from tests.support.cli import KEY, MODULE, CliWorkspace, make_workspace
 from tests.support.identities import pem_certificates, self_signed
+from tests.support.modules import module_xml
 from tests.support.signing import rewritten
 
 ANCHOR = ("--trust-anchor", "signing.cert.pem")
@@ -138,3 +141,38 @@ def test_what_only_contains_a_certificate_is_not_a_trust_anchor(workspace: CliWo
         (workspace.folder / name).write_bytes(data)
         result = workspace.call("verify", "signed/pump.modl", "--trust-anchor", name).must(2)
         assert f"the trust anchor {name} doesn't begin with a certificate" in result.stderr
+
+
+HOSTILE = {
+    "signature lines": (SIGNATURES_NAME, b"".join(b"%x\n" % number for number in range(170_000))),
+    "one line again and again": (SIGNATURES_NAME, b"a\n" * (1 << 19)),
+    "blank lines": (SIGNATURES_NAME, b"\n" * (1 << 20)),
+    "continued lines": (SIGNATURES_NAME, b"\\\n" * (1 << 19)),
+    "certificates": (CERTIFICATES_NAME, b"0\x00" * (1 << 19)),
+    "hooks": ("module.xml", b"<hook scope='G'>a</hook>" * 40_000),
+    "jars": ("module.xml", b"<jar scope='G'>a.jar</jar>" * 38_000),
+    "dependencies": ("module.xml", b"<depends scope='G'>a</depends>" * 33_000),
+    "unknown elements": ("module.xml", b"<x/>" * 240_000),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("command", ["verify", "inspect"])
+def test_a_megabyte_of_anything_takes_little_memory_and_output(
+    workspace: CliWorkspace, kind: str, command: str
+) -> None:
+    name, data = HOSTILE[kind]
+    if name == "module.xml":
+        data = module_xml().replace(b"</module>", data + b"</module>", 1)
+    file = rewritten(workspace.folder / "signed/pump.modl", lambda files: {**files, name: data})
+    code = "import sys; from ign_deploy.cli import run_cli; run_cli(['x', *sys.argv[1:]], {})\n"
+    code += "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], file=sys.stderr)"
+    child = subprocess.run(
+        [sys.executable, "-I", "-c", code, command, str(file), "--json"],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert child.returncode == 0
+    assert int(child.stderr.split()[-1]) < 160 << 10, "KiB"
+    assert len(child.stdout) + len(child.stderr) < 200_000

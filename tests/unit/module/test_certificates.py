@@ -232,3 +232,10 @@ def test_equal_names_alone_do_not_make_a_certificate_self_signed() -> None:
     assert quirk.subject == quirk.issuer
     assert not is_self_signed(quirk)
     assert is_self_signed(self_signed("Vendor")[1])
+
+
+def test_a_file_of_many_parts_is_rejected_at_once() -> None:
+    for data in (b"0\x00" * 500_000, b"0\x00" * 100_000, write_certificates(chain()[1]) * 40):
+        assert not contains_private_key(data)
+        with pytest.raises(VerificationError, match="can't be read"):
+            read_certificates(data)

@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.findings import Severity, error, errors_among, info, warning, worst_first
+from ign_deploy.module.findings import (
+    MOST_ALIKE,
+    Severity,
+    bounded,
+    error,
+    errors_among,
+    info,
+    warning,
+    worst_first,
+)
 
 PROJECT = Path(__file__).parents[3]
 ROW = re.compile(
@@ -76,6 +85,17 @@ def test_every_code_has_its_row_and_every_row_its_code() -> None:
     documented = {row["code"]: {row["severity"]} for row in rows}
     assert len(documented) == len(rows), "a code has two rows"
     assert documented == used_codes()
+
+
+def test_of_each_code_only_some_findings_are_kept() -> None:
+    many = (error("many", f"file {number}") for number in range(100_000))
+    few = [warning("few", "one"), warning("few", "two")]
+    found = bounded((*few, *many))
+    assert found[:2] == few
+    assert len(found) == 2 + MOST_ALIKE + 1
+    assert found[-1].severity is Severity.ERROR
+    assert found[-1].message == "99900 more findings of this kind are not shown"
+    assert bounded(few) == few
 
 
 def test_no_row_is_malformed() -> None:

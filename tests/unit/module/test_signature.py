@@ -77,3 +77,12 @@ def test_every_file_but_the_signature_itself_needs_a_line(tmp_path: Path) -> Non
         assert [needs_signature(entry) for entry in archive.entries] == [
             True, False, False, False, True,
         ]  # fmt: skip
+
+
+def test_far_more_lines_than_files_are_not_read() -> None:
+    for line in (b"a\n", b"/%d=QUJD\n", b"/a=\n"):
+        data = b"".join(line % number if b"%" in line else line for number in range(300))
+        with pytest.raises(VerificationError) as caught:
+            parse_signatures(data, files=150)
+        assert [finding.code for finding in caught.value.findings] == ["signature-lines"]
+    assert len(parse_signatures(b"a\n" * 300, files=300).findings) == 101
