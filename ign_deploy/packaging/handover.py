@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,18 +59,22 @@ def hand_over(folder: Path, *, account: Account, kept: Iterable[Path] = ()) -> H
     return handover
 
 
-def hand_back(handover: Handover) -> None:
-    """Restore the owners; what is new gets the folder's owner. Never fails half-way."""
-    top = str(handover.folder)
-    with suppress(OSError):  # the folder itself is gone
-        device = handover.folder.stat().st_dev
-        for entry in entries_of(top, device=device, uid=handover.account.uid):
-            _chown(entry, *handover.owners.get(entry.identity, handover.owner))
-    for path, status in handover.shared.items():
-        with _opened(path, status) as descriptor:
-            if descriptor is not None:
-                os.chown(descriptor, -1, status.st_gid)
-                os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+def hand_back(handovers: Sequence[Handover]) -> None:
+    """Restore the owners; what is new gets the folder's owner. Never fails half-way.
+
+    Folders may lie in each other: ``handovers`` are all there are, in the order they were made.
+    """
+    for handover in handovers:
+        with suppress(OSError):  # the folder itself is gone
+            device = handover.folder.stat().st_dev
+            for entry in entries_of(str(handover.folder), device=device, uid=handover.account.uid):
+                _chown(entry, *handover.owners.get(entry.identity, handover.owner))
+    for handover in reversed(handovers):
+        for path, status in handover.shared.items():
+            with _opened(path, status) as descriptor:
+                if descriptor is not None:
+                    os.chown(descriptor, -1, status.st_gid)
+                    os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
 
 
 def _share(handover: Handover, path: str) -> None:

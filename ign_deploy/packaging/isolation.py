@@ -261,8 +261,7 @@ def _end(account: Account) -> None:
             _end_processes(account)
         finally:
             handovers, _shared.handovers = _shared.handovers, []
-            for handover in handovers:
-                hand_back(handover)
+            hand_back(handovers)
             closed, _shared.closed = _shared.closed, []
             for path, status in reversed(closed):
                 _set_mode(path, status, stat.S_IMODE(status.st_mode))
