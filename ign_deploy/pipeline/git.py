@@ -1,7 +1,12 @@
-"""Questions to git about the checkout; names of branches and tags are data, never options."""
+"""Questions to git about the checkout; names of branches and tags are data, never options.
+
+The checkout is foreign, and so is its configuration: git starts no program for it and connects to
+nothing.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,9 +14,31 @@ from pathlib import Path
 from typing import Self
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.process import build_environment
+from ign_deploy.process import protect_memory
 
 _TIMEOUT = 60
+# On the command line: it wins over the checkout's configuration.
+_CONFIGURATION = (
+    # In a container the checkout belongs to another user, which git rejects.
+    *("-c", "safe.directory=*"),
+    *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.pager=cat"),
+    *("-c", "core.sshCommand=false", "-c", "core.askPass=", "-c", "credential.helper="),
+    *("-c", "diff.external=", "-c", "protocol.allow=never"),
+)
+_VARIABLES = {
+    "LC_ALL": "C.UTF-8",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    # An object that is missing in a partial clone is missing.
+    "GIT_NO_LAZY_FETCH": "1",
+    # A list of what is allowed: unlike protocol.allow, a checkout can't extend it (protocol.ext).
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+    # A file may well be called "*".
+    "GIT_LITERAL_PATHSPECS": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +52,7 @@ class Git:
     def at(cls, folder: Path, env: Mapping[str, str]) -> Self | None:
         """Return the checkout around a file or folder, None where there is none."""
         where = folder.absolute()
-        # A file may well be called "*".
-        variables = build_environment(env, extra={"GIT_LITERAL_PATHSPECS": "1"})
+        variables = {"PATH": env.get("PATH", os.defpath), **_VARIABLES}
         git = cls(where if where.is_dir() else where.parent, variables)
         return git if git._ask("rev-parse", "--is-inside-work-tree") == "true" else None
 
@@ -67,17 +93,10 @@ class Git:
 
     def _ask(self, *arguments: str) -> str | None:
         """Return the output of git, None if it fails."""
-        command = [
-            "git",
-            # In a container the checkout belongs to another user, which git rejects.
-            *("-c", "safe.directory=*"),
-            # A repository's own configuration must not start programs.
-            *("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"),
-            *arguments,
-        ]
+        protect_memory()
         try:
             done = subprocess.run(
-                command,
+                ["git", *_CONFIGURATION, *arguments],
                 cwd=self.folder,
                 env=dict(self.env),
                 stdin=subprocess.DEVNULL,
