@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -40,7 +40,8 @@ class AuditReport:
     """The result: ``count`` readable entries, and the ``head`` (SHA-256 of the last whole line).
 
     ``since_anchor`` counts the lines after the expected head; None if none was given or found.
-    ``findings`` are in the order of the file.
+    ``findings`` are in the order of the file; ``end_checked`` says whether a head or a count was
+    expected: without one, nothing notices a cut-off end.
     """
 
     count: int
@@ -49,6 +50,7 @@ class AuditReport:
     head: str
     since_anchor: int | None
     findings: tuple[Finding, ...]
+    end_checked: bool = False
 
     @property
     def is_intact(self) -> bool:
@@ -56,8 +58,16 @@ class AuditReport:
         return not errors_among(self.findings)
 
 
-def verify_trail(path: Path, *, expect_head: str = "", expect_count: int = 0) -> AuditReport:
+def verify_trail(
+    path: Path,
+    *,
+    expect_head: str = "",
+    expect_count: int = 0,
+    observe: Callable[[int, AuditLine | None], None] | None = None,
+) -> AuditReport:
     """Check the whole trail and report every finding.
+
+    ``observe`` is called with each whole line's number and content; None can't be read.
 
     ``expect_head`` is a head that was noted earlier: if it is in the chain, nothing before it was
     rewritten or cut off. ``expect_count`` is the least number of entries. Raises ConfigurationError
@@ -69,7 +79,7 @@ def verify_trail(path: Path, *, expect_head: str = "", expect_count: int = 0) ->
             hint="pass the 64 digits noted earlier, such as the output `audit-head`.",
         )
     check = _ChainCheck()
-    reading = _Reading(expect_head)
+    reading = _Reading(expect_head, observe or (lambda _number, _line: None))
     try:
         with os.fdopen(open_trail(path, os.O_RDONLY), "rb", buffering=_PIECE) as stream:
             for number, data in _lines(stream):
@@ -89,8 +99,9 @@ def verify_trail(path: Path, *, expect_head: str = "", expect_count: int = 0) ->
 class _Reading:
     """What is remembered while reading."""
 
-    def __init__(self, expect_head: str) -> None:
+    def __init__(self, expect_head: str, observe: Callable[[int, AuditLine | None], None]) -> None:
         self._expected = expect_head
+        self._observe = observe
         self._count = self._since = 0
         self._first: TrailPosition | None = None
         self._last: TrailPosition | None = None
@@ -106,6 +117,7 @@ class _Reading:
         line = read_line(data) if data is not None else None
         digest = line_digest(data) if data is not None else ""
         check.take(number, line, digest)
+        self._observe(number, line)
         self._head = digest or self._head
         self._since += 1
         if digest and digest == self._expected:
@@ -119,7 +131,15 @@ class _Reading:
         """Sum up."""
         findings = [*check.findings(), *self._end_findings(expect_count)]
         since = self._since if self._anchored else None
-        return AuditReport(self._count, self._first, self._last, self._head, since, tuple(findings))
+        return AuditReport(
+            count=self._count,
+            first=self._first,
+            last=self._last,
+            head=self._head,
+            since_anchor=since,
+            findings=tuple(findings),
+            end_checked=bool(self._expected or expect_count),
+        )
 
     def _end_findings(self, expect_count: int) -> Iterator[Finding]:
         if self._torn:
