@@ -9,25 +9,6 @@ from typing import TextIO
 from ign_deploy.ci.mask import Masker
 from ign_deploy.report import Reporter
 
-OUTPUT_NAMES = (
-    "module-id",
-    "module-name",
-    "module-version",
-    "prerelease",
-    "module-file",
-    "bundle-file",
-    "sha256",
-    "certificate-fingerprint",
-    "certificate-sha1",
-    "release-url",
-    "deployment-id",
-    "audit-head",
-    "result",
-    "result-file",
-    "matrix",
-)
-"""The outputs a run may have; action.yml declares the same names."""
-
 
 class Host(StrEnum):
     """Who reads our log."""

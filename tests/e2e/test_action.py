@@ -13,7 +13,7 @@ import pytest
 from tests.support.builds import fake_java, gradle_wrapper
 from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.modules import build_module
-from tests.support.runner import Runner, StepResult
+from tests.support.runner import ACTION, Runner, StepResult
 from tests.support.signing import signed_module
 
 ID = "com.example.pump"
@@ -79,6 +79,8 @@ def test_a_release_gives_outputs_groups_and_a_summary(runner: Runner) -> None:
     assert result.succeeded
     assert result.groups == (*STAGES[:-1], "bundle", "upload")
     outputs = result.outputs
+    # `plan` writes the matrix, see test_plan.py.
+    assert outputs.keys() == ACTION["outputs"].keys() - {"matrix"}
     assert outputs["result"] == "uploaded"
     assert (outputs["module-id"], outputs["module-name"]) == (ID, "Pump")
     assert outputs["module-version"] == "1.2.3"

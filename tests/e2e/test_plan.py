@@ -13,7 +13,7 @@ from tests.support.builds import EXAMPLE, gradle_wrapper
 from tests.support.cli import KEY, CliWorkspace, Result
 from tests.support.git import git
 from tests.support.modules import bare_folder, build_module
-from tests.support.runner import Runner
+from tests.support.runner import ACTION, Runner
 
 
 def module_project(root: Path, name: str, *needs: str, version: str = "1.2.3") -> Path:
@@ -269,6 +269,7 @@ def test_the_action_hands_the_matrix_to_later_jobs(tmp_path: Path) -> None:
         made.rename(runner.workspace / name)
     result = runner.run({"command": "plan", "path": "##[add-path]x\nb", "all": "true"})
     assert result.succeeded, (result.problems, result.log)
+    assert result.outputs.keys() <= ACTION["outputs"].keys()
     matrix = json.loads(result.outputs["matrix"])
     assert [each["path"] for each in matrix["include"]] == ["##[add-path]x", "b"]
     assert result.outputs["result"] == "planned"

@@ -16,13 +16,13 @@ from ign_deploy.ci.gitlab import (
     code_quality_report,
     dotenv_report,
 )
-from ign_deploy.ci.host import OUTPUT_NAMES
 from ign_deploy.ci.host_files import junit_report, properties_report
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import FindingRow, StageRow, Summary
 from ign_deploy.ci.text import variable_name
 from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.module.properties import parse_properties
+from tests.support.runner import ACTION
 
 SECRET = "hunter22"
 # Whatever a name may hold, a lone surrogate (of an undecodable file name) included.
@@ -32,7 +32,7 @@ TEXTS = st.one_of(
         ["$(id)", "a\nb", f"x {SECRET}", "x" * DOTENV_SIZE, "\udcff", "]]>", "\x1b[0K"]
     ),
 )
-OUTPUTS = st.dictionaries(st.sampled_from(OUTPUT_NAMES), TEXTS)
+OUTPUTS = st.dictionaries(st.sampled_from(sorted(ACTION["outputs"])), TEXTS)
 FINDINGS = st.lists(
     st.builds(
         FindingRow,

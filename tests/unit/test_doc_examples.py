@@ -17,7 +17,6 @@ import click
 import pytest
 import yaml
 
-from ign_deploy.ci.host import OUTPUT_NAMES
 from ign_deploy.settings import Inputs
 from tests.support.modules import build_module
 from tests.support.pages import (
@@ -33,8 +32,8 @@ from tests.support.pages import (
     prose,
     section,
 )
+from tests.support.runner import ACTION
 
-ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
 EXECUTED_MARK = "is run by tests/unit/test_doc_examples.py"
 COMMANDS = commands()
 
@@ -101,7 +100,6 @@ def test_workflows_are_valid_and_use_existing_inputs(block: Block) -> None:
 
 def test_every_output_is_documented() -> None:
     documented = code_words(section(page_text("release-from-github.md"), "Inputs and outputs"))
-    assert set(OUTPUT_NAMES) <= documented
     assert set(ACTION["outputs"]) <= documented
 
 

@@ -14,13 +14,11 @@ import pytest
 import yaml
 
 from ign_deploy.ci import host_files
-from ign_deploy.ci.host import OUTPUT_NAMES
 from ign_deploy.ci.text import variable_name
 from ign_deploy.cli import deployment_cli
 from ign_deploy.settings import Inputs, Settings, default_variable
+from tests.support.runner import ACTION, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
 EXAMPLES = sorted((ROOT / "examples").glob("*/workflows/*.yml"))
 OWN = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PIPELINE = ROOT / "examples" / "gitlab" / ".gitlab-ci.yml"
@@ -166,7 +164,7 @@ def test_the_component_uses_every_input_it_declares() -> None:
 
 
 def test_pipelines_read_outputs() -> None:
-    known = {variable_name(name) for name in OUTPUT_NAMES}
+    known = {variable_name(name) for name in ACTION["outputs"]}
     announced = load(PIPELINE)["announce"]["script"][0]
     assert set(re.findall(r"\$([A-Z0-9_]+)", announced)) <= known
     read = set(re.findall(r"outputs\.(\w+)", JENKINSFILE.read_text("utf-8")))

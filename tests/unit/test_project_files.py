@@ -12,18 +12,15 @@ from typing import Any
 
 import click
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from ign_deploy import __version__
-from ign_deploy.ci.host import OUTPUT_NAMES
 from ign_deploy.cli import deployment_cli
 from ign_deploy.settings import Settings, default_variable, option_name
+from tests.support.runner import ACTION, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))
 SOURCES = {name: source for name, _, source in Settings.names()}
 
 
@@ -127,10 +124,6 @@ def test_the_actions_inputs_are_the_settings() -> None:
 def test_only_the_command_input_has_a_default() -> None:
     defaults = {name for name, about in ACTION["inputs"].items() if "default" in about}
     assert defaults == {"command"}
-
-
-def test_the_actions_outputs_are_those_we_write() -> None:
-    assert tuple(ACTION["outputs"]) == OUTPUT_NAMES
 
 
 def test_the_action_contains_no_logic() -> None:

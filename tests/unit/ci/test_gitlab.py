@@ -16,10 +16,11 @@ from ign_deploy.ci.gitlab import (
     code_quality_report,
     dotenv_report,
 )
-from ign_deploy.ci.host import OUTPUT_NAMES, Host, reporter_for
+from ign_deploy.ci.host import Host, reporter_for
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import FindingRow
 from ign_deploy.module.findings import error, info, warning
+from tests.support.runner import ACTION
 
 # What GitLab's log viewer takes for a section's edge, from its documentation.
 _EDGE = re.compile(
@@ -136,8 +137,8 @@ def test_the_report_stays_within_gitlabs_limits() -> None:
 
 
 def test_all_our_outputs_fit_into_one_report() -> None:
-    data, omitted = dotenv_report(dict.fromkeys(OUTPUT_NAMES, "x" * 100), masker=Masker())
-    assert data.count(b"\n") == len(OUTPUT_NAMES) <= DOTENV_VARIABLES
+    data, omitted = dotenv_report(dict.fromkeys(ACTION["outputs"], "x" * 100), masker=Masker())
+    assert data.count(b"\n") == len(ACTION["outputs"]) <= DOTENV_VARIABLES
     assert re.fullmatch(rb"(?:[A-Z0-9_]+=x+\n)+", data)
     assert not omitted
 

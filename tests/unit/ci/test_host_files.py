@@ -10,13 +10,14 @@ from xml.etree.ElementTree import Element
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from ign_deploy.ci.host import OUTPUT_NAMES, Host, workspace_of
+from ign_deploy.ci.host import Host, workspace_of
 from ign_deploy.ci.host_files import junit_report, properties_report, write_host_files
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import FindingRow, StageRow, Summary
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.findings import Finding, error, warning
 from ign_deploy.module.properties import parse_properties
+from tests.support.runner import ACTION
 
 SUMMARY = Summary(
     headline="Released",
@@ -94,8 +95,8 @@ def test_a_secret_is_left_out_and_the_output_named() -> None:
 
 
 def test_no_two_outputs_share_a_name() -> None:
-    data, _ = properties_report(dict.fromkeys(OUTPUT_NAMES, "x"), masker=Masker())
-    assert len(dict(parse_properties(data))) == len(OUTPUT_NAMES)
+    data, _ = properties_report(dict.fromkeys(ACTION["outputs"], "x"), masker=Masker())
+    assert len(dict(parse_properties(data))) == len(ACTION["outputs"])
 
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
