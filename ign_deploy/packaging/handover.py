@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ign_deploy.packaging.ownership import Entry, entries_of, open_folder
+from ign_deploy.packaging.ownership import FolderEntry, entries_of, open_folder
 from ign_deploy.process import Account
 
 _SHARED = stat.S_ISVTX | stat.S_IRWXG
@@ -123,6 +123,6 @@ def _can_be_given(status: os.stat_result) -> bool:
     return stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_nlink == 1)
 
 
-def _chown(entry: Entry, uid: int, gid: int) -> None:
+def _chown(entry: FolderEntry, uid: int, gid: int) -> None:
     with suppress(OSError):  # gone by now, or a file system without owners
         os.chown(entry.name, uid, gid, dir_fd=entry.folder, follow_symlinks=False)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 _ROOT = 0
 
 
-class Entry(NamedTuple):
+class FolderEntry(NamedTuple):
     """A name in an open folder; ``folder`` is its descriptor, valid until the next entry."""
 
     path: str
@@ -106,7 +106,7 @@ def _identities(folder: Path) -> frozenset[tuple[str, int]]:
 
 def entries_of(
     top: str, *, device: int, uid: int | None = None, skip: Container[str] = ()
-) -> Iterator[Entry]:
+) -> Iterator[FolderEntry]:
     """Yield everything below ``top`` that belongs to ``uid`` (None: to anyone), however deep.
 
     Other file systems, and the paths in ``skip`` with all below them, are left out.
@@ -122,7 +122,9 @@ def entries_of(
                 for item in names:
                     with suppress(OSError):
                         status = item.stat(follow_symlinks=False)
-                        entry = Entry(os.path.join(path, item.name), descriptor, item.name, status)
+                        entry = FolderEntry(
+                            os.path.join(path, item.name), descriptor, item.name, status
+                        )
                         if entry.path in skip:
                             continue
                         if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
