@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ign_deploy.errors import NotInRepository, VerificationError
+from ign_deploy.errors import ConfigurationError, NotInRepository, VerificationError
 from ign_deploy.files import output_error
+from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.findings import error
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Repository
-from ign_deploy.repositories.record import Release, is_safe_component
+from ign_deploy.repositories.record import Release, is_safe_component, module_file_name
 from ign_deploy.repositories.search import choose_version, find_module
 from ign_deploy.repositories.versions import is_range
 
@@ -30,19 +34,22 @@ def download(
     sha256: str = "",
     reporter: Reporter | None = None,
 ) -> VerifiedModule:
-    """Fetch a module by id or name into ``output_dir``, under the file name of its record.
+    """Fetch a module by id or name into ``output_dir``, as ``<id>-<version>.modl``.
 
     ``version`` is a version, or a range such as ``>=1.2,<2``; without it, the newest final release
     is taken, else the newest prerelease. ``sha256`` is what the file must have. The file gets its
     name only after size, digest, ``verify`` and the record's id, version and signer
-    agree; until then it is in a hidden ``.partial`` folder, which is removed whatever happens.
+    agree; until then it is in a hidden ``.partial`` folder, which is removed whatever happens. It
+    replaces a module, and never anything else.
     Raises NotInRepository, RepositoryError, VerificationError, or ConfigurationError for the
     output folder.
     """
     tell = SilentReporter() if reporter is None else reporter
     release = find_release(repository, name, version=version)
     _require_digest(release, sha256)
-    final = output_dir / release.module_file.name
+    # Not the record's file name: it could be that of the user's trust anchor.
+    final = output_dir / module_file_name(release.id, release.version)
+    _require_replaceable(final, release)
     with _partial_folder(final) as folder:
         partial = folder / final.name
         title = f"downloading {release.id} {release.version}"
@@ -53,6 +60,7 @@ def download(
             repository.fetch(release.id, version=release.version, to=stream, progress=progress)
         module = verify(partial)
         require_agreement(module, release=release)
+        _require_replaceable(final, release)
         partial.replace(final)
     tell.info(f"{release.id} {release.version} is verified: {final}")
     return dataclasses.replace(module, path=final)
@@ -79,6 +87,37 @@ def _require_digest(release: Release, wanted: str) -> None:
             f"{release.id} {release.version} has the SHA-256 {found}, expected {wanted[:100]!a}",
             hint="don't install it; find out which of the two is right.",
         )
+
+
+def _require_replaceable(path: Path, release: Release) -> None:
+    """Raise ConfigurationError if there is anything but a module, or this file, at ``path``."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as cause:
+        raise output_error(path, cause) from cause
+    if not (stat.S_ISREG(mode) and (_is_recorded(path, release) or _is_module(path))):
+        raise ConfigurationError(
+            f"{path} is in the way: it is not a module, and is not replaced",
+            hint="move it, or give another output folder.",
+        )
+
+
+def _is_recorded(path: Path, release: Release) -> bool:
+    if path.stat().st_size != release.module_file.size:
+        return False
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest() == release.module_file.sha256
+
+
+def _is_module(path: Path) -> bool:
+    try:
+        with Archive.open(path) as archive:
+            read_descriptor(archive)
+    except VerificationError:
+        return False
+    return True
 
 
 @contextmanager

@@ -1,11 +1,12 @@
-"""Mirror: copy published versions and their status events from one repository to another."""
+"""Mirror: copy published versions, and that they were yanked, from one repository to another."""
 
 from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
@@ -14,11 +15,20 @@ from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
 from ign_deploy.repositories import CatalogueEntry, PublishOutcome, Repository
 from ign_deploy.repositories.download import require_agreement
-from ign_deploy.repositories.record import FileRole, Release, ReleaseFile
-from ign_deploy.repositories.status_events import status_event_names, status_folder
+from ign_deploy.repositories.record import FileRole, Release, ReleaseFile, is_safe_component
+from ign_deploy.repositories.status_events import (
+    ModuleStatus,
+    StatusEvent,
+    StatusKind,
+    read_events,
+    status_event_names,
+    status_folder,
+)
 
 _MOST_WORKERS = 4
 """Each verifies a module, which takes processor time."""
+_CLOCKS_DIFFER = timedelta(minutes=5)
+"""An event further in the future would outlast every later one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +47,13 @@ def mirror(
     verify: Callable[[Path], VerifiedModule],
     reporter: Reporter,
 ) -> list[Mirrored]:
-    """Copy the versions, each verified as in a download, then the status events of their modules.
+    """Copy the versions, each verified as in a download, then which of them were yanked.
 
-    The records stay byte for byte what they were. Run again, it copies what is missing. Raises
-    RepositoryError, VersionConflict when the target has other bytes, or VerificationError; what is
-    in progress then is finished, and nothing new is started.
+    Whoever can write to the source must not undo what was decided in the target: a version that
+    is yanked there stays so, and none is removed; both are warnings. The records stay byte for byte
+    what they were. Run again, it copies what is missing. Raises RepositoryError, VersionConflict
+    when the target has other bytes, or VerificationError; what is in progress then is finished, and
+    nothing new is started.
     """
     printing = threading.Lock()
 
@@ -59,7 +71,8 @@ def mirror(
     workers = min(source.check().workers, target.check().workers, _MOST_WORKERS)
     done = map_parallel(copy, entries, workers=max(1, workers))
     for module_id in sorted({each.release.id for each in done}):
-        _copy_events(source, target, module_id)
+        releases = [each.release for each in done if each.release.id == module_id]
+        _StatusCopy(source, target, module_id, reporter).run(releases)
     return done
 
 
@@ -116,14 +129,68 @@ def _role(release: Release, file: ReleaseFile) -> FileRole:
     return role
 
 
-def _copy_events(source: Repository, target: Repository, module_id: str) -> None:
-    """Copy the status events that the target lacks; their names are unique."""
-    there, here = target.maintenance.documents, source.maintenance.documents
-    known = set(status_event_names(there, module_id))
-    missing = [name for name in status_event_names(here, module_id) if name not in known]
-    for name in missing:
-        path = f"{status_folder(module_id)}/{name}"
-        if (document := here.read(path)) is not None:
-            there.add(path, document.data)
-    if missing:
-        target.maintenance.refresh(module_id)
+@dataclass(frozen=True, slots=True)
+class _StatusCopy:
+    """Copies what the source says of mirrored versions, as far as it may say it of the target's."""
+
+    source: Repository
+    target: Repository
+    module_id: str
+    reporter: Reporter
+
+    def run(self, releases: Sequence[Release]) -> None:
+        """Yank what is yanked in the source; report what else differs."""
+        own = self.target.maintenance.status(self.module_id)
+        there = self.target.maintenance.documents
+        events = self._events()
+        is_changed = False
+        for release in releases:
+            name, last = _last_event(release, events)
+            if last is None or name in own.names:
+                continue
+            yanked = own.yanked(release.version) is not None
+            if last.kind is StatusKind.YANKED and not yanked:
+                # The event as it was parsed: the source could answer differently the next time.
+                there.add(f"{status_folder(self.module_id)}/{name}", last.to_json())
+                is_changed = True
+            elif last.kind is StatusKind.UNYANKED and yanked:
+                self.reporter.warning(
+                    f"{release.id} {release.version} is no longer yanked in the source, but is "
+                    f"here; to follow, run `ign-deploy unyank {release.id}@{release.version}`"
+                )
+        if is_changed:
+            self.target.maintenance.refresh(self.module_id)
+        self._report_removed(own)
+
+    def _events(self) -> Mapping[str, StatusEvent]:
+        documents = self.source.maintenance.documents
+        names = status_event_names(documents, self.module_id)
+        return read_events(documents, self.module_id, names=names, reporter=self.reporter)
+
+    def _report_removed(self, own: ModuleStatus) -> None:
+        status = self.source.maintenance.status(self.module_id)
+        removed = {each for each in status.states if status.is_removed(each)}
+        if not removed:
+            return
+        for entry in self.target.catalogue(self.module_id):
+            if entry.version in removed and not own.is_removed(entry.version):
+                self.reporter.warning(
+                    f"{entry.id} {entry.version} was removed from the source, but is still here; "
+                    f"to follow, run `ign-deploy remove {entry.id}@{entry.version}`"
+                )
+
+
+def _last_event(
+    release: Release, events: Mapping[str, StatusEvent]
+) -> tuple[str, StatusEvent | None]:
+    """Return the last event of that very file, with its name."""
+    limit = (datetime.now(UTC) + _CLOCKS_DIFFER).strftime("%Y-%m-%dT%H:%M:%SZ")
+    found: tuple[str, StatusEvent | None] = ("", None)
+    for name, event in events.items():
+        is_about = (event.version, event.sha256) == (
+            release.version,
+            release.module_file.sha256,
+        )
+        if is_about and event.at < limit and is_safe_component(name):
+            found = (name, event)
+    return found

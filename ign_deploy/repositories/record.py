@@ -51,6 +51,11 @@ def _component(text: str) -> str:
     return text
 
 
+def module_file_name(module_id: str, version: str) -> str:
+    """Return the name of a module's file: when it is published, and when it is downloaded."""
+    return f"{module_id}-{version}.modl"
+
+
 def _file_name(text: str) -> str:
     if not is_safe_component(text, limit=_MAX_FILE_NAME):
         raise ValueError("must be a plain file name in the version's folder")

@@ -107,6 +107,16 @@ def read_states(
     documents: DocumentStore, module_id: str, *, names: Iterable[str], reporter: Reporter
 ) -> Mapping[str, VersionState]:
     """Return the state of each version after the named events; unreadable ones are warnings."""
+    states: dict[str, VersionState] = {}
+    for event in read_events(documents, module_id, names=names, reporter=reporter).values():
+        states[event.version] = _after(states.get(event.version, AS_PUBLISHED), event)
+    return states
+
+
+def read_events(
+    documents: DocumentStore, module_id: str, *, names: Iterable[str], reporter: Reporter
+) -> Mapping[str, StatusEvent]:
+    """Return the events by name, in the order of their times; unreadable ones are warnings."""
     events: list[tuple[str, str, StatusEvent]] = []
     for name in names:
         document = documents.read(f"{status_folder(module_id)}/{name}")
@@ -115,10 +125,7 @@ def read_states(
         event = _parse(document.data, module_id, name, reporter)
         if event is not None:
             events.append((event.at, name, event))
-    states: dict[str, VersionState] = {}
-    for _, _, event in sorted(events, key=lambda item: item[:2]):
-        states[event.version] = _after(states.get(event.version, AS_PUBLISHED), event)
-    return states
+    return {name: event for _, name, event in sorted(events, key=lambda item: item[:2])}
 
 
 def read_module_status(

@@ -16,7 +16,7 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Publication, PublishOutcome, Repository
-from ign_deploy.repositories.record import FileRole, Release, make_release
+from ign_deploy.repositories.record import FileRole, Release, make_release, module_file_name
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _SCOPES = "GDCA"
@@ -80,10 +80,10 @@ def describe_release(
 ) -> Release:
     """Return the record under which the module is to be published; writes nothing."""
     descriptor = module.descriptor
-    stem = f"{descriptor.id}-{descriptor.version}"
-    files = [_file(f"{stem}.modl", module.sha256, module.size, FileRole.MODULE)]
+    name = module_file_name(descriptor.id, descriptor.version)
+    files = [_file(name, module.sha256, module.size, FileRole.MODULE)]
     if bundle is not None:
-        files.append(_file(f"{stem}.zip", *_digest(bundle), FileRole.BUNDLE))
+        files.append(_file(f"{name.removesuffix('.modl')}.zip", *_digest(bundle), FileRole.BUNDLE))
     certificate = module.certificate
     return make_release(
         id=descriptor.id,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import ConfigurationError, NotInRepository, VersionConflict
-from ign_deploy.report import SilentReporter
+from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import PublishOutcome, Repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
@@ -21,7 +21,9 @@ from ign_deploy.repositories.page import PageModule, read_page
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
+from ign_deploy.repositories.status_events import StatusKind, add_status_event
 from tests.support.releases import release_of, verified_module
+from tests.support.reporting import Recorder
 from tests.unit.repositories.memory_objects import Memory, MemoryObjects
 
 ID = "com.acme.thing"
@@ -199,6 +201,105 @@ def test_a_mirror_copies_records_files_and_yanks_and_converges(
     assert target.catalogue(ID) == opened().catalogue(ID)
     for release in releases:
         assert target.fetch(ID, version=release.version).to_json() == release.to_json()
+
+
+def copy_into(
+    target: Repository, source: Repository, *versions: str, reporter: Reporter = QUIET
+) -> None:
+    """Mirror these versions of the module."""
+    entries = [entry for entry in source.catalogue(ID) if entry.version in versions]
+    mirror(
+        source,
+        target,
+        entries,
+        verify=lambda path: verified_module(
+            path, version=path.stem.removeprefix(f"{ID}-"), licence_crc=None
+        ),
+        reporter=reporter,
+    )
+
+
+def forge(source: Repository, kind: StatusKind, release: Release, **changes: str) -> None:
+    """Add an event to the source, as whoever can write to its store does."""
+    event = said("forged", after=60).event(kind, release).model_copy(update=changes)
+    add_status_event(source.maintenance.documents, event)
+
+
+def test_a_mirror_of_one_version_says_nothing_of_others(opened: Open, tmp_path: Path) -> None:
+    """Forged events lifted a yank of the target, and removed another version of it."""
+    old, new = publish(opened, tmp_path, "1.0.0", "1.1.0")
+    target = open_repository(str(tmp_path / "target"))
+    copy_into(target, opened(), "1.0.0", "1.1.0")
+    yank(target, old, change=said("bad"))
+    before = target.catalogue(ID)
+    source = opened()
+    forge(source, StatusKind.UNYANKED, old)
+    forge(source, StatusKind.REMOVED, old)
+    forge(source, StatusKind.YANKED, old, at="2026-02-01T00:02:00Z")
+    copy_into(target, source, "1.1.0")
+    assert target.catalogue(ID) == before
+    assert not target.maintenance.status(ID).is_removed("1.0.0")
+    assert new.version == "1.1.0"
+
+
+def test_a_mirror_never_lifts_a_yank_of_the_target(opened: Open, tmp_path: Path) -> None:
+    (release,) = publish(opened, tmp_path, "1.0.0")
+    target = open_repository(str(tmp_path / "target"))
+    copy_into(target, opened(), "1.0.0")
+    yank(target, release, change=said("bad"))
+    forge(opened(), StatusKind.UNYANKED, release)
+    opened().maintenance.refresh(ID)
+    reporter = Recorder()
+    copy_into(target, opened(), "1.0.0", reporter=reporter)
+    assert [entry.yanked for entry in target.catalogue(ID)] == ["bad"]
+    (warning,) = reporter.warnings
+    assert f"ign-deploy unyank {ID}@1.0.0" in warning
+
+
+def test_a_yank_that_was_lifted_before_the_mirror_is_not_copied(
+    opened: Open, tmp_path: Path
+) -> None:
+    (release,) = publish(opened, tmp_path, "1.0.0")
+    yank(opened(), release, change=said("bad"))
+    unyank(opened(), release, change=said(after=1))
+    target = open_repository(str(tmp_path / "target"))
+    copy_into(target, opened(), "1.0.0")
+    assert [entry.yanked for entry in target.catalogue(ID)] == [None]
+    # What the target says later counts, however often it is mirrored.
+    yank(opened(), release, change=said("worse", after=2))
+    copy_into(target, opened(), "1.0.0")
+    assert [entry.yanked for entry in target.catalogue(ID)] == ["worse"]
+    unyank(target, release, change=said(after=3))
+    copy_into(target, opened(), "1.0.0")
+    assert [entry.yanked for entry in target.catalogue(ID)] == [None]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"sha256": "0" * 64}, {"at": "2099-01-01T00:00:00Z"}, {"version": "1.1.0"}]
+)
+def test_an_event_of_another_file_or_from_the_future_is_not_mirrored(
+    changes: dict[str, str], opened: Open, tmp_path: Path
+) -> None:
+    (release,) = publish(opened, tmp_path, "1.0.0")
+    forge(opened(), StatusKind.YANKED, release, **changes)
+    target = open_repository(str(tmp_path / "target"))
+    copy_into(target, opened(), "1.0.0")
+    assert [entry.yanked for entry in target.catalogue(ID)] == [None]
+    assert target.maintenance.status(ID).names == ()
+
+
+def test_a_removal_in_the_source_removes_nothing_in_the_target(
+    opened: Open, tmp_path: Path
+) -> None:
+    old, _ = publish(opened, tmp_path, "1.0.0", "1.1.0")
+    target = open_repository(str(tmp_path / "target"))
+    copy_into(target, opened(), "1.0.0", "1.1.0")
+    remove(opened(), old, change=said("bad"))
+    reporter = Recorder()
+    copy_into(target, opened(), "1.0.0", "1.1.0", reporter=reporter)
+    target.fetch(ID, version="1.0.0", to=io.BytesIO())
+    (warning,) = reporter.warnings
+    assert f"ign-deploy remove {ID}@1.0.0" in warning
 
 
 def test_a_reason_that_is_too_long_is_rejected(opened: Open, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from ign_deploy.repositories import PublishOutcome, Repository
 from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.download import download
 from ign_deploy.repositories.upload import upload
+from tests.support.modules import build_module, zip_bytes
 from tests.support.releases import CERTIFICATE, PUBLISHED_AT, tree, verified_module
 
 
@@ -214,7 +215,7 @@ def test_another_module_than_the_record_says_is_noticed(
 def require_rejection(repository: Repository, folder: Path, code: str, **inside: str) -> None:
     out = folder / "out"
     out.mkdir()
-    (out / "com.acme.thing-1.0.0.modl").write_bytes(b"an earlier download")
+    build_module(out / "com.acme.thing-1.0.0.modl")
     before = tree(out)
     with pytest.raises(VerificationError) as caught:
         download(
@@ -238,6 +239,88 @@ def test_a_module_that_fails_verification_is_not_handed_over(
     with pytest.raises(VerificationError, match=r"^com\.acme\.thing-1\.0\.0\.modl is not"):
         download(repository, "the thing", output_dir=tmp_path / "out", verify=verify)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def rename_in_record(tmp_path: Path, name: str) -> None:
+    """Give the module another file name, as a publisher or a store could."""
+    record = json.loads(record_path(tmp_path).read_bytes())
+    folder = record_path(tmp_path).parent
+    (folder / record["files"][0]["name"]).rename(folder / name)
+    record["files"][0]["name"] = name
+    record_path(tmp_path).write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("name", ["root.pem", "ign-deploy.toml", "other.modl"])
+def test_a_download_never_gets_the_name_in_the_record(
+    name: str, module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    """A record that named its file root.pem replaced the trust anchor."""
+    upload(module, repository, published_at=PUBLISHED_AT)
+    rename_in_record(tmp_path, name)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_bytes(b"mine")
+    got = download(repository, "the thing", output_dir=out, verify=verified_module)
+    assert got.path == out / "com.acme.thing-1.0.0.modl"
+    assert tree(out) == {name: b"mine", got.path.name: b"signed module"}
+
+
+@pytest.mark.parametrize("kind", ["file", "archive", "folder", "empty folder", "link", "pipe"])
+def test_a_download_replaces_nothing_but_a_module(
+    kind: str, module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    upload(module, repository, published_at=PUBLISHED_AT)
+    out = tmp_path / "out"
+    out.mkdir()
+    path = out / "com.acme.thing-1.0.0.modl"
+    other = build_module(tmp_path / "other.modl")
+    if kind == "file":
+        path.write_bytes(b"-----BEGIN CERTIFICATE-----")
+    elif kind == "archive":
+        path.write_bytes(zip_bytes({"notes.txt": b"mine"}))
+    elif kind == "link":
+        path.symlink_to(other)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+        if kind == "folder":
+            (path / "mine").write_bytes(b"mine")
+    before = path.lstat()
+    content = path.read_bytes() if kind in ("file", "archive") else b""
+    with pytest.raises(ConfigurationError, match=r"-1\.0\.0\.modl is in the way") as caught:
+        download(repository, "the thing", output_dir=out, verify=verified_module)
+    assert "another output folder" in caught.value.hint
+    assert (path.lstat().st_ino, path.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert content in (b"", path.read_bytes() if content else b"")
+    assert list(out.iterdir()) == [path]
+
+
+def test_a_download_replaces_what_was_put_in_its_way_meanwhile_just_as_little(
+    module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    upload(module, repository, published_at=PUBLISHED_AT)
+    path = tmp_path / "out" / "com.acme.thing-1.0.0.modl"
+
+    def verify(partial: Path) -> VerifiedModule:
+        path.write_bytes(b"mine")
+        return verified_module(partial)
+
+    with pytest.raises(ConfigurationError, match="is in the way"):
+        download(repository, "the thing", output_dir=path.parent, verify=verify)
+    assert path.read_bytes() == b"mine"
+
+
+def test_a_download_replaces_an_earlier_one(
+    module: VerifiedModule, repository: Repository, tmp_path: Path
+) -> None:
+    upload(module, repository, published_at=PUBLISHED_AT)
+    path = tmp_path / "out" / "com.acme.thing-1.0.0.modl"
+    path.parent.mkdir()
+    for earlier in (build_module(tmp_path / "earlier.modl").read_bytes(), b"signed module"):
+        path.write_bytes(earlier)
+        download(repository, "the thing", output_dir=path.parent, verify=verified_module)
+        assert path.read_bytes() == b"signed module"
 
 
 def test_an_output_folder_that_is_a_file_is_explained(
