@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from ign_deploy.deployment.gateway import Consent, InstalledModule, Restartable, Upload
-from ign_deploy.deployment.gateway.errors import explain_unexpected
+from ign_deploy.deployment.gateway.errors import ModuleMismatch, explain_unexpected
 from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
@@ -69,7 +69,7 @@ class GatewayDeployment:
     def _install_all(self) -> None:
         """Upload everything; install nothing before consent is complete."""
         changes = [each for each in self.plan.changes if not self._runs_already(each)]
-        uploads = [(change, self._upload(change.module)) for change in changes]
+        uploads = [(change, self._upload_new(change)) for change in changes]
         for change, upload in uploads:
             consent = self.options.accept.consent_to(change.module)
             require_consent(upload, consent, host=self.gateway.title)
@@ -97,6 +97,15 @@ class GatewayDeployment:
             return False
         self.reporter.info(f"{self.gateway.title}: {change.id} {change.version} is already running")
         return True
+
+    def _upload_new(self, change: ModuleChange) -> Upload:
+        try:
+            return self._upload(change.module)
+        except ModuleMismatch:
+            # It isn't installed, but stored. What runs must not be uninstalled for that.
+            if not change.obstacle:
+                self.touched.append(change)
+            raise
 
     def _upload(self, module: VerifiedModule) -> Upload:
         title = f"{module.descriptor.id} {module.descriptor.version}"
@@ -226,13 +235,16 @@ class GatewayDeployment:
         if self._removed:
             return Outcome.ROLLBACK_FAILED, self._explain_failed_removal(problem)
         if self.touched:
-            return self._restore(problem.message)
+            # A restart could start what the gateway read instead.
+            never = Restart.NEVER if isinstance(problem, ModuleMismatch) else None
+            outcome, message = self._restore(problem.message, restart=never)
+            return outcome, f"{message}. Next: {problem.hint}" if never else message
         # Errors of consent say it already.
         unchanged = "" if "; nothing was " in problem.message else "; nothing was changed"
         hint = f"{problem.hint[:1].upper()}{problem.hint[1:]}"
         return Outcome.FAILED, f"{self._with_title(problem.message)}{unchanged}. {hint}".rstrip()
 
-    def _restore(self, reason: str) -> tuple[Outcome, str]:
+    def _restore(self, reason: str, *, restart: Restart | None = None) -> tuple[Outcome, str]:
         """Restore the previous versions, in reverse order."""
         self.reporter.warning(f"{self.gateway.title}: rolling back")
         back = [
@@ -249,8 +261,8 @@ class GatewayDeployment:
                     # It ran here before, so its signer and its licence were already accepted.
                     upload = self._upload(change.previous)
                     self._install(change.previous, upload, consent=_EVERYTHING_ACCEPTED)
-            restart = Restart.IF_NEEDED if self.restarted else self.options.restart
-            outcome = self._start_and_verify(back, gone=gone, restart=restart)
+            usual = Restart.IF_NEEDED if self.restarted else self.options.restart
+            outcome = self._start_and_verify(back, gone=gone, restart=restart or usual)
         except Exception as problem:  # noqa: BLE001 - whatever it is, someone has to repair it
             explained = explain_unexpected(problem)
             return Outcome.ROLLBACK_FAILED, self._explain_failed_rollback(reason, explained)

@@ -46,6 +46,12 @@ class ConsentMissing(DeploymentError):
         self.license_crc = license_crc
 
 
+class ModuleMismatch(DeploymentError):
+    """The gateway read another module in the file than the one that was verified."""
+
+    code = "module-mismatch"
+
+
 def explain_unexpected(problem: Exception) -> IgnDeployError:
     """Return the error, or one that says that it is a bug: one gateway must not stop the others."""
     if isinstance(problem, IgnDeployError):

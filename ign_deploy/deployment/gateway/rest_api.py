@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from ign_deploy.deployment.gateway.client import API, GatewayClient, is_html
+from ign_deploy.deployment.gateway.comparison import (
+    Difference,
+    InstalledAs,
+    installation_differences,
+    listing_differences,
+    mismatch_error,
+    signer_differences,
+)
+from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
     Consent,
@@ -91,7 +101,7 @@ class ApiGateway:
         """Send a module; the gateway stores it under ``file_name`` and installs nothing yet.
 
         Sending the same file again under the same name changes nothing, so the whole upload is
-        retried.
+        retried. Raises ModuleMismatch if the gateway read another module or signer in the file.
         """
         name, module_id = require_file_name(file_name), module.descriptor.id
         response = self._client.send_module(
@@ -103,11 +113,12 @@ class ApiGateway:
         )
         parsed = self._client.parse(response, UploadResponse)
         if parsed.module_id != module_id:
-            raise DeploymentError(
-                f"{self._client.host} read {name} as {self._client.clean(parsed.module_id)}"
-                f", expected {module_id}; nothing was installed",
-                hint="check whether a proxy between here and the gateway changes uploads.",
-            )
+            different = Difference("the id", parsed.module_id, module_id)
+            self._require_same(module, (different,), file_name=name)
+        certificate = self.certificate(module_id)
+        # Not all gateways may show a certificate that they accepted long ago.
+        if certificate is not None or parsed.cert_accepted is not True:
+            self._require_same(module, signer_differences(module, certificate), file_name=name)
         return Upload(
             module=module,
             file_name=name,
@@ -122,15 +133,7 @@ class ApiGateway:
         response = self._read("modules/certificate", module_id, title)
         if response.status == 404 and not is_html(response):
             return None
-        parsed = self._client.parse(response, CertificateResponse)
-        return ModuleCertificate(
-            subject=parsed.subject_name,
-            issuer=parsed.issuer_name,
-            serial=parsed.serial_number,
-            self_signed=parsed.self_signed,
-            not_before=parsed.not_valid_before,
-            not_after=parsed.not_valid_after,
-        )
+        return self._client.parse(response, CertificateResponse).certificate()
 
     def eula(self, module_id: str) -> str | None:
         """Return the licence text of an uploaded module (HTML, untrusted); None if it has none."""
@@ -152,7 +155,8 @@ class ApiGateway:
     def install(self, upload: Upload, *, consent: Consent = NO_CONSENT) -> Installation:
         """Accept what the user consented to, and install; effective at the next restart.
 
-        Raises ConsentMissing, before anything is accepted, if more would have to be accepted.
+        Raises ConsentMissing, before anything is accepted, if more would have to be accepted, and
+        ModuleMismatch if the gateway installed something else than what was verified.
         """
         require_consent(upload, consent, host=self._client.host)
         accepted = []
@@ -167,13 +171,17 @@ class ApiGateway:
 
     def uninstall(self, module_id: str) -> None:
         """Remove a module at the next restart; a missing one is not an error."""
-        confirm_change(
-            lambda: self._uninstall_once(module_id),
-            is_done=lambda: self._is_removed(module_id),
-            title=f"the removal of {module_id}",
-            client=self._client,
-            timing=self._timing,
-        )
+        try:
+            confirm_change(
+                lambda: self._uninstall_once(module_id),
+                is_done=lambda: self._is_removed(module_id),
+                title=f"the removal of {module_id}",
+                client=self._client,
+                timing=self._timing,
+            )
+        except GatewayRequestError:
+            if self.module(module_id) is not None:
+                raise
 
     def restart(self) -> None:
         """Request a restart without waiting for it; a closed connection means that it began."""
@@ -273,15 +281,18 @@ class ApiGateway:
 
     def _complete(self, upload: Upload) -> str:
         title = f"the installation of {upload.module_id}"
-        message = ""
+        message, shown = "", InstalledAs()
 
         def once() -> None:
-            nonlocal message
+            nonlocal message, shown
             response = self._client.send(
                 "POST", f"{API}modules/install", title=title, query={"moduleId": upload.module_id}
             )
             parsed = self._client.parse(response, InstallResponse)
             message = parsed.message
+            shown = InstalledAs(
+                parsed.cert_fingerprint, parsed.license_agreement_hash, parsed.upgrade_version
+            )
 
         before = self.module(upload.module_id)
         confirm_change(
@@ -291,7 +302,21 @@ class ApiGateway:
             client=self._client,
             timing=self._timing,
         )
+        module = upload.module
+        found = installation_differences(module, shown, before=before)
+        found += listing_differences(module, self.module(upload.module_id), before=before)
+        self._require_same(module, found, file_name=upload.file_name)
         return message
+
+    def _require_same(
+        self, module: VerifiedModule, differences: Sequence[Difference], *, file_name: str
+    ) -> None:
+        """Raise ModuleMismatch if there are differences."""
+        if differences:
+            client = self._client
+            raise mismatch_error(
+                module, differences, host=client.host, file_name=file_name, clean=client.clean
+            )
 
     def _is_staged(self, upload: Upload, before: InstalledModule | None) -> bool:
         """Return whether the listings show the installation."""

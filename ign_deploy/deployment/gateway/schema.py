@@ -12,6 +12,7 @@ from ign_deploy.deployment.gateway.model import (
     GatewayCapabilities,
     GatewayFacts,
     InstalledModule,
+    ModuleCertificate,
     parse_shown,
 )
 
@@ -32,7 +33,7 @@ def _flag(value: object) -> bool | None:
 
 
 def _number(value: object) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
+    if isinstance(value, str) and len(value) < 19 and value.removeprefix("-").isdecimal():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
@@ -100,11 +101,24 @@ class CertificateResponse(ChangeResponse):
     not_valid_before: Text = ""
     not_valid_after: Text = ""
 
+    def certificate(self) -> ModuleCertificate:
+        """Return the certificate, in the gateway's own wording."""
+        return ModuleCertificate(
+            subject=self.subject_name,
+            issuer=self.issuer_name,
+            serial=self.serial_number,
+            self_signed=self.self_signed,
+            not_before=self.not_valid_before,
+            not_after=self.not_valid_after,
+        )
+
 
 class InstallResponse(ChangeResponse):
     """The response to ``modules/install``, in either form."""
 
     filename: Text = ""
+    cert_fingerprint: Text = ""
+    license_agreement_hash: Number = None
     upgrade_version: Text = ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,9 @@ def upload(state: State, request: GatewayRequest) -> Document:
     if Path(file_name).name != file_name or not file_name.endswith(".modl"):
         raise Misuse(400, "a bad file name", f"{file_name!r} isn't the plain name of a module")
     try:
-        modl = state.upload(read_modl(request.file, file_name=file_name))
+        sent = read_modl(request.file, file_name=file_name)
+        read = replace(state.options.reads_as.get(sent.id, sent), file_name=file_name)
+        modl = state.upload(read)
     except VerificationError as problem:
         raise Refused(400, "the file is not a module") from problem
     return {

@@ -11,9 +11,10 @@ from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import SilentReporter
-from ign_deploy.signing.identity import SigningIdentity
+from ign_deploy.signing.identity import IdentityMaterial, SigningIdentity, load_identity
 from ign_deploy.signing.verifier import inspect_signature, verify_module
 from tests.support.gateway import Gateway
+from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.modules import build_module
 from tests.support.signing import signed_module
 
@@ -93,6 +94,16 @@ def modl(
     if not signed:
         return unsigned
     return signed_module(unsigned, output_dir=folder, identity=identity).path
+
+
+def attacker() -> SigningIdentity:
+    """Return the identity of a signer that nobody trusts."""
+    key, certificate = self_signed("Attacker")
+    return load_identity(
+        IdentityMaterial(
+            key=pem_key(key).decode(), certificates=pem_certificates(certificate).decode()
+        )
+    )
 
 
 def verified(path: Path) -> VerifiedModule:

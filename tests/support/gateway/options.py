@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tests.support.gateway.modl import Modl
+
 
 @dataclass
 class ModuleFault:
@@ -48,6 +50,9 @@ class Options:
     commissioning: bool = False
     recommissions_unsigned: bool = False
     refuse: dict[str, str] = field(default_factory=dict)  # route → reason, inside a 200
+    # By module id: what the gateway reads in an uploaded file, and what it installs instead.
+    reads_as: dict[str, Modl] = field(default_factory=dict)
+    installs_as: dict[str, Modl] = field(default_factory=dict)
     faults: dict[str, ModuleFault] = field(default_factory=dict)  # by module id, at its start
 
     @property

@@ -189,6 +189,7 @@ class State:
         modl = self.uploads.pop(module_id, None)
         if modl is None:
             raise Refused(400, f"{module_id} has not been uploaded")
+        modl = self.options.installs_as.get(module_id, modl)
         self.removing.discard(module_id)
         if self.obstacle(modl):
             self.quarantined[module_id] = modl

@@ -20,7 +20,8 @@ from ign_deploy.errors import CombinedError, ConfigurationError, DeploymentError
 from ign_deploy.net.response import Response
 from tests.support.deployment_env import PublishedModules, deploy
 from tests.support.gateway import Gateway, ModuleFault
-from tests.support.gateway.client import MODULE_ID, client_of
+from tests.support.gateway.client import MODULE_ID, attacker, client_of, modl
+from tests.support.gateway.modl import Modl, read_modl
 from tests.support.reporting import Recorder
 
 
@@ -329,6 +330,71 @@ def test_an_interruption_is_passed_on(plant: Gateway, published: PublishedModule
             [published.add("1.0.0")],
             wrap=failing(1, KeyboardInterrupt(), after=1),
         )
+
+
+def evil_modl(published: PublishedModules, version: str) -> Modl:
+    """Return another signer's module of the same id, as a gateway reads it."""
+    path = modl(published.folder / "evil", version, identity=attacker())
+    return read_modl(path, file_name=f"{MODULE_ID}.modl")
+
+
+@pytest.mark.parametrize("when", ["reads_as", "installs_as"])
+def test_a_module_that_the_gateway_reads_differently_is_removed_without_a_restart(
+    plant: Gateway, published: PublishedModules, when: str
+) -> None:
+    getattr(plant.options, when)[MODULE_ID] = evil_modl(published, "1.0.0")
+    (record,) = deploy(published, [plant], [published.add("1.0.0")])
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert "read something else in com.example.pump 1.0.0 than what was verified" in record.message
+    assert "don't accept a certificate or licence" in record.message
+    assert "--accept" not in record.message
+    assert plant.state.restarts == 0
+    assert MODULE_ID not in plant.state.listed or MODULE_ID in plant.state.removing
+    assert evil_modl(published, "1.0.0").fingerprint not in plant.state.accepted_certificates
+    client = client_of(plant)
+    client.restart()
+    client.wait_until_running()
+    assert client.module(MODULE_ID) is None
+
+
+@pytest.mark.parametrize("when", ["reads_as", "installs_as"])
+def test_an_upgrade_that_the_gateway_reads_differently_goes_back_without_a_restart(
+    plant: Gateway, published: PublishedModules, when: str
+) -> None:
+    install_first(published, plant)
+    restarts = plant.state.restarts
+    getattr(plant.options, when)[MODULE_ID] = evil_modl(published, "1.1.0")
+    wrong = getattr(plant.options, when)
+
+    class Healing(Recorder):
+        """From the rollback on, the gateway reads what was sent."""
+
+        def warning(self, message: str) -> None:
+            wrong.clear()
+
+    (record,) = deploy(published, [plant], [published.add("1.1.0")], reporter=Healing())
+    assert record.outcome is Outcome.ROLLED_BACK
+    assert "back on 1.0.0" in record.message
+    assert plant.state.restarts == restarts
+    assert running(plant) == "1.0.0"
+    client = client_of(plant)
+    client.restart()
+    client.wait_until_running()
+    assert running(plant) == "1.0.0"
+    assert plant.state.listed[MODULE_ID].modl.fingerprint in plant.state.accepted_certificates
+
+
+def test_a_mismatch_before_the_installation_does_not_uninstall_what_runs(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    """The file of the previous version isn't available, so it could not be installed again."""
+    plant.have(modl(published.folder, "0.9.0"))
+    plant.options.reads_as[MODULE_ID] = evil_modl(published, "1.0.0")
+    (record,) = deploy(published, [plant], [published.add("1.0.0")])
+    assert record.outcome is Outcome.FAILED
+    assert "CN=Attacker" in record.message
+    assert running(plant) == "0.9.0"
+    assert plant.asked("modules/uninstall") == 0
 
 
 def test_a_canary_goes_first_and_alone(

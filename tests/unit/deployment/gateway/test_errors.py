@@ -142,7 +142,7 @@ def test_a_gateway_that_takes_the_module_for_another_is_stopped(
             body=b'{"moduleId":"com.example.other","certAccepted":true}',
         )
     )
-    with pytest.raises(DeploymentError, match=r"expected com\.example\.pump"):
+    with pytest.raises(DeploymentError, match=r"other', expected 'com\.example\.pump'"):
         client_of(gateway).upload(verified(modl(tmp_path)), file_name="pump.modl")
 
 

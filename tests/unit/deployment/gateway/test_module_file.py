@@ -47,7 +47,8 @@ def test_an_upload_needs_little_memory_and_reports_progress(
     assert upload.module_id == MODULE_ID
     assert sum(reported) == path.stat().st_size > SIZE
     assert peak < SIZE / 3
-    assert gateway.requests[-1].headers["Content-Length"] == str(path.stat().st_size)
+    sent = gateway.matching("modules/upload")[-1]
+    assert sent.headers["Content-Length"] == str(path.stat().st_size)
 
 
 # Before it is sent, the file of a verified module becomes that of another one.
