@@ -94,16 +94,40 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow_links: bool = F
     return descriptor
 
 
-def read_regular(path: Path, *, limit: int) -> bytes:
+def read_regular(path: Path, *, limit: int, follow_links: bool = True) -> bytes:
     """Return the content of a regular file that a person named, of at most ``limit`` bytes.
 
     Links are followed: secrets are often mounted as some. Raises OSError, EFBIG when it is larger.
     """
-    with os.fdopen(open_regular(path, follow_links=True), "rb") as stream:
+    with os.fdopen(open_regular(path, follow_links=follow_links), "rb") as stream:
         data = stream.read(limit + 1)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit} bytes")
     return data
+
+
+def read_inside(root: Path, path: Path, *, limit: int) -> bytes:
+    """Return the content of a regular file in the folder ``root``, of at most ``limit`` bytes.
+
+    No part of the path below ``root`` may be a link, or lead out of it: what is read here gets
+    published. Raises OSError: ELOOP or ENOTDIR for a link, EXDEV when the file is outside.
+    """
+    inside = os.path.normpath(root.joinpath(path))
+    names = Path(inside).relative_to(root).parts if Path(inside).is_relative_to(root) else ()
+    if not names or ".." in path.parts:
+        raise OSError(errno.EXDEV, f"it is not in {root}")
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in names[:-1]:
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            inner = os.open(name, flags, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        return read_regular(
+            Path(f"/proc/self/fd/{folder}/{names[-1]}"), limit=limit, follow_links=False
+        )
+    finally:
+        os.close(folder)
 
 
 @contextmanager

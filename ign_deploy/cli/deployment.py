@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ign_deploy.pipeline.deploy import Deployer, Order
 
 
-_USUAL = (*DEPLOYING, "continue_on_error", "notes", "tags", *REPOSITORY, "cache_dir",
+_USUAL = (*DEPLOYING, "continue_on_error", "notes", "notes_file", "tags", *REPOSITORY, "cache_dir",
           "trust_anchor", "allow_expired", *EVENTS, "dry_run")  # fmt: skip
 
 

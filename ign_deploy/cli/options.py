@@ -77,7 +77,7 @@ EVENTS = (
     "metrics_job",
     "otlp_endpoint",
 )
-PUBLISHING = (*REPOSITORY, "description", "notes", "tags", "environment")
+PUBLISHING = (*REPOSITORY, "description", "notes", "notes_file", "tags", "environment")
 _GROUPS = {
     "Build": ("module_id", "output_dir", "gradle_args", "build_timeout", "isolate", "format"),
     "Signing": (*SIGNING, "trust_anchor", "allow_expired"),

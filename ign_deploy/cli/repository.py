@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     "description",
     *REPOSITORY,
     "notes",
+    "notes_file",
     "tags",
     "environment",
     "trust_anchor",

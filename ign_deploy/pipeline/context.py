@@ -115,6 +115,7 @@ def start_run(
     folder = Once(partial(_make_private_folder, resources))
     workspace = Workspace(
         notes=settings.notes,
+        notes_file=settings.notes_file,
         trust_anchors=settings.trust_anchor,
         allow_expired=settings.allow_expired,
         ca_files=_ca_files(settings),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import os_error_reason, read_regular
+from ign_deploy.files import os_error_reason, read_inside, read_regular
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from ign_deploy.module.trust import TrustPolicy
 
 _MAX_NOTES = 512 << 10
+# One word that is meant as a file, not as notes: "N/A" and "fix/alarms" aren't.
+_FILE = re.compile(r"(~?|\.{1,2})/.*|.*\.(md|markdown|txt|rst|adoc|html?)", re.IGNORECASE)
 _MAX_CA_FILE = 16 << 20
 _MAX_ANCHOR = 1 << 20
 
@@ -52,12 +56,13 @@ class Workspace:
         self,
         *,
         notes: str,
+        notes_file: str,
         trust_anchors: Sequence[str],
         allow_expired: bool,
         ca_files: Iterable[str],
         folder: Callable[[], Path],
     ) -> None:
-        self._notes = Once(partial(read_notes, notes))
+        self._notes = Once(partial(read_notes, notes, notes_file))
         self._trust = Once(partial(read_trust, trust_anchors, allow_expired=allow_expired))
         self._ca_files = {
             path: Once(partial(_copy_ca_file, path, folder=folder, number=number))
@@ -79,30 +84,55 @@ class Workspace:
         return self._ca_files[path].get() if path else None
 
 
-def read_notes(notes: str) -> str:
-    """Return the release notes: the text itself, or the content of the file it names."""
-    if not notes or "\n" in notes or len(notes) > 4096:
-        return _bounded(notes)
-    # Not Path.is_file(), which raises for a sentence that is too long for a file name.
-    if not os.path.isfile(notes):
-        return notes
-    path = Path(notes)
-    try:
-        with path.open(encoding="utf-8") as stream:
-            return _bounded(stream.read(_MAX_NOTES + 1))
-    except (OSError, UnicodeDecodeError) as cause:
+def read_notes(text: str, file: str = "") -> str:
+    """Return the release notes: the text, or the content of a file in the working directory.
+
+    Notes are published, so no other file is read, and none through a link.
+    """
+    if text and file:
         raise ConfigurationError(
-            f"cannot read the release notes {path}: {cause}", hint="give a UTF-8 text file."
-        ) from cause
-
-
-def _bounded(text: str) -> str:
+            "both --notes and --notes-file are given", hint="give the text, or the file."
+        )
+    if file:
+        return _read_notes_file(file)
+    if _looks_like_file(text) and (not os.path.lexists(text) or _is_notes_file(text)):
+        raise ConfigurationError(
+            f"--notes takes text, but {text!a} looks like a file",
+            hint=f"give --notes-file {text}, or more than one word.",
+        )
     if len(text) > _MAX_NOTES:
         raise ConfigurationError(
             f"the release notes have more than {_MAX_NOTES} characters",
             hint="shorten --notes.",
         )
     return text
+
+
+def _read_notes_file(file: str) -> str:
+    try:
+        return read_inside(Path.cwd(), Path(file), limit=_MAX_NOTES).decode()
+    except UnicodeDecodeError as cause:
+        reason = f"it is not UTF-8 ({cause.reason} at byte {cause.start})"
+    except OSError as cause:
+        is_link = cause.errno in (errno.ELOOP, errno.ENOTDIR)
+        reason = "it is, or is behind, a symbolic link" if is_link else os_error_reason(cause)
+    raise ConfigurationError(
+        f"cannot read the release notes {file!a}: {reason}",
+        hint="give a UTF-8 text file of at most 512 KiB in the working directory, not a link.",
+    )
+
+
+def _looks_like_file(text: str) -> bool:
+    is_word = bool(text) and len(text.split()) == 1
+    return is_word and bool(_FILE.fullmatch(text.strip()))
+
+
+def _is_notes_file(text: str) -> bool:
+    try:
+        _read_notes_file(text)
+    except ConfigurationError:
+        return False
+    return True
 
 
 def read_trust(paths: Sequence[str], *, allow_expired: bool = False) -> TrustPolicy:

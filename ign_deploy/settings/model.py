@@ -33,7 +33,10 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     description: Annotated[str, Source("One-sentence description of the release.")] = ""
     notes: Annotated[
         str,
-        Source("Release or deployment notes: text, or the path of a file.", metavar="TEXT|PATH"),
+        Source("Release or deployment notes.", metavar="TEXT"),
+    ] = ""
+    notes_file: Annotated[
+        str, Source("File with the notes, in the working directory.", metavar="PATH")
     ] = ""
     tags: Annotated[Tags, Source("Tags, separated by commas.", metavar="TAG,…")] = ()
     dry_run: Annotated[bool, Source("Check everything, change nothing.")] = False

@@ -88,7 +88,7 @@ def test_when_all_is_well_the_build_is_started(workspace: CliWorkspace, project:
         (("--repository-url", "missing/parent/repository"), 6, "repository"),
         (("--repository-url", "gopher://host/repository"), 2, "configuration"),
         (("--output-dir", "a-file/deep"), 2, "configuration"),
-        (("--notes", "latin.md"), 2, "configuration"),
+        (("--notes-file", "latin.md"), 2, "configuration"),
     ],
     ids=lambda value: str(value[0]) if isinstance(value, tuple) else None,
 )

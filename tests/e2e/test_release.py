@@ -230,7 +230,7 @@ def test_a_bundle_is_made_of_a_signed_module(workspace: CliWorkspace) -> None:
 
 def test_notes_are_read_from_a_file(workspace: CliWorkspace) -> None:
     (workspace.folder / "NOTES.md").write_text("grüße aus der datei\n")
-    workspace.release("--notes", "NOTES.md").must(0)
+    workspace.release("--notes-file", "NOTES.md").must(0)
     record = next(workspace.repository.rglob("release.json"))
     assert json.loads(record.read_text())["notes"] == "grüße aus der datei\n"
 

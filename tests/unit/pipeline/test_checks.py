@@ -105,7 +105,7 @@ def test_every_wrong_value_is_kept(tmp_path: Path) -> None:
     context = run_context(
         {"SOURCE_DATE_EPOCH": "yesterday"},
         gradle_args="'open",
-        notes=str(tmp_path / "notes"),
+        notes_file=str(tmp_path / "notes"),
         trust_anchor=(str(tmp_path / "missing.pem"),),
     )
     with pytest.raises(CombinedError) as caught:

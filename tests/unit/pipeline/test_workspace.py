@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,23 +15,86 @@ from tests.support.identities import pem_files, self_signed
 from tests.support.runs import run_context
 
 
-def test_notes_are_text_or_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "NOTES.md"
-    path.write_text("# Grüße\n", encoding="utf-8")
-    assert read_notes(str(path)) == "# Grüße\n"
-    for text in ("", "just text", "two\nlines", str(tmp_path), "x" * 5000, "n" * 300):
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_notes_are_text(here: Path) -> None:
+    for text in ("", "just text", "two\nlines", "x" * 5000, "n" * 300, "N/A", "fix/alarms", "1.2"):
         assert read_notes(text) == text
 
 
-def test_notes_that_cannot_be_read_are_rejected(tmp_path: Path) -> None:
-    path = tmp_path / "NOTES.md"
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigurationError, match=r"NOTES\.md"):
-        read_notes(str(path))
-    path.write_text("x" * ((512 << 10) + 1))
-    for notes in (str(path), "x\n" * (300 << 10)):
-        with pytest.raises(ConfigurationError, match="more than"):
-            read_notes(notes)
+def test_notes_never_name_a_file(here: Path) -> None:
+    """What exists elsewhere is text; a word that is meant as a file is a mistake."""
+    assert read_notes("/proc/self/environ") == "/proc/self/environ"
+    (here / "NOTES.md").write_text("content")
+    for word in (
+        "NOTES.md",
+        "missing.md",
+        "./missing",
+        "/missing/file",
+        "../CHANGES.txt",
+        "a.MD\n",
+    ):
+        with pytest.raises(ConfigurationError, match="looks like a file") as caught:
+            read_notes(word)
+        assert "--notes-file" in caught.value.hint
+    assert read_notes("see NOTES.md") == "see NOTES.md"
+
+
+def test_a_notes_file_is_read(here: Path) -> None:
+    path = here / "docs" / "NOTES.md"
+    path.parent.mkdir()
+    path.write_text("# Grüße\n", encoding="utf-8")
+    for name in ("docs/NOTES.md", "./docs/NOTES.md", str(path)):
+        assert read_notes("", name) == "# Grüße\n"
+    with pytest.raises(ConfigurationError, match="both --notes and --notes-file"):
+        read_notes("text", "docs/NOTES.md")
+
+
+def test_a_notes_file_is_a_regular_file_in_the_working_directory(here: Path) -> None:
+    (here / "secret").write_text("test-secret")
+    inside = here / "inside"
+    inside.mkdir()
+    (inside / "real.md").write_text("content")
+    (inside / "link.md").symlink_to("real.md")
+    (inside / "environ").symlink_to("/proc/self/environ")
+    (here / "folder").symlink_to(inside)
+    os.mkfifo(inside / "pipe")
+    os.chdir(inside)
+    for name in (
+        "/proc/self/environ",
+        "../secret",
+        str(here / "secret"),
+        "link.md",
+        "environ",
+        ".",
+        "pipe",
+        "missing.md",
+        "../folder/real.md",
+        "../inside/real.md",
+        "real.md/x",
+    ):
+        with pytest.raises(ConfigurationError, match="cannot read the release notes") as caught:
+            read_notes("", name)
+        assert "test-secret" not in str(caught.value)
+    os.chdir(here)
+    with pytest.raises(ConfigurationError, match="symbolic link"):
+        read_notes("", "folder/real.md")
+    assert read_notes("", "inside/real.md") == "content"
+
+
+def test_notes_that_cannot_be_read_are_rejected(here: Path) -> None:
+    (here / "NOTES.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        read_notes("", "NOTES.md")
+    (here / "NOTES.md").write_text("x" * ((512 << 10) + 1))
+    with pytest.raises(ConfigurationError, match="more than"):
+        read_notes("", "NOTES.md")
+    with pytest.raises(ConfigurationError, match="more than"):
+        read_notes("x\n" * (300 << 10))
 
 
 def test_trust_anchors_that_cannot_be_read_are_rejected(tmp_path: Path) -> None:
@@ -46,7 +110,8 @@ def test_a_ca_file_that_cannot_be_read_is_rejected(tmp_path: Path) -> None:
         _ = context.repository
 
 
-def test_what_a_build_changes_later_is_not_read_again(tmp_path: Path) -> None:
+def test_what_a_build_changes_later_is_not_read_again(here: Path) -> None:
+    tmp_path = here
     notes, ca = tmp_path / "notes", tmp_path / "ca.pem"
     key, certificate = self_signed()
     pem_files(tmp_path, key, (certificate,))
@@ -54,7 +119,7 @@ def test_what_a_build_changes_later_is_not_read_again(tmp_path: Path) -> None:
     notes.write_text("before")
     ca.write_text("before")
     with run_context(
-        notes=str(notes), trust_anchor=(str(anchor),), repository_ca=str(ca)
+        notes_file=str(notes), trust_anchor=(str(anchor),), repository_ca=str(ca)
     ) as context:
         workspace = context.workspace
         first = (workspace.notes, workspace.trust, workspace.ca_file(str(ca)))
