@@ -5,48 +5,50 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
 
-Opener = Callable[[str, Access], Repository]
+if TYPE_CHECKING:
+    from ign_deploy.repositories.store import Store
+
+Opener = Callable[[str, Access], "Store"]
 
 
-def _open_directory(url: str, access: Access) -> Repository:
+def _open_directory(url: str, access: Access) -> Store:
     from ign_deploy.repositories.backends.directory import open_directory
 
-    return open_directory(_local_path(url), reporter=access.reporter)
+    return open_directory(url, access)
 
 
-def _open_github(url: str, access: Access) -> Repository:
+def _open_github(url: str, access: Access) -> Store:
     from ign_deploy.repositories.backends.github import open_github
 
     return open_github(url, access)
 
 
-def _open_gitlab(url: str, access: Access) -> Repository:
+def _open_gitlab(url: str, access: Access) -> Store:
     from ign_deploy.repositories.backends.gitlab import open_gitlab
 
     return open_gitlab(url, access)
 
 
-def _open_http(url: str, access: Access) -> Repository:
+def _open_http(url: str, access: Access) -> Store:
     from ign_deploy.repositories.backends.http import open_http
 
     return open_http(url, access)
 
 
-def _open_oci(url: str, access: Access) -> Repository:
+def _open_oci(url: str, access: Access) -> Store:
     from ign_deploy.repositories.backends.oci import open_oci
 
     return open_oci(url, access)
 
 
-def _open_s3(url: str, access: Access) -> Repository:
+def _open_s3(url: str, access: Access) -> Store:
     from ign_deploy.repositories.backends.s3 import open_s3
 
     return open_s3(url, access)
@@ -67,7 +69,6 @@ BACKENDS: Mapping[str, Opener] = {
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_HERE = ("", "localhost")
 _SUPPORTED = (
     "supported are a folder (path or file:), https:, nexus+https:, artifactory+https:, github:, "
     "gitlab:, oci: and s3:"
@@ -96,26 +97,9 @@ def open_repository(
             f'unsupported repository type "{scheme}:"; {_SUPPORTED}',
             hint="correct --repository-url; write ./ before a path that contains a colon.",
         )
+    from ign_deploy.repositories.repository import StoreRepository
+
     access = Access() if access is None else access
-    return opener(url, access if reporter is None else replace(access, reporter=reporter))
-
-
-def _local_path(url: str) -> Path:
-    text = url
-    if _SCHEME.match(url):
-        try:
-            parts = urlsplit(url)
-        except ValueError:  # an unclosed [ where the host would be
-            parts = None
-        if parts is None or parts.netloc not in _HERE or parts.query or parts.fragment:
-            raise ConfigurationError(
-                "the repository's file: URL names a host, a query or a fragment",
-                hint="write file:///absolute/path, with ? and # as %3F and %23.",
-            )
-        text = unquote(parts.path)
-    if not text.strip() or not text.isprintable():
-        raise ConfigurationError(
-            "the repository path is empty or contains control characters",
-            hint="set --repository-url to a path without control characters.",
-        )
-    return Path(text)
+    access = access if reporter is None else replace(access, reporter=reporter)
+    cache = None if scheme == "file" else access.cache  # a folder's files are here already
+    return StoreRepository(opener(url, access), reporter=access.reporter, cache=cache)

@@ -19,6 +19,7 @@ from typing import NamedTuple, Protocol
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.report import Reporter
+from ign_deploy.repositories.index_guard import NoGuard
 from ign_deploy.repositories.record import is_safe_component
 from ign_deploy.repositories.store import Indexed, IndexSession, Key
 
@@ -94,7 +95,8 @@ class PendingGuard:
     def session(self, keys: Collection[Key]) -> Iterator[IndexSession]:
         """See ``IndexGuard.session``."""
         if not self.is_needed():
-            yield _NothingPending()
+            with NoGuard().session(keys) as session:
+                yield session
             return
         session = _Session(self.store, self._enter(keys), self.own)
         yield session
@@ -117,11 +119,6 @@ class PendingGuard:
         for write in fresh.values():
             self.store.put_pending(write.name, b"{}\n")
         return [*entered, *fresh.values()]
-
-
-class _NothingPending:
-    def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:  # noqa: ARG002
-        return ()
 
 
 @dataclass

@@ -7,30 +7,32 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
-from ign_deploy.report import Reporter
-from ign_deploy.repositories import Capabilities, Repository
+from ign_deploy.repositories import Capabilities
+from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.directory.documents import DirectoryDocuments
 from ign_deploy.repositories.backends.directory.publisher import DirectoryPublisher
 from ign_deploy.repositories.backends.directory.versions import DirectoryVersions, require_folder
 from ign_deploy.repositories.index_guard import NoGuard
-from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.store import IndexSession, Key, Store
 
-
-def open_directory(root: Path, *, reporter: Reporter) -> Repository:
-    """Return the repository in the folder ``root``, which is made when missing."""
-    return StoreRepository(directory_store(root, reporter=reporter), reporter=reporter)
+_HERE = ("", "localhost")
 
 
-def directory_store(root: Path, *, reporter: Reporter) -> Store:
-    """Return the store that the repository is made of."""
-    versions = DirectoryVersions(root, reporter=reporter)
+def open_directory(url: str, access: Access) -> Store:
+    """Return the store in a folder, by its path or ``file:`` URL; it is made when missing.
+
+    Raises ConfigurationError for a URL that doesn't name a folder of this machine.
+    """
+    root = _local_path(url)
+    versions = DirectoryVersions(root, reporter=access.reporter)
     documents = DirectoryDocuments(root)
     return Store(
         versions=versions,
-        publisher=DirectoryPublisher(root, reporter=reporter),
+        publisher=DirectoryPublisher(root, reporter=access.reporter),
         documents=documents,
         probe=lambda: _probe(root),
         location=lambda key: str(versions.folder(key).absolute()),
@@ -38,6 +40,27 @@ def directory_store(root: Path, *, reporter: Reporter) -> Store:
         has_page=True,
         lists_cheaply=True,
     )
+
+
+def _local_path(url: str) -> Path:
+    text = url
+    if url.lower().startswith("file:"):
+        try:
+            parts = urlsplit(url)
+        except ValueError:  # an unclosed [ where the host would be
+            parts = None
+        if parts is None or parts.netloc not in _HERE or parts.query or parts.fragment:
+            raise ConfigurationError(
+                "the repository's file: URL names a host, a query or a fragment",
+                hint="write file:///absolute/path, with ? and # as %3F and %23.",
+            )
+        text = unquote(parts.path)
+    if not text.strip() or not text.isprintable():
+        raise ConfigurationError(
+            "the repository path is empty or contains control characters",
+            hint="set --repository-url to a path without control characters.",
+        )
+    return Path(text)
 
 
 @dataclass(frozen=True, slots=True)

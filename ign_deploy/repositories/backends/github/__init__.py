@@ -15,7 +15,6 @@ from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, NetworkError
 from ign_deploy.report import Progress
-from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.github.api import GitHubApi
 from ign_deploy.repositories.backends.github.branch import BranchDocuments
@@ -27,15 +26,14 @@ from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, p
 from ign_deploy.repositories.index_guard import NoGuard
 from ign_deploy.repositories.publishing import ClaimPublisher
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.store import Key, Store
 
 # GitHub accepts 80 requests a minute that create something.
 _UPLOADERS = 3
 
 
-def open_github(url: str, access: Access) -> Repository:
-    """Return the repository at ``github://owner/repository``; nothing is requested yet.
+def open_github(url: str, access: Access) -> Store:
+    """Return the store at ``github://owner/repository``; nothing is requested yet.
 
     Raises ConfigurationError for what isn't such a URL.
     """
@@ -43,12 +41,6 @@ def open_github(url: str, access: Access) -> Repository:
     if location.token:
         access.reporter.mask(location.token)
     api = GitHubApi(location, access=access)
-    store = github_store(api, access=access)
-    return StoreRepository(store, reporter=access.reporter, cache=access.cache)
-
-
-def github_store(api: GitHubApi, *, access: Access) -> Store:
-    """Return the store that the repository is made of."""
     read_access = ReadAccess(api)
     branch = BranchDocuments(api, require_readable=read_access.require_readable)
     claims = GitHubClaims(api, branch)

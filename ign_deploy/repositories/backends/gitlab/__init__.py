@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ign_deploy.repositories import Capabilities, Repository
+from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.gitlab.api import (
     DEVELOPER,
@@ -25,7 +25,6 @@ from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, Pa
 from ign_deploy.repositories.backends.gitlab.versions import GitLabClaims, GitLabVersions
 from ign_deploy.repositories.index_guard import ListingGuard
 from ign_deploy.repositories.publishing import ClaimPublisher
-from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.store import Key, Store
 
 _MAX_PROJECT = 4 << 20
@@ -39,19 +38,13 @@ _ROLE_UNKNOWN = (
 )
 
 
-def open_gitlab(url: str, access: Access) -> Repository:
-    """Return the repository in a project; nothing is requested yet. Raises ConfigurationError."""
+def open_gitlab(url: str, access: Access) -> Store:
+    """Return the store in a project; nothing is requested yet. Raises ConfigurationError."""
     project = find_gitlab_project(url, env=access.env)
     credentials = token_for(project, access)
     own = access.env.get("CI_PROJECT_PATH", "")
     caller = Caller(project, credentials.kind, own if own.isprintable() else "")
     api = GitLabApi(access.open_session(credentials.auth), caller, reporter=access.reporter)
-    store = gitlab_store(api, access=access)
-    return StoreRepository(store, reporter=access.reporter, cache=access.cache)
-
-
-def gitlab_store(api: GitLabApi, *, access: Access) -> Store:
-    """Return the store that the repository is made of."""
     packages = Packages(api)
     versions = GitLabVersions(packages)
     claims = GitLabClaims(packages, reporter=access.reporter, wait_policy=access.wait_policy)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.folder_claims import folder_store
 from ign_deploy.repositories.backends.http.artifactory import ArtifactoryObjectStore
@@ -17,11 +16,11 @@ from ign_deploy.repositories.backends.http.location import find_http_location
 from ign_deploy.repositories.backends.http.nexus import NexusObjectStore
 from ign_deploy.repositories.backends.http.webdav import WebDavObjectStore
 from ign_deploy.repositories.backends.object_store import object_store
-from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.store import Store
 
 
-def open_http(url: str, access: Access) -> Repository:
-    """Return the repository at a URL whose scheme says which kind of server it is.
+def open_http(url: str, access: Access) -> Store:
+    """Return the store at a URL whose scheme says which kind of server it is.
 
     Nothing is requested yet; plain http to another machine is a warning. Raises ConfigurationError
     for an invalid URL, and for credentials that would be sent unencrypted.
@@ -34,7 +33,5 @@ def open_http(url: str, access: Access) -> Repository:
     location = find_http_location(url, access=access)
     objects = kinds[location.kind](location, access=access)
     if isinstance(objects, WebDavObjectStore):
-        store = folder_store(objects, objects.make_once, access=access)
-    else:
-        store = object_store(objects, access=access)
-    return StoreRepository(store, reporter=access.reporter, cache=access.cache)
+        return folder_store(objects, objects.make_once, access=access)
+    return object_store(objects, access=access)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ign_deploy.net.response import ANY_STATUS
-from ign_deploy.repositories import Capabilities, Repository
+from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.oci.blobs import Blobs
 from ign_deploy.repositories.backends.oci.claims import Immutability, OciClaims
@@ -15,7 +15,6 @@ from ign_deploy.repositories.backends.oci.references import References, version_
 from ign_deploy.repositories.backends.oci.versions import OciDocuments, OciVersions
 from ign_deploy.repositories.index_guard import ListingGuard
 from ign_deploy.repositories.publishing import ClaimPublisher
-from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.store import Store
 
 _MOVABLE = (
@@ -26,15 +25,9 @@ _MOVABLE = (
 )
 
 
-def open_oci(url: str, access: Access) -> Repository:
-    """Return the repository in a registry; nothing is requested yet. Raises ConfigurationError."""
+def open_oci(url: str, access: Access) -> Store:
+    """Return the store in a registry; nothing is requested yet. Raises ConfigurationError."""
     client = RegistryClient(find_oci_location(url), access=access)
-    store = oci_store(client, access=access)
-    return StoreRepository(store, reporter=access.reporter, cache=access.cache)
-
-
-def oci_store(client: RegistryClient, *, access: Access) -> Store:
-    """Return the store that the repository is made of."""
     references = References(client)
     blobs = Blobs(client)
     immutability = Immutability(client, references, blobs) if client.location.immutable else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.store import Store
 
 
-def open_s3(url: str, access: Access) -> Repository:
-    """Return the repository at ``s3://bucket/prefix``; no request is made yet.
+def open_s3(url: str, access: Access) -> Store:
+    """Return the store at ``s3://bucket/prefix``; no request is made yet.
 
     Options in the URL: ``endpoint`` (``https://host:port``; http only on this machine), ``region``
     and ``path-style`` (``true`` or ``false``). What it omits comes from the standard AWS
@@ -27,7 +27,6 @@ def open_s3(url: str, access: Access) -> Repository:
     from ign_deploy.repositories.backends.object_store import object_store
     from ign_deploy.repositories.backends.s3.client import open_client
     from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
-    from ign_deploy.repositories.repository import StoreRepository
 
     env = access.env
     for secret in (access.password, env.get("AWS_SECRET_ACCESS_KEY"), env.get("AWS_SESSION_TOKEN")):
@@ -35,5 +34,4 @@ def open_s3(url: str, access: Access) -> Repository:
             access.reporter.mask(secret)
     client = open_client(url, access=access)
     objects = S3ObjectStore(client, wait_policy=access.wait_policy)
-    store = object_store(objects, access=access)
-    return StoreRepository(store, reporter=access.reporter, cache=access.cache)
+    return object_store(objects, access=access)

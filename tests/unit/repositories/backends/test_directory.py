@@ -12,7 +12,7 @@ from ign_deploy.errors import NotInRepository, RepositoryError, VerificationErro
 from ign_deploy.files import locked
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Publication, PublishOutcome
-from ign_deploy.repositories.backends.directory import open_directory
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.directory.publisher import LEFTOVER_AGE
 from tests.support.releases import release_of, tree
 from tests.support.reporting import Recorder
@@ -27,7 +27,7 @@ class World:
         self.root = folder / "repository"
         self.inbox = folder / "in"
         self.reporter = Recorder()
-        self.repository = open_directory(self.root, reporter=self.reporter)
+        self.repository = open_repository(str(self.root), reporter=self.reporter)
 
     def publish(
         self, content: bytes = b"module", *, module_id: str = "com.acme.thing",
@@ -81,7 +81,7 @@ def test_a_repository_that_is_a_file_or_has_no_parent_is_rejected(
     if content is not None:
         (tmp_path / "x").write_text(content)
     root = tmp_path / "x" / "repository" if content is None else tmp_path / "x"
-    repository = open_directory(root, reporter=SilentReporter())
+    repository = open_repository(str(root), reporter=SilentReporter())
     release, files = release_of(tmp_path / "in")
     with pytest.raises(RepositoryError, match=r"cannot use the repository .*: N") as caught:
         repository.check()
@@ -101,7 +101,7 @@ def test_reading_a_repository_that_is_not_there_says_so(world: World) -> None:
 
 def test_an_obstacle_to_writing_is_stated_by_the_check(world: World) -> None:
     # /proc refuses new folders to everybody, root too.
-    found = open_directory(Path("/proc"), reporter=SilentReporter()).check()
+    found = open_repository("/proc", reporter=SilentReporter()).check()
     assert not found.writable
     assert found.obstacle.startswith("cannot write to /proc: ")
 

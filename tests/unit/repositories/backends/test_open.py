@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
+from tests.support.releases import release_of
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,15 @@ def test_what_names_no_folder_is_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         open_repository(url)
     assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+def test_what_is_in_a_folder_is_not_cached(tmp_path: Path) -> None:
+    access = Access(cache=tmp_path / "cache")
+    repository = open_repository(str(tmp_path / "repository"), access=access)
+    release, files = release_of(tmp_path)
+    repository.publish(release, files=files)
+    repository.fetch(release.id, version=release.version, to=io.BytesIO())
+    assert not (tmp_path / "cache").exists()
 
 
 def test_choosing_a_repository_loads_nothing_heavy() -> None:

@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends import open_repository
-from ign_deploy.repositories.backends.github import github_store
-from ign_deploy.repositories.backends.github.api import GitHubApi
-from ign_deploy.repositories.backends.github.location import find_github_location
+from ign_deploy.repositories.backends.github import open_github
 from ign_deploy.repositories.store import Store
 from tests.support.github.server import WRITER, GitHub
 from tests.support.reporting import Recorder
@@ -32,10 +30,7 @@ def opened(
 
 def store_of(simulator: GitHub, *, token: str = WRITER) -> Store:
     """Return the store below the repository."""
-    access = Access(token=token)
-    location = find_github_location(simulator.repository_url, access=access)
-    api = GitHubApi(location, access=access)
-    return github_store(api, access=access)
+    return open_github(simulator.repository_url, Access(token=token))
 
 
 def content_of(repository: Repository, module_id: str, version: str) -> bytes:
