@@ -42,6 +42,10 @@ container: setup ## build both images and run them like CI hosts do
 lock: setup ## rewrite both lock files (UPGRADE=1: newest versions)
 	@tools/lock.sh $(if $(UPGRADE),--upgrade)
 
+.PHONY: pin
+pin: setup ## pin the Dockerfile's images by digest; requires access to their registry
+	@$(BIN)/python -m tools.pin_images
+
 .PHONY: clean
 clean: ## delete everything the targets above created
 	rm -rf .venv demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
