@@ -86,7 +86,7 @@ class RepositoryConfig:
 class DeploymentConfig:
     """Which gateways to deploy to, what may be accepted there, and what to check afterwards.
 
-    ``gateway`` holds URLs or folders; without any, deployments are only recorded for the
+    ``gateway`` holds URLs or folders; with ``track_only``, deployments are only recorded for the
     ``environment``. ``accept_certificate`` holds fingerprints and ``accept_license`` CRCs, or
     ``yes``; ``timeout`` is in seconds.
     """
@@ -102,6 +102,8 @@ class DeploymentConfig:
     restart: Literal["never", "if-needed", "always"] = "never"
     timeout: int = 300
     allow_downgrade: bool = False
+    allow_uninstall: bool = False
+    track_only: bool = False
     health_url: tuple[str, ...] = ()
 
 
@@ -281,8 +283,12 @@ class DeploymentManager(_Noun[DeploymentConfig]):
         return deployer.deploy(installation(names, deployer))
 
     def rollback(self, *module_ids: str, version: str = "") -> DeploymentRecord:
-        """Go back to what ran in the environment before, or to ``version``."""
-        from ign_deploy.pipeline.orders import rollback
+        """Go back to what ran in the environment before, or to ``version``.
+
+        If the last deployment was rolled back already, nothing is done, and the history gets no
+        entry.
+        """
+        from ign_deploy.pipeline.rollback import rollback
 
         deployer = self._deployer(self._context.with_settings(to=version))
         return deployer.deploy(rollback(module_ids, deployer))

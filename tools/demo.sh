@@ -120,10 +120,14 @@ wait "$build" || { cat release-next.log; exit 1; }
 echo "$id $second is published, see demo/release-next.log"
 fails 7 install "$id@$second" "${there[@]}"
 
-title "10. Show what runs there now, and the history"
-deploy status --environment "demo-$stamp"
+title "10. Show the history"
 deploy history --environment "demo-$stamp"
 deploy audit verify audit.jsonl
+
+title "11. Roll back once more: nothing to do, since $second was rolled back already; $first still runs"
+deploy rollback --environment "demo-$stamp" "${there[@]}" | tee rollback.txt
+grep -qF "nothing to roll back: $id $second was rolled back already, and $first runs" rollback.txt
+deploy status --environment "demo-$stamp"
 
 title "Results, all in the folder demo/"
 cat <<END

@@ -10,7 +10,7 @@ import click
 from ign_deploy.ci.host import write_summary
 from ign_deploy.ci.summary import ModuleRow, StageRow, Summary, render_summary
 from ign_deploy.cli.failure import failure_document
-from ign_deploy.cli.formatting import describe_deployment
+from ign_deploy.cli.formatting import describe_deployment, plain
 from ign_deploy.cli.options import (
     DEPLOYING,
     EVENTS,
@@ -40,8 +40,8 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
 
     NAME is a module's id or name, optionally with @VERSION or @RANGE. The version that runs is
     saved first, and comes back when the new one doesn't run. Without --gateway, it goes to the
-    gateways that the config file has for the environment; without any, the deployment is only
-    recorded. Gateways are restarted only with --restart.
+    gateways that the config file has for the environment. Gateways are restarted only with
+    --restart. With --track-only, nothing is installed: the history records the versions.
     """
     from ign_deploy.pipeline.orders import installation
 
@@ -56,10 +56,11 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
 def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
     """Bring back what ran in an environment before, on every gateway it was deployed to.
 
-    The version is the one before the last deployment, or --to. A module that wasn't there before
-    is uninstalled.
+    The version is the one before the last deployment, or --to. If that deployment was rolled back
+    already, there is nothing to roll back. A module that wasn't there before is uninstalled only
+    with --allow-uninstall.
     """
-    from ign_deploy.pipeline.orders import rollback
+    from ign_deploy.pipeline.rollback import rollback
 
     deployer = _open_deployer(session)
     _carry_out(rollback(modules, deployer), deployer, session)
@@ -95,27 +96,49 @@ def _carry_out(order: Order, deployer: Deployer, session: Session) -> None:
     from ign_deploy.deployment.rollout import require_success
 
     record = deployer.deploy(order)
+    if not order.parts:
+        _answer_unchanged(session, order)
+        return
     try:
         if not session.settings.dry_run:
             require_success(record.gateways)
     except IgnDeployError as problem:
-        _answer(session, record, problem=problem)
+        _answer(session, record, order, problem=problem)
         raise
-    _answer(session, record)
+    _answer(session, record, order)
+
+
+def _answer_unchanged(session: Session, order: Order) -> None:
+    """Answer that there was nothing to do: the history has no entry for it."""
+    session.answer(
+        {"result": "unchanged", "deployment": None, **_unchanged_document(order)},
+        "\n".join(plain(gateway.message) for gateway in order.unchanged),
+    )
+
+
+def _unchanged_document(order: Order) -> dict[str, Any]:
+    return {"unchanged": [gateway.model_dump(mode="json") for gateway in order.unchanged]}
 
 
 def _answer(
-    session: Session, record: DeploymentRecord, *, problem: IgnDeployError | None = None
+    session: Session,
+    record: DeploymentRecord,
+    order: Order,
+    *,
+    problem: IgnDeployError | None = None,
 ) -> None:
     """Answer with how a deployment ended, or in a dry run with what it would do."""
     document = _deployment_document(record, is_dry_run=session.settings.dry_run)
+    document |= _unchanged_document(order)
     result = document["result"]
     _write_page(session, record, result, problem=problem)
     if problem is not None:
         document |= failure_document(problem) | {"result": result}
+    lines = describe_deployment(record, result)
+    lines += [f"  {plain(gateway.message)}" for gateway in order.unchanged]
     session.answer(
         document,
-        "\n".join(describe_deployment(record, result)),
+        "\n".join(lines),
         outputs=_deployment_outputs(record, result, head=session.context.audit.head),
     )
 

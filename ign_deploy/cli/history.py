@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.cli.formatting import plain, table
+from ign_deploy.cli.formatting import describe_deployment, plain, table
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
+from ign_deploy.errors import ConfigurationError, NotInRepository
+
+if TYPE_CHECKING:
+    from ign_deploy.deployment.history import DeployedVersion, Deployment
+
+_NOTHING = "nothing was deployed yet"
 
 
 @click.command("status", short_help="Show what runs in an environment.")
@@ -21,27 +28,8 @@ def status_command(session: Session) -> None:
     themselves aren't asked.
     """
     history = session.context.history
-    names = [session.settings.environment] if session.settings.environment else None
-    deployed = [each for name in names or history.environments() for each in history.deployed(name)]
-    document = {
-        "deployed": [
-            {
-                "environment": each.environment,
-                "gateway": each.gateway,
-                "id": each.id,
-                "version": each.version,
-                "sha256": each.sha256,
-                "previous": each.previous,
-                "rollback_version": each.rollback_version,
-                "outcome": each.outcome.value,
-                "since": each.since,
-                "actor": each.actor,
-                "deployment": each.deployment,
-                "uncertain": each.uncertain,
-            }
-            for each in deployed
-        ]
-    }
+    deployed = [each for name in _environments(session) for each in history.deployed(name)]
+    documents = [_deployed_document(each) for each in deployed]
     rows = [("ENVIRONMENT", "GATEWAY", "MODULE", "VERSION", "SINCE", "BY", "BEFORE")]
     rows += [
         (
@@ -57,11 +45,29 @@ def status_command(session: Session) -> None:
         )
         for each in deployed
     ]
-    session.answer(document, "\n".join(table(rows)) if deployed else "nothing was deployed yet")
+    session.answer({"deployed": documents}, "\n".join(table(rows)) if deployed else _NOTHING)
 
 
-@click.command("history", short_help="Show an environment's deployments.")
-@click.argument("module", required=False, metavar="[MODULE]")
+def _deployed_document(deployed: DeployedVersion) -> dict[str, Any]:
+    """Return what runs on a gateway as JSON values."""
+    return {
+        "environment": deployed.environment,
+        "gateway": deployed.gateway,
+        "id": deployed.id,
+        "version": deployed.version,
+        "sha256": deployed.sha256,
+        "previous": deployed.previous,
+        "rollback_version": deployed.rollback_version,
+        "outcome": deployed.outcome.value,
+        "since": deployed.since,
+        "actor": deployed.actor,
+        "deployment": deployed.deployment,
+        "uncertain": deployed.uncertain,
+    }
+
+
+@click.command("history", short_help="Show deployments, or forget an environment.")
+@click.argument("what", nargs=-1, metavar="[DEPLOYMENT|MODULE|forget ENVIRONMENT]")
 @click.option(
     "--limit",
     default=50,
@@ -70,22 +76,43 @@ def status_command(session: Session) -> None:
     metavar="N",
     help="Number of deployments to show, newest first.",
 )
-@settings_options("environment", *REPOSITORY)
+@settings_options("environment", "confirm", *REPOSITORY, "audit_file")
 @common_options
-def history_command(session: Session, module: str | None, limit: int) -> None:
-    """Show the deployments of an environment (or of all), newest first."""
-    from ign_deploy.deployment.history import Deployment
+def history_command(session: Session, what: tuple[str, ...], limit: int) -> None:
+    """Show the deployments of an environment (or of all), newest first.
 
+    With the id of a DEPLOYMENT, show that one; with the id of a MODULE, those of the module.
+    `history forget ENVIRONMENT --confirm ENVIRONMENT` hides an environment and its deployments,
+    such as one that was created by a typing error.
+    """
+    if what[:1] == ("forget",):
+        _forget(session, what[1:])
+        return
+    if len(what) > 1:
+        raise ConfigurationError(
+            f"{len(what)} arguments were given, expected one", hint="give one id."
+        )
     history = session.context.history
-    names = [session.settings.environment] if session.settings.environment else None
-    found: list[Deployment] = [
-        each
-        for name in names or history.environments()
-        for each in history.deployments(name)
-        if module is None or any(one.id == module for g in each.last.gateways for one in g.modules)
-    ]
-    found = sorted(found, key=lambda each: each.started.started_at, reverse=True)[:limit]
-    documents: list[dict[str, Any]] = [each.last.model_dump(mode="json") for each in found]
+    found = [each for name in _environments(session) for each in history.deployments(name)]
+    found.sort(key=lambda each: each.started.started_at, reverse=True)
+    chosen = _chosen(found, what[0]) if what else found
+    shown = chosen[:limit]
+    documents = [each.last.model_dump(mode="json") for each in shown]
+    session.answer({"deployments": documents}, "\n".join(_lines(shown, what)))
+
+
+def _lines(found: Sequence[Deployment], what: Sequence[str]) -> list[str]:
+    """Return what people read: a table, or everything about the one deployment they named."""
+    if not found:
+        return [_NOTHING]
+    if [each.started.id for each in found] == list(what):
+        record = found[0].last
+        outcome = record.outcome.value if record.outcome else "unfinished"
+        by = f"by {plain(record.actor)}" if record.actor else ""
+        return [
+            *describe_deployment(record, outcome),
+            f"  {record.kind.value}, started {plain(record.started_at[:16])}Z {by}".rstrip(),
+        ]
     rows = [("STARTED", "ENVIRONMENT", "DEPLOYMENT", "KIND", "OUTCOME", "BY", "MODULES")]
     for each in found:
         record = each.last
@@ -105,7 +132,70 @@ def history_command(session: Session, module: str | None, limit: int) -> None:
                 ", ".join(modules),
             )
         )
+    return table(rows)
+
+
+def _chosen(found: Sequence[Deployment], name: str) -> Sequence[Deployment]:
+    """Return the deployment with that id, or those of the module; raises NotInRepository."""
+    modules = {
+        module.id for each in found for gateway in each.last.gateways for module in gateway.modules
+    }
+    chosen = [each for each in found if each.started.id == name] or [
+        each
+        for each in found
+        if any(one.id == name for gateway in each.last.gateways for one in gateway.modules)
+    ]
+    if not chosen:
+        raise NotInRepository(
+            f"the history has no deployment and no module {name[:200]!a}",
+            hint=f"give the id of a deployment, or of a module: {', '.join(sorted(modules))}."
+            if modules
+            else "nothing was deployed yet.",
+        )
+    return chosen
+
+
+def _environments(session: Session) -> list[str]:
+    """Return the requested environment, or all; raises NotInRepository for an unknown one."""
+    from ign_deploy.deployment.records import check_environment
+
+    name, known = session.settings.environment, session.context.history.environments()
+    if not known:
+        session.context.require_repository()
+    if not name:
+        return known
+    configured = {entry.environment for entry in session.settings.gateways}
+    if check_environment(name) in {*known, *configured}:
+        return [name]
+    raise _unknown(name, known)
+
+
+def _unknown(name: str, known: Sequence[str]) -> NotInRepository:
+    return NotInRepository(
+        f"the history has no environment {name[:200]!a}",
+        hint=f"give one of these: {', '.join(known)}." if known else "nothing was deployed yet.",
+    )
+
+
+def _forget(session: Session, names: tuple[str, ...]) -> None:
+    if len(names) != 1:
+        raise ConfigurationError(
+            "no single environment to forget given",
+            hint="write `ign-deploy history forget ENVIRONMENT --confirm ENVIRONMENT`.",
+        )
+    (name,) = names
+    context = session.context
+    known = context.history.environments()
+    if name not in known:
+        raise _unknown(name, known)
+    if session.settings.confirm != (name,):
+        raise ConfigurationError(
+            f"forgetting {name}, which hides all of its deployments, is not confirmed",
+            hint=f"repeat its name: --confirm {name}.",
+        )
+    context.history.forget(name, actor=context.provenance.actor)
+    context.audit.record("forget", "forgotten", now=context.now, subject={"environment": name})
     session.answer(
-        {"deployments": documents},
-        "\n".join(table(rows)) if found else "nothing was deployed yet",
+        {"result": "forgotten", "environment": name},
+        f"forgotten: {name}; its modules and gateways were not changed",
     )

@@ -55,6 +55,8 @@ DEPLOYING = (
     "restart",
     "timeout",
     "allow_downgrade",
+    "allow_uninstall",
+    "track_only",
     "health_url",
     "health_status",
     "health_text",

@@ -14,12 +14,11 @@ from ign_deploy.deployment.gateway.errors import ModuleMismatch, explain_unexpec
 from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
-from ign_deploy.deployment.records import GatewayRecord, Outcome
+from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
 from ign_deploy.errors import DeploymentError, IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.report import Reporter
 
-_EVERYTHING_ACCEPTED = Consent(certificate=True, license=True)
 _RESTART_ATTEMPTS = 3
 
 
@@ -71,15 +70,12 @@ class GatewayDeployment:
         changes = [each for each in self.plan.changes if not self._runs_already(each)]
         uploads = [(change, self._upload_new(change)) for change in changes]
         for change, upload in uploads:
-            consent = self.options.accept.consent_to(change.module)
-            require_consent(upload, consent, host=self.gateway.title)
+            require_consent(upload, change.consent(self.options), host=self.gateway.title)
         # What a killed run installed has to be verified, and undone if it fails, like our own.
         self.touched += [each for each in self.plan.changes if each.resumed]
         for change, upload in uploads:
             self.touched.append(change)
-            self._install(
-                change.module, upload, consent=self.options.accept.consent_to(change.module)
-            )
+            self._install(change.module, upload, consent=change.consent(self.options))
 
     def _uninstall_removals(self) -> list[str]:
         for removal in self.plan.removals:
@@ -133,7 +129,9 @@ class GatewayDeployment:
             self._restart(changes, gone)
         if capabilities.reports_state:
             self._verify(changes, gone)
-        return Outcome.DEPLOYED if self.touched or gone else Outcome.UNCHANGED
+        if gone:
+            return Outcome.UNINSTALLED
+        return Outcome.DEPLOYED if self.touched else Outcome.UNCHANGED
 
     def _restart(self, changes: Sequence[ModuleChange], gone: Sequence[str]) -> None:
         """Restart; repeat if the request was lost, which looks just like a restart."""
@@ -254,13 +252,15 @@ class GatewayDeployment:
         ]
         gone = [each.id for each in self.touched if each.previous is None]
         try:
+            self._require_way_back()
             for change in reversed(self.touched):
                 if change.previous is None:
                     self._uninstall(change.id)
                 else:
-                    # It ran here before, so its signer and its licence were already accepted.
                     upload = self._upload(change.previous)
-                    self._install(change.previous, upload, consent=_EVERYTHING_ACCEPTED)
+                    consent = change.consent_to_previous(self.options)
+                    require_consent(upload, consent, host=self.gateway.title)
+                    self._install(change.previous, upload, consent=consent)
             usual = Restart.IF_NEEDED if self.restarted else self.options.restart
             outcome = self._start_and_verify(back, gone=gone, restart=restart or usual)
         except Exception as problem:  # noqa: BLE001 - whatever it is, someone has to repair it
@@ -269,6 +269,18 @@ class GatewayDeployment:
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
         restored = f"{_restored_versions(self.touched)}{pending}"
         return Outcome.ROLLED_BACK, f"{self._with_title(reason)}; {restored}"
+
+    def _require_way_back(self) -> None:
+        """Raise DeploymentError if only uninstalling were left, and it isn't allowed."""
+        if self.options.allow_uninstall:
+            return
+        for change in self.touched:
+            if change.obstacle:
+                raise DeploymentError(
+                    f"{self.gateway.title}: {change.id} {change.present} cannot be restored "
+                    f"({change.obstacle}), and uninstalling {change.id} is not allowed",
+                    hint=f"install {change.id} {change.present} from a file that you trust.",
+                )
 
     def _explain_failed_rollback(self, reason: str, problem: IgnDeployError) -> str:
         expected = ", ".join(
@@ -296,14 +308,16 @@ class GatewayDeployment:
 
     def _pending_message(self) -> str:
         can_restart = self.plan.facts.capabilities.restart
+        names = ", ".join(self._removed)
+        then = f"{names} is gone" if names and not self.touched else "the new version runs"
         return (
-            f"{self.gateway.title} must be restarted before the new version runs: restart it when "
-            "the plant allows, then run the same command again to verify the result"
+            f"{self.gateway.title} must be restarted before {then}: restart it when the plant "
+            "allows, then run the same command again to verify the result"
             + (" (or run it again with --restart if-needed)" if can_restart else "")
         )
 
     def _record(self, outcome: Outcome, message: str, *, seconds: float) -> GatewayRecord:
-        is_known = outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED)
+        is_known = outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.UNINSTALLED)
         licenses = self._licenses if is_known else {}
         touched = {change.id for change in self.touched}
         return GatewayRecord(
@@ -321,15 +335,24 @@ class GatewayDeployment:
                     )
                     for change in self.plan.changes
                 ),
-                *(each.record(outcome) for each in self.plan.removals),
+                *(
+                    each.record(_removal_outcome(outcome, is_removed=each.id in self._removed))
+                    for each in self.plan.removals
+                ),
             ),
         )
 
 
 def _module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcome:
     if is_touched:
-        return outcome
+        return Outcome.DEPLOYED if outcome is Outcome.UNINSTALLED else outcome
     return Outcome.UNCHANGED if runs else Outcome.UNTOUCHED
+
+
+def _removal_outcome(outcome: Outcome, *, is_removed: bool) -> Outcome:
+    if is_removed:
+        return outcome
+    return Outcome.UNCHANGED if outcome in DEPLOYED_OUTCOMES else Outcome.UNTOUCHED
 
 
 def _numbered(*steps: str) -> str:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from ign_deploy.deployment.records import (
-    DEPLOYED_OUTCOMES,
-    DeploymentKind,
     DeploymentRecord,
-    ModuleOnGateway,
-    Outcome,
     Phase,
     check_environment,
     is_environment,
+    stamp,
+    timestamp,
+)
+from ign_deploy.deployment.replay import (
+    DeployedVersion,
+    Deployment,
+    EnvironmentState,
+    replay,
 )
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import Reporter
 
+__all__ = ["DeployedVersion", "Deployment", "EnvironmentState", "History"]
+
 ROOT = "ledger/deployments"
 ENVIRONMENTS = "ledger/environments"
+FORGOTTEN = "ledger/forgotten"
+_FORGOTTEN_NAME = re.compile(r"([0-9]{8}T[0-9]{12}Z)-[0-9a-f]{12}-(.+)\.json")
 _WORKERS = 8
-_UNCONFIRMED = frozenset({Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED})
+_CLOCK_SKEW = timedelta(hours=1)
 
 
 class HistoryDocument(Protocol):
@@ -46,48 +58,22 @@ class HistoryStore(Protocol):
         """Return the names of the documents directly in a folder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """A deployment from its documents; ``ended`` is None if it is still running, or was killed."""
-
-    started: DeploymentRecord
-    ended: DeploymentRecord | None = None
-
-    @property
-    def last(self) -> DeploymentRecord:
-        """Its latest document."""
-        return self.ended or self.started
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class DeployedVersion:
-    """The current version of a module on a gateway; ``previous`` is the one before.
+@dataclass(frozen=True)
+class History:
+    """The deployments in a repository's documents.
 
-    ``since`` is when its deployment ended. ``uncertain``: a later deployment didn't end, or its
-    rollback failed; ``version`` is then the one before that deployment. ``rollback_version`` is
-    the version that a rollback restores, empty for none; if uncertain, it isn't ``previous``.
+    Documents are untrusted: one that is not valid, that is from the future or whose deployment
+    has no beginning is skipped with a warning, and so is what contradicts earlier deployments.
     """
 
-    environment: str
-    gateway: str
-    id: str
-    version: str
-    sha256: str
-    previous: str
-    outcome: Outcome
-    since: str
-    actor: str
-    deployment: str
-    rollback_version: str = ""
-    uncertain: bool = False
-
-
-class History:
-    """The deployments in a repository's documents."""
-
-    def __init__(self, documents: HistoryStore, *, reporter: Reporter) -> None:
-        self._documents = documents
-        self._reporter = reporter
+    _documents: HistoryStore
+    reporter: Reporter
+    clock: Callable[[], datetime] = _utc_now
+    _warned: set[str] = field(default_factory=set)
 
     def append(self, record: DeploymentRecord) -> None:
         """Add a document; raises RepositoryError."""
@@ -96,40 +82,56 @@ class History:
             self._documents.add(f"{ENVIRONMENTS}/{name}.json", b"{}\n")
         self._documents.add(f"{ROOT}/{name}/{record.file_name}", record.to_json())
 
+    def forget(self, environment: str, *, actor: str) -> None:
+        """Hide an environment with all deployments so far; a later one makes it known again."""
+        name, at = check_environment(environment), timestamp(self.clock())
+        document = {"environment": name, "at": at, "by": actor}
+        data = json.dumps(document, sort_keys=True, indent=2).encode() + b"\n"
+        self._documents.add(f"{FORGOTTEN}/{stamp(at)}-{secrets.token_hex(6)}-{name}.json", data)
+
     def environments(self) -> list[str]:
         """Return the names of all environments, sorted; skip invalid ones with a warning."""
         found: list[str] = []
+        forgotten = self._forgotten()
         for file in sorted(self._documents.names(ENVIRONMENTS)):
             name = file.removesuffix(".json")
-            if is_environment(name):
+            if not is_environment(name):
+                self._warn(f"skipped {file!a}: not a valid environment name")
+            elif name not in forgotten or self._names(name, after=forgotten[name]):
                 found.append(name)
-            else:
-                self._reporter.warning(f"skipped {file!a}: not a valid environment name")
         return found
 
     def deployments(self, environment: str) -> list[Deployment]:
         """Return an environment's deployments, oldest first; warn of invalid documents."""
-        folder = f"{ROOT}/{check_environment(environment)}"
-        names = sorted(name for name in self._documents.names(folder) if name.endswith(".json"))
-        found = map_parallel(lambda name: self._read(folder, name), names, workers=_WORKERS)
-        return _paired(record for record in found if record is not None)
+        name = check_environment(environment)
+        names = self._names(name, after=self._forgotten().get(name, ""))
+        folder = f"{ROOT}/{name}"
+        found = map_parallel(lambda file: self._read(folder, file), names, workers=_WORKERS)
+        return self._paired(record for record in found if record is not None)
+
+    def state(self, environment: str) -> EnvironmentState:
+        """Return what the deployments add up to; warn of those that contradict earlier ones."""
+        state = replay(self.deployments(environment))
+        for contradiction in state.contradictions:
+            self._warn(f"the history of {environment} contradicts itself: {contradiction}")
+        return state
 
     def deployed(self, environment: str) -> list[DeployedVersion]:
         """Return the current versions, by gateway and module."""
-        return deployed_versions(self.deployments(environment))
+        return self.state(environment).deployed
 
     def protected(self) -> set[tuple[str, str]]:
         """Return each (id, version) that an environment runs or could be rolled back to."""
         found: set[tuple[str, str]] = set()
         for environment in self.environments():
-            deployments = self.deployments(environment)
-            for each in deployed_versions(deployments):
+            state = self.state(environment)
+            for each in state.deployed:
                 found |= {(each.id, each.version), (each.id, each.previous)}
             unconfirmed = [
-                *_unconfirmed(deployments).values(),
+                *state.unconfirmed,
                 *(
                     module
-                    for deployment in deployments
+                    for deployment in state.deployments
                     if deployment.ended is None
                     for gateway in deployment.started.gateways
                     for module in gateway.modules
@@ -139,155 +141,75 @@ class History:
                 found |= {(module.id, module.version), (module.id, module.previous)}
         return {(module_id, version) for module_id, version in found if version}
 
+    def _names(self, environment: str, *, after: str) -> list[str]:
+        """Return the names of an environment's documents, sorted, from ``after`` on."""
+        names = self._documents.names(f"{ROOT}/{environment}")
+        return sorted(name for name in names if name.endswith(".json") and name > after)
+
+    def _forgotten(self) -> Mapping[str, str]:
+        """Return since when each forgotten environment is so."""
+        found: dict[str, str] = {}
+        latest = stamp(timestamp(self.clock() + _CLOCK_SKEW))
+        for file in sorted(self._documents.names(FORGOTTEN)):
+            match = _FORGOTTEN_NAME.fullmatch(file)
+            if match is None or match[1] > latest:
+                self._warn(f"skipped {file!a} among the forgotten environments: not valid")
+            else:
+                found[match[2]] = match[1]
+        return found
+
     def _read(self, folder: str, name: str) -> DeploymentRecord | None:
         document = self._documents.read(f"{folder}/{name}")
         record = None if document is None else DeploymentRecord.parse(document.data)
         belongs_here = record is not None and f"{ROOT}/{record.environment}" == folder
         if record is None or record.file_name != name or not belongs_here:
-            self._reporter.warning(f"skipped {name!a}: not a valid deployment record")
+            self._warn(f"skipped {name!a}: not a valid deployment record")
+            return None
+        if max(record.started_at, record.ended_at) > timestamp(self.clock() + _CLOCK_SKEW):
+            self._warn(f"skipped {name!a}: a deployment record from the future")
             return None
         return record
 
+    def _paired(self, records: Iterable[DeploymentRecord]) -> list[Deployment]:
+        started: dict[str, DeploymentRecord] = {}
+        ended: list[DeploymentRecord] = []
+        for record in records:
+            if record.phase is Phase.STARTED:
+                started.setdefault(record.id, record)
+            else:
+                ended.append(record)
+        ends: dict[str, DeploymentRecord] = {}
+        for record in ended:
+            begin = started.get(record.id)
+            if begin is None:
+                self._warn(f"skipped {record.file_name!a}: the deployment has no beginning")
+            elif not _belong_together(begin, record):
+                self._warn(f"skipped {record.file_name!a}: it contradicts the deployment's start")
+            else:
+                ends[record.id] = record
+        ids = sorted(started, key=lambda each: (started[each].started_at, each))
+        return [Deployment(started[each], ends.get(each)) for each in ids]
 
-def _paired(records: Iterable[DeploymentRecord]) -> list[Deployment]:
-    started: dict[str, DeploymentRecord] = {}
-    ended: dict[str, DeploymentRecord] = {}
-    for record in records:
-        (started if record.phase is Phase.STARTED else ended)[record.id] = record
-    ids = sorted(
-        {*started, *ended}, key=lambda each: ((started.get(each) or ended[each]).started_at, each)
-    )
-    return [Deployment(started.get(each) or ended[each], ended.get(each)) for each in ids]
-
-
-@dataclass
-class _Replay:
-    """The versions deployed so far, while the history is replayed from its beginning."""
-
-    deployed: dict[tuple[str, str], DeployedVersion] = field(default_factory=dict)
-
-    def apply(self, deployment: Deployment) -> None:
-        record = deployment.last
-        for gateway in record.gateways:
-            for module in gateway.modules:
-                key = (gateway.gateway, module.id)
-                before = self.deployed.get(key)
-                is_unknown = module.outcome is Outcome.ROLLBACK_FAILED
-                if deployment.ended is None or is_unknown:
-                    self.deployed[key] = _uncertain(key, before, module, record)
-                elif module.outcome in DEPLOYED_OUTCOMES:
-                    self.deployed[key] = _deployed(key, before, module, record)
-                elif module.outcome is Outcome.ROLLED_BACK:
-                    self.deployed[key] = _restored(key, before, module, record)
+    def _warn(self, message: str) -> None:
+        """Warn once."""
+        if message not in self._warned:
+            self._warned.add(message)
+            self.reporter.warning(message)
 
 
-def _deployed(
-    key: tuple[str, str],
-    before: DeployedVersion | None,
-    module: ModuleOnGateway,
-    record: DeploymentRecord,
-) -> DeployedVersion:
-    previous = module.previous
-    if previous in ("", module.version) and before is not None:
-        # Deployed again: the version to roll back to hasn't changed.
-        same = before.version == module.version
-        previous = before.previous if same else before.version
-    previous = "" if previous == module.version else previous
-    return DeployedVersion(
-        environment=record.environment,
-        gateway=key[0],
-        id=module.id,
-        version=module.version,
-        sha256=module.sha256,
-        previous=previous,
-        outcome=module.outcome,
-        since=record.ended_at,
-        actor=record.actor,
-        deployment=record.id,
-        rollback_version=previous,
+def _belong_together(started: DeploymentRecord, ended: DeploymentRecord) -> bool:
+    """Return whether the end is that of the deployment that was started."""
+    return (
+        ended.outcome is not None
+        and (started.kind, started.started_at) == (ended.kind, ended.started_at)
+        and ended.started_at <= ended.ended_at
+        and _changes(started) == _changes(ended)
     )
 
 
-def _restored(
-    key: tuple[str, str],
-    before: DeployedVersion | None,
-    module: ModuleOnGateway,
-    record: DeploymentRecord,
-) -> DeployedVersion:
-    """Return the version after a rollback, which is certain even if it wasn't before."""
-    version = module.previous if module.restored is None else module.restored
-    if before is not None and before.version == version and before.outcome in DEPLOYED_OUTCOMES:
-        return replace(before, rollback_version=before.previous, uncertain=False)
-    return DeployedVersion(
-        environment=record.environment,
-        gateway=key[0],
-        id=module.id,
-        version=version,
-        sha256="",
-        previous="",
-        outcome=module.outcome,
-        since=record.ended_at,
-        actor=record.actor,
-        deployment=record.id,
-    )
-
-
-def _uncertain(
-    key: tuple[str, str],
-    before: DeployedVersion | None,
-    module: ModuleOnGateway,
-    record: DeploymentRecord,
-) -> DeployedVersion:
-    """Return the version before a deployment whose progress is unknown."""
-    known = before.version if before is not None else module.previous
-    rollback_version = module.version if record.kind is DeploymentKind.ROLLBACK else known
-    if before is not None:
-        return replace(
-            before, deployment=record.id, rollback_version=rollback_version, uncertain=True
-        )
-    return DeployedVersion(
-        environment=record.environment,
-        gateway=key[0],
-        id=module.id,
-        version=known,
-        sha256="",
-        previous="",
-        outcome=Outcome.UNTOUCHED,
-        since=record.started_at,
-        actor=record.actor,
-        deployment=record.id,
-        rollback_version=rollback_version,
-        uncertain=True,
-    )
-
-
-def deployed_versions(deployments: Sequence[Deployment]) -> list[DeployedVersion]:
-    """Return the versions after these deployments (oldest first), by gateway and module."""
-    replay = _Replay()
-    for deployment in deployments:
-        replay.apply(deployment)
-    return [each for _, each in sorted(replay.deployed.items()) if each.version or each.uncertain]
-
-
-def unfinished_previous(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], str]:
-    """Return, by (gateway, module id), the version before an unconfirmed deployment.
-
-    It is empty if there was none. A run that was killed, that left the restart for later or whose
-    rollback failed may have installed its version: so if the next run fails, the version to restore
-    isn't the one that the gateway shows now.
-    """
-    return {key: module.previous for key, module in _unconfirmed(deployments).items()}
-
-
-def _unconfirmed(deployments: Sequence[Deployment]) -> Mapping[tuple[str, str], ModuleOnGateway]:
-    """Return the modules of which neither the new nor the old version is known to run."""
-    found: dict[tuple[str, str], ModuleOnGateway] = {}
-    for deployment in deployments:
-        for gateway in deployment.last.gateways:
-            for module in gateway.modules:
-                if deployment.ended is None or module.outcome in _UNCONFIRMED:
-                    # Each run took its previous version from the unconfirmed run before it.
-                    found[gateway.gateway, module.id] = module
-                elif module.outcome in DEPLOYED_OUTCOMES or module.outcome is Outcome.ROLLED_BACK:
-                    found.pop((gateway.gateway, module.id), None)
-    return found
+def _changes(record: DeploymentRecord) -> set[tuple[str, str, str, str, str]]:
+    return {
+        (gateway.gateway, module.id, module.version, module.sha256, module.previous)
+        for gateway in record.gateways
+        for module in gateway.modules
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -52,25 +52,57 @@ class AcceptOptions:
     certificates: frozenset[str] = frozenset()
     licenses: frozenset[str] = frozenset()
 
-    def consent_to(self, module: VerifiedModule) -> Consent:
-        """Return what may be accepted for this module."""
-        prints = {module.certificate.sha1, module.certificate.sha256}
+    def consent_to(
+        self,
+        module: VerifiedModule,
+        *,
+        ran_here: bool = False,
+        beside: VerifiedModule | None = None,
+    ) -> Consent:
+        """Return what may be accepted for this module: what was named.
+
+        Going back, also what was accepted before: ``ran_here`` says that the history has these very
+        bytes on that gateway, ``beside`` is a module that this run trusts, such as the one that
+        runs there now: the same signer and the same licence are fine.
+        """
+        prints = _prints(module)
+        same_signer = beside is not None and prints == _prints(beside)
+        same_licence = same_signer and beside is not None and _crc(module) == _crc(beside)
         return Consent(
-            certificate=ANY in self.certificates or not prints.isdisjoint(self.certificates),
-            license=ANY in self.licenses or str(module.licence_crc) in self.licenses,
+            certificate=ANY in self.certificates
+            or not prints.isdisjoint(self.certificates)
+            or (not self.pins and (ran_here or same_signer)),
+            license=ANY in self.licenses
+            or _crc(module) in self.licenses
+            or ran_here
+            or same_licence,
         )
 
-    def require_use(self, modules: tuple[VerifiedModule, ...]) -> None:
+    @property
+    def pins(self) -> frozenset[str]:
+        """The fingerprints that were named; every module must be signed by one of them."""
+        return self.certificates - {ANY}
+
+    def rejection(self, module: VerifiedModule) -> str:
+        """Return why the named fingerprints rule the module out; empty if they don't."""
+        if not self.pins or not _prints(module).isdisjoint(self.pins):
+            return ""
+        return (
+            f"{module.descriptor.id} {module.descriptor.version} is signed by another certificate "
+            f"(SHA-1 {module.certificate.sha1}) than --accept-certificate names"
+        )
+
+    def require_use(
+        self, modules: Sequence[VerifiedModule], *, previous: Sequence[VerifiedModule] = ()
+    ) -> None:
         """Raise ConfigurationError for a fingerprint or CRC that matches none of the modules.
 
         A user who names one expects exactly that signer: another is caught before any change.
+        ``previous`` are modules that may have to be restored.
         """
-        prints = {
-            each
-            for module in modules
-            for each in (module.certificate.sha1, module.certificate.sha256)
-        }
-        crcs = {str(module.licence_crc) for module in modules if module.licence_crc is not None}
+        everything = (*modules, *previous)
+        prints = {each for module in everything for each in _prints(module)}
+        crcs = {_crc(module) for module in everything} - {""}
         for what, option, given, found in (
             ("certificate", "--accept-certificate", self.certificates, prints),
             ("licence", "--accept-license", self.licenses, crcs),
@@ -81,6 +113,20 @@ class AcceptOptions:
                     f"{' or '.join(sorted(found)) or 'none'}; nothing was changed",
                     hint="find out which value is correct before you accept it.",
                 )
+        for module in modules:
+            if rejection := self.rejection(module):
+                raise ConfigurationError(
+                    f"{rejection}; nothing was changed",
+                    hint="find out who signed it before you accept that certificate, too.",
+                )
+
+
+def _prints(module: VerifiedModule) -> frozenset[str]:
+    return frozenset({module.certificate.sha1, module.certificate.sha256})
+
+
+def _crc(module: VerifiedModule) -> str:
+    return "" if module.licence_crc is None else str(module.licence_crc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +136,17 @@ class DeployOptions:
     ``wave`` is the number of gateways at a time; with ``canary``, the first one goes alone. After a
     failure, no further wave starts unless ``continue_on_error`` is set; with ``all_or_nothing``,
     the gateways done before are rolled back, too. ``obtain`` fetches a published version (id,
-    version) as a verified file, for the rollback; it raises IgnDeployError.
+    version) as a verified file, for the rollback; it raises IgnDeployError. ``is_rollback``: the
+    modules go back to a version that ran before. ``allow_uninstall``: a module may be taken off to
+    undo its installation although another version of it ran before.
     """
 
     obtain: Callable[[str, str], VerifiedModule]
     accept: AcceptOptions = field(default_factory=AcceptOptions)
     restart: Restart = Restart.NEVER
     allow_downgrade: bool = False
+    allow_uninstall: bool = False
+    is_rollback: bool = False
     checks: tuple[HealthCheck, ...] = ()
     timing: Timing = field(default_factory=Timing)
     wave: int = 1

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from ign_deploy.deployment.compatibility import Incompatible, incompatibilities
-from ign_deploy.deployment.gateway import GatewayFacts, InstalledModule
+from ign_deploy.deployment.gateway import NO_CONSENT, Consent, GatewayFacts, InstalledModule
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
 from ign_deploy.errors import IgnDeployError
@@ -14,14 +15,18 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.version import same_version
 from ign_deploy.report import Reporter
 
+NO_DIGESTS: Mapping[tuple[str, str, str], str] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class ModuleChange:
     """A module to install on a gateway; ``previous`` is restored if that fails.
 
     ``present`` is the version that the gateway has, empty for none; ``previous`` is None if it has
-    none, or if its file isn't available (``obstacle`` says why). ``runs``: the gateway already runs
-    the new version; ``resumed``: because a deployment that didn't succeed got that far.
+    none, or if its file can't be restored (``obstacle`` says why). ``runs``: the gateway already
+    runs the new version; ``resumed``: because a deployment that didn't succeed got that far.
+    ``ran_here`` and ``previous_ran_here``: according to the history, the gateway had the very bytes
+    of the new or of the previous version.
     """
 
     module: VerifiedModule
@@ -30,6 +35,8 @@ class ModuleChange:
     obstacle: str = ""
     runs: bool = False
     resumed: bool = False
+    ran_here: bool = False
+    previous_ran_here: bool = False
 
     @property
     def id(self) -> str:
@@ -40,6 +47,21 @@ class ModuleChange:
     def version(self) -> str:
         """The version to be installed."""
         return self.module.descriptor.version
+
+    def consent(self, options: DeployOptions) -> Consent:
+        """Return what may be accepted for the new version."""
+        if not options.is_rollback:
+            return options.accept.consent_to(self.module)
+        current = self.previous if self.previous_ran_here else None
+        return options.accept.consent_to(self.module, ran_here=self.ran_here, beside=current)
+
+    def consent_to_previous(self, options: DeployOptions) -> Consent:
+        """Return what may be accepted to restore the previous version."""
+        if self.previous is None:
+            return NO_CONSENT
+        return options.accept.consent_to(
+            self.previous, ran_here=self.previous_ran_here, beside=self.module
+        )
 
     def is_pending(self, found: InstalledModule | None) -> bool:
         """Return whether the gateway doesn't run the version yet, which a restart may change."""
@@ -123,12 +145,14 @@ def plan_gateway(
     before: Mapping[tuple[str, str], str],
     reporter: Reporter,
     removals: Sequence[str] = (),
+    digests: Mapping[tuple[str, str, str], str] = NO_DIGESTS,
 ) -> tuple[GatewayPlan, list[Incompatible]]:
     """Inspect a gateway without changing it, and fetch the files that a rollback would need.
 
     ``before`` has, by (address, id), the version before a deployment that didn't succeed;
-    ``removals`` are the ids of modules to uninstall. Returns the plan, and every reason why it
-    can't be carried out.
+    ``removals`` are the ids of modules to uninstall; ``digests`` has the SHA-256 of what was
+    installed, by address, id and version. Returns the plan, and every reason why it can't be
+    carried out.
     """
     facts = gateway.target.facts()
     installed = {each.id: each for each in gateway.target.modules()}
@@ -150,20 +174,17 @@ def plan_gateway(
             module,
             installed.get(module.descriptor.id),
             known=before.get((gateway.location, module.descriptor.id)),
+            digests={
+                version: digest
+                for (location, module_id, version), digest in digests.items()
+                if (location, module_id) == (gateway.location, module.descriptor.id)
+            },
             options=options,
         )
         for module in modules
     )
     for change in changes:
-        if change.obstacle:
-            reporter.warning(
-                f"{gateway.title}: {change.id} {change.present} cannot be restored if this "
-                f"deployment fails ({change.obstacle}); a rollback would uninstall {change.id}"
-            )
-        elif not change.present:
-            reporter.info(
-                f"{gateway.title}: {change.id} is not installed yet; a rollback would uninstall it"
-            )
+        _report_way_back(change, gateway, options=options, reporter=reporter)
     planned_removals = tuple(
         Removal(each, installed[each].version.full if each in installed else "")
         for each in removals
@@ -173,27 +194,70 @@ def plan_gateway(
     )
 
 
+def _report_way_back(
+    change: ModuleChange, gateway: Gateway, *, options: DeployOptions, reporter: Reporter
+) -> None:
+    """Say beforehand if the present version can't be restored."""
+    if change.obstacle:
+        then = (
+            f"a rollback would uninstall {change.id}"
+            if options.allow_uninstall
+            else f"{change.id} {change.version} would stay there, and need manual repair"
+        )
+        reporter.warning(
+            f"{gateway.title}: {change.id} {change.present} cannot be restored if this "
+            f"deployment fails ({change.obstacle}); {then}"
+        )
+    elif not change.present:
+        reporter.info(
+            f"{gateway.title}: {change.id} is not installed yet; a rollback would uninstall it"
+        )
+
+
 def _change(
     module: VerifiedModule,
     present: InstalledModule | None,
     *,
     known: str | None,
+    digests: Mapping[str, str],
     options: DeployOptions,
 ) -> ModuleChange:
     version = module.descriptor.version
     current = _version_to_restore(version, present, known)
     runs = present is not None and present.runs(version) and not present.pending_upgrade
     change = ModuleChange(
-        module, current, runs=runs, resumed=runs and not same_version(current, version)
+        module,
+        current,
+        runs=runs,
+        resumed=runs and not same_version(current, version),
+        ran_here=_digest(digests, version) == module.sha256,
     )
     if not current:
         return change
     if same_version(current, version):
-        return replace(change, previous=module)
+        return replace(change, previous=module, previous_ran_here=change.ran_here)
     try:
-        return replace(change, previous=options.obtain(module.descriptor.id, current))
+        previous = options.obtain(module.descriptor.id, current)
     except IgnDeployError as problem:
         return replace(change, obstacle=problem.message)
+    expected = _digest(digests, current)
+    if expected and expected != previous.sha256:
+        return replace(change, obstacle=wrong_digest(previous, expected))
+    if rejection := options.accept.rejection(previous):
+        return replace(change, obstacle=rejection)
+    return replace(change, previous=previous, previous_ran_here=bool(expected))
+
+
+def _digest(digests: Mapping[str, str], version: str) -> str:
+    return next((digest for each, digest in digests.items() if same_version(each, version)), "")
+
+
+def wrong_digest(module: VerifiedModule, expected: str) -> str:
+    """Return that a file isn't the one that was installed, according to the history."""
+    return (
+        f"the file of {module.descriptor.id} {module.descriptor.version} in the repository is not "
+        f"the one that was installed: its SHA-256 is {module.sha256}, in the history {expected}"
+    )
 
 
 def _version_to_restore(new: str, present: InstalledModule | None, known: str | None) -> str:

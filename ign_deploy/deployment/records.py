@@ -11,7 +11,7 @@ import json
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -41,27 +41,30 @@ class Outcome(StrEnum):
     """What became of a gateway, of a module on it, or of a whole deployment.
 
     ``recorded``: only written to the history, since there was no gateway. ``restart-pending``:
-    installed, but the gateway must be restarted. ``rolled-back``: it failed, and the previous
-    version is back. ``rollback-failed``: needs manual repair. ``untouched``: nothing was changed.
+    installed, but the gateway must be restarted. ``uninstalled``: the module was taken off.
+    ``rolled-back``: it failed, and the previous version is back. ``rollback-failed``:
+    needs manual repair. ``untouched``: nothing was changed.
     """
 
     DEPLOYED = "deployed"
     UNCHANGED = "unchanged"
     RESTART_PENDING = "restart-pending"
     RECORDED = "recorded"
+    UNINSTALLED = "uninstalled"
     ROLLED_BACK = "rolled-back"
     FAILED = "failed"
     ROLLBACK_FAILED = "rollback-failed"
     UNTOUCHED = "untouched"
 
 
-# The requested version is installed, or will be after a restart that is made later.
+# What was requested is done, or will be after a restart that is made later.
 DEPLOYED_OUTCOMES = frozenset(
     {
         Outcome.DEPLOYED,
         Outcome.UNCHANGED,
         Outcome.RESTART_PENDING,
         Outcome.RECORDED,
+        Outcome.UNINSTALLED,
     }
 )
 
@@ -91,6 +94,9 @@ def _shortened(text: str) -> str:
     return text[:_MAX_TEXT]
 
 
+Timestamp = Annotated[
+    str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z\z")
+]
 LimitedText = Annotated[str, AfterValidator(_shortened)]
 
 
@@ -138,8 +144,8 @@ class DeploymentRecord(_Part):
     kind: DeploymentKind = Field(default=DeploymentKind.DEPLOYMENT, strict=False)
     environment: Annotated[str, AfterValidator(_environment)]
     outcome: Outcome | None = Field(default=None, strict=False)
-    started_at: str
-    ended_at: str = ""
+    started_at: Timestamp
+    ended_at: Timestamp | Literal[""] = ""
     gateways: tuple[GatewayRecord, ...] = Field(default=(), strict=False)
     actor: LimitedText = ""
     commit: LimitedText = ""
@@ -166,10 +172,14 @@ class DeploymentRecord(_Part):
     @property
     def file_name(self) -> str:
         """The name of its document; names sort by the start of the deployment."""
-        stamp = re.sub(r"[^0-9TZ]", "", self.started_at)
-        return f"{stamp}-{self.id}-{self.phase.value}.json"
+        return f"{stamp(self.started_at)}-{self.id}-{self.phase.value}.json"
 
 
 def timestamp(moment: datetime) -> str:
     """Return an aware time in the format of records."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def stamp(time: str) -> str:
+    """Return a time of a record as it is in file names, where it sorts."""
+    return re.sub(r"[^0-9TZ]", "", time)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.options import DeployOptions, Gateway
-from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
+from ign_deploy.deployment.plan import NO_DIGESTS, GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
 from ign_deploy.errors import CombinedError, DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -34,12 +34,12 @@ def plan_gateways(
     before: Mapping[tuple[str, str], str],
     reporter: Reporter,
     removals: Sequence[str] = (),
+    digests: Mapping[tuple[str, str, str], str] = NO_DIGESTS,
 ) -> list[GatewayPlan]:
     """Plan for every gateway without changing any; raises CombinedError with all problems.
 
-    See ``plan.plan_gateway`` for ``before`` and ``removals``.
+    See ``plan.plan_gateway`` for ``before``, ``removals`` and ``digests``.
     """
-    options.accept.require_use(tuple(modules))
     ordered = in_dependency_order(modules)
 
     def plan(gateway: Gateway) -> GatewayPlan | list[IgnDeployError]:
@@ -51,6 +51,7 @@ def plan_gateways(
                 before=before,
                 reporter=reporter,
                 removals=removals,
+                digests=digests,
             )
         except Exception as problem:  # noqa: BLE001 - it is this gateway's, reported with the others'
             return [explain_unexpected(problem)]
@@ -65,7 +66,12 @@ def plan_gateways(
             causes=problems,
             mixed_exit_code=DeploymentError.exit_code,
         )
-    return [each for each in found if isinstance(each, GatewayPlan)]
+    plans = [each for each in found if isinstance(each, GatewayPlan)]
+    previous = [
+        change.previous for each in plans for change in each.changes if change.previous is not None
+    ]
+    options.accept.require_use(modules, previous=previous)
+    return plans
 
 
 @dataclass
@@ -142,6 +148,7 @@ def overall_outcome(records: Sequence[GatewayRecord]) -> Outcome:
         Outcome.FAILED,
         Outcome.ROLLED_BACK,
         Outcome.RESTART_PENDING,
+        Outcome.UNINSTALLED,
         Outcome.DEPLOYED,
         Outcome.UNCHANGED,
     ):

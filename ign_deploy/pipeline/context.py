@@ -48,6 +48,7 @@ class RunContext:
     _folder: Once[Path]
     _repository: Once[Repository]
     _baseline: Once[Repository]
+    _history: Once[History]
     _events: Once[RunEvents]
     _resources: ExitStack
 
@@ -63,10 +64,22 @@ class RunContext:
 
     @property
     def history(self) -> History:
-        """The deployments that the repository has on record."""
-        from ign_deploy.deployment.history import History
+        """The deployments that the repository has on record; it warns of each problem once."""
+        return self._history.get()
 
-        return History(self.repository.maintenance.documents, reporter=self.reporter)
+    def require_repository(self) -> None:
+        """Raise RepositoryError if the repository can't be reached or doesn't exist.
+
+        For commands that found nothing: an empty folder isn't the same as a missing one.
+        """
+        found = self.repository.check()
+        if not found.exists:
+            from ign_deploy.errors import NotInRepository
+
+            raise NotInRepository(
+                f"there is no repository at {found.location}",
+                hint="correct --repository-url, or run the command where the repository is.",
+            )
 
     @property
     def baseline(self) -> Repository:
@@ -137,6 +150,7 @@ def start_run(
         _folder=folder,
         _repository=repository,
         _baseline=repository,
+        _history=Once(partial(_open_history, repository, report)),
         _events=Once(partial(_open_events, settings, env, workspace, audit)),
         _resources=resources,
     )
@@ -190,6 +204,12 @@ def _require_named_host(url: str, settings: Settings, access: Access) -> None:
         settings.require_named("repository_url", sent=sent)
     if is_given or scheme == "s3" or any(access.env.get(name) for name in JOB_TOKENS):
         settings.require_named("repository_ca", sent=sent)
+
+
+def _open_history(repository: Once[Repository], report: RunReport) -> History:
+    from ign_deploy.deployment.history import History
+
+    return History(repository.get().maintenance.documents, reporter=report.reporter)
 
 
 def _repository_access(

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ign_deploy.deployment.history import (
-    Deployment,
-    deployed_versions,
-    unfinished_previous,
-)
-from ign_deploy.deployment.options import ANY, AcceptOptions, DeployOptions, Gateway
+from ign_deploy.deployment.history import Deployment, EnvironmentState
+from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import (
     DeploymentKind,
     DeploymentRecord,
@@ -52,12 +48,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be deployed to an environment; ``source`` is the one a promotion comes from."""
+    """What is to be deployed to an environment; ``source`` is the one a promotion comes from.
+
+    ``unchanged`` are gateways where nothing is to be done, and why. Without parts, nothing is done
+    at all, and the history gets no entry.
+    """
 
     environment: str
     parts: Sequence[Part]
     kind: DeploymentKind = DeploymentKind.DEPLOYMENT
     source: str = ""
+    unchanged: Sequence[GatewayRecord] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,17 @@ class Deployer:
         With ``dry_run`` it is only checked, and nothing is written down. Raises CombinedError with
         everything that prevents it, before anything is changed.
         """
-        deployments = self.context.history.deployments(order.environment)
-        self._warn_of_others(deployments)
-        plans = self._plan(order, unfinished_previous(deployments))
-        started = self._start_record(order, plans, deployments)
+        begin = timestamp(_now())  # what others change from now on isn't in our plan
+        state = self.context.history.state(order.environment)
+        self._warn_of_others(state.deployments)
+        plans = self._plan(order, state)
+        started = self._start_record(order, plans, state, begin=begin)
+        for gateway in order.unchanged:
+            self.context.reporter.info(gateway.message)
+        if not order.parts:
+            return started.model_copy(
+                update={"gateways": tuple(order.unchanged), "outcome": Outcome.UNCHANGED}
+            )
         self._report_plan(started)
         if self.context.settings.dry_run:
             return started
@@ -117,9 +125,7 @@ class Deployer:
         self.context.events.deployment_ended(ended, sizes=sizes)
         return ended
 
-    def _plan(
-        self, order: Order, before: Mapping[tuple[str, str], str]
-    ) -> list[tuple[Part, list[GatewayPlan]]]:
+    def _plan(self, order: Order, state: EnvironmentState) -> list[tuple[Part, list[GatewayPlan]]]:
         options = self._options(order.kind)
         return [
             (
@@ -128,7 +134,8 @@ class Deployer:
                     part.gateways,
                     part.modules,
                     options=options,
-                    before=before,
+                    before=state.unfinished,
+                    digests=state.digests,
                     reporter=self.context.reporter,
                     removals=part.removals,
                 ),
@@ -142,26 +149,27 @@ class Deployer:
             options = replace(options, timing=self.timing)
         if kind is not DeploymentKind.ROLLBACK:
             return options
-        # It ran there before: its signer was accepted then, and older it is by its nature.
-        agreed = AcceptOptions(frozenset({ANY}), frozenset({ANY}))
-        return replace(options, accept=agreed, allow_downgrade=True)
+        # What is rolled back to is older by its nature.
+        return replace(options, is_rollback=True, allow_downgrade=True)
 
     def _start_record(
         self,
         order: Order,
         plans: Sequence[tuple[Part, list[GatewayPlan]]],
-        deployments: Sequence[Deployment],
+        state: EnvironmentState,
+        *,
+        begin: str,
     ) -> DeploymentRecord:
         gateways = [each.record() for _, found in plans for each in found]
         gateways += [
-            _recorded(part, deployments, Outcome.UNTOUCHED) for part, found in plans if not found
+            _recorded(part, state, Outcome.UNTOUCHED) for part, found in plans if not found
         ]
         return DeploymentRecord(
             id=secrets.token_hex(6),
             phase=Phase.STARTED,
             kind=order.kind,
             environment=order.environment,
-            started_at=timestamp(_now()),
+            started_at=begin,
             gateways=tuple(gateways),
             notes=self.context.workspace.notes,
             tags=self.context.settings.tags,
@@ -213,10 +221,8 @@ class Deployer:
                 self.context.reporter.info(f"restart: {self.context.settings.restart}")
 
 
-def _recorded(part: Part, deployments: Sequence[Deployment], outcome: Outcome) -> GatewayRecord:
-    deployed = {
-        each.id: each.version for each in deployed_versions(deployments) if not each.gateway
-    }
+def _recorded(part: Part, state: EnvironmentState, outcome: Outcome) -> GatewayRecord:
+    deployed = {each.id: each.version for each in state.deployed if not each.gateway}
     return GatewayRecord(
         gateway="",
         modules=tuple(
@@ -238,7 +244,7 @@ def environment_of(context: RunContext) -> str:
 
 
 def deploy_release(modules: Sequence[VerifiedModule], context: RunContext) -> str:
-    """Deploy published modules to the requested gateways; without any, only write the history.
+    """Deploy published modules to the requested gateways; to track them, only write the history.
 
     Returns the outcome's name. Raises DeploymentError or RollbackError when it failed.
     """

@@ -158,6 +158,8 @@ def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:
 
 def _noticed_result(record: DeploymentRecord) -> str:
     result = record.outcome.value if record.outcome else "in-progress"
+    if result == "uninstalled":
+        return "removed"
     if result not in ("deployed", "unchanged", "recorded"):
         return result
     return "rolled-back" if record.kind.value == "rollback" else "deployed"

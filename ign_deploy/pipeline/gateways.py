@@ -39,6 +39,42 @@ def open_gateways(context: RunContext) -> list[Gateway]:
     return found
 
 
+def gateways_or_tracking(context: RunContext) -> list[Gateway]:
+    """Return the requested gateways; none only if the settings say that none is to be changed.
+
+    Raises ConfigurationError where nothing would be installed: mostly a misspelt environment.
+    """
+    found = open_gateways(context)
+    if found and context.settings.track_only:
+        raise ConfigurationError(
+            f"--track-only was given, but {context.settings.environment} has gateways",
+            hint="drop --track-only, or the gateways.",
+        )
+    if found or context.settings.track_only:
+        return found
+    raise no_gateways(context.settings)
+
+
+def no_gateways(settings: Settings) -> ConfigurationError:
+    """Return the error that an environment has no gateways, naming those that have."""
+    names = sorted({entry.environment for entry in settings.gateways if entry.environment})
+    if not settings.gateways:
+        return ConfigurationError(
+            "no gateway given, so nothing would be installed",
+            hint="give --gateway URL; --track-only records the versions without installing them.",
+        )
+    what = (
+        f"no gateway in the config file has the environment {settings.environment!a}"
+        if settings.environment
+        else "no environment given"
+    )
+    return ConfigurationError(
+        f"{what}; the environments with gateways are {', '.join(names) or 'none'}",
+        hint="correct --environment, or give --gateway; --track-only records the versions without "
+        "installing them.",
+    )
+
+
 def chosen_entries(settings: Settings) -> list[GatewayEntry]:
     """Return the requested gateways, as the config file would name them."""
     known = {entry.name: entry for entry in settings.gateways}
@@ -176,6 +212,7 @@ def deploy_options(
         ),
         restart=Restart(settings.restart),
         allow_downgrade=settings.allow_downgrade,
+        allow_uninstall=settings.allow_uninstall,
         checks=tuple(_health_checks(context)),
         timing=Timing(deadline=float(settings.timeout)),
         wave=settings.wave_size,

@@ -1,4 +1,4 @@
-"""Orders for deployments, from what a user or a job requested: install, roll back, promote."""
+"""Orders for deployments, from what a user or a job requested: install, promote."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.history import DeployedVersion
-from ign_deploy.deployment.records import DeploymentKind, check_environment
-from ign_deploy.errors import ConfigurationError, DeploymentError
+from ign_deploy.deployment.records import DeploymentKind, Outcome, check_environment
+from ign_deploy.errors import ConfigurationError, DeploymentError, VerificationError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.deploy import Deployer, Order, Part, environment_of
-from ign_deploy.pipeline.gateways import open_gateways
+from ign_deploy.pipeline.gateways import gateways_or_tracking
 from ign_deploy.pipeline.verify import verify_file
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.options import Gateway
+    from ign_deploy.deployment.history import EnvironmentState
 
 
 def installation(names: Sequence[str], deployer: Deployer) -> Order:
     """Return the order to install published modules (``NAME[@VERSION]``) and signed files."""
     environment = environment_of(deployer.context)
-    gateways = _gateways(deployer)
+    gateways = gateways_or_tracking(deployer.context)
     modules = [_module(name, deployer) for name in names]
     ids = [module.descriptor.id for module in modules]
     for module_id in ids:
@@ -32,44 +32,20 @@ def installation(names: Sequence[str], deployer: Deployer) -> Order:
     return Order(environment, (Part(modules, gateways),))
 
 
-def rollback(names: Sequence[str], deployer: Deployer) -> Order:
-    """Return the order to restore what ran before, on every gateway of the environment."""
-    environment = _required_environment(deployer)
-    deployed = _selected(deployer.context.history.deployed(environment), names, environment)
-    chosen = {gateway.location: gateway for gateway in _gateways(deployer)}
-    by_gateway: dict[str, list[DeployedVersion]] = {}
-    for each in deployed:
-        if each.gateway in chosen or not (each.gateway or chosen) or not each.gateway:
-            by_gateway.setdefault(each.gateway, []).append(each)
-        else:
-            deployer.context.reporter.warning(
-                f"skipped {each.gateway}, which has {each.id} {each.version}: it isn't among the "
-                "requested gateways"
-            )
-    if not by_gateway:
-        raise DeploymentError(
-            f"the history of {environment} has none of the requested gateways",
-            hint="give their addresses as `ign-deploy status` shows them.",
-        )
-    parts = [
-        _rollback_part(found, chosen.get(address), deployer)
-        for address, found in by_gateway.items()
-    ]
-    return Order(environment, tuple(parts), kind=DeploymentKind.ROLLBACK)
-
-
 def promotion(names: Sequence[str], deployer: Deployer) -> Order:
     """Return the order to deploy one environment's versions to another."""
-    source = _required_environment(deployer)
+    source = required_environment(deployer)
     target = check_environment(deployer.context.settings.to)
     if source == target:
         raise ConfigurationError(
             f"cannot promote {source} to itself", hint="give another environment as --to."
         )
-    deployed = _selected(deployer.context.history.deployed(source), names, source)
-    versions: dict[str, str] = {}
+    gateways = gateways_or_tracking(deployer.context.with_settings(environment=target))
+    state = deployer.context.history.state(source)
+    deployed = select_modules(state.deployed, names, source, deployer)
+    versions: dict[str, DeployedVersion] = {}
     for each in deployed:
-        if each.uncertain or versions.setdefault(each.id, each.version) != each.version:
+        if each.uncertain or versions.setdefault(each.id, each).version != each.version:
             raise DeploymentError(
                 f"{source} has no single version of {each.id}: "
                 + ", ".join(
@@ -77,35 +53,58 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
                 ),
                 hint=f"deploy one version to all gateways of {source} first.",
             )
-    modules = [deployer.obtain(module_id, version) for module_id, version in versions.items()]
-    gateways = open_gateways(deployer.context.with_settings(environment=target))
+        _require_run(each, source)
+    modules = [_promoted(each, state, deployer) for each in versions.values()]
     return Order(target, (Part(modules, gateways),), kind=DeploymentKind.PROMOTION, source=source)
 
 
-def _rollback_part(
-    found: Sequence[DeployedVersion], gateway: Gateway | None, deployer: Deployer
-) -> Part:
-    versions = {each.id: deployer.context.settings.to or each.rollback_version for each in found}
-    modules = [
-        deployer.obtain(module_id, version) for module_id, version in versions.items() if version
-    ]
-    removals = [module_id for module_id, version in versions.items() if not version]
-    if gateway is None:
-        if removals:
-            raise DeploymentError(
-                f"no earlier version of {', '.join(removals)} to roll back to",
-                hint="give the version with --to.",
-            )
-        return Part(modules)
-    return Part(modules, (gateway,), removals)
-
-
-def _selected(
-    deployed: Sequence[DeployedVersion], names: Sequence[str], environment: str
-) -> list[DeployedVersion]:
-    if not deployed:
+def _require_run(deployed: DeployedVersion, source: str) -> None:
+    """Raise DeploymentError for a version that waits for a restart: it has never run."""
+    if deployed.outcome is Outcome.RESTART_PENDING:
+        what = f"{deployed.id} {deployed.version}"
         raise DeploymentError(
-            f"nothing has been deployed to {environment}", hint="see `ign-deploy history`."
+            f"{what} has not run in {source} yet: {deployed.gateway} waits for a restart",
+            hint=f"restart {deployed.gateway}, then run `ign-deploy install "
+            f"{deployed.id}@{deployed.version} -e {source}` to verify it; or install it in the "
+            "other environment by its number.",
+        )
+
+
+def _promoted(
+    deployed: DeployedVersion, state: EnvironmentState, deployer: Deployer
+) -> VerifiedModule:
+    """Return the very file that the source environment has."""
+    module = deployer.obtain(deployed.id, deployed.version)
+    key = (deployed.gateway, deployed.id, deployed.version)
+    require_digest(module, state.digests.get(key, ""))
+    return module
+
+
+def require_digest(module: VerifiedModule, expected: str) -> None:
+    """Raise VerificationError if the repository's file isn't the one in the history."""
+    from ign_deploy.deployment.plan import wrong_digest
+
+    if expected and module.sha256 != expected:
+        raise VerificationError(
+            wrong_digest(module, expected),
+            hint="don't install it; find out who changed the repository.",
+        )
+
+
+def select_modules(
+    deployed: Sequence[DeployedVersion],
+    names: Sequence[str],
+    environment: str,
+    deployer: Deployer,
+) -> list[DeployedVersion]:
+    """Return the named modules of an environment, or all of them; raises DeploymentError."""
+    if not deployed:
+        known = ", ".join(deployer.context.history.environments())
+        raise DeploymentError(
+            f"nothing has been deployed to {environment}",
+            hint=f"give one of these environments: {known}."
+            if known
+            else "install a module first.",
         )
     ids = {each.id for each in deployed}
     for name in names:
@@ -117,14 +116,11 @@ def _selected(
     return [each for each in deployed if not names or each.id in names]
 
 
-def _required_environment(deployer: Deployer) -> str:
+def required_environment(deployer: Deployer) -> str:
+    """Return the environment's name; raises ConfigurationError if none was given."""
     if not deployer.context.settings.environment:
         raise ConfigurationError("no environment given", hint="give --environment.")
     return check_environment(deployer.context.settings.environment)
-
-
-def _gateways(deployer: Deployer) -> list[Gateway]:
-    return open_gateways(deployer.context)
 
 
 def _module(name: str, deployer: Deployer) -> VerifiedModule:

@@ -137,12 +137,22 @@ def _release_checks(context: RunContext) -> list[Check]:
     checks.append(Check("notifications, audit trail and metrics", lambda: context.events))
     if settings.gateway:
         checks.append(gateways_check(context))
+    elif settings.environment and settings.gateways and not settings.skip_upload:
+        checks.append(Check("environment", partial(_check_environment, context)))
     if settings.tag_pattern:
         checks.append(Check("tag", partial(check_tag, context)))
     known = (settings.module_id, settings.version)
     if settings.require_unpublished and all(known):
         checks.append(Check("version is unpublished", partial(check_unpublished, [known], context)))
     return checks
+
+
+def _check_environment(context: RunContext) -> None:
+    """Raise ConfigurationError if other environments have gateways, but this one has none."""
+    from ign_deploy.pipeline.gateways import chosen_entries, no_gateways
+
+    if not (chosen_entries(context.settings) or context.settings.track_only):
+        raise no_gateways(context.settings)
 
 
 def _branch_checks(path: Path, context: RunContext) -> list[Check]:

@@ -78,11 +78,17 @@ def publish(prepared: PreparedModules, context: RunContext) -> str:
 def deploy_modules(modules: Sequence[VerifiedModule], context: RunContext) -> str:
     """Deploy what was published to the requested gateways; returns the outcome.
 
-    Without a gateway, the deployment is only recorded; without an environment either, the
-    publication is announced, and the outcome is empty. Raises DeploymentError or RollbackError;
-    ``context.report`` has the record then, too.
+    Without a gateway, the publication is announced, and the outcome is empty, unless the settings
+    say to record it as deployed. Raises DeploymentError or RollbackError; ``context.report`` has
+    the record then, too.
     """
-    if not (context.settings.gateway or context.settings.environment):
+    settings = context.settings
+    if not (settings.gateway or settings.track_only):
+        if settings.environment:
+            context.reporter.info(
+                f"not deployed to {settings.environment}: neither --gateway was given, nor "
+                "--track-only, which records the versions"
+            )
         _announce_release(context)
         return ""
     from ign_deploy.pipeline.deploy import deploy_release

@@ -25,7 +25,8 @@ class Capabilities:
     indexes are updated without losing updates; ``server_digest``: the store states the digest of
     its files; ``resume``: an interrupted download can continue. ``remarks`` are full sentences on
     what a user has to know about the store, such as why ``create_once`` isn't guaranteed.
-    ``workers`` is a good number of parallel transfers.
+    ``workers`` is a good number of parallel transfers. ``exists``: a folder that is missing is made
+    by the first publication.
     """
 
     location: str
@@ -37,6 +38,7 @@ class Capabilities:
     resume: bool
     remarks: tuple[str, ...] = ()
     workers: int = 8
+    exists: bool = True
 
 
 class PublishOutcome(StrEnum):

@@ -82,6 +82,12 @@ class DeploymentSettings(BaseModel):
         Source("Time limit for a gateway to run the new version.", metavar="SECONDS"),
     ] = 300
     allow_downgrade: Annotated[bool, Source("Allow an older version than the gateway's.")] = False
+    allow_uninstall: Annotated[
+        bool, Source("Allow taking a module off a gateway when no version can be restored.")
+    ] = False
+    track_only: Annotated[
+        bool, Source("Without a gateway: only record the versions in the environment's history.")
+    ] = False
     health_url: Annotated[
         Lines,
         Source("Health check: URL, or path on each gateway; repeatable.", metavar="URL"),

@@ -290,10 +290,18 @@ def test_any_version_is_restored_by_its_number(cli: GatewayCli) -> None:
     assert active(cli.gateway) == "1.0.0"
 
 
-def test_what_was_not_there_before_is_uninstalled_by_a_rollback(cli: GatewayCli) -> None:
+def test_what_was_not_there_before_is_uninstalled_by_a_rollback_if_allowed(
+    cli: GatewayCli,
+) -> None:
     cli.install(NAME).must(0)
-    result = rollback(cli).must(0)
+    refused = rollback(cli).must(7)
+    assert "would uninstall com.example.pump" in refused.stderr
+    assert "--allow-uninstall" in refused.stderr
+    assert active(cli.gateway) == "1.2.0"
+    result = rollback(cli, "--allow-uninstall").must(0)
     assert "1.2.0 → uninstalled" in reported(result)
+    assert result.stdout.startswith("uninstalled: deployment ")
+    assert "deployed" not in result.stdout
     assert active(cli.gateway) == ""
     assert deployed(cli) == {}
 
@@ -312,11 +320,11 @@ def test_an_uninstalling_rollback_whose_restart_never_ends_is_completed_by_the_s
 ) -> None:
     cli.install(NAME).must(0)
     cli.gateway.options.never_back = "down"
-    result = rollback(cli, "--timeout", "60").must(8)
+    result = rollback(cli, "--timeout", "60", "--allow-uninstall").must(8)
     assert "run the same command again" in reported(result)
     cli.gateway.options.never_back = ""
     cli.gateway.state.come_back()
-    rollback(cli).must(0)
+    rollback(cli, "--allow-uninstall").must(0)
     assert active(cli.gateway) == ""
     assert deployed(cli) == {}
 
@@ -349,7 +357,7 @@ def test_a_rollback_killed_at_any_request_restores_the_same_version_when_repeate
 
 
 def test_what_staging_runs_is_promoted_to_production(cli: GatewayCli) -> None:
-    cli.call("install", f"{NAME}@1.1.0", "-e", "staging").must(0)
+    cli.call("install", f"{NAME}@1.1.0", "-e", "staging", "--track-only").must(0)
     cli.config(CONFIG)
     cli.env = {"PLANT_TOKEN": TOKEN}
     result = cli.call("promote", "-e", "staging", "--to", "production", "--json").must(0)
@@ -361,8 +369,8 @@ def test_what_staging_runs_is_promoted_to_production(cli: GatewayCli) -> None:
 
 def test_status_and_history_are_tables(cli: GatewayCli) -> None:
     assert "nothing was deployed yet" in cli.call("status").must(0).stdout
-    cli.call("install", f"{NAME}@1.0.0", "-e", "test", LOGNAME="mary").must(0)
-    cli.call("install", f"{NAME}@1.1.0", "-e", "test", LOGNAME="mary").must(0)
+    cli.call("install", f"{NAME}@1.0.0", "-e", "test", "--track-only", LOGNAME="mary").must(0)
+    cli.call("install", f"{NAME}@1.1.0", "-e", "test", "--track-only", LOGNAME="mary").must(0)
     status = cli.call("status").must(0).stdout.splitlines()
     assert status[0].split() == [
         "ENVIRONMENT", "GATEWAY", "MODULE", "VERSION", "SINCE", "BY", "BEFORE"
@@ -373,15 +381,17 @@ def test_status_and_history_are_tables(cli: GatewayCli) -> None:
     assert [line.split()[4] for line in history[1:]] == ["recorded", "recorded"]
     assert f"{NAME} 1.0.0 → 1.1.0" in history[1]
     assert len(cli.call("history", "--limit", "1").must(0).stdout.splitlines()) == 2
-    assert "nothing" in cli.call("history", "com.example.other").must(0).stdout
+    assert (
+        "no module 'com.example.other'" in cli.call("history", "com.example.other").must(6).stderr
+    )
 
 
 def test_prune_leaves_what_runs_and_what_it_could_go_back_to(cli: GatewayCli) -> None:
-    cli.call("install", f"{NAME}@1.0.0", "-e", "test").must(0)
-    cli.call("install", f"{NAME}@1.1.0", "-e", "test").must(0)
+    cli.call("install", f"{NAME}@1.0.0", "-e", "test", "--track-only").must(0)
+    cli.call("install", f"{NAME}@1.1.0", "-e", "test", "--track-only").must(0)
     cli.call("prune", NAME, "--keep", "1", "--reason", "old").must(0)
     assert kept(cli) == {"1.0.0", "1.1.0", "1.2.0"}
-    cli.call("install", f"{NAME}@1.2.0", "-e", "test").must(0)
+    cli.call("install", f"{NAME}@1.2.0", "-e", "test", "--track-only").must(0)
     cli.call("prune", NAME, "--keep", "1", "--reason", "old").must(0)
     assert kept(cli) == {"1.1.0", "1.2.0"}
 

@@ -74,7 +74,9 @@ class Ledger:
         self.history.append(started)
         return started
 
-    def end(self, started: DeploymentRecord, outcome: Outcome, **module: Any) -> DeploymentRecord:
+    def end(
+        self, started: DeploymentRecord, outcome: Outcome, *, ended_at: str = "", **module: Any
+    ) -> DeploymentRecord:
         """Write down how it ended: every module on every gateway alike."""
         gateways = []
         for each in started.gateways:
@@ -86,7 +88,7 @@ class Ledger:
                 "phase": Phase.ENDED,
                 "outcome": outcome,
                 "gateways": tuple(gateways),
-                "ended_at": started.started_at.replace(":00.0", ":30.0"),
+                "ended_at": ended_at or started.started_at.replace(":00.0", ":30.0"),
             }
         )
         self.history.append(ended)

@@ -18,9 +18,9 @@ VECTORS = Path(__file__).parents[1] / "data" / "vectors"
 Content = dict[str, bytes]
 
 
-def vendor() -> SigningIdentity:
+def vendor(name: str = "Test Vendor") -> SigningIdentity:
     """Return the identity of a vendor with a self-signed certificate."""
-    key, certificate = self_signed()
+    key, certificate = self_signed(name)
     return load_identity(
         IdentityMaterial(
             key=pem_key(key).decode(), certificates=pem_certificates(certificate).decode()

@@ -85,7 +85,9 @@ def test_a_deployment_is_recorded_promoted_and_rolled_back(folder: Path) -> None
     with RepositoryManager(store) as repository:
         for version in ("1.0.0", "1.1.0"):
             repository.upload(verified(folder, version))
-    with DeploymentManager(DeploymentConfig(environment="test"), repository=store) as test:
+    with DeploymentManager(
+        DeploymentConfig(environment="test", track_only=True), repository=store
+    ) as test:
         for version in ("1.0.0", "1.1.0"):
             test.install(f"com.example.pump@{version}")
         test.promote(to="production")

@@ -106,7 +106,7 @@ def test_a_first_installation_that_faults_is_uninstalled(
     assert any("a rollback would uninstall it" in line for line in reported.infos)
 
 
-def test_without_the_old_file_it_warns_before_and_uninstalls_after(
+def test_without_the_old_file_the_new_version_stays_and_needs_repair(
     plant: Gateway, published: PublishedModules
 ) -> None:
     install_first(published, plant)
@@ -114,6 +114,22 @@ def test_without_the_old_file_it_warns_before_and_uninstalls_after(
     plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
     reported = Recorder()
     (record,) = deploy(published, [plant], [published.add("1.1.0")], reporter=reported)
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    assert "uninstalling com.example.pump is not allowed" in record.message
+    assert any("would stay there, and need manual repair" in each for each in reported.warnings)
+    assert client_of(plant).module(MODULE_ID) is not None
+
+
+def test_without_the_old_file_it_warns_before_and_uninstalls_after_if_allowed(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    install_first(published, plant)
+    del published.modules[MODULE_ID, "1.0.0"]
+    plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
+    reported = Recorder()
+    (record,) = deploy(
+        published, [plant], [published.add("1.1.0")], reporter=reported, allow_uninstall=True
+    )
     assert record.outcome is Outcome.ROLLED_BACK
     assert any("a rollback would uninstall" in line for line in reported.warnings)
     assert client_of(plant).module(MODULE_ID) is None
@@ -499,10 +515,11 @@ def test_health_checks_that_pass_are_asked_with_the_gateways_address(
 def test_a_module_can_be_uninstalled(plant: Gateway, published: PublishedModules) -> None:
     install_first(published, plant)
     (record,) = deploy(published, [plant], [], removals=[MODULE_ID])
-    assert record.outcome is Outcome.DEPLOYED
+    assert record.outcome is Outcome.UNINSTALLED
     assert client_of(plant).module(MODULE_ID) is None
     (module,) = record.modules
     assert (module.version, module.previous) == ("", "1.0.0")
+    assert module.outcome is Outcome.UNINSTALLED
 
 
 def test_after_a_killed_run_the_version_before_that_run_is_restored(

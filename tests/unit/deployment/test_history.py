@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from ign_deploy.deployment.history import ENVIRONMENTS, ROOT, DeployedVersion, unfinished_previous
-from ign_deploy.deployment.records import DeploymentKind, Outcome, Phase
+from ign_deploy.deployment.history import ENVIRONMENTS, ROOT, DeployedVersion
+from ign_deploy.deployment.records import (
+    DeploymentKind,
+    DeploymentRecord,
+    Outcome,
+    Phase,
+    timestamp,
+)
 from ign_deploy.errors import ConfigurationError
 from tests.support.records import PLANT, PUMP, Ledger, record
 from tests.support.reporting import Recorder
@@ -96,7 +104,7 @@ def test_a_deployment_that_changed_nothing_changes_neither_version_nor_certainty
 ) -> None:
     ledger.deploy("1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)
-    assert deployed(ledger) == ("1.0.0", "", False)
+    assert deployed(ledger) == ("1.0.0", "1.0.0", False)
     ledger.begin("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), outcome)
     assert deployed(ledger) == ("1.0.0", "1.0.0", True)
@@ -106,7 +114,7 @@ def test_a_completed_rollback_ends_uncertainty(ledger: Ledger) -> None:
     first = ledger.deploy("1.0.0", previous="0.9.0")
     ledger.begin("1.1.0", previous="1.0.0")
     ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLED_BACK, restored="1.0.0")
-    assert deployed(ledger) == ("1.0.0", "0.9.0", False)
+    assert deployed(ledger) == ("1.0.0", "1.0.0", False)
     assert only(ledger.history.deployed("production")).sha256 == first.gateways[0].modules[0].sha256
 
 
@@ -139,7 +147,7 @@ def test_environments_and_gateways_are_separate(ledger: Ledger) -> None:
 
 
 def before(ledger: Ledger) -> dict[tuple[str, str], str]:
-    return dict(unfinished_previous(ledger.history.deployments("production")))
+    return dict(ledger.history.state("production").unfinished)
 
 
 @pytest.mark.parametrize("outcome", [None, Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED])
@@ -202,7 +210,7 @@ def test_every_environment_protects_its_versions(ledger: Ledger) -> None:
         b"null",
         record("6.6.6", id="other").to_json(),
         record("6.6.6", environment="staging").to_json(),
-        record("6.6.6", started_at="2026-01-31T12:00:00.000000Z-x", phase=Phase.ENDED).to_json(),
+        record("6.6.6").to_json().replace(b"12:00:00.000000Z", b"12:00:00.000000Z-x"),
     ],
     ids=range(7),
 )
@@ -235,8 +243,142 @@ def test_a_hostile_name_among_the_environments_is_a_warning(ledger: Ledger) -> N
     assert len(reported.warnings) == 2
 
 
-def test_the_document_of_the_end_alone_is_enough(ledger: Ledger) -> None:
-    started = ledger.begin("1.0.0")
-    ledger.end(started, Outcome.DEPLOYED)
-    del ledger.documents.files[f"{ROOT}/production/{started.file_name}"]
-    assert deployed(ledger) == ("1.0.0", "", False)
+def forge(ledger: Ledger, forged: DeploymentRecord) -> None:
+    """Write a document as someone does who can write to the store, and nothing more."""
+    ledger.documents.files[f"{ROOT}/production/{forged.file_name}"] = forged.to_json()
+
+
+def ended(started: DeploymentRecord, **changes: object) -> DeploymentRecord:
+    """Return the document of a deployment's end, with some fields changed."""
+    gateways = tuple(
+        gateway.model_copy(
+            update={
+                "outcome": Outcome.DEPLOYED,
+                "modules": tuple(
+                    module.model_copy(update={"outcome": Outcome.DEPLOYED})
+                    for module in gateway.modules
+                ),
+            }
+        )
+        for gateway in started.gateways
+    )
+    end = {"phase": Phase.ENDED, "outcome": Outcome.DEPLOYED, "gateways": gateways}
+    return started.model_copy(update={**end, "ended_at": started.started_at, **changes})
+
+
+FUTURE = "2099-01-01T00:00:00.000000Z"
+FORGED = {
+    "no beginning": ([ended(record("1.1.0", previous="6.6.6", id="f0"))], "has no beginning"),
+    "from the future": (
+        [
+            record("1.1.0", previous="1.0.0", id="f0", started_at=FUTURE),
+            ended(record("1.1.0", previous="1.0.0", id="f0", started_at=FUTURE)),
+        ],
+        "from the future",
+    ),
+    "ends in the future": (
+        [ended(record("1.1.0", id="00000000"), ended_at=FUTURE)],
+        "from the future",
+    ),
+    "another deployment's end": (
+        [
+            record("1.1.0", previous="1.0.0", id="f0", started_at="2026-02-01T00:00:00.000000Z"),
+            ended(
+                record("1.1.0", previous="0.1.0", id="f0", started_at="2026-02-01T00:00:00.000000Z")
+            ),
+        ],
+        "contradicts the deployment's start",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_record_is_reported_and_not_used(ledger: Ledger, name: str) -> None:
+    forged, text = FORGED[name]
+    ledger.deploy("0.9.0")
+    ledger.deploy("1.0.0", previous="0.9.0")
+    for each in forged:
+        forge(ledger, each)
+    ledger.reporter = reported = Recorder()
+    (found,) = ledger.history.deployed("production")
+    assert any(text in line for line in reported.warnings), reported.warnings
+    assert (found.version, found.previous) == ("1.0.0", "0.9.0")
+
+
+def test_what_a_record_replaced_must_be_what_ran_before(ledger: Ledger) -> None:
+    ledger.deploy("0.9.0")
+    ledger.deploy("1.0.0", previous="0.9.0")
+    ledger.deploy("1.1.0", previous="6.6.6")
+    ledger.reporter = reported = Recorder()
+    (found,) = ledger.history.deployed("production")
+    assert (found.version, found.previous, found.rollback_version) == ("1.1.0", "1.0.0", "")
+    assert "was 6.6.6 before" in found.contradiction
+    assert len(reported.warnings) == 1
+    assert (PUMP, "6.6.6") not in ledger.history.protected()
+
+
+def test_an_unfinished_record_that_contradicts_the_others_steers_no_automatic_rollback(
+    ledger: Ledger,
+) -> None:
+    ledger.deploy("1.0.0")
+    ledger.begin("1.1.0", previous="6.6.6")
+    assert before(ledger) == {}
+
+
+def test_an_unfinished_rollback_to_what_never_ran_there_steers_no_rollback(
+    ledger: Ledger,
+) -> None:
+    ledger.deploy("1.0.0")
+    ledger.begin("6.6.6", previous="1.0.0", kind=DeploymentKind.ROLLBACK)
+    (found,) = ledger.history.deployed("production")
+    assert (found.version, found.rollback_version) == ("1.0.0", "")
+    assert "never had" in found.contradiction
+
+
+def test_another_digest_of_the_same_version_is_reported_and_neither_is_believed(
+    ledger: Ledger,
+) -> None:
+    ledger.deploy("1.0.0")
+    ledger.end(ledger.begin("1.0.0", previous="1.0.0"), Outcome.UNCHANGED)
+    assert ledger.history.state("production").digests == {(PLANT, PUMP, "1.0.0"): "ab" * 32}
+    forged = record("1.0.0", previous="1.0.0", id="f0", started_at="2026-02-01T00:00:00.000000Z")
+    module = forged.gateways[0].modules[0].model_copy(update={"sha256": "66" * 32})
+    gateways = (forged.gateways[0].model_copy(update={"modules": (module,)}),)
+    forged = forged.model_copy(update={"gateways": gateways})
+    forge(ledger, forged)
+    forge(ledger, ended(forged))
+    ledger.reporter = reported = Recorder()
+    assert ledger.history.state("production").digests == {}
+    assert any("another SHA-256" in line for line in reported.warnings)
+
+
+def test_deployments_at_the_same_time_do_not_contradict_each_other(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    first = ledger.begin("1.1.0", previous="1.0.0")
+    second = ledger.begin("1.2.0", previous="1.0.0")
+    ledger.end(first, Outcome.DEPLOYED, ended_at="2026-01-31T12:30:00.000000Z")
+    ledger.end(second, Outcome.DEPLOYED)
+    ledger.reporter = reported = Recorder()
+    assert ledger.history.deployed("production")[0].version == "1.2.0"
+    assert reported.warnings == []
+
+
+def test_a_forgotten_environment_is_hidden_until_it_is_used_again(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    Ledger(ledger.documents, environment="staging").deploy("1.0.0")
+    ledger.history.forget("production", actor="someone")
+    assert ledger.history.environments() == ["staging"]
+    assert ledger.history.deployments("production") == []
+    now = timestamp(datetime.now(UTC))
+    ledger.history.append(record("2.0.0", started_at=now))
+    assert ledger.history.environments() == ["production", "staging"]
+    assert [each.started.started_at for each in ledger.history.deployments("production")] == [now]
+
+
+def test_what_forgets_an_environment_in_the_future_is_not_used(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    later = replace(ledger.history, clock=lambda: datetime(2099, 1, 1, tzinfo=UTC))
+    later.forget("production", actor="someone")
+    ledger.reporter = reported = Recorder()
+    assert ledger.history.environments() == ["production"]
+    assert any("forgotten" in line for line in reported.warnings)

@@ -235,7 +235,7 @@ def test_without_the_old_file_the_history_says_that_it_is_uninstalled(
 ) -> None:
     plant.have(modl(env.folder, "0.9.0"))  # never published
     plant.options.faults[MODULE_ID] = ModuleFault(version=NEW)
-    record = env.install(NEW, plant)
+    record = env.install(NEW, plant, allow_uninstall=True)
     assert record.outcome is Outcome.ROLLED_BACK
     assert record.gateways[0].modules[0].restored == ""
     assert active(plant) == env.version(plant) == ""

@@ -88,6 +88,7 @@ def _probe(root: Path) -> Capabilities:
         compare_and_swap=True,
         server_digest=False,
         resume=False,
+        exists=root.exists(),
     )
 
 

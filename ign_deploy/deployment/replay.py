@@ -1,0 +1,366 @@
+"""The versions that gateways have, by replaying an environment's deployments from the first one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ign_deploy.deployment.records import (
+    DEPLOYED_OUTCOMES,
+    DeploymentKind,
+    DeploymentRecord,
+    ModuleOnGateway,
+    Outcome,
+)
+from ign_deploy.module.version import same_version
+
+_UNCONFIRMED = frozenset({Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED})
+_NOTHING_CHANGED = frozenset({Outcome.ROLLED_BACK, Outcome.FAILED, Outcome.UNTOUCHED})
+_ON_GATEWAY = DEPLOYED_OUTCOMES | {Outcome.ROLLED_BACK}
+
+ModuleKey = tuple[str, str]
+"""A gateway's address and a module's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment from its documents; ``ended`` is None if it is still running, or was killed."""
+
+    started: DeploymentRecord
+    ended: DeploymentRecord | None = None
+
+    @property
+    def last(self) -> DeploymentRecord:
+        """Its latest document."""
+        return self.ended or self.started
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedVersion:
+    """The current version of a module on a gateway; ``previous`` is the one before.
+
+    ``since`` is when its deployment ended. ``uncertain``: a later deployment didn't end, or its
+    rollback failed; ``version`` is then the one before that deployment, and ``attempted`` are those
+    that it may have now. ``rollback_version`` is the version that a rollback restores, empty for
+    none; if uncertain, it isn't ``previous``. ``undone`` is the version that the last deployment
+    was to install, but that isn't there (``undone_outcome`` says why): then there is nothing to
+    roll back. ``contradiction`` says why the rollback version is unknown.
+    """
+
+    environment: str
+    gateway: str
+    id: str
+    version: str
+    sha256: str
+    previous: str
+    outcome: Outcome
+    since: str
+    actor: str
+    deployment: str
+    rollback_version: str = ""
+    uncertain: bool = False
+    attempted: tuple[str, ...] = ()
+    undone: str = ""
+    undone_outcome: Outcome = Outcome.ROLLED_BACK
+    contradiction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentState:
+    """What an environment's deployments add up to.
+
+    ``modules`` also has those that were uninstalled, with an empty version. ``unfinished`` is the
+    version before an unconfirmed deployment, empty for none: a run that was killed, that left the
+    restart for later or whose rollback failed may have installed its version, so if the next run
+    fails, the version to restore isn't the one that the gateway shows now. ``digests`` has the
+    SHA-256 of what was installed, by gateway, id and version.
+    """
+
+    deployments: Sequence[Deployment] = ()
+    modules: Sequence[DeployedVersion] = ()
+    unfinished: Mapping[ModuleKey, str] = field(default_factory=dict)
+    unconfirmed: Sequence[ModuleOnGateway] = ()
+    digests: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    contradictions: Sequence[str] = ()
+
+    @property
+    def deployed(self) -> list[DeployedVersion]:
+        """The current versions, by gateway and module."""
+        return [each for each in self.modules if each.version or each.uncertain]
+
+
+def replay(deployments: Sequence[Deployment]) -> EnvironmentState:
+    """Return the state after these deployments, oldest first."""
+    done = _Replay()
+    for deployment in deployments:
+        done.apply(deployment)
+    return EnvironmentState(
+        deployments=deployments,
+        modules=[each for _, each in sorted(done.modules.items())],
+        unfinished={key: module.previous for key, module in done.unconfirmed.items()},
+        unconfirmed=list(done.unconfirmed.values()),
+        digests={key: digest for key, digest in done.digests.items() if digest},
+        contradictions=done.contradictions,
+    )
+
+
+@dataclass
+class _Replay:
+    """What is known so far."""
+
+    modules: dict[ModuleKey, DeployedVersion] = field(default_factory=dict)
+    unconfirmed: dict[ModuleKey, ModuleOnGateway] = field(default_factory=dict)
+    digests: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    contradictions: list[str] = field(default_factory=list)
+
+    def apply(self, deployment: Deployment) -> None:
+        record = deployment.last
+        for gateway in record.gateways:
+            is_undone = gateway.outcome in _NOTHING_CHANGED
+            for module in gateway.modules:
+                key = (gateway.gateway, module.id)
+                before = self.modules.get(key)
+                contradiction = self._contradiction(key, before, module, record)
+                if contradiction:
+                    self.contradictions.append(contradiction)
+                has_ended = deployment.ended is not None
+                self._confirm(key, module, has_ended=has_ended, is_usable=not contradiction)
+                found = self._after(
+                    key, before, module, record, has_ended=has_ended, is_undone=is_undone
+                )
+                if found is not None:
+                    self.modules[key] = _distrusted(found, before, contradiction)
+                if has_ended and not contradiction and module.outcome in DEPLOYED_OUTCOMES:
+                    self._add_digest(key, module, record)
+
+    def _after(
+        self,
+        key: ModuleKey,
+        before: DeployedVersion | None,
+        module: ModuleOnGateway,
+        record: DeploymentRecord,
+        *,
+        has_ended: bool,
+        is_undone: bool,
+    ) -> DeployedVersion | None:
+        if not has_ended or module.outcome is Outcome.ROLLBACK_FAILED:
+            return _uncertain(key, before, module, record)
+        if module.outcome is Outcome.ROLLED_BACK:
+            sha256 = self.digests.get((*key, _restored_version(module)), "")
+            return _restored(key, before, module, record, sha256=sha256)
+        if module.outcome in DEPLOYED_OUTCOMES and not is_undone:
+            return _deployed(key, before, module, record)
+        return _not_changed(key, before, module, record)
+
+    def _contradiction(
+        self,
+        key: ModuleKey,
+        before: DeployedVersion | None,
+        module: ModuleOnGateway,
+        record: DeploymentRecord,
+    ) -> str:
+        """Return why the record contradicts those before it; empty if it doesn't."""
+        if before is None:
+            return ""
+        where = f"{module.id} on {key[0]}" if key[0] else module.id
+        # Of two deployments at once, each may have seen what was there before the other one. What
+        # is only recorded was read from the history, where the end of the other is written later.
+        is_concurrent = record.started_at < before.since or not key[0]
+        is_possible = _may_be_there(before, module) or (
+            is_concurrent and self._was_there(key, module.previous)
+        )
+        if module.previous and not is_possible:
+            return (
+                f"deployment {record.id} says that {where} was {module.previous} before; according "
+                f"to the deployments before it, it was {before.version or 'not installed'}"
+            )
+        is_rollback = record.kind is DeploymentKind.ROLLBACK and module.version
+        if is_rollback and record.outcome is None and not self._was_there(key, module.version):
+            return (
+                f"deployment {record.id} was to roll {where} back to {module.version}, which it "
+                "never had"
+            )
+        return ""
+
+    def _was_there(self, key: ModuleKey, version: str) -> bool:
+        before = self.modules.get(key)
+        known = [each for *place, each in self.digests if (place[0], place[1]) == key]
+        known += [before.version, before.previous] if before else []
+        return _is_among(version, known)
+
+    def _confirm(
+        self, key: ModuleKey, module: ModuleOnGateway, *, has_ended: bool, is_usable: bool
+    ) -> None:
+        """Remember whether neither the new nor the old version is known to run."""
+        if not has_ended or module.outcome in _UNCONFIRMED:
+            if is_usable:
+                # Each run took its previous version from the unconfirmed run before it.
+                self.unconfirmed[key] = module
+        elif module.outcome in _ON_GATEWAY:
+            self.unconfirmed.pop(key, None)
+
+    def _add_digest(
+        self, key: ModuleKey, module: ModuleOnGateway, record: DeploymentRecord
+    ) -> None:
+        if not (module.version and module.sha256):
+            return
+        place = (*key, module.version)
+        if self.digests.setdefault(place, module.sha256) == module.sha256:
+            return
+        self.digests[place] = ""  # neither of them is believed
+        self.contradictions.append(
+            f"deployment {record.id} has another SHA-256 for {module.id} {module.version} on "
+            f"{key[0] or 'no gateway'} than the deployments before it"
+        )
+
+
+def _may_be_there(before: DeployedVersion, module: ModuleOnGateway) -> bool:
+    """Return whether the gateway may have had the module's previous version."""
+    known = [before.version, before.undone, *before.attempted]
+    is_repeated = same_version(before.version, module.version)
+    if before.uncertain or before.outcome is Outcome.RESTART_PENDING or is_repeated:
+        known += [before.previous, before.rollback_version]
+    return _is_among(module.previous, known)
+
+
+def _is_among(version: str, known: Iterable[str]) -> bool:
+    return any(same_version(version, each) for each in known if each)
+
+
+def _distrusted(
+    found: DeployedVersion, before: DeployedVersion | None, contradiction: str
+) -> DeployedVersion:
+    """Return the state without what a record said that contradicts the ones before."""
+    if not contradiction or before is None:
+        return found
+    previous = before.previous if before.version == found.version else before.version
+    return replace(found, previous=previous, rollback_version="", contradiction=contradiction)
+
+
+def _deployed(
+    key: ModuleKey,
+    before: DeployedVersion | None,
+    module: ModuleOnGateway,
+    record: DeploymentRecord,
+) -> DeployedVersion:
+    previous, contradiction = module.previous, ""
+    if before is not None and previous in ("", module.version):
+        # Deployed again: the version to roll back to hasn't changed.
+        same = before.version == module.version
+        previous = before.previous if same else before.version
+        contradiction = before.contradiction if same else ""
+    previous = "" if previous == module.version else previous
+    return DeployedVersion(
+        environment=record.environment,
+        gateway=key[0],
+        id=module.id,
+        version=module.version,
+        sha256=module.sha256,
+        previous=previous,
+        outcome=module.outcome,
+        since=record.ended_at,
+        actor=record.actor,
+        deployment=record.id,
+        rollback_version="" if contradiction else previous,
+        contradiction=contradiction,
+    )
+
+
+def _restored_version(module: ModuleOnGateway) -> str:
+    return module.previous if module.restored is None else module.restored
+
+
+def _restored(
+    key: ModuleKey,
+    before: DeployedVersion | None,
+    module: ModuleOnGateway,
+    record: DeploymentRecord,
+    *,
+    sha256: str,
+) -> DeployedVersion:
+    """Return the version after a rollback, which is certain even if it wasn't before."""
+    version = _restored_version(module)
+    if before is not None and before.version == version and before.outcome in DEPLOYED_OUTCOMES:
+        found = replace(
+            before, rollback_version=before.previous, uncertain=False, attempted=(), undone=""
+        )
+    else:
+        found = DeployedVersion(
+            environment=record.environment,
+            gateway=key[0],
+            id=module.id,
+            version=version,
+            sha256=sha256,
+            previous="",
+            outcome=module.outcome,
+            since=record.ended_at,
+            actor=record.actor,
+            deployment=record.id,
+        )
+    return _undone(found, module, record)
+
+
+def _undone(
+    found: DeployedVersion, module: ModuleOnGateway, record: DeploymentRecord
+) -> DeployedVersion:
+    """Return the state after a deployment that changed nothing; a rollback is tried again."""
+    if record.kind is DeploymentKind.ROLLBACK:
+        return found
+    return replace(
+        found,
+        undone=module.version,
+        undone_outcome=module.outcome,
+        rollback_version=found.version,
+        contradiction="",
+    )
+
+
+def _not_changed(
+    key: ModuleKey,
+    before: DeployedVersion | None,
+    module: ModuleOnGateway,
+    record: DeploymentRecord,
+) -> DeployedVersion | None:
+    if before is None:
+        before = _first(key, module, record, version=module.previous)
+    elif module.outcome is not Outcome.UNCHANGED and same_version(before.version, module.version):
+        return before  # the version is there, whatever became of installing it again
+    return before if before.uncertain else _undone(before, module, record)
+
+
+def _uncertain(
+    key: ModuleKey,
+    before: DeployedVersion | None,
+    module: ModuleOnGateway,
+    record: DeploymentRecord,
+) -> DeployedVersion:
+    """Return the version before a deployment whose progress is unknown."""
+    found = before or _first(key, module, record, version=module.previous)
+    is_rollback = record.kind is DeploymentKind.ROLLBACK
+    return replace(
+        found,
+        deployment=record.id,
+        rollback_version=module.version if is_rollback else found.version,
+        uncertain=True,
+        attempted=(*found.attempted, module.version),
+        undone="",
+        contradiction="",
+    )
+
+
+def _first(
+    key: ModuleKey, module: ModuleOnGateway, record: DeploymentRecord, *, version: str
+) -> DeployedVersion:
+    """Return the version that was there before the first deployment."""
+    return DeployedVersion(
+        environment=record.environment,
+        gateway=key[0],
+        id=module.id,
+        version=version,
+        sha256="",
+        previous="",
+        outcome=Outcome.UNTOUCHED,
+        since=record.started_at,
+        actor=record.actor,
+        deployment=record.id,
+    )

@@ -1,0 +1,217 @@
+"""The order to roll back: on each gateway, to what ran before the last deployment there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ign_deploy.deployment.history import DeployedVersion
+from ign_deploy.deployment.records import DeploymentKind, GatewayRecord, ModuleOnGateway, Outcome
+from ign_deploy.errors import ConfigurationError, DeploymentError
+from ign_deploy.pipeline.deploy import Deployer, Order, Part
+from ign_deploy.pipeline.gateways import open_gateways
+from ign_deploy.pipeline.orders import require_digest, required_environment, select_modules
+
+if TYPE_CHECKING:
+    from ign_deploy.deployment.gateway import InstalledModule
+    from ign_deploy.deployment.history import EnvironmentState
+    from ign_deploy.deployment.options import Gateway
+
+_UNDONE = {
+    Outcome.ROLLED_BACK: "was rolled back already",
+    Outcome.UNCHANGED: "was not changed by the last deployment",
+}
+
+
+def rollback(names: Sequence[str], deployer: Deployer) -> Order:
+    """Return the order to restore what ran before, on every gateway of the environment.
+
+    Where the last deployment changed nothing, because it failed and was rolled back, there is
+    nothing to do. Raises DeploymentError if modules would have to be uninstalled without consent.
+    """
+    environment = required_environment(deployer)
+    state = deployer.context.history.state(environment)
+    found = [each for each in state.modules if each.version or each.uncertain or each.undone]
+    chosen = {gateway.location: gateway for gateway in open_gateways(deployer.context)}
+    selected = select_modules(found, names, environment, deployer)
+    by_gateway = _by_gateway(selected, chosen, environment, deployer)
+    parts: list[Part] = []
+    unchanged: list[GatewayRecord] = []
+    for address, modules in by_gateway.items():
+        rolling = _Rolling(modules, chosen.get(address), state, deployer)
+        unchanged += rolling.unchanged()
+        parts += rolling.parts()
+    _require_uninstall_allowed(parts, deployer)
+    kind = DeploymentKind.ROLLBACK
+    return Order(environment, tuple(parts), kind=kind, unchanged=tuple(unchanged))
+
+
+def _by_gateway(
+    deployed: Sequence[DeployedVersion],
+    chosen: Mapping[str, Gateway],
+    environment: str,
+    deployer: Deployer,
+) -> Mapping[str, list[DeployedVersion]]:
+    """Return the modules on each requested gateway; raises DeploymentError if there are none."""
+    is_tracked = deployer.context.settings.track_only
+    if is_tracked and chosen:
+        raise ConfigurationError(
+            "--track-only and gateways exclude each other", hint="drop one of them."
+        )
+    found: dict[str, list[DeployedVersion]] = {}
+    for each in deployed:
+        if each.gateway in chosen or (is_tracked and not each.gateway):
+            found.setdefault(each.gateway, []).append(each)
+        elif each.gateway:
+            deployer.context.reporter.warning(
+                f"skipped {each.gateway}, which has {each.id} {each.version}: it isn't among the "
+                "requested gateways"
+            )
+    if found:
+        return found
+    if not any(each.gateway for each in deployed):
+        raise DeploymentError(
+            f"{environment} is only tracked: its history has no gateway",
+            hint="add --track-only to record a rollback without touching any gateway.",
+        )
+    raise DeploymentError(
+        f"the history of {environment} has none of the requested gateways",
+        hint="give their addresses as `ign-deploy status` shows them.",
+    )
+
+
+def _require_uninstall_allowed(parts: Sequence[Part], deployer: Deployer) -> None:
+    removals = [
+        f"{module_id} from {gateway.title}"
+        for part in parts
+        for gateway in part.gateways
+        for module_id in part.removals
+    ]
+    if removals and not deployer.context.settings.allow_uninstall:
+        raise DeploymentError(
+            f"rolling back would uninstall {', '.join(removals)}: no other version was there "
+            "before; nothing was changed",
+            hint="add --allow-uninstall to uninstall it, or give the version to restore as --to.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Rolling:
+    """The modules on one gateway, or those that are only tracked."""
+
+    deployed: Sequence[DeployedVersion]
+    gateway: Gateway | None
+    state: EnvironmentState
+    deployer: Deployer
+
+    def unchanged(self) -> list[GatewayRecord]:
+        """Return an entry for what needs no rollback; asks the gateway whether that is so."""
+        done = [each for each in self.deployed if self._is_undone(each)]
+        if not done or self.gateway is None:
+            return []
+        facts = self.gateway.target.facts()
+        installed = {each.id: each for each in self.gateway.target.modules()}
+        title = self.gateway.title
+        found = [
+            _explain(each, installed.get(each.id), title)
+            if facts.capabilities.lists_modules
+            else _explain_from_history(each)
+            for each in done
+        ]
+        return [
+            GatewayRecord(
+                gateway=self.gateway.location,
+                name=self.gateway.name,
+                outcome=Outcome.UNCHANGED,
+                message=f"{title}: nothing to roll back: {'; '.join(found)}",
+                modules=tuple(
+                    ModuleOnGateway(
+                        id=each.id,
+                        version=each.version,
+                        sha256=each.sha256,
+                        previous=each.version,
+                        outcome=Outcome.UNCHANGED,
+                    )
+                    for each in done
+                ),
+            )
+        ]
+
+    def parts(self) -> list[Part]:
+        """Return what is to be restored, each file as it was installed there."""
+        versions = {
+            each.id: self._version(each) for each in self.deployed if not self._is_undone(each)
+        }
+        modules = [
+            self.deployer.obtain(module_id, version)
+            for module_id, version in versions.items()
+            if version
+        ]
+        address = self.gateway.location if self.gateway is not None else ""
+        for module in modules:
+            key = (address, module.descriptor.id, module.descriptor.version)
+            require_digest(module, self.state.digests.get(key, ""))
+        removals = [module_id for module_id, version in versions.items() if not version]
+        if not versions:
+            return []
+        if self.gateway is not None:
+            return [Part(modules, (self.gateway,), removals)]
+        if removals:
+            raise DeploymentError(
+                f"no earlier version of {', '.join(removals)} to roll back to",
+                hint="give the version with --to.",
+            )
+        return [Part(modules)]
+
+    def _is_undone(self, deployed: DeployedVersion) -> bool:
+        return bool(deployed.undone) and not self.deployer.context.settings.to
+
+    def _version(self, deployed: DeployedVersion) -> str:
+        if self.deployer.context.settings.to:
+            return self.deployer.context.settings.to
+        if deployed.contradiction:
+            raise DeploymentError(
+                f"the history doesn't say reliably what {deployed.id} {deployed.version} replaced "
+                f"on {deployed.gateway or 'no gateway'}: {deployed.contradiction}",
+                hint="find out which version ran there before, and give it as --to VERSION.",
+            )
+        return deployed.rollback_version
+
+
+def _explain_from_history(deployed: DeployedVersion) -> str:
+    """Return why there is nothing to roll back on a gateway that doesn't list its modules."""
+    current = deployed.version or "no version"
+    return f"{_why(deployed)}, and {current} is installed, according to the history"
+
+
+def _explain(deployed: DeployedVersion, found: InstalledModule | None, title: str) -> str:
+    """Return why there is nothing to roll back, and which version the gateway has."""
+    said = _why(deployed)
+    if found is None:
+        if deployed.version:
+            raise _differs(deployed, "is not installed", title)
+        return f"{said}, and no version is installed"
+    if deployed.version and found.runs(deployed.version):
+        return f"{said}, and {deployed.version} runs"
+    is_installed = bool(deployed.version) and found.version.is_version(deployed.version)
+    if found.pending_upgrade or (is_installed and not found.state):
+        return f"{said}, and {deployed.version or 'nothing'} runs after the next restart"
+    if not is_installed:
+        raise _differs(deployed, f"is {found.version}", title)
+    state = found.fault_cause or found.quarantine or found.state
+    return f"{said}, and {deployed.version} is installed, but it doesn't run ({state})"
+
+
+def _why(deployed: DeployedVersion) -> str:
+    why = _UNDONE.get(deployed.undone_outcome, "was not installed")
+    return f"{deployed.id} {deployed.undone} {why}"
+
+
+def _differs(deployed: DeployedVersion, found: str, title: str) -> DeploymentError:
+    expected = deployed.version or "not installed"
+    return DeploymentError(
+        f"{deployed.id} {found} on {title}; according to the history, it should be {expected}, "
+        f"because {deployed.undone} was rolled back or not installed",
+        hint="find out who changed it; give the version to restore as --to VERSION.",
+    )
