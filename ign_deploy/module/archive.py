@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -39,11 +40,13 @@ class Archive(AbstractContextManager["Archive"]):
         descriptor: int,
         entries: tuple[ZipEntry, ...],
         findings: tuple[Finding, ...],
+        stamp: tuple[int, ...],
     ):
         self.path = path
         self.entries = entries
         self.findings = findings
         self._descriptor = descriptor
+        self._stamp = stamp
         self._by_name = {entry.name: entry for entry in entries}
 
     @classmethod
@@ -54,6 +57,7 @@ class Archive(AbstractContextManager["Archive"]):
         """
         descriptor = _open_file(path)
         try:
+            stamp = _stamp(descriptor)
             size = os.fstat(descriptor).st_size
             raw_entries = read_directory(descriptor, size, limits or Limits())
             findings = list(check_sizes(raw_entries.entries, limits or Limits()))
@@ -68,7 +72,7 @@ class Archive(AbstractContextManager["Archive"]):
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, descriptor, entries, tuple(findings))
+        return cls(path, descriptor, entries, tuple(findings), stamp)
 
     def close(self) -> None:
         """Close the file; the archive can't be read afterwards."""
@@ -93,6 +97,19 @@ class Archive(AbstractContextManager["Archive"]):
     def file_size(self) -> int:
         """Return the size of the archive file in bytes."""
         return os.fstat(self._descriptor).st_size
+
+    def digest(self) -> str:
+        """Return the SHA-256 of the file that was read since it was opened.
+
+        Raises VerificationError if it was written to in the meantime: what was checked before may
+        not be what was hashed.
+        """
+        digest = hashlib.sha256()
+        for block in self.file_blocks():
+            digest.update(block)
+        if _stamp(self._descriptor) != self._stamp:
+            raise changed_error(self.path)
+        return digest.hexdigest()
 
     def file_blocks(self) -> Iterator[bytes]:
         """Yield the archive file itself, from its first byte to its last."""
@@ -170,6 +187,22 @@ def _inflate(entry: ZipEntry, blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield piece
     if not inflater.eof:
         raise _damaged(entry, "ends in the middle of its compressed data")
+
+
+def changed_error(path: Path) -> VerificationError:
+    """Return the error for a file that was written to or replaced while it was checked."""
+    problem = error(
+        "file-changed",
+        f"{path.name} changed while it was being checked",
+        hint="run again when nothing else writes the file.",
+    )
+    return VerificationError.from_findings(problem)
+
+
+def _stamp(descriptor: int) -> tuple[int, ...]:
+    """Return what changes with every write; the time of change can't be set back by its owner."""
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _open_file(path: Path) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,10 +72,13 @@ class DosTime:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file to pack: its ``name`` inside, and its bytes, its path or an archive's entry."""
+    """A file to pack: its ``name`` inside, and its bytes, path, blocks or an archive's entry.
+
+    Blocks that raise an error leave no output.
+    """
 
     name: str
-    source: bytes | Path | tuple[Archive, ZipEntry]
+    source: bytes | Path | Callable[[], Iterator[bytes]] | tuple[Archive, ZipEntry]
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the content in pieces."""
@@ -83,6 +86,8 @@ class Member:
             yield self.source
         elif isinstance(self.source, Path):
             yield from _file_blocks(self.source)
+        elif callable(self.source):
+            yield from self.source()
         else:
             archive, entry = self.source
             yield from archive.chunks(entry)

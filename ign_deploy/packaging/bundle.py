@@ -6,11 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ign_deploy import __version__
-from ign_deploy.module.archive import Archive
+from ign_deploy.module.archive import Archive, changed_error
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.packer import DosTime, Member, pack
 from ign_deploy.packaging.sbom import write_sbom
@@ -37,6 +38,8 @@ def write_bundle(
     """
     stem = _UNSAFE.sub("_", f"{module.descriptor.id}-{module.descriptor.version}")
     with Archive.open(module.path) as archive:
+        # Before anything is read out of it: another module's texts must not be bundled either.
+        _require_verified(archive, module)
         files: dict[str, bytes] = {
             f"{stem}.cdx.json": write_sbom(module, archive),
             "manifest.json": _json(_manifest(module, f"{stem}.modl")),
@@ -48,10 +51,21 @@ def write_bundle(
             files["RELEASE-NOTES.md"] = notes.encode()
         files["SHA256SUMS"] = _checksums(module, f"{stem}.modl", files)
         members = [Member(f"{stem}/{name}", data) for name, data in files.items()]
-        members.append(Member(f"{stem}/{stem}.modl", module.path))
+        members.append(Member(f"{stem}/{stem}.modl", partial(_module_blocks, archive, module)))
         output = output_dir / f"{stem}.zip"
         pack(members, output, timestamp=timestamp)
     return output
+
+
+def _module_blocks(archive: Archive, module: VerifiedModule) -> Iterator[bytes]:
+    """Yield the module's file; raises VerificationError unless it is still what was verified."""
+    yield from archive.file_blocks()
+    _require_verified(archive, module)
+
+
+def _require_verified(archive: Archive, module: VerifiedModule) -> None:
+    if archive.file_size() != module.size or archive.digest() != module.sha256:
+        raise changed_error(archive.path)
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

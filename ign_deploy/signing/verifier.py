@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.archive import Archive
+from ign_deploy.module.archive import Archive, changed_error
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.module.certificates import (
     chain_problems,
@@ -83,17 +82,19 @@ def inspect_signature(
 def verify_module(
     module: SignedModule, *, now: datetime, trust: TrustPolicy = ANY_SIGNER
 ) -> VerifiedModule:
-    """Make a VerifiedModule, or raise VerificationError with every finding."""
+    """Make a VerifiedModule, or raise VerificationError with every finding.
+
+    Everything is read from one opened file, which must describe the module that was checked before.
+    """
     with Archive.open(module.path) as archive:
         report = _inspect(archive, now, trust)
         require_signed(report)
-        digest = hashlib.sha256()
-        for block in archive.file_blocks():
-            digest.update(block)
+        if report.descriptor != module.descriptor:
+            raise changed_error(module.path)
         return VerifiedModule(
             path=module.path,
             descriptor=report.descriptor,
-            sha256=digest.hexdigest(),
+            sha256=archive.digest(),
             size=archive.file_size(),
             certificate=report.certificates[0],
             licence_crc=report.licence_crc,

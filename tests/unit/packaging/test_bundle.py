@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from ign_deploy.errors import VerificationError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.packaging.bundle import write_bundle
+from ign_deploy.packaging.sbom import write_sbom
 from ign_deploy.signing.verifier import verify_module
 from tests.support.modules import build_module
 from tests.support.signing import signed_module
@@ -131,3 +134,35 @@ def test_a_strange_id_stays_inside_the_output_folder(tmp_path: Path, module_id: 
     with zipfile.ZipFile(bundle) as archive:
         assert not [name for name in archive.namelist() if name.startswith("/") or "../" in name]
         assert len({name.split("/")[0] for name in archive.namelist()}) == 1
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_module_that_changed_since_it_was_verified_is_not_bundled(
+    tmp_path: Path, in_place: bool
+) -> None:
+    module = verified(tmp_path)
+    other = verified(tmp_path / "other", files={"NOTICE.txt": b"evil"}).path.read_bytes()
+    if not in_place:
+        module.path.unlink()
+    module.path.write_bytes(other)
+    with pytest.raises(VerificationError, match="changed while it was being checked"):
+        write_bundle(module, output_dir=tmp_path / "out")
+    assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_module_that_changes_while_it_is_bundled_leaves_no_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = verified(tmp_path)
+    data = bytearray(module.path.read_bytes())
+    data[-1] ^= 1
+
+    def write_then_change(*arguments: Any) -> bytes:
+        time.sleep(0.05)
+        module.path.write_bytes(data)
+        return write_sbom(*arguments)
+
+    monkeypatch.setattr("ign_deploy.packaging.bundle.write_sbom", write_then_change)
+    with pytest.raises(VerificationError):
+        write_bundle(module, output_dir=tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

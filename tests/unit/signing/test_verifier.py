@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import time
 import zlib
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 
 from ign_deploy.errors import VerificationError
+from ign_deploy.module.artifacts import SignedModule
 from ign_deploy.module.certificates import write_certificates
 from ign_deploy.module.findings import errors_among
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
 from ign_deploy.module.trust import TrustAnchor, TrustPolicy
+from ign_deploy.signing import verifier
+from ign_deploy.signing.signer import read_unsigned
 from ign_deploy.signing.verdict import SignatureStatus
 from ign_deploy.signing.verifier import (
     VerificationReport,
@@ -215,12 +222,8 @@ class TestTrustAnchor:
 
 
 def test_only_a_sound_signature_makes_a_verified_module(signed: Path, tmp_path: Path) -> None:
-    import hashlib
-
-    from ign_deploy.signing.signer import read_unsigned
 
     unsigned = read_unsigned(signed)
-    from ign_deploy.module.artifacts import SignedModule
 
     verified = verify_module(SignedModule(signed, unsigned.descriptor), now=NOW)
     assert verified.sha256 == hashlib.sha256(signed.read_bytes()).hexdigest()
@@ -230,9 +233,39 @@ def test_only_a_sound_signature_makes_a_verified_module(signed: Path, tmp_path: 
         verify_module(SignedModule(changed, unsigned.descriptor), now=NOW)
 
 
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_file_that_changes_while_it_is_verified_is_refused(
+    signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_place: bool
+) -> None:
+    """After its signature was checked, before it is hashed."""
+    module = SignedModule(signed, read_unsigned(signed).descriptor)
+
+    def check_then_change(*arguments: Any) -> Any:
+        report = inspect(*arguments)
+        time.sleep(0.05)
+        if in_place:
+            with signed.open("r+b") as stream:
+                stream.write(b"P")
+        else:
+            (tmp_path / "other").write_bytes(b"other")
+            (tmp_path / "other").replace(signed)
+        return report
+
+    inspect = verifier._inspect
+    monkeypatch.setattr(verifier, "_inspect", check_then_change)
+    with pytest.raises(VerificationError, match="changed while it was being checked"):
+        verify_module(module, now=NOW)
+
+
+def test_another_module_than_the_one_that_was_checked_is_refused(
+    signed: Path, tmp_path: Path
+) -> None:
+    checked = replace(read_unsigned(signed).descriptor, version="9.9.9")
+    with pytest.raises(VerificationError, match="changed while it was being checked"):
+        verify_module(SignedModule(signed, checked), now=NOW)
+
+
 def test_an_unsigned_module_is_never_verified(tmp_path: Path) -> None:
-    from ign_deploy.module.artifacts import SignedModule
-    from ign_deploy.signing.signer import read_unsigned
 
     module = build_module(tmp_path / "pump.modl")
     with pytest.raises(VerificationError, match="is not signed"):
