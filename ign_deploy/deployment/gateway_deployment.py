@@ -31,7 +31,7 @@ class GatewayDeployment:
     reporter: Reporter
     restarted: bool = False
     touched: list[ModuleChange] = field(default_factory=list)
-    _removed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     _licenses: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -80,9 +80,9 @@ class GatewayDeployment:
     def _uninstall_removals(self) -> list[str]:
         for removal in self.plan.removals:
             if removal.present:
-                self._removed.append(removal.id)
+                self.removed.append(removal.id)
                 self._uninstall(removal.id)
-        return self._removed
+        return self.removed
 
     def _uninstall(self, module_id: str) -> None:
         self.reporter.info(f"{self.gateway.title}: uninstalling {module_id}")
@@ -230,7 +230,7 @@ class GatewayDeployment:
 
     def _handle_failure(self, problem: IgnDeployError) -> tuple[Outcome, str]:
         self.reporter.warning(self._with_title(problem.message))
-        if self._removed:
+        if self.removed:
             return Outcome.ROLLBACK_FAILED, self._explain_failed_removal(problem)
         if self.touched:
             # A restart could start what the gateway read instead.
@@ -297,7 +297,7 @@ class GatewayDeployment:
 
     def _explain_failed_removal(self, problem: IgnDeployError) -> str:
         """Explain a failed uninstallation, which is to be completed, not undone."""
-        names = ", ".join(self._removed)
+        names = ", ".join(self.removed)
         steps = _numbered(
             f"check {self.gateway.location}.",
             problem.hint,
@@ -308,7 +308,7 @@ class GatewayDeployment:
 
     def _pending_message(self) -> str:
         can_restart = self.plan.facts.capabilities.restart
-        names = ", ".join(self._removed)
+        names = ", ".join(self.removed)
         then = f"{names} is gone" if names and not self.touched else "the new version runs"
         return (
             f"{self.gateway.title} must be restarted before {then}: restart it when the plant "
@@ -336,7 +336,7 @@ class GatewayDeployment:
                     for change in self.plan.changes
                 ),
                 *(
-                    each.record(_removal_outcome(outcome, is_removed=each.id in self._removed))
+                    each.record(_removal_outcome(outcome, is_removed=each.id in self.removed))
                     for each in self.plan.removals
                 ),
             ),

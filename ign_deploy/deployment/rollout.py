@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
+from ign_deploy.deployment.interruption import interrupted_gateways
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.plan import NO_DIGESTS, GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
@@ -76,16 +77,28 @@ def plan_gateways(
 
 @dataclass
 class Rollout:
-    """Carries out the plans for several gateways, wave by wave."""
+    """Carries out the plans for several gateways, wave by wave.
+
+    ``resume`` is the command that goes on after an interruption.
+    """
 
     plans: Sequence[GatewayPlan]
     options: DeployOptions
     reporter: Reporter
+    resume: str = "the same command"
     _deployments: dict[str, GatewayDeployment] = field(default_factory=dict)
     _records: dict[str, GatewayRecord] = field(default_factory=dict)
+    _is_interruption_reported: bool = False
 
     def run(self) -> tuple[GatewayRecord, ...]:
         """Deploy; returns the record of each gateway, in the order of the plans."""
+        try:
+            return self._run()
+        except (KeyboardInterrupt, SystemExit):
+            self._report_interruption()
+            raise
+
+    def _run(self) -> tuple[GatewayRecord, ...]:
         for number, wave in enumerate(self._waves(), start=1):
             with self.reporter.group(f"wave {number}: {', '.join(_title(each) for each in wave)}"):
                 self._run_wave(wave)
@@ -110,10 +123,25 @@ class Rollout:
         reporters = [BufferedReporter(self.reporter) for _ in wave]
         jobs = list(zip(wave, reporters, strict=True))
         try:
-            map_parallel(lambda job: self._deploy(*job), jobs, workers=len(wave))
+            map_parallel(
+                lambda job: self._deploy(*job),
+                jobs,
+                workers=len(wave),
+                interrupt=self._report_interruption,
+            )
         finally:
             for each in reporters:
                 each.play_back()
+
+    def _report_interruption(self) -> None:
+        """Say what each gateway has now; at once, although others may still be at work."""
+        if self._is_interruption_reported:
+            return
+        self._is_interruption_reported = True
+        self.reporter.warning("interrupted; the history shows the deployment as unfinished")
+        for line in interrupted_gateways(self.plans, self._deployments, self._records):
+            self.reporter.warning(line)
+        self.reporter.warning(f"to go on, run: {self.resume}")
 
     def _deploy(self, plan: GatewayPlan, reporter: Reporter) -> None:
         deployment = GatewayDeployment(plan, self.options, reporter)

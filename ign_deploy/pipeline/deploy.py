@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from ign_deploy.pipeline.transfer import download_module
 if TYPE_CHECKING:
     from ign_deploy.deployment.gateway import Timing
     from ign_deploy.deployment.plan import GatewayPlan
+    from ign_deploy.settings import Settings
 
 DEFAULT_ENVIRONMENT = "default"
 
@@ -188,7 +190,9 @@ class Deployer:
         records: list[GatewayRecord] = []
         everything = [each for _, found in plans for each in found]
         if everything:
-            records += Rollout(everything, self._options(kind), self.context.reporter).run()
+            options, reporter = self._options(kind), self.context.reporter
+            resume = _resume_command(started, self.context.settings)
+            records += Rollout(everything, options, reporter, resume=resume).run()
         for gateway in started.gateways:
             if not gateway.gateway:
                 modules = tuple(
@@ -236,6 +240,28 @@ def _recorded(part: Part, state: EnvironmentState, outcome: Outcome) -> GatewayR
             for module in part.modules
         ),
     )
+
+
+def _resume_command(record: DeploymentRecord, settings: Settings) -> str:
+    """Return the command that completes an interrupted deployment; it has no secrets."""
+    modules = {module.id: module for gateway in record.gateways for module in gateway.modules}
+    words = ["ign-deploy"]
+    if record.kind is DeploymentKind.DEPLOYMENT:
+        words += ["install", *(f"{each.id}@{each.version}" for each in modules.values())]
+    else:
+        words += ["rollback" if record.kind is DeploymentKind.ROLLBACK else "promote", *modules]
+    words += ["-e", record.source or record.environment]
+    words += ["--to", settings.to] if settings.to else []
+    for option, values in (
+        ("--gateway", settings.gateway),
+        ("--accept-certificate", settings.accept_certificate),
+        ("--accept-license", settings.accept_license),
+    ):
+        words += [word for value in values for word in (option, value)]
+    words += ["--restart", settings.restart]
+    words += ["--allow-downgrade"] if settings.allow_downgrade else []
+    words += ["--allow-uninstall"] if settings.allow_uninstall else []
+    return shlex.join(words)
 
 
 def environment_of(context: RunContext) -> str:
