@@ -130,6 +130,40 @@ def read_inside(root: Path, path: Path, *, limit: int) -> bytes:
         os.close(folder)
 
 
+def require_replaceable(path: Path, *, what: str) -> None:
+    """Raise ConfigurationError unless a file can be made at ``path``, or the one there replaced."""
+    folder = nearest_existing(path.parent)
+    reason = ""
+    if os.path.lexists(path) and not path.is_file():
+        reason = "it is not a regular file"
+    elif not can_write_in(folder):
+        reason = f"the folder {folder} is not writable"
+    if reason:
+        raise ConfigurationError(
+            f"cannot write {what} {path}: {reason}", hint="choose a file in a writable folder."
+        )
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return the path itself, or its nearest parent that exists."""
+    absolute = path.absolute()
+    # Not Path.exists(), which raises where a folder on the way can't be entered.
+    return next(each for each in (absolute, *absolute.parents) if os.path.exists(each))
+
+
+def can_write_in(folder: Path) -> bool:
+    """Try it: root passes every permission check, also on a read-only file system."""
+    import tempfile
+
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return False
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
 @contextmanager
 def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the lock file ``path``, created if missing, across threads and processes.

@@ -25,6 +25,7 @@ from ign_deploy.files import (
     LOCK_TIMEOUT,
     open_regular,
     os_error_reason,
+    require_replaceable,
     sync_folder,
     wait_for_lock,
     write_atomically,
@@ -64,6 +65,24 @@ def append_entry(
                 f"cannot write the audit trail {path}: {os_error_reason(cause)}",
                 hint="free disk space, or choose another file.",
             ) from cause
+
+
+def check_trail(path: Path) -> None:
+    """Raise ConfigurationError unless an entry could be added now; nothing is written.
+
+    Once the change is made that an entry is about, it is too late.
+    """
+    try:
+        descriptor = open_trail(path, os.O_RDWR | os.O_APPEND)
+    except FileNotFoundError:
+        require_replaceable(path, what="the audit trail")
+        return
+    try:
+        last, _ = _tail(path, descriptor)
+        if last and read_line(last) is None:
+            raise _no_trail(path)
+    finally:
+        os.close(descriptor)
 
 
 def open_trail(path: Path, flags: int) -> int:

@@ -9,18 +9,19 @@ imports requests and reads the process's environment.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.text import LineWriter, encodable, finding_headline, finding_message, neutralise
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import os_error_reason
+from ign_deploy.files import open_regular, os_error_reason
 from ign_deploy.module.findings import Finding, Severity
 
 if TYPE_CHECKING:
@@ -160,10 +161,24 @@ def _command_file(env: Mapping[str, str], variable: str) -> Path:
 
 def _append(env: Mapping[str, str], variable: str, text: str) -> None:
     """Append ``text`` to the runner's file that ``variable`` names, in one write."""
+    with _opened(env, variable) as stream:
+        stream.write(text.encode("utf-8"))
+
+
+def check_command_file(env: Mapping[str, str], variable: str) -> None:
+    """Raise ConfigurationError unless the runner's file can be appended to."""
+    with _opened(env, variable):
+        pass
+
+
+@contextmanager
+def _opened(env: Mapping[str, str], variable: str) -> Iterator[BinaryIO]:
+    """Open the runner's file to append to it; raises ConfigurationError, also for what follows."""
     path = _command_file(env, variable)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     try:
-        with path.open("a", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(open_regular(path, flags, follow_links=True), "ab") as stream:
+            yield stream
     except OSError as cause:
         raise ConfigurationError(
             f"cannot write {path} ({variable}): {os_error_reason(cause)}",

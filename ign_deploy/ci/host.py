@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TextIO
 
 from ign_deploy.ci.mask import Masker
+from ign_deploy.errors import ConfigurationError
 from ign_deploy.report import Reporter
 
 
@@ -74,6 +75,26 @@ def reporter_for(
 
     watched = env if host is Host.TERMINAL else None
     return TerminalReporter(stream, env=watched, color=color, masker=masker)
+
+
+def check_host_files(host: Host, *, env: Mapping[str, str], reporter: Reporter) -> None:
+    """Find out before any work whether ``host`` can take outputs and a summary.
+
+    Raises ConfigurationError where outputs can't be written: later steps depend on them. A missing
+    summary is a warning.
+    """
+    if host is not Host.GITHUB:
+        return
+    from ign_deploy.ci import github
+
+    github.check_command_file(env, "GITHUB_OUTPUT")
+    if not env.get("GITHUB_STEP_SUMMARY"):
+        reporter.info("GITHUB_STEP_SUMMARY is not set: there will be no summary")
+        return
+    try:
+        github.check_command_file(env, "GITHUB_STEP_SUMMARY")
+    except ConfigurationError as problem:
+        reporter.warning(f"there will be no summary: {problem.message}")
 
 
 def write_outputs(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
@@ -47,12 +48,16 @@ def report_failure(session: Session, problem: IgnDeployError) -> int:
 
 def answer_failure(session: Session, problem: IgnDeployError) -> None:
     """Answer with the failure; what else goes wrong then must not hide it."""
-    try:
-        if not session.pages:
-            write_failure(session, problem)
-        session.answer(failure_document(problem), "")
-    except IgnDeployError as second:
-        session.reporter.warning(second.message)
+    attempts: list[Callable[[], None]] = [
+        partial(session.answer, failure_document(problem), ""),
+    ]
+    if not session.pages:
+        attempts.insert(0, partial(write_failure, session, problem))
+    for attempt in attempts:
+        try:
+            attempt()
+        except IgnDeployError as second:
+            session.reporter.warning(second.message)
 
 
 def report_early_failure(problem: IgnDeployError, *, env: Mapping[str, str], as_json: bool) -> int:

@@ -50,6 +50,7 @@ def upload_command(session: Session, file: Path) -> None:
     module = verify_file(file, context, is_release=True)
     for finding in module.findings:
         session.reporter.finding(finding, file=str(file))
+    context.audit.check()
     # Before any byte is sent: a wrong token would otherwise be noticed after the whole upload.
     check_repository(context)
     if session.settings.dry_run:

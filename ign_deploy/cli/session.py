@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 import click
 
-from ign_deploy.ci.host import Host, detect_host, reporter_for, write_outputs
+from ign_deploy.ci.host import Host, check_host_files, detect_host, reporter_for, write_outputs
 from ign_deploy.ci.mask import SHORTEST_SECRET, Masker
 from ign_deploy.ci.text import LineWriter
 from ign_deploy.cli.action import is_action
@@ -86,10 +86,13 @@ class Session:
         ConfigurationError when standard output is not writable.
         """
         self.answers.append(document)
+        self._print(document, text, is_clean=is_clean)
         results = {"result": str(document["result"])} if "result" in document else {}
         write_outputs(
             {**results, **(outputs or {})}, host=self.host, env=self.env, masker=self.masker
         )
+
+    def _print(self, document: Mapping[str, Any], text: str, *, is_clean: bool) -> None:
         writer = LineWriter(self.out, self.masker)
         lines = [text] if is_clean else writer.clean(text.rstrip("\n")) if text else []
         if self.as_json:
@@ -133,7 +136,7 @@ def open_session(
     ).resolve()
     if detect_host(env, is_terminal=True) is not Host.TERMINAL:
         _refuse_short_secrets(resolved, env)
-    return _session(
+    session = _session(
         env,
         resolved,
         secrets=resolved.secrets(),
@@ -141,6 +144,8 @@ def open_session(
         verbose=verbose,
         color=not no_color,
     )
+    check_host_files(session.host, env=env, reporter=session.reporter)
+    return session
 
 
 def _refuse_short_secrets(resolved: Resolved, env: Mapping[str, str]) -> None:

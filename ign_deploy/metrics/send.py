@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ign_deploy.files import require_replaceable
 from ign_deploy.metrics import Measurement, label_value
 from ign_deploy.metrics.exposition import grouping_path, prometheus_text, write_metrics
 from ign_deploy.metrics.spans import Endpoint, export_spans
@@ -34,7 +35,9 @@ class MetricTargets:
     service: ServiceOptions = DEFAULT_SERVICE
 
     def check(self) -> None:
-        """Raise ConfigurationError for an unusable Pushgateway URL."""
+        """Raise ConfigurationError for an unusable Pushgateway URL, or file."""
+        if self.file is not None:
+            require_replaceable(self.file, what="the metrics file")
         if self.pushgateway:
             require_web_address(self.pushgateway, what="the Pushgateway", is_private=False)
 

@@ -19,8 +19,8 @@ Redact = Callable[[str], str]
 class AuditLog:
     """Appends to the audit trail, if the settings name one.
 
-    The change is made already: what fails here is a warning. ``head`` is the trail's head after
-    the last entry.
+    When ``record`` is called, the change is made already: what fails then is a warning. ``head`` is
+    the trail's head after the last entry.
     """
 
     file: str
@@ -29,6 +29,13 @@ class AuditLog:
     redact: Redact
     head: str = ""
     _warned: set[str] = field(default_factory=set)
+
+    def check(self) -> None:
+        """Raise ConfigurationError if an entry can't be added; call it before any change."""
+        if self.file:
+            from ign_deploy.audit.trail import check_trail
+
+            check_trail(Path(self.file))
 
     def record(
         self,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from ign_deploy.errors import (
     SigningError,
     VerificationError,
 )
-from ign_deploy.files import is_same_file, os_error_reason
+from ign_deploy.files import can_write_in, is_same_file, nearest_existing, os_error_reason
 from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.module.packer import DosTime
 from ign_deploy.module.version import ModuleVersion
@@ -197,7 +196,7 @@ def require_room(folder: Path, *, needed: int = 0) -> None:
             f"{existing} is not a folder, so {folder} can't be created",
             hint="choose another --output-dir.",
         )
-    if not os.access(existing, os.W_OK | os.X_OK) or not _can_write(existing):
+    if not can_write_in(existing):
         raise ConfigurationError(
             f"the folder {existing} is not writable",
             hint="choose another --output-dir, or fix its permissions.",
@@ -209,28 +208,6 @@ def require_room(folder: Path, *, needed: int = 0) -> None:
             "needed",
             hint="free some disk space.",
         )
-
-
-def nearest_existing(path: Path) -> Path:
-    """Return the path itself, or its nearest parent that exists."""
-    # Not Path.exists(), which raises where a folder on the way can't be entered.
-    return next(candidate for candidate in _upwards(path.absolute()) if os.path.exists(candidate))
-
-
-def _upwards(path: Path) -> Iterator[Path]:
-    yield path
-    yield from path.parents
-
-
-def _can_write(folder: Path) -> bool:
-    """Try it: root passes every permission check, also on a read-only file system."""
-    import tempfile
-
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
 
 
 def _expected_size(path: Path) -> int:

@@ -188,6 +188,7 @@ def open_events(
 
     ``ca`` has the certificates of a private CA, for both. Raises ConfigurationError.
     """
+    audit.check()
     reporter = audit.reporter
     for name in JOB_TOKENS:
         if env.get(name):

@@ -108,6 +108,8 @@ def versions_to_prune(modules: Sequence[str], context: RunContext) -> list[Named
 
 
 def _look_up(named: Sequence[Named], context: RunContext) -> list[Release]:
+    """Find everything before the first change; the change must be recordable, too."""
+    context.audit.check()
     return [context.repository.fetch(each.id, version=each.version) for each in named]
 
 
@@ -132,6 +134,7 @@ def _audit(action: str, done: Sequence[tuple[Named, str]], context: RunContext) 
 def open_source(url: str, context: RunContext) -> Repository:
     """Return the repository to copy from, once the target and the trust anchors are checked."""
     _ = context.workspace.trust  # before anything is transferred
+    context.audit.check()
     source = open_mirror_source(url, context)
     check_repository(context)
     return source

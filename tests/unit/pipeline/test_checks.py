@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import CombinedError, ConfigurationError, IdentityError, RepositoryError
+from ign_deploy.files import nearest_existing
 from ign_deploy.module.findings import error
 from ign_deploy.pipeline.checks import (
     Check,
     as_error,
     check_repository,
     check_values,
-    nearest_existing,
     require_room,
     run_checks,
 )
