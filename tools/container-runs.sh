@@ -119,6 +119,11 @@ builds_in_another_users_workspace() {
 set -eu
 echo "the tree is $(git rev-parse --show-toplevel)"
 echo "java is $(javac -version)"
+echo "built by $(id -un), $(tr -d '\t' </proc/self/status | grep -E '^(CapBnd|NoNewPrivs):' | tr '\n' ' ')"
+for closed in /github/file_commands /github/runner_temp /github/workspace/.git; do
+  if touch "$closed/evil" 2>/dev/null; then echo "evil: wrote to $closed"; fi
+done
+if ls /github/file_commands >/dev/null 2>&1; then echo "evil: saw the runner's files"; fi
 mkdir -p build/deep .gradle "$GRADLE_USER_HOME/caches"
 touch build/deep/file .gradle/file "$GRADLE_USER_HOME/caches/file"
 for argument; do [ "$argument" != --fail ] || exit 1; done
@@ -128,12 +133,16 @@ GRADLEW
   as=(-e JAVA_HOME=/opt/hostedtoolcache/Java_Temurin-Hotspot_jdk/17/x64) # set by setup-java
   for arguments in zipModule --fail; do
     action_step jdk INPUT_COMMAND=package INPUT_PATH=project "INPUT_GRADLE-ARGS=$arguments" \
+      INPUT_ISOLATE=require \
       && code=0 || code=$?
     case $arguments$code in
       zipModule0 | --fail3) ;;
       *) explain "the build with $arguments ended with $code" ;;
     esac
     grep -q "the tree is /github/workspace" "$work/github/log" || explain "git refused the checkout"
+    grep -q "built by ign-build, CapBnd:0* NoNewPrivs:1" "$work/github/log" \
+      || explain "the build was not isolated"
+    if grep "evil:" "$work/github/log" >&2; then explain "the build could change what isn't its own"; fi
     strangers=$(find "$workspace" "$work/github/home" ! -user "${runner_user%:*}")
     [ -z "$strangers" ] || explain "not given back: $strangers"
     [ -e "$work/github/home/.gradle/caches/file" ] || explain "Gradle's caches are not under a mount"
@@ -157,6 +166,11 @@ runs_as_jenkins_does() {
        --key-path identity/signing.key.pem' 2>&1) || fail "the job's step failed: $said"
   grep -qx 'RESULT=uploaded' "$workspace/dist/ign-deploy.properties" \
     || fail "no result in the properties: $said"
+  cp -R "$work/github/workspace/project" "$work/github/workspace/made.modl" "$workspace"
+  chown -R 1000:1000 "$workspace"
+  said=$(podman exec "$jenkins" ign-deploy package project 2>&1) || fail "the build failed: $said"
+  grep -q "the build is not isolated, because ign-deploy doesn't run as root" <<<"$said" \
+    || fail "the build doesn't say that it isn't isolated: $said"
   podman rm --force --time 0 "$jenkins" >/dev/null
 }
 

@@ -73,6 +73,7 @@ class History:
     _documents: HistoryStore
     reporter: Reporter
     clock: Callable[[], datetime] = _utc_now
+    redact: Callable[[str], str] = str
     _warned: set[str] = field(default_factory=set)
 
     def append(self, record: DeploymentRecord) -> None:
@@ -80,12 +81,20 @@ class History:
         name = check_environment(record.environment)
         if record.phase is Phase.STARTED:
             self._documents.add(f"{ENVIRONMENTS}/{name}.json", b"{}\n")
-        self._documents.add(f"{ROOT}/{name}/{record.file_name}", record.to_json())
+        self._documents.add(f"{ROOT}/{name}/{record.file_name}", self._redacted(record).to_json())
+
+    def _redacted(self, record: DeploymentRecord) -> DeploymentRecord:
+        """Return the record without secrets in what gateways and health checks said."""
+        gateways = tuple(
+            gateway.model_copy(update={"message": self.redact(gateway.message)})
+            for gateway in record.gateways
+        )
+        return record.model_copy(update={"gateways": gateways})
 
     def forget(self, environment: str, *, actor: str) -> None:
         """Hide an environment with all deployments so far; a later one makes it known again."""
         name, at = check_environment(environment), timestamp(self.clock())
-        document = {"environment": name, "at": at, "by": actor}
+        document = {"environment": name, "at": at, "by": self.redact(actor)}
         data = json.dumps(document, sort_keys=True, indent=2).encode() + b"\n"
         self._documents.add(f"{FORGOTTEN}/{stamp(at)}-{secrets.token_hex(6)}-{name}.json", data)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,14 @@ def write_bundle(
     build: Mapping[str, str] | None = None,
     commit: str = "",
     timestamp: DosTime | None = None,
+    redact: Callable[[str], str] = str,
 ) -> Path:
     """Write ``<id>-<version>.zip`` into ``output_dir`` and return its path.
 
     It holds the signed module, SHA256SUMS, manifest.json, a CycloneDX SBOM, an in-toto provenance
     statement, licence and notices, the release notes and INSTALL.txt. Equal arguments give equal
-    bytes. Only a verified module can be bundled, never an unsigned one.
+    bytes. Only a verified module can be bundled, never an unsigned one. ``redact`` replaces secrets
+    in every text.
     """
     stem = _UNSAFE.sub("_", f"{module.descriptor.id}-{module.descriptor.version}")
     with Archive.open(module.path) as archive:
@@ -49,6 +51,7 @@ def write_bundle(
         }
         if notes:
             files["RELEASE-NOTES.md"] = notes.encode()
+        files = {name: _redacted(data, redact) for name, data in files.items()}
         files["SHA256SUMS"] = _checksums(module, f"{stem}.modl", files)
         members = [Member(f"{stem}/{name}", data) for name, data in files.items()]
         members.append(Member(f"{stem}/{stem}.modl", partial(_module_blocks, archive, module)))
@@ -66,6 +69,10 @@ def _module_blocks(archive: Archive, module: VerifiedModule) -> Iterator[bytes]:
 def _require_verified(archive: Archive, module: VerifiedModule) -> None:
     if archive.file_size() != module.size or archive.digest() != module.sha256:
         raise changed_error(archive.path)
+
+
+def _redacted(data: bytes, redact: Callable[[str], str]) -> bytes:
+    return redact(data.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
 
 def _json(document: Mapping[str, Any]) -> bytes:

@@ -29,6 +29,16 @@ DEFAULT_REPOSITORY = "module-repository"
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedText:
+    """What the user and the CI host say about a release or deployment, without secrets."""
+
+    notes: str
+    description: str
+    tags: tuple[str, ...]
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
 class RunContext:
     """What the stages of a run work with; they take it and their input, nothing else.
 
@@ -61,6 +71,17 @@ class RunContext:
     def repository(self) -> Repository:
         """The repository to work with: one session and one probe for the whole run."""
         return self._repository.get()
+
+    @property
+    def published(self) -> PublishedText:
+        """What records, bundles and events may say: nothing else of the kind is published."""
+        settings, redact = self.settings, self.redact
+        return PublishedText(
+            notes=redact(self.workspace.notes),
+            description=redact(settings.description),
+            tags=tuple(map(redact, settings.tags)),
+            provenance=self.provenance.redacted(redact),
+        )
 
     @property
     def history(self) -> History:
@@ -150,7 +171,7 @@ def start_run(
         _folder=folder,
         _repository=repository,
         _baseline=repository,
-        _history=Once(partial(_open_history, repository, report)),
+        _history=Once(partial(_open_history, repository, report, redact)),
         _events=Once(partial(_open_events, settings, env, workspace, audit)),
         _resources=resources,
     )
@@ -206,10 +227,13 @@ def _require_named_host(url: str, settings: Settings, access: Access) -> None:
         settings.require_named("repository_ca", sent=sent)
 
 
-def _open_history(repository: Once[Repository], report: RunReport) -> History:
+def _open_history(
+    repository: Once[Repository], report: RunReport, redact: Callable[[str], str]
+) -> History:
     from ign_deploy.deployment.history import History
 
-    return History(repository.get().maintenance.documents, reporter=report.reporter)
+    documents = repository.get().maintenance.documents
+    return History(documents, reporter=report.reporter, redact=redact)
 
 
 def _repository_access(

@@ -166,6 +166,7 @@ class Deployer:
         gateways += [
             _recorded(part, state, Outcome.UNTOUCHED) for part, found in plans if not found
         ]
+        published = self.context.published
         return DeploymentRecord(
             id=secrets.token_hex(6),
             phase=Phase.STARTED,
@@ -173,12 +174,12 @@ class Deployer:
             environment=order.environment,
             started_at=begin,
             gateways=tuple(gateways),
-            notes=self.context.workspace.notes,
-            tags=self.context.settings.tags,
+            notes=published.notes,
+            tags=published.tags,
             source=order.source,
-            actor=self.context.provenance.actor,
-            commit=self.context.provenance.commit,
-            run_url=self.context.provenance.run_url,
+            actor=published.provenance.actor,
+            commit=published.provenance.commit,
+            run_url=published.provenance.run_url,
         )
 
     def _carry_out(

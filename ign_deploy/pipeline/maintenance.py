@@ -116,7 +116,8 @@ def _look_up(named: Sequence[Named], context: RunContext) -> list[Release]:
 def _status_change(reason: str, context: RunContext) -> StatusChange:
     from ign_deploy.repositories.maintenance import StatusChange
 
-    return StatusChange(context.provenance.actor, context.now, reason)
+    actor = context.published.provenance.actor
+    return StatusChange(actor, context.now, context.redact(reason))
 
 
 def _audit(action: str, done: Sequence[tuple[Named, str]], context: RunContext) -> None:

@@ -80,13 +80,15 @@ def make_bundle(module: VerifiedModule, context: RunContext) -> Path:
     """Write the distribution bundle of a module into the output folder and return its path."""
     from ign_deploy.packaging.bundle import write_bundle
 
+    published = context.published
     return write_bundle(
         module,
         output_dir=context.settings.output_dir,
-        notes=context.workspace.notes,
-        build=context.provenance.build,
-        commit=context.provenance.commit,
+        notes=published.notes,
+        build=published.provenance.build,
+        commit=published.provenance.commit,
         timestamp=DosTime.from_environment(context.env),
+        redact=context.redact,
     )
 
 

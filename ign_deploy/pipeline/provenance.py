@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 # What each CI host calls the commit, the job and the person who started it.
 _COMMIT = ("GITHUB_SHA", "CI_COMMIT_SHA", "GIT_COMMIT")
@@ -33,6 +34,11 @@ class Provenance:
     def run_url(self) -> str:
         """The job's page."""
         return self.build.get("url", "")
+
+    def redacted(self, redact: Callable[[str], str]) -> Self:
+        """Return a copy without secrets, such as a token in the job's URL."""
+        build = {name: redact(value) for name, value in self.build.items()}
+        return replace(self, actor=redact(self.actor), commit=redact(self.commit), build=build)
 
 
 def read_provenance(env: Mapping[str, str], *, environment: str = "") -> Provenance:

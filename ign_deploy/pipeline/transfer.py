@@ -26,7 +26,7 @@ def publish_module(
     publication = upload(
         module,
         context.repository,
-        **_record_facts(context),
+        **_record_facts(module, context),
         bundle=bundle,
         reporter=context.reporter,
     )
@@ -45,7 +45,7 @@ def planned_release(module: VerifiedModule, context: RunContext) -> Release:
     """Return the record under which ``publish_module`` would publish; writes nothing."""
     from ign_deploy.repositories.upload import describe_release
 
-    return describe_release(module, **_record_facts(context))
+    return describe_release(module, **_record_facts(module, context))
 
 
 def publication_result(publication: Publication) -> str:
@@ -76,13 +76,14 @@ def download_module(
     )
 
 
-def _record_facts(context: RunContext) -> dict[str, Any]:
+def _record_facts(module: VerifiedModule, context: RunContext) -> dict[str, Any]:
     """Return what the record says beside the module itself."""
+    published = context.published
     return {
         "published_at": context.now,
-        "notes": context.workspace.notes,
-        "description": context.settings.description,
-        "tags": context.settings.tags,
-        "commit": context.provenance.commit,
-        "build": context.provenance.build,
+        "notes": published.notes,
+        "description": published.description or context.redact(module.descriptor.description),
+        "tags": published.tags,
+        "commit": published.provenance.commit,
+        "build": published.provenance.build,
     }
