@@ -268,8 +268,10 @@ class Client:
         elif body and not is_safe:
             # While a body is sent, the time-out for connecting is in force, not that for reading.
             options["timeout"] = (self.session.stall, self.session.stall)
-        send = self.session.follow if is_safe and self._redirects else self.session.request
-        raw = send(method, url, **options)
+        if is_safe and self._redirects:
+            raw = self.session.follow(method, url, deadline=deadline, **options)
+        else:
+            raw = self.session.request(method, url, **options)
         require_plain(raw, title=title, error=self.error)
         content = read_body(raw, limit=limit + 1, deadline=deadline)
         beginning = content[:4096].decode("utf-8", errors="replace")

@@ -90,7 +90,10 @@ def receive(
             return
         part = reception.range_headers()
         response = session.follow(
-            "GET", url, headers={**headers, "Accept-Encoding": "identity", **part}
+            "GET",
+            url,
+            headers={**headers, "Accept-Encoding": "identity", **part},
+            deadline=deadline,
         )
         try:
             require_plain(response, title=title, error=error)

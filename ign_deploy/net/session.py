@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -19,6 +19,9 @@ from ign_deploy.net.connections import BoundedAdapter
 from ign_deploy.net.credentials import NoAuth, is_this_machine, origin
 from ign_deploy.net.errors import explain_failure, host_of, raise_for_transient
 from ign_deploy.net.proxies import Proxies
+
+if TYPE_CHECKING:
+    from ign_deploy.net.retry import Deadline
 
 # Connecting, then silence between two pieces of a response (a stalled transfer), in seconds.
 TIMEOUT = (10.0, 60.0)
@@ -72,16 +75,24 @@ class HttpSession:
         return response
 
     def follow(
-        self, method: str, url: str, *, headers: Mapping[str, str], **options: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        **options: Any,
     ) -> requests.Response:
         """Make a request and follow at most five redirects, with the same method and body.
 
         For methods that change nothing. Credentials go to their own origin only, and another origin
-        than that of ``url`` gets none of ``headers`` but those for ranges and formats. Raises
-        NetworkError for a redirect that can't be followed safely, else what ``request`` raises.
+        than that of ``url`` gets none of ``headers`` but those for ranges and formats. No request
+        is made after the ``deadline``. Raises NetworkError for a redirect that can't be followed
+        safely, else what ``request`` raises.
         """
         current, allowed = url, dict(headers)
         for _ in range(_MOST_REDIRECTS + 1):
+            deadline.check()
             response = self.request(method, current, headers=allowed, **options)
             target = redirect_target(response)
             if target is None:

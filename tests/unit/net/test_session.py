@@ -16,6 +16,7 @@ from ign_deploy.net.errors import (
     TransientFailure,
 )
 from ign_deploy.net.proxies import proxies_from
+from ign_deploy.net.retry import Deadline, RetryPolicy
 from ign_deploy.net.session import open_http_session
 from tests.support.file_server import Fault, FileServer, file_server
 from tests.support.serving import Reply, scripted_server, unused_port
@@ -245,10 +246,16 @@ def other() -> Iterator[FileServer]:
         yield store
 
 
+def time_left() -> Deadline:
+    return Deadline(RetryPolicy(), url="http://store.example")
+
+
 def content_of(server: FileServer, *, auth: HostAuth | None = None) -> bytes:
     with (
         open_http_session(auth=auth) as session,
-        session.follow("GET", f"{server.url}/a/b", headers=HEADERS) as response,
+        session.follow(
+            "GET", f"{server.url}/a/b", headers=HEADERS, deadline=time_left()
+        ) as response,
     ):
         return response.content
 
@@ -332,5 +339,16 @@ def test_https_never_leads_to_http_but_on_this_machine(tmp_path: Path, own: File
         url = f"https://localhost:{server.server_address[1]}/"
         with open_http_session(ca=tls.ca) as session:
             with pytest.raises(NetworkError, match=r"from https to http://store\.example"):
-                session.follow("GET", url, headers={})
-            assert session.follow("GET", url, headers={}).content == b"content"
+                session.follow("GET", url, headers={}, deadline=time_left())
+            response = session.follow("GET", url, headers={}, deadline=time_left())
+            assert response.content == b"content"
+
+
+def test_no_redirect_is_followed_after_the_deadline(own: FileServer) -> None:
+    """A store that takes its time for each of them can't hold up a run."""
+    own.faults = [moved("/there")]
+    clock = iter((0.0, 1.0, 11.0))
+    deadline = Deadline(RetryPolicy(deadline=10, clock=lambda: next(clock)), url=own.url)
+    with open_http_session() as session, pytest.raises(NetworkError, match="longer than 10 s"):
+        session.follow("GET", f"{own.url}/a", headers={}, deadline=deadline)
+    assert len(own.seen) == 1

@@ -39,6 +39,7 @@ CHECKSUM = "x-amz-checksum-sha256"
 _BODY_DIGEST = "x-amz-content-sha256"
 _SIGNED = frozenset({"content-type", "if-match", "if-none-match"})
 _MAX_RESPONSE = 16 << 20
+_MOST_PAGES = 10_000
 _METHODS = {
     "AbortMultipartUpload": "DELETE",
     "CompleteMultipartUpload": "POST",
@@ -192,18 +193,24 @@ class S3Client(Client):
 
     def _pages(self, prefix: str) -> Iterator[Any]:
         query = {"prefix": prefix, "delimiter": "/", "encoding-type": "url"}
-        while True:
+        seen = {""}
+        while len(seen) <= _MOST_PAGES:
             page = self.list_page(**query)
             yield page
             if page.findtext("{*}IsTruncated") != "true":
                 return
             token = page.findtext("{*}NextContinuationToken", "")
-            if token in {"", query.get("continuation-token")}:
+            if token in seen:
                 raise RepositoryError(
                     f"{self.bucket.host} sent a truncated listing without a new continuation token",
                     hint="check the server's log: its ListObjectsV2 must support continuation.",
                 )
+            seen.add(token)
             query["continuation-token"] = token
+        raise RepositoryError(
+            f"{self.bucket.host} sent a listing of more than {_MOST_PAGES} pages",
+            hint="check the server's log, and what the bucket contains.",
+        )
 
     def _require_success(
         self, operation: str, response: Response, *, expect: Container[int | str] = ()

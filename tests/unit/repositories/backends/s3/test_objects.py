@@ -208,6 +208,27 @@ def test_a_listing_of_several_pages_is_read_to_its_end(bucket: BucketEnv) -> Non
         bucket.objects().names("d")
 
 
+def test_a_listing_without_an_end_is_given_up(
+    bucket: BucketEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ign_deploy.repositories.backends.s3.client._MOST_PAGES", 20)
+    page = "<ListBucketResult><IsTruncated>true</IsTruncated>{}</ListBucketResult>"
+    token = "<NextContinuationToken>{}</NextContinuationToken>"
+    # A new token each time.
+    for number in range(1, 40):
+        data = page.format(token.format(number)).encode()
+        bucket.proxy.rules.add(AnswerInstead(200, {}, data), nth=1)
+    with pytest.raises(RepositoryError, match="more than 20 pages"):
+        bucket.objects().names("d")
+    bucket.proxy.rules.clear()
+    # Two that lead to each other.
+    for here, there in (("continuation-token=t", "u"), ("prefix", "t")):
+        data = page.format(token.format(there)).encode()
+        bucket.proxy.rules.add(AnswerInstead(200, {}, data), path=here, times=None)
+    with pytest.raises(RepositoryError, match="without a new continuation token"):
+        bucket.objects().names("d")
+
+
 def test_an_encoded_listing_is_decoded(bucket: BucketEnv) -> None:
     page = b"""<ListBucketResult><EncodingType>url</EncodingType>
     <Contents><Key>team%2Fd%2Fa+b%2Bc</Key></Contents>
