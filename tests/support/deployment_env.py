@@ -13,7 +13,7 @@ from typing import Any
 
 from ign_deploy.deployment.history import DeployedVersion, Deployment
 from ign_deploy.deployment.options import AcceptOptions, DeployOptions, Gateway, Restart
-from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord
+from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord, Outcome
 from ign_deploy.deployment.rollout import Rollout, plan_gateways
 from ign_deploy.errors import NotInRepository
 from ign_deploy.module.artifacts import VerifiedModule
@@ -83,6 +83,24 @@ def deploy(
         gateways, modules, options=chosen, before=before or {}, reporter=reporter, removals=removals
     )
     return Rollout(plans, chosen, reporter).run()
+
+
+def running(gateway: Simulated, module_id: str = MODULE_ID) -> str | None:
+    """Return the version that is active on the gateway, None for none."""
+    found = client_of(gateway).module(module_id)
+    return found.version.full if found is not None and found.state == "ACTIVE" else None
+
+
+def uploads(gateway: Simulated) -> int:
+    """Count the modules that were sent to the gateway."""
+    return gateway.asked("modules/upload")
+
+
+def install_first(published: PublishedModules, gateway: Simulated, version: str = "1.0.0") -> None:
+    """Publish and install a first version."""
+    (record,) = deploy(published, [gateway], [published.add(version)])
+    assert record.outcome is Outcome.DEPLOYED
+    assert running(gateway) == version
 
 
 def published_repository(

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, cast
-
 import pytest
 
-from ign_deploy.deployment.gateway import InstalledModule
 from ign_deploy.deployment.gateway.errors import ConsentMissing
-from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.deployment.health import CommandCheck, UrlCheck
 from ign_deploy.deployment.options import AcceptOptions, Restart
-from ign_deploy.deployment.options import Gateway as TargetGateway
 from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.deployment.rollout import overall_outcome, require_success
 from ign_deploy.errors import CombinedError, ConfigurationError, DeploymentError, RollbackError
 from ign_deploy.net.response import Response
-from tests.support.deployment_env import PublishedModules, deploy
+from tests.support.deployment_env import (
+    PublishedModules,
+    deploy,
+    install_first,
+    running,
+    uploads,
+)
 from tests.support.gateway import Gateway, ModuleFault
-from tests.support.gateway.client import MODULE_ID, attacker, client_of, modl
-from tests.support.gateway.modl import Modl, read_modl
+from tests.support.gateway.client import MODULE_ID, client_of
 from tests.support.reporting import Recorder
-
-
-def running(gateway: Gateway, module_id: str = MODULE_ID) -> str | None:
-    """Return the version that is active on the gateway, None for none."""
-    found = client_of(gateway).module(module_id)
-    return found.version.full if found is not None and found.state == "ACTIVE" else None
-
-
-def uploads(gateway: Gateway) -> int:
-    return gateway.asked("modules/upload")
-
-
-def install_first(published: PublishedModules, gateway: Gateway, version: str = "1.0.0") -> None:
-    (record,) = deploy(published, [gateway], [published.add(version)])
-    assert record.outcome is Outcome.DEPLOYED
-    assert running(gateway) == version
 
 
 def outcomes(records: tuple[GatewayRecord, ...]) -> list[Outcome]:
@@ -271,146 +253,6 @@ def test_all_or_nothing_rolls_back_the_gateways_that_had_succeeded(
     records = deploy(published, gateways, [new], all_or_nothing=True)
     assert outcomes(records) == [Outcome.ROLLED_BACK] * 3
     assert [running(each) for each in gateways] == ["1.0.0"] * 3
-
-
-class FailsAtModules:
-    """A target that raises an unexpected error once it has been planned for."""
-
-    def __init__(self, target: ApiGateway, error: BaseException, *, after: int) -> None:
-        self._target = target
-        self._error = error
-        self._left = after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._target, name)
-
-    def modules(self) -> tuple[InstalledModule, ...]:
-        self._left -= 1
-        if self._left < 0:
-            raise self._error
-        return self._target.modules()
-
-
-def failing(number: int, error: BaseException, *, after: int) -> Callable[[TargetGateway], Any]:
-    """Return what replaces the target of one gateway."""
-
-    def wrap(gateway: TargetGateway) -> TargetGateway:
-        if gateway.name != f"gateway {number}":
-            return gateway
-        target = FailsAtModules(cast("ApiGateway", gateway.target), error, after=after)
-        return replace(gateway, target=cast("ApiGateway", target))
-
-    return wrap
-
-
-@pytest.mark.parametrize("error", [RecursionError(), MemoryError(), KeyError("x"), OSError(5, "x")])
-def test_any_error_at_one_gateway_is_its_failure_and_the_others_are_rolled_back(
-    gateways: list[Gateway], published: PublishedModules, error: Exception
-) -> None:
-    old, new = published.add("1.0.0"), published.add("1.1.0")
-    deploy(published, gateways, [old])
-    wrap = failing(2, error, after=1)
-    records = deploy(published, gateways, [new], all_or_nothing=True, wrap=wrap)
-    assert [record.outcome for record in records] == [
-        Outcome.ROLLED_BACK,
-        Outcome.ROLLBACK_FAILED,
-        Outcome.UNTOUCHED,
-    ]
-    assert f"unexpected {type(error).__name__}" in records[1].message
-    assert running(gateways[0]) == "1.0.0"
-    with pytest.raises(RollbackError, match="gateway 2"):
-        require_success(records)
-
-
-def test_any_error_while_planning_is_reported_with_those_of_other_gateways(
-    gateways: list[Gateway], published: PublishedModules
-) -> None:
-    gateways[2].options.version = "8.1.44"
-    with pytest.raises(CombinedError) as raised:
-        deploy(
-            published,
-            gateways,
-            [published.add("1.0.0")],
-            wrap=failing(2, RecursionError(), after=0),
-        )
-    assert len(raised.value.causes) == 2
-    assert "unexpected RecursionError" in raised.value.causes[0].message
-    assert [uploads(each) for each in gateways] == [0, 0, 0]
-
-
-def test_an_interruption_is_passed_on(plant: Gateway, published: PublishedModules) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        deploy(
-            published,
-            [plant],
-            [published.add("1.0.0")],
-            wrap=failing(1, KeyboardInterrupt(), after=1),
-        )
-
-
-def evil_modl(published: PublishedModules, version: str) -> Modl:
-    """Return another signer's module of the same id, as a gateway reads it."""
-    path = modl(published.folder / "evil", version, identity=attacker())
-    return read_modl(path, file_name=f"{MODULE_ID}.modl")
-
-
-@pytest.mark.parametrize("when", ["reads_as", "installs_as"])
-def test_a_module_that_the_gateway_reads_differently_is_removed_without_a_restart(
-    plant: Gateway, published: PublishedModules, when: str
-) -> None:
-    getattr(plant.options, when)[MODULE_ID] = evil_modl(published, "1.0.0")
-    (record,) = deploy(published, [plant], [published.add("1.0.0")])
-    assert record.outcome is Outcome.ROLLED_BACK
-    assert "read something else in com.example.pump 1.0.0 than what was verified" in record.message
-    assert "don't accept a certificate or licence" in record.message
-    assert "--accept" not in record.message
-    assert plant.state.restarts == 0
-    assert MODULE_ID not in plant.state.listed or MODULE_ID in plant.state.removing
-    assert evil_modl(published, "1.0.0").fingerprint not in plant.state.accepted_certificates
-    client = client_of(plant)
-    client.restart()
-    client.wait_until_running()
-    assert client.module(MODULE_ID) is None
-
-
-@pytest.mark.parametrize("when", ["reads_as", "installs_as"])
-def test_an_upgrade_that_the_gateway_reads_differently_goes_back_without_a_restart(
-    plant: Gateway, published: PublishedModules, when: str
-) -> None:
-    install_first(published, plant)
-    restarts = plant.state.restarts
-    getattr(plant.options, when)[MODULE_ID] = evil_modl(published, "1.1.0")
-    wrong = getattr(plant.options, when)
-
-    class Healing(Recorder):
-        """From the rollback on, the gateway reads what was sent."""
-
-        def warning(self, message: str) -> None:
-            wrong.clear()
-
-    (record,) = deploy(published, [plant], [published.add("1.1.0")], reporter=Healing())
-    assert record.outcome is Outcome.ROLLED_BACK
-    assert "back on 1.0.0" in record.message
-    assert plant.state.restarts == restarts
-    assert running(plant) == "1.0.0"
-    client = client_of(plant)
-    client.restart()
-    client.wait_until_running()
-    assert running(plant) == "1.0.0"
-    assert plant.state.listed[MODULE_ID].modl.fingerprint in plant.state.accepted_certificates
-
-
-def test_a_mismatch_before_the_installation_does_not_uninstall_what_runs(
-    plant: Gateway, published: PublishedModules
-) -> None:
-    """The file of the previous version isn't available, so it could not be installed again."""
-    plant.have(modl(published.folder, "0.9.0"))
-    plant.options.reads_as[MODULE_ID] = evil_modl(published, "1.0.0")
-    (record,) = deploy(published, [plant], [published.add("1.0.0")])
-    assert record.outcome is Outcome.FAILED
-    assert "CN=Attacker" in record.message
-    assert running(plant) == "0.9.0"
-    assert plant.asked("modules/uninstall") == 0
 
 
 def test_a_canary_goes_first_and_alone(
