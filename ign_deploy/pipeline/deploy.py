@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ign_deploy.deployment.consent import require_expected_consent
 from ign_deploy.deployment.history import Deployment, EnvironmentState
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import (
@@ -102,6 +103,8 @@ class Deployer:
             )
         self._report_plan(started)
         if self.context.settings.dry_run:
+            everything = [each for _, found in plans for each in found]
+            require_expected_consent(everything, self._options(order.kind))
             return started
         self.context.history.append(started)
         self.context.events.deployment_started(started)

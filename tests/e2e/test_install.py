@@ -157,6 +157,19 @@ def test_what_it_says_to_accept_is_enough(cli: GatewayCli) -> None:
     assert active(cli.gateway) == "1.2.0"
 
 
+def test_a_dry_run_fails_where_the_run_would_stop_for_consent(cli: GatewayCli) -> None:
+    there = ("--gateway", cli.gateway.url, "-e", "production", "--restart", "if-needed")
+    refused = cli.call("install", f"{NAME}@1.0.0", *there, "--dry-run").must(7)
+    assert "requires you to accept the certificate" in refused.stderr
+    assert cli.gateway.asked("modules/upload") == 0
+    cli.call("install", f"{NAME}@1.0.0", *there).must(7)
+    cli.install(f"{NAME}@1.0.0", "--dry-run").must(0)
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.call("install", f"{NAME}@1.1.0", *there, "--dry-run").must(0)  # the same signer
+    cli.call("install", f"{NAME}@1.1.0", *there).must(0)
+    cli.call("rollback", *there, "--dry-run").must(0)
+
+
 def test_without_permission_to_restart_it_succeeds_and_says_what_to_do(cli: GatewayCli) -> None:
     result = cli.call(
         "install", NAME, "--gateway", cli.gateway.url, "-e", "production", *ACCEPT

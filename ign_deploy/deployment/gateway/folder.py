@@ -65,16 +65,21 @@ class FolderTarget:
 
     def facts(self) -> GatewayFacts:
         """Check the folder; the obstacle says why nothing can be written there."""
-        obstacle = ""
+        obstacle, manifest = "", None
         if not self._folder.is_dir():
             obstacle = "the folder does not exist"
         elif not os.access(self._folder, os.W_OK | os.X_OK):
             obstacle = "this user has no write permission for the folder"
         else:
-            self._read_manifest()
+            manifest = self._read_manifest()
         return GatewayFacts(
             location=self.location,
-            capabilities=GatewayCapabilities(lists_modules=True, install=True, uninstall=True),
+            capabilities=GatewayCapabilities(
+                lists_modules=True,
+                install=True,
+                uninstall=True,
+                asks_consent=manifest is not None,
+            ),
             free_bytes=None if obstacle else shutil.disk_usage(self._folder).free,
             obstacle=obstacle,
         )

@@ -21,8 +21,9 @@ class GatewayCapabilities:
 
     ``lists_modules``: it reports which modules it has. ``reports_state``: it reports whether they
     run. ``uninstall`` and ``restart``: it does so on request. ``at_once``: an installed module runs
-    without a restart. ``described``: the other values come from the gateway's own API description;
-    otherwise they are assumed from its version.
+    without a restart. ``asks_consent``: certificates and licences have to be accepted.
+    ``described``: the other values come from the gateway's own API description; otherwise they are
+    assumed from its version.
     """
 
     lists_modules: bool = False
@@ -31,6 +32,7 @@ class GatewayCapabilities:
     uninstall: bool = False
     restart: bool = False
     at_once: bool = False
+    asks_consent: bool = False
     described: bool = False
 
 

@@ -222,7 +222,12 @@ class ApiDescription(_Response):
         """Return what the described routes offer; without a description, what 8.3 offers."""
         if not self.paths:
             return GatewayCapabilities(
-                lists_modules=True, reports_state=True, install=True, uninstall=True, restart=True
+                lists_modules=True,
+                reports_state=True,
+                install=True,
+                uninstall=True,
+                restart=True,
+                asks_consent=True,
             )
         return GatewayCapabilities(
             lists_modules=self.has("modules/healthy"),
@@ -230,6 +235,7 @@ class ApiDescription(_Response):
             install=self.has("modules/upload") and self.has("modules/install"),
             uninstall=self.has("modules/uninstall"),
             restart=self.has("restart-tasks/restart"),
+            asks_consent=True,
             described=True,
         )
 
