@@ -171,3 +171,8 @@ def test_a_deadline_ends_a_transfer(time: FakeTime) -> None:
     time.now = 10
     with pytest.raises(NetworkError, match=r"with store\.example took longer than 10 s"):
         deadline.check()
+
+
+def test_a_policy_is_extended_by_ten_seconds_for_each_megabyte() -> None:
+    assert RetryPolicy(deadline=10.0).extended_for(2_000_000).deadline == 30.0
+    assert RetryPolicy.for_size(2_000_000).deadline == 320.0

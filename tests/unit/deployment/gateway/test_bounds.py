@@ -15,8 +15,11 @@ from ign_deploy.deployment.gateway import GatewayAccess, Timing, open_target
 from ign_deploy.deployment.gateway.developer import DeveloperGateway
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.errors import DeploymentError, NetworkError
+from ign_deploy.pipeline.gateways import deploy_options
+from tests.support.deployment_env import PublishedModules
 from tests.support.gateway import Gateway, running_gateway
 from tests.support.gateway.client import MODULE_ID, client_of, modl, verified
+from tests.support.runs import run_context
 from tests.support.serving import Fault, serving
 
 TIMEOUT = 0.5
@@ -103,6 +106,15 @@ def test_an_upload_to_a_dripping_gateway_ends(dripping: DrippingGateway, tmp_pat
     with pytest.raises(NetworkError):
         target.install(target.upload(module, file_name="pump.modl"))
     assert time.monotonic() - start < 20 * TIMEOUT
+
+
+def test_a_health_check_of_a_dripping_gateway_ends(dripping: DrippingGateway) -> None:
+    context = run_context({}, timeout=1, health_url=("/up",))
+    (check,) = deploy_options(context, obtain=PublishedModules(Path()).obtain).checks
+    start = time.monotonic()
+    with pytest.raises(NetworkError):
+        check.run(dripping.url)
+    assert time.monotonic() - start < 10
 
 
 def test_a_listing_of_one_module_per_page_ends(gateway: Gateway) -> None:
