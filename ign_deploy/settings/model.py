@@ -179,12 +179,13 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
         """
         for name in names:
             if name in self.found:
-                variable = {each: source.env for each, _, source in self.names()}.get(name)
+                setting = "gateway" if name == "gateways" else name
+                own = {each: source.env for each, _, source in self.names()}[setting]
                 raise ConfigurationError(
                     f"{self.found[name]} decides which host gets {sent}, but a config file that "
                     "was only found in the working folder is not trusted with secrets",
                     hint="if the file is yours, name it with --config, the input config or "
-                    f"{default_variable('config')}; or set {variable or default_variable(name)}.",
+                    f"{default_variable('config')}; or set {own or default_variable(setting)}.",
                 )
 
     @property

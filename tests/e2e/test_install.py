@@ -117,7 +117,8 @@ def test_a_config_file_that_was_only_found_gets_no_token(cli: GatewayCli) -> Non
     for arguments in (("-e", "production"), ("--gateway", "plant")):
         result = cli.call("install", NAME, *arguments, *WITH_RESTART).must(2)
         assert "[[gateways]] in ign-deploy.toml decides which host gets" in result.stderr
-        assert "--config" in result.stderr
+        assert "--config, the input config or IGN_DEPLOY_CONFIG" in result.stderr
+        assert "or set IGN_DEPLOY_GATEWAY." in result.stderr
     cli.config('gateway = "GATEWAY"')
     result = cli.call("install", NAME, "-e", "production").must(2)
     assert "gateway in ign-deploy.toml decides" in result.stderr
