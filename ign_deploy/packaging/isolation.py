@@ -24,6 +24,7 @@ from ign_deploy.packaging.commands import gradle_user_home, maven_variables, run
 from ign_deploy.packaging.handover import Handover, hand_back, hand_over
 from ign_deploy.packaging.java import java_command
 from ign_deploy.packaging.ownership import git_variables
+from ign_deploy.packaging.preload import load_everything
 from ign_deploy.packaging.project import Project
 from ign_deploy.process import Account, ProcessTimeout, end_processes_of, run_command
 
@@ -99,6 +100,7 @@ def open_sandbox(
     ``kept`` is what the build must not change. Raises PackagingError when the project can't be
     handed over, ProcessesLeft when something of the build can't be ended.
     """
+    load_everything()
     if isolation.account is None:
         with tempfile.TemporaryDirectory(prefix="ign-deploy-", dir=runner_temp(env)) as folder:
             uid = os.geteuid()
