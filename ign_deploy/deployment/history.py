@@ -18,12 +18,8 @@ from ign_deploy.deployment.records import (
     stamp,
     timestamp,
 )
-from ign_deploy.deployment.replay import (
-    DeployedVersion,
-    Deployment,
-    EnvironmentState,
-    replay,
-)
+from ign_deploy.deployment.replay import replay
+from ign_deploy.deployment.state import DeployedVersion, Deployment, EnvironmentState
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import Reporter
 

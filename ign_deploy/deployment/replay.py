@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ign_deploy.deployment.records import (
@@ -12,81 +12,17 @@ from ign_deploy.deployment.records import (
     ModuleOnGateway,
     Outcome,
 )
+from ign_deploy.deployment.state import (
+    DeployedVersion,
+    Deployment,
+    EnvironmentState,
+    ModuleKey,
+)
 from ign_deploy.module.version import same_version
 
 _UNCONFIRMED = frozenset({Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED})
 _NOTHING_CHANGED = frozenset({Outcome.ROLLED_BACK, Outcome.FAILED, Outcome.UNTOUCHED})
 _ON_GATEWAY = DEPLOYED_OUTCOMES | {Outcome.ROLLED_BACK}
-
-ModuleKey = tuple[str, str]
-"""A gateway's address and a module's id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """A deployment from its documents; ``ended`` is None if it is still running, or was killed."""
-
-    started: DeploymentRecord
-    ended: DeploymentRecord | None = None
-
-    @property
-    def last(self) -> DeploymentRecord:
-        """Its latest document."""
-        return self.ended or self.started
-
-
-@dataclass(frozen=True, slots=True)
-class DeployedVersion:
-    """The current version of a module on a gateway; ``previous`` is the one before.
-
-    ``since`` is when its deployment ended. ``uncertain``: a later deployment didn't end, or its
-    rollback failed; ``version`` is then the one before that deployment, and ``attempted`` are those
-    that it may have now. ``rollback_version`` is the version that a rollback restores, empty for
-    none; if uncertain, it isn't ``previous``. ``undone`` is the version that the last deployment
-    was to install, but that isn't there (``undone_outcome`` says why): then there is nothing to
-    roll back. ``contradiction`` says why the rollback version is unknown.
-    """
-
-    environment: str
-    gateway: str
-    id: str
-    version: str
-    sha256: str
-    previous: str
-    outcome: Outcome
-    since: str
-    actor: str
-    deployment: str
-    rollback_version: str = ""
-    uncertain: bool = False
-    attempted: tuple[str, ...] = ()
-    undone: str = ""
-    undone_outcome: Outcome = Outcome.ROLLED_BACK
-    contradiction: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentState:
-    """What an environment's deployments add up to.
-
-    ``modules`` also has those that were uninstalled, with an empty version. ``unfinished`` is the
-    version before an unconfirmed deployment, empty for none: a run that was killed, that left the
-    restart for later or whose rollback failed may have installed its version, so if the next run
-    fails, the version to restore isn't the one that the gateway shows now. ``digests`` has the
-    SHA-256 of what was installed, by gateway, id and version.
-    """
-
-    deployments: Sequence[Deployment] = ()
-    modules: Sequence[DeployedVersion] = ()
-    unfinished: Mapping[ModuleKey, str] = field(default_factory=dict)
-    unconfirmed: Sequence[ModuleOnGateway] = ()
-    digests: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
-    contradictions: Sequence[str] = ()
-
-    @property
-    def deployed(self) -> list[DeployedVersion]:
-        """The current versions, by gateway and module."""
-        return [each for each in self.modules if each.version or each.uncertain]
 
 
 def replay(deployments: Sequence[Deployment]) -> EnvironmentState:
