@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import os_error_reason
+from ign_deploy.files import os_error_reason, read_regular
 from ign_deploy.settings.deployment import GatewayEntry
 from ign_deploy.settings.model import Settings
 from ign_deploy.settings.source import Source, default_variable
@@ -95,11 +95,7 @@ def _config_table(path: Path) -> Mapping[str, Any]:
     import tomllib
 
     try:
-        if path.stat().st_size > _MAX_CONFIG_SIZE:
-            raise ConfigurationError(
-                f"{path} is too large for a config file", hint="check --config."
-            )
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_regular(path, limit=_MAX_CONFIG_SIZE).decode("utf-8"))
     except OSError as cause:
         raise ConfigurationError(
             f"cannot read {path}: {os_error_reason(cause)}", hint="check --config."

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
+import os
 import re
+import stat
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +22,7 @@ from ign_deploy.signing.jks import JCEKS_MAGIC, MAGIC
 
 _MAX_SIZE = 4 << 20
 _MAX_PATH = 1024
+_PIPE_TIMEOUT = 5.0
 _DER_SEQUENCE = b"0"
 # Text that ends like this is a file's name, not a secret; anything else is never shown.
 _FILE_NAME = re.compile(
@@ -77,8 +83,7 @@ def _file_content(text: str, *, what: str) -> bytes | None:
     try:
         if not path.exists():
             return None
-        with path.open("rb") as stream:
-            data = stream.read(_MAX_SIZE + 1)
+        data = _read(path)
     except OSError as cause:
         if not _is_surely_a_path(text) and not _could_be_opened(cause):
             return None
@@ -97,9 +102,37 @@ def _file_content(text: str, *, what: str) -> bytes | None:
     return data
 
 
+def _read(path: Path) -> bytes:
+    """Return the content, or its first bytes when it is too large.
+
+    A pipe is given ``_PIPE_TIMEOUT`` seconds: its writer may never come. Raises OSError.
+    """
+    deadline = time.monotonic() + _PIPE_TIMEOUT
+    content = bytearray()
+    # O_NONBLOCK: opening a named pipe returns at once, and so does reading from it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+        while len(content) <= _MAX_SIZE:
+            with suppress(BlockingIOError):
+                piece = os.read(descriptor, _MAX_SIZE + 1 - len(content))
+                content += piece
+                # A pipe that nothing was written to may just not have its writer yet.
+                if not piece and (content or not is_pipe):
+                    break
+                if piece:
+                    continue
+            if time.monotonic() >= deadline:
+                raise TimeoutError(errno.ETIMEDOUT, f"nothing was written for {_PIPE_TIMEOUT:g} s")
+            time.sleep(0.02)
+    finally:
+        os.close(descriptor)
+    return bytes(content)
+
+
 def _could_be_opened(cause: OSError) -> bool:
     """Return whether the name exists but can't be read, rather than not being a name at all."""
-    return isinstance(cause, PermissionError | IsADirectoryError)
+    return isinstance(cause, PermissionError | IsADirectoryError | TimeoutError)
 
 
 def _decoded(text: str) -> bytes | None:
