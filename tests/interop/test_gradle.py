@@ -25,7 +25,7 @@ from ign_deploy.packaging.commands import (
 from ign_deploy.packaging.preflight import build_findings
 from ign_deploy.packaging.project import ProjectKind, detect_project
 from ign_deploy.process import build_environment, run_command
-from tests.support.builds import EXAMPLE
+from tests.support.builds import EXAMPLE, QUICK_JAVA
 from tests.support.reporting import Recorder
 
 # A module without jars, and a block that holds its values as the vendor's plugin does.
@@ -65,7 +65,7 @@ def copy_example(root: Path, *, head: str = "", tail: str = "") -> Path:
 
 def make_env(home: Path, **more: str) -> dict[str, str]:
     java = {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
-    return {"PATH": os.environ["PATH"], "HOME": str(home), **java, **more}
+    return {"PATH": os.environ["PATH"], "HOME": str(home), "JAVA_OPTS": QUICK_JAVA, **java, **more}
 
 
 def ignore(line: str) -> None:

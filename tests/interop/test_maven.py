@@ -17,6 +17,7 @@ from ign_deploy.module.findings import Severity
 from ign_deploy.packaging.build import PackageOptions, package_project
 from ign_deploy.packaging.preflight import build_findings
 from ign_deploy.packaging.project import ProjectKind, detect_project
+from tests.support.builds import QUICK_JAVA
 from tests.support.modules import HOOK, module_xml
 from tests.support.reporting import Recorder
 
@@ -96,7 +97,7 @@ def make_project(root: Path, *, body: str = "") -> Path:
 
 
 def build(root: Path, home: Path, recorder: Recorder | None = None, **env: str) -> UnsignedModule:
-    env = {"PATH": os.environ["PATH"], "HOME": str(home), **env}
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "MAVEN_OPTS": QUICK_JAVA, **env}
     project = detect_project(root, env=env)
     assert project.kind is ProjectKind.MAVEN
     assert build_findings(project, env=env) == ()

@@ -6,6 +6,8 @@ from pathlib import Path
 
 # The tools that the stand-ins' shell scripts use, and Java.
 PATH = "/usr/local/bin:/usr/bin:/bin"
+# Options of a Java that runs for seconds: half the processor time.
+QUICK_JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "gradle-module"
 
 

@@ -22,6 +22,7 @@ import pytest
 
 from ign_deploy.cli import run_cli
 from ign_deploy.deployment.gateway.model import Timing
+from tests.support.builds import QUICK_JAVA
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.identities import pem_files, self_signed
 from tests.support.modules import build_module
@@ -67,7 +68,12 @@ class CliWorkspace:
     def environment(self) -> dict[str, str]:
         """What a command gets of the test's own environment: the tools, and nothing else."""
         java = {"JAVA_HOME": os.environ["JAVA_HOME"]} if "JAVA_HOME" in os.environ else {}
-        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder), **java}
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": str(self.folder),
+            "JAVA_OPTS": QUICK_JAVA,
+            **java,
+        }
 
     def run(
         self,
