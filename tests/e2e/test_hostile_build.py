@@ -13,6 +13,15 @@ from urllib.parse import quote
 
 import pytest
 
+from ign_deploy.process import processes_of
+from tests.support.build_user import (
+    OWNER,
+    as_root,
+    own_account,
+    owned,
+    passwd_file,
+    reachable_folder,
+)
 from tests.support.builds import gradle_wrapper
 from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.modules import build_module
@@ -30,6 +39,13 @@ child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(child, 0)
 open(sys.argv[1], "w").write(f"{usage.ru_maxrss * 1024} {usage.ru_utime + usage.ru_stime}")
 sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+# Not by a shell, which would drop the inputs.
+WITH_USER = """
+import os, subprocess, sys
+subprocess.run(["mount", "--bind", sys.argv[1], "/etc/passwd"], check=True)
+os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -228,6 +244,51 @@ def test_nothing_the_build_starts_outlives_it(job: Job) -> None:
     assert_untouched(job.building(left, f"setsid sleep {marker} >/dev/null 2>&1 &").run())
     commands = [path.read_bytes() for path in running()]
     assert not any(marker.encode() in command for command in commands)
+
+
+def test_a_build_that_replaces_the_notes_by_a_link_changes_nothing(job: Job) -> None:
+    notes = job.runner.workspace / "notes.md"
+    job.building(f"rm {notes}", f"ln -s /proc/self/environ {notes}")
+    notes.write_text("the notes")
+    assert_untouched(job.run(notes_file="notes.md"))
+    record = next((job.runner.workspace / "repository").rglob("release.json"))
+    assert json.loads(record.read_text())["notes"] == "the notes"
+
+
+def test_a_build_that_replaces_the_trust_anchor_changes_nothing(job: Job) -> None:
+    anchor = job.runner.workspace / "root.pem"
+    job.building(f"echo evil >{anchor}")
+    anchor.write_text(job.inputs["cert-path"])
+    assert_untouched(job.run(trust_anchor="root.pem"))
+    assert anchor.read_text() == "evil\n"
+
+
+@as_root
+def test_a_job_that_runs_as_root_is_out_of_reach() -> None:
+    account = own_account()
+    with reachable_folder() as folder:
+        job = Job(folder)
+        runner, ours = job.runner.folder, ROOT / "ign_deploy"
+        # In a namespace of its own, the machine has the user that builds.
+        launcher = ("unshare", "--mount", sys.executable, "-c", WITH_USER)
+        passwd = str(passwd_file(folder, account))
+        job.runner.command = (*launcher, passwd, *job.runner.command)
+        everything = f"find {runner} -type f ! -path '*/project/*' 2>/dev/null"
+        job.building(
+            f"[ $(id -u) = {account.uid} ]",
+            f"{everything} >all || true",
+            'while read file; do if echo LD_PRELOAD=evil 2>/dev/null >>"$file"; then exit 7; fi; '
+            "done <all",
+            f"if find {ours} -writable 2>/dev/null | grep .; then exit 8; fi",
+            "if cat /proc/$(ps -o ppid= -p $PPID | tr -d ' ')/environ 2>/dev/null; then exit 9; fi",
+            "(trap '' TERM; exec sleep 600) &",
+        )
+        owned(runner)
+        result = job.run(isolate="require")
+        assert_untouched(result)
+        assert processes_of(account) == []
+        strangers = [path for path in job.project.rglob("*") if path.lstat().st_uid != OWNER]
+        assert strangers == []
 
 
 def test_hostile_names_are_only_names(tmp_path: Path) -> None:
