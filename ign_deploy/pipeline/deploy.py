@@ -95,8 +95,6 @@ class Deployer:
         self._warn_of_others(state.deployments)
         plans = self._plan(order, state)
         started = self._start_record(order, plans, state, begin=begin)
-        for gateway in order.unchanged:
-            self.context.reporter.info(gateway.message)
         if not order.parts:
             return started.model_copy(
                 update={"gateways": tuple(order.unchanged), "outcome": Outcome.UNCHANGED}
