@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ign_deploy.errors import PackagingError
+from ign_deploy.files import explain_os_error, open_regular
 
 MODULE_SUFFIX = ".modl"
 BUILD_REPORT = "buildResult.json"
@@ -85,7 +86,10 @@ def unsigned_name(path: Path) -> str:
 
 def reject_lfs_pointer(path: Path) -> None:
     """Raise PackagingError when Git left a pointer in place of the module."""
-    with path.open("rb") as stream:
+    with (
+        explain_os_error("read", path, error=PackagingError, hint="give a regular file."),
+        os.fdopen(open_regular(path, follow_links=True), "rb") as stream,
+    ):
         head = stream.read(len(_LFS_MARK))
     if head == _LFS_MARK:
         raise PackagingError(

@@ -58,3 +58,16 @@ def test_a_special_file_is_rejected(
         signal.alarm(0)
     assert result.exit_code in (2, 3, 4, 5, 6), result
     assert Path(file).name in result.stderr or "the file of the" in result.stderr
+
+
+def test_a_named_pipe_that_is_called_a_module_is_rejected(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    (tmp_path / "project").mkdir()
+    os.mkfifo(tmp_path / "project" / "pump.modl")
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(20)
+    try:
+        result = workspace.call("package", "project").must(3)
+    finally:
+        signal.alarm(0)
+    assert "pump.modl: not a regular file" in result.stderr
