@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from ign_deploy.packaging.artifacts import reject_lfs_pointer
 from ign_deploy.packaging.commands import (
     WRAPPER_JAR,
     WRAPPER_PROPERTIES,
-    gradle_user_home,
     reported_version,
     wrapper_version,
 )
@@ -135,7 +135,10 @@ def _gradle_problems(project: Project, java: Java, env: Mapping[str, str]) -> It
             hint="fix or unset GRADLE_HOME.",
         )
     # An installed Gradle may be patched for newer Java, as Debian's is: ask it.
-    version = reported_version(probe((*project.tool, "--version"), _for_probe(env)))
+    # Not with its caches: an earlier build may have left a native library there, which it loads.
+    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as user_home:
+        variables = {**_for_probe(env), "GRADLE_USER_HOME": user_home}
+        version = reported_version(probe((*project.tool, "--version"), variables))
     if version is None:
         yield error(
             "gradle-unusable",
@@ -173,10 +176,9 @@ def _mismatch(gradle: Version, java: Java) -> Iterator[Finding]:
 
 
 def _for_probe(env: Mapping[str, str]) -> Mapping[str, str]:
-    """Drop JAVA_HOME when it would stop the tool's start script; name the caches' folder."""
+    """Drop JAVA_HOME when it would stop the tool's start script."""
     is_alive = is_java_home(env.get("JAVA_HOME", ""))
-    kept = {name: value for name, value in env.items() if is_alive or name != "JAVA_HOME"}
-    return {**kept, "GRADLE_USER_HOME": str(gradle_user_home(env))}
+    return {name: value for name, value in env.items() if is_alive or name != "JAVA_HOME"}
 
 
 def _dotted(version: Version) -> str:

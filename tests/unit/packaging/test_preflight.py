@@ -127,3 +127,24 @@ def test_a_prebuilt_lfs_pointer_is_found(tmp_path: Path) -> None:
     assert codes(path, {}) == ["module-unreadable"]
     gone = Project(tmp_path, ProjectKind.PREBUILT, "", files=(tmp_path / "gone.modl",))
     assert [finding.code for finding in build_findings(gone, env={})] == ["module-unreadable"]
+
+
+def test_gradle_is_not_asked_with_caches_that_a_build_could_write_to(tmp_path: Path) -> None:
+    """It loads native libraries from there, as the user that we are."""
+    root = tmp_path / "project"
+    root.mkdir()
+    (root / "build.gradle").touch()
+    seen = tmp_path / "seen"
+    home = tmp_path / "gradle"
+    script(home / "bin" / "gradle", f'echo "$GRADLE_USER_HOME" >{seen}', "echo Gradle 8.5")
+    caches = tmp_path / "caches"
+    caches.mkdir()
+    env = {
+        **with_java(tmp_path, "17.0.1"),
+        "GRADLE_HOME": str(home),
+        "GRADLE_USER_HOME": str(caches),
+    }
+    assert codes(root, env) == []
+    used = Path(seen.read_text().strip())
+    assert used != caches
+    assert not used.exists()
