@@ -104,7 +104,7 @@ def _provenance(
     """Return an in-toto statement (v1) with a SLSA provenance predicate of what is known."""
     source = [{"uri": build.get("source", ""), "digest": {"gitCommit": commit}}] if commit else []
     return {
-        "_type": "https://in-toto.io/StatusChange/v1",
+        "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": file, "digest": {"sha256": module.sha256}}],
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {

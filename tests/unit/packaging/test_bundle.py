@@ -91,6 +91,7 @@ def test_the_provenance_names_module_commit_and_run(tmp_path: Path) -> None:
     build = {"source": "org/modules", "run": "7", "url": "https://ci.example/7"}
     files = bundle_of(module, tmp_path / "out", commit="c" * 40, build=build)
     statement = json.loads(files["provenance.json"])
+    assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["subject"] == [{"name": f"{STEM}.modl", "digest": {"sha256": module.sha256}}]
     definition = statement["predicate"]["buildDefinition"]
     assert definition["resolvedDependencies"] == [
