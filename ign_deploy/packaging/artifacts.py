@@ -46,7 +46,9 @@ def find_artifacts(root: Path, *, before: Snapshot, module_list: Path | None) ->
     Raises PackagingError when the build made nothing.
     """
     for source in (_listed(module_list), _reported(root), built_modules(root)):
-        written = [path for path in source if before.get(path) != _stamp(path)]
+        # A link would make us read, as root, what the build itself can't.
+        made = [path for path in source if not path.is_symlink()]
+        written = [path for path in made if before.get(path) != _stamp(path)]
         if written:
             return without_twins(written)
     raise _nothing_made(root, before)

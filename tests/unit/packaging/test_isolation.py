@@ -288,3 +288,25 @@ def test_it_can_be_turned_off(place: Path, account: Account) -> None:
     text = said(build(root, isolate="off"))
     assert "--isolate off was given" in text
     assert (root / "uid").read_text() == "0\n"
+
+
+def test_a_link_to_another_module_is_not_published(place: Path, account: Account) -> None:
+    """As root, we could read what the build can't."""
+    hidden = place / "hidden"
+    hidden.mkdir(mode=0o700)
+    build_module(hidden / "secret.modl")
+    root = gradle_wrapper(
+        place / "project", "mkdir -p build", f"ln -s {hidden}/secret.modl build/Pump.modl"
+    )
+    with pytest.raises(PackagingError, match="made no"):
+        build(owned(root))
+
+
+def test_without_root_it_is_not_isolated(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = project_of(place)
+    monkeypatch.setattr(os, "geteuid", lambda: 1500)
+    project = detect_project(root, env=ENV)
+    found = isolation.choose_isolation("auto", project=project, env=ENV)
+    assert (found.account, found.gap) == (None, "ign-deploy doesn't run as root")
+    with pytest.raises(ConfigurationError, match="doesn't run as root"):
+        isolation.choose_isolation("require", project=project, env=ENV)
