@@ -17,12 +17,14 @@ MAX_DESCRIPTOR_SIZE = 1 << 20
 MAX_DEPTH = 32
 MAX_ELEMENTS = 10_000
 
-_DECLARED = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"'>]*)""")
-# Python would take any codec of its own, such as unicode_escape, which no Java knows.
+# Python would take any codec of its own, such as unicode_escape, which no Java knows, or tis-620,
+# in which some bytes mean other characters there.
+_WIDE = r"utf-?16(?:-?[lb]e)?"
 _ENCODINGS = re.compile(
-    rb"utf-?8|utf-?16(?:-?[lb]e)?|(?:us-)?ascii|iso-8859-[0-9]{1,2}|(?:windows-|cp)125[0-8]",
+    rf"utf-?8|{_WIDE}|(?:us-)?ascii|iso-8859-(?:[1-9]|13|15)|(?:windows-|cp)125[0-8]",
     re.IGNORECASE,
 )
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 # What Java's String.trim removes; Python's strip also removes spaces such as U+00A0.
 _BLANKS = "".join(map(chr, range(0x21)))
 
@@ -83,14 +85,13 @@ def parse_descriptor_xml(data: bytes) -> Node:
             f"module.xml has {len(data)} bytes; the limit is {MAX_DESCRIPTOR_SIZE}",
             "keep only the module's description in it.",
         )
-    declared = _DECLARED.match(data.removeprefix(b"\xef\xbb\xbf"))
-    if declared is not None and not _ENCODINGS.fullmatch(declared[1]):
+    if b"\0" in data[:2]:
         raise descriptor_error(
             "descriptor-xml",
-            f"module.xml has the encoding {ascii(declared[1][:40])[1:]}, which Java may not know",
+            "module.xml is UTF-16 without a byte order mark, which Java may refuse",
             "save it as UTF-8.",
         )
-    return _Builder().build(data)
+    return _Builder(is_wide=data[:2] in _BYTE_ORDER_MARKS).build(data)
 
 
 def descriptor_error(code: str, message: str, hint: str) -> VerificationError:
@@ -111,9 +112,11 @@ def ambiguity(message: str) -> VerificationError:
 class _Builder:
     """Builds the tree from the events of expat, which reads no file and no address by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_wide: bool) -> None:
+        self._is_wide = is_wide
         self._open: list[Node] = [Node("", {})]
         self._count = 0
+        self._pieces_before = 0
         self._parser = parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.buffer_size = MAX_DESCRIPTOR_SIZE
@@ -122,12 +125,16 @@ class _Builder:
         parser.CharacterDataHandler = self._characters
         parser.CommentHandler = parser.ProcessingInstructionHandler = self._markup
         # Setting them ends the piece of text before a CDATA section.
-        parser.StartCdataSectionHandler = parser.EndCdataSectionHandler = lambda: None
+        parser.StartCdataSectionHandler = self._start_cdata
+        parser.EndCdataSectionHandler = self._end_cdata
+        parser.XmlDeclHandler = self._declaration
         parser.StartDoctypeDeclHandler = self._doctype
 
     def build(self, data: bytes) -> Node:
         try:
             self._parser.Parse(data, True)  # noqa: FBT003 - the API's
+            # Readers that know namespaces refuse a prefix that isn't declared.
+            expat.ParserCreate(namespace_separator=" ").Parse(data, True)  # noqa: FBT003
         except (expat.ExpatError, ValueError, LookupError) as cause:
             # ValueError and LookupError: an encoding that the parser doesn't know.
             raise descriptor_error(
@@ -169,6 +176,33 @@ class _Builder:
 
     def _markup(self, *_: str) -> None:
         self._open[-1].has_markup = True
+
+    def _start_cdata(self) -> None:
+        self._pieces_before = len(self._open[-1].pieces)
+
+    def _end_cdata(self) -> None:
+        node = self._open[-1]
+        # Java has a node for an empty section, too.
+        node.has_markup |= len(node.pieces) == self._pieces_before
+
+    def _declaration(self, version: str, encoding: str | None, _: int) -> None:
+        # In XML 1.1, U+0085 and U+2028 are line ends, which this parser doesn't know.
+        if version != "1.0":
+            raise descriptor_error(
+                "descriptor-xml",
+                f"module.xml is XML {version[:40]}, which readers understand differently",
+                "make the build write XML 1.0.",
+            )
+        if encoding is None:
+            return
+        # Declared in two bytes a character, but one byte a character from there on, or reverse.
+        is_consistent = bool(re.fullmatch(_WIDE, encoding, re.IGNORECASE)) == self._is_wide
+        if not _ENCODINGS.fullmatch(encoding) or not is_consistent:
+            raise descriptor_error(
+                "descriptor-xml",
+                f"module.xml has the encoding {encoding[:40]!a}, which Java may read differently",
+                "save it as UTF-8.",
+            )
 
     def _doctype(self, *_: object) -> None:
         raise descriptor_error(

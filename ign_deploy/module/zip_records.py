@@ -69,15 +69,20 @@ def zip64_values(extra: bytes, wanted: int) -> list[int] | None:
 def is_extra_sound(extra: bytes) -> bool:
     """Return whether an extra field block of the directory is one that java.util.zip accepts.
 
-    Its fields fill it, but for up to three bytes, and a ZIP64 field has one of the sizes that it
-    can have (ZipFile.Source.checkExtraFields since JDK 17.0.8).
+    Its fields fill it, but for up to three bytes, and there is one ZIP64 field at most, of one of
+    the sizes that it can have (ZipFile.Source.checkExtraFields since JDK 17.0.8).
     """
     position = 0
+    has_zip64 = False
     while position + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, position)
         position += 4 + length
-        if position > len(extra) or (kind == ZIP64_EXTRA and length not in (0, 8, 16, 24, 28)):
+        is_zip64 = kind == ZIP64_EXTRA
+        if position > len(extra) or (is_zip64 and length not in (0, 8, 16, 24, 28)):
             return False
+        if is_zip64 and has_zip64:
+            return False
+        has_zip64 |= is_zip64
     return True
 
 

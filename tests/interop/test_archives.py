@@ -97,6 +97,8 @@ def _odd_extras(data: bytes) -> tuple[bytes, ...]:
         struct.pack("<HHQQ", 1, 16, len(data), len(data)),
         struct.pack("<HHQ", 1, 8, 5),
         struct.pack("<HHI", 1, 4, 5),
+        struct.pack("<HH", 1, 0),
+        struct.pack("<HHQHHQ", 1, 8, len(data), 1, 8, 5),
         struct.pack("<HH", 0xCAFE, 0),
         struct.pack("<HH", 0x9999, 40),
         b"\0",

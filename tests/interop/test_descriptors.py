@@ -21,8 +21,12 @@ NAMES = ("id", "ID", "Id", "version", "license", "requiredIgnitionVersion", "fre
 ODD_NAMES = ("m:id", "\u0131d", "i\u0307d", "hoo\u212a", "info", "module", "description")
 VALUES = ("good", "evil", "1.2.3", "true", "")
 MARKUP = (
-    *("<!-- c -->", "<?p i?>", "<b/>", "<![CDATA[x]]>"),
-    *("\u00a0", "\u2003", "&#160;", "&#x1680;", "&amp;", "\n "),
+    *("<!-- c -->", "<?p i?>", "<b/>", "<![CDATA[x]]>", "<![CDATA[]]>"),
+    *("\u00a0", "\u2003", "&#160;", "&#x1680;", "&amp;", "\n ", "\x85", "\u2028z", "\x80"),
+)
+ENCODINGS = (
+    *("utf-8", "UTF8", "utf-16", "utf-16le", "us-ascii", "iso-8859-1", "iso-8859-10", "cp1252"),
+    *("windows-1256", "tis-620", "koi8-r", "utf-7", "ibm037"),
 )
 
 
@@ -53,7 +57,15 @@ def document(seed: int) -> bytes:
     default = rarely(" xmlns='v'")
     module = f"<module xmlns:m='u'{default}>{''.join(body)}</module>"
     text = chance.choice((module, f"<modules>{rarely(element())}\n{module}\n</modules>"))
-    data = text.encode()
+    declaration = rarely(
+        f"<?xml version='{chance.choice(('1.0', '1.0', '1.1'))}'"
+        f" encoding='{chance.choice(ENCODINGS)}'?>"
+    )
+    codec = chance.choice(ENCODINGS[:-5]) if chance.random() < odd else "utf-8"
+    data = declaration.encode(codec)
+    if chance.random() < odd:
+        codec = chance.choice(ENCODINGS)
+    data += text.encode(codec, "xmlcharrefreplace")
     if chance.random() < odd:
         at = chance.randrange(len(data))
         data = data[:at] + chance.choice((b"", b"<", b" ", b"\xc2\xa0", b"]]>")) + data[at + 1 :]

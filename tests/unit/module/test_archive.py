@@ -307,9 +307,15 @@ class TestDisagreeingEndRecords:
     [
         RawEntry("a", extra=struct.pack("<HH", 0xCAFE, 40)),
         RawEntry("a", extra=struct.pack("<HHI", 1, 4, 0)),
+        RawEntry("a", extra=2 * struct.pack("<HHQ", 1, 8, 0)),
         RawEntry("a", comment=b"\xff"),
     ],
-    ids=["an extra field too long", "a ZIP64 field of 4 bytes", "a comment that isn't UTF-8"],
+    ids=[
+        "an extra field too long",
+        "a ZIP64 field of 4 bytes",
+        "two ZIP64 fields",
+        "a comment that isn't UTF-8",
+    ],
 )
 def test_what_java_refuses_in_the_directory_is_rejected(tmp_path: Path, entry: RawEntry) -> None:
     assert refused(write_zip(tmp_path / "a.zip", [entry])) == ("archive-directory",)

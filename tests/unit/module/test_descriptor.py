@@ -130,6 +130,10 @@ def test_a_default_namespace_and_a_bare_module_are_fine() -> None:
         ("<module><id>go<?x y?>od</id></module>", "descriptor-ambiguous"),
         ("<module><id>go<b/>od</id></module>", "descriptor-ambiguous"),
         ("<module><id>go<![CDATA[od]]></id></module>", "descriptor-ambiguous"),
+        ("<module><id><![CDATA[]]>good</id></module>", "descriptor-ambiguous"),
+        ("<module><id>good<![CDATA[]]></id></module>", "descriptor-ambiguous"),
+        ("<?xml version='1.1'?><module><id>go\x85od</id></module>", "descriptor-xml"),
+        ("<?xml version='1.1'?><module><jar>a\u2028.jar</jar></module>", "descriptor-xml"),
         ("<module><id>good\u00a0</id></module>", "descriptor-ambiguous"),
         ("<module><\u0131d>evil</\u0131d></module>", "descriptor-ambiguous"),
         ("<module><hoo\u212a>evil</hoo\u212a></module>", "descriptor-ambiguous"),
@@ -172,10 +176,21 @@ def test_all_modules_are_returned_and_other_elements_are_not() -> None:
         b"<module><name>\xff</name></module>",
         b"<module>\0</module>",
         b"<module a='1' a='2'/>",
+        b"<module y:a='1'/>",
         b"<?xml version='1.0' encoding='nonsense'?><module/>",
         b"<?xml version='1.0' encoding='utf-7'?><module/>",
         b"<?xml version='1.0' encoding='rot13'?><module/>",
+        b"<?xml version='1.0' encoding='tis-620'?><module/>",
+        b"<?xml version='1.0' encoding='iso-8859-10'?><module/>",
         "<?xml version='1.0'?><module/>".encode("utf-32"),
+        # The rest is one byte a character, in an encoding that Java reads differently or refuses.
+        *(
+            f"<?xml version='1.0' encoding='{name}'?>".encode(wide)
+            + b"<module><id>\x80</id></module>"
+            for name in ("tis-620", "rot13", "iso-8859-5")
+            for wide in ("utf-16", "utf-16-be")
+        ),
+        "<module/>".encode("utf-16-le"),
     ],
 )
 def test_xml_that_is_not_well_formed_is_rejected(data: bytes) -> None:
