@@ -192,9 +192,15 @@ class ModuleSigner(_Noun[SignerConfig]):
 
     def verify(self, module: SignedModule | Path) -> VerifiedModule:
         """Verify a signed module; raises VerificationError with every finding."""
+        from ign_deploy.module.archive import changed_error
         from ign_deploy.pipeline.verify import verify_file
 
-        return verify_file(module if isinstance(module, Path) else module.path, self._context)
+        if isinstance(module, Path):
+            return verify_file(module, self._context)
+        verified = verify_file(module.path, self._context)
+        if verified.sha256 != module.sha256:
+            raise changed_error(module.path)
+        return verified
 
 
 class RepositoryManager(_Noun[RepositoryConfig]):

@@ -15,19 +15,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UnsignedModule:
-    """A module as packaging made it."""
+    """A module as packaging made it; ``sha256`` is of the file."""
 
     path: Path
     descriptor: ModuleDescriptor
+    sha256: str
     findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SignedModule:
-    """A module with a signature that hasn't been checked yet."""
+    """A module with a signature that hasn't been checked yet; ``sha256`` is of the file."""
 
     path: Path
     descriptor: ModuleDescriptor
+    sha256: str
     findings: tuple[Finding, ...] = ()
 
 
@@ -47,3 +49,12 @@ class VerifiedModule:
     certificate: CertificateInfo
     licence_crc: int | None
     findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The distribution bundle of a verified module, as it was written."""
+
+    path: Path
+    sha256: str
+    size: int

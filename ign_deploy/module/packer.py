@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import atomic_output, os_error_reason
+from ign_deploy.files import atomic_output, hash_written, os_error_reason
 from ign_deploy.module.archive import BLOCK, Archive
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import DEFLATED, EPOCH_DOS_DATE, EPOCH_DOS_TIME
@@ -105,11 +105,14 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
         ) from cause
 
 
-def pack(members: Iterable[Member], output: Path, *, timestamp: DosTime | None = None) -> None:
+def pack(
+    members: Iterable[Member], output: Path, *, timestamp: DosTime | None = None
+) -> tuple[str, int]:
     """Write the members to ``output``, sorted by name; it is either absent or complete.
 
-    Folders get no entries of their own. Equal names, contents and ``timestamp`` give equal bytes.
-    Raises ConfigurationError for a repeated name or a folder that can't be written.
+    Returns the SHA-256 and size of what was written. Folders get no entries of their own. Equal
+    names, contents and ``timestamp`` give equal bytes. Raises ConfigurationError for a
+    repeated name or a folder that can't be written.
     """
     ordered = sorted(members, key=lambda member: member.name)
     for first, second in itertools.pairwise(ordered):
@@ -122,6 +125,7 @@ def pack(members: Iterable[Member], output: Path, *, timestamp: DosTime | None =
             entry, offset = _write_member(stream, member, offset, timestamp or DosTime())
             placed.append(entry)
         write_directory(stream.fileno(), placed, offset)
+        return hash_written(stream)
 
 
 def _write_member(

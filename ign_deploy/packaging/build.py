@@ -96,7 +96,7 @@ def package_project(
     _require_distinct(candidates)
     _require_expected(candidates, version=options.expected_version, module_id=options.expected_id)
     if project.kind is ProjectKind.PREBUILT:
-        return tuple(UnsignedModule(each.path, each.descriptor) for each in candidates)
+        return tuple(UnsignedModule(each.path, each.descriptor, each.sha256) for each in candidates)
     return tuple(
         _rewrite(candidate, output_dir=options.output_dir, timestamp=timestamp)
         for candidate in candidates
@@ -109,22 +109,23 @@ def _pack_folder(
     descriptor = read_folder_descriptor(project.root)
     output = options.output_dir / folder_module_name(descriptor)
     _require_expected(
-        [_Candidate(output, descriptor, has_signature=False)],
+        [_Candidate(output, descriptor)],
         version=options.expected_version,
         module_id=options.expected_id,
     )
     members = folder_members(project.root, descriptor)
-    pack(members, output, timestamp=DosTime.from_environment(env))
-    return UnsignedModule(output, descriptor)
+    sha256, _ = pack(members, output, timestamp=DosTime.from_environment(env))
+    return UnsignedModule(output, descriptor, sha256)
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A file that a build made or the user passed, and its descriptor."""
+    """A file that a build made, is to make, or that the user passed, and its descriptor."""
 
     path: Path
     descriptor: ModuleDescriptor
-    has_signature: bool
+    sha256: str = ""
+    has_signature: bool = False
 
     @property
     def output_name(self) -> str:
@@ -137,7 +138,7 @@ def _read_candidate(path: Path) -> _Candidate:
     reject_lfs_pointer(path)
     with Archive.open(path) as archive:
         signature = any(entry.name in SIGNATURE_FILES for entry in archive.entries)
-        return _Candidate(path, read_descriptor(archive), signature)
+        return _Candidate(path, read_descriptor(archive), archive.digest(), signature)
 
 
 def _require_distinct(candidates: Sequence[_Candidate]) -> None:
@@ -183,7 +184,7 @@ def _rewrite(candidate: _Candidate, *, output_dir: Path, timestamp: DosTime) -> 
     """Write the module reproducibly, without any signature, into ``output_dir``."""
     output = output_dir / candidate.output_name
     with Archive.open(candidate.path) as archive:
-        pack(_members(archive), output, timestamp=timestamp)
+        sha256, _ = pack(_members(archive), output, timestamp=timestamp)
         findings = archive.findings
     if candidate.has_signature:
         dropped = info(
@@ -193,7 +194,7 @@ def _rewrite(candidate: _Candidate, *, output_dir: Path, timestamp: DosTime) -> 
             hint="build only `zipModule`, or pass the module's own path to release it as it is.",
         )
         findings = (*findings, dropped)
-    return UnsignedModule(output, candidate.descriptor, findings)
+    return UnsignedModule(output, candidate.descriptor, sha256, findings)
 
 
 def _members(archive: Archive) -> Iterator[Member]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ign_deploy import __version__
 from ign_deploy.module.archive import Archive, changed_error
-from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.module.packer import DosTime, Member, pack
 from ign_deploy.packaging.sbom import write_sbom
 
@@ -30,8 +30,8 @@ def write_bundle(
     commit: str = "",
     timestamp: DosTime | None = None,
     redact: Callable[[str], str] = str,
-) -> Path:
-    """Write ``<id>-<version>.zip`` into ``output_dir`` and return its path.
+) -> Bundle:
+    """Write ``<id>-<version>.zip`` into ``output_dir``.
 
     It holds the signed module, SHA256SUMS, manifest.json, a CycloneDX SBOM, an in-toto provenance
     statement, licence and notices, the release notes and INSTALL.txt. Equal arguments give equal
@@ -56,8 +56,8 @@ def write_bundle(
         members = [Member(f"{stem}/{name}", data) for name, data in files.items()]
         members.append(Member(f"{stem}/{stem}.modl", partial(_module_blocks, archive, module)))
         output = output_dir / f"{stem}.zip"
-        pack(members, output, timestamp=timestamp)
-    return output
+        sha256, size = pack(members, output, timestamp=timestamp)
+    return Bundle(output, sha256, size)
 
 
 def _module_blocks(archive: Archive, module: VerifiedModule) -> Iterator[bytes]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.module.artifacts import UnsignedModule, VerifiedModule
+from ign_deploy.module.archive import changed_error
+from ign_deploy.module.artifacts import Bundle, UnsignedModule, VerifiedModule
 from ign_deploy.module.packer import DosTime
 from ign_deploy.pipeline.context import RunContext, repository_url
 from ign_deploy.pipeline.preflight import check_packaging
@@ -39,7 +40,7 @@ def build_modules(project: Project, context: RunContext) -> Sequence[UnsignedMod
             report.add_findings(module.findings, file=module.path)
     with report.stage("validate"):
         for module in modules:
-            findings, _ = validate(
+            findings, checked = validate(
                 module.path,
                 expected_version=settings.version,
                 expected_id=settings.module_id,
@@ -47,6 +48,8 @@ def build_modules(project: Project, context: RunContext) -> Sequence[UnsignedMod
             )
             report.add_findings(findings, file=module.path)
             require_no_errors(module.path, findings)
+            if (checked.descriptor, checked.sha256) != (module.descriptor, module.sha256):
+                raise changed_error(module.path)
             context.reporter.info(f"{module.descriptor.id} {module.descriptor.version} is valid")
     return modules
 
@@ -76,8 +79,8 @@ def _kept(context: RunContext) -> tuple[Path, ...]:
     return tuple(Path(each) for each in local if each and os.path.exists(each))
 
 
-def make_bundle(module: VerifiedModule, context: RunContext) -> Path:
-    """Write the distribution bundle of a module into the output folder and return its path."""
+def make_bundle(module: VerifiedModule, context: RunContext) -> Bundle:
+    """Write the distribution bundle of a module into the output folder."""
     from ign_deploy.packaging.bundle import write_bundle
 
     published = context.published
@@ -107,6 +110,6 @@ def bundle_signed_file(path: Path, context: RunContext) -> str:
         report.add_findings(module.findings, file=path)
     with report.stage("bundle"):
         bundle = make_bundle(module, context)
-        report.note(ModuleRecord(path, module.descriptor, "packaged", module, bundle))
-        context.reporter.info(f"made {bundle}")
+        report.note(ModuleRecord(path, module.descriptor, "packaged", module, bundle.path))
+        context.reporter.info(f"made {bundle.path}")
     return "packaged"

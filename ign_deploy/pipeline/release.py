@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ign_deploy.module.artifacts import SignedModule, UnsignedModule, VerifiedModule
+from ign_deploy.module.artifacts import Bundle, SignedModule, UnsignedModule, VerifiedModule
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.guards import check_unpublished, identities
 from ign_deploy.pipeline.package import build_modules, make_bundle
@@ -24,7 +24,7 @@ class PreparedModules:
     """Modules that may be published, and their bundles by id; none if only a build was wanted."""
 
     modules: Sequence[VerifiedModule] = ()
-    bundles: Mapping[str, Path] = field(default_factory=dict)
+    bundles: Mapping[str, Bundle] = field(default_factory=dict)
 
 
 def release(path: Path, context: RunContext) -> str:
@@ -114,7 +114,7 @@ def _sign(
 ) -> Sequence[SignedModule]:
     if identity is None:
         context.report.skip("sign", "--skip-signing was given")
-        return [SignedModule(module.path, module.descriptor) for module in modules]
+        return [SignedModule(module.path, module.descriptor, module.sha256) for module in modules]
     from ign_deploy.signing.signer import sign_module
 
     signed: list[SignedModule] = []
@@ -150,18 +150,18 @@ def _verify(modules: Sequence[SignedModule], context: RunContext) -> Sequence[Ve
     return verified
 
 
-def _bundle(modules: Sequence[VerifiedModule], context: RunContext) -> Mapping[str, Path]:
+def _bundle(modules: Sequence[VerifiedModule], context: RunContext) -> Mapping[str, Bundle]:
     """Make the distribution bundles that the settings ask for; return them by module id."""
     if context.settings.format == "modl":
         return {}
-    bundles: dict[str, Path] = {}
+    bundles: dict[str, Bundle] = {}
     with context.report.stage("bundle"):
         for module in modules:
             bundle = make_bundle(module, context)
             bundles[module.descriptor.id] = bundle
-            record = ModuleRecord(module.path, module.descriptor, "verified", module, bundle)
+            record = ModuleRecord(module.path, module.descriptor, "verified", module, bundle.path)
             context.report.note(record)
-            context.reporter.info(f"made {bundle}")
+            context.reporter.info(f"made {bundle.path}")
     return bundles
 
 
@@ -171,6 +171,13 @@ def upload_module(module: VerifiedModule, prepared: PreparedModules, context: Ru
     publication = publish_module(module, context, bundle=bundle)
     result = publication_result(publication)
     context.report.note(
-        ModuleRecord(module.path, module.descriptor, result, module, bundle, publication.location)
+        ModuleRecord(
+            module.path,
+            module.descriptor,
+            result,
+            module,
+            None if bundle is None else bundle.path,
+            publication.location,
+        )
     )
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.verify import verify_file
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def publish_module(
-    module: VerifiedModule, context: RunContext, *, bundle: Path | None = None
+    module: VerifiedModule, context: RunContext, *, bundle: Bundle | None = None
 ) -> Publication:
     """Publish a module, and its bundle if there is one; the audit trail gets an entry.
 

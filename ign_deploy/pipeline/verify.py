@@ -47,7 +47,7 @@ def validate(
             expected_id=expected_id or None,
             is_release=is_release,
         )
-    return findings, SignedModule(path, descriptor, findings)
+        return findings, SignedModule(path, descriptor, archive.digest(), findings)
 
 
 def require_no_errors(path: Path, findings: tuple[Finding, ...]) -> None:

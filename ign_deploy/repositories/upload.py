@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ign_deploy.errors import RepositoryError
-from ign_deploy.files import open_regular, os_error_reason
-from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Publication, PublishOutcome, Repository
@@ -32,7 +27,7 @@ def upload(
     tags: Sequence[str] = (),
     commit: str = "",
     build: Mapping[str, str] = _NOTHING,
-    bundle: Path | None = None,
+    bundle: Bundle | None = None,
     reporter: Reporter | None = None,
 ) -> Publication:
     """Publish the module, and the ``bundle`` (.zip) if there is one, exactly once.
@@ -54,7 +49,7 @@ def upload(
     )
     files = {release.module_file.name: module.path}
     if bundle is not None:
-        files |= {file.name: bundle for file in release.files if file.role == FileRole.BUNDLE}
+        files |= {file.name: bundle.path for file in release.files if file.role == FileRole.BUNDLE}
     total = sum(file.size for file in release.files)
     with tell.progress(f"uploading {release.id} {release.version}", total) as progress:
         publication = repository.publish(release, files=files, progress=progress)
@@ -76,14 +71,15 @@ def describe_release(
     tags: Sequence[str] = (),
     commit: str = "",
     build: Mapping[str, str] = _NOTHING,
-    bundle: Path | None = None,
+    bundle: Bundle | None = None,
 ) -> Release:
     """Return the record under which the module is to be published; writes nothing."""
     descriptor = module.descriptor
     name = module_file_name(descriptor.id, descriptor.version)
     files = [_file(name, module.sha256, module.size, FileRole.MODULE)]
     if bundle is not None:
-        files.append(_file(f"{name.removesuffix('.modl')}.zip", *_digest(bundle), FileRole.BUNDLE))
+        zip_name = f"{name.removesuffix('.modl')}.zip"
+        files.append(_file(zip_name, bundle.sha256, bundle.size, FileRole.BUNDLE))
     certificate = module.certificate
     return make_release(
         id=descriptor.id,
@@ -121,15 +117,3 @@ def _scopes(descriptor: ModuleDescriptor) -> list[str]:
     scopes = [hook.scope for hook in descriptor.hooks] + [jar.scope for jar in descriptor.jars]
     used = "".join(scopes).upper()
     return [scope for scope in _SCOPES if scope in used]
-
-
-def _digest(path: Path) -> tuple[str, int]:
-    try:
-        with os.fdopen(open_regular(path, follow_links=True), "rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            return digest, stream.tell()
-    except OSError as cause:
-        raise RepositoryError(
-            f"cannot read the bundle {path}: {os_error_reason(cause)}",
-            hint="build the bundle again, then upload it.",
-        ) from cause

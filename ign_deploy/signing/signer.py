@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ign_deploy.errors import SigningError
-from ign_deploy.files import atomic_output, is_same_file
-from ign_deploy.module.archive import Archive
+from ign_deploy.files import atomic_output, hash_written, is_same_file
+from ign_deploy.module.archive import Archive, changed_error
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule
 from ign_deploy.module.certificates import validity_findings, write_certificates
 from ign_deploy.module.descriptor import read_descriptor
@@ -52,7 +52,8 @@ def signed_name(name: str) -> str:
 def read_unsigned(path: Path) -> UnsignedModule:
     """Open a ``.modl`` for signing; raises VerificationError when it isn't a valid module."""
     with Archive.open(path) as archive:
-        return UnsignedModule(path, read_descriptor(archive), archive.findings)
+        descriptor = read_descriptor(archive)
+        return UnsignedModule(path, descriptor, archive.digest(), archive.findings)
 
 
 def sign_module(
@@ -67,8 +68,9 @@ def sign_module(
 
     An old signature is dropped. The same module and identity give the same bytes. ``now`` is only
     compared with the certificates' validity, which gives warnings. Raises SigningError when the
-    output would be the input, VerificationError when the archive is damaged, ConfigurationError
-    when the output can't be written; the output is then absent, or what it was before.
+    output would be the input, VerificationError when the archive is damaged or isn't ``module``
+    any more, ConfigurationError when the output can't be written; the output is then absent, or
+    what it was before.
     """
     output = output_dir / signed_name(module.path.name)
     if is_same_file(output, module.path):
@@ -88,8 +90,12 @@ def sign_module(
             copy = _Copy(archive, identity, stream.fileno(), progress)
             signatures = _copy_and_sign(copy, list(zip(kept, placed, strict=True)))
             _append_signature(stream.fileno(), placed, offset, identity, signatures)
+            # What was checked is what was signed, and the signed file is what was written.
+            if archive.digest() != module.sha256:
+                raise changed_error(module.path)
+            sha256, _ = hash_written(stream)
     findings = (*module.findings, *_as_warnings(validity_findings(identity.chain, now)))
-    return SignedModule(output, descriptor, worst_first(findings))
+    return SignedModule(output, descriptor, sha256, worst_first(findings))
 
 
 @dataclass(frozen=True, slots=True)

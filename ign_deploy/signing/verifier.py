@@ -84,17 +84,18 @@ def verify_module(
 ) -> VerifiedModule:
     """Make a VerifiedModule, or raise VerificationError with every finding.
 
-    Everything is read from one opened file, which must describe the module that was checked before.
+    Everything is read from one opened file, which must have the bytes of ``module``.
     """
     with Archive.open(module.path) as archive:
         report = _inspect(archive, now, trust)
         require_signed(report)
-        if report.descriptor != module.descriptor:
+        sha256 = archive.digest()
+        if sha256 != module.sha256:
             raise changed_error(module.path)
         return VerifiedModule(
             path=module.path,
             descriptor=report.descriptor,
-            sha256=archive.digest(),
+            sha256=sha256,
             size=archive.file_size(),
             certificate=report.certificates[0],
             licence_crc=report.licence_crc,

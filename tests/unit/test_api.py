@@ -22,7 +22,7 @@ from ign_deploy import (
     RepositoryManager,
     SignerConfig,
 )
-from ign_deploy.errors import ConfigurationError, IdentityError, VersionConflict
+from ign_deploy.errors import ConfigurationError, IdentityError, VerificationError, VersionConflict
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.settings import Settings
 from tests.support.identities import pem_files, self_signed
@@ -53,6 +53,19 @@ def verified(folder: Path, version: str = "1.2.3", **texts: str) -> VerifiedModu
     )
     with ModuleSigner(config) as signer:
         return signer.verify(signer.sign(file))
+
+
+def test_another_file_than_the_one_that_was_signed_is_not_verified(folder: Path) -> None:
+    config = SignerConfig(
+        key_path=str(folder / "signing.key.pem"), cert_path=str(folder / "signing.cert.pem")
+    )
+    other = verified(folder, "1.2.4")
+    file = build_module(folder / "pump.unsigned.modl")
+    with ModuleSigner(config) as signer:
+        signed = signer.sign(file)
+        other.path.replace(signed.path)
+        with pytest.raises(VerificationError, match="changed while it was being checked"):
+            signer.verify(signed)
 
 
 def test_the_examples_of_the_documentation_work(folder: Path) -> None:

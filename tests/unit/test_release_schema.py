@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.module.artifacts import Bundle
 from ign_deploy.repositories.record import is_safe_component, make_release, parse_release
 from ign_deploy.repositories.upload import describe_release
 from tests.support.pages import ROOT, blocks, code_words, page_text
@@ -62,9 +64,10 @@ def test_our_records_are_valid(tmp_path: Path) -> None:
     path, bundle = tmp_path / "thing.modl", tmp_path / "thing.zip"
     path.write_bytes(b"module")
     bundle.write_bytes(b"zip")
+    written = Bundle(bundle, hashlib.sha256(b"zip").hexdigest(), 3)
     module = verified_module(path)
     release = describe_release(
-        module, published_at=PUBLISHED_AT, tags=("a",), notes="Größe", bundle=bundle
+        module, published_at=PUBLISHED_AT, tags=("a",), notes="Größe", bundle=written
     )
     assert is_accepted(json.loads(release.to_json()))
 

@@ -12,7 +12,8 @@ from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import SilentReporter
 from ign_deploy.signing.identity import IdentityMaterial, SigningIdentity, load_identity
-from ign_deploy.signing.verifier import inspect_signature, verify_module
+from ign_deploy.signing.signer import read_unsigned
+from ign_deploy.signing.verifier import verify_module
 from tests.support.gateway import Gateway
 from tests.support.identities import pem_certificates, pem_key, self_signed
 from tests.support.modules import build_module
@@ -108,4 +109,5 @@ def attacker() -> SigningIdentity:
 
 def verified(path: Path) -> VerifiedModule:
     """Verify a module file, as every deployment does before."""
-    return verify_module(SignedModule(path, inspect_signature(path, now=NOW).descriptor), now=NOW)
+    module = read_unsigned(path)
+    return verify_module(SignedModule(path, module.descriptor, module.sha256), now=NOW)

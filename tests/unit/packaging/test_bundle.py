@@ -37,12 +37,12 @@ def content(bundle: Path) -> dict[str, bytes]:
 
 
 def bundle_of(module: VerifiedModule, folder: Path, **more: Any) -> Mapping[str, bytes]:
-    return content(write_bundle(module, output_dir=folder, **more))
+    return content(write_bundle(module, output_dir=folder, **more).path)
 
 
 def test_everything_is_in_one_folder(tmp_path: Path) -> None:
     module = verified(tmp_path, files={"NOTICE.txt": b"thanks", "doc/LICENSE": b"not this one"})
-    bundle = write_bundle(module, output_dir=tmp_path / "out", notes="# Changes\n")
+    bundle = write_bundle(module, output_dir=tmp_path / "out", notes="# Changes\n").path
     assert bundle == tmp_path / "out" / f"{STEM}.zip"
     assert set(content(bundle)) == {
         f"{STEM}.modl",
@@ -71,8 +71,8 @@ def test_the_checksums_cover_every_file_but_themselves(tmp_path: Path) -> None:
 
 def test_equal_arguments_give_equal_bytes(tmp_path: Path) -> None:
     module = verified(tmp_path)
-    first = write_bundle(module, output_dir=tmp_path / "a", build={"run": "1", "actor": "me"})
-    second = write_bundle(module, output_dir=tmp_path / "b", build={"actor": "me", "run": "1"})
+    first = write_bundle(module, output_dir=tmp_path / "a", build={"run": "1", "actor": "me"}).path
+    second = write_bundle(module, output_dir=tmp_path / "b", build={"actor": "me", "run": "1"}).path
     assert first.read_bytes() == second.read_bytes()
 
 
@@ -130,7 +130,7 @@ def test_a_module_without_a_licence_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("module_id", ["../../evil", "/etc/evil", "a b", "ü"])
 def test_a_strange_id_stays_inside_the_output_folder(tmp_path: Path, module_id: str) -> None:
     module = verified(tmp_path, texts={"id": module_id})
-    bundle = write_bundle(module, output_dir=tmp_path / "out")
+    bundle = write_bundle(module, output_dir=tmp_path / "out").path
     assert bundle.parent == tmp_path / "out"
     with zipfile.ZipFile(bundle) as archive:
         assert not [name for name in archive.namelist() if name.startswith("/") or "../" in name]

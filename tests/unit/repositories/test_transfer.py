@@ -17,7 +17,7 @@ from ign_deploy.errors import (
     RepositoryError,
     VerificationError,
 )
-from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.repositories import PublishOutcome, Repository
 from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.download import download
@@ -43,11 +43,15 @@ def record_path(tmp_path: Path, version: str = "1.0.0") -> Path:
     return tmp_path / "repository" / "modules" / "com.acme.thing" / version / "release.json"
 
 
+def written_bundle(path: Path) -> Bundle:
+    path.write_bytes(b"bundle")
+    return Bundle(path, hashlib.sha256(b"bundle").hexdigest(), 6)
+
+
 def test_the_record_tells_all_that_is_known(
     module: VerifiedModule, repository: Repository, tmp_path: Path
 ) -> None:
-    bundle = tmp_path / "bundle.zip"
-    bundle.write_bytes(b"bundle")
+    bundle = written_bundle(tmp_path / "bundle.zip")
     publication = upload(
         module,
         repository,
@@ -105,11 +109,24 @@ def test_an_own_description_wins_over_the_modules(
 def test_a_missing_bundle_is_rejected(
     module: VerifiedModule, repository: Repository, tmp_path: Path
 ) -> None:
-    with pytest.raises(RepositoryError, match="cannot read the bundle"):
-        upload(module, repository, published_at=PUBLISHED_AT, bundle=tmp_path / "none.zip")
-    os.mkfifo(tmp_path / "pipe.zip")
+    bundle = written_bundle(tmp_path / "bundle.zip")
+    bundle.path.unlink()
+    with pytest.raises(RepositoryError, match="cannot read"):
+        upload(module, repository, published_at=PUBLISHED_AT, bundle=bundle)
+    os.mkfifo(bundle.path)
     with pytest.raises(RepositoryError, match="not a regular file"):
-        upload(module, repository, published_at=PUBLISHED_AT, bundle=tmp_path / "pipe.zip")
+        upload(module, repository, published_at=PUBLISHED_AT, bundle=bundle)
+
+
+@pytest.mark.parametrize("data", [b"BUNDLE", b"bundle and more", b""])
+def test_a_bundle_that_changed_since_it_was_made_is_not_published(
+    module: VerifiedModule, repository: Repository, tmp_path: Path, data: bytes
+) -> None:
+    bundle = written_bundle(tmp_path / "bundle.zip")
+    bundle.path.write_bytes(data)
+    with pytest.raises(RepositoryError):
+        upload(module, repository, published_at=PUBLISHED_AT, bundle=bundle)
+    assert not record_path(tmp_path).exists()
 
 
 def test_an_id_that_is_no_folder_name_is_rejected(

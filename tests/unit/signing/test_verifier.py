@@ -221,16 +221,20 @@ class TestTrustAnchor:
         assert report.status is SignatureStatus.TRUSTED
 
 
+def as_written(path: Path) -> SignedModule:
+    """Return a module as its signer left it."""
+    module = read_unsigned(path)
+    return SignedModule(path, module.descriptor, module.sha256)
+
+
 def test_only_a_sound_signature_makes_a_verified_module(signed: Path, tmp_path: Path) -> None:
 
-    unsigned = read_unsigned(signed)
-
-    verified = verify_module(SignedModule(signed, unsigned.descriptor), now=NOW)
+    verified = verify_module(as_written(signed), now=NOW)
     assert verified.sha256 == hashlib.sha256(signed.read_bytes()).hexdigest()
     assert verified.size == signed.stat().st_size
     changed = rewritten(signed, lambda files: {**files, "evil.jar": b"x"})
     with pytest.raises(VerificationError, match=r"evil\.jar isn't covered"):
-        verify_module(SignedModule(changed, unsigned.descriptor), now=NOW)
+        verify_module(as_written(changed), now=NOW)
 
 
 @pytest.mark.parametrize("in_place", [True, False])
@@ -238,7 +242,7 @@ def test_a_file_that_changes_while_it_is_verified_is_refused(
     signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_place: bool
 ) -> None:
     """After its signature was checked, before it is hashed."""
-    module = SignedModule(signed, read_unsigned(signed).descriptor)
+    module = as_written(signed)
 
     def check_then_change(*arguments: Any) -> Any:
         report = inspect(*arguments)
@@ -260,13 +264,13 @@ def test_a_file_that_changes_while_it_is_verified_is_refused(
 def test_another_module_than_the_one_that_was_checked_is_refused(
     signed: Path, tmp_path: Path
 ) -> None:
-    checked = replace(read_unsigned(signed).descriptor, version="9.9.9")
+    checked = replace(as_written(signed), sha256="0" * 64)
     with pytest.raises(VerificationError, match="changed while it was being checked"):
-        verify_module(SignedModule(signed, checked), now=NOW)
+        verify_module(checked, now=NOW)
 
 
 def test_an_unsigned_module_is_never_verified(tmp_path: Path) -> None:
 
     module = build_module(tmp_path / "pump.modl")
     with pytest.raises(VerificationError, match="is not signed"):
-        verify_module(SignedModule(module, read_unsigned(module).descriptor), now=NOW)
+        verify_module(as_written(module), now=NOW)
