@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import atomic_output, hash_written, os_error_reason
+from ign_deploy.files import atomic_output, hash_written, open_regular, os_error_reason
 from ign_deploy.module.archive import BLOCK, Archive
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import DEFLATED, EPOCH_DOS_DATE, EPOCH_DOS_TIME
@@ -96,7 +97,7 @@ class Member:
 def _file_blocks(path: Path) -> Iterator[bytes]:
     """Yield a file's content; a read error is reported as the file's, not the output's."""
     try:
-        with path.open("rb") as stream:
+        with os.fdopen(open_regular(path), "rb") as stream:
             while block := stream.read(BLOCK):
                 yield block
     except OSError as cause:

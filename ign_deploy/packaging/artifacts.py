@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ign_deploy.errors import PackagingError
-from ign_deploy.files import explain_os_error, open_regular
+from ign_deploy.files import explain_os_error, open_regular, read_regular
 
 MODULE_SUFFIX = ".modl"
 BUILD_REPORT = "buildResult.json"
@@ -146,8 +146,7 @@ def _reported(root: Path) -> list[Path]:
 def _read_json(path: Path, *, default: object) -> Iterable[object]:
     """Read a file that a build wrote; one that can't be read counts as missing."""
     try:
-        with path.open("rb") as stream:
-            content = json.loads(stream.read(_MAX_REPORT))
+        content = json.loads(read_regular(path, limit=_MAX_REPORT))
     except (OSError, ValueError, RecursionError):
         content = default
     return content if isinstance(content, list | dict) else []

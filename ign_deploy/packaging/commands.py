@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import read_regular
 from ign_deploy.packaging.java import Version
 from ign_deploy.packaging.project import MAVEN_FILE, Project
 
@@ -40,6 +41,8 @@ MAVEN_VALUE_OPTIONS = frozenset(
 )
 
 DEFAULT_TASKS = ("clean", "zipModule")
+# Larger than any real project file that we look into.
+_MAX_FILE = 16 << 20
 WRAPPER_PROPERTIES = Path("gradle", "wrapper", "gradle-wrapper.properties")
 WRAPPER_JAR = Path("gradle", "wrapper", "gradle-wrapper.jar")
 _DOTTED = r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,3}"
@@ -147,7 +150,7 @@ def runner_temp(env: Mapping[str, str]) -> str | None:
 def wrapper_version(root: Path) -> Version | None:
     """Return the Gradle version that the project's wrapper fetches, None when it is unknown."""
     try:
-        text = (root / WRAPPER_PROPERTIES).read_text(encoding="latin-1")
+        text = read_regular(root / WRAPPER_PROPERTIES, limit=_MAX_FILE).decode("latin-1")
     except OSError:
         return None
     match = _DISTRIBUTION.search(text)
@@ -188,6 +191,6 @@ def maven_variables(env: Mapping[str, str]) -> dict[str, str]:
 
 def _sets_timestamp(project: Project) -> bool:
     try:
-        return _TIMESTAMP.encode() in (project.root / MAVEN_FILE).read_bytes()
+        return _TIMESTAMP.encode() in read_regular(project.root / MAVEN_FILE, limit=_MAX_FILE)
     except OSError:
         return False

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ign_deploy.errors import PackagingError
+from ign_deploy.files import open_regular
 from ign_deploy.module.descriptor import ModuleDescriptor, parse_descriptors
 from ign_deploy.module.descriptor_xml import DESCRIPTOR_NAME, MAX_DESCRIPTOR_SIZE
 from ign_deploy.module.packer import Member
@@ -19,7 +21,8 @@ _UNSAFE = re.compile(r"[^\w.+-]+")
 def read_folder_descriptor(root: Path) -> ModuleDescriptor:
     """Return the folder's module.xml; raises our errors when it isn't valid."""
     path = root / DESCRIPTOR_NAME
-    with path.open("rb") as stream:
+    # One byte more than it may have: then the error names the limit.
+    with os.fdopen(open_regular(path, follow_links=True), "rb") as stream:
         descriptors = parse_descriptors(stream.read(MAX_DESCRIPTOR_SIZE + 1))
     if len(descriptors) != 1:
         raise PackagingError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ign_deploy.errors import IgnDeployError, PackagingError
+from ign_deploy.files import read_regular
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
@@ -136,8 +137,7 @@ def _list_modules(
 def _listed(module_list: Path) -> Iterator[KnownModule]:
     """Read what the init script wrote; a build may have tampered with it."""
     try:
-        with module_list.open("rb") as stream:
-            content = json.loads(stream.read(_MAX_LIST))
+        content = json.loads(read_regular(module_list, limit=_MAX_LIST))
     except (OSError, ValueError, RecursionError):
         return
     for item in content if isinstance(content, list) else []:

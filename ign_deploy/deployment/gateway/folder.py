@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
+from ign_deploy.deployment.gateway.folder_files import (
+    LOCK,
+    has_content,
+    keep_copy,
+    lock_folder,
+    put_aside,
+    put_bytes,
+    put_module,
+)
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
     Consent,
@@ -28,17 +35,9 @@ from ign_deploy.deployment.gateway.module_file import (
     verified_source,
 )
 from ign_deploy.deployment.gateway.modules_json import ModulesJson, read_modules_json
-from ign_deploy.errors import ConfigurationError, DeploymentError, VerificationError
-from ign_deploy.files import (
-    LOCK_TIMEOUT,
-    atomic_output,
-    explain_os_error,
-    locked,
-    os_error_reason,
-    sync_folder,
-)
+from ign_deploy.errors import DeploymentError, VerificationError
+from ign_deploy.files import os_error_reason
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.net.upload import UploadSource, read_source
 from ign_deploy.report import Progress, no_progress
 
 REPLACED = ".replaced"
@@ -70,6 +69,8 @@ class FolderTarget:
             obstacle = "the folder does not exist"
         elif not os.access(self._folder, os.W_OK | os.X_OK):
             obstacle = "this user has no write permission for the folder"
+        elif (self._folder / LOCK).is_symlink():
+            obstacle = f"its lock file {LOCK} is a symbolic link"
         else:
             manifest = self._read_manifest()
         return GatewayFacts(
@@ -128,8 +129,7 @@ class FolderTarget:
             if manifest is not None:
                 self._write_manifest(manifest.with_module(file, file_name=upload.file_name))
             for other in others:
-                replaced = keep_copy(other, self._folder / REPLACED)
-                remove_file(other)
+                replaced = put_aside(other, self._folder / REPLACED)
         accepted = (
             ("certificate", upload.certificate_accepted),
             ("license", upload.license_accepted),
@@ -146,8 +146,7 @@ class FolderTarget:
                 self._write_manifest(manifest.without(module_id))
             for path, file in tuple(self._files()):
                 if file.module_id == module_id:
-                    keep_copy(path, self._folder / REPLACED)
-                    remove_file(path)
+                    put_aside(path, self._folder / REPLACED)
 
     def _files(self) -> Iterator[tuple[Path, ModuleFile]]:
         """Yield the modules in the folder; other files are ignored."""
@@ -187,8 +186,13 @@ class FolderTarget:
                 f"the folder {self._folder} does not exist",
                 hint="check the path of the modules folder.",
             )
-        if not target.exists():
+        if not os.path.lexists(target):
             return
+        if not stat.S_ISREG(target.lstat().st_mode):
+            raise DeploymentError(
+                f"{target} is not a regular file; nothing was changed",
+                hint="find out who made it, and remove it.",
+            )
         try:
             owner = read_module_file(target).module_id
         except VerificationError:
@@ -237,105 +241,3 @@ def _obstacle(path: Path, file: ModuleFile, manifest: ModulesJson | None) -> str
     if not manifest.accepts_license(file):
         return "License has not been accepted."
     return ""
-
-
-_LOCK = ".ign-deploy.lock"
-_BLOCK = 1 << 20
-
-
-def put_module(source: UploadSource, target: Path) -> None:
-    """Write a module's file; it appears under its name only if it is what was verified."""
-    with _explained("write", target), _replacing(target) as output:
-        for block in read_source(source, error=DeploymentError):
-            output.write(block)
-
-
-def put_file(source: Path, target: Path) -> None:
-    """Copy a file; the target holds either the old or the new bytes at any moment."""
-    with _explained("write", target), source.open("rb") as stream, _replacing(target) as output:
-        shutil.copyfileobj(stream, output, _BLOCK)
-
-
-def put_bytes(data: bytes, target: Path) -> None:
-    """Write a file; it holds either the old or the new bytes at any moment."""
-    with _explained("write", target), _replacing(target) as output:
-        output.write(data)
-
-
-def keep_copy(path: Path, folder: Path) -> Path:
-    """Copy a file into the folder, named by its digest, and return the copy.
-
-    The copy isn't named .modl, so that no gateway takes it for a module.
-    """
-    with _explained("keep a copy of", path):
-        copy = folder / f"{path.name}.{_sha256(path)[:16]}.bak"
-    if not copy.exists():
-        put_file(path, copy)
-    return copy
-
-
-def has_content(path: Path, source: UploadSource) -> bool:
-    """Return whether a file holds the bytes of a module."""
-    with _explained("compare", path):
-        return path.stat().st_size == source.size and _sha256(path) == source.sha256
-
-
-def remove_file(path: Path) -> None:
-    """Remove a file; it may already be gone."""
-    with _explained("remove", path):
-        path.unlink(missing_ok=True)
-        sync_folder(path.parent)
-
-
-@contextmanager
-def lock_folder(folder: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
-    """Keep other runs out of the folder.
-
-    Raises DeploymentError after ``timeout`` seconds, or when there are no locks.
-    """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(folder / _LOCK, timeout=timeout))
-        except TimeoutError:
-            raise DeploymentError(
-                f"{folder} is still locked by another run after {timeout:g} s",
-                hint="wait for the other run to finish, then run again.",
-            ) from None
-        except OSError as cause:
-            raise DeploymentError(
-                f"cannot lock {folder}: {os_error_reason(cause)}",
-                hint="give this user write access to the folder, on a file system with locks.",
-            ) from cause
-        yield
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[BinaryIO]:
-    """Open the replacement of a file, with its mode and owner: the gateway must still write it."""
-    reference = target if target.exists() else target.parent
-    mode = target.stat().st_mode & 0o777 if target.exists() else 0o644
-    with atomic_output(target, mode=mode, durable=True) as output:
-        if reference.exists():
-            owner = reference.stat()
-            # Only root can change the owner; for other users it stays as it is.
-            with suppress(PermissionError):
-                os.fchown(output.fileno(), owner.st_uid, owner.st_gid)
-        yield output
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextmanager
-def _explained(action: str, path: Path) -> Iterator[None]:
-    hint = "give this user write access to the folder, and free up space on its disk."
-    with explain_os_error(action, path, error=DeploymentError, hint=hint):
-        try:
-            yield
-        except ConfigurationError as problem:
-            # The hint of atomic_output is about an option that has nothing to do with this folder.
-            if isinstance(problem.__cause__, OSError):
-                raise problem.__cause__ from None
-            raise

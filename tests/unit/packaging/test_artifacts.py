@@ -117,3 +117,12 @@ def test_a_git_lfs_pointer_is_recognised(tmp_path: Path) -> None:
     with pytest.raises(PackagingError, match="Git LFS pointer") as caught:
         reject_lfs_pointer(path)
     assert "git lfs pull" in caught.value.hint
+
+
+def test_a_pipe_in_place_of_a_report_or_a_list_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "buildResult.json")
+    os.mkfifo(tmp_path / "modules.json")
+    made = tmp_path / "build" / "pump.modl"
+    made.parent.mkdir()
+    made.touch()
+    assert find_artifacts(tmp_path, before={}, module_list=tmp_path / "modules.json") == (made,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from ign_deploy.packaging.build import PackageOptions, package_project
 from ign_deploy.packaging.commands import (
     GRADLE_VALUE_OPTIONS,
     MAVEN_VALUE_OPTIONS,
+    WRAPPER_PROPERTIES,
     format_command,
     gradle_build_command,
     gradle_user_home,
@@ -202,3 +204,14 @@ def test_a_maven_build_that_fails_is_explained(tmp_path: Path) -> None:
         package_project(
             detect_project(tmp_path, env={}), options=PackageOptions(), env={"PATH": PATH}
         )
+
+
+def test_pipes_in_place_of_project_files_do_not_hang(tmp_path: Path) -> None:
+    properties = tmp_path / WRAPPER_PROPERTIES
+    properties.parent.mkdir(parents=True)
+    os.mkfifo(properties)
+    assert wrapper_version(tmp_path) is None
+    os.mkfifo(tmp_path / "pom.xml")
+    project = Project(tmp_path, ProjectKind.MAVEN, "", tool=("mvn",))
+    command = maven_build_command(project, arguments=(), env={})
+    assert any("outputTimestamp" in each for each in command)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import IgnDeployError, PackagingError, VerificationError
+from ign_deploy.errors import ConfigurationError, IgnDeployError, PackagingError, VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
 from ign_deploy.module.checks import check_module
+from ign_deploy.module.packer import pack as pack_members
 from ign_deploy.packaging.build import PackageOptions, package_project
+from ign_deploy.packaging.folder import folder_members, read_folder_descriptor
 from ign_deploy.packaging.preflight import build_findings
 from ign_deploy.packaging.project import ProjectKind, detect_project
 from tests.support.modules import module_files, module_xml
@@ -120,3 +123,20 @@ def test_another_version_than_requested_writes_nothing(tmp_path: Path) -> None:
         "id-mismatch",
     ]
     assert not (tmp_path / "dist").exists()
+
+
+def test_a_pipe_that_appears_late_does_not_hang(tmp_path: Path) -> None:
+    root = folder(tmp_path / "in", {"NOTICE.txt": b""})
+    os.mkfifo(root / "module.xml")
+    with pytest.raises(OSError, match="not a regular file"):
+        read_folder_descriptor(root)
+
+
+def test_a_link_that_appears_late_is_not_packed(tmp_path: Path) -> None:
+    root = folder(tmp_path / "in", module_files())
+    members = folder_members(root, read_folder_descriptor(root))
+    (root / "pump.jar").unlink()
+    (root / "pump.jar").symlink_to("/etc/passwd")
+    with pytest.raises(ConfigurationError, match=r"cannot read .*pump\.jar"):
+        pack_members(members, tmp_path / "out.zip")
+    assert not (tmp_path / "out.zip").exists()

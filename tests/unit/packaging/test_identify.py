@@ -101,3 +101,9 @@ def test_an_outdated_version_of_mavens_last_build_does_not_count(tmp_path: Path)
     (found,) = identify(Project(tmp_path, ProjectKind.MAVEN, "it is one"), env=ENV, timeout=60)
     assert (found.id, found.version, found.name) == ("com.example.pump", "", "Pump")
     assert found.needs.required == {"com.example.a"}
+
+
+def test_a_pipe_in_place_of_gradle_s_list_does_not_hang(tmp_path: Path) -> None:
+    find = 'for word; do case "$word" in -Dign.deploy.modules=*) list=${word#*=};; esac; done'
+    project = gradle_wrapper(tmp_path / "project", find, 'rm -f "$list"; mkfifo "$list"')
+    assert identify(detect_project(project, env=ENV), env=ENV, timeout=60) == ()

@@ -14,7 +14,8 @@ import pytest
 
 from ign_deploy.deployment.gateway import Consent, Installation
 from ign_deploy.deployment.gateway.errors import ConsentMissing
-from ign_deploy.deployment.gateway.folder import REPLACED, FolderTarget, lock_folder
+from ign_deploy.deployment.gateway.folder import REPLACED, FolderTarget
+from ign_deploy.deployment.gateway.folder_files import keep_copy, lock_folder
 from ign_deploy.errors import DeploymentError, VerificationError
 from ign_deploy.module.certificates import describe
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
@@ -325,3 +326,50 @@ def test_the_wait_for_the_lock_of_another_run_ends(folder: Path) -> None:
         pass
     with lock_folder(folder, timeout=0.05):
         assert os.listdir(folder) == [".ign-deploy.lock"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link"])
+def test_only_a_regular_file_is_replaced(folder: Path, tmp_path: Path, kind: str) -> None:
+    """Or a gateway's user would have us wait forever, or copy a file that only we can read."""
+    secret = tmp_path / "secret"
+    secret.write_text("only root reads this")
+    target = folder / "Pump.modl"
+    if kind == "pipe":
+        os.mkfifo(target)
+    else:
+        target.symlink_to("/dev/zero" if kind == "device" else secret)
+    with pytest.raises(DeploymentError, match="not a regular file; nothing was changed"):
+        put(new_style(folder), modl(tmp_path))
+    assert not (folder / REPLACED).exists()
+    assert MODULE_ID not in entries(folder)
+
+
+def test_a_link_that_appears_late_is_not_copied(folder: Path, tmp_path: Path) -> None:
+    (folder / "Pump.modl").symlink_to(modl(tmp_path))
+    with pytest.raises(DeploymentError, match="cannot keep a copy"):
+        keep_copy(folder / "Pump.modl", folder / REPLACED)
+
+
+def test_copies_go_nowhere_else(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (folder / REPLACED).symlink_to(tmp_path / "elsewhere")
+    (folder / "Pump.modl").write_bytes(b"damaged")
+    with pytest.raises(DeploymentError, match="is a symbolic link"):
+        put(new_style(folder), modl(tmp_path))
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert (folder / "Pump.modl").read_bytes() == b"damaged"
+
+
+def test_a_link_to_a_module_is_removed_and_its_target_stays(folder: Path, tmp_path: Path) -> None:
+    module = modl(tmp_path)
+    (folder / "Linked.modl").symlink_to(module)
+    target = FolderTarget(folder, manifest=None)
+    assert [each.id for each in target.modules()] == [MODULE_ID]
+    target.uninstall(MODULE_ID)
+    assert not list(folder.glob("*.modl"))
+    assert module.exists()
+
+
+def test_a_lock_file_that_is_a_link_is_found_before_anything_is_done(folder: Path) -> None:
+    (folder / ".ign-deploy.lock").symlink_to("/etc/passwd")
+    assert "is a symbolic link" in new_style(folder).facts().obstacle
