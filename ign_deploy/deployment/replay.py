@@ -85,7 +85,9 @@ class _Replay:
             sha256 = self.digests.get((*key, _restored_version(module)), "")
             return _restored(key, before, module, record, sha256=sha256)
         if module.outcome in DEPLOYED_OUTCOMES and not is_undone:
-            return _deployed(key, before, module, record)
+            found = _deployed(key, before, module, record)
+            is_rollback = record.kind is DeploymentKind.ROLLBACK
+            return _rolled_back(found, before, module) if is_rollback else found
         return _not_changed(key, before, module, record)
 
     def _contradiction(
@@ -199,6 +201,25 @@ def _deployed(
         deployment=record.id,
         rollback_version="" if contradiction else previous,
         contradiction=contradiction,
+    )
+
+
+def _rolled_back(
+    found: DeployedVersion, before: DeployedVersion | None, module: ModuleOnGateway
+) -> DeployedVersion:
+    """Return the state after a rollback: another one must not bring back what was rolled back.
+
+    If the gateway has yet to be restarted, the next one verifies the same version.
+    """
+    if found.outcome is Outcome.RESTART_PENDING:
+        return replace(found, rollback_version=found.version)
+    undone = module.previous
+    if undone in ("", module.version):
+        undone = before.undone if before is not None else ""
+    if not undone:
+        return found
+    return replace(
+        found, undone=undone, undone_outcome=Outcome.ROLLED_BACK, rollback_version=found.version
     )
 
 

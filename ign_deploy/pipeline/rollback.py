@@ -27,8 +27,9 @@ _UNDONE = {
 def rollback(names: Sequence[str], deployer: Deployer) -> Order:
     """Return the order to restore what ran before, on every gateway of the environment.
 
-    Where the last deployment changed nothing, because it failed and was rolled back, there is
-    nothing to do. Raises DeploymentError if modules would have to be uninstalled without consent.
+    Without names, the modules are those of the last deployment to each gateway. Where it changed
+    nothing, because it failed and was rolled back, there is nothing to do. Raises DeploymentError
+    if modules would have to be uninstalled without consent.
     """
     environment = required_environment(deployer)
     state = deployer.context.history.state(environment)
@@ -36,6 +37,9 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
     chosen = {gateway.location: gateway for gateway in open_gateways(deployer.context)}
     selected = select_modules(found, names, environment, deployer)
     by_gateway = _by_gateway(selected, chosen, environment, deployer)
+    if not names:
+        by_gateway = _of_last_deployments(by_gateway, state, deployer)
+        _require_one_module(by_gateway, deployer)
     parts: list[Part] = []
     unchanged: list[GatewayRecord] = []
     for address, modules in by_gateway.items():
@@ -81,6 +85,48 @@ def _by_gateway(
     )
 
 
+def _of_last_deployments(
+    by_gateway: Mapping[str, Sequence[DeployedVersion]],
+    state: EnvironmentState,
+    deployer: Deployer,
+) -> Mapping[str, list[DeployedVersion]]:
+    """Return the modules of the last deployment to each gateway; say which others stay."""
+    found: dict[str, list[DeployedVersion]] = {}
+    for address, modules in by_gateway.items():
+        last = _last_modules(address, state)
+        found[address] = [each for each in modules if each.id in last]
+        for each in modules:
+            if each.id not in last and each.version:
+                deployer.context.reporter.info(
+                    f"{each.id} {each.version} stays on {address or 'no gateway'}: it wasn't part "
+                    "of the last deployment there; name it to roll it back"
+                )
+    return found
+
+
+def _last_modules(address: str, state: EnvironmentState) -> set[str]:
+    """Return the ids of the modules in the last deployment to a gateway."""
+    return next(
+        {module.id for module in gateway.modules}
+        for deployment in reversed(state.deployments)
+        for gateway in deployment.last.gateways
+        if gateway.gateway == address and gateway.modules
+    )
+
+
+def _require_one_module(
+    by_gateway: Mapping[str, Sequence[DeployedVersion]], deployer: Deployer
+) -> None:
+    """Raise ConfigurationError if one version was given for several modules."""
+    ids = sorted({each.id for modules in by_gateway.values() for each in modules})
+    if deployer.context.settings.to and len(ids) > 1:
+        raise ConfigurationError(
+            f"--to {deployer.context.settings.to[:100]} is the version of one module, but the "
+            f"last deployment had {', '.join(ids)}",
+            hint="name the module to roll back.",
+        )
+
+
 def _require_uninstall_allowed(parts: Sequence[Part], deployer: Deployer) -> None:
     removals = [
         f"{module_id} from {gateway.title}"
@@ -108,23 +154,15 @@ class _Rolling:
     def unchanged(self) -> list[GatewayRecord]:
         """Return an entry for what needs no rollback; asks the gateway whether that is so."""
         done = [each for each in self.deployed if self._is_undone(each)]
-        if not done or self.gateway is None:
+        if not done:
             return []
-        facts = self.gateway.target.facts()
-        installed = {each.id: each for each in self.gateway.target.modules()}
-        title = self.gateway.title
-        found = [
-            _explain(each, installed.get(each.id), title)
-            if facts.capabilities.lists_modules
-            else _explain_from_history(each)
-            for each in done
-        ]
+        title = "no gateway" if self.gateway is None else self.gateway.title
         return [
             GatewayRecord(
-                gateway=self.gateway.location,
-                name=self.gateway.name,
+                gateway="" if self.gateway is None else self.gateway.location,
+                name="" if self.gateway is None else self.gateway.name,
                 outcome=Outcome.UNCHANGED,
-                message=f"{title}: nothing to roll back: {'; '.join(found)}",
+                message=f"{title}: nothing to roll back: {'; '.join(self._explanations(done))}",
                 modules=tuple(
                     ModuleOnGateway(
                         id=each.id,
@@ -137,6 +175,14 @@ class _Rolling:
                 ),
             )
         ]
+
+    def _explanations(self, done: Sequence[DeployedVersion]) -> list[str]:
+        target = None if self.gateway is None else self.gateway.target
+        if target is None or not target.facts().capabilities.lists_modules:
+            return [_explain_from_history(each) for each in done]
+        installed = {each.id: each for each in target.modules()}
+        title = "" if self.gateway is None else self.gateway.title
+        return [_explain(each, installed.get(each.id), title) for each in done]
 
     def parts(self) -> list[Part]:
         """Return what is to be restored, each file as it was installed there."""

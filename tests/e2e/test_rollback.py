@@ -21,6 +21,7 @@ from tests.support.records import record
 from tests.support.signing import vendor
 
 NAME = MODULE_ID
+VALVE = "com.example.valve"
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +133,95 @@ def test_on_a_folder_uninstalling_needs_permission_and_never_reads_deployed(
     assert list(folder.glob("*.modl")) == []
     assert "deployed" not in result.stdout
     assert f"must be restarted before {NAME} is gone" in result.stdout
+
+
+def test_a_rollback_is_not_undone_by_the_next_one(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.install(f"{NAME}@1.1.0").must(0)
+    rollback(cli).must(0)
+    again = rollback(cli).must(0)
+    assert f"{NAME} 1.1.0 was rolled back already, and 1.0.0 runs" in again.stdout
+    assert active(cli.gateway) == "1.0.0"
+    cli.install(f"{NAME}@1.1.0").must(0)
+    rollback(cli).must(0)
+    assert active(cli.gateway) == "1.0.0"
+
+
+def test_a_rollback_that_waits_for_a_restart_is_verified_by_the_same_command(
+    cli: GatewayCli,
+) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.install(f"{NAME}@1.1.0").must(0)
+    there = ("-e", "production", "--gateway", cli.gateway.url)
+    for _ in range(2):
+        assert cli.call("rollback", *there).must(0).stdout.startswith("restart-pending")
+        status = cli.call("status").must(0).stdout
+        assert "1.0.0 (restart pending)" in status
+    cli.gateway.state.restart()
+    cli.gateway.state.come_back()
+    assert active(cli.gateway) == "1.0.0"
+    result = cli.call("rollback", *there).must(0)
+    assert f"{NAME} 1.0.0 is already running" in result.stderr
+    assert "restart pending" not in cli.call("status").must(0).stdout
+    assert "nothing to roll back" in cli.call("rollback", *there).must(0).stdout
+
+
+def test_a_module_that_a_rollback_uninstalled_is_not_called_never_deployed(
+    cli: GatewayCli,
+) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    rollback(cli, "--allow-uninstall").must(0)
+    result = rollback(cli, "--allow-uninstall").must(0)
+    assert f"{NAME} 1.0.0 was rolled back already, and no version is installed" in result.stdout
+
+
+def test_a_recorded_rollback_is_not_undone_by_the_next_one(cli: GatewayCli) -> None:
+    tracked = ("-e", "test", "--track-only")
+    cli.call("install", f"{NAME}@1.0.0", *tracked).must(0)
+    cli.call("install", f"{NAME}@1.1.0", *tracked).must(0)
+    cli.call("rollback", *tracked).must(0)
+    again = cli.call("rollback", *tracked).must(0)
+    assert f"{NAME} 1.1.0 was rolled back already" in again.stdout
+    (deployed,) = cli.call("status", "--json").must(0).document["deployed"]
+    assert deployed["version"] == deployed["rollback_version"] == "1.0.0"
+
+
+@pytest.fixture
+def with_valve(cli: GatewayCli, tmp_path: Path) -> GatewayCli:
+    """The gateway has a second module, which was deployed earlier, on its own."""
+    folder = tmp_path / "valve"
+    folder.mkdir()
+    for version in ("1.0.0", "2.0.0"):
+        file = modl(folder, version, module_id=VALVE)
+        cli.call("upload", file).must(0)
+        cli.install(f"{VALVE}@{version}").must(0)
+    cli.install(f"{NAME}@1.0.0").must(0)
+    return cli
+
+
+def test_only_what_the_last_deployment_had_is_rolled_back(with_valve: GatewayCli) -> None:
+    fail(with_valve.gateway, "1.1.0")
+    with_valve.install(f"{NAME}@1.1.0").must(7)
+    result = rollback(with_valve).must(0)
+    assert f"{NAME} 1.1.0 was rolled back already" in result.stdout
+    assert f"{VALVE} 2.0.0 stays" in result.stderr
+    assert active(with_valve.gateway, VALVE) == "2.0.0"
+    with_valve.install(f"{NAME}@1.2.0").must(0)
+    rollback(with_valve).must(0)
+    assert active(with_valve.gateway) == "1.0.0"
+    assert active(with_valve.gateway, VALVE) == "2.0.0"
+    rollback(with_valve, VALVE).must(0)
+    assert active(with_valve.gateway, VALVE) == "1.0.0"
+
+
+def test_modules_deployed_together_are_rolled_back_together(with_valve: GatewayCli) -> None:
+    with_valve.install(f"{NAME}@1.1.0", f"{VALVE}@2.0.0").must(0)
+    refused = rollback(with_valve, "--to", "1.0.0").must(2)
+    assert f"the last deployment had {NAME}, {VALVE}" in refused.stderr
+    assert active(with_valve.gateway) == "1.1.0"
+    rollback(with_valve).must(0)
+    assert active(with_valve.gateway) == "1.0.0"
+    assert active(with_valve.gateway, VALVE) == "1.0.0"
 
 
 def replace_in_store(cli: GatewayCli, version: str, folder: Path) -> Path:
