@@ -104,8 +104,8 @@ class DocumentStore(Protocol):
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """Write an index or page; ``replaces`` is what was read before, None for nothing.
 
-        Returns False, and writes nothing, when the store holds another document by now. A store
-        without compare-and-swap always writes, and returns True.
+        Returns False when the store holds another document by now. A store without
+        compare-and-swap has written it nevertheless, or doesn't notice, and returns True.
         """
 
     def add(self, path: str, data: bytes) -> None:

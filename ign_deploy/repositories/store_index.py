@@ -283,8 +283,8 @@ class StoreIndex:
     ) -> tuple[bool, Stored]:
         """Change a document until the store takes the change; others may write it, too.
 
-        Return whether it was written, and what it is now. ``first`` is what was read already;
-        ``reread`` is called before the change is made once more.
+        Return whether it may have been written, and what it is now. ``first`` is what was read
+        already; ``reread`` is called before the change is made once more.
         """
         for attempt in range(_TRIES):
             is_read = not attempt and first is not _UNREAD
@@ -294,7 +294,7 @@ class StoreIndex:
             stored = None if document is None else parse(document.data)
             changed = change(stored)
             if changed == stored:
-                return False, changed
+                return attempt > 0, changed
             if self._documents.write(path, dump(changed), replaces=document):
                 return True, changed
             self._sleep(random.uniform(0, min(_LONGEST_WAIT, 0.05 * 2**attempt)))  # noqa: S311

@@ -43,7 +43,7 @@ class GitLabDocuments:
         return None if data is None else Document(data)
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """See ``DocumentStore.write``; it is always written, and compared afterwards."""
+        """See ``DocumentStore.write``; written at once, and compared afterwards."""
         location, name = _located(path)
         arrived = self._arrived(path, data)
         sent = self._packages.put(location, name, data, confirm=arrived)
@@ -52,9 +52,7 @@ class GitLabDocuments:
             sent = self._packages.put(location, name, data, confirm=arrived)
         if not sent.ok:
             raise self._duplicate(sent)
-        written = uploaded(sent)
-        self._compare(location, name, written, replaces)
-        return True
+        return self._is_newest(location, name, uploaded(sent), replaces)
 
     def add(self, path: str, data: bytes) -> None:
         """See ``DocumentStore.add``."""
@@ -84,32 +82,35 @@ class GitLabDocuments:
         overlapped, self._overlapped = self._overlapped, False
         return overlapped
 
-    def _compare(
+    def _is_newest(
         self,
         location: PackageLocation,
         name: str,
         written: PackageFile | None,
         replaces: Document | None,
-    ) -> None:
-        """See whether a file came between what was read and what was written; delete older ones.
+    ) -> bool:
+        """Return whether what was written counts; delete what is older.
 
-        Every write is a file of its own, in the order of their numbers.
+        Every write is a file of its own, in the order of their numbers. One that was overtaken
+        before it could be seen went unnoticed by the run that overtook it. A file between what was
+        read and what was written is an overlap.
         """
         files = named(self._packages.files_of_known(location), name)
         if written is None or not files or files[-1].id != written.id:
             self._overlapped = True
-            return
+            return False
         older = files[:-1]
         expected = [] if replaces is None else [sha256_of(replaces.data)]
         if [file.file_sha256 for file in older[-1:]] != expected:
             self._overlapped = True
         if self._keeps_old:
-            return
+            return True
         try:
             self._packages.remove(older)
         except IgnDeployError as problem:
             self._keeps_old = True
             self._reporter.info(f"older copies of {name} stay: {problem.message}")
+        return True
 
     def _remove_all(self, location: PackageLocation, name: str) -> None:
         try:

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.net.response import Response
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories.backends import open_repository
-from ign_deploy.repositories.backends.gitlab.packages import DOCUMENTS
+from ign_deploy.repositories.backends.gitlab.packages import DOCUMENTS, PackageLocation, Packages
 from ign_deploy.repositories.store import Store
 from tests.support.gitlab_packages import DEVELOPER, World, gitlab_world
 from tests.support.reporting import Recorder
@@ -42,6 +44,25 @@ def test_the_newest_copy_counts_and_older_ones_go(opened: World) -> None:
         store.documents.write("index.json", data, replaces=store.documents.read("index.json"))
     assert content(store, "index.json") == b"three"
     assert opened.snapshot() == {(DOCUMENTS, "root", "index.json"): [b"three"]}
+
+
+def test_a_write_that_was_overtaken_does_not_count(
+    opened: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer copy came between our upload and our look."""
+    store = documents(opened)
+    upload = Packages.put
+
+    def overtaken(
+        self: Packages, location: PackageLocation, name: str, *rest: Any, **more: Any
+    ) -> Response:
+        sent = upload(self, location, name, *rest, **more)
+        opened.server.registry.upload(opened.project, location, name, b"newer")
+        return sent
+
+    monkeypatch.setattr(Packages, "put", overtaken)
+    assert not store.documents.write("index.json", b"ours", replaces=None)
+    assert content(store, "index.json") == b"newer"
 
 
 def test_a_developer_leaves_older_copies_and_says_so_once(tmp_path: Path) -> None:
