@@ -5,11 +5,11 @@ See docs/decisions/0015: why an index is complete once the publishers have ended
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from ign_deploy.repositories.store import Indexed, IndexSession, Key, VersionStore
+from ign_deploy.repositories.store import Indexed, IndexSession, Key
 
 
 class _Undisturbed:
@@ -32,11 +32,12 @@ class NoGuard:
 class ListingGuard:
     """Compares what was written with a listing of all versions, made after the write.
 
-    For stores that list everything in few requests. ``may_have_lost`` returns whether a write
-    since the last question may have replaced another run's.
+    For stores that list everything in few requests: ``listing`` yields every version, and for each
+    status event its module with an empty version. ``may_have_lost`` returns whether a write since
+    the last question may have replaced another run's.
     """
 
-    versions: VersionStore
+    listing: Callable[[], Iterable[Key]]
     may_have_lost: Callable[[], bool]
 
     @contextmanager
@@ -49,9 +50,9 @@ class ListingGuard:
         """See ``IndexSession.others``."""
         if not self.may_have_lost():
             return ()
-        listed: dict[str, set[str]] = {}
-        for key in self.versions.versions():
-            listed.setdefault(key.id, set()).add(key.version)
+        listed: dict[str, list[str]] = {}
+        for key in self.listing():
+            listed.setdefault(key.id, []).append(key.version)
         return [
             module_id
             for module_id, versions in listed.items()
@@ -59,5 +60,9 @@ class ListingGuard:
         ]
 
 
-def _agrees(indexed: Indexed | None, versions: Collection[str]) -> bool:
-    return indexed is not None and indexed.versions == len(versions) and indexed.latest in versions
+def _agrees(indexed: Indexed | None, listed: list[str]) -> bool:
+    if indexed is None or indexed.latest not in listed:
+        return False
+    # Neither versions nor status events are ever deleted: as many are the same.
+    events = listed.count("")
+    return (indexed.versions, indexed.status_events) == (len(listed) - events, events)

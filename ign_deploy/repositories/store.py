@@ -119,10 +119,14 @@ class DocumentStore(Protocol):
 
 
 class Indexed(NamedTuple):
-    """What the root index says of a module: its versions, removed ones included, and the latest."""
+    """What the root index says of a module: its versions, removed ones included, and the latest.
+
+    ``status_events`` is how many of them it accounts for.
+    """
 
     versions: int
     latest: str
+    status_events: int
 
 
 class IndexSession(Protocol):

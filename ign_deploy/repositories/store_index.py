@@ -309,6 +309,8 @@ class StoreIndex:
 
 def _indexed(root: RootIndex) -> dict[str, Indexed]:
     return {
-        entry["id"]: Indexed(entry["count"] + entry["removed"], entry["latest"])
+        entry["id"]: Indexed(
+            entry["count"] + entry["removed"], entry["latest"], len(entry["status_events"])
+        )
         for entry in root["modules"]
     }

@@ -12,7 +12,7 @@ import os
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -34,6 +34,7 @@ from ign_deploy.repositories.maintenance import StatusChange, yank
 from ign_deploy.repositories.page import PAGE_NAME, read_page
 from ign_deploy.repositories.publishing import ClaimPublisher, read_record
 from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.status_events import status_event_names
 from ign_deploy.repositories.store import Key, Store
 from tests.support.interleaving import Choice, Killed, TurnLock, Turns, at_random, scripted
 from tests.support.releases import release_of
@@ -99,7 +100,7 @@ class World:
         else:
             store = object_store(objects, access=access)
         if self.kind == "listing":
-            guard = ListingGuard(store.versions, may_have_lost=lambda: True)
+            guard = ListingGuard(lambda: _listing(store), may_have_lost=lambda: True)
             return replace(store, guard=guard, has_page=False)
         return replace(store, has_page=self.has_page)
 
@@ -114,7 +115,7 @@ class World:
             documents=documents,
             probe=TurnObjects(self.turns, {}).probe,
             location=str,
-            guard=ListingGuard(versions, may_have_lost=documents.take_overlap),
+            guard=ListingGuard(versions.listing, may_have_lost=documents.take_overlap),
         )
 
     def publisher(
@@ -182,6 +183,14 @@ class World:
             pytest.fail("\n".join([*problems, *self.reporter.messages, *self.turns.trace]))
 
 
+def _listing(store: Store) -> Iterator[Key]:
+    keys = list(store.versions.versions())
+    yield from keys
+    for module_id in {key.id for key in keys}:
+        names = status_event_names(store.documents, module_id)
+        yield from [Key(module_id, "")] * len(names)
+
+
 def stocked(kind: str, folder: Path, choose: Choice, **more: Any) -> World:
     """Return a store in which three modules have been published."""
     world = World(kind, folder, choose, **more)
@@ -193,9 +202,8 @@ def stocked(kind: str, folder: Path, choose: Choice, **more: Any) -> World:
 def works_of(world: World, chance: random.Random) -> dict[str, Work]:
     """Return what two to four runs do at once, one of them perhaps in two threads."""
     works: dict[str, Work] = {}
-    statuses = ["yank"] if world.kind not in LISTED else []  # see docs/decisions/0015
     for number in range(chance.randrange(2, 5)):
-        what = chance.choice(["publish", "publish", "publish", "threads", "reindex", *statuses])
+        what = chance.choice(["publish", "publish", "publish", "threads", "reindex", "yank"])
         name = f"{what} {number}"
         ahead = chance.choice([0, 0, -3, 5])
         if what == "publish":
@@ -329,6 +337,34 @@ def test_what_a_reindex_repairs_stays_repaired(tmp_path: Path) -> None:
     world.publisher("c")()
     world.objects["index.json"] = with_z  # lacks c
     world.run({"reindex": world.open().reindex, "b": world.publisher("b")})
+    world.require_complete()
+
+
+ROOT = {"listing": "put index.json", "gitlab": "put index.json of _ign-deploy root"}
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_a_yank_beside_another_publication_is_not_lost(tmp_path: Path, kind: str) -> None:
+    choose = scripted(
+        ("a", ROOT[kind]),  # has read the index without the yank
+        ("yank", ""),
+    )
+    world = stocked(kind, tmp_path, choose)
+    world.run({"a": world.publisher("a"), "yank": world.yanker("b")})
+    world.require_complete()
+
+
+def test_what_was_overtaken_before_it_could_be_seen_is_written_again(tmp_path: Path) -> None:
+    choose = scripted(
+        ("b", ROOT["gitlab"]),  # has read the index without a 2.0.0
+        ("a", ""),
+        ("b", "list _ign-deploy root"),  # has taken out a
+        ("b", ROOT["gitlab"]),
+        ("b", "the end of put index.json"),  # a is in it again, but not to be seen yet
+        ("z", ""),  # writes the index without a, and sees no overlap
+    )
+    world = stocked("gitlab", tmp_path, choose)
+    world.run({each: world.publisher(each) for each in "abz"})
     world.require_complete()
 
 

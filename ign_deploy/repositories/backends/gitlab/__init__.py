@@ -61,7 +61,7 @@ def open_gitlab(url: str, access: Access) -> Store:
         documents=documents,
         probe=_Probe(api),
         location=location,
-        guard=ListingGuard(versions, may_have_lost=documents.take_overlap),
+        guard=ListingGuard(versions.listing, may_have_lost=documents.take_overlap),
     )
 
 

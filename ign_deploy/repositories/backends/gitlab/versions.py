@@ -17,13 +17,15 @@ from ign_deploy.errors import IgnDeployError, NotInRepository, RepositoryError
 from ign_deploy.net.response import Response
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import WaitPolicy
-from ign_deploy.repositories.backends.gitlab.api import PackageFile
+from ign_deploy.repositories.backends.gitlab.api import Package, PackageFile
 from ign_deploy.repositories.backends.gitlab.packages import (
+    DOCUMENTS,
     PackageLocation,
     Packages,
     by_number,
     claim_generation,
     claim_name,
+    document_version,
     file_path,
     hidden,
     is_served_by_name,
@@ -41,6 +43,7 @@ from ign_deploy.repositories.record import (
     ReleaseFile,
     is_safe_component,
 )
+from ign_deploy.repositories.status_events import status_folder
 from ign_deploy.repositories.store import Key
 
 CONFIRM_WAIT = 2.0
@@ -94,10 +97,17 @@ class GitLabVersions:
 
     def versions(self, module_id: str | None = None) -> Iterator[Key]:
         """See ``VersionStore.versions``; packages that are none of ours may be among them."""
-        found = self._packages.find(module_id or "")
-        for name, version in {(each.name, each.version or "") for each in found}:
-            if is_safe_component(name) and is_safe_component(version):
-                yield Key(name, version)
+        yield from _keys(self._packages.find(module_id or ""))
+
+    def listing(self) -> Iterator[Key]:
+        """See ``ListingGuard``: a request, and one more per module that has status events."""
+        keys = set(_keys(self._packages.find()))
+        yield from keys
+        for module_id in {key.id for key in keys}:
+            events = PackageLocation(DOCUMENTS, document_version(status_folder(module_id)))
+            if self._packages.known_id(events) is not None:
+                names = {file.file_name for file in self._packages.files_of_known(events)}
+                yield from [Key(module_id, "")] * len(names)
 
     def discard(self, key: Key, release: Release) -> None:
         """See ``VersionStore.discard``; needs the right to delete: the role Maintainer."""
@@ -235,6 +245,12 @@ class GitLabClaims:
             self._packages.remove(files)
         except IgnDeployError as problem:
             self._reporter.info(f"an old claim stays: {problem.message}")
+
+
+def _keys(found: Sequence[Package]) -> Iterator[Key]:
+    for name, version in {(each.name, each.version or "") for each in found}:
+        if is_safe_component(name) and is_safe_component(version):
+            yield Key(name, version)
 
 
 def _claims(files: Sequence[PackageFile]) -> dict[int, list[PackageFile]]:

@@ -48,7 +48,7 @@ def open_oci(url: str, access: Access) -> Store:
         # What `oras pull` takes, after the scheme.
         location=lambda key: f"{client.location.shown}:{version_tag(key)}",
         # One list has all tags, so it can be compared with after every write.
-        guard=ListingGuard(versions, may_have_lost=lambda: True),
+        guard=ListingGuard(versions.listing, may_have_lost=lambda: True),
     )
 
 

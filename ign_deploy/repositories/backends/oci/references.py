@@ -44,7 +44,8 @@ _LONGEST = 128
 _SEPARATOR = "_v"
 _CLAIM = "_c."
 _DOCUMENT = "_d."
-_HASHED = "_h."
+HASHED = "_h."
+"""How the tags of documents with long paths begin."""
 _VERSION_TAG = re.compile(r"((?:[A-Za-z0-9.-]|__|_p)+)_v((?:[A-Za-z0-9.-]|__|_p)+)")
 _PATH = re.compile(r"(?:[A-Za-z0-9.-]|__|_p|_s|_x[0-9a-f]{2})+")
 _ESCAPE = re.compile(r"__|_p|_s|_x([0-9a-f]{2})")
@@ -244,6 +245,10 @@ class FolderTags:
         """Return whether the tag is of a document in the folder whose manifest has its path."""
         return tag.startswith(self._hashed)
 
+    def has(self, tag: str) -> bool:
+        """Return whether the tag is of a document in the folder."""
+        return self.is_hashed(tag) or self.name(tag) is not None
+
 
 def _component(text: str) -> str:
     return text.replace("_", "__").replace("+", "_p")
@@ -275,7 +280,7 @@ def _decoded(text: str) -> str:
 
 
 def _hashed_folder(folder: str) -> str:
-    return f"{_HASHED}{_short_hash(folder)}."
+    return f"{HASHED}{_short_hash(folder)}."
 
 
 def _short_hash(text: str) -> str:

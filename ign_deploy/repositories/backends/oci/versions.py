@@ -21,6 +21,7 @@ from ign_deploy.repositories.backends.oci.manifests import (
     tombstone_manifest,
 )
 from ign_deploy.repositories.backends.oci.references import (
+    HASHED,
     FolderTags,
     Found,
     References,
@@ -29,6 +30,7 @@ from ign_deploy.repositories.backends.oci.references import (
     version_tag,
 )
 from ign_deploy.repositories.record import MAX_RECORD_SIZE, Release, ReleaseFile
+from ign_deploy.repositories.status_events import status_folder
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document, Key
 
 _WORKERS = 8
@@ -74,6 +76,17 @@ class OciVersions:
             key = parse_version_tag(tag)
             if key is not None and module_id in {None, key.id}:
                 yield key
+
+    def listing(self) -> Iterator[Key]:
+        """See ``ListingGuard``; one list has all tags."""
+        tags = set(self._references.tags())
+        keys = [key for tag in tags if (key := parse_version_tag(tag)) is not None]
+        yield from keys
+        prefixes = (document_tag(status_folder("")), HASHED)
+        events = [tag for tag in tags if tag.startswith(prefixes)]
+        for module_id in {key.id for key in keys}:
+            folder = FolderTags(status_folder(module_id))
+            yield from (Key(module_id, "") for tag in events if folder.has(tag))
 
     def discard(self, key: Key, release: Release) -> None:
         """See ``VersionStore.discard``: the tag keeps the record; the registry cleans up.

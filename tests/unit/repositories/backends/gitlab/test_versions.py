@@ -17,7 +17,7 @@ from ign_deploy.errors import (
 )
 from ign_deploy.repositories.record import FileRole, Release
 from ign_deploy.repositories.status_events import StatusEvent, StatusKind, add_status_event
-from ign_deploy.repositories.store import Key
+from ign_deploy.repositories.store import Indexed, Key
 from tests.support.gitlab_packages import DEVELOPER, World, gitlab_world
 from tests.support.serving import Fault
 from tests.unit.repositories.backends.gitlab.opening import KEY, fetched, publish, repository, store
@@ -156,6 +156,20 @@ def test_a_yanked_version_shows_in_the_index(opened: World, tmp_path: Path) -> N
     maintenance.refresh("com.acme.thing")
     (row,) = repository(opened).catalogue("com.acme.thing")
     assert row.yanked == "broken"
+
+
+def test_a_yank_beside_an_overlapping_write_is_noticed(opened: World, tmp_path: Path) -> None:
+    done = publish(opened, tmp_path, b"module")
+    add_status_event(repository(opened).maintenance.documents, yanked(done.release))
+    current = store(opened)
+    with current.guard.session([KEY]) as session:
+        requests = len(opened.server.requests)
+        assert session.others({}) == ()
+        assert len(opened.server.requests) == requests
+        for events, noticed in [(0, [KEY.id]), (1, [])]:
+            # Another file is there already.
+            current.documents.write("index.json", b"%d" % events, replaces=None)
+            assert session.others({KEY.id: Indexed(1, KEY.version, events)}) == noticed
 
 
 def yanked(release: Release) -> StatusEvent:

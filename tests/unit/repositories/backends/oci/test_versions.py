@@ -14,8 +14,9 @@ import pytest
 import requests
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
-from ign_deploy.repositories.maintenance import StatusChange, remove
+from ign_deploy.repositories.maintenance import StatusChange, remove, yank
 from ign_deploy.repositories.store import Key
+from tests.support.http_steps import count_requests
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.support.servers import RegistryServer, registry
@@ -223,6 +224,30 @@ def test_a_version_that_another_run_overwrote_in_the_index_is_written_again(
     store_at(server.url).documents.write("index.json", stale.data, replaces=stale)
     publish(server, tmp_path, version="1.2.0")
     assert open_at(server.url).catalogue()[0].versions == 3
+
+
+@pytest.mark.parametrize("module_id", [ID, f"com.acme.{'x' * 60}"], ids=["short", "hashed"])
+def test_a_yank_that_another_run_overwrote_in_the_index_is_written_again(
+    server: RegistryServer, tmp_path: Path, module_id: str
+) -> None:
+    release, files = release_of(tmp_path, module_id=module_id)
+    opened = open_at(server.url)
+    opened.publish(release, files=files)
+    stale = store_at(server.url).documents.read("index.json")
+    assert stale is not None
+    change = StatusChange(by="x", at=datetime(2026, 2, 1, tzinfo=UTC), reason="bad")
+    yank(opened, release, change=change)
+    store_at(server.url).documents.write("index.json", stale.data, replaces=stale)
+    other, files = release_of(tmp_path, module_id="com.acme.other")
+    with count_requests() as first:
+        opened.publish(other, files=files)
+    row = next(each for each in open_at(server.url).catalogue() if each.id == module_id)
+    assert row.yanked == "bad"
+    last, files = release_of(tmp_path, module_id="com.acme.last")
+    with count_requests() as further:
+        opened.publish(last, files=files)
+    # Nothing is read again once the index has the yank.
+    assert further.count < first.count
 
 
 def test_a_registry_that_does_not_delete_is_reported_when_removing(tmp_path: Path) -> None:
