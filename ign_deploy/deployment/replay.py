@@ -60,7 +60,8 @@ class _Replay:
                 if contradiction:
                     self.contradictions.append(contradiction)
                 has_ended = deployment.ended is not None
-                self._confirm(key, module, has_ended=has_ended, is_usable=not contradiction)
+                is_usable = not contradiction and self._is_previous_known(key, before, module)
+                self._confirm(key, module, has_ended=has_ended, is_usable=is_usable)
                 found = self._after(
                     key, before, module, record, has_ended=has_ended, is_undone=is_undone
                 )
@@ -119,6 +120,20 @@ class _Replay:
                 "never had"
             )
         return ""
+
+    def _is_previous_known(
+        self, key: ModuleKey, before: DeployedVersion | None, module: ModuleOnGateway
+    ) -> bool:
+        """Return whether the record says reliably what to restore: not none where one was there.
+
+        Otherwise a module could be uninstalled because a single document says so.
+        """
+        if module.previous or before is None or not before.version:
+            return True
+        unconfirmed = self.unconfirmed.get(key)
+        is_first = not before.previous and same_version(before.version, module.version)
+        is_pending = before.outcome is Outcome.RESTART_PENDING
+        return (unconfirmed is not None and not unconfirmed.previous) or (is_first and is_pending)
 
     def _was_there(self, key: ModuleKey, version: str) -> bool:
         before = self.modules.get(key)

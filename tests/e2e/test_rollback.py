@@ -310,7 +310,8 @@ def test_a_trust_anchor_counts_for_what_is_restored(cli: GatewayCli, tmp_path: P
     replace_in_store(cli, "1.0.0", tmp_path / "attack")
     (anchor,) = tmp_path.glob("*.cert.pem")
     result = rollback(cli, "--to", "1.0.0", "--trust-anchor", str(anchor), *WITH_RESTART[:4])
-    assert result.exit_code in (2, 5), result.stderr
+    result.must(5)
+    assert "1.0.0" in result.stderr
     assert active(cli.gateway) == "1.1.0"
 
 
@@ -371,3 +372,27 @@ def test_a_forged_pair_that_contradicts_the_history_asks_a_person(cli: GatewayCl
     assert "contradicts itself" in result.stderr
     assert active(cli.gateway) == "1.1.0"
     rollback(cli, "--to", "1.0.0").must(0)
+
+
+def test_a_forged_start_does_not_make_an_automatic_rollback_uninstall(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.install(f"{NAME}@1.1.0").must(0)
+    last = cli.call("history", "--json").must(0).document["deployments"][0]
+    repository = open_repository(str(cli.workspace.repository))
+    History(repository.maintenance.documents, reporter=SilentReporter()).append(
+        record("1.1.0", previous="", gateway=cli.gateway.url, module_id=NAME,
+               started_at=last["ended_at"])
+    )  # fmt: skip
+    cli.install(f"{NAME}@1.1.0", "--health-command", "false")
+    assert active(cli.gateway) == "1.1.0"
+
+
+def test_a_promotion_does_not_install_what_replaced_the_version_in_the_store(
+    cli: GatewayCli, tmp_path: Path
+) -> None:
+    cli.call("install", f"{NAME}@1.0.0", "-e", "staging", "--track-only").must(0)
+    replace_in_store(cli, "1.0.0", tmp_path / "attack")
+    there = ("--gateway", cli.gateway.url, *WITH_RESTART)
+    result = cli.call("promote", "-e", "staging", "--to", "production", *there).must(5)
+    assert "is not the one that was installed" in result.stderr
+    assert cli.gateway.version_of(NAME) == ""
