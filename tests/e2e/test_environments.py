@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cli import WITH_RESTART, CliWorkspace, GatewayCli, open_gateway_cli
+from tests.support.cli import TOKEN, WITH_RESTART, CliWorkspace, GatewayCli, open_gateway_cli
 from tests.support.deployment_env import active, published_repository
+from tests.support.gateway import running_gateway
 from tests.support.gateway.client import MODULE_ID, modl
 from tests.support.releases import tree
 
@@ -167,3 +173,43 @@ def test_interrupted_during_a_restart_it_says_what_is_installed_and_how_to_go_on
     cli.gateway.state.come_back()
     cli.call(*command.split()).must(0)
     assert active(cli.gateway) == "1.1.0"
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["ctrl-c", "term"]
+)
+def test_a_signal_during_the_wait_for_a_restart_ends_with_the_command_to_go_on(
+    workspace: CliWorkspace, repository: Path, number: signal.Signals, exit_code: int
+) -> None:
+    """A process of its own, a real signal, and gateways on real time."""
+    shutil.copytree(repository, workspace.repository)
+    env = {"IGN_DEPLOY_GATEWAY_TOKEN": TOKEN}
+    with running_gateway() as first, running_gateway() as second:
+        first.options.never_back = "down"
+        there = ("--gateway", first.url, "--gateway", second.url, "-e", "production")
+        child = subprocess.Popen(
+            [sys.executable, "-I", "-m", "ign_deploy", "install", f"{NAME}@1.0.0", *there,
+             *WITH_RESTART],
+            cwd=workspace.folder, env={**workspace.environment, **env}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            deadline = time.monotonic() + 60
+            while first.state.phase() != "down":
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            child.send_signal(number)
+            stdout, stderr = child.communicate(timeout=60)
+        finally:
+            child.kill()
+        assert child.returncode == exit_code, stderr
+        assert "Traceback" not in stdout + stderr
+        assert f"{first.url}: {NAME} 1.0.0 is installed; a restart was requested" in stderr
+        assert f"{second.url}: not started, nothing was changed" in stderr
+        (line,) = [each for each in stderr.splitlines() if "to go on, run: ign-deploy" in each]
+        first.options.never_back = ""
+        first.state.come_back()
+        assert "(uncertain)" in workspace.call("status").must(0).stdout
+        resume = shlex.split(line.partition("run: ign-deploy ")[2])
+        workspace.run(*resume, env=env).must(0)
+        assert (first.version_of(NAME), second.version_of(NAME)) == ("1.0.0", "1.0.0")
