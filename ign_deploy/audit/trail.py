@@ -208,12 +208,12 @@ def _tail(path: Path, descriptor: int) -> tuple[bytes, bytes]:
     begin = max(0, size - 2 * MAX_LINE - 1)
     data = os.pread(descriptor, size - begin, begin)
     whole, feed, torn = data.rpartition(b"\n")
-    if len(torn) > MAX_LINE or (not feed and begin) or not _may_be_ours(torn):
+    if len(torn) > MAX_LINE or (not feed and begin) or not may_be_unfinished(torn):
         raise _no_trail(path)
     return (whole.rpartition(b"\n")[2] + feed if feed else b""), torn
 
 
-def _may_be_ours(torn: bytes) -> bool:
+def may_be_unfinished(torn: bytes) -> bool:
     """Return whether we began an unfinished line; after a power cut, it may be zero bytes."""
     text = torn.rstrip(b"\0")
     return text.startswith(_BEGIN) or _BEGIN.startswith(text)

@@ -16,7 +16,7 @@ from ign_deploy.audit.entry import (
     line_digest,
     read_line,
 )
-from ign_deploy.audit.trail import open_trail
+from ign_deploy.audit.trail import may_be_unfinished, open_trail
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, error, errors_among, warning
@@ -40,8 +40,8 @@ class AuditReport:
     """The result: ``count`` readable entries, and the ``head`` (SHA-256 of the last whole line).
 
     ``since_anchor`` counts the lines after the expected head; None if none was given or found.
-    ``findings`` are in the order of the file; ``end_checked`` says whether a head or a count was
-    expected: without one, nothing notices a cut-off end.
+    ``findings`` are in the order of the file; ``end_checked`` says whether a head was
+    expected: without one, a cut-off end isn't noticed, or only down to the expected count.
     """
 
     count: int
@@ -111,7 +111,8 @@ class _Reading:
 
     def take(self, check: _ChainCheck, number: int, data: bytes | None) -> None:
         """Take the next line; None means one that is too long to be kept."""
-        if data is not None and not data.endswith(b"\n"):
+        # What no writer of ours began isn't an unfinished entry.
+        if data is not None and not data.endswith(b"\n") and may_be_unfinished(data):
             self._torn = True
             return
         line = read_line(data) if data is not None else None
@@ -138,7 +139,7 @@ class _Reading:
             head=self._head,
             since_anchor=since,
             findings=tuple(findings),
-            end_checked=bool(self._expected or expect_count),
+            end_checked=bool(self._expected),
         )
 
     def _end_findings(self, expect_count: int) -> Iterator[Finding]:

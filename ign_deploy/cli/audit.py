@@ -77,7 +77,9 @@ def _verdict(report: AuditReport) -> str:
     if not report.is_intact:
         state = f"✗ NOT INTACT: {entries}"
     elif report.end_checked:
-        state = f"✓ intact: {entries}, with the expected end"
+        newer = report.since_anchor
+        end = f"{newer} of them after the expected head" if newer else "with the expected end"
+        state = f"✓ intact: {entries}, {end}"
     elif report.head:
         state = f"✓ {entries}, none changed; a cut-off end was not checked (give --expect-head)"
     else:

@@ -48,6 +48,27 @@ def test_a_cut_off_end_is_noticed_only_with_the_head_and_that_is_said(
     assert noticed.stdout.startswith("✗ NOT INTACT: 2 entries\n")
 
 
+def test_a_count_does_not_check_the_end(workspace: CliWorkspace) -> None:
+    shown = workspace.call("audit", "verify", "audit.jsonl", "--expect-count", "2").must(0).stdout
+    assert shown.startswith("✓ 3 entries, none changed; a cut-off end was not checked")
+
+
+def test_entries_after_the_expected_head_are_counted(workspace: CliWorkspace) -> None:
+    path = workspace.folder / "audit.jsonl"
+    head = add(path, 4).head
+    add(path, 5)
+    shown = workspace.call("audit", "verify", "audit.jsonl", "--expect-head", head).must(0).stdout
+    assert shown.startswith("✓ intact: 5 entries, 1 of them after the expected head\n")
+
+
+@pytest.mark.parametrize("data", [b"PK\x03\x04 another file", b"\xff" * 100, b"no entry"])
+def test_another_file_is_neither_empty_nor_unfinished(workspace: CliWorkspace, data: bytes) -> None:
+    (workspace.folder / "other").write_bytes(data)
+    result = workspace.call("audit", "verify", "other").must(5)
+    assert result.stdout.startswith("✗ NOT INTACT: 0 entries\n")
+    assert "do nothing" not in result.stderr
+
+
 def test_show_lists_the_entries(workspace: CliWorkspace) -> None:
     shown = workspace.call("audit", "show", "audit.jsonl").must(0).stdout.splitlines()
     assert shown[0].startswith("✓ 3 entries")
