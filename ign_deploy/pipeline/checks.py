@@ -156,7 +156,7 @@ def check_project(path: Path, context: RunContext) -> Project:
             context.reporter.finding(finding, file=str(path))
     require_no_problems([as_error(finding, PackagingError) for finding in errors])
     if project.tool:
-        choose_isolation(settings.isolate, project=project, env=env)
+        choose_isolation(settings.isolation(), project=project, env=env)
     return project
 
 

@@ -220,11 +220,11 @@ def _require_named_host(url: str, settings: Settings, access: Access) -> None:
     if scheme in ("", "file"):
         return
     is_given = bool(access.token or access.password)
-    sent = "the credentials of the repository"
+    decides = "which host gets the credentials of the repository"
     if url == settings.repository_url and (is_given or (scheme == "s3" and "endpoint=" in url)):
-        settings.require_named("repository_url", sent=sent)
+        settings.require_named("repository_url", decides=decides)
     if is_given or scheme == "s3" or any(access.env.get(name) for name in JOB_TOKENS):
-        settings.require_named("repository_ca", sent=sent)
+        settings.require_named("repository_ca", decides=decides)
 
 
 def _open_history(

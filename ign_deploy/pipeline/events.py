@@ -219,10 +219,12 @@ def _require_named_hosts(
     }
     for name, (sent, value) in secrets.items():
         if value.get_secret_value():
-            settings.require_named(name, sent=sent)
+            settings.require_named(name, decides=f"which host gets {sent}")
     otlp = targets.otlp if targets is not None else None
     if any(channel.secrets for channel in channels) or (otlp is not None and otlp.secrets):
-        settings.require_named("notification_ca", sent="the secrets of notifications")
+        settings.require_named(
+            "notification_ca", decides="which host gets the secrets of notifications"
+        )
 
 
 def _open_channels(settings: Settings, env: Mapping[str, str], ca: Path | None) -> list[Channel]:

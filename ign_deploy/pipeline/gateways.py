@@ -157,7 +157,7 @@ def _require_named_host(entry: GatewayEntry, settings: Settings) -> None:
     names = ["gateways" if own else "gateway"]
     if not (own and (entry.ca or entry.pin)):
         names += ["gateway_ca", "gateway_pin"]
-    settings.require_named(*names, sent="a gateway's token")
+    settings.require_named(*names, decides="which host gets a gateway's token")
 
 
 def _require_address(entry: GatewayEntry) -> None:
@@ -234,6 +234,8 @@ def _health_checks(context: RunContext) -> Iterator[HealthCheck]:
             text=settings.health_text,
         )
     if settings.health_command:
+        # It runs as our own user, where a build doesn't, and most deployments build nothing.
+        settings.require_named("health_command", decides="which program is run")
         yield CommandCheck(settings.health_command, partial(_execute, context=context))
 
 

@@ -65,7 +65,7 @@ def _run_build(project: Project, context: RunContext) -> Sequence[UnsignedModule
         expected_version=settings.version,
         expected_id=settings.module_id,
         timeout=settings.build_timeout,
-        isolate=settings.isolate,
+        isolate=settings.isolation(),
         kept=_kept(context),
     )
     return package_project(project, options=options, env=context.env, reporter=context.reporter)

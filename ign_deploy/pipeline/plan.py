@@ -81,7 +81,7 @@ def _decide(job: tuple[Path, Project], context: RunContext) -> Decision:
     settings = context.settings
     try:
         modules = identify(
-            project, env=context.env, timeout=settings.build_timeout, isolate=settings.isolate
+            project, env=context.env, timeout=settings.build_timeout, isolate=settings.isolation()
         )
     except IgnDeployError as problem:
         reason = f"its modules are unknown: {problem.message}"

@@ -171,22 +171,28 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
                 if isinstance(item, Source):
                     yield name, field, item
 
-    def require_named(self, *names: str, sent: str) -> None:
-        """Raise ConfigurationError if a config file that was only found decides who gets a secret.
+    def require_named(self, *names: str, decides: str) -> None:
+        """Raise ConfigurationError if a config file that was only found gives one of ``names``.
 
-        ``names`` are the settings that say where ``sent`` goes, and how that host proves
-        itself. Whoever can change the working folder could otherwise have it sent to himself.
+        They decide what whoever can change the working folder mustn't: which host gets a secret
+        and how that host proves itself, or which programs run unprotected. ``decides`` says it.
         """
         for name in names:
             if name in self.found:
                 setting = "gateway" if name == "gateways" else name
                 own = {each: source.env for each, _, source in self.names()}[setting]
                 raise ConfigurationError(
-                    f"{self.found[name]} decides which host gets {sent}, but a config file that "
-                    "was only found in the working folder is not trusted with secrets",
+                    f"{self.found[name]} decides {decides}, but a config file that was only "
+                    "found in the working folder is not trusted with that",
                     hint="if the file is yours, name it with --config, the input config or "
                     f"{default_variable('config')}; or set {own or default_variable(setting)}.",
                 )
+
+    def isolation(self) -> Literal["auto", "require", "off"]:
+        """Return how builds are isolated; a config file that was only found can't turn it off."""
+        if self.isolate == "off":
+            self.require_named("isolate", decides="that builds are not isolated")
+        return self.isolate
 
     @property
     def is_signing_configured(self) -> bool:

@@ -327,7 +327,7 @@ def test_an_invalid_gateway_table_is_explained(tmp_path: Path, text: str, reason
 def test_only_a_config_file_that_was_named_is_trusted_with_secrets(tmp_path: Path) -> None:
     path = config(tmp_path, 'smtp-url = "smtps://mail.example"\n')
     with pytest.raises(ConfigurationError, match=f"smtp-url in {path} decides") as caught:
-        resolve(tmp_path).settings.require_named("smtp_url", sent="a password")
+        resolve(tmp_path).settings.require_named("smtp_url", decides="who gets a password")
     for way in ("--config", "input config", "IGN_DEPLOY_CONFIG", "IGN_DEPLOY_SMTP_URL"):
         assert way in caught.value.hint
     named = str(path)
@@ -340,10 +340,10 @@ def test_only_a_config_file_that_was_named_is_trusted_with_secrets(tmp_path: Pat
         resolve(tmp_path, {"IGN_DEPLOY_SMTP_URL": "smtps://mail.example"}),
     ):
         assert resolved.settings.smtp_url == "smtps://mail.example"
-        resolved.settings.require_named("smtp_url", sent="a password")
+        resolved.settings.require_named("smtp_url", decides="who gets a password")
 
 
 def test_a_pyproject_that_was_only_found_is_not_trusted_either(tmp_path: Path) -> None:
     config(tmp_path, '[tool.ign-deploy]\nrepository-url = "https://x.example"\n', "pyproject.toml")
     with pytest.raises(ConfigurationError, match="repository-url in "):
-        resolve(tmp_path).settings.require_named("repository_url", sent="a token")
+        resolve(tmp_path).settings.require_named("repository_url", decides="who gets a token")

@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.pipeline.context import open_mirror_source, start_run
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.pipeline.checks import check_project
+from ign_deploy.pipeline.context import RunContext, open_mirror_source, start_run
+from ign_deploy.pipeline.gateways import deploy_options
 from ign_deploy.pipeline.run_report import RunReport
 from ign_deploy.report import SilentReporter
 from ign_deploy.settings import Inputs
+from tests.support.builds import fake_java, gradle_wrapper
 from tests.support.identities import pem_certificates, self_signed
 
 TOKEN = {"REPOSITORY_API_TOKEN": "t0p-secret"}
@@ -135,3 +139,40 @@ def test_without_a_secret_to_send_a_found_file_is_used(
     tmp_path: Path, text: str, env: dict[str, str], what: str
 ) -> None:
     use(tmp_path, text, env, what=what)
+
+
+def run_with(folder: Path, text: str, *, named: bool = False) -> RunContext:
+    path = folder / "ign-deploy.toml"
+    path.write_text(text)
+    env = {"JAVA_HOME": str(fake_java(folder / "java", "17"))}
+    inputs = Inputs(env=env, flags={}, folder=folder, config_file=path if named else None)
+    return start_run(inputs.resolve().settings, env=env, report=RunReport(SilentReporter()))
+
+
+def test_a_found_file_gives_no_health_command(tmp_path: Path) -> None:
+    def obtain(*_: str) -> VerifiedModule:
+        raise AssertionError
+
+    text = 'health-command = "touch ran"\n'
+    with (
+        run_with(tmp_path, text) as context,
+        pytest.raises(ConfigurationError, match=r"^health-command in .* decides which program"),
+    ):
+        deploy_options(context, obtain=obtain)
+    with run_with(tmp_path, text, named=True) as context:
+        (check,) = deploy_options(context, obtain=obtain).checks
+    assert check.title == "health command touch"
+
+
+def test_a_found_file_does_not_turn_the_isolation_of_builds_off(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    gradle_wrapper(project, f"touch {tmp_path}/ran")
+    (project / "build.gradle").write_text("plugins { id 'io.ia.sdk.modl' }")
+    (project / "settings.gradle").write_text("")
+    with (
+        run_with(tmp_path, 'isolate = "off"\n') as context,
+        pytest.raises(ConfigurationError, match=r"^isolate in .* decides that builds are not"),
+    ):
+        check_project(project, context)
+    assert not (tmp_path / "ran").exists()
