@@ -258,8 +258,19 @@ def _resume_command(record: DeploymentRecord, settings: Settings) -> str:
         ("--gateway", settings.gateway),
         ("--accept-certificate", settings.accept_certificate),
         ("--accept-license", settings.accept_license),
+        ("--trust-anchor", settings.trust_anchor),
+        ("--health-url", settings.health_url),
     ):
-        words += [word for value in values for word in (option, value)]
+        words += [word for value in values for word in (option, str(value))]
+    for option, value in (
+        ("--repository-url", settings.repository_url),
+        ("--gateway-ca", settings.gateway_ca),
+        ("--gateway-pin", settings.gateway_pin),
+        ("--gateway-manifest", settings.gateway_manifest),
+        ("--health-text", settings.health_text),
+        ("--health-command", settings.health_command),
+    ):
+        words += [option, str(value)] if value else []
     words += ["--restart", settings.restart]
     words += ["--allow-downgrade"] if settings.allow_downgrade else []
     words += ["--allow-uninstall"] if settings.allow_uninstall else []

@@ -17,6 +17,7 @@ from tests.support.cli import TOKEN, WITH_RESTART, CliWorkspace, GatewayCli, ope
 from tests.support.deployment_env import active, published_repository
 from tests.support.gateway import running_gateway
 from tests.support.gateway.client import MODULE_ID, modl
+from tests.support.identities import pem_certificates, self_signed
 from tests.support.releases import tree
 
 NAME = MODULE_ID
@@ -182,11 +183,22 @@ def test_a_signal_during_the_wait_for_a_restart_ends_with_the_command_to_go_on(
     workspace: CliWorkspace, repository: Path, number: signal.Signals, exit_code: int
 ) -> None:
     """A process of its own, a real signal, and gateways on real time."""
-    shutil.copytree(repository, workspace.repository)
+    anchor = workspace.folder / "vendor.pem"
+    anchor.write_bytes(pem_certificates(self_signed("Test Vendor")[1]))
+    store = workspace.folder / "store"
+    shutil.copytree(repository, store)
     env = {"IGN_DEPLOY_GATEWAY_TOKEN": TOKEN}
+    given = (
+        "--repository-url",
+        str(store),
+        "--trust-anchor",
+        str(anchor),
+        "--health-command",
+        "true",
+    )
     with running_gateway() as first, running_gateway() as second:
         first.options.never_back = "down"
-        there = ("--gateway", first.url, "--gateway", second.url, "-e", "production")
+        there = ("--gateway", first.url, "--gateway", second.url, "-e", "production", *given)
         child = subprocess.Popen(
             [sys.executable, "-I", "-m", "ign_deploy", "install", f"{NAME}@1.0.0", *there,
              *WITH_RESTART],
@@ -209,7 +221,8 @@ def test_a_signal_during_the_wait_for_a_restart_ends_with_the_command_to_go_on(
         (line,) = [each for each in stderr.splitlines() if "to go on, run: ign-deploy" in each]
         first.options.never_back = ""
         first.state.come_back()
-        assert "(uncertain)" in workspace.call("status").must(0).stdout
+        assert "(uncertain)" in workspace.call("status", *given[:2]).must(0).stdout
         resume = shlex.split(line.partition("run: ign-deploy ")[2])
+        assert all(part in resume for part in given)
         workspace.run(*resume, env=env).must(0)
         assert (first.version_of(NAME), second.version_of(NAME)) == ("1.0.0", "1.0.0")
