@@ -167,8 +167,12 @@ def _append(env: Mapping[str, str], variable: str, text: str) -> None:
 
 def check_command_file(env: Mapping[str, str], variable: str) -> None:
     """Raise ConfigurationError unless the runner's file can be appended to."""
-    with _opened(env, variable):
-        pass
+    with _opened(env, variable) as stream:
+        # Only a write finds a full disk; the runner ignores empty lines, should we be killed here.
+        size = stream.seek(0, os.SEEK_END)
+        stream.write(b"\n")
+        stream.flush()
+        stream.truncate(size)
 
 
 @contextmanager
@@ -182,7 +186,8 @@ def _opened(env: Mapping[str, str], variable: str) -> Iterator[BinaryIO]:
     except OSError as cause:
         raise ConfigurationError(
             f"cannot write {path} ({variable}): {os_error_reason(cause)}",
-            hint="mount the runner's file_commands folder into the container as writable.",
+            hint="mount the runner's file_commands folder into the container as writable, and free "
+            "space on its disk.",
         ) from cause
 
 

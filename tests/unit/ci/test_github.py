@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ign_deploy.ci.github import GitHubReporter
+from ign_deploy.ci.github import GitHubReporter, check_command_file
 from ign_deploy.ci.host import Host, reporter_for, write_outputs, write_summary
 from ign_deploy.ci.mask import Masker
 from ign_deploy.errors import ConfigurationError
@@ -232,3 +233,18 @@ def test_other_hosts_have_no_place_for_outputs_of_every_command() -> None:
     for host in set(Host) - {Host.GITHUB}:
         write_outputs({"result": "x"}, host=host, env={}, masker=Masker())
         write_summary("x", host=host, env={}, masker=Masker())
+
+
+def test_a_file_of_the_runner_that_cannot_grow_is_found_by_writing(tmp_path: Path) -> None:
+    """As on a full disk."""
+    path = tmp_path / "output"
+    path.write_bytes(b"a=1\n" * 1024)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(ConfigurationError, match=r"cannot write .*\(GITHUB_OUTPUT\)"):
+            check_command_file({"GITHUB_OUTPUT": str(path)}, "GITHUB_OUTPUT")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    check_command_file({"GITHUB_OUTPUT": str(path)}, "GITHUB_OUTPUT")
+    assert path.read_bytes() == b"a=1\n" * 1024
