@@ -17,6 +17,8 @@ _WRAPPED = (76, 64)
 """Characters of a line, as base64 and OpenSSL write them."""
 _SKIPPED = (0, 2, 3)
 """Leading Base64 characters that also depend on the 0, 1 or 2 bytes before the secret."""
+_STRIDE = 8
+"""Only every 8th place of a text is looked at first: builds write millions of lines."""
 # Credentials of others, too: of a build, or of the user's own tools.
 _AUTHORIZATION = re.compile(
     r"""((?:proxy-)?authorization\\?["']?\s{0,4}[:=]\s{0,4}\\?["']?"""
@@ -31,6 +33,7 @@ class Masker:
     def __init__(self) -> None:
         self._forms: Mapping[str, frozenset[str]] = {}
         """The forms by their first characters: one look-up for each place in a text."""
+        self._filter = _Filter(frozenset())
 
     def add(self, secret: str) -> tuple[str, ...]:
         """Remember ``secret``; return those of its forms that are new, the longest first.
@@ -43,18 +46,26 @@ class Masker:
         for form in known | new:
             forms.setdefault(form[:SHORTEST_SECRET], set()).add(form)
         # Replaced, never changed: other threads redact at the same time.
+        self._filter = _Filter(known | new)
         self._forms = {start: frozenset(group) for start, group in forms.items()}
         return tuple(sorted(new, key=lambda form: (-len(form), form)))
 
     def redact(self, text: str) -> str:
         """Return ``text`` with every secret, and what Authorization headers hold, replaced."""
+        if self._filter.may_contain(text):
+            text = self._without_forms(text)
+        if "uthorization" in text.lower():
+            text = _AUTHORIZATION.sub(rf"\1{HIDDEN}", text)
+        return text
+
+    def _without_forms(self, text: str) -> str:
         parts: list[str] = []
         end = 0
         for start, stop in sorted(self._spans(text)):
             if start >= end:
                 parts += [text[end:start], HIDDEN]
             end = max(end, stop)
-        return _AUTHORIZATION.sub(rf"\1{HIDDEN}", "".join([*parts, text[end:]]))
+        return "".join([*parts, text[end:]])
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where a form is in ``text``; they may overlap."""
@@ -62,6 +73,33 @@ class Masker:
             for form in self._forms.get(text[start : start + SHORTEST_SECRET], ()):
                 if text.startswith(form, start):
                     yield start, start + len(form)
+
+
+class _Filter:
+    """Finds out quickly that a text has none of the forms, which is true of most texts.
+
+    Wherever a long form is, one of the places that are looked at falls into its first characters.
+    """
+
+    def __init__(self, forms: frozenset[str]) -> None:
+        length = _STRIDE + SHORTEST_SECRET - 1
+        short = sorted(form for form in forms if len(form) < length)
+        self._short = re.compile("|".join(map(re.escape, short))) if short else None
+        self._pieces = frozenset(
+            form[offset : offset + SHORTEST_SECRET]
+            for form in forms
+            if len(form) >= length
+            for offset in range(_STRIDE)
+        )
+
+    def may_contain(self, text: str) -> bool:
+        """Return False only when no form is in ``text``."""
+        if self._short is not None and self._short.search(text):
+            return True
+        places = range(0, len(text), _STRIDE)
+        return not self._pieces.isdisjoint(
+            [text[place : place + SHORTEST_SECRET] for place in places]
+        )
 
 
 def secret_forms(secret: str) -> set[str]:

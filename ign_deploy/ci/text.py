@@ -70,7 +70,9 @@ def safe_lines(text: str, *, masker: Masker) -> list[str]:
 
     Redacted before and after: neutralising may change a secret, or join its parts.
     """
-    return [shorten(masker.redact(line)) for line in neutral_lines(masker.redact(text))]
+    redacted = masker.redact(text)
+    lines = neutral_lines(redacted)
+    return [shorten(line if line == redacted else masker.redact(line)) for line in lines]
 
 
 def finding_headline(finding: Finding, *, file: str = "") -> str:

@@ -183,3 +183,22 @@ def test_redacting_takes_time_in_proportion_to_the_text() -> None:
         began = time.process_time()
         masker.redact(text)
         assert time.process_time() - began < 8
+
+
+@pytest.mark.parametrize("secret", ["x9Q-", "s3cr&t/wö", "ten-chars!", "11-charsöö!", PEM])
+def test_a_secret_is_found_wherever_it_begins(secret: str) -> None:
+    masker = Masker()
+    for form in masker.add(secret):
+        for before in range(20):
+            assert form not in masker.redact(f"{'.' * before}{form}")
+
+
+def test_text_without_secrets_is_redacted_fast() -> None:
+    lines = "\n".join(base64.b64encode(bytes([number]) * 48).decode() for number in range(60))
+    masker = Masker()
+    masker.add(f"-----BEGIN PRIVATE KEY-----\n{lines}\n-----END PRIVATE KEY-----\n")
+    line = "> Task :compileJava" + " and more" * 15
+    began = time.process_time()
+    for _ in range(30_000):
+        masker.redact(line)
+    assert time.process_time() - began < 0.6
