@@ -186,6 +186,8 @@ def _forget(session: Session, names: tuple[str, ...]) -> None:
     (name,) = names
     context = session.context
     known = context.history.environments()
+    if not known:
+        context.require_repository()
     if name not in known:
         raise _unknown(name, known)
     if session.settings.confirm != (name,):

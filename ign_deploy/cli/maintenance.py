@@ -95,6 +95,7 @@ def reindex_command(session: Session) -> None:
 
     The records are the truth. Run this when an index was lost or damaged.
     """
+    session.context.require_repository()
     with session.reporter.group("reindex"):
         found = session.context.repository.maintenance.reindex()
     session.answer(

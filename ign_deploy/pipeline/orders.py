@@ -100,6 +100,8 @@ def select_modules(
     """Return the named modules of an environment, or all of them; raises DeploymentError."""
     if not deployed:
         known = ", ".join(deployer.context.history.environments())
+        if not known:
+            deployer.context.require_repository()
         raise DeploymentError(
             f"nothing has been deployed to {environment}",
             hint=f"give one of these environments: {known}."

@@ -118,6 +118,14 @@ def test_history_shows_one_deployment_or_those_of_a_module(cli: GatewayCli) -> N
 
 def test_where_there_is_no_repository_nothing_is_claimed(tmp_path: Path) -> None:
     workspace = CliWorkspace(tmp_path)
+    for line in (
+        "history forget test --confirm test",
+        "rollback -e test --track-only",
+        "promote -e test --to production --track-only",
+        "reindex",
+    ):
+        assert "there is no repository at" in workspace.call(*line.split()).must(6).stderr, line
+        assert not workspace.repository.exists()
     for command in ("status", "history"):
         assert "there is no repository at" in workspace.call(command).must(6).stderr
         url = ("--repository-url", "https://127.0.0.1:1/modules")
