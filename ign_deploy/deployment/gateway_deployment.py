@@ -13,8 +13,15 @@ from ign_deploy.deployment.gateway import Consent, InstalledModule, Restartable,
 from ign_deploy.deployment.gateway.errors import ModuleMismatch, explain_unexpected
 from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
+from ign_deploy.deployment.outcome import (
+    is_final,
+    module_outcome,
+    numbered_steps,
+    removal_outcome,
+    restored_versions,
+)
 from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
-from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
+from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.errors import DeploymentError, IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.report import Reporter
@@ -197,7 +204,7 @@ class GatewayDeployment:
             if not waiting:
                 self._report_licenses(changes, installed)
                 return
-            if any(_is_final(installed.get(change.id)) for change in changes):
+            if any(is_final(installed.get(change.id)) for change in changes):
                 break
         raise self._not_running(waiting)
 
@@ -267,7 +274,7 @@ class GatewayDeployment:
             explained = explain_unexpected(problem)
             return Outcome.ROLLBACK_FAILED, self._explain_failed_rollback(reason, explained)
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
-        restored = f"{_restored_versions(self.touched)}{pending}"
+        restored = f"{restored_versions(self.touched)}{pending}"
         return Outcome.ROLLED_BACK, f"{self._with_title(reason)}; {restored}"
 
     def _require_way_back(self) -> None:
@@ -288,7 +295,7 @@ class GatewayDeployment:
             for each in self.touched
         )
         second = problem.message.removeprefix(f"{self.gateway.title}: ")
-        steps = _numbered(
+        steps = numbered_steps(
             f"check {self.gateway.location}: it should have {expected}.",
             problem.hint,
             "run `ign-deploy rollback` again, or install the file by hand.",
@@ -298,7 +305,7 @@ class GatewayDeployment:
     def _explain_failed_removal(self, problem: IgnDeployError) -> str:
         """Explain a failed uninstallation, which is to be completed, not undone."""
         names = ", ".join(self.removed)
-        steps = _numbered(
+        steps = numbered_steps(
             f"check {self.gateway.location}.",
             problem.hint,
             f"run the same command again: it uninstalls {names} if necessary.",
@@ -330,50 +337,14 @@ class GatewayDeployment:
                 *(
                     module_record(
                         change,
-                        _module_outcome(outcome, is_touched=change.id in touched, runs=change.runs),
+                        module_outcome(outcome, is_touched=change.id in touched, runs=change.runs),
                         license_state=licenses.get(change.id, ""),
                     )
                     for change in self.plan.changes
                 ),
                 *(
-                    each.record(_removal_outcome(outcome, is_removed=each.id in self.removed))
+                    each.record(removal_outcome(outcome, is_removed=each.id in self.removed))
                     for each in self.plan.removals
                 ),
             ),
         )
-
-
-def _module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcome:
-    if is_touched:
-        return Outcome.DEPLOYED if outcome is Outcome.UNINSTALLED else outcome
-    return Outcome.UNCHANGED if runs else Outcome.UNTOUCHED
-
-
-def _removal_outcome(outcome: Outcome, *, is_removed: bool) -> Outcome:
-    if is_removed:
-        return outcome
-    return Outcome.UNCHANGED if outcome in DEPLOYED_OUTCOMES else Outcome.UNTOUCHED
-
-
-def _numbered(*steps: str) -> str:
-    """Return the steps, without empty ones, as a numbered list in one line."""
-    return " ".join(f"{number}. {step}" for number, step in enumerate(filter(None, steps), 1))
-
-
-def _restored_versions(changes: Sequence[ModuleChange]) -> str:
-    """Say what a rollback restored: ``back on 1.0.0`` for one module."""
-    if len(changes) == 1:
-        (change,) = changes
-        if change.previous is None:
-            return f"{change.id} was uninstalled"
-        return f"back on {change.previous.descriptor.version}"
-    back = [f"{each.id} {each.present}" for each in changes if each.previous is not None]
-    gone = [each.id for each in changes if each.previous is None]
-    parts = [f"back on {', '.join(back)}"] if back else []
-    parts += [f"{', '.join(gone)} uninstalled"] if gone else []
-    return " and ".join(parts)
-
-
-def _is_final(found: InstalledModule | None) -> bool:
-    """Return whether waiting longer is pointless."""
-    return found is not None and (found.is_quarantined or bool(found.fault_cause))

@@ -1,0 +1,47 @@
+"""What the outcome of a gateway's deployment means for its modules, and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ign_deploy.deployment.gateway import InstalledModule
+from ign_deploy.deployment.plan import ModuleChange
+from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, Outcome
+
+
+def module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcome:
+    """Return what became of a module to install."""
+    if is_touched:
+        return Outcome.DEPLOYED if outcome is Outcome.UNINSTALLED else outcome
+    return Outcome.UNCHANGED if runs else Outcome.UNTOUCHED
+
+
+def removal_outcome(outcome: Outcome, *, is_removed: bool) -> Outcome:
+    """Return what became of a module to uninstall."""
+    if is_removed:
+        return outcome
+    return Outcome.UNCHANGED if outcome in DEPLOYED_OUTCOMES else Outcome.UNTOUCHED
+
+
+def numbered_steps(*steps: str) -> str:
+    """Return the steps, without empty ones, as a numbered list in one line."""
+    return " ".join(f"{number}. {step}" for number, step in enumerate(filter(None, steps), 1))
+
+
+def restored_versions(changes: Sequence[ModuleChange]) -> str:
+    """Say what a rollback restored: ``back on 1.0.0`` for one module."""
+    if len(changes) == 1:
+        (change,) = changes
+        if change.previous is None:
+            return f"{change.id} was uninstalled"
+        return f"back on {change.previous.descriptor.version}"
+    back = [f"{each.id} {each.present}" for each in changes if each.previous is not None]
+    gone = [each.id for each in changes if each.previous is None]
+    parts = [f"back on {', '.join(back)}"] if back else []
+    parts += [f"{', '.join(gone)} uninstalled"] if gone else []
+    return " and ".join(parts)
+
+
+def is_final(found: InstalledModule | None) -> bool:
+    """Return whether waiting longer is pointless."""
+    return found is not None and (found.is_quarantined or bool(found.fault_cause))
