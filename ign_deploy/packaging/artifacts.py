@@ -101,12 +101,32 @@ def reject_lfs_pointer(path: Path) -> None:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _PRUNED)
-        for name in sorted(files):
+    for folder, files in _visit(root):
+        for name in files:
             path = Path(folder, name)
             if name.lower().endswith(MODULE_SUFFIX) and path.is_file():
                 yield path
+
+
+def _visit(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder that may hold modules, and the names of its files, sorted.
+
+    Not by os.walk, which is recursive in Python 3.11: a build can make folders of any depth.
+    """
+    waiting = [str(root)]
+    while waiting:
+        folder = waiting.pop()
+        folders: list[str] = []
+        files: list[str] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    (folders if entry.is_dir(follow_symlinks=False) else files).append(entry.name)
+        except OSError:  # gone, closed to us, or too deep for a path
+            continue
+        yield folder, sorted(files)
+        inner = sorted((name for name in folders if name not in _PRUNED), reverse=True)
+        waiting += [os.path.join(folder, name) for name in inner]
 
 
 def _stamp(path: Path) -> Stamp | None:
@@ -133,8 +153,7 @@ def _listed(module_list: Path | None) -> list[Path]:
 def _reported(root: Path) -> list[Path]:
     """Return the modules that the plugin's reports name; their checksums are ignored."""
     found: list[Path] = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in _PRUNED)
+    for folder, files in _visit(root):
         if BUILD_REPORT in files:
             report = _read_json(Path(folder, BUILD_REPORT), default={})
             names = {Path(text).name for text in _texts(report) if text.endswith(MODULE_SUFFIX)}

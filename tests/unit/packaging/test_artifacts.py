@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from ign_deploy.errors import PackagingError
 from ign_deploy.packaging.artifacts import (
+    built_modules,
     find_artifacts,
     reject_lfs_pointer,
     take_snapshot,
@@ -126,3 +128,17 @@ def test_a_pipe_in_place_of_a_report_or_a_list_does_not_hang(tmp_path: Path) -> 
     made.parent.mkdir()
     made.touch()
     assert find_artifacts(tmp_path, before={}, module_list=tmp_path / "modules.json") == (made,)
+
+
+def test_folders_of_any_depth_are_searched(tmp_path: Path) -> None:
+    deep = tmp_path / "build"
+    deep.mkdir()
+    for _ in range(1200):
+        deep /= "d"
+        deep.mkdir()
+    try:
+        assert built_modules(tmp_path) == []
+        (deep / "deep.modl").touch()
+        assert built_modules(tmp_path) == [deep / "deep.modl"]
+    finally:
+        subprocess.run(["rm", "-rf", str(tmp_path / "build")], check=True)
