@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ign_deploy.deployment.records import (
@@ -27,7 +27,7 @@ _ON_GATEWAY = DEPLOYED_OUTCOMES | {Outcome.ROLLED_BACK}
 
 def replay(deployments: Sequence[Deployment]) -> EnvironmentState:
     """Return the state after these deployments, oldest first."""
-    done = _Replay()
+    done = _Replay(deployments)
     for deployment in deployments:
         done.apply(deployment)
     return EnvironmentState(
@@ -42,8 +42,9 @@ def replay(deployments: Sequence[Deployment]) -> EnvironmentState:
 
 @dataclass
 class _Replay:
-    """What is known so far."""
+    """What is known so far of the deployments to replay."""
 
+    deployments: Sequence[Deployment]
     modules: dict[ModuleKey, DeployedVersion] = field(default_factory=dict)
     unconfirmed: dict[ModuleKey, ModuleOnGateway] = field(default_factory=dict)
     digests: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -102,11 +103,13 @@ class _Replay:
         if before is None:
             return ""
         where = f"{module.id} on {key[0]}" if key[0] else module.id
-        # Of two deployments at once, each may have seen what was there before the other one. What
-        # is only recorded was read from the history, where the end of the other is written later.
+        # Of two deployments at once, each may have seen what was there before the other one, or
+        # after it. What is only recorded was read from the history, where an end is written later.
         is_concurrent = record.started_at < before.since or not key[0]
-        is_possible = _may_be_there(before, module) or (
-            is_concurrent and self._was_there(key, module.previous)
+        is_possible = (
+            _may_be_there(before, module)
+            or (is_concurrent and self._was_there(key, module.previous))
+            or _is_among(module.previous, self._versions_at_once(key, record))
         )
         if module.previous and not is_possible:
             return (
@@ -140,6 +143,17 @@ class _Replay:
         known = [each for *place, each in self.digests if (place[0], place[1]) == key]
         known += [before.version, before.previous] if before else []
         return _is_among(version, known)
+
+    def _versions_at_once(self, key: ModuleKey, record: DeploymentRecord) -> Iterator[str]:
+        """Yield the versions that ended deployments brought while this one was under way."""
+        for other in (each.ended for each in self.deployments if each.started.id != record.id):
+            if other is None or other.ended_at < record.started_at:
+                continue
+            if record.ended_at and other.started_at > record.ended_at:
+                continue
+            for gateway in other.gateways:
+                if gateway.gateway == key[0]:
+                    yield from (each.version for each in gateway.modules if each.id == key[1])
 
     def _confirm(
         self, key: ModuleKey, module: ModuleOnGateway, *, has_ended: bool, is_usable: bool

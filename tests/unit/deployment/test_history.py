@@ -317,6 +317,16 @@ def test_what_a_record_replaced_must_be_what_ran_before(ledger: Ledger) -> None:
     assert (PUMP, "6.6.6") not in ledger.history.protected()
 
 
+def test_a_deployment_may_replace_what_a_later_one_brought_while_it_waited(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    slow = ledger.begin("1.2.0", previous="1.1.0")
+    ledger.deploy("1.1.0", previous="1.0.0")  # begins and ends before the slow one gets to it
+    ledger.end(slow, Outcome.DEPLOYED, ended_at="2026-01-31T12:59:00.000000Z")
+    ledger.reporter = reported = Recorder()
+    ledger.history.deployed("production")
+    assert reported.warnings == []
+
+
 def test_an_unfinished_record_that_contradicts_the_others_steers_no_automatic_rollback(
     ledger: Ledger,
 ) -> None:
