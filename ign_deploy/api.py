@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import ValidationError
 
+from ign_deploy.ci.mask import Masker
 from ign_deploy.errors import ConfigurationError, explain_validation
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule, VerifiedModule
+from ign_deploy.net.proxies import proxy_passwords
 from ign_deploy.pipeline.context import RunContext, start_run
 from ign_deploy.pipeline.run_report import RunReport
 from ign_deploy.report import Reporter, SilentReporter
@@ -124,9 +126,13 @@ class _Noun(Generic[Config]):
     ) -> None:
         reporter = SilentReporter() if reporter is None else reporter
         settings = _settings((config or self._config(), *others))
-        for secret in Resolved(settings, {}).secrets():
+        masker = Masker()
+        for secret in (*Resolved(settings, {}).secrets(), *proxy_passwords(env or {})):
             reporter.mask(secret)
-        self._run = start_run(settings, env=env or {}, report=RunReport(reporter))
+            masker.add(secret)
+        self._run = start_run(
+            settings, env=env or {}, report=RunReport(reporter), redact=masker.redact
+        )
 
     @property
     def _context(self) -> RunContext:

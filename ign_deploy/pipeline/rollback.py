@@ -189,6 +189,7 @@ class _Rolling:
         versions = {
             each.id: self._version(each) for each in self.deployed if not self._is_undone(each)
         }
+        self._require_recorded(versions)
         modules = [
             self.deployer.obtain(module_id, version)
             for module_id, version in versions.items()
@@ -209,6 +210,25 @@ class _Rolling:
                 hint="give the version with --to.",
             )
         return [Part(modules)]
+
+    def _require_recorded(self, versions: Mapping[str, str]) -> None:
+        """Raise DeploymentError where the gateway has a version that isn't this environment's.
+
+        Someone else installed it, by hand or through another environment: it isn't ours to undo.
+        """
+        target = None if self.gateway is None else self.gateway.target
+        if self.gateway is None or target is None or self.deployer.context.settings.to:
+            return
+        if not target.facts().capabilities.lists_modules:
+            return
+        installed = {each.id: each for each in target.modules()}
+        for each in self.deployed:
+            found = installed.get(each.id)
+            known = (each.version, each.previous, versions.get(each.id, ""), *each.attempted)
+            if each.id not in versions or found is None:
+                continue
+            if not any(found.version.is_version(version) for version in known if version):
+                raise _differs(each, f"is {found.version}", self.gateway.title)
 
     def _is_undone(self, deployed: DeployedVersion) -> bool:
         return bool(deployed.undone) and not self.deployer.context.settings.to
@@ -256,8 +276,9 @@ def _why(deployed: DeployedVersion) -> str:
 
 def _differs(deployed: DeployedVersion, found: str, title: str) -> DeploymentError:
     expected = deployed.version or "not installed"
+    undone = f", because {deployed.undone} was rolled back or not installed"
     return DeploymentError(
-        f"{deployed.id} {found} on {title}; according to the history, it should be {expected}, "
-        f"because {deployed.undone} was rolled back or not installed",
+        f"{deployed.id} {found} on {title}; according to the history, it should be {expected}"
+        f"{undone if deployed.undone else ''}",
         hint="find out who changed it; give the version to restore as --to VERSION.",
     )

@@ -76,6 +76,18 @@ def test_a_rollback_that_the_gateway_does_not_confirm_is_reported(cli: GatewayCl
     assert active(cli.gateway) == "1.2.0"
 
 
+def test_what_another_environment_installed_is_not_rolled_back(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.install(f"{NAME}@1.1.0").must(0)
+    cli.call("install", f"{NAME}@1.2.0", "--gateway", cli.gateway.url, "-e", "other",
+             *WITH_RESTART).must(0)  # fmt: skip
+    result = rollback(cli).must(7)
+    assert f"{NAME} is 1.2.0 on {cli.gateway.url}" in result.stderr
+    assert active(cli.gateway) == "1.2.0"
+    rollback(cli, "--to", "1.0.0").must(0)
+    assert active(cli.gateway) == "1.0.0"
+
+
 def test_after_a_failed_first_installation_there_is_nothing_to_roll_back(cli: GatewayCli) -> None:
     fail(cli.gateway, "1.1.0")
     cli.install(f"{NAME}@1.1.0").must(7)

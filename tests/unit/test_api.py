@@ -93,6 +93,18 @@ def test_a_version_is_published_once_yanked_and_unyanked(folder: Path) -> None:
         assert [each.version for each in repository.list_modules()] == ["1.2.3"]
 
 
+def test_nothing_that_is_published_holds_a_secret(folder: Path) -> None:
+    config = RepositoryConfig(repository_url=str(folder / "modules"), repository_token="tok-5f1e9")
+    with RepositoryManager(config) as repository:
+        module = verified(folder)
+        repository.upload(module, description="sent with tok-5f1e9")
+        repository.yank(module.descriptor.id, "1.2.3", reason="tok-5f1e9 was in it")
+    texts = [each.read_bytes() for each in (folder / "modules").rglob("*") if each.is_file()]
+    assert any(b"sent with" in text for text in texts)
+    assert any(b"was in it" in text for text in texts)
+    assert not any(b"tok-5f1e9" in text for text in texts)
+
+
 def test_a_deployment_is_recorded_promoted_and_rolled_back(folder: Path) -> None:
     store = RepositoryConfig(repository_url=str(folder / "modules"))
     with RepositoryManager(store) as repository:
