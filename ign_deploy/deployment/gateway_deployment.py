@@ -259,7 +259,7 @@ class GatewayDeployment:
         ]
         gone = [each.id for each in self.touched if each.previous is None]
         try:
-            self._require_way_back()
+            self._require_rollback_version()
             for change in reversed(self.touched):
                 if change.previous is None:
                     self._uninstall(change.id)
@@ -277,7 +277,7 @@ class GatewayDeployment:
         restored = f"{restored_versions(self.touched)}{pending}"
         return Outcome.ROLLED_BACK, f"{self._with_title(reason)}; {restored}"
 
-    def _require_way_back(self) -> None:
+    def _require_rollback_version(self) -> None:
         """Raise DeploymentError if only uninstalling were left, and it isn't allowed."""
         if self.options.allow_uninstall:
             return

@@ -184,7 +184,12 @@ def plan_gateway(
         for module in modules
     )
     for change in changes:
-        _report_way_back(change, gateway, options=options, reporter=reporter)
+        if change.obstacle:
+            reporter.warning(_explain_no_rollback(change, gateway, options))
+        elif not change.present:
+            reporter.info(
+                f"{gateway.title}: {change.id} is not installed yet; a rollback would uninstall it"
+            )
     planned_removals = tuple(
         Removal(each, installed[each].version.full if each in installed else "")
         for each in removals
@@ -194,24 +199,17 @@ def plan_gateway(
     )
 
 
-def _report_way_back(
-    change: ModuleChange, gateway: Gateway, *, options: DeployOptions, reporter: Reporter
-) -> None:
-    """Say beforehand if the present version can't be restored."""
-    if change.obstacle:
-        then = (
-            f"a rollback would uninstall {change.id}"
-            if options.allow_uninstall
-            else f"{change.id} {change.version} would stay there, and need manual repair"
-        )
-        reporter.warning(
-            f"{gateway.title}: {change.id} {change.present} cannot be restored if this "
-            f"deployment fails ({change.obstacle}); {then}"
-        )
-    elif not change.present:
-        reporter.info(
-            f"{gateway.title}: {change.id} is not installed yet; a rollback would uninstall it"
-        )
+def _explain_no_rollback(change: ModuleChange, gateway: Gateway, options: DeployOptions) -> str:
+    """Return why the present version can't be restored, and what happens then."""
+    then = (
+        f"a rollback would uninstall {change.id}"
+        if options.allow_uninstall
+        else f"{change.id} {change.version} would stay there, and need manual repair"
+    )
+    return (
+        f"{gateway.title}: {change.id} {change.present} cannot be restored if this "
+        f"deployment fails ({change.obstacle}); {then}"
+    )
 
 
 def _change(
