@@ -3,6 +3,7 @@
 Only the owner changes, never a group or the content. What a build must not change, such as
 ``.git``, keeps its owner, and so do the folders it lies in: they become writable for the user's
 group, and sticky, so that the user can add names but neither rename nor remove those of others.
+Where everyone may write to it, as after a ``umask`` of 0, they may not until it is given back.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Handover:
     """What to restore: who owned the folder, and what in it wasn't like that.
 
     ``owners`` has paths with inode numbers of what belonged to others; ``shared`` the folders that
-    kept their owner.
+    kept their owner; ``writable`` what everyone could write to, and must not meanwhile.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Handover:
     owner: tuple[int, int]
     owners: dict[tuple[str, int], tuple[int, int]]
     shared: dict[str, os.stat_result]
+    writable: dict[str, os.stat_result]
 
 
 def hand_over(folder: Path, *, account: Account, kept: Iterable[Path] = ()) -> Handover:
@@ -44,7 +46,7 @@ def hand_over(folder: Path, *, account: Account, kept: Iterable[Path] = ()) -> H
     top = folder.resolve(strict=True)
     skip = {str(path.resolve()) for path in kept}
     shared = {str(top), *(str(each) for path in skip for each in _between(top, Path(path)))}
-    handover = Handover(top, account, _owner(top, account), {}, {})
+    handover = Handover(top, account, _owner(top, account), {}, {}, {})
     _share(handover, str(top))
     for entry in entries_of(str(top), device=top.stat().st_dev, skip=skip):
         status = entry.status
@@ -56,6 +58,8 @@ def hand_over(folder: Path, *, account: Account, kept: Iterable[Path] = ()) -> H
             if (status.st_uid, status.st_gid) != handover.owner:
                 handover.owners[entry.identity] = (status.st_uid, status.st_gid)
             _chown(entry, account.uid, -1)
+    for path in sorted(skip):
+        _protect(handover, path)
     return handover
 
 
@@ -75,6 +79,8 @@ def hand_back(handovers: Sequence[Handover]) -> None:
                 if descriptor is not None:
                     os.chown(descriptor, -1, status.st_gid)
                     os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+        for path, status in handover.writable.items():
+            _change_mode(path, status, stat.S_IMODE(status.st_mode))
 
 
 def _share(handover: Handover, path: str) -> None:
@@ -87,6 +93,28 @@ def _share(handover: Handover, path: str) -> None:
             handover.shared[path] = status
             os.chown(descriptor, -1, handover.account.gid)
             os.fchmod(descriptor, stat.S_IMODE(status.st_mode) | _SHARED)
+
+
+def _protect(handover: Handover, path: str) -> None:
+    """Take the permission to write to ``path``, and to all below it, from everyone else."""
+    with suppress(OSError):  # it isn't there
+        top = os.lstat(path)
+        below = entries_of(path, device=top.st_dev)
+        for name, status in ((path, top), *((each.path, each.status) for each in below)):
+            is_plain = stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)
+            if is_plain and status.st_mode & stat.S_IWOTH:
+                handover.writable[name] = status
+                _change_mode(name, status, stat.S_IMODE(status.st_mode) & ~stat.S_IWOTH)
+
+
+def _change_mode(path: str, status: os.stat_result, mode: int) -> None:
+    with suppress(OSError):  # gone by now
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if os.fstat(descriptor).st_ino == status.st_ino:
+                os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -112,7 +112,8 @@ def test_files_have_their_owners_back_when_the_build_fails(place: Path, account:
     assert after == before
 
 
-def test_what_is_kept_cannot_be_changed(place: Path, account: Account) -> None:
+@pytest.mark.parametrize("everyone", [0, 0o777])
+def test_what_is_kept_cannot_be_changed(place: Path, account: Account, everyone: int) -> None:
     root = project_of(
         place,
         "for each in .git/config store/deep/record; do",
@@ -127,6 +128,8 @@ def test_what_is_kept_cannot_be_changed(place: Path, account: Account) -> None:
     for name in (".git/config", "store/deep/record"):
         (root / name).parent.mkdir(parents=True)
         (root / name).write_text("ours")
+    for each in root.rglob("*"):
+        each.chmod(each.stat().st_mode | everyone)
     owned(root)
     before = owners(root)
     reporter = build(root, kept=(root / "store" / "deep",))
