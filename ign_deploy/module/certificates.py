@@ -122,7 +122,7 @@ def contains_private_key(data: bytes) -> bool:
     if data[:4] in _KEYSTORE_MAGICS or b"PRIVATE KEY-----" in data:
         return True
     if len(data) > _MAX_SIZE:
-        return False  # nobody reads it
+        return False  # no reader of keys accepts so much
     try:
         if not _is_der(data):
             return any(_holds_key(block) for block in pem_blocks(data))

@@ -77,7 +77,7 @@ def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 def bounded(findings: Iterable[Finding]) -> list[Finding]:
     """Return at most 100 findings of each code, and how many more there are.
 
-    A hostile file has room for a million mistakes; nobody reads them, and they fill the memory.
+    A hostile file has room for a million mistakes: too many to read or to keep in memory.
     """
     kept: dict[str, list[Finding]] = {}
     more: Counter[str] = Counter()

@@ -22,7 +22,7 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     found: Mapping[str, str] = {}
-    """The settings that only a config file gave which nobody named, with their origins."""
+    """The settings from a config file that was found but not named, with their origins."""
 
     version: Annotated[str, Source("Version the module must have.", metavar="VERSION")] = ""
     module_id: Annotated[str, Source("ID the module must have.", metavar="ID")] = ""

@@ -4,8 +4,8 @@ A version is at ``modules/<id>/<version>/`` and counts only with its ``release.j
 together in ``.staging/`` and renamed as a whole, so exactly one of several writers wins: readers
 never see a part.
 
-A version folder without a record is never ours (a rename brings the record along): somebody made
-it by hand, or another tool is publishing into the same share. An empty one is simply replaced.
+A version folder without a record is never ours (a rename brings the record along): it was made
+by hand, or another tool is publishing into the same share. An empty one is simply replaced.
 One with files blocks for a day after its last change, then it is moved to ``.set-aside/`` for a
 person to look at; what others made is never deleted.
 """

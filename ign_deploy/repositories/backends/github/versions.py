@@ -63,7 +63,7 @@ class GitHubVersions:
         if asset is None:
             raise RepositoryError(
                 f"the tag {tag_of(key)} has a release without {RECORD_NAME}, so ign-deploy didn't "
-                "make it, or somebody deleted the file",
+                "make it, or the file was deleted",
                 hint="if it isn't a module's, delete that release and its tag; else restore the "
                 "file from a backup.",
             )

@@ -161,7 +161,7 @@ class GitLabClaims:
         files = self._listed(location, name, lambda file: is_ours(file) or _is_record(file))
         won = _is_oldest(files, claim.generation, is_ours)
         if won and not is_ours(files[0]):
-            # The package was there before: somebody with a lower number may still be hidden.
+            # The package was there before: a file with a lower number may still be hidden.
             self._sleep(self._confirm_wait)
             files = self._packages.files(location)
             won = _is_oldest(files, claim.generation, is_ours)
@@ -236,7 +236,7 @@ class GitLabClaims:
             self._sleep(_POLL)
         raise RepositoryError(
             f"GitLab accepted {name} of {location.text}, but doesn't list it with its SHA-256",
-            hint="see whether somebody hid or deleted the package; GitLab 14 or later is needed.",
+            hint="check whether the package was hidden or deleted; GitLab 14 or later is needed.",
         )
 
     def _clean(self, files: Iterator[PackageFile]) -> None:
