@@ -14,7 +14,7 @@ from ign_deploy.deployment.gateway.errors import ModuleMismatch, explain_unexpec
 from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.outcome import (
-    is_final,
+    is_stuck,
     module_outcome,
     numbered_steps,
     removal_outcome,
@@ -204,7 +204,7 @@ class GatewayDeployment:
             if not waiting:
                 self._report_licenses(changes, installed)
                 return
-            if any(is_final(installed.get(change.id)) for change in changes):
+            if any(is_stuck(installed.get(change.id)) for change in changes):
                 break
         raise self._not_running(waiting)
 

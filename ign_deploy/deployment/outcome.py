@@ -42,6 +42,6 @@ def restored_versions(changes: Sequence[ModuleChange]) -> str:
     return " and ".join(parts)
 
 
-def is_final(found: InstalledModule | None) -> bool:
+def is_stuck(found: InstalledModule | None) -> bool:
     """Return whether waiting longer is pointless."""
     return found is not None and (found.is_quarantined or bool(found.fault_cause))
