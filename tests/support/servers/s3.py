@@ -19,8 +19,10 @@ class S3Server:
     root: Path | None = None
 
 
-def s3_client(server: S3Server, *, secret_key: str | None = None, checksums: bool = True) -> Any:
-    """Return a botocore client that tries once and reads no configuration of the machine.
+def s3_client(
+    server: S3Server, *, secret_key: str | None = None, checksums: bool = True, attempts: int = 1
+) -> Any:
+    """Return a botocore client that reads no configuration of the machine.
 
     Without ``checksums`` it sends no additional ones, which older servers don't know.
     """
@@ -38,7 +40,7 @@ def s3_client(server: S3Server, *, secret_key: str | None = None, checksums: boo
         aws_access_key_id=server.access_key,
         aws_secret_access_key=secret_key or server.secret_key,
         config=Config(
-            retries={"total_max_attempts": 1},
+            retries={"total_max_attempts": attempts},
             s3={"addressing_style": "path"},
             proxies={},
             request_checksum_calculation=when,
