@@ -82,7 +82,10 @@ def verdict_line(
 
 def unreadable_line(findings: Sequence[Finding]) -> str:
     """Return that line for a file that can't be read as a module."""
-    return f"✗ NOT A VALID MODULE: {worst_first(findings)[0].message}"
+    worst = worst_first(findings)[0]
+    # A missing file says nothing about the module.
+    verdict = "NOT CHECKED" if worst.code == "file-unreadable" else "NOT A VALID MODULE"
+    return f"✗ {verdict}: {worst.message}"
 
 
 def _reason(status: SignatureStatus, findings: Iterable[Finding]) -> str:

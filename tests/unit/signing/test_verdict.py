@@ -54,3 +54,5 @@ def test_a_trusted_signer_and_the_anchor_are_named() -> None:
     assert line == "✓ intact, signed by CN=Vendor (trusted: root.pem)"
     assert verdict_line(SignatureStatus.UNSIGNED) == "✗ NOT SIGNED"
     assert unreadable_line([CHANGED]) == f"✗ NOT A VALID MODULE: {CHANGED.message}"
+    missing = error("file-unreadable", "cannot open pump.modl: No such file or directory")
+    assert unreadable_line([missing]) == f"✗ NOT CHECKED: {missing.message}"
