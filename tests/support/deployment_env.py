@@ -50,13 +50,18 @@ class PublishedModules:
 
 
 def deploy_options_for(
-    published: PublishedModules, simulated: Simulated, **options: Any
+    published: PublishedModules, simulated: Sequence[Simulated], **options: Any
 ) -> DeployOptions:
     """Return options that accept everything and restart if needed, unless they say otherwise."""
+    timing = replace(timing_of(simulated[0]), deadline=60.0)
+    if len(simulated) > 1:
+        # Each of the threads that wait advances the one virtual clock, also while another thread's
+        # request is under way: a limit that fits one gateway would pass by chance.
+        timing = replace(timing, deadline=1800.0, confirm=450.0)
     usual: dict[str, Any] = {
         "accept": ACCEPT_ALL,
         "restart": Restart.IF_NEEDED,
-        "timing": replace(timing_of(simulated), deadline=60.0),
+        "timing": timing,
     }
     return DeployOptions(obtain=published.obtain, **(usual | options))
 
@@ -73,7 +78,7 @@ def deploy(
     **options: Any,
 ) -> tuple[GatewayRecord, ...]:
     """Look at the gateways, then deploy the modules to them; returns what became of each."""
-    chosen = deploy_options_for(published, simulated[0], **options)
+    chosen = deploy_options_for(published, simulated, **options)
     reporter = reporter or SilentReporter()
     gateways = [
         wrap(Gateway(client_of(each), name=f"gateway {number}"))
