@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from ign_deploy.pipeline.audit_log import AuditLog
 from ign_deploy.pipeline.provenance import Provenance, read_provenance
 from ign_deploy.pipeline.run_report import RunReport
-from ign_deploy.pipeline.workspace import Once, Workspace
+from ign_deploy.pipeline.workspace import Once, Workspace, read_trust
 from ign_deploy.report import Reporter
 from ign_deploy.settings import JOB_TOKENS, Settings
 
@@ -144,14 +144,18 @@ def start_run(
     now: datetime | None = None,
     redact: Callable[[str], str] = str,
 ) -> RunContext:
-    """Return the context of a new run; nothing is read or opened yet."""
+    """Return the context of a new run; nothing is read or opened yet.
+
+    Raises ConfigurationError if a config file that was only found names a file elsewhere to write.
+    """
+    outside = (name for name in ("metrics_file", "audit_file") if _is_outside(settings, name))
+    settings.require_named(*outside, decides="which file outside the working folder is written")
     resources = ExitStack()
     folder = Once(partial(_make_private_folder, resources))
     workspace = Workspace(
         notes=settings.notes,
         notes_file=settings.notes_file,
-        trust_anchors=settings.trust_anchor,
-        allow_expired=settings.allow_expired,
+        trust=lambda: read_trust(settings.trust_anchor, allow_expired=settings.accepts_expired()),
         ca_files=_ca_files(settings),
         folder=folder.get,
     )
@@ -175,6 +179,12 @@ def start_run(
         _events=Once(partial(_open_events, settings, env, workspace, audit)),
         _resources=resources,
     )
+
+
+def _is_outside(settings: Settings, name: str) -> bool:
+    """Return whether a setting, if given, names a file that isn't in the working folder."""
+    path = getattr(settings, name)
+    return bool(path) and not Path(path).resolve().is_relative_to(Path.cwd().resolve())
 
 
 def start_rehearsal(settings: Settings, real: RunContext) -> RunContext:

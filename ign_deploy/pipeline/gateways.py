@@ -19,6 +19,17 @@ if TYPE_CHECKING:
     from ign_deploy.net.response import Response
 
 _HEALTH_LIMIT = 1 << 20
+_PERMISSIONS = (
+    "repository_url",
+    "accept_certificate",
+    "accept_license",
+    "restart",
+    "allow_downgrade",
+    "allow_uninstall",
+    "insecure_http",
+    "gateway_manifest",
+)
+"""What decides which modules a gateway gets, and what may happen to it for that."""
 _COMMAND_TIMEOUT = 300
 _TIMED_OUT = 124
 
@@ -160,6 +171,24 @@ def _require_named_host(entry: GatewayEntry, settings: Settings) -> None:
     settings.require_named(*names, decides="which host gets a gateway's token")
 
 
+def _require_named_permissions(settings: Settings) -> None:
+    """Raise ConfigurationError if a config file that was found allows what another source must.
+
+    Whoever can change that file decides for the gateways in it, none of which gets a token; but
+    not for those of the environment, the inputs or the command.
+    """
+    if "gateway" in settings.found:
+        return
+    if all(entry in settings.gateways for entry in chosen_entries(settings)):
+        return
+    allowed = [
+        name
+        for name in _PERMISSIONS
+        if getattr(settings, name) != Settings.model_fields[name].get_default()
+    ]
+    settings.require_named(*allowed, decides="what may be installed on a gateway named elsewhere")
+
+
 def _require_address(entry: GatewayEntry) -> None:
     """Raise ConfigurationError for a name without https://: it would be taken for a folder."""
     if ":" in entry.url.partition("/")[0] or "/" in entry.url or Path(entry.url).is_dir():
@@ -204,6 +233,7 @@ def deploy_options(
     )
 
     settings = context.settings
+    _require_named_permissions(settings)
     return DeployOptions(
         obtain=obtain,
         accept=AcceptOptions(

@@ -57,13 +57,12 @@ class Workspace:
         *,
         notes: str,
         notes_file: str,
-        trust_anchors: Sequence[str],
-        allow_expired: bool,
+        trust: Callable[[], TrustPolicy],
         ca_files: Iterable[str],
         folder: Callable[[], Path],
     ) -> None:
         self._notes = Once(partial(read_notes, notes, notes_file))
-        self._trust = Once(partial(read_trust, trust_anchors, allow_expired=allow_expired))
+        self._trust = Once(trust)
         self._ca_files = {
             path: Once(partial(_copy_ca_file, path, folder=folder, number=number))
             for number, path in enumerate(dict.fromkeys(ca_files))

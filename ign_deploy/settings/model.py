@@ -194,6 +194,15 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
             self.require_named("isolate", decides="that builds are not isolated")
         return self.isolate
 
+    def accepts_expired(self) -> bool:
+        """Return whether expired certificates are accepted.
+
+        A config file that was only found can't accept them below anchors that others named.
+        """
+        if self.allow_expired and self.trust_anchor and "trust_anchor" not in self.found:
+            self.require_named("allow_expired", decides="that expired certificates are accepted")
+        return self.allow_expired
+
     @property
     def is_signing_configured(self) -> bool:
         """Whether any key material was given."""

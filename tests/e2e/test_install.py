@@ -129,6 +129,19 @@ def test_a_config_file_that_was_only_found_gets_no_token(cli: GatewayCli) -> Non
     assert cli.gateway.requests == []
 
 
+def test_a_config_file_that_was_only_found_allows_nothing_on_the_job_s_gateway(
+    cli: GatewayCli,
+) -> None:
+    """A commit could have its own module installed with the token of the environment."""
+    cli.config('accept-certificate = "yes"\naccept-license = "yes"\nrestart = "always"\n')
+    found = {"IGN_DEPLOY_CONFIG": "", "IGN_DEPLOY_GATEWAY": cli.gateway.url}
+    result = cli.call("install", NAME, "-e", "production", **found).must(2)
+    assert "accept-certificate in ign-deploy.toml decides what may be installed" in result.stderr
+    assert active(cli.gateway) == ""
+    cli.call("install", NAME, "-e", "production", IGN_DEPLOY_GATEWAY=cli.gateway.url).must(0)
+    assert active(cli.gateway) == "1.2.0"
+
+
 def test_a_token_variable_that_is_not_set_is_named(cli: GatewayCli) -> None:
     cli.config(CONFIG)
     result = cli.call("install", NAME, "-e", "production").must(2)

@@ -22,6 +22,12 @@ TOKEN = {"REPOSITORY_API_TOKEN": "t0p-secret"}
 ELSEWHERE = {"MODULE_REPOSITORY_URL": "https://releases.example/modules"}
 AWS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "s3cret"}
 MAIL = 'notification-email = "a@b.example"\nsmtp-username = "ci"\nsmtp-url = "smtps://x.example"\n'
+GATEWAY_TABLE = """
+[[gateways]]
+name = "bench"
+url = "/srv/modules"
+environment = "bench"
+"""
 
 
 def use(folder: Path, text: str, env: Mapping[str, str], *, what: str, named: bool = False) -> None:
@@ -141,18 +147,90 @@ def test_without_a_secret_to_send_a_found_file_is_used(
     use(tmp_path, text, env, what=what)
 
 
-def run_with(folder: Path, text: str, *, named: bool = False) -> RunContext:
+def run_with(
+    folder: Path, text: str, *, named: bool = False, env: Mapping[str, str] | None = None
+) -> RunContext:
     path = folder / "ign-deploy.toml"
     path.write_text(text)
-    env = {"JAVA_HOME": str(fake_java(folder / "java", "17"))}
+    env = {"JAVA_HOME": str(fake_java(folder / "java", "17")), **(env or {})}
     inputs = Inputs(env=env, flags={}, folder=folder, config_file=path if named else None)
     return start_run(inputs.resolve().settings, env=env, report=RunReport(SilentReporter()))
 
 
-def test_a_found_file_gives_no_health_command(tmp_path: Path) -> None:
-    def obtain(*_: str) -> VerifiedModule:
-        raise AssertionError
+def obtain(*_: str) -> VerifiedModule:
+    raise AssertionError
 
+
+PERMISSIONS = [
+    'repository-url = "releases"',
+    'accept-certificate = "yes"',
+    'accept-license = "yes"',
+    'restart = "always"',
+    "allow-downgrade = true",
+    "allow-uninstall = true",
+    "insecure-http = true",
+    'gateway-manifest = "modules.json"',
+]
+
+
+@pytest.mark.parametrize("text", PERMISSIONS)
+def test_a_found_file_allows_nothing_on_a_gateway_named_elsewhere(
+    tmp_path: Path, text: str
+) -> None:
+    gateway = {"IGN_DEPLOY_GATEWAY": "https://gateway.example"}
+    name = text.partition(" ")[0]
+    with (
+        run_with(tmp_path, text, env=gateway) as context,
+        pytest.raises(ConfigurationError, match=f"^{name} in .* decides what may be installed"),
+    ):
+        deploy_options(context, obtain=obtain)
+    with run_with(tmp_path, text, env=gateway, named=True) as context:
+        deploy_options(context, obtain=obtain)
+    for own in ('gateway = "/srv/modules"\n', GATEWAY_TABLE):
+        with run_with(tmp_path, f"environment = 'bench'\n{text}\n{own}") as context:
+            deploy_options(context, obtain=obtain)
+
+
+@pytest.mark.parametrize("text", ['restart = "never"', "allow-downgrade = false", "timeout = 9"])
+def test_a_found_file_may_forbid(tmp_path: Path, text: str) -> None:
+    env = {"IGN_DEPLOY_GATEWAY": "https://gateway.example"}
+    with run_with(tmp_path, text, env=env) as context:
+        deploy_options(context, obtain=obtain)
+
+
+def test_a_found_file_accepts_nothing_expired_below_anchors_named_elsewhere(tmp_path: Path) -> None:
+    anchor = {"MODULE_CA_CERT_PATH": authority(tmp_path)}
+    text = "allow-expired = true\n"
+    with (
+        run_with(tmp_path, text, env=anchor) as context,
+        pytest.raises(ConfigurationError, match=r"^allow-expired in .* decides that expired"),
+    ):
+        _ = context.workspace.trust
+    with run_with(tmp_path, text, env=anchor, named=True) as context:
+        assert context.workspace.trust.allow_expired
+    own = f'{text}trust-anchor = "{authority(tmp_path)}"'
+    with run_with(tmp_path, own) as context:
+        assert context.workspace.trust.allow_expired
+
+
+@pytest.mark.parametrize("name", ["metrics-file", "audit-file"])
+@pytest.mark.parametrize("path", ["../.profile", "inside/.profile", "PATH/.profile"])
+def test_a_found_file_has_nothing_written_outside_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
+) -> None:
+    """A shell would execute ``$(…)`` in the name of an environment."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "inside").symlink_to(tmp_path)
+    monkeypatch.chdir(folder)
+    text = f'{name} = "{path.replace("PATH", str(tmp_path))}"\n'
+    with pytest.raises(ConfigurationError, match=f"^{name} in .* decides which file outside"):
+        run_with(folder, text)
+    run_with(folder, text, named=True).close()
+    run_with(folder, f'{name} = "reports/file"\n').close()
+
+
+def test_a_found_file_gives_no_health_command(tmp_path: Path) -> None:
     text = 'health-command = "touch ran"\n'
     with (
         run_with(tmp_path, text) as context,
