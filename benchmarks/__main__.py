@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.batch import measure_batch
+from benchmarks.costs import measure_costs
 from benchmarks.measure import Row, print_table
 from benchmarks.publishing import measure_uploads
 from benchmarks.requests import measure_requests
@@ -29,6 +30,7 @@ def main() -> int:
             ("uploads", measure_uploads),
             ("a batch of 20 modules", measure_batch),
             ("requests of a publication", measure_requests),
+            ("costs that must not grow", measure_costs),
             ("stores over the network", measure_stores),
         ):
             print(f"measuring {title} …", file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.parallel import map_parallel
 from ign_deploy.pipeline.checks import check_repository
 from ign_deploy.pipeline.context import RunContext, open_mirror_source
 from ign_deploy.pipeline.verify import verify_file
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from ign_deploy.repositories.maintenance import StatusChange
     from ign_deploy.repositories.mirror import Mirrored
     from ign_deploy.repositories.record import Release
+
+
+_WORKERS = 8
 
 
 class Named(NamedTuple):
@@ -55,15 +59,17 @@ def yank_versions(
     """Yank the versions, or undo it; all are looked up first. Returns the result of each."""
     from ign_deploy.repositories.maintenance import unyank, yank
 
+    named = list(dict.fromkeys(named))
     releases = _look_up(named, context)
     verb, act = ("yanked", yank) if is_yanked else ("unyanked", unyank)
     if context.settings.dry_run:
         return [(each, verb) for each in named]
     said = _status_change(context.settings.reason.strip(), context)
-    results = [
-        verb if act(context.repository, each, change=said) else "unchanged" for each in releases
+    changed = act(context.repository, *releases, change=said)
+    done = [
+        (name, verb if each in changed else "unchanged")
+        for name, each in zip(named, releases, strict=True)
     ]
-    done = list(zip(named, results, strict=True))
     _audit("yank" if is_yanked else "unyank", done, context)
     return done
 
@@ -77,16 +83,17 @@ def remove_versions(
     """
     from ign_deploy.repositories.maintenance import remove
 
+    def report(release: Release) -> None:
+        # At once: if a later one fails, these are removed nevertheless.
+        context.reporter.info(f"removed {release.id} {release.version}")
+        _audit(action, [(Named(release.id, release.version), "removed")], context)
+
+    named = list(dict.fromkeys(named))
     releases = _look_up(named, context)
     if not context.settings.dry_run:
         said = _status_change(reason, context)
-        for each in releases:
-            remove(context.repository, each, change=said)
-            context.reporter.info(f"removed {each.id} {each.version}")
-    done = [(each, "removed") for each in named]
-    if not context.settings.dry_run:
-        _audit(action, done, context)
-    return done
+        remove(context.repository, *releases, change=said, on_removed=report)
+    return [(each, "removed") for each in named]
 
 
 def versions_to_prune(modules: Sequence[str], context: RunContext) -> list[Named]:
@@ -110,7 +117,11 @@ def versions_to_prune(modules: Sequence[str], context: RunContext) -> list[Named
 def _look_up(named: Sequence[Named], context: RunContext) -> list[Release]:
     """Find everything before the first change; the change must be recordable, too."""
     context.audit.check()
-    return [context.repository.fetch(each.id, version=each.version) for each in named]
+    return map_parallel(
+        lambda each: context.repository.fetch(each.id, version=each.version),
+        named,
+        workers=_WORKERS,
+    )
 
 
 def _status_change(reason: str, context: RunContext) -> StatusChange:

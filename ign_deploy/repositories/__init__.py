@@ -98,8 +98,8 @@ class Maintenance(Protocol):
     def status(self, module_id: str) -> ModuleStatus:
         """Return the status of a module's versions: yanked, removed. Raises RepositoryError."""
 
-    def refresh(self, module_id: str) -> None:
-        """Update the indexes and the page with the status events of a module.
+    def refresh(self, *module_ids: str) -> None:
+        """Update the indexes and the page with the status events of these modules, all at once.
 
         Raises RepositoryError.
         """

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ign_deploy.errors import ConfigurationError, NotInRepository
+from ign_deploy.errors import ConfigurationError, IgnDeployError, NotInRepository
+from ign_deploy.module.parallel import map_parallel
 from ign_deploy.repositories import CatalogueEntry, Repository
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.status_events import (
+    ModuleStatus,
     StatusEvent,
     StatusKind,
     add_status_event,
@@ -17,6 +21,7 @@ from ign_deploy.repositories.status_events import (
 from ign_deploy.repositories.versions import is_final
 
 _MAX_TEXT = 2000
+_WORKERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +49,73 @@ class StatusChange:
         )
 
 
-def yank(repository: Repository, release: Release, *, change: StatusChange) -> bool:
-    """Yank a version: from then on it is installed only when requested by exact version.
+def yank(repository: Repository, *releases: Release, change: StatusChange) -> list[Release]:
+    """Yank versions: from then on they are installed only when requested by exact version.
 
-    Returns False if it is already yanked for the same reason. Raises NotInRepository for a
-    version that was removed.
+    Returns those that weren't yanked for the same reason already. Raises NotInRepository, before
+    anything is changed, for a version that was removed.
     """
-    if _yanked(repository, release) == change.reason:
-        repository.maintenance.refresh(release.id)
-        return False
-    _record(repository, change.event(StatusKind.YANKED, release))
-    return True
+    return _set_yanked(repository, releases, StatusKind.YANKED, reason=change.reason, change=change)
 
 
-def unyank(repository: Repository, release: Release, *, change: StatusChange) -> bool:
-    """Undo a yank; returns False if the version isn't yanked."""
-    if _yanked(repository, release) is None:
-        repository.maintenance.refresh(release.id)
-        return False
-    _record(repository, change.event(StatusKind.UNYANKED, release))
-    return True
+def unyank(repository: Repository, *releases: Release, change: StatusChange) -> list[Release]:
+    """Undo a yank; returns the versions that were yanked. Raises as ``yank``."""
+    return _set_yanked(repository, releases, StatusKind.UNYANKED, reason=None, change=change)
 
 
-def remove(repository: Repository, release: Release, *, change: StatusChange) -> None:
-    """Delete a version's files; its record and an event stay, so that it can't come back.
+def _set_yanked(
+    repository: Repository,
+    releases: Sequence[Release],
+    kind: StatusKind,
+    *,
+    reason: str | None,
+    change: StatusChange,
+) -> list[Release]:
+    maintenance = repository.maintenance
+    status = _status_of(repository, releases)
+    for release in releases:
+        if status[release.id].is_removed(release.version):
+            raise NotInRepository(
+                f"{release.id} {release.version} was removed",
+                hint="publish a new version: a removed version stays removed.",
+            )
+    changed = [each for each in releases if status[each.id].yanked(each.version) != reason]
+    for release in changed:
+        add_status_event(maintenance.documents, change.event(kind, release))
+    maintenance.refresh(*status)
+    return changed
 
-    Run again, it finishes what was interrupted.
+
+def remove(
+    repository: Repository,
+    *releases: Release,
+    change: StatusChange,
+    on_removed: Callable[[Release], None] = lambda _: None,
+) -> None:
+    """Delete the files of versions; their records and an event stay, so that they can't come back.
+
+    ``on_removed`` is called for each version once it is removed, for one at a time. The indexes
+    are written once, after all of them, or after the first failure. Run again, it finishes what
+    was interrupted.
     """
-    status = repository.maintenance.status(release.id)
-    if not status.is_removed(release.version):
-        # The event comes first: a version without its files must say why.
-        add_status_event(
-            repository.maintenance.documents, change.event(StatusKind.REMOVED, release)
-        )
-    repository.maintenance.discard(release)
-    repository.maintenance.refresh(release.id)
+    maintenance, reporting = repository.maintenance, threading.Lock()
+    status = _status_of(repository, releases)
+
+    def remove_one(release: Release) -> None:
+        if not status[release.id].is_removed(release.version):
+            # The event comes first: a version without its files must say why.
+            add_status_event(maintenance.documents, change.event(StatusKind.REMOVED, release))
+        maintenance.discard(release)
+        with reporting:
+            on_removed(release)
+
+    try:
+        map_parallel(remove_one, releases, workers=repository.check().workers)
+    except Exception:
+        with suppress(IgnDeployError):  # the first failure is the one to show
+            maintenance.refresh(*status)
+        raise
+    maintenance.refresh(*status)
 
 
 def to_prune(
@@ -95,8 +132,7 @@ def to_prune(
     """
     ids = [module_id] if module_id else [entry.id for entry in repository.catalogue()]
     found: list[CatalogueEntry] = []
-    for each in ids:
-        history = repository.catalogue(each)
+    for history in map_parallel(repository.catalogue, ids, workers=_WORKERS):
         newest_final = next((entry.version for entry in history if is_final(entry.version)), None)
         found += [
             entry
@@ -106,16 +142,8 @@ def to_prune(
     return found
 
 
-def _record(repository: Repository, event: StatusEvent) -> None:
-    add_status_event(repository.maintenance.documents, event)
-    repository.maintenance.refresh(event.id)
-
-
-def _yanked(repository: Repository, release: Release) -> str | None:
-    status = repository.maintenance.status(release.id)
-    if status.is_removed(release.version):
-        raise NotInRepository(
-            f"{release.id} {release.version} was removed",
-            hint="publish a new version: a removed version stays removed.",
-        )
-    return status.yanked(release.version)
+def _status_of(repository: Repository, releases: Iterable[Release]) -> Mapping[str, ModuleStatus]:
+    """Return the status of each of their modules."""
+    ids = list(dict.fromkeys(release.id for release in releases))
+    found = map_parallel(repository.maintenance.status, ids, workers=_WORKERS)
+    return dict(zip(ids, found, strict=True))

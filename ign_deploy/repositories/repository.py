@@ -7,6 +7,7 @@ import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -24,7 +25,11 @@ from ign_deploy.repositories.index import module_row, version_rows
 from ign_deploy.repositories.local_files import copy_out
 from ign_deploy.repositories.publishing import confirm_same, read_record, refuse_removed
 from ign_deploy.repositories.record import FileRole, Release, ReleaseFile, is_safe_component
-from ign_deploy.repositories.status_events import ModuleStatus, read_module_status
+from ign_deploy.repositories.status_events import (
+    ModuleStatus,
+    RememberedLedger,
+    read_module_status,
+)
 from ign_deploy.repositories.store import DocumentStore, Key, Publishing, Store
 from ign_deploy.repositories.store_index import StoreIndex
 
@@ -36,7 +41,7 @@ class StoreRepository:
     """See ``Repository``; fit for several threads. ``cache`` keeps downloads, None for none."""
 
     def __init__(self, store: Store, *, reporter: Reporter, cache: Path | None = None) -> None:
-        self.store = store
+        self.store = store = replace(store, documents=RememberedLedger(store.documents))
         self._reporter = reporter
         self._cache = DownloadCache(cache)
         self._index = StoreIndex(store, reporter=reporter)
@@ -116,9 +121,9 @@ class StoreRepository:
         """See ``Maintenance.status``."""
         return read_module_status(self.documents, module_id, reporter=self._reporter)
 
-    def refresh(self, module_id: str) -> None:
+    def refresh(self, *module_ids: str) -> None:
         """See ``Maintenance.refresh``."""
-        self._index.refresh(module_id)
+        self._index.refresh(*module_ids)
 
     def reindex(self) -> Reindexed:
         """See ``Maintenance.reindex``."""

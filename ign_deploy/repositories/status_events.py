@@ -16,13 +16,16 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ign_deploy.errors import explain_validation
+from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.record import Component, Sha256, UtcTime
-from ign_deploy.repositories.store import DocumentStore
+from ign_deploy.repositories.store import Document, DocumentStore
 
 STATUS_FOLDER = "ledger/status-events"
 MAX_STATUS_EVENT_SIZE = 64 << 10
 _MAX_REASON = 2000
+_WORKERS = 8
+_MOST_REMEMBERED = 16 << 20
 
 
 class StatusKind(StrEnum):
@@ -85,6 +88,43 @@ class ModuleStatus:
 NO_STATUS = ModuleStatus()
 
 
+class RememberedLedger:
+    """A store's documents; status events, which never change, are requested once in a run."""
+
+    def __init__(self, documents: DocumentStore) -> None:
+        self._documents = documents
+        self._known: dict[str, Document] = {}
+        self._size = 0
+
+    def read(self, path: str) -> Document | None:
+        """See ``DocumentStore.read``."""
+        if (known := self._known.get(path)) is not None:
+            return known
+        document = self._documents.read(path)
+        if document is not None:
+            self._remember(path, document)
+        return document
+
+    def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        """See ``DocumentStore.write``."""
+        return self._documents.write(path, data, replaces=replaces)
+
+    def add(self, path: str, data: bytes) -> None:
+        """See ``DocumentStore.add``."""
+        self._documents.add(path, data)
+        self._remember(path, Document(data))
+
+    def names(self, folder: str) -> list[str]:
+        """See ``DocumentStore.names``."""
+        return self._documents.names(folder)
+
+    def _remember(self, path: str, document: Document) -> None:
+        is_event = path.startswith(f"{STATUS_FOLDER}/")
+        if is_event and self._size + len(document.data) <= _MOST_REMEMBERED:
+            self._known[path] = document
+            self._size += len(document.data)
+
+
 def status_folder(module_id: str) -> str:
     """Return where a module's status events are, relative to the repository."""
     return f"{STATUS_FOLDER}/{module_id}"
@@ -117,9 +157,12 @@ def read_events(
     documents: DocumentStore, module_id: str, *, names: Iterable[str], reporter: Reporter
 ) -> Mapping[str, StatusEvent]:
     """Return the events by name, in the order of their times; unreadable ones are warnings."""
+    listed = list(names)
+    found = map_parallel(
+        lambda name: documents.read(f"{status_folder(module_id)}/{name}"), listed, workers=_WORKERS
+    )
     events: list[tuple[str, str, StatusEvent]] = []
-    for name in names:
-        document = documents.read(f"{status_folder(module_id)}/{name}")
+    for name, document in zip(listed, found, strict=True):
         if document is None:
             continue
         event = _parse(document.data, module_id, name, reporter)

@@ -101,10 +101,10 @@ class StoreIndex:
         if batch.error is not None:
             raise batch.error
 
-    def refresh(self, module_id: str) -> None:
-        """Bring both indexes up to date with the module's status events; raises RepositoryError."""
+    def refresh(self, *module_ids: str) -> None:
+        """Bring all indexes up to date with the modules' status events; raises RepositoryError."""
         with self._writing:
-            self._update({module_id: []})
+            self._update({each: [] for each in module_ids})
 
     def rebuild(self) -> Reindexed:
         """Write all indexes from records and status events alone; raises RepositoryError."""

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import ConfigurationError, NotInRepository, VersionConflict
+from ign_deploy.errors import (
+    ConfigurationError,
+    NotInRepository,
+    RepositoryError,
+    VersionConflict,
+)
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import PublishOutcome, Repository
 from ign_deploy.repositories.access import Access
@@ -22,6 +28,7 @@ from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
 from ign_deploy.repositories.status_events import StatusKind, add_status_event
+from ign_deploy.repositories.store import Document
 from tests.support.releases import release_of, verified_module
 from tests.support.reporting import Recorder
 from tests.unit.repositories.memory_objects import Memory, MemoryObjects
@@ -144,6 +151,87 @@ def test_a_removed_version_is_gone_and_never_comes_back(opened: Open, tmp_path: 
     assert found.versions == 1
     assert versions(opened, include_yanked=True) == ["1.1.0"]
     assert opened().catalogue()[0].versions == 1
+
+
+class CountedObjects(MemoryObjects):
+    """Counts reads and writes by path; ``fails`` are paths that can't be deleted."""
+
+    def __init__(self, memory: Memory, *, fails: str = "") -> None:
+        super().__init__(memory)
+        self.reads: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
+        self.fails = fails
+
+    def get(self, path: str, *, limit: int) -> Document | None:
+        self.reads[path] += 1
+        return super().get(path, limit=limit)
+
+    def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        self.writes[path] += 1
+        return super().put(path, data, replaces=replaces)
+
+    def create(self, path: str, data: bytes) -> bool:
+        self.writes[path] += 1
+        return super().create(path, data)
+
+    def delete(self, path: str) -> None:
+        if path == self.fails:
+            raise RepositoryError("the disk is broken", hint="")
+        super().delete(path)
+
+
+def test_removing_many_versions_costs_one_index_write_and_no_event_is_read(tmp_path: Path) -> None:
+    memory = Memory()
+    objects = CountedObjects(memory)
+
+    def opened() -> Repository:
+        return StoreRepository(object_store(objects, access=Access()), reporter=QUIET)
+
+    releases = publish(opened, tmp_path, *(f"1.{number}.0" for number in range(20)))
+    objects.reads.clear()
+    objects.writes.clear()
+    remove(opened(), *releases[:15], change=said())
+    assert {path: objects.writes[path] for path in ("index.json", f"modules/{ID}/index.json")} == {
+        "index.json": 1,
+        f"modules/{ID}/index.json": 1,
+    }
+    assert not [path for path in objects.reads if path.startswith("ledger/")]
+    assert versions(opened) == [f"1.{number}.0" for number in range(19, 14, -1)]
+
+
+def test_yanking_many_versions_costs_one_index_write(tmp_path: Path) -> None:
+    objects = CountedObjects(Memory())
+
+    def opened() -> Repository:
+        return StoreRepository(object_store(objects, access=Access()), reporter=QUIET)
+
+    releases = publish(opened, tmp_path, "1.0.0", "1.1.0", "1.2.0")
+    objects.writes.clear()
+    assert yank(opened(), *releases, change=said("bad")) == releases
+    assert objects.writes[f"modules/{ID}/index.json"] == 1
+    assert unyank(opened(), *releases[:2], change=said("", after=1)) == releases[:2]
+    assert versions(opened) == ["1.1.0", "1.0.0"]
+
+
+def test_what_was_removed_before_a_failure_is_reported_and_off_the_index(tmp_path: Path) -> None:
+    memory = Memory()
+    removed: list[Release] = []
+
+    def opened(fails: str = "") -> StoreRepository:
+        objects = CountedObjects(memory, fails=fails)
+        return StoreRepository(object_store(objects, access=Access()), reporter=QUIET)
+
+    old, bad, new = publish(opened, tmp_path, "1.0.0", "1.1.0", "1.2.0")
+    broken = opened(f"modules/{ID}/1.1.0/{bad.module_file.name}")
+    with pytest.raises(RepositoryError, match="the disk is broken"):
+        remove(broken, old, bad, change=said(), on_removed=removed.append)
+    assert removed == [old]
+    # The event of the one that failed is there: it is removed, and doing it again deletes it.
+    assert versions(opened) == ["1.2.0"]
+    assert f"modules/{ID}/1.1.0/{bad.module_file.name}" in memory.objects
+    remove(opened(), bad, change=said())
+    assert f"modules/{ID}/1.1.0/{bad.module_file.name}" not in memory.objects
+    assert versions(opened) == [new.version]
 
 
 def test_a_module_whose_versions_are_all_removed_is_not_listed(
