@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ign_deploy.errors import IgnDeployError, NotInRepository, VerificationError
+from ign_deploy.errors import IgnDeployError, NotInRepository
 from ign_deploy.report import Progress, Reporter, no_progress
 from ign_deploy.repositories import (
     Capabilities,
@@ -35,6 +36,7 @@ from ign_deploy.repositories.store_index import StoreIndex
 
 MAX_CACHE_SIZE = 2 << 30
 _LEFTOVER_AGE = 24 * 3600.0
+_OWN_NAME = re.compile(r"[0-9a-f]{64}(\.[0-9a-f]{8}\.partial)?")
 
 
 class StoreRepository:
@@ -155,8 +157,8 @@ class Fetch(Protocol):
 class DownloadCache:
     """Files named by their SHA-256 in ``folder``, None for no cache.
 
-    If the cache can't be written, or its file is damaged, the file comes from the store. Above
-    ``limit`` bytes, the least recently used files are deleted.
+    If the cache can't be used, or its file is damaged, the file comes from the store. Above
+    ``limit`` bytes, the least recently used files are deleted; files of others stay.
     """
 
     def __init__(self, folder: Path | None, *, limit: int = MAX_CACHE_SIZE) -> None:
@@ -172,14 +174,18 @@ class DownloadCache:
             fetch(to=to, progress=progress)
             return
         kept = self._folder / file.sha256
-        if not self._is_kept(kept, file):
-            with self._partial(kept) as partial:
-                if partial is None:
-                    fetch(to=to, progress=progress)
-                    return
-                fetch(to=partial, progress=progress)
-            self._shrink(self._folder)
-        copy_out(kept, to, expected=file, progress=no_progress)
+        if self._is_kept(kept, file):
+            copy_out(kept, to, expected=file, progress=no_progress)
+            return
+        with self._partial(kept) as partial:
+            if partial is None or not _is_written(partial, fetch=fetch, progress=progress):
+                fetch(to=to, progress=progress)
+                return
+            copy_out(Path(partial.name), to, expected=file, progress=no_progress)
+            # What is in the way there stays; the copy that was asked for is made.
+            with suppress(OSError):
+                Path(partial.name).replace(kept)
+        self._shrink(self._folder)
 
     def _is_kept(self, path: Path, file: ReleaseFile) -> bool:
         try:
@@ -188,13 +194,13 @@ class DownloadCache:
             os.utime(path)
             with open(os.devnull, "wb") as nowhere:
                 copy_out(path, nowhere, expected=file, progress=no_progress)
-        except (OSError, VerificationError):
+        except (OSError, IgnDeployError):
             return False
         return True
 
     @contextmanager
     def _partial(self, kept: Path) -> Iterator[BinaryIO | None]:
-        """Yield a file that gets its name on success; None if it can't be created."""
+        """Yield a new file next to ``kept``, which is deleted; None if it can't be created."""
         partial = kept.with_name(f"{kept.name}.{secrets.token_hex(4)}.partial")
         try:
             kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -205,7 +211,6 @@ class DownloadCache:
         try:
             with stream:
                 yield stream
-            partial.replace(kept)
         finally:
             with suppress(OSError):
                 partial.unlink()
@@ -217,6 +222,7 @@ class DownloadCache:
                 (
                     (entry.stat().st_mtime, entry.stat().st_size, entry)
                     for entry in os.scandir(folder)
+                    if _OWN_NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
                 ),
                 key=lambda item: item[0],
                 reverse=True,
@@ -227,3 +233,21 @@ class DownloadCache:
                 is_leftover = entry.name.endswith(".partial") and newest - used > _LEFTOVER_AGE
                 if total > self._limit or is_leftover:
                     os.unlink(entry)
+
+
+def _is_written(partial: BinaryIO, *, fetch: Fetch, progress: Progress) -> bool:
+    """Fetch a file into the cache; return False if the disk doesn't take it."""
+    done = 0
+
+    def count(advance: int) -> None:
+        nonlocal done
+        done += advance
+        progress(advance)
+
+    try:
+        fetch(to=partial, progress=count)
+        partial.flush()
+    except OSError:
+        progress(-done)
+        return False
+    return True
