@@ -19,6 +19,7 @@ from ign_deploy.net.connections import BoundedAdapter
 from ign_deploy.net.credentials import NoAuth, is_this_machine, origin
 from ign_deploy.net.errors import explain_failure, host_of, raise_for_transient
 from ign_deploy.net.proxies import Proxies
+from ign_deploy.net.response import NO_HEADERS
 
 if TYPE_CHECKING:
     from ign_deploy.net.retry import Deadline
@@ -56,19 +57,43 @@ class HttpSession:
         self._verify = verify
         self._proxies = proxies
 
-    def request(self, method: str, url: str, **options: Any) -> requests.Response:
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] = NO_HEADERS,
+        data: Any = None,
+        auth: Callable[[requests.PreparedRequest], requests.PreparedRequest] | None = None,
+        timeout: tuple[float, float] | None = None,
+    ) -> requests.Response:
         """Make one attempt; return the response whatever its status, unless it is transient.
 
-        Its body is the caller's to read. ``options`` are those of ``requests.Session.request``, but
-        redirects are never followed. Raises TransientResponse (408, 429, 5xx, GitHub's rate-limit
+        Its body is the caller's to read. ``data`` and ``auth`` are those of ``requests.Request``,
+        ``timeout`` is for connecting and for silence, in seconds. Redirects are never followed.
+        Raises TransientResponse (408, 429, 5xx, GitHub's rate-limit
         403), TransientFailure, or NetworkError for what won't pass.
         """
-        options = {"timeout": (TIMEOUT[0], self.stall), "stream": True, **options}
-        options |= {"allow_redirects": False, "verify": self._verify}
-        if self._proxies is not None:
-            options["proxies"] = dict(self._proxies(url))
+        session = self._session
+        proxies = session.proxies if self._proxies is None else dict(self._proxies(url))
         try:
-            response = self._session.request(method, url, **options)
+            # Prepared here rather than by the session, which would merge settings into each request
+            # that it doesn't have (params, hooks, cookies, the machine's): a fifth of its time.
+            prepared = requests.Request(
+                method,
+                url,
+                headers={**session.headers, **headers},
+                data=data,
+                auth=auth or session.auth,
+            ).prepare()
+            response = session.send(
+                prepared,
+                timeout=timeout or (TIMEOUT[0], self.stall),
+                stream=True,
+                allow_redirects=False,
+                verify=self._verify,
+                proxies=proxies,
+            )
         except (requests.RequestException, OSError) as cause:
             raise explain_failure(url, cause) from cause
         raise_for_transient(response, now=datetime.now(UTC))

@@ -18,7 +18,7 @@ NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 def failure_of(url: str, ca: Path | None = None) -> NetworkError:
     with open_http_session(ca=ca) as session, pytest.raises(NetworkError) as failure:
-        session.request("GET", url, timeout=5)
+        session.request("GET", url, timeout=(5, 5))
     return failure.value
 
 

@@ -78,8 +78,6 @@ def test_a_redirect_is_returned_and_never_followed() -> None:
         ):
             assert session.request("GET", own.url).status_code == 302
             assert other.requests == []
-            assert session.request("GET", own.url, allow_redirects=True).status_code == 302
-            assert other.requests == []
 
 
 def test_the_machines_netrc_and_proxies_are_not_used(
@@ -196,12 +194,12 @@ def test_a_pinned_certificate_is_trusted_whatever_its_issuer(tmp_path: Path) -> 
     with scripted_server(Reply(200, body=b"ok"), tls=tls.context) as server:
         url = server.url
         with open_http_session(pin=pin) as session:
-            assert session.request("GET", url, timeout=5).content == b"ok"
+            assert session.request("GET", url, timeout=(5, 5)).content == b"ok"
         with (
             open_http_session(pin="0" * 64) as session,
             pytest.raises(NetworkError, match=f"expected {'0' * 64}, got {pin}") as raised,
         ):
-            session.request("GET", url, timeout=5)
+            session.request("GET", url, timeout=(5, 5))
         assert not isinstance(raised.value, TransientFailure)
         assert len(server.requests) == 1
 
