@@ -5,10 +5,8 @@ from __future__ import annotations
 import json as json_format
 import time
 from collections.abc import Callable, Container, Mapping, Sized
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
@@ -17,8 +15,10 @@ from urllib.parse import urlsplit
 from ign_deploy.errors import IgnDeployError, NetworkError
 from ign_deploy.net.credentials import HostAuth, NoAuth
 from ign_deploy.net.errors import (
+    RateLimited,
     TransientFailure,
     TransientResponse,
+    parse_date,
     raise_for_transient,
 )
 from ign_deploy.net.proxies import Proxies
@@ -219,6 +219,8 @@ class Client:
         def confirmed_attempt() -> Response:
             try:
                 return attempt()
+            except RateLimited:
+                raise  # nothing was done, and to ask about it would count too
             except (TransientResponse, TransientFailure):
                 if confirm is not None and confirm():
                     return Response(0, confirmed=True, title=title, error=self.error)
@@ -315,10 +317,8 @@ class Client:
         return action()
 
     def _note_time(self, headers: Mapping[str, str]) -> None:
-        with suppress(ValueError, TypeError, IndexError, OverflowError):
-            stated = parsedate_to_datetime(headers.get("Date", ""))
-            if stated.tzinfo is not None:
-                self._time = (stated.astimezone(UTC), time.monotonic())
+        if (stated := parse_date(headers.get("Date", ""))) is not None:
+            self._time = (stated.astimezone(UTC), time.monotonic())
 
 
 def _redirected(response: Response, target: str) -> IgnDeployError:

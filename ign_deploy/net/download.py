@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, NoReturn, Protocol
 
 from ign_deploy.errors import IgnDeployError, NetworkError, VerificationError
 from ign_deploy.module.findings import error as error_finding
-from ign_deploy.net.errors import TransientFailure, host_of
+from ign_deploy.net.errors import TransientFailure, host_of, raise_for_transient
 from ign_deploy.net.response import (
     NO_HEADERS,
     Response,
@@ -78,6 +79,7 @@ def receive(
 
     def refused(raw: requests.Response) -> IgnDeployError:
         body = read_body(raw, limit=_MAX_ERROR, deadline=deadline)
+        raise_for_transient(raw, now=datetime.now(UTC), text=body.decode(errors="replace"))
         response = Response(
             raw.status_code, raw.headers, body, url=raw.url, method="GET", title=title, error=error
         )

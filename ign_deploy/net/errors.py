@@ -2,6 +2,7 @@
 
 NetworkError               stays until someone acts
 ├── TransientResponse      the server said that a later attempt may succeed
+│   └── RateLimited        it accepts no more requests for a while
 └── TransientFailure       the connection failed in a way that may pass
 """
 
@@ -10,8 +11,8 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     import requests
 
 RETRY_AFTER_CAP = 60.0
-_TRANSIENT = frozenset({408, 429})
+_TRANSIENT = frozenset({408})
 # What the server can't do (501, 505), has no room for (507, 508), or needs a person for (511).
 _LASTING = frozenset({501, 505, 507, 508, 511})
-_RATE_LIMIT_TEXT = "rate limit"
+# GitHub's words for its limits, today's and older ones.
+_LIMIT_TEXTS = ("rate limit", "abuse detection")
+# The reset is stated in whole seconds.
+_RESET_MARGIN = 1.0
+_OLDEST_RESET = 1_000_000_000
 _PIN_MISMATCH = "Fingerprints did not match"  # urllib3's words
 _CHECK_NETWORK = "check the network, or try again later."
 
@@ -36,6 +41,13 @@ class TransientResponse(NetworkError):
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class RateLimited(TransientResponse):
+    """The server accepts no more requests for a while, and did nothing for this one.
+
+    ``retry_after`` is None where the server doesn't say how long that is.
+    """
 
 
 class TransientFailure(NetworkError):
@@ -57,20 +69,81 @@ def raise_for_transient(response: requests.Response, *, now: datetime, text: str
     status = response.status_code
     if status in _LASTING:
         return
+    if _is_limited(response, text):
+        response.close()
+        raise _rate_limited(response, now=now)
     if status not in _TRANSIENT and status < 500:
-        limited = status == 403 and (
-            "Retry-After" in response.headers
-            or response.headers.get("X-RateLimit-Remaining") == "0"
-            or _RATE_LIMIT_TEXT in text.lower()
-        )
-        if not limited:
-            return
+        return
     response.close()
     raise TransientResponse(
         f"{host_of(response.url)} returned {status}",
         hint="try again later; if it persists, check the server's status page or log.",
         retry_after=parse_retry_after(response.headers.get("Retry-After"), now=now),
     )
+
+
+def _is_limited(response: requests.Response, text: str) -> bool:
+    if response.status_code != 403:
+        return response.status_code == 429
+    lower = text.lower()
+    return (
+        "Retry-After" in response.headers
+        or _is_used_up(response.headers)
+        or any(words in lower for words in _LIMIT_TEXTS)
+    )
+
+
+def _is_used_up(headers: Mapping[str, str]) -> bool:
+    """Return whether no request is left until the reset, as GitHub or as GitLab says it."""
+    return "0" in {headers.get("X-RateLimit-Remaining"), headers.get("RateLimit-Remaining")}
+
+
+def _rate_limited(response: requests.Response, *, now: datetime) -> RateLimited:
+    headers = response.headers
+    # The reset is by the server's clock.
+    there = parse_date(headers.get("Date", "")) or now
+    wait = parse_retry_after(headers.get("Retry-After"), now=there)
+    if wait is None and _is_used_up(headers):
+        wait = _until_reset(headers, now=there)
+    message = f"{host_of(response.url)} limits how many requests it accepts"
+    message += f" (status {response.status_code})"
+    if wait is None:
+        hint = "wait some minutes, then run again; publish fewer versions at the same time."
+    else:
+        message += f"; the limit resets at {_time_of_day(now + timedelta(seconds=wait))}"
+        message += f", in {_duration(wait)}"
+        hint = "run again after that time; publish fewer versions at the same time."
+    return RateLimited(message, hint=hint, retry_after=wait)
+
+
+def _until_reset(headers: Mapping[str, str], *, now: datetime) -> float | None:
+    """Return the seconds until the reset: GitHub and GitLab state its Unix time."""
+    text = headers.get("X-RateLimit-Reset") or headers.get("RateLimit-Reset") or ""
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        return None
+    stated = float(text)
+    if stated < _OLDEST_RESET:  # as seconds from now, in the draft of the IETF
+        return stated + _RESET_MARGIN
+    return max(0.0, stated - now.timestamp()) + _RESET_MARGIN
+
+
+def _time_of_day(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%H:%M:%S} UTC"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def parse_date(text: str) -> datetime | None:
+    """Return the time in a Date header (RFC 9110 5.6.7), None for anything else."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def parse_retry_after(text: str | None, *, now: datetime) -> float | None:
@@ -83,13 +156,8 @@ def parse_retry_after(text: str | None, *, now: datetime) -> float | None:
     text = text.strip()
     if text.isascii() and text.isdigit() and len(text) < 10:
         return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
+    moment = parse_date(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
 def explain_failure(url: str, cause: Exception) -> NetworkError:

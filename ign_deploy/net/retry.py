@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from ign_deploy.errors import IgnDeployError, NetworkError
-from ign_deploy.net.errors import RETRY_AFTER_CAP, TransientFailure, TransientResponse, host_of
+from ign_deploy.net.errors import (
+    RETRY_AFTER_CAP,
+    RateLimited,
+    TransientFailure,
+    TransientResponse,
+    host_of,
+)
 from ign_deploy.report import Reporter
 
 if TYPE_CHECKING:
@@ -29,13 +35,15 @@ class RetryPolicy:
     """How often and how long to try: ``deadline`` bounds all attempts together, in seconds.
 
     Waits grow from ``first_wait`` by doubling, each between half and all of its bound, so that
-    many jobs that failed together don't come back together. ``clock`` counts seconds.
+    many jobs that failed together don't come back together. ``limit_wait`` is the first wait for a
+    server that limits requests without saying for how long. ``clock`` counts seconds.
     """
 
     attempts: int = 5
     deadline: float = _BASE
     first_wait: float = 0.5
     longest_wait: float = 30.0
+    limit_wait: float = 60.0
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
@@ -54,8 +62,21 @@ class RetryPolicy:
         bound = min(self.longest_wait, self.first_wait * 2.0 ** (attempt - 2))
         return bound * (0.5 + self.random() / 2)
 
+    def wait_after(self, failure: BaseException | None, *, attempt: int) -> float:
+        """Return the seconds to wait after the given attempt failed (the first is number 1).
 
-QUICK = RetryPolicy(attempts=3, deadline=12.0, first_wait=0.5, longest_wait=4.0)
+        What a server requests is capped; but for one that limits requests, coming back early only
+        prolongs it.
+        """
+        requested: float | None = getattr(failure, "retry_after", None)
+        if isinstance(failure, RateLimited):
+            return self.limit_wait * 2.0 ** (attempt - 1) if requested is None else requested
+        if requested is None:
+            return self.wait_before(attempt + 1)
+        return max(0.0, min(requested, RETRY_AFTER_CAP))
+
+
+QUICK = RetryPolicy(attempts=3, deadline=12.0, first_wait=0.5, longest_wait=4.0, limit_wait=2.0)
 """For notifications and metrics: the end of a run waits for them."""
 
 
@@ -95,9 +116,7 @@ def retrying(
     end = rules.clock() + rules.deadline
 
     def wait(state: RetryCallState) -> float:
-        requested = getattr(_failure(state), "retry_after", None)
-        own = rules.wait_before(state.attempt_number + 1)
-        return own if requested is None else max(0.0, min(requested, RETRY_AFTER_CAP))
+        return rules.wait_after(_failure(state), attempt=state.attempt_number)
 
     def stop(state: RetryCallState) -> bool:
         # ``upcoming_sleep`` is known here: no use in waiting for an attempt beyond the deadline.

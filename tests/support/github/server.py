@@ -7,11 +7,13 @@ fails the test when the server is stopped.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tests.support.github.checking import Checker
+from tests.support.github.limits import Limit
 from tests.support.github.routes import Call, Route, asset_reply, find_route
 from tests.support.github.state import Refused, SimulatedRepository, not_found
 from tests.support.serving import Fault, HttpServer, Reply, Request, json_reply, serving
@@ -29,7 +31,8 @@ _DOCUMENTED = {"documentation_url": "https://docs.github.test/rest"}
 class GitHub(HttpServer):
     """The API of a GitHub with one repository; ``violations`` are what the real one wouldn't take.
 
-    It knows one more kind of fault: ``starter``, an upload ends with a 502 and half a file.
+    ``limit`` is the rate limit in force, by the server's clock. It knows one more kind of fault:
+    ``starter``, an upload ends with a 502 and half a file.
     """
 
     methods = frozenset({"GET", "PUT", "POST", "PATCH", "DELETE"})
@@ -37,6 +40,7 @@ class GitHub(HttpServer):
     def __init__(self, repository: SimulatedRepository) -> None:
         super().__init__()
         self.repository = repository
+        self.limit: Limit | None = None
         self.violations: list[str] = []
         self.checker = Checker()
         self.files = _Files(self)
@@ -77,6 +81,9 @@ class GitHub(HttpServer):
 
     def respond(self, request: Request) -> Reply:
         """Do what a repository's route does, if the token may."""
+        now = time.time() if self.date is None else self.date
+        if self.limit is not None and (refusal := self.limit.refuse(now)) is not None:
+            return refusal
         try:
             role = self._role(request)
             route, parts = self._route(request)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import requests
 
 from ign_deploy.errors import NetworkError
 from ign_deploy.net.client import Client
-from ign_deploy.net.errors import TransientResponse
+from ign_deploy.net.errors import RateLimited, TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import Deadline, RetryPolicy, best_effort, retrying
 from ign_deploy.net.session import open_http_session
@@ -37,7 +38,7 @@ def get(
         return client.request("GET", "/x", title="reading x", expect=ANY_STATUS)
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
 def test_a_transient_status_is_retried_and_reported(
     status: int, time: FakeTime, recorder: Recorder
 ) -> None:
@@ -83,6 +84,81 @@ def test_retry_after_in_seconds_is_kept_and_capped(time: FakeTime, recorder: Rec
     ) as server:
         get(server, time, recorder)
     assert time.slept == [7.0, 60.0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Reply(429), Reply(403, body=b'{"message": "You have exceeded a secondary rate limit"}')],
+)
+def test_a_limit_without_an_end_is_waited_for_by_the_minute(
+    answer: Reply, time: FakeTime, recorder: Recorder
+) -> None:
+    with scripted_server(answer, answer, Reply(200)) as server:
+        assert get(server, time, recorder).status == 200
+    assert time.slept == [60.0, 120.0]
+    status = answer.status
+    assert recorder.warnings[0] == (
+        f"reading x: 127.0.0.1 limits how many requests it accepts (status {status}); "
+        "retrying in 60.0 s (attempt 2 of 5)"
+    )
+
+
+def test_a_limit_s_own_time_is_kept_however_long(time: FakeTime, recorder: Recorder) -> None:
+    with scripted_server(Reply(429, headers={"Retry-After": "200"}), Reply(200)) as server:
+        get(server, time, recorder)
+    assert time.slept == [200.0]
+
+
+@pytest.mark.parametrize("prefix", ["X-RateLimit", "RateLimit"])
+@pytest.mark.parametrize("skew", [0, -5000, 5000])
+def test_the_reset_is_waited_for_by_the_server_s_clock(
+    prefix: str, skew: int, time: FakeTime, recorder: Recorder
+) -> None:
+    now = 1_800_000_000 + skew
+    headers = {f"{prefix}-Remaining": "0", f"{prefix}-Reset": str(now + 90)}
+    with scripted_server(Reply(403, headers=headers), Reply(200)) as server:
+        server.date = now
+        get(server, time, recorder)
+    assert time.slept == [91.0]
+
+
+@pytest.mark.parametrize("reset", ["", "soon", "9" * 30, "-1"])
+def test_a_reset_that_makes_no_sense_counts_as_absent(
+    reset: str, time: FakeTime, recorder: Recorder
+) -> None:
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset}
+    with scripted_server(Reply(403, headers=headers), Reply(200)) as server:
+        get(server, time, recorder)
+    assert time.slept == [60.0]
+
+
+def test_a_limit_beyond_the_deadline_ends_at_once_and_says_when_it_resets(
+    time: FakeTime, recorder: Recorder
+) -> None:
+    now = 1_800_000_000  # 08:00:00 UTC
+    headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(now + 2399)}
+    with scripted_server(Reply(403, headers=headers)) as server:
+        server.date = now
+        with pytest.raises(RateLimited) as failure:
+            get(server, time, recorder)
+        assert len(server.requests) == 1
+    assert time.slept == []
+    assert re.fullmatch(
+        r"127\.0\.0\.1 limits how many requests it accepts \(status 403\); the limit resets at "
+        r"\d\d:\d\d:\d\d UTC, in 40 min",
+        failure.value.message,
+    )
+    assert failure.value.hint.startswith("run again after that time")
+
+
+def test_what_a_limit_refused_is_not_asked_about(time: FakeTime, recorder: Recorder) -> None:
+    """To ask whether it was done nevertheless would be one more request."""
+    with (
+        scripted_server(Reply(429), Reply(200)) as server,
+        Client(open_http_session(), reporter=recorder, retry=time.policy()) as client,
+    ):
+        client.request("POST", server.url, title="writing", confirm=lambda: pytest.fail("asked"))
+        assert len(server.requests) == 2
 
 
 def test_retry_after_as_a_date_is_kept(time: FakeTime, recorder: Recorder) -> None:

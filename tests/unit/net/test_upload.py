@@ -124,7 +124,7 @@ def test_a_further_attempt_sends_the_whole_file_again(
 def test_the_wait_that_a_server_asks_for_is_kept_and_capped(
     asked: str, waited: float, server: FileServer, source: UploadSource, upload: Upload
 ) -> None:
-    server.faults = [Fault(status=429, headers={"Retry-After": asked})]
+    server.faults = [Fault(status=503, headers={"Retry-After": asked})]
     upload(server, source)
     assert upload.time.slept == [waited]
 

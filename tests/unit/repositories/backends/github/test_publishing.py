@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,6 @@ from tests.support.reporting import Recorder
 from tests.support.serving import Fault
 from tests.support.stores import claims_of
 from tests.unit.repositories.backends.github.opening import content_of, opened, store_of
-
-RATE_LIMIT = "You have exceeded a secondary rate limit. Please wait a few minutes."
 
 
 @pytest.fixture
@@ -143,26 +140,6 @@ def test_what_a_failed_upload_left_and_a_stale_listing_hid_is_found_at_the_next_
     assert [fault.times for fault in simulator.faults] == [0, 0]
     assert done == 10
     assert content_of(opened(simulator), release.id, "1.0.0") == b"0123456789"
-
-
-@pytest.mark.parametrize(
-    "limit",
-    [
-        Fault("", status=403, headers={"Retry-After": "0"}, document={"message": "Forbidden"}),
-        Fault("", status=403, document={"message": RATE_LIMIT}),
-        Fault("", status=403, headers={"X-RateLimit-Remaining": "0"}),
-        Fault("", status=429, headers={"Retry-After": "0"}),
-    ],
-    ids=["retry-after", "text", "remaining", "429"],
-)
-@pytest.mark.parametrize("pattern", [r"POST .*/releases$", r"PUT ", r"GET .*/tags/", r"/assets$"])
-def test_rate_limits_are_waited_for(
-    simulator: GitHub, tmp_path: Path, pattern: str, limit: Fault
-) -> None:
-    simulator.faults = [replace(limit, pattern=pattern)]
-    release, files = release_of(tmp_path)
-    assert opened(simulator).publish(release, files=files).outcome is PublishOutcome.PUBLISHED
-    assert simulator.faults[0].times == 0
 
 
 def test_a_release_that_shows_only_later_is_waited_for(tmp_path: Path) -> None:
