@@ -75,9 +75,10 @@ class History:
     def append(self, record: DeploymentRecord) -> None:
         """Add a document; raises RepositoryError."""
         name = check_environment(record.environment)
+        data = self._redacted(record).to_json()  # refuses what is too large
         if record.phase is Phase.STARTED:
             self._documents.add(f"{ENVIRONMENTS}/{name}.json", b"{}\n")
-        self._documents.add(f"{ROOT}/{name}/{record.file_name}", self._redacted(record).to_json())
+        self._documents.add(f"{ROOT}/{name}/{record.file_name}", data)
 
     def _redacted(self, record: DeploymentRecord) -> DeploymentRecord:
         """Return the record without secrets in what gateways and health checks said."""

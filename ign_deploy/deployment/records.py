@@ -2,7 +2,8 @@
 
 Each deployment has two immutable documents: one from its start, before anything is changed, and
 one from its end. So concurrent jobs lose nothing, and a killed job is noticed: its deployment
-started, but has no end.
+started, but has no end. What can be written can be read: a deployment whose record would be too
+large is refused before it starts.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ import json
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import from_json
 
-from ign_deploy.errors import ConfigurationError
+from ign_deploy.errors import ConfigurationError, DeploymentError
 
-MAX_DEPLOYMENT_RECORD_SIZE = 1 << 20
+MAX_DEPLOYMENT_RECORD_SIZE = 8 << 20
+MAX_START_SIZE = 1 << 20
+"""The end of a deployment needs at most five times as much as its start, and texts that are cut."""
+_SHORTENED_TEXTS = (400, 40, 0)
+_MODULE_FIELDS = ("id", "version", "sha256")
+_MAX_EXPANDED = 64 << 20
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]|\.(?=[A-Za-z0-9_-])){0,63}\Z")
 _MAX_TEXT = 4000
 
@@ -155,9 +162,53 @@ class DeploymentRecord(_Part):
     source: LimitedText = ""
 
     def to_json(self) -> bytes:
-        """Return the record's bytes."""
-        document = self.model_dump(mode="json")
-        return json.dumps(document, sort_keys=True, ensure_ascii=False, indent=2).encode() + b"\n"
+        """Return the record's bytes, which can always be read again.
+
+        Raises DeploymentError for a start that is too large: before anything is changed. The texts
+        of an end are shortened as far as needed.
+        """
+        data = self._encoded()
+        if self.phase is Phase.STARTED and len(data) > MAX_START_SIZE:
+            modules = {module.id for each in self.gateways for module in each.modules}
+            raise DeploymentError(
+                f"the record of {len(modules)} modules on {len(self.gateways)} gateways would have "
+                f"{len(data)} bytes, more than {MAX_START_SIZE}; nothing was changed",
+                hint="deploy to some of the gateways at a time, with --gateway.",
+            )
+        for longest in _SHORTENED_TEXTS:
+            if len(data) <= MAX_DEPLOYMENT_RECORD_SIZE:
+                break
+            data = self._with_texts(longest)._encoded()
+        return data
+
+    def _encoded(self) -> bytes:
+        """Return compact JSON: what many gateways have in common is written once, in a table."""
+        document = self.model_dump(mode="json", exclude_defaults=True)
+        numbers: dict[tuple[str, ...], int] = {}
+        for gateway in document.get("gateways", ()):
+            for module in gateway.get("modules", ()):
+                common = tuple(module.pop(name, "") for name in _MODULE_FIELDS)
+                module["module"] = numbers.setdefault(common, len(numbers))
+        document["modules"] = [dict(zip(_MODULE_FIELDS, each, strict=True)) for each in numbers]
+        document["schema_version"] = self.schema_version
+        text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace") + b"\n"
+
+    def _with_texts(self, longest: int) -> Self:
+        """Return the record with shortened texts of gateways."""
+        gateways = tuple(
+            gateway.model_copy(
+                update={
+                    "message": gateway.message[:longest],
+                    "modules": tuple(
+                        module.model_copy(update={"license_state": module.license_state[:longest]})
+                        for module in gateway.modules
+                    ),
+                }
+            )
+            for gateway in self.gateways
+        )
+        return self.model_copy(update={"gateways": gateways})
 
     @classmethod
     def parse(cls, data: bytes) -> Self | None:
@@ -165,14 +216,39 @@ class DeploymentRecord(_Part):
         if len(data) > MAX_DEPLOYMENT_RECORD_SIZE:
             return None
         try:
-            return cls.model_validate_json(data)
-        except ValidationError:
+            return cls.model_validate(_expanded(from_json(data, allow_inf_nan=False)))
+        except ValueError:
             return None
 
     @property
     def file_name(self) -> str:
         """The name of its document; names sort by the start of the deployment."""
         return f"{stamp(self.started_at)}-{self.id}-{self.phase.value}.json"
+
+
+def _expanded(document: Any) -> Any:
+    """Return the document with each module in full; raises ValueError if it isn't valid."""
+    if not isinstance(document, dict) or not isinstance(table := document.pop("modules", []), list):
+        raise ValueError("not a deployment record")
+    gateways = document.get("gateways")
+    entries = [
+        module
+        for gateway in (gateways if isinstance(gateways, list) else ())
+        if isinstance(gateway, dict) and isinstance(gateway.get("modules"), list)
+        for module in gateway["modules"]
+        if isinstance(module, dict) and "module" in module
+    ]
+    # A hostile one could name a long entry many times.
+    if len(entries) * max((len(str(each)) for each in table), default=0) > _MAX_EXPANDED:
+        raise ValueError("too large")
+    for entry in entries:
+        number = entry.pop("module")
+        if type(number) is not int or not 0 <= number < len(table):
+            raise ValueError("no such module")
+        if not isinstance(table[number], dict):
+            raise ValueError("not a module")
+        entry |= {name: table[number].get(name, "") for name in _MODULE_FIELDS}
+    return document
 
 
 def timestamp(moment: datetime) -> str:

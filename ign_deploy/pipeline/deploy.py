@@ -99,6 +99,7 @@ class Deployer:
             return started.model_copy(
                 update={"gateways": tuple(order.unchanged), "outcome": Outcome.UNCHANGED}
             )
+        started.to_json()  # refuses what is too large for the history, also in a dry run
         self._report_plan(started)
         if self.context.settings.dry_run:
             everything = [each for _, found in plans for each in found]

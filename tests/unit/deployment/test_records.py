@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 from ign_deploy.deployment.records import (
     MAX_DEPLOYMENT_RECORD_SIZE,
     DeploymentRecord,
+    GatewayRecord,
+    ModuleOnGateway,
     Outcome,
+    Phase,
     check_environment,
 )
-from ign_deploy.errors import ConfigurationError
+from ign_deploy.errors import ConfigurationError, DeploymentError
 from tests.support.records import record
 
 JSON = st.recursive(
@@ -134,3 +137,86 @@ def test_a_record_is_written_the_same_way_each_time() -> None:
     assert found == record("1.0.0")
     assert found.to_json() == record("1.0.0").to_json()
     assert found.gateways[0].modules[0].outcome is Outcome.UNTOUCHED
+
+
+def large(
+    gateways: int, modules: int, *, version: str = "1.10.0", **module: Any
+) -> DeploymentRecord:
+    """Return the start of a deployment of so many modules to so many gateways."""
+    installed = tuple(
+        ModuleOnGateway(
+            id=f"com.example.module-{number}",
+            version=version,
+            sha256=f"{number:064x}",
+            previous="1.9.0",
+            **module,
+        )
+        for number in range(modules)
+    )
+    records = tuple(
+        GatewayRecord(gateway=f"https://plant-{number}.example:8043", modules=installed)
+        for number in range(gateways)
+    )
+    return record("1.0.0").model_copy(update={"gateways": records})
+
+
+def end_of(started: DeploymentRecord, *, text: str) -> DeploymentRecord:
+    """Return the largest end that the deployment may have: everything was rolled back."""
+    changed = {"outcome": Outcome.ROLLBACK_FAILED, "restored": "1.9.0", "license_state": text}
+    gateways = tuple(
+        gateway.model_copy(
+            update={
+                "outcome": Outcome.ROLLBACK_FAILED,
+                "message": text,
+                "seconds": 1234.567,
+                "modules": tuple(each.model_copy(update=changed) for each in gateway.modules),
+            }
+        )
+        for gateway in started.gateways
+    )
+    return started.model_copy(
+        update={"phase": Phase.ENDED, "ended_at": started.started_at, "gateways": gateways}
+    )
+
+
+def test_20_modules_on_200_gateways_are_written_and_read() -> None:
+    started = large(200, 20)
+    ended = end_of(started, text="licensed")
+    assert DeploymentRecord.parse(started.to_json()) == started
+    assert DeploymentRecord.parse(ended.to_json()) == ended
+    assert len(ended.to_json()) < 1 << 19
+
+
+@pytest.mark.parametrize(
+    ("gateways", "modules", "text"),
+    [(500, 20, "\U0001f600" * 1000), (11_000, 1, "é" * 300), (1, 6000, '"' * 400)],
+    ids=["both", "gateways", "modules"],
+)
+def test_whatever_could_be_started_can_be_ended_and_read_again(
+    gateways: int, modules: int, text: str
+) -> None:
+    started = large(gateways, modules)
+    assert DeploymentRecord.parse(started.to_json()) == started
+    data = end_of(started, text=text).to_json()
+    found = DeploymentRecord.parse(data)
+    assert len(data) <= MAX_DEPLOYMENT_RECORD_SIZE
+    assert found is not None
+    assert found.phase is Phase.ENDED
+    restored = {module.restored for gateway in found.gateways for module in gateway.modules}
+    assert restored == {"1.9.0"}
+
+
+def test_what_would_be_too_large_is_refused_at_the_start() -> None:
+    with pytest.raises(DeploymentError, match="20 modules on 2000 gateways .* nothing was changed"):
+        large(2000, 20).to_json()
+
+
+@pytest.mark.parametrize(
+    "gateways",
+    [[{"gateway": "x", "modules": [{"module": 0}] * 100_000}], [{"gateway": "x", "modules": [{"module": 1}]}],
+     [{"gateway": "x", "modules": [{"module": -1}]}], [{"gateway": "x", "modules": [{"module": True}]}]],
+    ids=["long", "unknown", "negative", "boolean"],
+)  # fmt: skip
+def test_a_hostile_table_of_modules_is_not_expanded(gateways: list[Any]) -> None:
+    table = [{"id": "x" * 4000, "version": "1"}]
+    assert DeploymentRecord.parse(document(gateways=gateways, modules=table)) is None
