@@ -217,7 +217,7 @@ class DeploymentRecord(_Part):
             return None
         try:
             return cls.model_validate(_expanded(from_json(data, allow_inf_nan=False)))
-        except ValueError:
+        except (ValueError, TypeError):
             return None
 
     @property
@@ -227,9 +227,10 @@ class DeploymentRecord(_Part):
 
 
 def _expanded(document: Any) -> Any:
-    """Return the document with each module in full; raises ValueError if it isn't valid."""
-    if not isinstance(document, dict) or not isinstance(table := document.pop("modules", []), list):
-        raise ValueError("not a deployment record")
+    """Return the document with each module in full; raises an error if it isn't valid."""
+    table = document.pop("modules", []) if isinstance(document, dict) else None
+    if not isinstance(table, list):
+        raise TypeError("not a deployment record")
     gateways = document.get("gateways")
     entries = [
         module
@@ -246,7 +247,7 @@ def _expanded(document: Any) -> Any:
         if type(number) is not int or not 0 <= number < len(table):
             raise ValueError("no such module")
         if not isinstance(table[number], dict):
-            raise ValueError("not a module")
+            raise TypeError("not a module")
         entry |= {name: table[number].get(name, "") for name in _MODULE_FIELDS}
     return document
 

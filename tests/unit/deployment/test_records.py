@@ -207,16 +207,16 @@ def test_whatever_could_be_started_can_be_ended_and_read_again(
 
 
 def test_what_would_be_too_large_is_refused_at_the_start() -> None:
-    with pytest.raises(DeploymentError, match="20 modules on 2000 gateways .* nothing was changed"):
+    with pytest.raises(DeploymentError, match="20 modules on 2000 gateways"):
         large(2000, 20).to_json()
 
 
 @pytest.mark.parametrize(
-    "gateways",
-    [[{"gateway": "x", "modules": [{"module": 0}] * 100_000}], [{"gateway": "x", "modules": [{"module": 1}]}],
-     [{"gateway": "x", "modules": [{"module": -1}]}], [{"gateway": "x", "modules": [{"module": True}]}]],
+    "modules",
+    [[{"module": 0}] * 100_000, [{"module": 1}], [{"module": -1}], [{"module": True}]],
     ids=["long", "unknown", "negative", "boolean"],
-)  # fmt: skip
-def test_a_hostile_table_of_modules_is_not_expanded(gateways: list[Any]) -> None:
+)
+def test_a_hostile_table_of_modules_is_not_expanded(modules: list[Any]) -> None:
     table = [{"id": "x" * 4000, "version": "1"}]
+    gateways = [{"gateway": "x", "modules": modules}]
     assert DeploymentRecord.parse(document(gateways=gateways, modules=table)) is None
