@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ign_deploy.packaging.ownership import FolderEntry, entries_of, open_folder
+from ign_deploy.packaging.tree import change_owner, entries_of, open_folder
 from ign_deploy.process import Account
 
 _SHARED = stat.S_ISVTX | stat.S_IRWXG
@@ -57,7 +57,7 @@ def hand_over(folder: Path, *, account: Account, kept: Iterable[Path] = ()) -> H
         elif _can_be_given(status):
             if (status.st_uid, status.st_gid) != handover.owner:
                 handover.owners[entry.identity] = (status.st_uid, status.st_gid)
-            _chown(entry, account.uid, -1)
+            change_owner(entry, account.uid, -1)
     for path in sorted(skip):
         _protect(handover, path)
     return handover
@@ -72,7 +72,7 @@ def hand_back(handovers: Sequence[Handover]) -> None:
         with suppress(OSError):  # the folder itself is gone
             device = handover.folder.stat().st_dev
             for entry in entries_of(str(handover.folder), device=device, uid=handover.account.uid):
-                _chown(entry, *handover.owners.get(entry.identity, handover.owner))
+                change_owner(entry, *handover.owners.get(entry.identity, handover.owner))
     for handover in reversed(handovers):
         for path, status in handover.shared.items():
             with _opened(path, status) as descriptor:
@@ -149,8 +149,3 @@ def _can_be_given(status: os.stat_result) -> bool:
     """Return whether it is a folder, a link, or a file with one name: no device, no socket."""
     mode = status.st_mode
     return stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_nlink == 1)
-
-
-def _chown(entry: FolderEntry, uid: int, gid: int) -> None:
-    with suppress(OSError):  # gone by now, or a file system without owners
-        os.chown(entry.name, uid, gid, dir_fd=entry.folder, follow_symlinks=False)

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+
+from ign_deploy.packaging.tree import change_owner, entries_of
 
 _ROOT = 0
-
-
-class FolderEntry(NamedTuple):
-    """A name in an open folder; ``folder`` is its descriptor, valid until the next entry."""
-
-    path: str
-    folder: int
-    name: str
-    status: os.stat_result
-
-    @property
-    def identity(self) -> tuple[str, int]:
-        """What distinguishes a file from one that replaced it."""
-        return self.path, self.status.st_ino
 
 
 @contextmanager
@@ -56,11 +43,7 @@ def give_back(folder: Path, *, known: frozenset[tuple[str, int]] = frozenset()) 
         is_shared = entry.status.st_nlink > 1 and not stat.S_ISDIR(entry.status.st_mode)
         if is_shared or entry.identity in known:
             continue
-        with suppress(OSError):  # gone by now, or a file system without owners
-            os.chown(
-                entry.name, owner.st_uid, owner.st_gid, dir_fd=entry.folder, follow_symlinks=False
-            )
-            changed += 1
+        changed += change_owner(entry, owner.st_uid, owner.st_gid)
     return changed
 
 
@@ -102,49 +85,3 @@ def _identities(folder: Path) -> frozenset[tuple[str, int]]:
     device = folder.stat().st_dev
     entries = entries_of(str(folder), device=device, uid=_ROOT)
     return frozenset(entry.identity for entry in entries)
-
-
-def entries_of(
-    top: str, *, device: int, uid: int | None = None, skip: Container[str] = ()
-) -> Iterator[FolderEntry]:
-    """Yield everything below ``top`` that belongs to ``uid`` (None: to anyone), however deep.
-
-    Other file systems, and the paths in ``skip`` with all below them, are left out.
-    """
-    waiting = [top]
-    while waiting:
-        path = waiting.pop()
-        descriptor = open_folder(path)
-        if descriptor is None:
-            continue
-        try:
-            with os.scandir(descriptor) as names:
-                for item in names:
-                    with suppress(OSError):
-                        status = item.stat(follow_symlinks=False)
-                        entry = FolderEntry(
-                            os.path.join(path, item.name), descriptor, item.name, status
-                        )
-                        if entry.path in skip:
-                            continue
-                        if stat.S_ISDIR(status.st_mode) and status.st_dev == device:
-                            waiting.append(entry.path)
-                        if uid in (None, status.st_uid):
-                            yield entry
-        except OSError:
-            continue
-        finally:
-            os.close(descriptor)
-
-
-def open_folder(path: str) -> int | None:
-    """Open a folder, unless its owner has replaced a part of its path by a link."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with suppress(OSError):
-        if str(Path(f"/proc/self/fd/{descriptor}").readlink()) == path:
-            return descriptor
-    os.close(descriptor)
-    return None

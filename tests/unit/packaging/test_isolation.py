@@ -26,6 +26,7 @@ from tests.support.build_user import (
 from tests.support.builds import PATH, gradle_wrapper, script
 from tests.support.modules import build_module
 from tests.support.reporting import Recorder
+from tests.support.trees import owner_of_deep, remove_deep
 
 ENV = {"PATH": PATH}
 pytestmark = as_root
@@ -100,6 +101,19 @@ def test_files_have_their_owners_back(place: Path, account: Account) -> None:
     }
     assert {each[:2] for name, each in after.items() if name not in before} == {(OWNER, OWNER)}
     assert os.stat("/etc/passwd").st_uid == 0
+
+
+def test_what_lies_deeper_than_a_path_can_be_is_given_back(place: Path, account: Account) -> None:
+    name = "d" * 100
+    root = project_of(
+        place,
+        "here=$PWD",
+        f"for i in $(seq 60); do mkdir {name}; cd -P {name}; done; touch end",
+        "cd $here",
+    )
+    build(root)
+    assert owner_of_deep(root, 60) == OWNER
+    remove_deep(root)
 
 
 def test_files_have_their_owners_back_when_the_build_fails(place: Path, account: Account) -> None:
