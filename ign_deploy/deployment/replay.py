@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ign_deploy.deployment.records import (
@@ -13,6 +13,7 @@ from ign_deploy.deployment.records import (
     Outcome,
 )
 from ign_deploy.deployment.state import (
+    Checkpoint,
     DeployedVersion,
     Deployment,
     EnvironmentState,
@@ -20,24 +21,62 @@ from ign_deploy.deployment.state import (
 )
 from ign_deploy.module.version import same_version
 
+START = Checkpoint()
 _UNCONFIRMED = frozenset({Outcome.RESTART_PENDING, Outcome.ROLLBACK_FAILED})
 _NOTHING_CHANGED = frozenset({Outcome.ROLLED_BACK, Outcome.FAILED, Outcome.UNTOUCHED})
 _ON_GATEWAY = DEPLOYED_OUTCOMES | {Outcome.ROLLED_BACK}
 
 
-def replay(deployments: Sequence[Deployment]) -> EnvironmentState:
-    """Return the state after these deployments, oldest first."""
-    done = _Replay(deployments)
-    for deployment in deployments:
-        done.apply(deployment)
+def replay(deployments: Sequence[Deployment], *, since: Checkpoint = START) -> EnvironmentState:
+    """Return the state after these deployments, oldest first, which follow the checkpoint."""
+    done = _replayed(deployments, since)
     return EnvironmentState(
         deployments=deployments,
         modules=[each for _, each in sorted(done.modules.items())],
         unfinished={key: module.previous for key, module in done.unconfirmed.items()},
         unconfirmed=list(done.unconfirmed.values()),
         digests={key: digest for key, digest in done.digests.items() if digest},
+        last_modules=_last_modules(deployments, since),
         contradictions=done.contradictions,
     )
+
+
+def fold(deployments: Sequence[Deployment], *, since: Checkpoint, through: str) -> Checkpoint:
+    """Return the checkpoint after these deployments, which follow another one."""
+    done = _replayed(deployments, since)
+    return Checkpoint(
+        modules=done.modules,
+        unconfirmed=done.unconfirmed,
+        digests=done.digests,
+        last_modules=_last_modules(deployments, since),
+        contradictions=done.contradictions,
+        through=through,
+        count=since.count + len(deployments),
+    )
+
+
+def _replayed(deployments: Sequence[Deployment], since: Checkpoint) -> _Replay:
+    done = _Replay(
+        deployments,
+        dict(since.modules),
+        dict(since.unconfirmed),
+        dict(since.digests),
+        list(since.contradictions),
+    )
+    for deployment in deployments:
+        done.apply(deployment)
+    return done
+
+
+def _last_modules(
+    deployments: Sequence[Deployment], since: Checkpoint
+) -> Mapping[str, tuple[str, ...]]:
+    found = dict(since.last_modules)
+    for deployment in deployments:
+        for gateway in deployment.last.gateways:
+            if gateway.modules:
+                found[gateway.gateway] = tuple(module.id for module in gateway.modules)
+    return found
 
 
 @dataclass

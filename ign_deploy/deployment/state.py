@@ -55,14 +55,33 @@ class DeployedVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What the oldest deployments add up to, so that only later ones have to be replayed.
+
+    ``digests`` has an empty one where records contradict each other. ``last_modules`` are the ids
+    of the modules in the last deployment to each gateway. ``through`` is the newest deployment,
+    as in the names of its documents; ``count`` is how many there are.
+    """
+
+    modules: Mapping[ModuleKey, DeployedVersion] = field(default_factory=dict)
+    unconfirmed: Mapping[ModuleKey, ModuleOnGateway] = field(default_factory=dict)
+    digests: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    last_modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contradictions: Sequence[str] = ()
+    through: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EnvironmentState:
-    """What an environment's deployments add up to.
+    """What an environment's deployments add up to; ``deployments`` are the recent ones.
 
     ``modules`` also has those that were uninstalled, with an empty version. ``unfinished`` is the
     version before an unconfirmed deployment, empty for none: a run that was killed, that left the
     restart for later or whose rollback failed may have installed its version, so if the next run
     fails, the version to restore isn't the one that the gateway shows now. ``digests`` has the
-    SHA-256 of what was installed, by gateway, id and version.
+    SHA-256 of what was installed, by gateway, id and version. ``last_modules`` are the ids of the
+    modules in the last deployment to each gateway.
     """
 
     deployments: Sequence[Deployment] = ()
@@ -70,9 +89,18 @@ class EnvironmentState:
     unfinished: Mapping[ModuleKey, str] = field(default_factory=dict)
     unconfirmed: Sequence[ModuleOnGateway] = ()
     digests: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    last_modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contradictions: Sequence[str] = ()
 
     @property
     def deployed(self) -> list[DeployedVersion]:
         """The current versions, by gateway and module."""
         return [each for each in self.modules if each.version or each.uncertain]
+
+    @property
+    def unfinished_deployments(self) -> list[Deployment]:
+        """The recent deployments that didn't end, and that no later one has completed or undone."""
+        uncertain = {each.deployment for each in self.modules if each.uncertain}
+        return [
+            each for each in self.deployments if each.ended is None and each.started.id in uncertain
+        ]

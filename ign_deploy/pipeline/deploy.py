@@ -92,7 +92,7 @@ class Deployer:
         """
         begin = timestamp(_now())  # what others change from now on isn't in our plan
         state = self.context.history.state(order.environment)
-        self._warn_of_others(state.deployments)
+        self._warn_of_others(state.unfinished_deployments)
         plans = self._plan(order, state)
         started = self._start_record(order, plans, state, begin=begin)
         if not order.parts:
@@ -207,14 +207,13 @@ class Deployer:
                 )
         return tuple(records)
 
-    def _warn_of_others(self, deployments: Sequence[Deployment]) -> None:
-        for each in deployments[-20:]:
-            if each.ended is None:
-                self.context.reporter.warning(
-                    f"deployment {each.started.id} of {each.started.actor or 'someone'} started at "
-                    f"{each.started.started_at[:16]}Z and has not ended: it is still running, or "
-                    "was killed"
-                )
+    def _warn_of_others(self, unfinished: Sequence[Deployment]) -> None:
+        for each in unfinished:
+            self.context.reporter.warning(
+                f"deployment {each.started.id} of {each.started.actor or 'someone'} started at "
+                f"{each.started.started_at[:16]}Z and has not ended: it is still running, or "
+                "was killed"
+            )
 
     def _report_plan(self, record: DeploymentRecord) -> None:
         with self.context.reporter.group(f"plan for {record.environment}"):

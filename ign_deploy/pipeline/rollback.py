@@ -93,7 +93,7 @@ def _of_last_deployments(
     """Return the modules of the last deployment to each gateway; say which others stay."""
     found: dict[str, list[DeployedVersion]] = {}
     for address, modules in by_gateway.items():
-        last = _last_modules(address, state)
+        last = state.last_modules.get(address, ())
         found[address] = [each for each in modules if each.id in last]
         for each in modules:
             if each.id not in last and each.version:
@@ -102,16 +102,6 @@ def _of_last_deployments(
                     "of the last deployment there; name it to roll it back"
                 )
     return found
-
-
-def _last_modules(address: str, state: EnvironmentState) -> set[str]:
-    """Return the ids of the modules in the last deployment to a gateway."""
-    return next(
-        {module.id for module in gateway.modules}
-        for deployment in reversed(state.deployments)
-        for gateway in deployment.last.gateways
-        if gateway.gateway == address and gateway.modules
-    )
 
 
 def _require_one_module(

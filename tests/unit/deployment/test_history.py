@@ -392,3 +392,21 @@ def test_what_forgets_an_environment_in_the_future_is_not_used(ledger: Ledger) -
     ledger.reporter = reported = Recorder()
     assert ledger.history.environments() == ["production"]
     assert any("forgotten" in line for line in reported.warnings)
+
+
+def test_an_unfinished_deployment_is_of_interest_until_another_one_completed_or_undid_it(
+    ledger: Ledger,
+) -> None:
+    def unfinished() -> list[str]:
+        state = ledger.history.state("production")
+        return [each.started.id for each in state.unfinished_deployments]
+
+    ledger.deploy("1.0.0")
+    killed = ledger.begin("1.1.0", previous="1.0.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.FAILED)
+    assert unfinished() == [killed.id]
+    ledger.deploy("1.1.0", previous="1.0.0")
+    assert unfinished() == []
+    ledger.begin("1.2.0", previous="1.1.0")
+    ledger.end(ledger.begin("1.2.0", previous="1.1.0"), Outcome.ROLLED_BACK, restored="1.1.0")
+    assert unfinished() == []
