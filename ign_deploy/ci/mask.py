@@ -7,8 +7,10 @@ import binascii
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus
+
+from ign_deploy.ci.wrapped import WrappedForms
 
 HIDDEN = "***"
 SHORTEST_SECRET = 4
@@ -17,6 +19,7 @@ _WRAPPED = (76, 64)
 """Characters of a line, as base64 and OpenSSL write them."""
 _SKIPPED = (0, 2, 3)
 """Leading Base64 characters that also depend on the 0, 1 or 2 bytes before the secret."""
+_SHELL_SPECIAL = re.compile(r"[^\w%+,./:=@\n-]", re.ASCII)
 _STRIDE = 8
 """Only every 8th place of a text is looked at first: builds write millions of lines."""
 # Credentials of others, too: of a build, or of the user's own tools.
@@ -34,6 +37,7 @@ class Masker:
         self._forms: Mapping[str, frozenset[str]] = {}
         """The forms by their first characters: one look-up for each place in a text."""
         self._filter = _Filter(frozenset())
+        self._wrapped = WrappedForms()
 
     def add(self, secret: str) -> tuple[str, ...]:
         """Remember ``secret``; return those of its forms that are new, the longest first.
@@ -47,25 +51,20 @@ class Masker:
             forms.setdefault(form[:SHORTEST_SECRET], set()).add(form)
         # Replaced, never changed: other threads redact at the same time.
         self._filter = _Filter(known | new)
+        self._wrapped = WrappedForms(self._wrapped.forms | encoded_forms(secret))
         self._forms = {start: frozenset(group) for start, group in forms.items()}
         return tuple(sorted(new, key=lambda form: (-len(form), form)))
 
     def redact(self, text: str) -> str:
         """Return ``text`` with every secret, and what Authorization headers hold, replaced."""
+        spans = [*self._wrapped.spans(text)]
         if self._filter.may_contain(text):
-            text = self._without_forms(text)
+            spans += self._spans(text)
+        if spans:
+            text = _without(text, spans)
         if "uthorization" in text.lower():
             text = _AUTHORIZATION.sub(rf"\1{HIDDEN}", text)
         return text
-
-    def _without_forms(self, text: str) -> str:
-        parts: list[str] = []
-        end = 0
-        for start, stop in sorted(self._spans(text)):
-            if start >= end:
-                parts += [text[end:start], HIDDEN]
-            end = max(end, stop)
-        return "".join([*parts, text[end:]])
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield where a form is in ``text``; they may overlap."""
@@ -73,6 +72,16 @@ class Masker:
             for form in self._forms.get(text[start : start + SHORTEST_SECRET], ()):
                 if text.startswith(form, start):
                     yield start, start + len(form)
+
+
+def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    parts: list[str] = []
+    end = 0
+    for start, stop in sorted(spans):
+        if start >= end:
+            parts += [text[end:start], HIDDEN]
+        end = max(end, stop)
+    return "".join([*parts, text[end:]])
 
 
 class _Filter:
@@ -105,21 +114,34 @@ class _Filter:
 def secret_forms(secret: str) -> set[str]:
     """Return the forms in which ``secret`` may appear; empty for one that is too short.
 
-    The value as it is and trimmed, and of each of these: every line, what URLs, HTML, JSON, Python
-    and hexadecimal dumps make of it, and Base64 (alone or anywhere in longer data, padded or not,
-    URL-safe, in lines of 64 or 76 characters). A Base64 value that contains a PEM block adds the
-    block's forms.
+    The value as it is and trimmed, and of each of these: every line, what URLs, HTML, JSON, Python,
+    shells and hexadecimal dumps make of it, and Base64 (alone or anywhere in longer data, padded or
+    not, URL-safe, in lines of 64 or 76 characters). A Base64 value that contains a PEM block adds
+    the block's forms.
     """
-    wholes = {secret, secret.strip(), _pem_inside(secret), _pem_inside(secret).strip()}
-    forms: set[str] = set()
-    for whole in wholes:
-        if len(whole.strip()) >= SHORTEST_SECRET:
-            lines = {line.strip() for line in whole.splitlines() if _worth_redacting(line)}
-            forms |= {whole, *lines, *_base64_forms(whole), *_hexadecimal_forms(whole)}
-            for part in {whole, *lines}:
-                forms |= {*_escaped_forms(part), *_base64_inside(part)}
-            forms |= {form.replace("+", "-").replace("/", "_") for form in _base64_inside(whole)}
+    forms: set[str] = set(encoded_forms(secret))
+    for whole in _wholes(secret):
+        lines = {line.strip() for line in whole.splitlines() if _worth_redacting(line)}
+        forms |= {whole, *lines, *_base64_forms(whole), *_separated_hexadecimal(whole)}
+        for part in {whole, *lines}:
+            forms |= {*_escaped_forms(part), *_base64_inside(part)}
     return forms
+
+
+def encoded_forms(secret: str) -> frozenset[str]:
+    """Return the forms that tools break into lines: Base64 anywhere in longer data, and hex."""
+    forms: set[str] = set()
+    for whole in _wholes(secret):
+        inside = {*_base64_inside(whole)}
+        forms |= inside | {form.replace("+", "-").replace("/", "_") for form in inside}
+        forms |= {_data(whole).hex(), _data(whole).hex().upper()}
+    return frozenset(forms)
+
+
+def _wholes(secret: str) -> set[str]:
+    """Return the value as it is and trimmed, and the PEM text in it; none if it is too short."""
+    wholes = {secret, secret.strip(), _pem_inside(secret), _pem_inside(secret).strip()}
+    return {whole for whole in wholes if len(whole.strip()) >= SHORTEST_SECRET}
 
 
 def _worth_redacting(line: str) -> bool:
@@ -128,7 +150,7 @@ def _worth_redacting(line: str) -> bool:
 
 
 def _escaped_forms(text: str) -> set[str]:
-    """Return ``text`` as URLs, HTML, JSON and Python write it; mostly the same as ``text``."""
+    """Return ``text`` as URLs, HTML, JSON, Python and shells write it; mostly as it is."""
     as_json = json.dumps(text)[1:-1]
     quotes = [("&quot;", "&#x27;"), ("&#34;", "&#39;"), ("&quot;", "&apos;")]
     urls = {
@@ -146,16 +168,28 @@ def _escaped_forms(text: str) -> set[str]:
         ),
         as_json,
         json.dumps(text, ensure_ascii=False)[1:-1],
+        json.dumps(as_json)[1:-1],  # a document in a document, such as a server's error
         as_json.replace("/", "\\/"),
         # Go's encoder, and others that write JSON into HTML.
         as_json.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
         repr(text)[1:-1],
+        repr(_data(text))[2:-1],
+        text.encode("ascii", "xmlcharrefreplace").decode(),
+        # `set -x`, `printf %q`
+        text.replace("'", "'\\''"),
+        text.replace("'", "'\"'\"'"),
+        _SHELL_SPECIAL.sub(r"\\\g<0>", text),
     }
 
 
-def _hexadecimal_forms(text: str) -> tuple[str, str]:
-    data = text.encode("utf-8", "surrogateescape")
-    return data.hex(), data.hex().upper()
+def _separated_hexadecimal(text: str) -> Iterator[str]:
+    for separator in " :":
+        yield _data(text).hex(separator)
+        yield _data(text).hex(separator).upper()
+
+
+def _data(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _base64_inside(text: str) -> Iterator[str]:
@@ -164,7 +198,7 @@ def _base64_inside(text: str) -> Iterator[str]:
     ``Basic`` credentials are the Base64 of user and password, so that the password can begin at
     each of three offsets; they may be encoded as Latin-1.
     """
-    encodings = [text.encode("utf-8", "surrogateescape")]
+    encodings = [_data(text)]
     if not text.isascii() and max(text) <= "\xff":
         encodings.append(text.encode("latin-1"))
     for data in encodings:
@@ -177,7 +211,7 @@ def _base64_inside(text: str) -> Iterator[str]:
 
 def _base64_forms(whole: str) -> set[str]:
     """Return Base64 of ``whole``, alone and followed by a newline, as tools write it."""
-    data = whole.encode("utf-8", "surrogateescape")
+    data = _data(whole)
     encoded = {
         base64.b64encode(data),
         base64.b64encode(data + b"\n"),

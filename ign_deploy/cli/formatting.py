@@ -39,7 +39,7 @@ def _redacted(value: Any, masker: Masker) -> Any:
     if isinstance(value, str):
         return masker.redact(value)
     if isinstance(value, Mapping):
-        return {name: _redacted(inner, masker) for name, inner in value.items()}
+        return {_redacted(name, masker): _redacted(inner, masker) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_redacted(inner, masker) for inner in value]
     return value

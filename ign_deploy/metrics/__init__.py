@@ -7,9 +7,10 @@ that fails is a warning.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Self
 
 # Useless in metrics and terminals alike; lone surrogates can't even be encoded.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -55,6 +56,19 @@ class Measurement:
     modules: tuple[MeasuredModule, ...] = ()
     gateways: Mapping[str, int] = field(default_factory=dict)
     deployment_id: str = ""
+
+    def redacted(self, redact: Callable[[str], str]) -> Self:
+        """Return the measurement without secrets in the texts that others choose."""
+        return replace(
+            self,
+            environment=redact(self.environment),
+            stages=tuple(replace(each, name=redact(each.name)) for each in self.stages),
+            modules=tuple(
+                replace(each, id=redact(each.id), version=redact(each.version))
+                for each in self.modules
+            ),
+            deployment_id=redact(self.deployment_id),
+        )
 
 
 def label_value(text: str) -> str:

@@ -127,7 +127,10 @@ class RunEvents:
             deployment_id=record.id,
         )
         sending.send_measurement(
-            measured, targets=self.targets, env=self.env, reporter=self.reporter
+            measured.redacted(self.redact),
+            targets=self.targets,
+            env=self.env,
+            reporter=self.reporter,
         )
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import KEY, CliWorkspace
+from tests.support.collector import Collector, Pushgateway
 from tests.support.modules import build_module
 from tests.support.runner import ROOT
+from tests.support.serving import serving
 
 SECRET = "s3cret-token-of-this-test"
 FORMS = (SECRET.encode(), base64.b64encode(SECRET.encode()).rstrip(b"="))
@@ -77,6 +79,23 @@ def test_a_description_of_the_publisher_holds_none(workspace: CliWorkspace) -> N
         "module", "pump.unsigned.modl", *KEY, "--description", TEXT, "--notes", TEXT, env=ENV
     ).must(0)
     assert_clean(workspace.repository)
+
+
+def test_metrics_hold_none(workspace: CliWorkspace) -> None:
+    """An environment's name can come from a branch, whose name anyone may choose."""
+    with serving(Pushgateway()) as pushgateway, serving(Collector()) as collector:
+        workspace.run("module", "pump.unsigned.modl", *KEY).must(0)
+        workspace.run(
+            "install", "com.example.pump", "-e", f"review-{SECRET}", "--track-only",
+            "--metrics-file", "metrics.txt", "--pushgateway-url", pushgateway.url,
+            "--otlp-endpoint", collector.url, env=ENV,
+        ).must(0)  # fmt: skip
+        sent = [*pushgateway.requests, *collector.requests]
+    written = (workspace.folder / "metrics.txt").read_bytes()
+    assert b"review-***" in written
+    assert len(sent) >= 2
+    for text in (written, *(request.body + request.path.encode() for request in sent)):
+        assert not any(form in text for form in FORMS)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ign_deploy" / "pipeline").glob("*.py")), ids=str)

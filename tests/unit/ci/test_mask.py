@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import shlex
 import time
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -131,8 +132,20 @@ def test_form_encoded_and_quoted_secrets_are_redacted() -> None:
         html.escape(secret).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
         html.escape(secret).replace("&#x27;", "&apos;"),
         html.escape(secret, quote=False),
+        json.dumps(json.dumps(secret))[3:-3],
+        secret.replace("'", "'\\''"),
+        shlex.quote(secret)[1:-1],
+        secret.encode().hex(" "),
+        secret.encode().hex(":").upper(),
     ):
         assert hidden(secret, f"<{text}>") == "<***>", text
+
+
+def test_characters_beyond_ascii_are_redacted_as_programs_escape_them() -> None:
+    secret = "pässwörd€"
+    for text in (repr(secret.encode())[2:-1], "p&#228;ssw&#246;rd&#8364;"):
+        assert hidden(secret, f"<{text}>") == "<***>"
+    assert hidden("a b$c(d)", "<a\\ b\\$c\\(d\\)>") == "<***>"
 
 
 @pytest.mark.parametrize(
