@@ -198,7 +198,7 @@ class ModuleSigner(_Noun[SignerConfig]):
 
     def verify(self, module: SignedModule | Path) -> VerifiedModule:
         """Verify a signed module; raises VerificationError with every finding."""
-        from ign_deploy.module.archive import changed_error
+        from ign_deploy.module.stable_file import changed_error
         from ign_deploy.pipeline.verify import verify_file
 
         if isinstance(module, Path):

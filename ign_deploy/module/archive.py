@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,8 +11,8 @@ from typing import Self, cast
 from zlib_ng import zlib_ng
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.files import open_regular, os_error_reason
 from ign_deploy.module.findings import Finding, error, errors_among
+from ign_deploy.module.stable_file import BLOCK, StableFile
 from ign_deploy.module.zip_directory import read_directory
 from ign_deploy.module.zip_entry import Limits, ZipEntry, check_sizes
 from ign_deploy.module.zip_layout import locate_members
@@ -23,30 +21,24 @@ from ign_deploy.module.zip_records import DEFLATED
 # The library's type stub declares its exception as an instance.
 _InflateError = cast("type[Exception]", zlib_ng.error)
 
-# Small enough to stay in the processor's cache between reading, inflating and hashing.
-BLOCK = 64 * 1024
-
 
 class Archive(AbstractContextManager["Archive"]):
     """An open archive whose structure has been checked.
 
     ``entries`` are in central-directory order; ``findings`` holds warnings, which don't
-    reject the file. Threads may share it.
+    reject the file. Whatever is read from it agrees with ``digest()``. Threads may share it.
     """
 
     def __init__(
         self,
-        path: Path,
-        descriptor: int,
+        file: StableFile,
         entries: tuple[ZipEntry, ...],
         findings: tuple[Finding, ...],
-        stamp: tuple[int, ...],
     ):
-        self.path = path
+        self.path = file.path
         self.entries = entries
         self.findings = findings
-        self._descriptor = descriptor
-        self._stamp = stamp
+        self._file = file
         self._by_name = {entry.name: entry for entry in entries}
 
     @classmethod
@@ -55,30 +47,26 @@ class Archive(AbstractContextManager["Archive"]):
 
         A file that can't be opened raises VerificationError, too.
         """
-        descriptor = _open_file(path)
+        file = StableFile(path)
         try:
-            stamp = _stamp(descriptor)
-            size = os.fstat(descriptor).st_size
-            raw_entries = read_directory(descriptor, size, limits or Limits())
+            raw_entries = read_directory(file, limits or Limits())
             findings = list(check_sizes(raw_entries.entries, limits or Limits()))
             findings += raw_entries.findings
             _require_no_errors(findings)
-            entries, layout_findings = locate_members(descriptor, raw_entries)
+            entries, layout_findings = locate_members(file, raw_entries)
             findings += layout_findings
             _require_no_errors(findings)
         except VerificationError as problem:
-            os.close(descriptor)
+            file.close()
             raise _named(path, problem) from problem.__cause__
         except BaseException:
-            os.close(descriptor)
+            file.close()
             raise
-        return cls(path, descriptor, entries, tuple(findings), stamp)
+        return cls(file, entries, tuple(findings))
 
     def close(self) -> None:
         """Close the file; the archive can't be read afterwards."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
     def __exit__(
         self,
@@ -96,27 +84,18 @@ class Archive(AbstractContextManager["Archive"]):
 
     def file_size(self) -> int:
         """Return the size of the archive file in bytes."""
-        return os.fstat(self._descriptor).st_size
+        return self._file.size
 
     def digest(self) -> str:
-        """Return the SHA-256 of the file that was read since it was opened.
+        """Return the SHA-256 of the file: of the very bytes that were read since it was opened.
 
-        Raises VerificationError if it was written to in the meantime: what was checked before may
-        not be what was hashed.
+        Raises VerificationError if any of them changed in the meantime.
         """
-        digest = hashlib.sha256()
-        for block in self.file_blocks():
-            digest.update(block)
-        if _stamp(self._descriptor) != self._stamp:
-            raise changed_error(self.path)
-        return digest.hexdigest()
+        return self._file.digest()
 
     def file_blocks(self) -> Iterator[bytes]:
         """Yield the archive file itself, from its first byte to its last."""
-        offset = 0
-        while block := os.pread(self._descriptor, BLOCK, offset):
-            offset += len(block)
-            yield block
+        return self._file.pieces(self._file.size, 0)
 
     def chunks(
         self, entry: ZipEntry, *, on_raw: Callable[[bytes], None] | None = None
@@ -159,13 +138,7 @@ class Archive(AbstractContextManager["Archive"]):
     def _raw_blocks(
         self, entry: ZipEntry, on_raw: Callable[[bytes], None] | None
     ) -> Iterator[bytes]:
-        offset, remaining = entry.data_offset, entry.compressed_size
-        while remaining:
-            block = os.pread(self._descriptor, min(BLOCK, remaining), offset)
-            if not block:
-                raise _damaged(entry, "is cut short: the file changed while it was being read")
-            offset += len(block)
-            remaining -= len(block)
+        for block in self._file.pieces(entry.compressed_size, entry.data_offset):
             if on_raw is not None:
                 on_raw(block)
             yield block
@@ -187,31 +160,6 @@ def _inflate(entry: ZipEntry, blocks: Iterator[bytes]) -> Iterator[bytes]:
         yield piece
     if not inflater.eof:
         raise _damaged(entry, "ends in the middle of its compressed data")
-
-
-def changed_error(path: Path) -> VerificationError:
-    """Return the error for a file that was written to or replaced while it was checked."""
-    problem = error(
-        "file-changed",
-        f"{path.name} changed while it was being checked",
-        hint="run again when nothing else writes the file.",
-    )
-    return VerificationError.from_findings(problem)
-
-
-def _stamp(descriptor: int) -> tuple[int, ...]:
-    """Return what changes with every write; the time of change can't be set back by its owner."""
-    status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _open_file(path: Path) -> int:
-    try:
-        return open_regular(path, follow_links=True)
-    except OSError as cause:
-        reason = os_error_reason(cause)
-        problem = error("file-unreadable", f"cannot open {path}: {reason}", hint="check the path.")
-        raise VerificationError.from_findings(problem) from cause
 
 
 def _require_no_errors(findings: list[Finding]) -> None:

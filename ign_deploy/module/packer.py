@@ -13,7 +13,8 @@ from typing import BinaryIO, Self
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import atomic_output, hash_written, open_regular, os_error_reason
-from ign_deploy.module.archive import BLOCK, Archive
+from ign_deploy.module.archive import Archive
+from ign_deploy.module.stable_file import BLOCK
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import DEFLATED, EPOCH_DOS_DATE, EPOCH_DOS_TIME
 from ign_deploy.module.zip_writer import (

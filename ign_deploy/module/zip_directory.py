@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.findings import Finding, error
+from ign_deploy.module.stable_file import StableFile
 from ign_deploy.module.zip_entry import Limits, ZipEntry, check_duplicates, check_entry
 from ign_deploy.module.zip_records import (
     CENTRAL,
@@ -52,9 +52,9 @@ def archive_error(code: str, message: str, hint: str = "") -> VerificationError:
     return VerificationError.from_findings(error(code, message, hint=hint))
 
 
-def read_directory(descriptor: int, file_size: int, limits: Limits) -> Directory:
+def read_directory(file: StableFile, limits: Limits) -> Directory:
     """Read the central directory; raises VerificationError when there is no valid one."""
-    end = _find_end(descriptor, file_size)
+    end = _find_end(file)
     if end.count > limits.max_entries:
         raise archive_error(
             "archive-too-large",
@@ -76,7 +76,7 @@ def read_directory(descriptor: int, file_size: int, limits: Limits) -> Directory
         raise archive_error(
             "archive-directory", "the central directory isn't where the archive says", _DAMAGED
         )
-    data = os.pread(descriptor, end.size, end.offset)
+    data = file.read_at(end.size, end.offset)
     entries = _parse_entries(data, end)
     findings = [finding for entry in entries for finding in check_entry(entry)]
     return Directory(entries, end.offset, (*findings, *check_duplicates(entries)))
@@ -85,17 +85,17 @@ def read_directory(descriptor: int, file_size: int, limits: Limits) -> Directory
 _DAMAGED = "build or download the file again; it is damaged."
 
 
-def _find_end(descriptor: int, file_size: int) -> _End:
-    tail_size = min(file_size, END.size + MAX_COMMENT)
-    tail = os.pread(descriptor, tail_size, file_size - tail_size)
+def _find_end(file: StableFile) -> _End:
+    tail_size = min(file.size, END.size + MAX_COMMENT)
+    tail = file.read_at(tail_size, file.size - tail_size)
     # A whole end record begins here at the latest.
     last = tail.rfind(END_SIGNATURE, 0, max(len(tail) - END.size + 4, 0))
     if last < 0:
-        raise _explain_missing_end(descriptor, file_size)
+        raise _explain_missing_end(file)
     fields = END.unpack_from(tail, last)
     if last + END.size + fields[7] == len(tail):
         require_no_record("the archive's comment", tail[last + END.size :])
-        return _with_zip64(descriptor, fields, file_size - tail_size + last)
+        return _with_zip64(file, fields, file.size - tail_size + last)
     # Java also takes an end record whose comment doesn't reach the end of the file, if it points
     # at a directory: an earlier one that fits doesn't help, readers disagree about which counts.
     if _earlier_end_fits(tail, last):
@@ -131,9 +131,9 @@ def _hidden_record(where: str) -> VerificationError:
     )
 
 
-def _explain_missing_end(descriptor: int, file_size: int) -> VerificationError:
-    head = os.pread(descriptor, 512, 0)
-    if file_size == 0:
+def _explain_missing_end(file: StableFile) -> VerificationError:
+    head = file.read_at(512, 0)
+    if file.size == 0:
         return archive_error("archive-empty", "the file is empty", "check the step that made it.")
     if head.startswith(_LFS_POINTER):
         return archive_error(
@@ -150,12 +150,12 @@ def _explain_missing_end(descriptor: int, file_size: int) -> VerificationError:
     )
 
 
-def _with_zip64(descriptor: int, fields: tuple[bytes | int, ...], position: int) -> _End:
+def _with_zip64(file: StableFile, fields: tuple[bytes | int, ...], position: int) -> _End:
     _, *disks, count, size, offset, _ = (value if isinstance(value, int) else 0 for value in fields)
     disk, directory_disk, disk_count = disks
     values32 = (disk_count, count, size, offset)
     locator = (
-        os.pread(descriptor, LOCATOR64.size, position - LOCATOR64.size)
+        file.read_at(LOCATOR64.size, position - LOCATOR64.size)
         if position >= LOCATOR64.size
         else b""
     )
@@ -172,7 +172,7 @@ def _with_zip64(descriptor: int, fields: tuple[bytes | int, ...], position: int)
             )
         return _End(count, size, offset, position)
     _, _, end64_position, _ = LOCATOR64.unpack(locator)
-    raw = os.pread(descriptor, END64.size, end64_position) if end64_position < position else b""
+    raw = file.read_at(END64.size, end64_position) if end64_position < position else b""
     if len(raw) < END64.size or raw[:4] != END64_SIGNATURE:
         raise archive_error(
             "archive-directory", "the ZIP64 end record isn't where the archive says", _DAMAGED

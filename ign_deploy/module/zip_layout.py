@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import replace
 
 from ign_deploy.module.findings import Finding, error, warning
+from ign_deploy.module.stable_file import StableFile
 from ign_deploy.module.zip_directory import Directory, require_no_record
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import (
@@ -23,7 +23,7 @@ _BLOCK = 1 << 20
 
 
 def locate_members(
-    descriptor: int, directory: Directory
+    file: StableFile, directory: Directory
 ) -> tuple[tuple[ZipEntry, ...], list[Finding]]:
     """Return the entries with their exact extents, in directory order, and what is wrong with them.
 
@@ -34,7 +34,7 @@ def locate_members(
     located: list[ZipEntry] = []
     for entry in directory.entries:
         try:
-            located.append(_locate(descriptor, entry, directory.offset))
+            located.append(_locate(file, entry, directory.offset))
         except _Mismatch as problem:
             findings.append(
                 error(
@@ -45,7 +45,7 @@ def locate_members(
                 )
             )
     if not findings:
-        findings += _check_extents(descriptor, located, directory.offset)
+        findings += _check_extents(file, located, directory.offset)
     return tuple(located), findings
 
 
@@ -53,18 +53,14 @@ class _Mismatch(Exception):
     """The local header contradicts the central directory."""
 
 
-def _locate(descriptor: int, entry: ZipEntry, limit: int) -> ZipEntry:
-    header = (
-        os.pread(descriptor, LOCAL.size, entry.header_offset)
-        if entry.header_offset < limit
-        else b""
-    )
+def _locate(file: StableFile, entry: ZipEntry, limit: int) -> ZipEntry:
+    header = file.read_at(LOCAL.size, entry.header_offset) if entry.header_offset < limit else b""
     if len(header) < LOCAL.size or header[:4] != LOCAL_SIGNATURE:
         raise _Mismatch("there is no local header where the directory points")
     _, _, flags, method, _, _, crc32, compressed, size, name_length, extra_length = LOCAL.unpack(
         header
     )
-    rest = os.pread(descriptor, name_length + extra_length, entry.header_offset + LOCAL.size)
+    rest = file.read_at(name_length + extra_length, entry.header_offset + LOCAL.size)
     if rest[:name_length] != entry.raw_name:
         raise _Mismatch("the local header has a different name")
     require_no_record(f"the extra field of {entry.name}", rest[name_length:])
@@ -83,15 +79,15 @@ def _locate(descriptor: int, entry: ZipEntry, limit: int) -> ZipEntry:
     data_offset = entry.header_offset + LOCAL.size + name_length + extra_length
     end = data_offset + entry.compressed_size
     if has_descriptor and end <= limit:
-        end += _descriptor_length(descriptor, end, entry)
+        end += _descriptor_length(file, end, entry)
     if end > limit:
         raise _Mismatch("the data runs into the central directory")
     return replace(entry, data_offset=data_offset, end=end)
 
 
-def _descriptor_length(descriptor: int, position: int, entry: ZipEntry) -> int:
+def _descriptor_length(file: StableFile, position: int, entry: ZipEntry) -> int:
     """Measure the data descriptor: its signature is optional, its sizes have 4 or 8 bytes."""
-    found = os.pread(descriptor, 24, position)
+    found = file.read_at(24, position)
     for signature in (DESCRIPTOR_SIGNATURE, b""):
         for layout in ("<III", "<IQQ"):
             try:
@@ -106,7 +102,7 @@ def _descriptor_length(descriptor: int, position: int, entry: ZipEntry) -> int:
 
 
 def _check_extents(
-    descriptor: int, entries: list[ZipEntry], directory_offset: int
+    file: StableFile, entries: list[ZipEntry], directory_offset: int
 ) -> list[Finding]:
     findings: list[Finding] = []
     position = 0
@@ -116,18 +112,18 @@ def _check_extents(
                 error("entry-overlap", f"{entry.name} overlaps another entry", location=entry.name)
             )
         elif entry.header_offset > position:
-            findings.append(_explain_gap(descriptor, position, entry.header_offset))
+            findings.append(_explain_gap(file, position, entry.header_offset))
         position = max(position, entry.end)
     if position < directory_offset:
-        findings.append(_explain_gap(descriptor, position, directory_offset))
+        findings.append(_explain_gap(file, position, directory_offset))
     return findings
 
 
-def _explain_gap(descriptor: int, start: int, end: int) -> Finding:
+def _explain_gap(file: StableFile, start: int, end: int) -> Finding:
     hint = "build the module again; don't edit a module with a ZIP tool."
     if start == 0:
         return error("archive-prefix", f"{end} bytes precede the first entry", hint=hint)
-    orphan = _find_local_header(descriptor, start, end)
+    orphan = _find_local_header(file, start, end)
     if orphan is not None:
         return error(
             "entry-orphan",
@@ -139,11 +135,11 @@ def _explain_gap(descriptor: int, start: int, end: int) -> Finding:
     )
 
 
-def _find_local_header(descriptor: int, start: int, end: int) -> int | None:
+def _find_local_header(file: StableFile, start: int, end: int) -> int | None:
     """Return the offset of a local header between two offsets, also after padding."""
     while start < end:
         # Blocks overlap by three bytes: the signature may lie across their border.
-        block = os.pread(descriptor, min(_BLOCK + 3, end - start), start)
+        block = file.read_at(min(_BLOCK + 3, end - start), start)
         position = block.find(LOCAL_SIGNATURE)
         if position >= 0:
             return start + position

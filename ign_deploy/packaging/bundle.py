@@ -6,14 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ign_deploy import __version__
-from ign_deploy.module.archive import Archive, changed_error
+from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.module.packer import DosTime, Member, pack
+from ign_deploy.module.stable_file import changed_error
 from ign_deploy.packaging.sbom import write_sbom
 
 _NOTICES = re.compile(r"(?:license|licence|notice|copying)(?:[._-][^/]*)?", re.IGNORECASE)
@@ -54,16 +54,10 @@ def write_bundle(
         files = {name: _redacted(data, redact) for name, data in files.items()}
         files["SHA256SUMS"] = _checksums(module, f"{stem}.modl", files)
         members = [Member(f"{stem}/{name}", data) for name, data in files.items()]
-        members.append(Member(f"{stem}/{stem}.modl", partial(_module_blocks, archive, module)))
+        members.append(Member(f"{stem}/{stem}.modl", archive.file_blocks))
         output = output_dir / f"{stem}.zip"
         sha256, size = pack(members, output, timestamp=timestamp)
     return Bundle(output, sha256, size)
-
-
-def _module_blocks(archive: Archive, module: VerifiedModule) -> Iterator[bytes]:
-    """Yield the module's file; raises VerificationError unless it is still what was verified."""
-    yield from archive.file_blocks()
-    _require_verified(archive, module)
 
 
 def _require_verified(archive: Archive, module: VerifiedModule) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.module.archive import changed_error
 from ign_deploy.module.artifacts import Bundle, UnsignedModule, VerifiedModule
 from ign_deploy.module.packer import DosTime
+from ign_deploy.module.stable_file import changed_error
 from ign_deploy.pipeline.context import RunContext, repository_url
 from ign_deploy.pipeline.preflight import check_packaging
 from ign_deploy.pipeline.run_report import ModuleRecord

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ign_deploy.errors import SigningError
 from ign_deploy.files import atomic_output, hash_written, is_same_file
-from ign_deploy.module.archive import Archive, changed_error
+from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule
 from ign_deploy.module.certificates import validity_findings, write_certificates
 from ign_deploy.module.descriptor import read_descriptor
@@ -23,6 +23,7 @@ from ign_deploy.module.signature import (
     format_signatures,
     needs_signature,
 )
+from ign_deploy.module.stable_file import changed_error
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import EPOCH_DOS_DATE, EPOCH_DOS_TIME
 from ign_deploy.module.zip_writer import (

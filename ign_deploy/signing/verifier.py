@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.archive import Archive, changed_error
+from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.module.certificates import (
     chain_problems,
@@ -28,6 +28,7 @@ from ign_deploy.module.signature import (
     SIGNATURES_NAME,
     parse_signatures,
 )
+from ign_deploy.module.stable_file import changed_error
 from ign_deploy.module.trust import Trust, TrustPolicy, check_trust
 from ign_deploy.signing.coverage import check_lines, hash_entries
 from ign_deploy.signing.verdict import SignatureStatus, signature_status, verdict_line

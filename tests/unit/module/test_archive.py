@@ -543,7 +543,7 @@ class TestDamagedContent:
         path = write_zip(tmp_path / "a.zip", [RawEntry("a", b"x" * 100_000, 0)])
         with Archive.open(path) as archive:
             os.truncate(path, 50)
-            with pytest.raises(VerificationError, match="changed while it was being read"):
+            with pytest.raises(VerificationError, match="changed while it was being checked"):
                 list(archive.chunks(archive.entries[0]))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.packaging.bundle import write_bundle
 from ign_deploy.packaging.sbom import write_sbom
 from ign_deploy.signing.verifier import verify_module
+from tests.support.mapped_writer import mapped_writer
 from tests.support.modules import build_module
 from tests.support.signing import signed_module
 
@@ -154,16 +155,19 @@ def test_a_module_that_changed_since_it_was_verified_is_not_bundled(
 def test_a_module_that_changes_while_it_is_bundled_leaves_no_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = verified(tmp_path)
+    module = verified(tmp_path, files={"large.jar": Random(1).randbytes(300_000)})
     data = bytearray(module.path.read_bytes())
-    data[-1] ^= 1
+    data[150_000] ^= 1
+    other = tmp_path / "other.modl"
+    other.write_bytes(data)
+    with mapped_writer(module.path, other) as attacker:
 
-    def write_then_change(*arguments: Any) -> bytes:
-        time.sleep(0.05)
-        module.path.write_bytes(data)
-        return write_sbom(*arguments)
+        def write_then_change(*arguments: Any) -> bytes:
+            sbom = write_sbom(*arguments)
+            attacker.write(0)
+            return sbom
 
-    monkeypatch.setattr("ign_deploy.packaging.bundle.write_sbom", write_then_change)
-    with pytest.raises(VerificationError):
-        write_bundle(module, output_dir=tmp_path / "out")
+        monkeypatch.setattr("ign_deploy.packaging.bundle.write_sbom", write_then_change)
+        with pytest.raises(VerificationError, match="changed while it was being checked"):
+            write_bundle(module, output_dir=tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import time
+import shutil
 import zlib
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from cryptography import x509
 
 from ign_deploy.errors import VerificationError
+from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule
 from ign_deploy.module.certificates import write_certificates
 from ign_deploy.module.findings import errors_among
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
 from ign_deploy.module.trust import TrustAnchor, TrustPolicy
 from ign_deploy.signing import verifier
+from ign_deploy.signing.coverage import hash_entries
 from ign_deploy.signing.signer import read_unsigned
 from ign_deploy.signing.verdict import SignatureStatus
 from ign_deploy.signing.verifier import (
@@ -28,6 +33,7 @@ from ign_deploy.signing.verifier import (
     verify_module,
 )
 from tests.support.identities import chain, pem_key, rsa_key, self_signed
+from tests.support.mapped_writer import mapped_writer
 from tests.support.modules import build_module
 from tests.support.signing import NOW, Content, chained_vendor, content, rewritten, signed_module
 
@@ -237,28 +243,68 @@ def test_only_a_sound_signature_makes_a_verified_module(signed: Path, tmp_path: 
         verify_module(as_written(changed), now=NOW)
 
 
-@pytest.mark.parametrize("in_place", [True, False])
+def sha256_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def after_its_content_was_read(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    def hash_then_act(archive: Archive) -> Any:
+        result = hash_entries(archive)
+        act()
+        return result
+
+    monkeypatch.setattr(verifier, "hash_entries", hash_then_act)
+
+
+def twins(folder: Path) -> tuple[Path, Path]:
+    """Make two files of the same size: a signed module, and one with another jar in it."""
+    files = {"large.jar": Random(1).randbytes(300_000)}
+    unsigned = build_module(folder / "twin.unsigned.modl", files=files)
+    signed = signed_module(unsigned, output_dir=folder).path
+    evil = folder / "evil.modl"
+    data = bytearray(signed.read_bytes())
+    data[data.index(files["large.jar"][1000:2000])] ^= 1
+    evil.write_bytes(data)
+    return signed, evil
+
+
 def test_a_file_that_changes_while_it_is_verified_is_refused(
-    signed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_place: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After its signature was checked, before it is hashed."""
-    module = as_written(signed)
+    """The evil file, which goes on to a gateway, has the signed content while that is checked."""
+    good, evil = twins(tmp_path)
+    target = tmp_path / "target.modl"
+    target.write_bytes(evil.read_bytes())
+    with mapped_writer(target, good, evil) as attacker:
+        module = replace(as_written(good), path=target, sha256=sha256_of(evil))
+        attacker.write(0)
+        after_its_content_was_read(monkeypatch, lambda: attacker.write(1))
+        with pytest.raises(VerificationError, match="changed while it was being checked"):
+            verify_module(module, now=NOW)
 
-    def check_then_change(*arguments: Any) -> Any:
-        report = inspect(*arguments)
-        time.sleep(0.05)
-        if in_place:
-            with signed.open("r+b") as stream:
-                stream.write(b"P")
-        else:
-            (tmp_path / "other").write_bytes(b"other")
-            (tmp_path / "other").replace(signed)
-        return report
 
-    inspect = verifier._inspect
-    monkeypatch.setattr(verifier, "_inspect", check_then_change)
-    with pytest.raises(VerificationError, match="changed while it was being checked"):
-        verify_module(module, now=NOW)
+def test_a_file_that_flips_all_the_time_is_never_verified_as_another_one(tmp_path: Path) -> None:
+    good, evil = twins(tmp_path)
+    target = tmp_path / "target.modl"
+    target.write_bytes(good.read_bytes())
+    checked = [
+        replace(as_written(good), path=target, sha256=sha256_of(each)) for each in (good, evil)
+    ]
+    with mapped_writer(target, good, evil) as attacker:
+        attacker.flip()
+        for module in checked * 20:
+            with suppress(VerificationError):
+                assert verify_module(module, now=NOW).sha256 == sha256_of(good)
+
+
+def test_a_file_that_is_replaced_while_it_is_verified_is_still_the_opened_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sends it compares what the path names with the digest."""
+    good, evil = twins(tmp_path)
+    module = as_written(good)
+    after_its_content_was_read(monkeypatch, lambda: shutil.move(evil, good))
+    assert verify_module(module, now=NOW).sha256 == module.sha256
 
 
 def test_another_module_than_the_one_that_was_checked_is_refused(

@@ -1,0 +1,109 @@
+"""StableFile: whatever another process does to a file, all that is read from it agrees."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ign_deploy.errors import VerificationError
+from ign_deploy.module.stable_file import BLOCK, StableFile
+from tests.support.mapped_writer import mapped_writer
+
+SIZE = 5 * BLOCK + 100
+CHANGED = "changed while it was being checked"
+
+
+def contents(folder: Path, count: int = 2) -> list[Path]:
+    """Write files of one size with other content in every block."""
+    paths = [folder / f"content-{number}" for number in range(count)]
+    for number, path in enumerate(paths):
+        path.write_bytes(Random(number).randbytes(SIZE))
+    return paths
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(contents(tmp_path)[0].read_bytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("length", "offset"),
+    [(10, 0), (10, BLOCK - 5), (3 * BLOCK, 7), (SIZE, 0), (100, SIZE - 50), (1, SIZE), (0, 5)],
+)
+def test_reads_what_is_there(path: Path, length: int, offset: int) -> None:
+    file = StableFile(path)
+    assert file.read_at(length, offset) == path.read_bytes()[offset : offset + length]
+    assert all(len(piece) <= BLOCK for piece in file.pieces(length, offset))
+    assert file.digest() == hashlib.sha256(path.read_bytes()).hexdigest()
+    file.close()
+
+
+def test_a_change_through_memory_that_no_time_shows_is_noticed(tmp_path: Path, path: Path) -> None:
+    with mapped_writer(path, *contents(tmp_path)) as attacker:
+        file = StableFile(path)
+        before = os.stat(path)
+        file.read_at(SIZE, 0)
+        attacker.write(1)
+        after = os.stat(path)
+        assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+        with pytest.raises(VerificationError, match=CHANGED):
+            file.digest()
+        attacker.write(0)
+        assert file.digest() == hashlib.sha256(contents(tmp_path)[0].read_bytes()).hexdigest()
+
+
+def test_what_was_not_read_yet_may_change(tmp_path: Path, path: Path) -> None:
+    """Then all of it is the new content."""
+    old, new = contents(tmp_path)
+    with mapped_writer(path, old, new) as attacker:
+        file = StableFile(path)
+        attacker.write(1)
+        assert file.read_at(SIZE, 0) == new.read_bytes()
+        assert file.digest() == hashlib.sha256(new.read_bytes()).hexdigest()
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, SIZE - 1)
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as stream:
+        stream.write(b"more")
+
+
+def overwrite(path: Path) -> None:
+    times = path.stat()
+    with path.open("r+b") as stream:
+        stream.seek(2 * BLOCK)
+        stream.write(b"other")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [cut, append, overwrite])
+def test_a_change_between_two_readings_is_noticed(
+    path: Path, change: Callable[[Path], None]
+) -> None:
+    file = StableFile(path)
+    file.read_at(SIZE, 0)
+    change(path)
+    with pytest.raises(VerificationError, match=CHANGED):
+        file.digest()
+
+
+def test_a_file_that_is_replaced_is_still_the_opened_one(tmp_path: Path, path: Path) -> None:
+    old, new = contents(tmp_path)
+    file = StableFile(path)
+    new.replace(path)
+    assert file.digest() == hashlib.sha256(old.read_bytes()).hexdigest()
+
+
+def test_checksums_need_a_key_that_differs_each_time(path: Path) -> None:
+    first, second = StableFile(path), StableFile(path)
+    assert first._checksum(b"block") == first._checksum(b"block") != second._checksum(b"block")
