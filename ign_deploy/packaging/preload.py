@@ -13,6 +13,7 @@ _LATE = (
     "cryptography.hazmat.primitives.asymmetric.padding",
     "cryptography.hazmat.primitives.asymmetric.rsa",
     "cryptography.hazmat.primitives.asymmetric.utils",
+    "cryptography.hazmat.primitives.ciphers.aead",
     *("cyclonedx.model", "cyclonedx.model.bom", "cyclonedx.model.component"),
     *("cyclonedx.output.json", "packageurl"),
     *("defusedxml", "defusedxml.ElementTree", "dotenv", "google.protobuf.message"),
