@@ -21,6 +21,7 @@ from ign_deploy.deployment.records import (
 from ign_deploy.deployment.replay import replay
 from ign_deploy.deployment.state import DeployedVersion, Deployment, EnvironmentState
 from ign_deploy.module.parallel import map_parallel
+from ign_deploy.module.version import same_version
 from ign_deploy.report import Reporter
 
 __all__ = ["DeployedVersion", "Deployment", "EnvironmentState", "History"]
@@ -62,8 +63,9 @@ def _utc_now() -> datetime:
 class History:
     """The deployments in a repository's documents.
 
-    Documents are untrusted: one that is not valid, that is from the future or whose deployment
-    has no beginning is skipped with a warning, and so is what contradicts earlier deployments.
+    Documents are untrusted: one that is not valid, that is from the future, whose deployment has
+    no beginning or that has the id of another deployment is skipped with a warning, and so is what
+    contradicts earlier deployments.
     """
 
     _documents: HistoryStore
@@ -168,7 +170,8 @@ class History:
         document = self._documents.read(f"{folder}/{name}")
         record = None if document is None else DeploymentRecord.parse(document.data)
         belongs_here = record is not None and f"{ROOT}/{record.environment}" == folder
-        if record is None or record.file_name != name or not belongs_here:
+        is_valid = record is not None and record.file_name == name and _is_plausible(record)
+        if record is None or not (belongs_here and is_valid):
             self._warn(f"skipped {name!a}: not a valid deployment record")
             return None
         if max(record.started_at, record.ended_at) > timestamp(self.clock() + _CLOCK_SKEW):
@@ -177,30 +180,54 @@ class History:
         return record
 
     def _paired(self, records: Iterable[DeploymentRecord]) -> list[Deployment]:
-        started: dict[str, DeploymentRecord] = {}
-        ended: list[DeploymentRecord] = []
-        for record in records:
+        starts: dict[tuple[str, str], DeploymentRecord] = {}
+        ends: dict[tuple[str, str], DeploymentRecord] = {}
+        for record in sorted(records, key=lambda each: each.phase is Phase.ENDED):
+            key = (record.started_at, record.id)
             if record.phase is Phase.STARTED:
-                started.setdefault(record.id, record)
-            else:
-                ended.append(record)
-        ends: dict[str, DeploymentRecord] = {}
-        for record in ended:
-            begin = started.get(record.id)
-            if begin is None:
+                starts[key] = record
+            elif key not in starts:
                 self._warn(f"skipped {record.file_name!a}: the deployment has no beginning")
-            elif not _belong_together(begin, record):
+            elif not _belong_together(starts[key], record):
                 self._warn(f"skipped {record.file_name!a}: it contradicts the deployment's start")
             else:
-                ends[record.id] = record
-        ids = sorted(started, key=lambda each: (started[each].started_at, each))
-        return [Deployment(started[each], ends.get(each)) for each in ids]
+                ends[key] = record
+        found = [Deployment(starts[key], ends.get(key)) for key in sorted(starts)]
+        originals: dict[str, Deployment] = {}
+        for each in found:
+            original = originals.setdefault(each.started.id, each)
+            if original.ended is None and each.ended is not None:
+                originals[each.started.id] = each
+        return [each for each in found if not self._is_copy(each, originals[each.started.id])]
+
+    def _is_copy(self, deployment: Deployment, original: Deployment) -> bool:
+        """Return whether the deployment only has another one's id, with a warning.
+
+        One that ended is never hidden by a copy: if several did, ``replay`` believes none of them.
+        """
+        if deployment is original or deployment.ended is not None:
+            return False
+        name = deployment.started.file_name
+        self._warn(f"skipped {name!a}: another deployment has the id {deployment.started.id}")
+        return True
 
     def _warn(self, message: str) -> None:
         """Warn once."""
         if message not in self._warned:
             self._warned.add(message)
             self.reporter.warning(message)
+
+
+def _is_plausible(record: DeploymentRecord) -> bool:
+    """Return whether it has each gateway and module once, and, if a start, nothing of an end."""
+    places = [(gateway.gateway, one.id) for gateway in record.gateways for one in gateway.modules]
+    addresses = [gateway.gateway for gateway in record.gateways]
+    is_start = record.outcome is None and not record.ended_at
+    return (
+        len(set(addresses)) == len(addresses)
+        and len(set(places)) == len(places)
+        and (is_start or record.phase is Phase.ENDED)
+    )
 
 
 def _belong_together(started: DeploymentRecord, ended: DeploymentRecord) -> bool:
@@ -210,6 +237,11 @@ def _belong_together(started: DeploymentRecord, ended: DeploymentRecord) -> bool
         and (started.kind, started.started_at) == (ended.kind, ended.started_at)
         and ended.started_at <= ended.ended_at
         and _changes(started) == _changes(ended)
+        and all(
+            not module.restored or same_version(module.restored, module.previous)
+            for gateway in ended.gateways
+            for module in gateway.modules
+        )
     )
 
 

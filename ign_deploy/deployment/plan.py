@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 from ign_deploy.deployment.compatibility import Incompatible, incompatibilities
 from ign_deploy.deployment.gateway import NO_CONSENT, Consent, GatewayFacts, InstalledModule
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
+from ign_deploy.deployment.state import EnvironmentState
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.version import same_version
 from ign_deploy.report import Reporter
-
-NO_DIGESTS: Mapping[tuple[str, str, str], str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +140,14 @@ def plan_gateway(
     modules: Sequence[VerifiedModule],
     *,
     options: DeployOptions,
-    before: Mapping[tuple[str, str], str],
+    history: EnvironmentState,
     reporter: Reporter,
     removals: Sequence[str] = (),
-    digests: Mapping[tuple[str, str, str], str] = NO_DIGESTS,
 ) -> tuple[GatewayPlan, list[Incompatible]]:
     """Inspect a gateway without changing it, and fetch the files that a rollback would need.
 
-    ``before`` has, by (address, id), the version before a deployment that didn't succeed;
-    ``removals`` are the ids of modules to uninstall; ``digests`` has the SHA-256 of what was
-    installed, by address, id and version. Returns the plan, and every reason why it can't be
-    carried out.
+    ``history`` is that of the environment; ``removals`` are the ids of modules to uninstall.
+    Returns the plan, and every reason why it can't be carried out.
     """
     facts = gateway.target.facts()
     installed = {each.id: each for each in gateway.target.modules()}
@@ -169,59 +164,64 @@ def plan_gateway(
             allow_downgrade=options.allow_downgrade,
         )
     ]
-    changes = tuple(
-        _change(
-            module,
-            installed.get(module.descriptor.id),
-            known=before.get((gateway.location, module.descriptor.id)),
-            digests={
-                version: digest
-                for (location, module_id, version), digest in digests.items()
-                if (location, module_id) == (gateway.location, module.descriptor.id)
-            },
-            options=options,
-        )
-        for module in modules
-    )
-    for change in changes:
-        if change.obstacle:
-            reporter.warning(_explain_no_rollback(change, gateway, options))
-        elif not change.present:
-            reporter.info(
-                f"{gateway.title}: {change.id} is not installed yet; a rollback would uninstall it"
-            )
+    changes: list[ModuleChange] = []
+    for module in modules:
+        present = installed.get(module.descriptor.id)
+        change = _change(module, present, facts=facts, history=history, options=options)
+        changes.append(change)
+        if text := _explain_rollback(change, present, facts=facts, options=options):
+            (reporter.warning if change.obstacle else reporter.info)(f"{gateway.title}: {text}")
     planned_removals = tuple(
         Removal(each, installed[each].version.full if each in installed else "")
         for each in removals
     )
-    return GatewayPlan(gateway, facts, changes, planned_removals), list(
+    return GatewayPlan(gateway, facts, tuple(changes), planned_removals), list(
         {each.message: each for each in problems}.values()
     )
 
 
-def _explain_no_rollback(change: ModuleChange, gateway: Gateway, options: DeployOptions) -> str:
-    """Return why the present version can't be restored, and what happens then."""
-    then = (
-        f"a rollback would uninstall {change.id}"
-        if options.allow_uninstall
-        else f"{change.id} {change.version} would stay there, and need manual repair"
-    )
-    return (
-        f"{gateway.title}: {change.id} {change.present} cannot be restored if this "
-        f"deployment fails ({change.obstacle}); {then}"
-    )
+def _explain_rollback(
+    change: ModuleChange,
+    present: InstalledModule | None,
+    *,
+    facts: GatewayFacts,
+    options: DeployOptions,
+) -> str:
+    """Return what a rollback would do if it can't restore a version; empty if it can."""
+    if change.obstacle:
+        then = (
+            f"a rollback would uninstall {change.id}"
+            if options.allow_uninstall
+            else f"{change.id} {change.version} would stay there, and need manual repair"
+        )
+        return (
+            f"{change.id} {change.present} cannot be restored if this deployment fails "
+            f"({change.obstacle}); {then}"
+        )
+    if change.present:
+        return ""
+    if not facts.capabilities.lists_modules:
+        there = f"according to the history, {change.id} is not installed yet"
+    elif present is None:
+        there = f"{change.id} is not installed yet"
+    else:
+        there = f"{change.id} {present.version} is not known to run, and none was there before it"
+    if facts.capabilities.uninstall:
+        return f"{there}; a rollback would uninstall it"
+    return f"{there}; a rollback cannot uninstall it, so it would need manual repair"
 
 
 def _change(
     module: VerifiedModule,
     present: InstalledModule | None,
     *,
-    known: str | None,
-    digests: Mapping[str, str],
+    facts: GatewayFacts,
+    history: EnvironmentState,
     options: DeployOptions,
 ) -> ModuleChange:
     version = module.descriptor.version
-    current = _version_to_restore(version, present, known)
+    current = _version_to_restore(module, present, facts, history)
+    digests = history.digests_of(facts.location, module.descriptor.id)
     runs = present is not None and present.runs(version) and not present.pending_upgrade
     change = ModuleChange(
         module,
@@ -258,14 +258,28 @@ def wrong_digest(module: VerifiedModule, expected: str) -> str:
     )
 
 
-def _version_to_restore(new: str, present: InstalledModule | None, known: str | None) -> str:
+def _version_to_restore(
+    module: VerifiedModule,
+    present: InstalledModule | None,
+    facts: GatewayFacts,
+    history: EnvironmentState,
+) -> str:
     """Return the version to restore if the deployment fails, empty for none.
 
     After a killed run that is the version it replaced, not the one it installed; but a third
-    version that runs well was installed since, or has proved itself.
+    version that runs well was installed since, or has proved itself. A gateway that can't tell what
+    runs goes back to what was there, unless a killed run left it.
     """
+    new, key = module.descriptor.version, (facts.location, module.descriptor.id)
+    last, known = history.find(*key), history.unfinished.get(key)
     shown = "" if present is None else present.version.full
+    if last is not None and not facts.capabilities.lists_modules:
+        shown = last.version
     if known is None:
         return shown
-    is_another = present is not None and present.runs(shown) and not same_version(shown, new)
-    return shown if is_another else known
+    if same_version(shown, new):
+        return known
+    if facts.capabilities.reports_state:
+        return shown if present is not None and present.runs(shown) else known
+    left = (known, *last.attempted) if last is not None and last.uncertain else ()
+    return known if any(same_version(shown, each) for each in left if each) else shown

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.interruption import interrupted_gateways
 from ign_deploy.deployment.options import DeployOptions, Gateway
-from ign_deploy.deployment.plan import NO_DIGESTS, GatewayPlan, plan_gateway
+from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
+from ign_deploy.deployment.state import EnvironmentState
 from ign_deploy.errors import CombinedError, DeploymentError, IgnDeployError, RollbackError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order
@@ -32,14 +33,13 @@ def plan_gateways(
     modules: Sequence[VerifiedModule],
     *,
     options: DeployOptions,
-    before: Mapping[tuple[str, str], str],
+    history: EnvironmentState,
     reporter: Reporter,
     removals: Sequence[str] = (),
-    digests: Mapping[tuple[str, str, str], str] = NO_DIGESTS,
 ) -> list[GatewayPlan]:
     """Plan for every gateway without changing any; raises CombinedError with all problems.
 
-    See ``plan.plan_gateway`` for ``before``, ``removals`` and ``digests``.
+    See ``plan.plan_gateway`` for ``history`` and ``removals``.
     """
     ordered = in_dependency_order(modules)
 
@@ -49,10 +49,9 @@ def plan_gateways(
                 gateway,
                 ordered,
                 options=options,
-                before=before,
+                history=history,
                 reporter=reporter,
                 removals=removals,
-                digests=digests,
             )
         except Exception as problem:  # noqa: BLE001 - it is this gateway's, reported with the others'
             return [explain_unexpected(problem)]

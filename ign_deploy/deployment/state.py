@@ -104,3 +104,16 @@ class EnvironmentState:
         return [
             each for each in self.deployments if each.ended is None and each.started.id in uncertain
         ]
+
+    def find(self, gateway: str, module_id: str) -> DeployedVersion | None:
+        """Return what is known of a module on a gateway, None if it was never deployed there."""
+        place = (gateway, module_id)
+        return next((each for each in self.modules if (each.gateway, each.id) == place), None)
+
+    def digests_of(self, gateway: str, module_id: str) -> Mapping[str, str]:
+        """Return the SHA-256 of the module's versions that were installed on a gateway."""
+        return {
+            version: digest
+            for (*place, version), digest in self.digests.items()
+            if place == [gateway, module_id]
+        }

@@ -15,6 +15,7 @@ from ign_deploy.deployment.history import DeployedVersion, Deployment
 from ign_deploy.deployment.options import AcceptOptions, DeployOptions, Gateway, Restart
 from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord, Outcome
 from ign_deploy.deployment.rollout import Rollout, plan_gateways
+from ign_deploy.deployment.state import EnvironmentState
 from ign_deploy.errors import NotInRepository
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
@@ -85,7 +86,12 @@ def deploy(
         for number, each in enumerate(simulated, start=1)
     ]
     plans = plan_gateways(
-        gateways, modules, options=chosen, before=before or {}, reporter=reporter, removals=removals
+        gateways,
+        modules,
+        options=chosen,
+        history=EnvironmentState(unfinished=before or {}),
+        reporter=reporter,
+        removals=removals,
     )
     return Rollout(plans, chosen, reporter).run()
 

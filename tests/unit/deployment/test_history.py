@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -303,6 +304,148 @@ def test_a_forged_record_is_reported_and_not_used(ledger: Ledger, name: str) -> 
     (found,) = ledger.history.deployed("production")
     assert any(text in line for line in reported.warnings), reported.warnings
     assert (found.version, found.previous) == ("1.0.0", "0.9.0")
+
+
+EARLY = "2026-01-01T00:00:00.000000Z"
+
+
+def pair(version: str, *, ended_at: str = "", **fields: Any) -> list[DeploymentRecord]:
+    """Return the documents of a deployment that fit together, of which none is genuine."""
+    started = record(version, **{"id": "f0", "started_at": EARLY, **fields})
+    return [started, ended(started, ended_at=ended_at or started.started_at)]
+
+
+@pytest.mark.parametrize("version", ["6.6.6", "1.0.0"])
+@pytest.mark.parametrize("previous", ["", "6.6.6", "1.0.0"])
+def test_a_backdated_pair_before_the_first_installation_is_no_version_to_roll_back_to(
+    ledger: Ledger, version: str, previous: str
+) -> None:
+    for each in pair(version, previous=previous):
+        forge(ledger, each)
+    ledger.deploy("1.0.0")
+    ledger.reporter = reported = Recorder()
+    (found,) = ledger.history.deployed("production")
+    assert (found.version, found.rollback_version) == ("1.0.0", "")
+    assert "was not installed before" in found.contradiction
+    assert found.contradiction in reported.warnings[0]
+
+
+def test_a_backdated_pair_that_ends_late_is_no_version_to_roll_back_to(ledger: Ledger) -> None:
+    for each in pair("6.6.6", ended_at="2026-02-01T00:00:00.000000Z"):
+        forge(ledger, each)
+    ledger.deploy("1.0.0")
+    assert deployed(ledger) == ("1.0.0", "", False)
+
+
+def test_a_module_that_vanished_between_two_deployments_is_reported(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    ledger.deploy("1.1.0")  # it says that the gateway had none
+    ledger.reporter = reported = Recorder()
+    (found,) = ledger.history.deployed("production")
+    assert (found.version, found.rollback_version) == ("1.1.0", "")
+    assert "was not installed before; according to" in found.contradiction
+    assert len(reported.warnings) == 1
+    ledger.deploy("1.2.0", previous="1.1.0")
+    assert deployed(ledger) == ("1.2.0", "1.1.0", False)
+
+
+def test_two_first_installations_at_once_do_not_contradict_each_other(ledger: Ledger) -> None:
+    first, second = ledger.begin("1.0.0"), ledger.begin("1.1.0")
+    ledger.end(first, Outcome.DEPLOYED, ended_at="2026-01-31T12:30:00.000000Z")
+    ledger.end(second, Outcome.DEPLOYED, ended_at="2026-01-31T12:31:00.000000Z")
+    ledger.reporter = reported = Recorder()
+    assert deployed(ledger) == ("1.1.0", "", False)
+    assert reported.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("is_killed", "at"),
+    [
+        (False, EARLY),
+        (False, "2026-01-31T12:00:30.000000Z"),
+        (False, "2026-02-01T00:00:00.000000Z"),
+        (True, "2026-02-01T00:00:00.000000Z"),
+    ],
+)
+def test_a_second_start_with_the_id_of_a_deployment_is_reported_and_not_used(
+    ledger: Ledger, is_killed: bool, at: str
+) -> None:
+    ledger.deploy("0.9.0")
+    genuine = ledger.begin("1.0.0", previous="0.9.0")
+    if not is_killed:
+        ledger.end(genuine, Outcome.DEPLOYED)
+    expected = ledger.history.deployed("production")
+    forge(ledger, record("6.6.6", previous="1.0.0", id=genuine.id, started_at=at))
+    ledger.reporter = reported = Recorder()
+    assert ledger.history.deployed("production") == expected
+    (line,) = reported.warnings
+    assert f"another deployment has the id {genuine.id}" in line
+
+
+@pytest.mark.parametrize("at", [EARLY, "2026-02-01T00:00:00.000000Z"])
+def test_a_second_deployment_with_the_same_id_hides_none_and_needs_a_person(
+    ledger: Ledger, at: str
+) -> None:
+    ledger.deploy("0.9.0")
+    genuine = ledger.deploy("1.0.0", previous="0.9.0")
+    for each in pair("6.6.6", previous="1.0.0", id=genuine.id, started_at=at):
+        forge(ledger, each)
+    ledger.reporter = reported = Recorder()
+    (found,) = ledger.history.deployed("production")
+    assert found.rollback_version == ""
+    assert "have the id" in found.contradiction
+    assert reported.warnings
+    assert (PUMP, "1.0.0") in ledger.history.protected()
+
+
+def twice(one: DeploymentRecord, **changes: object) -> DeploymentRecord:
+    """Return the record with its gateway a second time, where the module has other values."""
+    (gateway,) = one.gateways
+    (module,) = gateway.modules
+    other = gateway.model_copy(update={"modules": (module.model_copy(update=changes),)})
+    return one.model_copy(update={"gateways": (gateway, other)})
+
+
+def test_a_record_that_has_a_gateway_or_a_module_twice_is_reported_and_not_used(
+    ledger: Ledger,
+) -> None:
+    ledger.deploy("0.9.0")
+    killed = ledger.begin("1.0.0", previous="0.9.0")
+    expected = ledger.history.deployed("production")
+    (module,) = killed.gateways[0].modules
+    doubled = killed.gateways[0].model_copy(update={"modules": (module, module)})
+    forged = [
+        twice(ended(killed), outcome=Outcome.ROLLED_BACK, restored="6.6.6"),
+        ended(killed, gateways=(doubled,)),
+        twice(record("1.1.0", previous="0.9.0", id="f1"), version="6.6.6"),
+    ]
+    for each in forged:
+        ledger.documents.files.pop(f"{ROOT}/production/{ended(killed).file_name}", None)
+        forge(ledger, each)
+        ledger.reporter = reported = Recorder()
+        assert ledger.history.deployed("production") == expected
+        assert "not a valid deployment record" in reported.warnings[0]
+
+
+def test_a_start_that_says_how_it_ended_is_reported_and_not_used(ledger: Ledger) -> None:
+    ledger.deploy("1.0.0")
+    at = "2026-02-01T00:00:00.000000Z"
+    started = record("6.6.6", id="f0", started_at=at, kind=DeploymentKind.ROLLBACK,
+                     previous="1.0.0")  # fmt: skip
+    forge(ledger, started.model_copy(update={"outcome": Outcome.DEPLOYED}))
+    ledger.reporter = reported = Recorder()
+    assert deployed(ledger) == ("1.0.0", "", False)
+    assert "not a valid deployment record" in reported.warnings[0]
+
+
+def test_an_end_that_restored_what_was_not_there_before_is_reported_and_not_used(
+    ledger: Ledger,
+) -> None:
+    ledger.deploy("1.0.0")
+    ledger.end(ledger.begin("1.1.0", previous="1.0.0"), Outcome.ROLLED_BACK, restored="6.6.6")
+    ledger.reporter = reported = Recorder()
+    assert deployed(ledger) == ("1.0.0", "1.0.0", True)
+    assert "contradicts the deployment's start" in reported.warnings[0]
 
 
 def test_what_a_record_replaced_must_be_what_ran_before(ledger: Ledger) -> None:
