@@ -138,6 +138,35 @@ def is_this_machine(host: str) -> bool:
         return False
 
 
+def leads_inside(old: str, new: str) -> bool:
+    """Return whether a server at ``old`` would send us to a host that only we can reach.
+
+    Those are this machine, in any notation, and its link, where clouds have their metadata. A
+    server elsewhere has no business there, except to have us ask what it can't.
+    """
+    return _is_inside(new) and not _is_inside(old)
+
+
+def _is_inside(host: str) -> bool:
+    import socket
+    from ipaddress import IPv6Address, ip_address
+
+    name = host.lower().rstrip(".")
+    if name in _LOCAL_NAMES or name.endswith(".localhost"):
+        return True
+    try:
+        address = ip_address(name.partition("%")[0])
+    except ValueError:
+        try:
+            # 127.1, 0x7f000001 and 2130706433 are addresses, too.
+            address = ip_address(socket.inet_aton(name))
+        except (OSError, UnicodeError):
+            return False
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
 def printable_header(value: str) -> str:
     """Return the value; raises ConfigurationError, which doesn't show it, if it can't be sent."""
     if not value.isprintable():

@@ -16,7 +16,7 @@ import requests
 from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.net.connections import BoundedAdapter
-from ign_deploy.net.credentials import NoAuth, is_this_machine, origin
+from ign_deploy.net.credentials import NoAuth, is_this_machine, leads_inside, origin
 from ign_deploy.net.errors import explain_failure, host_of, raise_for_transient
 from ign_deploy.net.proxies import Proxies
 from ign_deploy.net.response import NO_HEADERS
@@ -239,6 +239,11 @@ def _checked_origin(current: str, target: str) -> tuple[str, str, int]:
     if "@" in urlsplit(target).netloc:
         raise NetworkError(
             f"{host_of(current)} redirects to {new[1]} with a password in the URL",
+            hint=_UNSAFE_REDIRECT,
+        )
+    if leads_inside(old[1], new[1]):
+        raise NetworkError(
+            f"{host_of(current)} redirects to {new[1]}, an address that only this machine has",
             hint=_UNSAFE_REDIRECT,
         )
     local = is_this_machine(old[1]) and is_this_machine(new[1])

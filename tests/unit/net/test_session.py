@@ -329,6 +329,45 @@ def test_a_redirect_to_nonsense_is_rejected_without_being_shown(
     assert "s3cret" not in caught.value.message + caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://127.0.0.1:PORT/",
+        "http://localhost:PORT/",
+        "http://LOCALHOST.:PORT/",
+        "http://127.1:PORT/",
+        "http://0x7f000001:PORT/",
+        "http://2130706433:PORT/",
+        "http://0.0.0.0:PORT/",
+        "http://[::1]:PORT/",
+        "http://[::ffff:127.0.0.1]:PORT/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fe80::1%25eth0]/",
+        "http://app.localhost:PORT/",
+    ],
+)
+def test_a_server_elsewhere_never_leads_to_what_only_this_machine_reaches(
+    target: str, own: FileServer
+) -> None:
+    """Services here, and a cloud's metadata, trust whoever can reach them."""
+    location = target.replace("PORT", str(own.server_address[1]))
+    with (
+        scripted_server(Reply(302, headers={"Location": location})) as proxy,
+        open_http_session(
+            proxies=lambda url: {"http": proxy.url} if "store." in url else {}
+        ) as session,
+    ):
+        with pytest.raises(
+            NetworkError, match=r"^store\.example redirects to .* only this machine"
+        ):
+            session.follow("GET", "http://store.example/x", headers={}, deadline=time_left())
+        assert own.seen == []
+        proxy.script = [Reply(302, headers={"Location": "http://10.1.2.3.store.example/x"}),
+                        Reply(200, body=b"content")]  # fmt: skip
+        got = session.follow("GET", "http://store.example/x", headers={}, deadline=time_left())
+        assert got.content == b"content"
+
+
 def test_https_never_leads_to_http_but_on_this_machine(tmp_path: Path, own: FileServer) -> None:
     tls = make_tls(tmp_path)
     away = Reply(302, headers={"Location": "http://store.example/a"})

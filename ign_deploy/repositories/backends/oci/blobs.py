@@ -10,7 +10,7 @@ from typing import BinaryIO
 from urllib.parse import quote, urljoin, urlsplit
 
 from ign_deploy.errors import ConfigurationError, NotInRepository, RepositoryError
-from ign_deploy.net.credentials import is_this_machine, origin
+from ign_deploy.net.credentials import is_this_machine, leads_inside, origin
 from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import RetryPolicy, retrying
@@ -209,6 +209,8 @@ def upload_address(header: str, *, base: str, location: OciLocation) -> str:
         raise _unusable(location, "an invalid URL")
     if (old, scheme) == ("https", "http") and not is_this_machine(registry):
         raise _unusable(location, f"http://{host}, which isn't encrypted")
+    if leads_inside(registry, host):
+        raise _unusable(location, f"{host}, an address that only this machine has")
     return target
 
 

@@ -26,6 +26,7 @@ from ign_deploy.net.credentials import (
     basic_auth,
     basic_header,
     is_this_machine,
+    leads_inside,
     origin,
     printable_header,
 )
@@ -251,7 +252,7 @@ class RegistryLogin:
         registry = origin(self._location.api)[1]
         local = is_this_machine(host) and is_this_machine(registry)
         odd = not realm.isprintable() or "@" in urlsplit(realm).netloc if host else True
-        if odd or not (local or (scheme == "https" and not is_this_machine(host))):
+        if odd or not (local or (scheme == "https" and not leads_inside(registry, host))):
             raise RepositoryError(
                 f"{self._location.host} requires a token from a server that no password can be "
                 "sent to safely (it isn't https, or is on this machine)",

@@ -167,6 +167,9 @@ def ask_for_token(realm: str, *, host: str, credentials: OciCredentials | None) 
 @pytest.mark.parametrize(
     ("realm", "host"),
     [
+        ("https://127.1/token", "registry.example"),
+        ("https://[::ffff:7f00:1]/token", "registry.example"),
+        ("https://169.254.169.254/token", "registry.example"),
         ("http://auth.example.com/token", "registry.example.com"),
         ("http://127.0.0.1:1/token", "registry.example.com"),
         ("https://127.0.0.1:1/token", "registry.example.com"),

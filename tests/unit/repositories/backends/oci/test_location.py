@@ -107,7 +107,8 @@ def test_an_upload_goes_on_where_the_registry_says(location: str, expected: str)
     [
         "", " ", "http://registry.example.com/1", "ftp://registry.example.com/1",
         "file:///etc/passwd", "https://user:pw@registry.example.com/1", "https://[broken/1",
-        "https://registry.example.com:99999999/1",
+        "https://registry.example.com:99999999/1", "https://127.1/1", "https://localhost./1",
+        "https://169.254.169.254/1",
     ],
 )  # fmt: skip
 def test_an_upload_is_never_sent_to_a_less_safe_url(location: str) -> None:
