@@ -17,7 +17,7 @@ from tests.contract.stores_http import (
     nginx_store,
 )
 from tests.contract.stores_oci import oci_store
-from tests.contract.stores_s3 import s3_store, s3_swift_store
+from tests.contract.stores_s3 import s3_habits_store, s3_store, s3_swift_store
 
 Open = Callable[[Path], AbstractContextManager[Opened]]
 
@@ -53,5 +53,6 @@ KINDS: Mapping[str, Kind] = {
     "apache": Kind(("http", "https"), apache_store),
     "oci": Kind(("oci",), oci_store, creates_once=False),
     "s3": Kind(("s3",), s3_store, checks_credentials=False),
+    "s3-habits": Kind(("s3",), s3_habits_store, checks_credentials=False),
     "s3-swift": Kind(("s3",), s3_swift_store, creates_once=False),
 }

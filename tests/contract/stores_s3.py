@@ -1,4 +1,7 @@
-"""Empty S3 repositories: moto honours conditions, Swift has none and checks signatures."""
+"""Empty S3 repositories: moto honours conditions, Swift has none and checks signatures.
+
+A proxy in front of moto has the habits of two other stores.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tests.contract.opened import Opened
+from tests.support.fault_proxy import fault_proxy
+from tests.support.faults import AnswerInstead
 from tests.support.servers import S3Server, moto, s3_client, swift
 
 Start = Callable[[Path], AbstractContextManager[S3Server]]
@@ -54,6 +60,25 @@ def s3_store(folder: Path) -> Iterator[Opened]:
             "AWS_REGION": server.region,
         },
     )
+
+
+@contextmanager
+def s3_habits_store(folder: Path) -> Iterator[Opened]:
+    """Yield a bucket of a store that refuses a quoted If-Match, and any checksum.
+
+    Ceph's gateway compares the condition without quotes; Backblaze B2 takes no checksums.
+    """
+    with s3_store(folder) as opened, fault_proxy(opened.server) as proxy:
+        proxy.rules.add(_refusal(412, "PreconditionFailed"), header='if-match: "', times=None)
+        proxy.rules.add(
+            _refusal(400, "InvalidArgument"), header="x-amz-(sdk-)?checksum", times=None
+        )
+        yield replace(opened.through(proxy.url), version=f"{opened.version} behind a proxy")
+
+
+def _refusal(status: int, code: str) -> AnswerInstead:
+    text = f"<Error><Code>{code}</Code><Message>Refused.</Message></Error>"
+    return AnswerInstead(status, {"Content-Type": "application/xml"}, text.encode())
 
 
 @contextmanager

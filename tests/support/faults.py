@@ -76,12 +76,16 @@ class Rule:
     path: str
     nth: int | None
     times: int | None
+    header: str = ""
     matched: int = 0
     hits: int = 0
 
     def claims(self, request: SeenRequest) -> bool:
         """Whether this request is to get the fault; counts it."""
         if self.method not in (None, request.method) or not re.search(self.path, request.path):
+            return False
+        lines = [f"{name.lower()}: {value}" for name, value in request.headers]
+        if self.header and not any(re.match(self.header, line) for line in lines):
             return False
         self.matched += 1
         due = self.matched >= (self.nth or 1) and (self.times is None or self.hits < self.times)
@@ -139,14 +143,18 @@ class Rules:
         path: str = "",
         nth: int | None = None,
         times: int | None = 1,
+        header: str = "",
     ) -> Rule:
         """Give a fault to requests of this method whose path matches (``re.search``).
+
+        With ``header``, one of its headers has to match as well (``re.match``, ``name: value``
+        with a lower-case name).
 
         It begins with the ``nth`` of them (from 1, counted from now) and hits ``times`` requests,
         all with None. Of several rules for a request the first added holds; the others don't
         count it.
         """
-        rule = Rule(fault=fault, method=method, path=path, nth=nth, times=times)
+        rule = Rule(fault, method, path, nth=nth, times=times, header=header)
         with self._lock:
             self._rules.append(rule)
         return rule

@@ -13,7 +13,8 @@ from ign_deploy.report import Progress, Reporter, SilentReporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.backends.s3.client import Entry
-from ign_deploy.repositories.backends.s3.objects import WAIT, OrderedClaims
+from ign_deploy.repositories.backends.s3.objects import OrderedClaims
+from ign_deploy.repositories.backends.s3.probe import WAIT
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
 from tests.support.interleaving import Turns
@@ -60,7 +61,7 @@ class TurnObjects:
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         self._request(f"put {path}")
-        is_other = replaces is not None and self.objects.get(path) != replaces.data
+        is_other = self.objects.get(path) != (None if replaces is None else replaces.data)
         if not (self.swaps and is_other):
             self.objects[path] = data
         self._respond(path)

@@ -61,7 +61,7 @@ class ObjectStore(Protocol):
         """Return a small object, at most ``limit`` + 1 bytes of it; None when it isn't there."""
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        """Write a small object; False when it is no longer what ``replaces`` says.
+        """Write a small object; False when it is no longer what ``replaces`` says (None: nothing).
 
         Where the store can't compare, it is written, and True returned.
         """
@@ -164,11 +164,7 @@ class ObjectClaims:
 
     def put_record(self, key: Key, claim: Claim, record: bytes, *, oldest: int = 0) -> bool:
         """See ``ClaimStore.put_record``; ``oldest`` is the first claim that is an object."""
-        path = f"{key.folder}/{RECORD_NAME}"
-        if self.objects.probe().compare_and_swap:
-            self.objects.create(path, record)
-        else:
-            self.objects.put(path, record, replaces=None)
+        self.objects.put(f"{key.folder}/{RECORD_NAME}", record, replaces=None)
         try:
             for generation in range(oldest, claim.generation + 1):
                 self.objects.delete(_claim_path(key, generation))
@@ -190,8 +186,6 @@ class ObjectDocuments:
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``."""
-        if replaces is None and self.objects.probe().compare_and_swap:
-            return self.objects.create(path, data)
         return self.objects.put(path, data, replaces=replaces)
 
     def add(self, path: str, data: bytes) -> None:

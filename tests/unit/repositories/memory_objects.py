@@ -76,7 +76,7 @@ class MemoryObjects:
         self._step()
         with self.memory.lock:
             present = self.memory.objects.get(path)
-            if self.swaps and replaces is not None and present != replaces.data:
+            if self.swaps and present != (None if replaces is None else replaces.data):
                 return False
             self.memory.objects[path] = data
         self._done()

@@ -103,11 +103,15 @@ class Entry(NamedTuple):
 
 
 class S3Client(Client):
-    """Operations on one bucket by S3's names for them (``PutObject``); paths become keys."""
+    """Operations on one bucket by S3's names for them (``PutObject``); paths become keys.
+
+    ``checksums`` is turned off for a store that refuses to compute any (``x-amz-checksum-…``).
+    """
 
     def __init__(self, bucket: Bucket, session: HttpSession, *, reporter: Reporter) -> None:
         super().__init__(session, reporter=reporter, redirects=False, error=RepositoryError)
         self.bucket = bucket
+        self.checksums = True
 
     def call(
         self,
@@ -127,7 +131,7 @@ class S3Client(Client):
         other, NetworkError when there is no response.
         """
         if operation == "PutObject":
-            headers = {**_checksum_headers(hashlib.sha256(body).hexdigest()), **headers}
+            headers = {**self._checksum_headers(hashlib.sha256(body).hexdigest()), **headers}
         response = self.request(
             _METHODS[operation],
             self.bucket.request_url(path, query),
@@ -158,7 +162,7 @@ class S3Client(Client):
             source=source,
             title=title,
             progress=progress,
-            headers={_BODY_DIGEST: source.sha256, **_checksum_headers(source.sha256)},
+            headers={_BODY_DIGEST: source.sha256, **self._checksum_headers(source.sha256)},
             expect=ANY_STATUS,
         )
         return self._require_success(operation, response)
@@ -212,6 +216,11 @@ class S3Client(Client):
             hint="check the server's log, and what the bucket contains.",
         )
 
+    def _checksum_headers(self, sha256: str) -> dict[str, str]:
+        if not self.checksums:
+            return {}
+        return {"x-amz-sdk-checksum-algorithm": "SHA256", CHECKSUM: checksum_of(sha256)}
+
     def _require_success(
         self, operation: str, response: Response, *, expect: Container[int | str] = ()
     ) -> Response:
@@ -244,7 +253,3 @@ def open_client(url: str, *, access: Access) -> S3Client:
 def checksum_of(sha256: str) -> str:
     """Return the Base64 of a SHA-256 in hex, as S3's headers have it."""
     return base64.b64encode(bytes.fromhex(sha256)).decode()
-
-
-def _checksum_headers(sha256: str) -> dict[str, str]:
-    return {"x-amz-sdk-checksum-algorithm": "SHA256", CHECKSUM: checksum_of(sha256)}

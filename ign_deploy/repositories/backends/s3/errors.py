@@ -12,6 +12,7 @@ from ign_deploy.repositories.backends.s3.bucket import Bucket
 
 _CODE = re.compile(r"[A-Za-z0-9.:_-]{1,60}")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
+_MAX_TEXT = 300
 # These come with 400 and 409, too; a later attempt may succeed.
 _TRANSIENT = frozenset(
     {
@@ -100,8 +101,10 @@ def s3_error(operation: str, response: Response, *, bucket: Bucket) -> S3Error:
         or next(rules, None)
         or _explain_status(status, operation, bucket=bucket)
     )
+    said = "".join(each if each.isprintable() else " " for each in fields.get("Message", ""))
     values = {"host": bucket.host, "bucket": bucket.name, "status": status, "code": code}
-    return S3Error(message.format(**values), hint=hint, status=status, code=code)
+    text = message.format(**values, said=f": {said[:_MAX_TEXT]}" if said else "")
+    return S3Error(text, hint=hint, status=status, code=code)
 
 
 def not_s3(operation: str, bucket: Bucket) -> RepositoryError:
@@ -139,6 +142,6 @@ def _explain_status(status: int, operation: str, *, bucket: Bucket) -> tuple[str
             "check endpoint, region and path-style of the repository URL.",
         )
     return (
-        f"{{host}} returned {{status}} ({{code}}) to {operation}",
+        f"{{host}} returned {{status}} ({{code}}) to {operation}{{said}}",
         "check the endpoint, and the server's log.",
     )

@@ -1,4 +1,4 @@
-"""The objects of a repository in a bucket, and a probe of what the store supports."""
+"""The objects of a repository in a bucket."""
 
 from __future__ import annotations
 
@@ -10,37 +10,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import NotInRepository, RepositoryError
-from ign_deploy.net.response import ANY_STATUS, NO_HEADERS
-from ign_deploy.net.retry import RetryPolicy, retrying
+from ign_deploy.net.response import NO_HEADERS
+from ign_deploy.net.retry import retrying
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.backends.s3.client import S3Client
-from ign_deploy.repositories.backends.s3.errors import S3Error
+from ign_deploy.repositories.backends.s3.probe import ONCE, WAIT, find_out
 from ign_deploy.repositories.backends.s3.upload import upload_object
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
-WAIT = 3.0
-"""Seconds before the oldest claim wins."""
-_ONCE = RetryPolicy(attempts=1)
 _TYPES = {"json": "application/json", "html": "text/html; charset=utf-8"}
-_PROBE = b"ign-deploy checks whether this store supports conditional writes; you may delete this.\n"
 _MAX_ERROR = 1 << 16
-_UNKNOWN = frozenset({"InvalidArgument", "InvalidRequest", "NotImplemented"})
-_OTHER_TAG = '"00000000000000000000000000000000"'
-_NO_CONDITIONS = (
-    "This store ignores or refuses conditional writes (If-None-Match). Jobs of ign-deploy that "
-    "publish the same version at once are kept apart by a wait of "
-    f"{WAIT:.0f} seconds, other writers are not: use a store with conditional writes, or let one "
-    "job at a time publish a module."
-)
-_LEFTOVER = (
-    "Without s3:DeleteObject, claims, removed versions and the probe below .ign-deploy/ remain in "
-    "the bucket; publishing works."
-)
 
 
 class S3ObjectStore:
@@ -59,7 +43,7 @@ class S3ObjectStore:
             if self._found is None:
                 prefix = self._client.bucket.key("")
                 self._client.list_page(prefix=prefix, **{"max-keys": "1"})
-                self._found = self._probe_conditions()
+                self._found = find_out(self._client)
             return self._found
 
     def now(self) -> datetime:
@@ -81,10 +65,13 @@ class S3ObjectStore:
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``."""
-        if replaces is None or not self.probe().compare_and_swap:
-            return self._write(path, data)
+        found, condition = self.probe(), NO_HEADERS
+        if replaces is None and found.create_once:
+            condition = {"If-None-Match": "*"}
+        elif replaces is not None and found.compare_and_swap:
+            condition = {"If-Match": replaces.tag}
         # Ours, if only the response to an earlier attempt got lost.
-        return self._write(path, data, {"If-Match": replaces.tag}) or self._holds(path, data)
+        return self._write(path, data, condition) or self._holds(path, data)
 
     def create(self, path: str, data: bytes) -> bool:
         """See ``ObjectStore.create``."""
@@ -100,6 +87,7 @@ class S3ObjectStore:
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         """See ``ObjectStore.send``."""
+        self.probe()  # finds out whether the store takes checksums
         upload_object(self._client, path, source, expected=expected, progress=progress)
 
     def receive(
@@ -126,48 +114,6 @@ class S3ObjectStore:
         """See ``ObjectStore.delete``."""
         if self.probe().create_once or not self._claims.remove(path):
             self._client.call("DeleteObject", path, expect={"NoSuchKey"})
-
-    def _probe_conditions(self) -> Capabilities:
-        """Write an object twice on condition that it isn't there, then on another condition.
-
-        A store that ignores a condition, or doesn't know it, isn't trusted with any.
-        """
-        path = f".ign-deploy/probe-{secrets.token_hex(16)}"
-        once = swaps = False
-        remarks, obstacle = [], ""
-        try:
-            if self._try_condition(path, {"If-None-Match": "*"}) != 501:
-                try:
-                    once = self._try_condition(path, {"If-None-Match": "*"}) == 412
-                    swaps = once and self._try_condition(path, {"If-Match": _OTHER_TAG}) == 412
-                finally:
-                    deleted = self._client.call("DeleteObject", path, expect=ANY_STATUS)
-                    remarks = [] if deleted.ok else [_LEFTOVER]
-            remarks += [] if once else [_NO_CONDITIONS]
-        except S3Error as problem:
-            if problem.status != 403:
-                raise
-            obstacle = problem.message
-        return Capabilities(
-            location=self.url("").rstrip("/"),
-            writable=not obstacle,
-            obstacle=obstacle,
-            create_once=once and not obstacle,
-            compare_and_swap=swaps and not obstacle,
-            server_digest=True,
-            resume=True,
-            remarks=tuple(remarks),
-        )
-
-    def _try_condition(self, path: str, condition: Mapping[str, str]) -> int:
-        """Return the status of a conditional write.
-
-        A 412 to the first may be due to an attempt whose response got lost: then it is honoured.
-        """
-        sent = self._client.call(
-            "PutObject", path, body=_PROBE, headers=condition, expect={412, 501, *_UNKNOWN}
-        )
-        return sent.status if sent.ok or sent.status == 412 else 501
 
     def _write(self, path: str, data: bytes, condition: Mapping[str, str] = NO_HEADERS) -> bool:
         """Write an object; return whether the condition held."""
@@ -225,7 +171,7 @@ class OrderedClaims:
 
         def attempt() -> None:
             written.append(f"{path}/{secrets.token_hex(16)}")
-            self._client.call("PutObject", written[-1], body=data, retry=_ONCE)
+            self._client.call("PutObject", written[-1], body=data, retry=ONCE)
 
         retrying(attempt, title="claiming the version", reporter=self._client.reporter)
         return written

@@ -55,7 +55,7 @@ def _holds(client: S3Client, path: str, *, expected: ReleaseFile, is_proven: boo
 
     With ``is_proven``, a store that states no digest of the whole object doesn't count.
     """
-    asked = {"x-amz-checksum-mode": "ENABLED"}
+    asked = {"x-amz-checksum-mode": "ENABLED"} if client.checksums else {}
     found = client.call("HeadObject", path, headers=asked, expect={404})
     if not found.ok or found.headers.get("Content-Length") != str(expected.size):
         return False
@@ -84,7 +84,9 @@ def _send_parts(client: S3Client, path: str, source: UploadSource, *, progress: 
 
 def _begin(client: S3Client, path: str) -> str:
     operation = "CreateMultipartUpload"
-    headers = {"Content-Type": _TYPE, "x-amz-checksum-algorithm": "SHA256"}
+    headers = {"Content-Type": _TYPE}
+    if client.checksums:
+        headers["x-amz-checksum-algorithm"] = "SHA256"
     root = parse_xml(client.call(operation, path, headers=headers, query={"uploads": ""}).body)
     upload_id: str = "" if root is None else root.findtext("{*}UploadId", "")
     if not upload_id:

@@ -20,6 +20,7 @@ from tests.support.faults import AnswerInstead
 from tests.support.reporting import Recorder
 from tests.support.servers import S3Server, moto, s3_client
 
+PROBE = r"/\.ign-deploy/probe-"
 SECRET = "s3cr3t-of-the-test"
 
 
@@ -76,7 +77,8 @@ def bucket() -> Iterator[BucketEnv]:
 def s3_error(status: int, code: str, **fields: str) -> AnswerInstead:
     """Return an error as S3 words it."""
     more = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
-    text = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message>{more}</Error>"
+    said = f"<Code>{code}</Code><Message>so {{says}} the store</Message>{more}"
+    text = f"<?xml version='1.0'?><Error>{said}</Error>"
     return AnswerInstead(status, {"Content-Type": "application/xml"}, text.encode())
 
 
