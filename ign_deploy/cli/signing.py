@@ -46,7 +46,7 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
     """
     from ign_deploy.signing.signer import read_unsigned, sign_module, signed_name
 
-    identity = load_signing_identity(session.settings)
+    identity = load_signing_identity(session.settings, session.reporter)
     output_dir = session.settings.output_dir
     _refuse_equal_names([output_dir / signed_name(file.name) for file in files])
     modules = [read_unsigned(file) for file in files]

@@ -218,8 +218,14 @@ def _is_private_key(element: Element) -> bool:
 
 def _load(der: bytes, number: int) -> x509.Certificate:
     """Parse one certificate fully, so that no field of it can fail later."""
+    if (serial := _serial_number(der)) <= 0:
+        # RFC 5280 (4.1.2.2) forbids it, and cryptography is going to reject it.
+        raise _certificates_error(
+            "certificates-unreadable",
+            f"certificate {number} has the serial number {serial}, which must be positive",
+            hint="have the certificate issued again.",
+        )
     try:
-        _check_serial(der)
         certificate = x509.load_der_x509_certificate(der)
         describe(certificate)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as cause:
@@ -227,13 +233,12 @@ def _load(der: bytes, number: int) -> x509.Certificate:
     return certificate
 
 
-def _check_serial(der: bytes) -> None:
-    """Reject what RFC 5280 (4.1.2.2) forbids and cryptography is going to reject."""
+def _serial_number(der: bytes) -> int:
+    """Return the serial number; 1 when there is none to be found, which is for the parser."""
     to_be_signed = children(read_element(der), tag=SEQUENCE)[:1]
     fields = children(to_be_signed[0], tag=SEQUENCE) if to_be_signed else []
     serials = [each.content for each in fields if each.tag != context(0)][:1]
-    if not serials or int.from_bytes(serials[0], "big", signed=True) <= 0:
-        raise DerError("it has no positive serial number")
+    return int.from_bytes(serials[0], "big", signed=True) if serials else 1
 
 
 def _unreadable(reason: str) -> VerificationError:
@@ -242,7 +247,8 @@ def _unreadable(reason: str) -> VerificationError:
     )
 
 
-def _certificates_error(code: str, message: str) -> VerificationError:
-    hint = f"provide the certificate chain as {_READABLE}."
+def _certificates_error(
+    code: str, message: str, *, hint: str = f"provide the certificate chain as {_READABLE}."
+) -> VerificationError:
     finding = findings.error(code, message, location=FILE_NAME, hint=hint)
     return VerificationError.from_findings(finding)

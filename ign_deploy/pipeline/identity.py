@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, IdentityError
+from ign_deploy.report import Reporter
 from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ _PASSWORDS = (
 )
 
 
-def load_signing_identity(settings: Settings) -> SigningIdentity:
+def load_signing_identity(settings: Settings, reporter: Reporter) -> SigningIdentity:
     """Load the key and its certificates; raises IdentityError with the reason and what to do."""
     from ign_deploy.signing.identity import IdentityMaterial, load_identity
 
@@ -42,8 +43,11 @@ def load_signing_identity(settings: Settings) -> SigningIdentity:
         alias=settings.alias or None,
     )
     try:
-        return load_identity(material)
+        identity = load_identity(material)
     except IdentityError as problem:
         if "password" not in problem.message:
             raise
         raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
+    if identity.note:
+        reporter.warning(identity.note)
+    return identity

@@ -64,11 +64,14 @@ def generate_certificate(
 ) -> GeneratedCertificate:
     """Generate a key and its self-signed certificate, and write them into ``folder``.
 
+    A line break at the end of the password is dropped: no secret store keeps it reliably.
+
     ``pem`` writes ``signing.key.pem`` (PKCS#8, encrypted when there is a password) and
     ``signing.cert.pem``; ``pkcs12`` writes ``signing.p12``, which needs a password. Files with a
     key are readable by their owner only. ``now`` is an aware datetime. Raises ConfigurationError,
     also when one of the files already exists: a signing key is never overwritten.
     """
+    password = password and password.rstrip("\r\n")
     _check_names(common_name=common_name, organization=organization, alias=alias)
     _check_numbers(days=days, key_size=key_size)
     _check_password(password, container=container)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from cryptography import x509
@@ -10,16 +10,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from ign_deploy.errors import IdentityError, VerificationError
 from ign_deploy.module.certificates import order_chain, read_certificates, split_chain
 from ign_deploy.module.chain import MIN_RSA_BITS
 from ign_deploy.module.pem import looks_like_pem
 from ign_deploy.signing.jks import JCEKS_MAGIC, MAGIC, read_jks
-from ign_deploy.signing.keysource import KEYTOOL_IMPORT, KeySource
+from ign_deploy.signing.keysource import KEYTOOL_IMPORT, KeySource, WrongPassword
 from ign_deploy.signing.material import IdentityMaterial, read_material
 from ign_deploy.signing.pem import read_der_key, read_pem
-from ign_deploy.signing.pkcs12 import is_pkcs12, read_pkcs12
+from ign_deploy.signing.pkcs12 import is_pkcs12, read_pkcs12, without_armour
 
 __all__ = [
     "IdentityMaterial",
@@ -61,6 +62,8 @@ class SigningIdentity:
 
     chain: tuple[x509.Certificate, ...]
     key: SigningKey = field(repr=False)
+    note: str = ""
+    """What the user should correct, though the key could be used."""
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -77,12 +80,32 @@ class SigningIdentity:
 def load_identity(material: IdentityMaterial) -> SigningIdentity:
     """Return the identity made from the user's key or keystore and certificates.
 
-    An explicit certificate file overrides the keystore's chain. Whether the certificates are valid
-    today is not checked here (``validity_findings``). Raises IdentityError.
+    An explicit certificate file overrides the keystore's chain. If a password is wrong but for the
+    line break at its end (``echo secret |``), it is used without it. Whether the certificates are
+    valid today is not checked here (``validity_findings``). Raises IdentityError.
     """
+    try:
+        return _load(material)
+    except WrongPassword:
+        trimmed = material.without_line_breaks()
+        if trimmed == material:
+            raise
+        note = (
+            "the password ends with a line break that doesn't belong to it, and was used without; "
+            "correct the secret (`printf %s` instead of `echo`)"
+        )
+        return replace(_load(trimmed), note=note)
+
+
+def _load(material: IdentityMaterial) -> SigningIdentity:
     source = _key_source(material)
     key = _checked_key(source.key)
     chain = _chain(material, source, key.public_key())
+    if chain[0].public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+        raise IdentityError(
+            "the signing key is for RSA-PSS signatures only, but gateways check PKCS #1 v1.5 ones",
+            hint=f"use a plain RSA key and a certificate for it; {_GENERATE_HINT}",
+        )
     return SigningIdentity(chain, RsaKey(key))
 
 
@@ -113,6 +136,7 @@ def _read_source(data: bytes, material: IdentityMaterial) -> KeySource:
             "the keystore is in the JCEKS format, which is not supported",
             hint=f"convert it: {KEYTOOL_IMPORT} -srcstoretype jceks.",
         )
+    data = without_armour(data)
     if is_pkcs12(data):
         return read_pkcs12(data, store_password=store, key_password=own, alias=alias)
     if looks_like_pem(data):
@@ -144,19 +168,21 @@ def _checked_key(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
 def _chain(
     material: IdentityMaterial, source: KeySource, public_key: rsa.RSAPublicKey
 ) -> tuple[x509.Certificate, ...]:
-    certificates = source.certificates
+    certificates, problem = source.certificates, source.problem
     try:
         if material.certificates:
+            problem = None
             data = read_material(material.certificates, what="certificate chain")
             certificates = read_certificates(data)
         elif source.may_hold_others:
             certificates, others = split_chain(certificates, public_key)
             certificates = certificates or others
         if not certificates:
-            raise IdentityError(
+            raise problem or IdentityError(
                 "no certificate given for the signing key",
                 hint="provide the key's certificate chain (PEM or PKCS#7).",
             )
         return order_chain(certificates, public_key)
     except VerificationError as cause:
-        raise IdentityError(cause.message, hint=cause.hint) from cause
+        reason = problem or cause
+        raise IdentityError(reason.message, hint=reason.hint) from cause

@@ -72,7 +72,10 @@ def read_jks(
     body = _checked_body(data, store)
     entry = choose_entry(_key_entries(body), alias)
     key = _load_key(_recover(entry.content.encrypted, own))
-    return KeySource(key, _certificates(entry.content.chain))
+    try:
+        return KeySource(key, _certificates(entry.content.chain))
+    except VerificationError as problem:
+        return KeySource(key, problem=problem)
 
 
 def _checked_body(data: bytes, password: str) -> bytes:
@@ -201,10 +204,7 @@ def _load_key(pkcs8: bytes) -> PrivateKeyTypes:
 def _certificates(encoded: tuple[bytes, ...]) -> tuple[x509.Certificate, ...]:
     if not encoded:
         return ()
-    try:
-        return read_certificates(b"".join(encoded))
-    except VerificationError as cause:
-        raise _damaged("a certificate can't be decoded") from cause
+    return read_certificates(b"".join(encoded))
 
 
 def _utf16(password: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from ign_deploy.errors import IdentityError
+from ign_deploy.errors import IdentityError, VerificationError
 
 KEYTOOL_IMPORT = (
     "keytool -importkeystore -srckeystore OLD -destkeystore signing.p12 -deststoretype pkcs12"
@@ -21,11 +21,13 @@ class KeySource:
     """A private key and the certificates found with it, in file order.
 
     ``may_hold_others``: the store may also hold trusted certificates outside the chain.
+    ``problem`` is why certificates of the store were left out.
     """
 
     key: PrivateKeyTypes = field(repr=False)
     certificates: tuple[x509.Certificate, ...] = ()
     may_hold_others: bool = False
+    problem: VerificationError | None = None
 
 
 EntryType = TypeVar("EntryType")
@@ -72,17 +74,21 @@ def printable(alias: str) -> str:
     return repr(alias[:80])
 
 
-def wrong_store_password() -> IdentityError:
+class WrongPassword(IdentityError):
+    """The password doesn't open the key or the keystore."""
+
+
+def wrong_store_password() -> WrongPassword:
     """Return the error for a keystore that the password doesn't open."""
-    return IdentityError(
+    return WrongPassword(
         "the keystore's password is wrong, or the keystore is damaged",
         hint="check the store password; `keytool -list -keystore FILE` shows whether it is right.",
     )
 
 
-def wrong_key_password() -> IdentityError:
+def wrong_key_password() -> WrongPassword:
     """Return the error for a private key that the password doesn't open."""
-    return IdentityError(
+    return WrongPassword(
         "the key's password is wrong, or the key is damaged",
         hint="check the key password; it may differ from the password of the keystore.",
     )

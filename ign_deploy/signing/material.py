@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import errno
 import os
 import re
 import stat
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ign_deploy.errors import IdentityError
@@ -24,6 +25,7 @@ _MAX_SIZE = 4 << 20
 _MAX_PATH = 1024
 _PIPE_TIMEOUT = 5.0
 _DER_SEQUENCE = b"0"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Text that ends like this is a file's name, not a secret; anything else is never shown.
 _FILE_NAME = re.compile(
     r"[\w./ ~+\\-]{1,200}\.(?:pem|key|crt|cer|cert|der|p12|pfx|pkcs12|jks|keystore|p7b|p7c)",
@@ -47,20 +49,34 @@ class IdentityMaterial:
     key_password: str | None = field(default=None, repr=False)
     alias: str | None = None
 
+    def without_line_breaks(self) -> IdentityMaterial:
+        """Return the same with passwords that don't end with line breaks."""
+
+        def trimmed(password: str | None) -> str | None:
+            return password if password is None else password.rstrip("\r\n")
+
+        return replace(
+            self,
+            store_password=trimmed(self.store_password),
+            key_password=trimmed(self.key_password),
+        )
+
 
 def read_material(text: str, *, what: str) -> bytes:
     r"""Return the bytes that ``text`` means: PEM as it is, else a file's, else decoded Base64.
 
-    ``what`` names it in messages (``signing key``). A PEM text on one line with ``\n`` written
-    out, as some CI variables are, is unfolded. Raises IdentityError, which never has the value.
+    A file that holds Base64 is decoded, too: CI variables of the type "file" do. ``what`` names it
+    in messages (``signing key``). A PEM text on one line with ``\n`` written out, as some CI
+    variables are, is unfolded. Raises IdentityError, which never has the value.
     """
     if not text.strip():
         raise IdentityError(f"the {what} is empty", hint=f"set the {what}, or check its secret.")
     if "-----BEGIN " in text:
         return _unfolded(text).encode("utf-8", "surrogateescape")
     data = _file_content(text, what=what)
-    if data is None:
-        data = _decoded(text)
+    if data is not None:
+        return data if _is_material(data) else _text_content(data, what=what)
+    data = _decoded(text)
     if data is not None:
         return data
     shown = f" ({text})" if _is_surely_a_path(text) else ""
@@ -141,9 +157,22 @@ def _decoded(text: str) -> bytes | None:
         data = base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         return None
-    if data.startswith((_DER_SEQUENCE, MAGIC, JCEKS_MAGIC)) or looks_like_pem(data):
-        return data
-    return None
+    return data if _is_material(data) else None
+
+
+def _is_material(data: bytes) -> bool:
+    return data.startswith((_DER_SEQUENCE, MAGIC, JCEKS_MAGIC)) or looks_like_pem(data)
+
+
+def _text_content(data: bytes, *, what: str) -> bytes:
+    """Return the decoded Base64 that a file holds, else its bytes; raises IdentityError."""
+    if data.startswith(_UTF16):
+        raise IdentityError(
+            f"the file of the {what} is UTF-16 text",
+            hint="save it as UTF-8 or ASCII; PowerShell: Set-Content -Encoding ascii.",
+        )
+    decoded = _decoded(data.removeprefix(codecs.BOM_UTF8).decode("ascii", "replace"))
+    return data if decoded is None else decoded
 
 
 def _is_surely_a_path(text: str) -> bool:

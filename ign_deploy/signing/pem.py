@@ -13,7 +13,8 @@ from ign_deploy.errors import IdentityError, VerificationError
 from ign_deploy.module.certificates import contains_private_key, read_certificates
 from ign_deploy.module.der import OCTET_STRING, SEQUENCE, DerError, children, read_element
 from ign_deploy.module.pem import PemBlock, PemError, pem_blocks
-from ign_deploy.signing.keysource import KeySource, wrong_key_password
+from ign_deploy.signing.encryption import undecryptable_key, undecryptable_pem
+from ign_deploy.signing.keysource import KeySource
 
 _OPENSSH = "OPENSSH PRIVATE KEY"
 _KEY_HINT = "provide the key as PEM text, with a line such as `-----BEGIN PRIVATE KEY-----`."
@@ -88,7 +89,11 @@ def _load_block(block: PemBlock, password: str | None) -> PrivateKeyTypes:
     except UnsupportedAlgorithm as cause:
         raise _unsupported() from cause
     except (ValueError, TypeError) as cause:
-        raise _unreadable(password) from cause
+        if password is None:
+            raise _damaged() from cause
+        if b"DEK-Info:" in block.headers:
+            raise undecryptable_pem(block.headers) from cause
+        raise undecryptable_key(block.decode()) from cause
 
 
 def _load_der(data: bytes, password: str | None) -> PrivateKeyTypes:
@@ -97,7 +102,7 @@ def _load_der(data: bytes, password: str | None) -> PrivateKeyTypes:
     except UnsupportedAlgorithm as cause:
         raise _unsupported() from cause
     except (ValueError, TypeError) as cause:
-        raise _unreadable(password) from cause
+        raise (_damaged() if password is None else undecryptable_key(data)) from cause
 
 
 def _encoded(password: str | None) -> bytes | None:
@@ -118,7 +123,5 @@ def _unsupported() -> IdentityError:
     )
 
 
-def _unreadable(password: str | None) -> IdentityError:
-    if password is not None:
-        return wrong_key_password()
+def _damaged() -> IdentityError:
     return IdentityError("the private key is damaged: it can't be decoded", hint=_KEY_HINT)

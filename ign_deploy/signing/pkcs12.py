@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
-from contextlib import suppress
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -37,12 +36,13 @@ from ign_deploy.module.der import (
     octets,
     read_element,
 )
+from ign_deploy.module.pem import PemError, looks_like_pem, pem_blocks
+from ign_deploy.signing.encryption import undecryptable_key
 from ign_deploy.signing.keysource import (
     KEYTOOL_IMPORT,
     KeyEntry,
     KeySource,
     choose_entry,
-    wrong_key_password,
     wrong_store_password,
 )
 from ign_deploy.signing.pem import is_encrypted_der
@@ -61,6 +61,20 @@ def is_pkcs12(data: bytes) -> bool:
         return parts[0].content == b"\x03" and [e.tag for e in parts[:2]] == [INTEGER, SEQUENCE]
     except (DerError, IndexError):
         return False
+
+
+def without_armour(data: bytes) -> bytes:
+    """Return the PKCS#12 in a PEM block, whatever its label; anything else unchanged.
+
+    Windows' ``certutil -encode`` writes any file as a ``CERTIFICATE``.
+    """
+    if not looks_like_pem(data):
+        return data
+    try:
+        blocks = [block.decode() for block in pem_blocks(data)]
+    except PemError:
+        return data  # explained by who reads PEM
+    return blocks[0] if len(blocks) == 1 and is_pkcs12(blocks[0]) else data
 
 
 def read_pkcs12(
@@ -84,15 +98,19 @@ def read_pkcs12(
             hint=f"export the signing key on its own: {KEYTOOL_IMPORT} -srcalias ALIAS.",
         )
     entry = choose_entry(entries, alias)
-    key = _decrypt(entry.content, dict.fromkeys((own, store)), opened.key)
-    certificates = _certificates(opened, entry.alias)
-    return KeySource(key, certificates, may_hold_others=True)
+    if len(entries) == 1 and opened.key is not None:
+        key = opened.key  # OpenSSL knows more ciphers than are read below, and an empty password
+    else:
+        key = _decrypt(entry.content, dict.fromkeys((own, store)), opened.key)
+    certificates, problem = _certificates(opened, entry.alias)
+    return KeySource(key, certificates, may_hold_others=True, problem=problem)
 
 
 def _open(data: bytes, password: str | None) -> PKCS12KeyAndCertificates:
     try:
-        with warnings.catch_warnings():  # BER stores are read, with a warning for developers only
+        with warnings.catch_warnings():  # for developers only
             warnings.filterwarnings("ignore", "PKCS#12 bundle could not be parsed as DER")
+            warnings.filterwarnings("ignore", "Parsed a serial number which wasn't positive")
             return load_pkcs12(data, _encoded(password))
     except UnsupportedAlgorithm as cause:
         raise _unsupported() from cause
@@ -105,11 +123,14 @@ def _open(data: bytes, password: str | None) -> PKCS12KeyAndCertificates:
         raise wrong_store_password() from cause
 
 
-def _certificates(opened: PKCS12KeyAndCertificates, alias: str) -> tuple[x509.Certificate, ...]:
+def _certificates(
+    opened: PKCS12KeyAndCertificates, alias: str
+) -> tuple[tuple[x509.Certificate, ...], VerificationError | None]:
     """Return the certificates; those named like the key come first, the rest keep their order.
 
     A keystore may also hold certificates outside the key's chain, so one that can't be read is
-    skipped: if it was needed, it will be missing from the chain, and that is reported.
+    skipped: if it was needed, it will be missing from the chain, and that is reported. Returns the
+    first such problem, too.
     """
 
     def named_otherwise(certificate: PKCS12Certificate) -> bool:
@@ -118,10 +139,13 @@ def _certificates(opened: PKCS12KeyAndCertificates, alias: str) -> tuple[x509.Ce
 
     own = [opened.cert] if opened.cert is not None else []
     certificates: list[x509.Certificate] = []
+    problem: VerificationError | None = None
     for each in sorted([*own, *opened.additional_certs], key=named_otherwise):
-        with suppress(VerificationError):
+        try:
             certificates += read_certificates(each.certificate.public_bytes(Encoding.DER))
-    return tuple(certificates)
+        except VerificationError as cause:
+            problem = problem or cause
+    return tuple(certificates), problem
 
 
 def _key_entries(data: bytes) -> list[KeyEntry[Element]]:
@@ -194,9 +218,9 @@ def _decrypt(
     if not any(passwords):
         raise IdentityError(
             "the keystore's key is encrypted with an empty password, which is not supported",
-            hint="set a password for the keystore: keytool -storepasswd -keystore FILE.",
+            hint="export the keys: openssl pkcs12 -in FILE -passin pass: -out signing.key.pem.",
         ) from failure
-    raise wrong_key_password() from failure
+    raise undecryptable_key(bag_value.raw) from failure
 
 
 def _is_same_key(key: PrivateKeyTypes, checked: PrivateKeyTypes | None) -> bool:

@@ -41,7 +41,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> GeneratedCertificate:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> GeneratedCertificate:
     folder = tmp_path_factory.mktemp("store")
-    return make(folder=folder, password="changeit", container="pkcs12", organization="")
+    return make(folder=folder, password="changeit\r\n", container="pkcs12", organization="")
 
 
 def test_pem_files_make_an_identity(pem: GeneratedCertificate) -> None:

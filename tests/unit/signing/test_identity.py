@@ -274,6 +274,32 @@ def test_nothing_given_and_too_much_given_are_rejected() -> None:
     assert "both" in refused(key="a.pem", keystore="b.p12").message
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["self2048.jks", "self4096.pfx"])
+def test_a_line_break_after_the_password_is_dropped_and_said(name: str, line_break: str) -> None:
+    given = {"keystore": str(VECTORS / name), "alias": "signer"}
+    own = "keypw12" if name.endswith("jks") else "changeit"
+    material = IdentityMaterial(
+        **given, store_password=f"changeit{line_break}", key_password=f"{own}{line_break}"
+    )
+    assert "ends with a line break" in load_identity(material).note
+    correct = IdentityMaterial(**given, store_password="changeit", key_password=own)
+    assert not load_identity(correct).note
+    assert "password is wrong" in refused(**given, store_password=f"wrong{line_break}").message
+
+
+def test_a_password_that_does_end_with_a_line_break_is_used_as_it_is(tmp_path: Path) -> None:
+    key, certificate = self_signed()
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"secret\n"),
+    )
+    text = (pem + pem_certificates(certificate)).decode()
+    assert not load_identity(IdentityMaterial(key=text, key_password="secret\n")).note
+    assert "password is wrong" in refused(key=text, key_password="secret").message
+
+
 def test_a_file_of_no_known_kind_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(b"PK\x03\x04")
     assert "unknown format" in refused(key=str(tmp_path / "key")).message

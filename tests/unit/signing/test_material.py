@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import textwrap
 import threading
 from pathlib import Path
 
@@ -115,3 +116,28 @@ def test_a_folder_is_rejected(tmp_path: Path) -> None:
 def test_material_shows_nothing_but_the_alias() -> None:
     material = IdentityMaterial("k3y", "c3rt", "st0re", "pw1", "pw2", "signer")
     assert repr(material) == "IdentityMaterial(alias='signer')"
+
+
+@pytest.mark.parametrize("columns", [0, 64, 76])
+def test_a_file_that_holds_base64_is_decoded(tmp_path: Path, columns: int) -> None:
+    encoded = base64.b64encode(JKS.read_bytes()).decode()
+    lines = [encoded] if not columns else textwrap.wrap(encoded, columns)
+    file = tmp_path / "variable"
+    for start, end in (("", ""), ("", "\r\n"), ("\ufeff", "\n")):
+        file.write_text(start + "\r\n".join(lines) + end, newline="")
+        assert read_material(str(file), what="keystore") == JKS.read_bytes()
+
+
+def test_a_file_of_pem_in_base64_is_decoded(tmp_path: Path) -> None:
+    pem = pem_key(rsa_key())
+    (tmp_path / "variable").write_bytes(base64.b64encode(pem))
+    assert read_material(str(tmp_path / "variable"), what="key") == pem
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_utf_16_text_is_named_as_such(tmp_path: Path, encoding: str) -> None:
+    text = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / "key.pem").write_text(text + pem_key(rsa_key()).decode(), encoding=encoding)
+    with pytest.raises(IdentityError, match="the file of the key is UTF-16 text") as caught:
+        read_material(str(tmp_path / "key.pem"), what="key")
+    assert "save it as UTF-8" in caught.value.hint

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -10,7 +12,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 from ign_deploy.errors import IdentityError
 from ign_deploy.module.certificates import describe, same_public_key
 from ign_deploy.signing.keysource import KeySource
-from ign_deploy.signing.pkcs12 import is_pkcs12, read_pkcs12
+from ign_deploy.signing.pkcs12 import is_pkcs12, read_pkcs12, without_armour
 from tests.support.identities import chain
 from tests.support.keystores import KEYSTORES, VECTORS
 
@@ -101,10 +103,18 @@ def test_a_store_that_is_not_encrypted_is_read() -> None:
     assert subject(read("plain.p12", password="ignored")) == "CN=OpenSSL"
 
 
-def test_an_empty_password_is_rejected_with_the_way_out() -> None:
-    with pytest.raises(IdentityError, match="empty password") as caught:
-        read("empty-password.p12", password=None)
-    assert "keytool" in caught.value.hint
+def test_an_empty_password_opens_a_store_with_one_key() -> None:
+    assert read("empty-password.p12", password=None).key
+
+
+def test_a_pkcs12_in_pem_armour_is_unwrapped_whatever_its_label() -> None:
+    data = (VECTORS / "chain.pfx").read_bytes()
+    encoded = base64.encodebytes(data).decode()
+    armour = f"-----BEGIN CERTIFICATE-----\n{encoded}-----END CERTIFICATE-----\n".encode()
+    assert without_armour(armour) == data
+    assert without_armour(data) == data
+    assert without_armour(armour * 2) == armour * 2
+    assert without_armour(armour[:-20]) == armour[:-20]
 
 
 def test_a_store_without_a_key_is_rejected() -> None:
