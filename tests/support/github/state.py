@@ -72,6 +72,8 @@ class SimulatedRepository:
     a branch and moving it, for conflicts. ``immutable`` makes releases immutable when they are
     published. ``digests``: whether those of files are stated, which older servers don't.
     ``streams``: files come from the API itself, not by a redirect; GitHub does either.
+    ``protection`` of all branches but main: ``classic`` or ``ruleset``. ``workflows``: whether the
+    token may change workflows.
     """
 
     full_name: str
@@ -80,6 +82,8 @@ class SimulatedRepository:
     empty: bool = False
     immutable: bool = False
     streams: bool = False
+    protection: str = ""
+    workflows: bool = True
     digests: bool = True
     lag: float = 0.0
     race: float = 0.0
@@ -191,14 +195,23 @@ class SimulatedRepository:
         prerelease = wanted.get("prerelease", release.prerelease)
         if prerelease and wanted.get("make_latest", "true") == "true" and "make_latest" in wanted:
             raise invalid("Release", "custom", "make_latest", "prereleases can't be latest")
-        commit = self.refs.get(f"refs/heads/{release.target}", release.target)
+        target = wanted.get("target_commitish", release.target)
+        commit = self.refs.get(f"refs/heads/{target}", target)
         if commit not in self.commits:
             raise invalid("Release", "invalid", "target_commitish")
+        self._require_workflows(commit)
         self.refs.setdefault(f"refs/tags/{release.tag}", commit)
         release.make_latest = wanted.get("make_latest", "true")
         release.immutable = self.immutable
         release.visible_at = time.monotonic() + self.lag
         release.draft = False
+
+    def _require_workflows(self, commit: str) -> None:
+        """Refuse to tag a commit with workflows of its own that no reference points at."""
+        main = self.refs["refs/heads/main"]
+        differs = workflows_of(self.commits[commit]) != workflows_of(self.commits[main])
+        if differs and not self.workflows and commit not in self.refs.values():
+            raise Refused(403, "Resource not accessible by integration")
 
     # Git
 
@@ -232,6 +245,8 @@ class SimulatedRepository:
         with self.lock:
             if ref in self.refs:
                 raise Refused(422, "Reference already exists")
+            if self.protection == "ruleset":
+                raise Refused(422, "Reference update failed")
             if sha not in self.commits:
                 raise Refused(422, "Object does not exist")
             self.refs[ref] = sha
@@ -249,6 +264,12 @@ class SimulatedRepository:
         head = self.refs.get(ref)
         if head is None:
             raise Refused(404, f"Branch {wanted.get('branch')} not found")
+        if self.protection == "classic":
+            must = "Changes must be made through a pull request."
+            raise Refused(409, f"Could not create file: {must}")
+        if self.protection == "ruleset":
+            must = "Changes must be made through a pull request."
+            raise Refused(409, f"Repository rule violations found\n\n{must}\n\n")
         time.sleep(self.race)
         old = self.commits[head].files.get(path)
         given = wanted.get("sha")
@@ -267,6 +288,12 @@ class SimulatedRepository:
         """Refuse what needs a commit, as long as there is none."""
         if self.empty:
             raise Refused(409, "Git Repository is empty.")
+
+
+def workflows_of(commit: Commit) -> dict[str, bytes]:
+    """Return the workflows that a commit has."""
+    folder = ".github/workflows/"
+    return {path: text for path, text in commit.files.items() if path.startswith(folder)}
 
 
 def blob_sha(content: bytes) -> str:

@@ -35,6 +35,15 @@ PERMISSIONS = (
     "repository's contents."
 )
 TOKEN = "set REPOSITORY_API_TOKEN to a valid token, or pass the job's GITHUB_TOKEN."  # noqa: S105
+BRANCH = "ign-deploy"
+"""Where all small files are."""
+# Of rulesets, of classic branch protection, and of a branch that may not be created.
+_RULE_TEXTS = (
+    b"rule violation",
+    b"protected branch",
+    b"must be made through a pull request",
+    b"reference update failed",
+)
 _LONGEST_REASON = 300
 
 
@@ -236,11 +245,7 @@ def github_error(response: Response) -> RepositoryError:
     if status == 401:
         return RepositoryError(f"{message}; the token is wrong or expired", hint=TOKEN)
     if is_rule(response):
-        return RepositoryError(
-            message,
-            hint="exempt the branch ign-deploy and the tags modl/** from the repository's rules "
-            "for the publishing account.",
-        )
+        return _rule_error(response, message)
     if status in {403, 404}:
         return RepositoryError(f"{message}; the token may lack a permission", hint=PERMISSIONS)
     return RepositoryError(message, hint="see GitHub's reason above, and its status page.")
@@ -249,7 +254,23 @@ def github_error(response: Response) -> RepositoryError:
 def is_rule(response: Response) -> bool:
     """Return whether a rejection is due to the repository's own rules (rulesets, protection)."""
     body = response.body.lower()
-    return not response.ok and (b"rule violation" in body or b"protected branch" in body)
+    return not response.ok and any(words in body for words in _RULE_TEXTS)
+
+
+def _rule_error(response: Response, message: str) -> RepositoryError:
+    """Return the error for a rule; releases make tags, everything else is on our branch."""
+    settings = "in the repository's Settings, under Rules and under Branches"
+    if "/releases" in response.url:
+        return RepositoryError(
+            f"{message}; a rule of the repository protects the tags modl/**",
+            hint=f"{settings}, exempt the tags modl/** from the rules, or put the publishing "
+            "account on their bypass list.",
+        )
+    return RepositoryError(
+        f"{message}; a rule of the repository protects the branch {BRANCH}",
+        hint=f"{settings}, allow the publishing account to create the branch {BRANCH} and to push "
+        "to it without a pull request: exempt the branch, or put the account on the bypass list.",
+    )
 
 
 def is_empty(response: Response) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories.backends.github.api import (
+    BRANCH,
     ENTRIES,
     RAW,
     SHA,
@@ -31,7 +32,6 @@ from ign_deploy.repositories.backends.github.api import (
 )
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
-BRANCH = "ign-deploy"
 _CREATING = f"creating the branch {BRANCH}"
 _README = (
     "# ign-deploy\n\nIndexes, status events and claims for the modules in these releases.\n"

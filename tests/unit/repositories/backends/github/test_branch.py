@@ -159,6 +159,23 @@ def test_rules_that_keep_us_off_the_branch_are_explained_at_once(
     assert simulator.faults[0].times == 8
 
 
+@pytest.mark.parametrize("protection", ["classic", "ruleset"])
+@pytest.mark.parametrize("is_new", [True, False], ids=["no branch yet", "branch exists"])
+def test_the_branch_that_is_protected_is_named_with_what_to_allow(
+    simulator: GitHub, protection: str, is_new: bool
+) -> None:
+    store = store_of(simulator)
+    if not is_new:
+        store.documents.add("x.json", b"x")
+    simulator.repository.protection = protection
+    simulator.requests.clear()
+    with pytest.raises(RepositoryError) as caught:
+        store.documents.write("index.json", b"{}", replaces=None)
+    assert caught.value.message.endswith("a rule of the repository protects the branch ign-deploy")
+    assert "to push to it without a pull request" in caught.value.hint
+    assert len(simulator.requests) <= 5
+
+
 def test_a_branch_that_always_moves_is_given_up(
     simulator: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
