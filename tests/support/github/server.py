@@ -86,6 +86,8 @@ class GitHub(HttpServer):
             return refusal
         try:
             role = self._role(request)
+            if (moved := self._redirect(request)) is not None:
+                return moved
             route, parts = self._route(request)
             self._require_rights(request, role)
             # A proxy's address, where one is before us.
@@ -109,7 +111,18 @@ class GitHub(HttpServer):
         for problem in self.checker.request_problems(request, path):
             self.violate(problem)
 
+    def _redirect(self, request: Request) -> Reply | None:
+        """Return where a request under a former name is to be made, with the method for writes."""
+        former = f"/repos/{self.repository.former_name}"
+        if not self.repository.former_name or not f"{request.path}/".startswith(f"{former}/"):
+            return None
+        to = f"{self.url}/repos/{self.repository.full_name}{request.target[len(former) :]}"
+        status = 301 if request.method == "GET" else 307
+        return json_reply(status, {"message": "Moved Permanently", "url": to}, {"Location": to})
+
     def _check_response(self, request: Request, response: Reply) -> None:
+        if response.status in {301, 307}:
+            return  # not everywhere described
         path = request.path.removeprefix(_UPLOADS)
         for problem in self.checker.response_problems(request, path, response):
             self.violate(problem)

@@ -72,8 +72,8 @@ class SimulatedRepository:
     a branch and moving it, for conflicts. ``immutable`` makes releases immutable when they are
     published. ``digests``: whether those of files are stated, which older servers don't.
     ``streams``: files come from the API itself, not by a redirect; GitHub does either.
-    ``protection`` of all branches but main: ``classic`` or ``ruleset``. ``workflows``: whether the
-    token may change workflows.
+    ``former_name`` is what it was called before. ``protection`` of all branches but main:
+    ``classic`` or ``ruleset``. ``workflows``: whether the token may change workflows.
     """
 
     full_name: str
@@ -82,6 +82,7 @@ class SimulatedRepository:
     empty: bool = False
     immutable: bool = False
     streams: bool = False
+    former_name: str = ""
     protection: str = ""
     workflows: bool = True
     digests: bool = True

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from ign_deploy.repositories.backends.github.branch import BranchDocuments
 from ign_deploy.repositories.backends.github.drafts import Draft, Drafts
 from ign_deploy.repositories.backends.github.location import find_github_location
 from ign_deploy.repositories.backends.github.rights import ReadAccess
-from ign_deploy.repositories.backends.github.versions import GitHubVersions, tag_of
+from ign_deploy.repositories.backends.github.versions import GitHubVersions, OwnReleases, tag_of
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, Claim, claim_bytes, parse_claim
 from ign_deploy.repositories.index_guard import NoGuard
 from ign_deploy.repositories.publishing import ClaimPublisher
@@ -43,8 +44,9 @@ def open_github(url: str, access: Access) -> Store:
     api = GitHubApi(location, access=access)
     read_access = ReadAccess(api)
     branch = BranchDocuments(api, require_readable=read_access.require_readable)
-    claims = GitHubClaims(api, branch)
-    versions = GitHubVersions(api, read_access, drop_drafts=claims.drop_drafts)
+    own = OwnReleases()
+    claims = GitHubClaims(api, branch, own)
+    versions = GitHubVersions(api, read_access, own=own, drop_drafts=claims.drop_drafts)
     return Store(
         versions=versions,
         publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
@@ -58,9 +60,10 @@ def open_github(url: str, access: Access) -> Store:
 class GitHubClaims:
     """See ``claims.ClaimStore``; claims are files on our branch, a version's files in a draft."""
 
-    def __init__(self, api: GitHubApi, branch: BranchDocuments) -> None:
+    def __init__(self, api: GitHubApi, branch: BranchDocuments, own: OwnReleases) -> None:
         self._api = api
         self._branch = branch
+        self._own = own
         self._drafts = Drafts(api)
         self._slots = threading.BoundedSemaphore(_UPLOADERS)
         self._begun: dict[tuple[Key, str], Draft] = {}
@@ -92,7 +95,11 @@ class GitHubClaims:
     def claim(self, key: Key, claim: Claim) -> bool:
         """See ``ClaimStore.claim``."""
         path = f"{_claims(key)}/{claim.generation}.json"
-        return self._branch.create(path, claim_bytes(claim))
+        is_ours = self._branch.create(path, claim_bytes(claim))
+        if claim.generation == 0 and not is_ours:
+            # There was a run of this version before, which may have left its draft.
+            self._drafts.sweep(tag_of(key))
+        return is_ours
 
     def put_files(
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
@@ -100,14 +107,9 @@ class GitHubClaims:
         """See ``ClaimStore.put_files``: into a draft, which is deleted when it can't be filled."""
         with self._slots:
             draft = self._drafts.begin(release, tag=tag_of(key))
-            try:
+            with self._dropped_on_failure(draft):
                 for file in release.files:
                     self._drafts.fill(draft, file, path=files[file.name], progress=progress)
-            except NetworkError:
-                raise  # nothing more can be done there now
-            except IgnDeployError:
-                self._drafts.drop(draft)
-                raise
         self._begun[key, _digest(release.to_json())] = draft
 
     def put_record(
@@ -118,11 +120,29 @@ class GitHubClaims:
     ) -> bool:
         """See ``ClaimStore.put_record``."""
         draft = self._begun.pop((key, _digest(record)), None)
-        # None: the version was found to be published, which is read back next.
-        if draft is not None:
-            with self._slots:
-                self._drafts.publish(draft, record)
-        return draft is not None
+        if draft is None:  # the version was found to be published, which is read back next
+            return False
+        with self._slots:
+            with self._dropped_on_failure(draft):
+                self._drafts.add_record(draft, record)
+            try:
+                published = self._drafts.publish(draft)
+            except NetworkError:
+                raise  # it may yet be published; if not, a later run of the version deletes it
+            except IgnDeployError:
+                self._drafts.drop(draft)
+                raise
+        self._own.note(key, published, record)
+        return True
+
+    @contextmanager
+    def _dropped_on_failure(self, draft: Draft) -> Iterator[None]:
+        """Delete a draft that isn't published yet when the run fails or is cancelled."""
+        try:
+            yield
+        except BaseException:
+            self._drafts.drop(draft)
+            raise
 
     def drop_drafts(self, key: Key) -> None:
         """Delete our drafts of a version that is published, so they are no longer needed."""

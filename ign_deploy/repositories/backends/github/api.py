@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
@@ -48,7 +49,10 @@ _LONGEST_REASON = 300
 
 
 class GitHubApi(Client):
-    """One repository in GitHub's API, with our token; paths are relative to it and ``encoded``."""
+    """One repository in GitHub's API, with our token; paths are relative to it and ``encoded``.
+
+    ``is_job_elsewhere``: this is a job of another repository, whose commits aren't in this one.
+    """
 
     def __init__(
         self,
@@ -67,6 +71,8 @@ class GitHubApi(Client):
             error_for_response=github_error,
         )
         self.location = location
+        own = access.env.get("GITHUB_REPOSITORY", "").lower()
+        self.is_job_elsewhere = own not in {"", location.name.lower()}
         self._access = access
         self._lock = threading.Lock()
         self._uploads: dict[tuple[str, str, int], Client] = {}
@@ -74,6 +80,12 @@ class GitHubApi(Client):
     def url(self, path: str) -> str:
         """Return the URL of a path."""
         return path if "://" in path else f"{self.base}/{path}".rstrip("/")
+
+    def now(self) -> datetime:
+        """See ``Client.now``; uploads show it, too, even after the machine was suspended."""
+        with self._lock:
+            uploads = [client.now() for client in self._uploads.values()]
+        return max([super().now(), *uploads])
 
     def entries(self, path: str, kind: TypeAdapter[list[Entry]], *, title: str) -> Iterator[Entry]:
         """Yield the entries of a listing; none in a repository without a commit.

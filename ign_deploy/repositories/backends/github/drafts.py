@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.net.response import ANY_STATUS, Response
+from ign_deploy.net.retry import QUICK
 from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress, no_progress
 from ign_deploy.repositories.backends.github.api import (
@@ -33,22 +35,40 @@ from ign_deploy.repositories.backends.github.api import (
     github_reason,
     is_rule,
 )
+from ign_deploy.repositories.backends.github.release_text import (
+    DraftMark,
+    mark_of,
+    text_of,
+    title_of,
+)
 from ign_deploy.repositories.record import RECORD_NAME, Release, ReleaseFile
 from ign_deploy.repositories.versions import is_final
 
 MAX_ASSET_SIZE = (2 << 30) - 1
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TRIES = 4
-_VISIBLE_WITHIN = 30.0
+# How long a run may need to publish its draft: an hour, and 10 s more for each MB.
+_HOLDS = 3600.0
+_SLOWEST = 100_000.0
+# Between the last moment at which a run may publish its draft, and the first to delete it.
+_MARGIN = timedelta(minutes=15)
+# Of the newest releases: leftovers are looked for among so many.
+_SWEPT = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A draft of this run; ``uploads`` is where its files are sent to."""
+    """A draft of this run; ``uploads`` is where its files are sent to.
+
+    ``commit`` is to be tagged if the repository has it; ``until`` is when publishing must have
+    begun.
+    """
 
     id: int
     tag: str
     uploads: str
+    commit: str
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +84,29 @@ class _Wanted:
 class Drafts:
     """The drafts that this run makes, fills, and publishes or deletes; never those of others."""
 
-    def __init__(self, api: GitHubApi, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, api: GitHubApi) -> None:
         self._api = api
-        self._sleep = sleep
+        self._commits_elsewhere: set[str] = set()
 
     def begin(self, release: Release, *, tag: str) -> Draft:
         """Create a draft; one whose acknowledgement got lost is found again, not made twice."""
-        run = secrets.token_hex(16)
+        size = sum(file.size for file in release.files)
+        until = self._api.now() + timedelta(seconds=_HOLDS + size / _SLOWEST)
+        mark = DraftMark(secrets.token_hex(16), until)
         document = {
             "tag_name": tag,
             "name": title_of(release),
-            "body": text_of(release, run=run),
+            "body": text_of(release, mark=mark),
             "draft": True,
             "prerelease": not is_final(release.version),
         }
-        if self._has_commit(release.commit):
-            document["target_commitish"] = release.commit
         lost: list[GitHubRelease] = []
 
         def arrived() -> bool:
-            lost.extend(
-                each
-                for each in self._api.entries("releases", RELEASES, title="listing the releases")
-                if each.draft and run_of(each.body) == run
-            )
+            for each in self._listed():
+                found = mark_of(each.body)
+                if each.draft and found is not None and found.run == mark.run:
+                    lost.append(each)
             return bool(lost)
 
         created = self._api.request(
@@ -95,7 +114,9 @@ class Drafts:
             title=f"creating a draft of {release.id} {release.version}",
         )  # fmt: skip
         made = lost[0] if created.confirmed else created.parse(RELEASE)
-        return Draft(made.id, tag, made.upload_url.partition("{")[0])
+        is_here = _COMMIT.fullmatch(release.commit) and not self._api.is_job_elsewhere
+        commit = release.commit if is_here else ""
+        return Draft(made.id, tag, made.upload_url.partition("{")[0], commit, until)
 
     def fill(self, draft: Draft, file: ReleaseFile, *, path: Path, progress: Progress) -> None:
         """Upload a file of the version, compared with its record."""
@@ -107,64 +128,111 @@ class Drafts:
         source = UploadSource(path, file.size, file.sha256)
         self._upload(draft, _Wanted(file.name, file.size, file.sha256, source), progress=progress)
 
-    def publish(self, draft: Draft, record: bytes) -> None:
-        """Upload the record and publish; no error if the version has been published by now."""
+    def add_record(self, draft: Draft, record: bytes) -> None:
+        """Upload the record, the last file."""
         digest = sha256(record).hexdigest()
         self._upload(draft, _Wanted(RECORD_NAME, len(record), digest, record), progress=no_progress)
-        # Never "latest": that stays what the project itself calls so.
-        published = self._api.request(
-            "PATCH",
-            f"releases/{draft.id}",
-            json={"draft": False, "make_latest": "false"},
-            title=f"publishing {draft.tag}",
-            confirm=lambda: self._is_published(draft),
-            expect={422},
-        )
-        if not published.ok:
-            problem, reason = github_error(published), github_reason(published)
-            if is_rule(published):
-                raise problem
-            if "already_exists" in reason or "already exists" in reason:
-                self.drop(draft)
-                return
-            if "immutable release" in reason:
-                problem.hint = (
-                    "raise the module's version: the tag of a deleted immutable release can't be "
-                    "used again."
-                )
-            raise problem
-        self._wait_until_visible(draft)
+
+    def publish(self, draft: Draft) -> GitHubRelease | None:
+        """Publish; return the release as GitHub states it, None if another run has published.
+
+        Raises RepositoryError when GitHub refuses, or when the run was suspended for too long.
+        """
+        if self._api.now() > draft.until:
+            raise RepositoryError(
+                f"publishing {draft.tag} took until after {draft.until:%H:%M} UTC, so another run "
+                "may have deleted its draft",
+                hint="run again; nothing was published.",
+            )
+        commit = "" if draft.commit in self._commits_elsewhere else draft.commit
+        sent, made = self._publish(draft, commit=commit)
+        if commit and _may_be_the_commit(sent):
+            refused = sent
+            sent, made = self._publish(draft, commit="")
+            if sent.ok:
+                self._note_commit(draft, refused)
+        if sent.ok:
+            return made
+        problem, reason = github_error(sent), github_reason(sent)
+        if not is_rule(sent) and ("already_exists" in reason or "already exists" in reason):
+            self.drop(draft)
+            return None
+        if "immutable release" in reason:
+            problem.hint = (
+                "raise the module's version: the tag of a deleted immutable release can't be used "
+                "again."
+            )
+        raise problem
 
     def drop(self, draft: Draft) -> None:
         """Delete a draft of ours that is no longer needed; failing to do so is not an error."""
         with suppress(IgnDeployError):
-            if not self._is_published(draft):
-                title = f"deleting the draft of {draft.tag}"
-                self._api.request("DELETE", f"releases/{draft.id}", title=title)
+            self._delete_draft(draft.id, tag=draft.tag)
 
-    def _has_commit(self, commit: str) -> bool:
-        """Return whether the module was built from this repository, whose commit is tagged then."""
-        if not _COMMIT.fullmatch(commit):
-            return False
-        return self._get(f"git/commits/{commit}", title=f"checking the commit {commit}").ok
+    def sweep(self, tag: str) -> None:
+        """Delete what runs that ended early left of a version; failing to do so is not an error.
 
-    def _is_published(self, draft: Draft) -> bool:
-        found = self._get(f"releases/{draft.id}", title=f"checking the draft of {draft.tag}")
-        return found.ok and not found.parse(RELEASE).draft
+        Only drafts with our mark, whose runs could no longer publish them.
+        """
+        with suppress(IgnDeployError):
+            for found in islice(self._listed(), _SWEPT):
+                mark = mark_of(found.body)
+                if not found.draft or found.tag_name != tag or mark is None:
+                    continue
+                if self._api.now() > mark.until + _MARGIN:
+                    self._delete_draft(found.id, tag=tag)
+                    self._api.reporter.info(f"deleted a draft of {tag} that an earlier run left")
 
-    def _get(self, path: str, *, title: str) -> Response:
-        return self._api.request("GET", path, title=title, limit=MAX_RELEASE, expect=ANY_STATUS)
+    def _publish(self, draft: Draft, *, commit: str) -> tuple[Response, GitHubRelease | None]:
+        """Make the request that publishes; the release is None unless that is done."""
+        # Never "latest": that stays what the project itself calls so.
+        wanted = {"draft": False, "make_latest": "false"}
+        found: list[GitHubRelease] = []
 
-    def _wait_until_visible(self, draft: Draft) -> None:
-        """Wait for the servers that don't know of it yet; a reader may reach any of them."""
-        end = time.monotonic() + _VISIBLE_WITHIN
-        wait = 0.1
-        path, title = f"releases/tags/{quote(draft.tag, safe='')}", f"checking {draft.tag}"
-        while not self._get(path, title=title).ok:
-            if time.monotonic() > end:
-                return  # reading it back reports it
-            self._sleep(wait)
-            wait = min(2 * wait, 2.0)
+        def is_published() -> bool:
+            release = self._release(draft.id, tag=draft.tag)
+            found.extend([release] if release is not None and not release.draft else [])
+            return bool(found)
+
+        sent = self._api.request(
+            "PATCH",
+            f"releases/{draft.id}",
+            json={**wanted, "target_commitish": commit} if commit else wanted,
+            title=f"publishing {draft.tag}",
+            confirm=is_published,
+            expect={403, 404, 422},
+            limit=MAX_RELEASE,
+        )
+        if sent.confirmed:
+            return sent, found[-1]
+        return sent, sent.parse(RELEASE) if sent.ok else None
+
+    def _note_commit(self, draft: Draft, refused: Response) -> None:
+        """Note that a commit couldn't be tagged: it is of another repository, or needs a right."""
+        if refused.status == 422:
+            self._commits_elsewhere.add(draft.commit)
+            return
+        self._api.reporter.warning(
+            f"the tag {draft.tag} points to the default branch, not to the commit "
+            f"{draft.commit[:12]}: its workflows differ, and GitHub doesn't let this token tag "
+            "such a commit; push a branch or a tag to it before publishing"
+        )
+
+    def _delete_draft(self, number: int, *, tag: str) -> None:
+        release = self._release(number, tag=tag)
+        if release is not None and release.draft:
+            title = f"deleting the draft of {tag}"
+            self._api.request("DELETE", f"releases/{number}", title=title, retry=QUICK)
+
+    def _release(self, number: int, *, tag: str) -> GitHubRelease | None:
+        found = self._api.request(
+            "GET", f"releases/{number}", title=f"checking the draft of {tag}", limit=MAX_RELEASE,
+            expect=ANY_STATUS, retry=QUICK,
+        )  # fmt: skip
+        return found.parse(RELEASE) if found.ok else None
+
+    def _listed(self) -> Iterator[GitHubRelease]:
+        return self._api.entries("releases", RELEASES, title="listing the releases")
 
     def _upload(self, draft: Draft, wanted: _Wanted, *, progress: Progress) -> None:
         title = f"uploading {wanted.name}"
@@ -216,65 +284,8 @@ class Drafts:
         self._api.request("DELETE", f"releases/assets/{asset.id}", title=title, expect={404})
 
 
-_LONGEST_TITLE = 200
-# GitHub takes 125,000 characters; the whole notes are in release.json.
-_LONGEST_NOTES = 100_000
-_LONGEST_CELL = 400
-_MENTION = re.compile(r"@(?=[A-Za-z0-9])")
-# Renders as @ and an invisible space, which no mention has.
-_NO_MENTION = "@&#8203;"
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()#+\-.!|>~$:])")
-_RUN = re.compile(r"<!-- ign-deploy run ([0-9a-f]{32}) -->")
-
-
-def title_of(release: Release) -> str:
-    """Return ``<name> <version>`` as one line."""
-    return f"{_line(release.name)[:_LONGEST_TITLE]} {release.version}".strip()
-
-
-def text_of(release: Release, *, run: str) -> str:
-    """Return the release's text; ``run`` (32 hex digits) is hidden in it, to find it again."""
-    rows = [
-        ("Module", f"`{release.id}`"),
-        ("SHA-256", f"`{release.module_file.sha256}`"),
-        ("Signed by", _cell(release.certificate.subject)),
-        ("Certificate, SHA-256", f"`{release.certificate.sha256}`"),
-        ("Certificate, SHA-1 (as the gateway shows it)", f"`{release.certificate.sha1}`"),
-        ("Requires Ignition", _cell(release.required_ignition_version) or "not stated"),
-    ]
-    table = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
-    # The notes come last: an unclosed code block in them can't swallow the table.
-    return "\n".join([f"<!-- ign-deploy run {run} -->", "", *table, "", _notes(release.notes)])
-
-
-def run_of(text: str | None) -> str:
-    """Return the run that is hidden in a release's text; empty when there is none."""
-    match = _RUN.search(text or "")
-    return match[1] if match else ""
-
-
-def _notes(text: str) -> str:
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    safe = _harmless("\n".join(_line(line, kept="\t") for line in lines).strip())
-    if len(safe) > _LONGEST_NOTES:
-        safe = f"{safe[:_LONGEST_NOTES]}…\n\n(cut off; all of it is in release.json)"
-    return safe
-
-
-def _cell(text: str) -> str:
-    """Return an untrusted text as it is, not as Markdown, in one line."""
-    line = _line(text)
-    shown = line if len(line) <= _LONGEST_CELL else f"{line[:_LONGEST_CELL]}…"
-    return _PUNCTUATION.sub(r"\\\1", shown).replace("&", "&amp;").replace(
-        "<", "&lt;"
-    ).replace("@", _NO_MENTION)  # fmt: skip
-
-
-def _harmless(text: str) -> str:
-    # An ampersand first, or "&lt;" of the notes would become "<" again.
-    safe = text.replace("&", "&amp;").replace("<", "&lt;")
-    return _MENTION.sub(_NO_MENTION, safe)
-
-
-def _line(text: str, *, kept: str = "") -> str:
-    return "".join(char if char.isprintable() or char in kept else " " for char in text)
+def _may_be_the_commit(sent: Response) -> bool:
+    """Return whether publishing may have been refused for the commit that is to be tagged."""
+    if is_rule(sent):
+        return False
+    return sent.status in {403, 404} or "target_commitish" in github_reason(sent)

@@ -55,14 +55,13 @@ def require_readable(api: GitHubApi) -> GitHubRepository:
 
 
 def find_rights(api: GitHubApi) -> Capabilities:
-    """Return what can be done there, by one request to read and one to write.
+    """Return what can be done there, by one request; a second says why, if nothing can be written.
 
     GitHub's own word for the right (``permissions.push``) is false for the token of every job, and
     true for a token that may only read but whose owner may write. So an unused Git object is
     written, which is shown nowhere and which GitHub discards.
     """
-    repository = require_readable(api)
-    obstacle = _obstacle(api, repository)
+    obstacle = _obstacle(api)
     return Capabilities(
         location=f"{api.location.web}/{api.location.name}",
         writable=not obstacle,
@@ -75,21 +74,24 @@ def find_rights(api: GitHubApi) -> Capabilities:
     )
 
 
-def _obstacle(api: GitHubApi, repository: GitHubRepository) -> str:
+def _obstacle(api: GitHubApi) -> str:
     name = api.location.name
-    if repository.full_name.lower() != name.lower():
-        shown = repository.full_name[:200]
-        return f"{name} was renamed to {shown!a} on GitHub; use that name in the repository URL"
-    if repository.archived:
-        return f"{name} is archived on GitHub; unarchive it, or use another repository"
     if not api.location.token:
-        return f"no token is set to write to {name}; {TOKEN}"
+        return _lasting_obstacle(api)
     document = {"content": "ign-deploy checks whether it may write here\n", "encoding": "utf-8"}
-    sent = api.request(
-        "POST", "git/blobs", json=document, title=f"writing to {name}", expect={403, 404, 409}
-    )
+    try:
+        sent = api.request(
+            "POST", "git/blobs", json=document, title=f"writing to {name}", expect={403, 404, 409}
+        )
+    except RepositoryError:
+        # GitHub redirects what is sent to a repository that was renamed.
+        if obstacle := _lasting_obstacle(api):
+            return obstacle
+        raise
     if sent.ok:
         return ""
+    if obstacle := _lasting_obstacle(api):
+        return obstacle
     if is_empty(sent):
         problem = empty_repository(name)
         return f"{problem.message}; {problem.hint}"
@@ -99,3 +101,16 @@ def _obstacle(api: GitHubApi, repository: GitHubRepository) -> str:
             f"the token can't write to {name}" + (f" ({reason})" if reason else "")
         ) + f"; {PERMISSIONS}"
     raise github_error(sent)
+
+
+def _lasting_obstacle(api: GitHubApi) -> str:
+    """Return what GitHub says of the repository itself; raises RepositoryError as reading does."""
+    name, repository = api.location.name, require_readable(api)
+    if repository.full_name.lower() != name.lower():
+        shown = repository.full_name[:200]
+        return f"{name} was renamed to {shown!a} on GitHub; use that name in the repository URL"
+    if repository.archived:
+        return f"{name} is archived on GitHub; unarchive it, or use another repository"
+    if not api.location.token:
+        return f"no token is set to write to {name}; {TOKEN}"
+    return ""

@@ -7,6 +7,8 @@ match a slash.
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -41,21 +43,57 @@ _LONGEST = 230
 # Git refuses a part that ends so (git-check-ref-format); "=" is in no id and no version.
 _REFUSED_END = ".lock"
 _MARK = "="
+_VISIBLE_WITHIN = 30.0
+
+
+class OwnReleases:
+    """What this run has published: GitHub stated the digest of its record, or shows it soon.
+
+    ``assets`` are the files of all releases that were read or published.
+    """
+
+    def __init__(self) -> None:
+        self.assets: dict[Key, tuple[Asset, ...]] = {}
+        self._records: dict[Key, bytes] = {}
+        self._expected: set[Key] = set()
+
+    def note(self, key: Key, release: GitHubRelease | None, record: bytes) -> None:
+        """Note a version that is published now; by another run, if ``release`` is None."""
+        self._expected.add(key)
+        asset = None if release is None else _named(release.assets, RECORD_NAME)
+        if release is not None and asset and asset.digest == f"sha256:{_sha256(record)}":
+            self.assets[key] = release.assets
+            self._records[key] = record
+
+    def record(self, key: Key) -> bytes | None:
+        """Return the record that GitHub is known to have."""
+        return self._records.get(key)
+
+    def is_expected(self, key: Key) -> bool:
+        """Return whether the version is published, though some servers may not know it yet."""
+        return key in self._expected
 
 
 class GitHubVersions:
     """See ``store.VersionStore``; ``drop_drafts`` deletes our drafts of a published version."""
 
     def __init__(
-        self, api: GitHubApi, access: ReadAccess, *, drop_drafts: Callable[[Key], None]
+        self,
+        api: GitHubApi,
+        access: ReadAccess,
+        *,
+        own: OwnReleases,
+        drop_drafts: Callable[[Key], None],
     ) -> None:
         self._api = api
         self._access = access
+        self._own = own
         self._drop_drafts = drop_drafts
-        self._assets: dict[Key, tuple[Asset, ...]] = {}
 
     def read_record(self, key: Key) -> bytes | None:
         """See ``VersionStore.read_record``."""
+        if (own := self._own.record(key)) is not None:
+            return own
         release = self._release(key)
         if release is None:
             return None
@@ -71,16 +109,17 @@ class GitHubVersions:
             "GET", f"releases/assets/{asset.id}", title=f"reading the record of {tag_of(key)}",
             headers=BINARY, limit=MAX_RECORD_SIZE + 1,
         )  # fmt: skip
-        self._assets[key] = release.assets
+        self._own.assets[key] = release.assets
         self._drop_drafts(key)
         return response.body
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
         """See ``VersionStore.copy_file``."""
-        if key not in self._assets:
+        assets = self._own.assets
+        if key not in assets:
             release = self._release(key)
-            self._assets[key] = () if release is None else release.assets
-        asset = _named(self._assets[key], file.name)
+            assets[key] = () if release is None else release.assets
+        asset = _named(assets[key], file.name)
         if asset is None:
             raise NotInRepository(
                 f"the release {tag_of(key)} has no file {file.name}",
@@ -116,15 +155,25 @@ class GitHubVersions:
                 if deleted.status == 422:
                     is_immutable = "immutable" in github_reason(deleted)
                     raise _immutable(key) if is_immutable else github_error(deleted)
-        self._assets.pop(key, None)
+        self._own.assets.pop(key, None)
 
     def _release(self, key: Key) -> GitHubRelease | None:
-        """Return the version's release; never a draft, which has no tag yet."""
+        """Return the version's release; never a draft, which has no tag yet.
+
+        One that this run has published is waited for: not every server may know of it yet.
+        """
         tag = tag_of(key)
-        response = self._api.request(
-            "GET", f"releases/tags/{encoded(tag)}", title=f"reading the release {tag}",
-            limit=MAX_RELEASE, expect={404},
-        )  # fmt: skip
+        end, wait = time.monotonic() + _VISIBLE_WITHIN, 0.1
+        while True:
+            response = self._api.request(
+                "GET", f"releases/tags/{encoded(tag)}", title=f"reading the release {tag}",
+                limit=MAX_RELEASE, expect={404},
+            )  # fmt: skip
+            is_late = time.monotonic() > end or not self._own.is_expected(key)
+            if response.ok or is_late:
+                break
+            time.sleep(wait)
+            wait = min(2 * wait, 2.0)
         if not response.ok:
             self._access.require_readable()
             return None
@@ -135,6 +184,10 @@ class GitHubVersions:
 def _named(assets: tuple[Asset, ...], name: str) -> Asset | None:
     whole = (asset for asset in assets if asset.state == UPLOADED)
     return next((asset for asset in whole if asset.name == name), None)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _immutable(key: Key) -> RepositoryError:

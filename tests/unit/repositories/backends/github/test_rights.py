@@ -15,7 +15,7 @@ from tests.unit.repositories.backends.github.opening import content_of, opened
 
 
 @pytest.mark.parametrize("token", [WRITER, JOB])
-def test_write_access_is_detected_with_two_requests(token: str) -> None:
+def test_write_access_is_detected_with_one_request(token: str) -> None:
     """A job's token has no push right by GitHub's word, and may write."""
     with github_simulator() as simulator:
         found = opened(simulator, token=token).check()
@@ -25,7 +25,7 @@ def test_write_access_is_detected_with_two_requests(token: str) -> None:
         assert (found.create_once, found.compare_and_swap, found.server_digest, found.resume) == (
             True, True, True, True,
         )  # fmt: skip
-        assert len(simulator.seen) == 2
+        assert simulator.seen == ["POST /repos/acme/modules/git/blobs"]
         assert simulator.repository.refs.keys() == {"refs/heads/main"}
 
 
@@ -128,18 +128,16 @@ def test_why_a_repository_can_t_be_written_is_said(
 
 
 def test_a_repository_that_was_renamed_is_named() -> None:
-    with github_simulator() as simulator:
-        found = opened(simulator).check()
-        assert found.writable
-        document = {"full_name": "acme/new-name", "archived": False}
-        simulator.checker.response_problems = lambda *_, **__: []  # type: ignore[method-assign]
-        simulator.faults = [Fault("GET .*/modules$", status=200, document=document)]
-        found = opened(simulator).check()
-        assert "renamed to 'acme/new-name'" in found.obstacle
+    with github_simulator(former_name="acme/old-name") as simulator:
+        access = Access(token=WRITER)
+        former = open_repository(f"github://acme/old-name?api={simulator.url}", access=access)
+        found = former.check()
+        assert not found.writable
+        assert "acme/old-name was renamed to 'acme/modules'" in found.obstacle
 
 
 def test_a_server_that_stays_broken_is_a_network_error() -> None:
     with github_simulator() as simulator:
-        simulator.faults = [Fault("GET ", status=429, headers={"Retry-After": "0"}, times=99)]
+        simulator.faults = [Fault("POST ", status=429, headers={"Retry-After": "0"}, times=99)]
         with pytest.raises(NetworkError, match="429"):
             opened(simulator).check()
