@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
+BROKEN_HASHES = (hashes.MD5, hashes.SHA1)
+"""A second certificate with the same signature can be made."""
 _EDWARDS_BITS = {"Ed25519": 256, "Ed448": 456}
 
 
@@ -98,9 +100,30 @@ def is_self_signed(certificate: x509.Certificate) -> bool:
 
 
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Return whether ``issuer``'s key made the signature and the names match."""
+    """Return whether ``issuer``'s key made the signature and the names match.
+
+    Also for a signature with SHA-1 or MD5, which proves little: whoever relies on it has to look at
+    its algorithm.
+    """
     try:
         certificate.verify_directly_issued_by(issuer)
+    except InvalidSignature:
+        return False
+    except (UnsupportedAlgorithm, ValueError, TypeError):
+        return _has_old_signature(certificate, issuer)
+    return True
+
+
+def _has_old_signature(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Return the same for RSA with a hash that the library no longer checks in certificates."""
+    try:
+        key, algorithm = issuer.public_key(), certificate.signature_hash_algorithm
+        if certificate.issuer != issuer.subject or not isinstance(algorithm, BROKEN_HASHES):
+            return False
+        if not isinstance(key, rsa.RSAPublicKey):
+            return False
+        body = certificate.tbs_certificate_bytes
+        key.verify(certificate.signature, body, padding.PKCS1v15(), algorithm)
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
         return False
     return True

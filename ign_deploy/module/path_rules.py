@@ -6,13 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ign_deploy.module.certificate_info import is_authority, subject_of
+from ign_deploy.module.certificate_info import BROKEN_HASHES, is_authority, subject_of
+from ign_deploy.module.chain import MIN_RSA_BITS
 from ign_deploy.module.name_constraints import forbidden_names
 
 Path = Sequence[x509.Certificate]
-T = TypeVar("T", bound=x509.ExtensionType)
+ExtensionValue = TypeVar("ExtensionValue", bound=x509.ExtensionType)
 
 # What these rules process, or what can't restrict a path: any policy will do. Other extensions
 # that are marked critical, also known ones such as policyConstraints, reject the path (4.2).
@@ -43,10 +46,30 @@ def _problems(path: Path) -> Iterator[str]:
     yield from _signer_problems(path[0])
     for number, issuer in enumerate(path[1:], start=1):
         yield from _issuer_problems(issuer, path[1:number])
+    for certificate in path[:-1]:
+        # A person named the anchor: what its own signature says doesn't matter.
+        yield from _algorithm_problems(certificate)
     for certificate in path:
         yield from _purpose_problems(certificate)
         yield from _critical_problems(certificate)
     yield from _name_problems(path)
+
+
+def _algorithm_problems(certificate: x509.Certificate) -> Iterator[str]:
+    """Check that its signature, and those that its key makes, can't be forged.
+
+    Authorities no longer issue such certificates for signing code (CA/Browser Forum), and Java
+    refuses them in signed jars (``jdk.jar.disabledAlgorithms``, ``jdk.certpath.…``).
+    """
+    algorithm, key = certificate.signature_hash_algorithm, certificate.public_key()
+    if isinstance(algorithm, BROKEN_HASHES):
+        name = "MD5" if isinstance(algorithm, hashes.MD5) else "SHA-1"
+        yield f"{subject_of(certificate)} was issued with {name}, which can be forged"
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        yield (
+            f"the RSA key of {subject_of(certificate)} has {key.key_size} bits, fewer than the "
+            f"required {MIN_RSA_BITS}"
+        )
 
 
 def _signer_problems(signer: x509.Certificate) -> Iterator[str]:
@@ -102,7 +125,7 @@ def _name_problems(path: Path) -> Iterator[str]:
                 )
 
 
-def _extension(certificate: x509.Certificate, kind: type[T]) -> T | None:
+def _extension(certificate: x509.Certificate, kind: type[ExtensionValue]) -> ExtensionValue | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.support.identities import NOT_AFTER, NOT_BEFORE, rsa_key
 
 UNKNOWN = x509.ObjectIdentifier("1.3.6.1.4.1.99999.1")
+# sha256WithRSAEncryption and its older relatives; their encodings have the same length.
+_RSA_OIDS = {
+    name: b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01" + last
+    for name, last in (("md5", b"\x04"), ("sha1", b"\x05"), ("sha256", b"\x0b"))
+}
 CODE = (ExtendedKeyUsageOID.CODE_SIGNING,)
 
 
@@ -30,6 +37,9 @@ class Link:
     constraints: x509.NameConstraints | None = None
     names: Sequence[x509.GeneralName] = ()
     unknown_critical: bool = False
+    bits: int = 2048
+    hash_algorithm: hashes.HashAlgorithm = field(default_factory=hashes.SHA256)
+    """Of the signature on this certificate."""
     not_before: dt.datetime = NOT_BEFORE
     not_after: dt.datetime = NOT_AFTER
     self_issued: bool = field(default=False)
@@ -46,10 +56,20 @@ def make_path(links: Sequence[Link]) -> tuple[x509.Certificate, ...]:
         above = min(number + 1, len(links) - 1)
         made.append(
             _certificate(
-                link, names[number], number, issuer=names[above], issuer_key=f"level-{above}"
+                link,
+                names[number],
+                number,
+                key=_key(links, number),
+                issuer=names[above],
+                issuer_key=_key(links, above),
             )
         )
     return tuple(made)
+
+
+def _key(links: Sequence[Link], number: int) -> rsa.RSAPrivateKey:
+    bits = links[number].bits
+    return rsa_key(f"level-{number}" if bits == 2048 else f"level-{number}-{bits}", bits)
 
 
 def _name(text: str) -> x509.Name:
@@ -62,9 +82,14 @@ def _name(text: str) -> x509.Name:
 
 
 def _certificate(
-    link: Link, subject: x509.Name, number: int, *, issuer: x509.Name, issuer_key: str
+    link: Link,
+    subject: x509.Name,
+    number: int,
+    *,
+    key: rsa.RSAPrivateKey,
+    issuer: x509.Name,
+    issuer_key: rsa.RSAPrivateKey,
 ) -> x509.Certificate:
-    key = rsa_key(f"level-{number}")
     builder = x509.CertificateBuilder(
         issuer_name=issuer,
         subject_name=subject,
@@ -74,7 +99,7 @@ def _certificate(
         not_valid_after=link.not_after,
     ).add_extension(x509.BasicConstraints(link.authority, link.path_length), critical=True)
     # With key identifiers, others find the issuer among several of the same name.
-    above = rsa_key(issuer_key).public_key()
+    above = issuer_key.public_key()
     identifiers = [
         x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
         x509.AuthorityKeyIdentifier.from_issuer_public_key(above),
@@ -84,7 +109,18 @@ def _certificate(
     if link.unknown_critical:
         unknown = x509.UnrecognizedExtension(UNKNOWN, b"\x05\x00")
         builder = builder.add_extension(unknown, critical=True)
-    return builder.sign(rsa_key(issuer_key), hashes.SHA256())
+    return _signed_with(builder.sign(issuer_key, hashes.SHA256()), link.hash_algorithm, issuer_key)
+
+
+def _signed_with(
+    certificate: x509.Certificate, algorithm: hashes.HashAlgorithm, key: rsa.RSAPrivateKey
+) -> x509.Certificate:
+    """Sign the certificate again; the library doesn't make certificates with broken hashes."""
+    old, new = _RSA_OIDS["sha256"], _RSA_OIDS[algorithm.name]
+    body = certificate.tbs_certificate_bytes.replace(old, new)
+    outer = certificate.public_bytes(serialization.Encoding.DER).replace(old, new)
+    signature = key.sign(body, PKCS1v15(), algorithm)
+    return x509.load_der_x509_certificate(outer[: -len(signature)] + signature)
 
 
 def _extensions(link: Link) -> list[x509.ExtensionType]:

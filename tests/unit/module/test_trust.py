@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from ign_deploy.module.certificates import chain_problems, describe
 from ign_deploy.module.findings import errors_among
 from ign_deploy.module.trust import Trust, TrustAnchor, TrustPolicy, check_trust
 from tests.support.identities import NOT_BEFORE, self_signed
@@ -50,6 +52,7 @@ def test_usages_and_purposes_may_be_absent() -> None:
 
 SERVER = (ExtendedKeyUsageOID.SERVER_AUTH,)
 ONLY_EXAMPLE = x509.NameConstraints([x509.DNSName("example.com")], None)
+SHA1, MD5 = hashes.SHA1(), hashes.MD5()
 DEFECTS = {
     "a signer for TLS servers": (replace(SIGNER, purposes=SERVER), MIDDLE, ROOT),
     "a signer that may not sign data": (replace(SIGNER, signs_data=False), MIDDLE, ROOT),
@@ -63,6 +66,23 @@ DEFECTS = {
         replace(MIDDLE, constraints=ONLY_EXAMPLE),
         ROOT,
     ),
+    "a signer's certificate with a SHA-1 signature": (
+        replace(SIGNER, hash_algorithm=SHA1),
+        MIDDLE,
+        ROOT,
+    ),
+    "a signer's certificate with an MD5 signature": (
+        replace(SIGNER, hash_algorithm=MD5),
+        MIDDLE,
+        ROOT,
+    ),
+    "an issuer's certificate with a SHA-1 signature": (
+        SIGNER,
+        replace(MIDDLE, hash_algorithm=SHA1),
+        ROOT,
+    ),
+    "a signer's short key": (replace(SIGNER, bits=1024), MIDDLE, ROOT),
+    "an issuer's short key": (SIGNER, replace(MIDDLE, bits=1024), ROOT),
     "an unknown critical extension of the signer": (
         replace(SIGNER, unknown_critical=True),
         MIDDLE,
@@ -85,6 +105,34 @@ def test_a_path_that_breaks_a_rule_is_rejected(defect: str) -> None:
     assert codes(trust) == [expected]
     hint = trust.findings[0].hint
     assert hint.startswith("don't install")
+
+
+@pytest.mark.parametrize("algorithm", [SHA1, MD5])
+def test_the_signature_of_what_is_trusted_itself_does_not_matter(
+    algorithm: hashes.HashAlgorithm,
+) -> None:
+    """Of an old root, and of the self-signed certificate that a vendor's tools made."""
+    path = make_path((SIGNER, MIDDLE, replace(ROOT, hash_algorithm=algorithm, bits=1024)))
+    assert check(path, path[-1]) == Trust("root.pem", ())
+    own = make_path((replace(SIGNER, hash_algorithm=algorithm),))
+    assert check(own, own[0]) == Trust("root.pem", ())
+    assert describe(own[0]).self_signed
+    assert chain_problems(own) == []
+
+
+def test_a_broken_signature_is_named() -> None:
+    path = make_path(DEFECTS["an issuer's certificate with a SHA-1 signature"])
+    (finding,) = check(path, path[-1]).findings
+    assert finding.message == ("CN=Middle,O=Vendor was issued with SHA-1, which can be forged")
+    # Without an anchor no signer is checked: the chain is complete and in order.
+    assert chain_problems(path) == []
+
+
+def test_a_forged_broken_signature_is_no_link() -> None:
+    path = make_path(DEFECTS["an issuer's certificate with a SHA-1 signature"])
+    other = make_path((SIGNER, MIDDLE, replace(ROOT, bits=1024)))[-1]
+    assert codes(check(path[:2], other)) == ["trust-anchor"]
+    assert codes(check(path[:2], path[0])) == []
 
 
 def test_self_issued_authorities_do_not_count_towards_the_path_length() -> None:
