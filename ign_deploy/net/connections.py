@@ -1,18 +1,22 @@
-"""Connections that wait a bounded time for the head of a response, not only for its next byte."""
+"""Connections that wait a bounded time for a head or a piece, not only for the next byte."""
 
 from __future__ import annotations
 
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from typing import Any
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.response import HTTPResponse
+
+Watching = Callable[[], AbstractContextManager[None]]
+_WATCHING = "ign_deploy_watching"
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -45,13 +49,16 @@ def _pools(head: float) -> dict[str, type[HTTPConnectionPool]]:
 
     class Plain(HTTPConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as its parent
-            with watchdog.watching(self.sock):
-                return super().getresponse()
+            # http.client forgets the socket when the connection isn't to be kept.
+            watching = partial(watchdog.watching, self.sock)
+            with watching():
+                return _watched(super().getresponse(), watching)
 
     class Secure(HTTPSConnection):
         def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as its parent
-            with watchdog.watching(self.sock):
-                return super().getresponse()
+            watching = partial(watchdog.watching, self.sock)
+            with watching():
+                return _watched(super().getresponse(), watching)
 
     class PlainPool(HTTPConnectionPool):
         ConnectionCls = Plain
@@ -60,6 +67,21 @@ def _pools(head: float) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = Secure
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+def _watched(response: HTTPResponse, watching: Watching) -> HTTPResponse:
+    setattr(response, _WATCHING, watching)
+    return response
+
+
+def watch_reading(response: HTTPResponse) -> AbstractContextManager[None]:
+    """Cut the connection if the block, which reads a piece of the body, takes too long.
+
+    A piece can take as long as a head: the lines around chunks and after the last one have no end
+    of their own. Raises TimeoutError then.
+    """
+    watching: Watching = getattr(response, _WATCHING, nullcontext)
+    return watching()
 
 
 class _Watch:
@@ -115,7 +137,7 @@ class _Watchdog:
             with self._lock:
                 self._watches.pop(id(watch), None)
             if watch.late:
-                raise TimeoutError("the head of the response took too long")
+                raise TimeoutError("the response took too long")
 
     def _run(self) -> None:
         while (wait := self._cut_late()) is not None:

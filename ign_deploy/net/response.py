@@ -104,9 +104,12 @@ def read_piece(response: requests.Response, *, limit: int, deadline: Deadline) -
     """
     from urllib3.exceptions import HTTPError
 
+    from ign_deploy.net.connections import watch_reading
+
     deadline.check()
     try:
-        piece: bytes = response.raw.read1(limit, decode_content=False)
+        with watch_reading(response.raw):
+            piece: bytes = response.raw.read1(limit, decode_content=False)
     except (HTTPError, OSError) as cause:
         raise explain_failure(response.url, cause) from cause
     return piece
