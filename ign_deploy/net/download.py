@@ -65,9 +65,11 @@ def receive(
 ) -> None:
     """Write a file to ``to`` from its present position, in constant memory.
 
-    After a break the next attempt requests the rest, if the server says which version of the file
-    it has. If that changed, or the server sends everything, ``to`` is cut back; when it can't seek,
-    what it has already is compared and skipped. At most one byte beyond the size is read. Raises
+    If ``to`` can be read and has bytes there already, an earlier run received them: only the rest
+    is requested. After a break the next attempt requests the rest, if the server says which version
+    of the file it has. If that changed, or the server sends everything, ``to`` is cut back; when it
+    can't seek, what it has already is compared and skipped. At most one byte beyond the size is
+    read. Raises
     VerificationError when the bytes aren't those of the record, ``error`` when the file is gone or
     compressed, what ``error_for_response`` returns when the server refuses, NetworkError when it
     can't be reached; an OSError of ``to`` is passed on.
@@ -106,7 +108,17 @@ def receive(
         finally:
             response.close()
 
-    retrying(attempt, title=title, reporter=reporter, policy=rules)
+    def run() -> None:
+        retrying(
+            attempt, title=title, reporter=reporter, policy=rules,
+            reached=lambda: reception.offset,
+        )  # fmt: skip
+
+    reception.take_over()
+    run()
+    if reception.has_other_beginning:
+        reception.start_over()
+        run()
     reception.compare()
 
 
@@ -138,6 +150,28 @@ class _Reception:
         self._written = 0
         self._written_digest = ""
         self._validator = ""
+        self._taken_over = 0
+
+    @property
+    def offset(self) -> int:
+        """How many bytes there are."""
+        return self._offset
+
+    @property
+    def has_other_beginning(self) -> bool:
+        """Whether the file is wrong, and began with what an earlier run received."""
+        return bool(self._taken_over) and not self._is_right()
+
+    def take_over(self) -> None:
+        """Begin with what the target holds already, if it can be read; what is too long is cut."""
+        if self._start is None or not self._to.readable():
+            return
+        while piece := self._to.read(min(_BLOCK, self._expected.size - self._offset)):
+            self._advance(piece)
+        if self._to.read(1):
+            self._to.seek(self._start + self._offset)
+            self._to.truncate()
+        self._written = self._taken_over = self._offset
 
     @property
     def complete(self) -> bool:
@@ -145,23 +179,29 @@ class _Reception:
         return 0 < self._expected.size <= self._offset
 
     def range_headers(self) -> dict[str, str]:
-        """Return the headers that request the rest, of this version only (RFC 9110 13.1.5)."""
-        if not self._offset or not self._validator:
-            return {}
-        return {"Range": f"bytes={self._offset}-", "If-Range": self._validator}
+        """Return the headers that request the rest, of this version only (RFC 9110 13.1.5).
+
+        What an earlier run received is of no known version; the digest shows whether it fits.
+        """
+        part = {"Range": f"bytes={self._offset}-"}
+        if self._offset and self._validator:
+            return part | {"If-Range": self._validator}
+        return part if self._taken_over else {}
 
     def begin(self, response: requests.Response) -> None:
         """Prepare for the body of a response, which is the rest or everything."""
         if response.status_code == 200:
-            self._start_over()
+            self.start_over()
             self._validator = _validator(response)
         elif response.status_code == 416 or not self._continues(response):
             # The file is another one by now: the next attempt requests all of it.
-            self._validator = ""
+            self._validator, self._taken_over = "", 0
             raise TransientFailure(
                 f"{self._host} can't resume {self._expected.name} at byte {self._offset}",
                 hint="try again when nothing else writes the file on the server.",
             )
+        else:
+            self._validator = self._validator or _validator(response)
 
     def take(self, response: requests.Response) -> None:
         """Take the body until its end, or one byte beyond the size."""
@@ -180,9 +220,12 @@ class _Reception:
 
     def compare(self) -> None:
         """Raise VerificationError if it isn't what was expected."""
-        digest = self._digest.hexdigest()
-        if (self._offset, digest) != (self._expected.size, self._expected.sha256):
-            self._refuse(f"read {self._offset} bytes with {digest}")
+        if not self._is_right():
+            self._refuse(f"read {self._offset} bytes with {self._digest.hexdigest()}")
+
+    def _is_right(self) -> bool:
+        found = (self._offset, self._digest.hexdigest())
+        return found == (self._expected.size, self._expected.sha256)
 
     def _keep(self, piece: bytes) -> None:
         """Hash a piece, and write what the target doesn't have yet."""
@@ -208,7 +251,9 @@ class _Reception:
         self._offset += len(piece)
         self._progress(len(piece))
 
-    def _start_over(self) -> None:
+    def start_over(self) -> None:
+        """Forget what has been received; a target that can't seek has it nevertheless."""
+        self._taken_over = 0
         if not self._offset:
             return
         if self._start is not None:
@@ -227,7 +272,7 @@ class _Reception:
         return (
             given is not None
             and int(given[1]) == self._offset
-            and _validator(response) in {"", self._validator}
+            and (not self._validator or _validator(response) in {"", self._validator})
         )
 
     def _refuse(self, observed: str) -> NoReturn:

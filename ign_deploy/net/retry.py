@@ -28,6 +28,7 @@ BEST_EFFORT_SECONDS = 20.0
 """For all best-effort actions of a run together: they are done at the same time."""
 _BASE = 300.0
 _SLOWEST = 100_000
+_PROGRESS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,30 +104,34 @@ def retrying(
     title: str,
     reporter: Reporter,
     policy: RetryPolicy | None = None,
+    reached: Callable[[], int] = lambda: 0,
 ) -> Result:
     """Do ``action`` until it raises neither TransientResponse nor TransientFailure.
 
-    ``action`` makes a whole new request each time, with a body read from its start. Every further
-    attempt is reported under ``title``. Raises the last failure when the attempts or the deadline
-    are used up, and any other error at once.
+    ``action`` makes a whole new request each time, with a body read from its start; one that
+    continues where it broke off says with ``reached`` how many bytes it has got, and only the
+    attempts since it last got further count. Every further attempt is reported under ``title``.
+    Raises the last failure when the attempts or the deadline are used up, and any other error at
+    once.
     """
     from tenacity import Retrying, retry_if_exception_type
 
     rules = RetryPolicy() if policy is None else policy
     end = rules.clock() + rules.deadline
+    attempts = _Attempts(reached)
 
     def wait(state: RetryCallState) -> float:
-        return rules.wait_after(_failure(state), attempt=state.attempt_number)
+        return rules.wait_after(_failure(state), attempt=attempts.in_vain(state.attempt_number))
 
     def stop(state: RetryCallState) -> bool:
         # ``upcoming_sleep`` is known here: no use in waiting for an attempt beyond the deadline.
         late = rules.clock() + state.upcoming_sleep >= end
-        return late or state.attempt_number >= rules.attempts
+        return late or attempts.in_vain(state.attempt_number) >= rules.attempts
 
     def report(state: RetryCallState) -> None:
         reporter.warning(
             f"{title}: {_failure(state)}; retrying in {state.upcoming_sleep:.1f} s "
-            f"(attempt {state.attempt_number + 1} of {rules.attempts})"
+            f"(attempt {attempts.in_vain(state.attempt_number) + 1} of {rules.attempts})"
         )
 
     return Retrying(
@@ -137,6 +142,22 @@ def retrying(
         sleep=rules.sleep,
         reraise=True,
     )(action)
+
+
+class _Attempts:
+    """Counts the attempts since one got further, by enough that a server can't drip for ever."""
+
+    def __init__(self, reached: Callable[[], int]) -> None:
+        self._reached = reached
+        self._furthest = reached()
+        self._before = 0
+
+    def in_vain(self, number: int) -> int:
+        """Return how many attempts failed by now, from the last one that got further."""
+        reached = self._reached()
+        if reached >= self._furthest + _PROGRESS:
+            self._furthest, self._before = reached, number - 1
+        return number - self._before
 
 
 def _failure(state: RetryCallState) -> BaseException | None:

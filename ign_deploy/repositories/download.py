@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import secrets
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from ign_deploy.errors import ConfigurationError, NotInRepository, VerificationError
 from ign_deploy.files import output_error
@@ -19,6 +20,7 @@ from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.findings import error
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Repository
+from ign_deploy.repositories.partial_files import partial_file, remove_leftovers
 from ign_deploy.repositories.record import Release, is_safe_component, module_file_name
 from ign_deploy.repositories.search import choose_version, find_module
 from ign_deploy.repositories.versions import is_range
@@ -39,8 +41,8 @@ def download(
     ``version`` is a version, or a range such as ``>=1.2,<2``; without it, the newest final release
     is taken, else the newest prerelease. ``sha256`` is what the file must have. The file gets its
     name only after size, digest, ``verify`` and the record's id, version and signer
-    agree; until then it is in a hidden ``.partial`` folder, which is removed whatever happens. It
-    replaces a module, and never anything else.
+    agree; until then it is in a hidden ``.partial`` folder, which stays only if the transfer breaks
+    off: the next run continues it. It replaces a module, and never anything else.
     Raises NotInRepository, RepositoryError, VerificationError, or ConfigurationError for the
     output folder.
     """
@@ -50,18 +52,19 @@ def download(
     # Not the record's file name: it could be that of the user's trust anchor.
     final = output_dir / module_file_name(release.id, release.version)
     _require_replaceable(final, release)
-    with _partial_folder(final) as folder:
-        partial = folder / final.name
-        title = f"downloading {release.id} {release.version}"
-        with (
-            partial.open("xb") as stream,
-            tell.progress(title, release.module_file.size) as progress,
-        ):
+    title = f"downloading {release.id} {release.version}"
+    with _partial_file(final, release) as (partial, stream):
+        with tell.progress(title, release.module_file.size) as progress:
             repository.fetch(release.id, version=release.version, to=stream, progress=progress)
-        module = verify(partial)
-        require_agreement(module, release=release)
-        _require_replaceable(final, release)
-        partial.replace(final)
+        stream.flush()
+        try:
+            module = verify(partial)
+            require_agreement(module, release=release)
+            _require_replaceable(final, release)
+            partial.replace(final)
+            remove_leftovers(final.parent)
+        finally:
+            partial.unlink(missing_ok=True)
     tell.info(f"{release.id} {release.version} is verified: {final}")
     return dataclasses.replace(module, path=final)
 
@@ -121,16 +124,39 @@ def _is_module(path: Path) -> bool:
 
 
 @contextmanager
-def _partial_folder(final: Path) -> Iterator[Path]:
+def _partial_file(final: Path, release: Release) -> Iterator[tuple[Path, BinaryIO]]:
+    """Yield the file to be received and verified, with what an earlier run received of it."""
     # A folder, not a file, so that verification sees and reports the final name.
-    folder = final.parent / f".{secrets.token_hex(6)}.partial"
+    size = release.module_file.size
+    names = (release.module_file.sha256[:16], secrets.token_hex(6))
     try:
-        folder.mkdir(parents=True)
-        yield folder
+        final.parent.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            folder = final.parent / f".{name}.partial"
+            if not _is_made(folder):
+                continue
+            try:
+                with partial_file(folder / final.name, size=size) as stream:
+                    if stream is not None:
+                        yield folder / final.name, stream
+                        return
+            finally:
+                with suppress(OSError):  # what is kept, or another run's, is in it
+                    folder.rmdir()
     except OSError as cause:
         raise output_error(final, cause) from cause
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    raise ConfigurationError(
+        f"cannot write in {final.parent}: another user's files are in the way",
+        hint="choose an output folder of your own.",
+    )
+
+
+def _is_made(folder: Path) -> bool:
+    """Make a folder of our own; return whether it is one."""
+    with suppress(FileExistsError):
+        folder.mkdir()
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def require_agreement(module: VerifiedModule, *, release: Release) -> None:

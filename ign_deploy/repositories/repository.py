@@ -24,6 +24,7 @@ from ign_deploy.repositories import (
 )
 from ign_deploy.repositories.index import module_row, version_rows
 from ign_deploy.repositories.local_files import copy_out
+from ign_deploy.repositories.partial_files import partial_file
 from ign_deploy.repositories.publishing import confirm_same, read_record, refuse_removed
 from ign_deploy.repositories.record import FileRole, Release, ReleaseFile, is_safe_component
 from ign_deploy.repositories.status_events import (
@@ -36,7 +37,7 @@ from ign_deploy.repositories.store_index import StoreIndex
 
 MAX_CACHE_SIZE = 2 << 30
 _LEFTOVER_AGE = 24 * 3600.0
-_OWN_NAME = re.compile(r"[0-9a-f]{64}(\.[0-9a-f]{8}\.partial)?")
+_OWN_NAME = re.compile(r"[0-9a-f]{64}((\.[0-9a-f]{8})?\.partial)?")
 
 
 class StoreRepository:
@@ -170,21 +171,22 @@ class DownloadCache:
 
         Raises what ``fetch`` raises; an OSError of ``to`` is passed on.
         """
-        if self._folder is None or file.size > self._limit // 2:
+        if self._folder is None:
             fetch(to=to, progress=progress)
             return
         kept = self._folder / file.sha256
         if self._is_kept(kept, file):
             copy_out(kept, to, expected=file, progress=no_progress)
             return
-        with self._partial(kept) as partial:
-            if partial is None or not _is_written(partial, fetch=fetch, progress=progress):
+        with self._partial(kept, file) as (partial, stream):
+            if stream is None or not _is_written(stream, fetch=fetch, progress=progress):
                 fetch(to=to, progress=progress)
                 return
-            copy_out(Path(partial.name), to, expected=file, progress=no_progress)
+            copy_out(partial, to, expected=file, progress=no_progress)
             # What is in the way there stays; the copy that was asked for is made.
-            with suppress(OSError):
-                Path(partial.name).replace(kept)
+            if file.size <= self._limit // 2:
+                with suppress(OSError):
+                    partial.replace(kept)
         self._shrink(self._folder)
 
     def _is_kept(self, path: Path, file: ReleaseFile) -> bool:
@@ -199,21 +201,20 @@ class DownloadCache:
         return True
 
     @contextmanager
-    def _partial(self, kept: Path) -> Iterator[BinaryIO | None]:
-        """Yield a new file next to ``kept``, which is deleted; None if it can't be created."""
-        partial = kept.with_name(f"{kept.name}.{secrets.token_hex(4)}.partial")
-        try:
+    def _partial(self, kept: Path, file: ReleaseFile) -> Iterator[tuple[Path, BinaryIO | None]]:
+        """Yield a file next to ``kept``, with what an earlier run received; None without one."""
+        with suppress(OSError):
             kept.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            stream = partial.open("xb")
-        except OSError:
-            yield None
-            return
-        try:
-            with stream:
-                yield stream
-        finally:
-            with suppress(OSError):
-                partial.unlink()
+        # The second one while another run receives the same file.
+        for end in ("", f".{secrets.token_hex(4)}"):
+            partial = kept.with_name(f"{kept.name}{end}.partial")
+            with partial_file(partial, size=file.size) as stream:
+                if stream is not None:
+                    yield partial, stream
+                    with suppress(OSError):
+                        partial.unlink()
+                    return
+        yield kept, None
 
     def _shrink(self, folder: Path) -> None:
         """Delete leftovers of killed runs, then the least recently used files beyond the limit."""
@@ -229,9 +230,12 @@ class DownloadCache:
             )
             newest, total = entries[0][0] if entries else 0.0, 0
             for used, size, entry in entries:
-                total += size
-                is_leftover = entry.name.endswith(".partial") and newest - used > _LEFTOVER_AGE
-                if total > self._limit or is_leftover:
+                if entry.name.endswith(".partial"):  # another run may be writing it
+                    is_deleted = newest - used > _LEFTOVER_AGE
+                else:
+                    total += size
+                    is_deleted = total > self._limit
+                if is_deleted:
                     os.unlink(entry)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,7 +15,9 @@ import pytest
 from ign_deploy.errors import IgnDeployError, NetworkError, RepositoryError, VerificationError
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.pipeline.checks import require_writable
+from ign_deploy.report import Progress, Reporter, SilentReporter
 from ign_deploy.repositories import Publication, PublishOutcome
+from ign_deploy.repositories.download import download
 from tests.contract.kinds import Kind
 from tests.contract.opened import EAGER, Opened
 from tests.contract.publishing import content_of, run_publishers
@@ -30,7 +32,7 @@ from tests.support.faults import (
     Truncate,
 )
 from tests.support.http_steps import count_requests
-from tests.support.releases import release_of
+from tests.support.releases import release_of, verified_module
 from tests.support.runs import run_context
 from tests.support.serving import Reply, scripted_server
 
@@ -137,6 +139,46 @@ def test_a_download_that_is_damaged_on_the_way_is_never_taken_for_the_module(
         content_of(proxied.open(), ID, "1.0.0")
     proxy.rules.clear()
     assert content_of(proxied.open(), ID, "1.0.0") == LARGE
+
+
+class Interrupting(SilentReporter):
+    """Interrupts a transfer after so many bytes."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Progress]:
+        def count(advance: int) -> None:
+            self.left -= advance
+            if self.left <= 0:
+                raise KeyboardInterrupt
+
+        yield count
+
+
+def test_a_download_that_broke_off_is_continued_by_the_next_run(
+    http_store: Opened, proxied: Opened, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    content = LARGE * 20
+    publish(http_store, tmp_path, content=content)
+
+    def fetch(reporter: Reporter) -> bytes:
+        got = download(
+            proxied.open(), ID, output_dir=tmp_path / "out", version="1.0.0", reporter=reporter,
+            verify=lambda path: verified_module(path, licence_crc=None),
+        )  # fmt: skip
+        return got.path.read_bytes()
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(Interrupting(1_500_000))
+    proxy.rules.clear()
+    assert fetch(SilentReporter()) == content
+    asked = [dict(each.headers) for each in proxy.rules.requests]
+    ranges = {each["Range"] for each in asked if "Range" in each}
+    assert len(ranges) == 1
+    assert int(ranges.pop().removeprefix("bytes=").removesuffix("-")) >= 1_500_000
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [f"{ID}-1.0.0.modl"]
 
 
 def test_a_download_that_breaks_off_goes_on(

@@ -364,3 +364,68 @@ def test_a_rejection_is_explained_by_the_caller(server: FileServer, download: Do
     with pytest.raises(RepositoryError) as gone:
         download(server, error_for_response=explain)
     assert "restore the file from a backup" in gone.value.hint
+
+
+def test_breaks_after_progress_count_for_nothing(server: FileServer, download: Download) -> None:
+    server.faults = [Fault(cut=1000)] * 4
+    with pytest.raises(TransientFailure):  # too little to count as progress
+        download(server, policy=download.time.policy(attempts=4))
+    content = CONTENT * 4
+    server.files["/a.modl"] = content
+    server.seen.clear()
+    server.faults = [Fault(cut=1 << 20)] * 7
+    again = Download()
+    got = again(
+        server,
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        policy=again.time.policy(attempts=3),
+    )
+    assert got == content
+    assert ranges(server)[-1] == f"bytes={7 << 20}-"
+    assert all("attempt 2 of 3" in warning for warning in again.recorder.warnings)
+
+
+@pytest.mark.parametrize("validator", ["strong", "none"])
+def test_what_an_earlier_run_received_is_not_requested_again(
+    validator: str, server: FileServer, download: Download
+) -> None:
+    server.validator = validator
+    server.faults = [Fault(cut=1_000_000)]
+    download.to.write(b"before" + CONTENT[:500_000])
+    download.to.seek(len(b"before"))
+    assert download(server) == b"before" + CONTENT
+    assert ranges(server) == ["bytes=500000-", "bytes=1500000-"]
+    assert download.counter.done == len(CONTENT)
+
+
+def test_what_an_earlier_run_received_completely_is_only_compared(
+    server: FileServer, download: Download
+) -> None:
+    download.to.write(CONTENT + b"more")
+    download.to.seek(0)
+    assert download(server) == CONTENT
+    assert ranges(server) == []
+
+
+@pytest.mark.parametrize("size", [500_000, len(CONTENT)])
+@pytest.mark.parametrize("has_ranges", [True, False])
+def test_another_beginning_is_received_anew(
+    size: int, has_ranges: bool, server: FileServer, download: Download
+) -> None:
+    server.ranges = has_ranges
+    download.to.write(b"x" * size)
+    download.to.seek(0)
+    assert download(server) == CONTENT
+    assert ranges(server)[-1] is None or not has_ranges
+    assert download.counter.done == len(CONTENT)
+
+
+def test_another_file_is_refused_also_after_an_earlier_run(
+    server: FileServer, download: Download
+) -> None:
+    server.files["/a.modl"] = OTHER
+    download.to.write(CONTENT[:500_000])
+    download.to.seek(0)
+    with pytest.raises(VerificationError):
+        download(server)

@@ -252,3 +252,37 @@ def test_a_deadline_ends_a_transfer(time: FakeTime) -> None:
 def test_a_policy_is_extended_by_ten_seconds_for_each_megabyte() -> None:
     assert RetryPolicy(deadline=10.0).extended_for(2_000_000).deadline == 30.0
     assert RetryPolicy.for_size(2_000_000).deadline == 320.0
+
+
+def test_only_attempts_without_progress_count(time: FakeTime, recorder: Recorder) -> None:
+    reached = 0
+
+    def act() -> None:
+        nonlocal reached
+        if len(recorder.warnings) < 6:
+            reached += 1 << 20
+        raise TransientResponse("it broke")
+
+    with pytest.raises(TransientResponse):
+        retrying(
+            act, title="copying", reporter=recorder, policy=time.policy(attempts=3),
+            reached=lambda: reached,
+        )  # fmt: skip
+    # Six got further, and two did not.
+    assert len(recorder.warnings) == 7
+    assert time.slept == [0.5] * 6 + [1.0]
+
+
+def test_a_server_that_drips_is_given_up(time: FakeTime, recorder: Recorder) -> None:
+    reached = 0
+
+    def act() -> None:
+        nonlocal reached
+        reached += 1000
+        raise TransientResponse("it broke")
+
+    with pytest.raises(TransientResponse):
+        retrying(
+            act, title="copying", reporter=recorder, policy=time.policy(), reached=lambda: reached
+        )
+    assert len(recorder.warnings) == 4

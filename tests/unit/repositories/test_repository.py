@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from ign_deploy.errors import NetworkError
 from ign_deploy.report import Progress, no_progress
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.repository import DownloadCache
@@ -94,3 +96,53 @@ def test_a_full_disk_below_the_cache_stops_no_download(tmp_path: Path) -> None:
     cache.copy(FILE, to=io.BytesIO(), progress=count, fetch=fetch)
     assert (written, sum(total)) == ([DATA], len(DATA))
     assert list(tmp_path.iterdir()) == []
+
+
+LARGE = bytes(range(256)) * 8192
+
+
+class Broken:
+    """Receives a file up to the middle, then breaks off; after that, the rest."""
+
+    def __init__(self) -> None:
+        self.begins: list[int] = []
+        self.is_whole = False
+
+    def __call__(self, *, to: BinaryIO, progress: Progress) -> None:
+        begin = len(to.read()) if to.readable() else 0
+        self.begins.append(begin)
+        end = len(LARGE) if self.is_whole else max(begin, len(LARGE) // 2)
+        to.write(LARGE[begin:end])
+        progress(end)
+        if not self.is_whole:
+            raise NetworkError("the connection broke", hint="")
+
+
+@pytest.mark.parametrize("limit", [1 << 30, len(LARGE)], ids=["kept", "too large to be kept"])
+def test_a_download_that_broke_off_is_continued_by_the_next_run(tmp_path: Path, limit: int) -> None:
+    broken, target = Broken(), io.BytesIO()
+    file = FILE.model_copy(update={"sha256": hashlib.sha256(LARGE).hexdigest(), "size": len(LARGE)})
+    for is_whole in (False, True):
+        broken.is_whole = is_whole
+        with suppress(NetworkError):
+            cache = DownloadCache(tmp_path, limit=limit)
+            cache.copy(file, to=target, progress=no_progress, fetch=broken)
+    assert broken.begins == [0, len(LARGE) // 2]
+    assert target.getvalue() == LARGE
+    assert [each.name for each in tmp_path.iterdir()] == ([file.sha256] if limit > 1 << 29 else [])
+
+
+def test_two_runs_that_receive_the_same_file_do_not_share_it(tmp_path: Path) -> None:
+    cache = DownloadCache(tmp_path)
+
+    def fetch(*, to: BinaryIO, progress: Progress) -> None:
+        to.write(DATA[:100])
+        to.flush()
+        assert copied(DownloadCache(tmp_path)) == 1
+        to.write(DATA[100:])
+        progress(len(DATA))
+
+    target = io.BytesIO()
+    cache.copy(FILE, to=target, progress=no_progress, fetch=fetch)
+    assert target.getvalue() == DATA
+    assert [each.name for each in tmp_path.iterdir()] == [FILE.sha256]
