@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -13,6 +13,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from ign_deploy.cli.action import restored_ownership
+from ign_deploy.cli.command_line import repeat_command
 from ign_deploy.cli.failure import (
     report_bug,
     report_early_failure,
@@ -193,7 +194,8 @@ def _run(
 ) -> Any:
     """Run a command; our errors, and bugs, become text and an exit code here."""
     try:
-        session = open_session(ctx.obj, flags=flags, **session_options)
+        command_line = partial(repeat_command, ctx)
+        session = open_session(ctx.obj, flags=flags, command_line=command_line, **session_options)
     except IgnDeployError as problem:
         as_json = bool(session_options["as_json"])
         return ctx.exit(report_early_failure(problem, env=ctx.obj, as_json=as_json))

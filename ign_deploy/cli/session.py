@@ -21,7 +21,7 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding
 from ign_deploy.net.proxies import proxy_passwords
-from ign_deploy.pipeline.context import RunContext, start_run
+from ign_deploy.pipeline.context import CommandLine, RunContext, start_run
 from ign_deploy.pipeline.run_report import RunReport
 from ign_deploy.report import Reporter
 from ign_deploy.settings import Inputs, Resolved, Settings, given_secrets
@@ -124,6 +124,7 @@ def open_session(
     no_color: bool,
     config_file: Path | None,
     env_file: Path | None,
+    command_line: CommandLine,
 ) -> Session:
     """Resolve the settings, redact every secret in all output, and choose the reporter."""
     resolved = Inputs(
@@ -143,6 +144,7 @@ def open_session(
         as_json=as_json,
         verbose=verbose,
         color=not no_color,
+        command_line=None if is_action(env) else command_line,
     )
     check_host_files(session.host, env=env, reporter=session.reporter)
     return session
@@ -176,6 +178,7 @@ def _session(
     as_json: bool,
     verbose: bool,
     color: bool,
+    command_line: CommandLine | None = None,
 ) -> Session:
     # The runner reads one log: there, results and log lines must stay in order. With --json,
     # stdout holds the document and nothing else.
@@ -192,7 +195,11 @@ def _session(
         for name, origin in sorted(resolved.origins.items()):
             reporter.info(f"setting {name.replace('_', '-')}: from {origin}")
     context = start_run(
-        resolved.settings, env=env, report=RunReport(reporter), redact=masker.redact
+        resolved.settings,
+        env=env,
+        report=RunReport(reporter),
+        redact=masker.redact,
+        command_line=command_line,
     )
     return Session(
         context=context,

@@ -298,7 +298,7 @@ class GatewayDeployment:
         steps = numbered_steps(
             f"check {self.gateway.location}: it should have {expected}.",
             problem.hint,
-            "run `ign-deploy rollback` again, or install the file by hand.",
+            f"run `{self.options.rollback_command}`, or install the file by hand.",
         )
         return f"{self._with_title(reason)}; the rollback failed, too: {second}. Next: {steps}"
 

@@ -138,7 +138,8 @@ class DeployOptions:
     the gateways done before are rolled back, too. ``obtain`` fetches a published version (id,
     version) as a verified file, for the rollback; it raises IgnDeployError. ``is_rollback``: the
     modules go back to a version that ran before. ``allow_uninstall``: a module may be taken off to
-    undo its installation although another version of it ran before.
+    undo its installation although another version of it ran before. ``rollback_command`` is what
+    people can run if a rollback failed.
     """
 
     obtain: Callable[[str, str], VerifiedModule]
@@ -153,6 +154,7 @@ class DeployOptions:
     canary: bool = False
     continue_on_error: bool = False
     all_or_nothing: bool = False
+    rollback_command: str = "ign-deploy rollback"
 
 
 def normal_fingerprint(text: str) -> str:

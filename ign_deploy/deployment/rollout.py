@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ign_deploy.deployment.gateway.errors import explain_unexpected
@@ -78,26 +79,28 @@ def plan_gateways(
 class Rollout:
     """Carries out the plans for several gateways, wave by wave.
 
-    ``resume`` is the command that goes on after an interruption.
+    ``resume`` says how to go on after an interruption.
     """
 
     plans: Sequence[GatewayPlan]
     options: DeployOptions
     reporter: Reporter
-    resume: str = "the same command"
+    resume: str = "run the same command or job again"
     _deployments: dict[str, GatewayDeployment] = field(default_factory=dict)
     _records: dict[str, GatewayRecord] = field(default_factory=dict)
     _is_interruption_reported: bool = False
 
-    def run(self) -> tuple[GatewayRecord, ...]:
-        """Deploy; returns the record of each gateway, in the order of the plans."""
+    @contextmanager
+    def explaining_interruptions(self) -> Iterator[None]:
+        """Say what each gateway has, and how to go on, whatever ends what is done within."""
         try:
-            return self._run()
-        except (KeyboardInterrupt, SystemExit):
+            yield
+        except BaseException:
             self._report_interruption()
             raise
 
-    def _run(self) -> tuple[GatewayRecord, ...]:
+    def run(self) -> tuple[GatewayRecord, ...]:
+        """Deploy; returns the record of each gateway, in the order of the plans."""
         for number, wave in enumerate(self._waves(), start=1):
             with self.reporter.group(f"wave {number}: {', '.join(_title(each) for each in wave)}"):
                 self._run_wave(wave)
@@ -140,7 +143,7 @@ class Rollout:
         self.reporter.warning("interrupted; the history shows the deployment as unfinished")
         for line in interrupted_gateways(self.plans, self._deployments, self._records):
             self.reporter.warning(line)
-        self.reporter.warning(f"to go on, run: {self.resume}")
+        self.reporter.warning(f"to go on, {self.resume}")
 
     def _deploy(self, plan: GatewayPlan, reporter: Reporter) -> None:
         deployment = GatewayDeployment(plan, self.options, reporter)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from ign_deploy.pipeline.audit_log import AuditLog
 from ign_deploy.pipeline.provenance import Provenance, read_provenance
@@ -38,13 +38,20 @@ class PublishedText:
     provenance: Provenance
 
 
+class CommandLine(Protocol):
+    """Returns a command line that has the options of this run's own."""
+
+    def __call__(self, name: str, arguments: Sequence[str], *, environment: str = "") -> str:
+        """Return it for the command ``name``; ``environment`` is another target."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunContext:
     """What the stages of a run work with; they take it and their input, nothing else.
 
     Copies share what was acquired. ``now`` is when the run began; ``redact`` replaces secrets in
-    text that leaves the machine. Only ``report``, ``audit`` and ``events`` change: they hold what
-    happened. Close it when the run ends.
+    text that leaves the machine; ``command_line`` is None if the run has none. Only ``report``,
+    ``audit`` and ``events`` change: they hold what happened. Close it when the run ends.
     """
 
     settings: Settings
@@ -55,6 +62,7 @@ class RunContext:
     workspace: Workspace
     provenance: Provenance
     audit: AuditLog
+    command_line: CommandLine | None
     _folder: Once[Path]
     _repository: Once[Repository]
     _baseline: Once[Repository]
@@ -143,6 +151,7 @@ def start_run(
     report: RunReport,
     now: datetime | None = None,
     redact: Callable[[str], str] = str,
+    command_line: CommandLine | None = None,
 ) -> RunContext:
     """Return the context of a new run; nothing is read or opened yet.
 
@@ -172,6 +181,7 @@ def start_run(
         workspace=workspace,
         provenance=provenance,
         audit=audit,
+        command_line=command_line,
         _folder=folder,
         _repository=repository,
         _baseline=repository,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,9 +31,13 @@ from ign_deploy.pipeline.transfer import download_module
 if TYPE_CHECKING:
     from ign_deploy.deployment.gateway import Timing
     from ign_deploy.deployment.plan import GatewayPlan
-    from ign_deploy.settings import Settings
 
 DEFAULT_ENVIRONMENT = "default"
+_COMMANDS = {
+    DeploymentKind.DEPLOYMENT: "install",
+    DeploymentKind.ROLLBACK: "rollback",
+    DeploymentKind.PROMOTION: "promote",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Order:
     """What is to be deployed to an environment; ``source`` is the one a promotion comes from.
 
     ``unchanged`` are gateways where nothing is to be done, and why. Without parts, nothing is done
-    at all, and the history gets no entry.
+    at all, and the history gets no entry. ``arguments`` are those of the command that repeats it.
     """
 
     environment: str
@@ -62,6 +65,7 @@ class Order:
     kind: DeploymentKind = DeploymentKind.DEPLOYMENT
     source: str = ""
     unchanged: Sequence[GatewayRecord] = ()
+    arguments: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,23 +110,19 @@ class Deployer:
             require_expected_consent(everything, self._options(order.kind))
             return started
         self.context.history.append(started)
-        self.context.events.deployment_started(started)
-        records = self._carry_out(order.kind, plans, started)
-        ended = started.model_copy(
-            update={
-                "phase": Phase.ENDED,
-                "ended_at": timestamp(_now()),
-                "gateways": records,
-                "outcome": overall_outcome(records),
-            }
-        )
-        try:
-            self.context.history.append(ended)
-        except IgnDeployError as problem:
-            self.context.reporter.warning(
-                f"cannot write the end of the deployment to the history: {problem.message}; "
-                "run the same command again"
+        rollout = self._rollout(order, plans)
+        with rollout.explaining_interruptions():
+            self.context.events.deployment_started(started)
+            records = (*rollout.run(), *_recorded_gateways(started))
+            ended = started.model_copy(
+                update={
+                    "phase": Phase.ENDED,
+                    "ended_at": timestamp(_now()),
+                    "gateways": records,
+                    "outcome": overall_outcome(records),
+                }
             )
+            self._append_end(ended)
         sizes = {
             module.descriptor.id: module.size for part in order.parts for module in part.modules
         }
@@ -183,28 +183,28 @@ class Deployer:
             run_url=published.provenance.run_url,
         )
 
-    def _carry_out(
-        self,
-        kind: DeploymentKind,
-        plans: Sequence[tuple[Part, list[GatewayPlan]]],
-        started: DeploymentRecord,
-    ) -> tuple[GatewayRecord, ...]:
-        records: list[GatewayRecord] = []
+    def _rollout(self, order: Order, plans: Sequence[tuple[Part, list[GatewayPlan]]]) -> Rollout:
         everything = [each for _, found in plans for each in found]
-        if everything:
-            options, reporter = self._options(kind), self.context.reporter
-            resume = _resume_command(started, self.context.settings)
-            records += Rollout(everything, options, reporter, resume=resume).run()
-        for gateway in started.gateways:
-            if not gateway.gateway:
-                modules = tuple(
-                    module.model_copy(update={"outcome": Outcome.RECORDED})
-                    for module in gateway.modules
-                )
-                records.append(
-                    gateway.model_copy(update={"outcome": Outcome.RECORDED, "modules": modules})
-                )
-        return tuple(records)
+        options, reporter = self._options(order.kind), self.context.reporter
+        command_line = self.context.command_line
+        if command_line is None:
+            return Rollout(everything, options, reporter)
+        modules = {each.descriptor.id: each for part in order.parts for each in part.modules}
+        names = [f"{each}@{module.descriptor.version}" for each, module in modules.items()]
+        is_release = order.kind is DeploymentKind.DEPLOYMENT and not order.arguments
+        resume = command_line(_COMMANDS[order.kind], names if is_release else order.arguments)
+        back = command_line("rollback", list(modules), environment=order.environment)
+        options = replace(options, rollback_command=back)
+        return Rollout(everything, options, reporter, resume=f"run: {resume}")
+
+    def _append_end(self, ended: DeploymentRecord) -> None:
+        try:
+            self.context.history.append(ended)
+        except IgnDeployError as problem:
+            self.context.reporter.warning(
+                f"cannot write the end of the deployment to the history: {problem.message}; "
+                "run the same command again"
+            )
 
     def _warn_of_others(self, unfinished: Sequence[Deployment]) -> None:
         for each in unfinished:
@@ -226,6 +226,23 @@ class Deployer:
                 self.context.reporter.info(f"restart: {self.context.settings.restart}")
 
 
+def _recorded_gateways(started: DeploymentRecord) -> list[GatewayRecord]:
+    """Return the entries of what is only recorded, as done."""
+    return [
+        gateway.model_copy(
+            update={
+                "outcome": Outcome.RECORDED,
+                "modules": tuple(
+                    module.model_copy(update={"outcome": Outcome.RECORDED})
+                    for module in gateway.modules
+                ),
+            }
+        )
+        for gateway in started.gateways
+        if not gateway.gateway
+    ]
+
+
 def _recorded(part: Part, state: EnvironmentState, outcome: Outcome) -> GatewayRecord:
     deployed = {each.id: each.version for each in state.deployed if not each.gateway}
     return GatewayRecord(
@@ -241,39 +258,6 @@ def _recorded(part: Part, state: EnvironmentState, outcome: Outcome) -> GatewayR
             for module in part.modules
         ),
     )
-
-
-def _resume_command(record: DeploymentRecord, settings: Settings) -> str:
-    """Return the command that completes an interrupted deployment; it has no secrets."""
-    modules = {module.id: module for gateway in record.gateways for module in gateway.modules}
-    words = ["ign-deploy"]
-    if record.kind is DeploymentKind.DEPLOYMENT:
-        words += ["install", *(f"{each.id}@{each.version}" for each in modules.values())]
-    else:
-        words += ["rollback" if record.kind is DeploymentKind.ROLLBACK else "promote", *modules]
-    words += ["-e", record.source or record.environment]
-    words += ["--to", settings.to] if settings.to else []
-    for option, values in (
-        ("--gateway", settings.gateway),
-        ("--accept-certificate", settings.accept_certificate),
-        ("--accept-license", settings.accept_license),
-        ("--trust-anchor", settings.trust_anchor),
-        ("--health-url", settings.health_url),
-    ):
-        words += [word for value in values for word in (option, str(value))]
-    for option, value in (
-        ("--repository-url", settings.repository_url),
-        ("--gateway-ca", settings.gateway_ca),
-        ("--gateway-pin", settings.gateway_pin),
-        ("--gateway-manifest", settings.gateway_manifest),
-        ("--health-text", settings.health_text),
-        ("--health-command", settings.health_command),
-    ):
-        words += [option, str(value)] if value else []
-    words += ["--restart", settings.restart]
-    words += ["--allow-downgrade"] if settings.allow_downgrade else []
-    words += ["--allow-uninstall"] if settings.allow_uninstall else []
-    return shlex.join(words)
 
 
 def environment_of(context: RunContext) -> str:

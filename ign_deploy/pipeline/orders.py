@@ -23,13 +23,17 @@ def installation(names: Sequence[str], deployer: Deployer) -> Order:
     environment = environment_of(deployer.context)
     gateways = gateways_or_tracking(deployer.context)
     modules = [_module(name, deployer) for name in names]
+    again = [
+        name if _is_file(name) else f"{module.descriptor.id}@{module.descriptor.version}"
+        for name, module in zip(names, modules, strict=True)
+    ]
     ids = [module.descriptor.id for module in modules]
     for module_id in ids:
         if ids.count(module_id) > 1:
             raise ConfigurationError(
                 f"two versions of {module_id} were requested", hint="name each module once."
             )
-    return Order(environment, (Part(modules, gateways),))
+    return Order(environment, (Part(modules, gateways),), arguments=again)
 
 
 def promotion(names: Sequence[str], deployer: Deployer) -> Order:
@@ -55,7 +59,13 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
             )
         _require_run(each, source)
     modules = [_promoted(each, state, deployer) for each in versions.values()]
-    return Order(target, (Part(modules, gateways),), kind=DeploymentKind.PROMOTION, source=source)
+    return Order(
+        target,
+        (Part(modules, gateways),),
+        kind=DeploymentKind.PROMOTION,
+        source=source,
+        arguments=names,
+    )
 
 
 def _require_run(deployed: DeployedVersion, source: str) -> None:
@@ -129,10 +139,13 @@ def _module(name: str, deployer: Deployer) -> VerifiedModule:
     """Return the verified file of that name, else the published module."""
     from ign_deploy.repositories.download import find_release
 
-    path = Path(name)
-    if name.endswith(".modl") or path.is_file():
-        return verify_file(path, deployer.context)
+    if _is_file(name):
+        return verify_file(Path(name), deployer.context)
     module, at, version = name.partition("@")
     requested = version if at else deployer.context.settings.version
     release = find_release(deployer.context.repository, module, version=requested or None)
     return deployer.obtain(release.id, release.version)
+
+
+def _is_file(name: str) -> bool:
+    return name.endswith(".modl") or Path(name).is_file()

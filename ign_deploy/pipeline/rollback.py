@@ -47,8 +47,13 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
         unchanged += rolling.unchanged()
         parts += rolling.parts()
     _require_uninstall_allowed(parts, deployer)
-    kind = DeploymentKind.ROLLBACK
-    return Order(environment, tuple(parts), kind=kind, unchanged=tuple(unchanged))
+    return Order(
+        environment,
+        tuple(parts),
+        kind=DeploymentKind.ROLLBACK,
+        unchanged=tuple(unchanged),
+        arguments=names,
+    )
 
 
 def _by_gateway(
