@@ -20,6 +20,7 @@ ever contains a secret.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
@@ -96,10 +97,16 @@ class VerificationError(IgnDeployError):
         ordered = sorted(findings, key=lambda finding: finding.severity)
         first = ordered[0]
         more = sum(finding.severity == first.severity for finding in ordered) - 1
-        message = f"{about}: {first.message}" if about else first.message
+        message = with_subject(about, first.message)
         if more:
             message += f" (and {more} more)"
         return cls(message, hint=hint or first.hint, findings=ordered)
+
+
+def with_subject(subject: str, message: str) -> str:
+    """Return ``subject: message``; the message alone if it names the subject itself."""
+    is_named = re.search(rf"(?<![\w.-]){re.escape(subject)}(?![\w-])", message) is not None
+    return message if not subject or is_named else f"{subject}: {message}"
 
 
 class RepositoryError(IgnDeployError):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from ign_deploy.ci.mask import Masker
+from ign_deploy.errors import with_subject
 from ign_deploy.module.findings import Finding, Severity
 
 MAX_LINE = 8192
@@ -76,14 +77,14 @@ def safe_lines(text: str, *, masker: Masker) -> list[str]:
 
 
 def finding_headline(finding: Finding, *, file: str = "") -> str:
-    """Return ``error[code]: file: location: message``; empty parts are omitted."""
-    about = [part for part in (file, finding.location, finding.message) if part]
-    return f"{_WORDS[finding.severity]}[{finding.code}]: {': '.join(about)}"
+    """Return ``error[code]: file: location: message``, and nothing of it twice."""
+    about = with_subject(file, with_subject(finding.location, finding.message))
+    return f"{_WORDS[finding.severity]}[{finding.code}]: {about}"
 
 
 def finding_message(finding: Finding) -> str:
     """Return the text of an annotation: location, message, and the hint on its own line."""
-    message = f"{finding.location}: {finding.message}" if finding.location else finding.message
+    message = with_subject(finding.location, finding.message)
     return f"{message}\nhint: {finding.hint}" if finding.hint else message
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from ign_deploy.signing.verdict import SignatureStatus
 
 
+_MOST_FILES = 50
+"""How many files ``inspect`` shows to a person."""
 _FILES = click.argument(
     "files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path)
 )
@@ -113,10 +115,11 @@ def inspect_command(session: Session, file: Path) -> None:
     from ign_deploy.module.archive import Archive
     from ign_deploy.module.checks import check_module
     from ign_deploy.module.findings import worst_first
-    from ign_deploy.signing.verifier import inspect_signature
+    from ign_deploy.signing.verifier import inspect_archive
 
-    report = inspect_signature(file, now=session.now, trust=session.context.workspace.trust)
+    trust = session.context.workspace.trust
     with Archive.open(file) as archive:
+        report = inspect_archive(archive, now=session.now, trust=trust)
         checked = check_module(archive)
         names = [(entry.name, entry.size) for entry in archive.entries if not entry.is_directory]
     findings = worst_first(dict.fromkeys((*report.findings, *checked)))
@@ -126,7 +129,10 @@ def inspect_command(session: Session, file: Path) -> None:
         "files": [{"name": name, "size": size} for name, size in names],
         "findings": findings_document(findings),
     }
-    listing = "\n".join(f"  {size:>12,}  {ascii(name)[1:-1]}" for name, size in names)
+    lines = [f"  {size:>12,}  {ascii(name)[1:-1]}" for name, size in names[:_MOST_FILES]]
+    if len(names) > _MOST_FILES:
+        lines.append(f"  and {len(names) - _MOST_FILES} more (--json lists all)")
+    listing = "\n".join(lines)
     session.answer(document, f"{describe_verification(report)}\n\nFiles (bytes):\n{listing}")
 
 

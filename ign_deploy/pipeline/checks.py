@@ -16,6 +16,7 @@ from ign_deploy.errors import (
     RepositoryError,
     SigningError,
     VerificationError,
+    with_subject,
 )
 from ign_deploy.files import can_write_in, is_same_file, nearest_existing, os_error_reason
 from ign_deploy.module.findings import Finding, errors_among
@@ -70,9 +71,7 @@ def require_no_problems(problems: Sequence[IgnDeployError]) -> None:
 
 def name_path(problem: IgnDeployError, path: Path) -> IgnDeployError:
     """Return the problem with the path in its message, and as the file of its findings."""
-    message = problem.message
-    if str(path) not in message or str(path) == ".":
-        message = f"{path}: {message}"
+    message = with_subject(str(path), problem.message)
     # Not through the constructor: some kinds take more than a message.
     named = type(problem).__new__(type(problem), message)
     vars(named).update(vars(problem))

@@ -83,8 +83,9 @@ def verdict_line(
 def unreadable_line(findings: Sequence[Finding]) -> str:
     """Return that line for a file that can't be read as a module."""
     worst = worst_first(findings)[0]
-    # A missing file says nothing about the module.
-    verdict = "NOT CHECKED" if worst.code == "file-unreadable" else "NOT A VALID MODULE"
+    # Such a file says nothing about the module.
+    is_checked = worst.code not in ("file-unreadable", "file-changed")
+    verdict = "NOT A VALID MODULE" if is_checked else "NOT CHECKED"
     return f"✗ {verdict}: {worst.message}"
 
 

@@ -77,7 +77,7 @@ def inspect_signature(
     gateway, which asks its operator to accept the certificate by its fingerprint.
     """
     with Archive.open(path) as archive:
-        return _inspect(archive, now, trust)
+        return inspect_archive(archive, now=now, trust=trust)
 
 
 def verify_module(
@@ -88,7 +88,7 @@ def verify_module(
     Everything is read from one opened file, which must have the bytes of ``module``.
     """
     with Archive.open(module.path) as archive:
-        report = _inspect(archive, now, trust)
+        report = inspect_archive(archive, now=now, trust=trust)
         require_signed(report)
         sha256 = archive.digest()
         if sha256 != module.sha256:
@@ -113,7 +113,10 @@ def require_signed(report: VerificationReport) -> None:
         raise VerificationError.from_findings(*report.findings, about=name)
 
 
-def _inspect(archive: Archive, now: datetime, policy: TrustPolicy) -> VerificationReport:
+def inspect_archive(
+    archive: Archive, *, now: datetime, trust: TrustPolicy = ANY_SIGNER
+) -> VerificationReport:
+    """Do the same for an opened archive."""
     descriptor = read_descriptor(archive)
     present = [name for name in sorted(SIGNATURE_FILES) if archive.entry(name) is not None]
     findings = [_as_verified(finding) for finding in archive.findings]
@@ -128,13 +131,13 @@ def _inspect(archive: Archive, now: datetime, policy: TrustPolicy) -> Verificati
     findings += problems
     if len(present) == len(SIGNATURE_FILES):
         findings += check_lines(archive, digests=digests, lines=lines, certificates=certificates)
-    trust = Trust("", ())
+    reached = Trust("", ())
     if certificates:
-        trust = check_trust(certificates, policy, now=now)
-        findings += [*chain_problems(certificates), *trust.findings]
+        reached = check_trust(certificates, trust, now=now)
+        findings += [*chain_problems(certificates), *reached.findings]
     status = SignatureStatus.UNSIGNED
     if present:
-        status = signature_status(findings, is_trusted=bool(trust.anchor))
+        status = signature_status(findings, is_trusted=bool(reached.anchor))
     return VerificationReport(
         path=archive.path,
         descriptor=descriptor,
@@ -143,7 +146,7 @@ def _inspect(archive: Archive, now: datetime, policy: TrustPolicy) -> Verificati
         licence_crc=_licence_crc(archive, descriptor),
         entries=len(archive.entries),
         findings=worst_first(bounded(findings)),
-        anchor=trust.anchor,
+        anchor=reached.anchor,
     )
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ign_deploy.ci.text import encodable, neutral_lines, neutralise, shorten
+from ign_deploy.ci.text import encodable, finding_headline, neutral_lines, neutralise, shorten
+from ign_deploy.module.findings import error
 from tests.support.runner_log import COMMANDS, parse_command, parse_legacy
 
 REGISTERED = COMMANDS | {"token"}
@@ -79,3 +80,21 @@ def test_a_long_line_is_cut_and_says_how_much_is_missing() -> None:
 
 def test_names_that_are_not_utf8_can_be_encoded() -> None:
     assert encodable("a\udcff").encode() == b"a\\udcff"
+
+
+@pytest.mark.parametrize(
+    ("file", "location", "message", "expected"),
+    [
+        ("a.modl", "", "cannot open a.modl: Is a directory", "cannot open a.modl: Is a directory"),
+        ("a.modl", "", "cannot open aa.modl", "a.modl: cannot open aa.modl"),
+        ("d/a.modl", "", "a.modl is not signed", "d/a.modl: a.modl is not signed"),
+        ("a.modl", "x.jar", "x.jar is encrypted", "a.modl: x.jar is encrypted"),
+        ("a.modl", "x.jar", "it is encrypted", "a.modl: x.jar: it is encrypted"),
+        ("", "", "it is encrypted", "it is encrypted"),
+    ],
+)
+def test_a_finding_names_nothing_twice(
+    file: str, location: str, message: str, expected: str
+) -> None:
+    finding = error("code", message, location=location)
+    assert finding_headline(finding, file=file) == f"error[code]: {expected}"

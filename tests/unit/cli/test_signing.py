@@ -6,7 +6,7 @@ import subprocess
 import sys
 from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -14,8 +14,8 @@ from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
 from ign_deploy.pipeline import context
 from tests.support.cli import KEY, MODULE, CliWorkspace, make_workspace
 from tests.support.identities import pem_certificates, self_signed
-from tests.support.modules import module_xml
-from tests.support.signing import rewritten
+from tests.support.modules import build_module, module_xml
+from tests.support.signing import content, rewritten
 
 ANCHOR = ("--trust-anchor", "signing.cert.pem")
 
@@ -176,3 +176,46 @@ def test_a_megabyte_of_anything_takes_little_memory_and_output(
     assert child.returncode == 0
     assert int(child.stderr.split()[-1]) < 160 << 10, "KiB"
     assert len(child.stdout) + len(child.stderr) < 200_000
+
+
+def test_a_missing_file_is_named_once(workspace: CliWorkspace) -> None:
+    result = workspace.call("verify", "nothing.modl").must(5)
+    assert "error[file-unreadable]: cannot open nothing.modl: No such file" in result.stderr
+    assert "NOT CHECKED: cannot open nothing.modl" in result.stdout
+
+
+def test_an_unsigned_file_is_named_once(workspace: CliWorkspace) -> None:
+    result = workspace.call("verify", MODULE).must(5)
+    assert f"error[unsigned]: {MODULE} is not signed" in result.stderr
+
+
+def test_inspect_lists_fifty_files_and_counts_the_rest(workspace: CliWorkspace) -> None:
+    names = [f"doc/{number:03}.html" for number in range(60)]
+    module = build_module(workspace.folder / "many.modl", files=dict.fromkeys(names, b"x"))
+    result = workspace.call("inspect", module).must(0)
+    found = workspace.call("inspect", module, "--json").must(0).document["files"]
+    assert {each["name"] for each in found} > set(names)
+    listed = result.stdout.partition("Files (bytes):\n")[2].splitlines()
+    assert len(listed) == 51
+    assert listed[-1] == f"  and {len(found) - 50} more (--json lists all)"
+
+
+def test_inspect_reads_one_file_only(
+    workspace: CliWorkspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signature and the list of files are of the same bytes, also if the file is replaced."""
+    from ign_deploy.signing import verifier
+
+    inspect_archive = verifier.inspect_archive
+    path = workspace.folder / "signed/pump.modl"
+    other = tampered(workspace)
+
+    def inspect_then_replace(*arguments: Any, **options: Any) -> Any:
+        report = inspect_archive(*arguments, **options)
+        other.replace(path)
+        return report
+
+    monkeypatch.setattr(verifier, "inspect_archive", inspect_then_replace)
+    expected = len(content(path)["pump.jar"])
+    files = workspace.call("inspect", path, "--json").must(0).document["files"]
+    assert {each["name"]: each["size"] for each in files}["pump.jar"] == expected
