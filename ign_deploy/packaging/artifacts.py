@@ -43,12 +43,10 @@ def find_artifacts(root: Path, *, before: Snapshot, module_list: Path | None) ->
 
     The init script's ``module_list`` names the build folders; without it, the plugin's
     buildResult.json names files; without that, ``build`` and ``target`` folders are searched.
-    Raises PackagingError when the build made nothing.
+    Raises PackagingError when the build made nothing, and for a build folder outside ``root``.
     """
-    for source in (_listed(module_list), _reported(root), built_modules(root)):
-        # A link would make us read, as root, what the build itself can't.
-        made = [path for path in source if not path.is_symlink()]
-        written = [path for path in made if before.get(path) != _stamp(path)]
+    for source in (_listed(root, module_list), _reported(root), built_modules(root)):
+        written = [path for path in source if before.get(path) != _stamp(path)]
         if written:
             return without_twins(written)
     raise _nothing_made(root, before)
@@ -104,8 +102,13 @@ def _walk(root: Path) -> Iterator[Path]:
     for folder, files in _visit(root):
         for name in files:
             path = Path(folder, name)
-            if name.lower().endswith(MODULE_SUFFIX) and path.is_file():
+            if name.lower().endswith(MODULE_SUFFIX) and _is_plain(path):
                 yield path
+
+
+def _is_plain(path: Path) -> bool:
+    """Return whether it is a file: a link may lead to what the build itself can't read."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _visit(root: Path) -> Iterator[tuple[str, list[str]]]:
@@ -137,17 +140,32 @@ def _stamp(path: Path) -> Stamp | None:
     return Stamp(status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def _listed(module_list: Path | None) -> list[Path]:
+def _listed(root: Path, module_list: Path | None) -> list[Path]:
     """Return the modules in the build folders that the init script wrote down."""
     if module_list is None:
         return []
     found: list[Path] = []
     for item in _read_json(module_list, default=[]):
-        folder = Path(str(item.get("buildDir", "")) if isinstance(item, dict) else "")
-        if folder.is_absolute() and folder.is_dir():
-            found += _walk(folder)
+        folder = str(item.get("buildDir", "")) if isinstance(item, dict) else ""
+        if folder:
+            found += _walk(_inside(root, folder))
     # One build folder may lie inside another.
     return list(dict.fromkeys(found))
+
+
+def _inside(root: Path, folder: str) -> Path:
+    """Return a folder of the project without links in its path; raises PackagingError."""
+    top = os.path.realpath(root)
+    try:
+        real = Path(os.path.realpath(os.path.join(top, folder)))
+    except (OSError, ValueError):  # no path at all
+        real = Path("/")
+    if not real.is_relative_to(top):
+        raise PackagingError(
+            f"the build folder {folder!a} is outside the project {root}",
+            hint="build into a folder of the project, or pass the .modl file that was built.",
+        )
+    return root / real.relative_to(top)
 
 
 def _reported(root: Path) -> list[Path]:
@@ -159,13 +177,13 @@ def _reported(root: Path) -> list[Path]:
             names = {Path(text).name for text in _texts(report) if text.endswith(MODULE_SUFFIX)}
             twins = {unsigned_name(Path(name)) for name in names}
             found += [Path(folder, name) for name in sorted(names | twins)]
-    return [path for path in found if path.is_file()]
+    return [path for path in found if _is_plain(path)]
 
 
 def _read_json(path: Path, *, default: object) -> Iterable[object]:
     """Read a file that a build wrote; one that can't be read counts as missing."""
     try:
-        content = json.loads(read_regular(path, limit=_MAX_REPORT))
+        content = json.loads(read_regular(path, limit=_MAX_REPORT, follow_links=False))
     except (OSError, ValueError, RecursionError):
         content = default
     return content if isinstance(content, list | dict) else []

@@ -45,6 +45,7 @@ from ign_deploy.packaging.isolation import (
 )
 from ign_deploy.packaging.java import is_java_home, java_command
 from ign_deploy.packaging.project import Project, ProjectKind
+from ign_deploy.packaging.protected import Protected, requiring_in_place
 from ign_deploy.process import ProcessesLeft, ProcessTimeout, build_environment, run_command
 from ign_deploy.report import Reporter, SilentReporter
 
@@ -58,8 +59,8 @@ class PackageOptions:
     """How to build.
 
     ``arguments`` replace ``clean zipModule``, or precede it when they name no task. ``timeout`` and
-    ``grace`` (from TERM to KILL) are in seconds. Empty ``expected_…`` match anything. ``kept`` are
-    files and folders that an isolated build can't change; see ``isolation`` for ``isolate``.
+    ``grace`` (from TERM to KILL) are in seconds. Empty ``expected_…`` match anything. See
+    ``isolation`` for ``isolate``.
     """
 
     output_dir: Path = Path("dist")
@@ -69,7 +70,7 @@ class PackageOptions:
     timeout: float = 1800
     grace: float = 5
     isolate: IsolateMode = "auto"
-    kept: tuple[Path, ...] = ()
+    protected: Protected = field(default_factory=Protected)
 
 
 def package_project(
@@ -214,8 +215,10 @@ def _run_build(
     isolation = choose_isolation(options.isolate, project=project, env=env)
     reporter.info(_isolation_text(isolation))
     before = take_snapshot(project.root)
+    protected = options.protected
     try:
-        with open_sandbox(project, isolation=isolation, env=env, kept=options.kept) as sandbox:
+        with open_sandbox(project, isolation=isolation, env=env, protected=protected) as sandbox:
+            _report_exposed(sandbox, options.isolate, reporter)
             return _build_in(sandbox, project, before, options=options, env=env, reporter=reporter)
     except ProcessesLeft as cause:
         raise PackagingError(
@@ -233,6 +236,14 @@ def _isolation_text(isolation: Isolation) -> str:
         )
     gap = f"; but {isolation.gap}" if isolation.gap else ""
     return f"the build is isolated: it runs as the user {isolation.account.name}{gap}"
+
+
+def _report_exposed(sandbox: Sandbox, mode: IsolateMode, reporter: Reporter) -> None:
+    if sandbox.exposed:
+        text = f"the build can read {sandbox.exposed}, which holds a secret of this job"
+        if mode == "require":
+            raise PackagingError(text, hint="make the file readable for its owner only.")
+        reporter.warning(text)
 
 
 def _build_in(
@@ -254,7 +265,9 @@ def _build_in(
         )
     else:
         command = maven_build_command(project, arguments=options.arguments, env=env)
-    _run_command(sandbox, project, command, options=options, env=env, reporter=reporter)
+    kept = options.protected.kept
+    with requiring_in_place(project.root, outputs=[options.output_dir], kept=kept):
+        _run_command(sandbox, project, command, options=options, env=env, reporter=reporter)
     return find_artifacts(project.root, before=before, module_list=module_list)
 
 

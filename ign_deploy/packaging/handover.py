@@ -44,7 +44,8 @@ def hand_over(folder: Path, *, account: Account, kept: Iterable[Path] = ()) -> H
     Raises OSError.
     """
     top = folder.resolve(strict=True)
-    skip = {str(path.resolve()) for path in kept}
+    # A link and what it leads to, both without links on the way.
+    skip = {name for path in kept for name in (os.path.realpath(path), _without_links(path))}
     shared = {str(top), *(str(each) for path in skip for each in _between(top, Path(path)))}
     handover = Handover(top, account, _owner(top, account), {}, {}, {})
     _share(handover, str(top))
@@ -129,6 +130,10 @@ def _opened(path: str, status: os.stat_result) -> Iterator[int | None]:
         yield descriptor if is_same else None
     finally:
         os.close(descriptor)
+
+
+def _without_links(path: Path) -> str:
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def _between(top: Path, path: Path) -> list[Path]:

@@ -17,11 +17,19 @@ from ign_deploy.packaging.artifacts import built_modules, reject_lfs_pointer, wi
 from ign_deploy.packaging.commands import gradle_list_command, write_init_script
 from ign_deploy.packaging.explain import FailureWatch
 from ign_deploy.packaging.folder import folder_module_name, read_folder_descriptor
-from ign_deploy.packaging.isolation import IsolateMode, Sandbox, choose_isolation, open_sandbox
+from ign_deploy.packaging.isolation import (
+    IsolateMode,
+    Isolation,
+    Sandbox,
+    choose_isolation,
+    open_sandbox,
+)
 from ign_deploy.packaging.project import Project, ProjectKind
+from ign_deploy.packaging.protected import Protected
 from ign_deploy.process import ProcessesLeft, ProcessTimeout, build_environment, run_command
 
 _MAX_LIST = 1 << 20
+_NOTHING = Protected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,12 @@ def known_modules(project: Project) -> tuple[KnownModule, ...]:
 
 
 def identify(
-    project: Project, *, env: Mapping[str, str], timeout: float, isolate: IsolateMode = "auto"
+    project: Project,
+    *,
+    env: Mapping[str, str],
+    timeout: float,
+    isolate: IsolateMode = "auto",
+    protected: Protected = _NOTHING,
 ) -> tuple[KnownModule, ...]:
     """Return the project's modules; none where they can't be known before a build.
 
@@ -63,7 +76,10 @@ def identify(
     such as PackagingError when Gradle fails.
     """
     if project.kind.is_gradle:
-        return _of_gradle(project, env=env, timeout=timeout, isolate=isolate)
+        isolation = choose_isolation(isolate, project=project, env=env)
+        return _of_gradle(
+            project, env=env, timeout=timeout, isolation=isolation, protected=protected
+        )
     if project.kind.is_maven:
         return tuple(_built_by_maven(project))
     return known_modules(project)
@@ -93,11 +109,15 @@ def _built_by_maven(project: Project) -> Iterator[KnownModule]:
 
 
 def _of_gradle(
-    project: Project, *, env: Mapping[str, str], timeout: float, isolate: IsolateMode
+    project: Project,
+    *,
+    env: Mapping[str, str],
+    timeout: float,
+    isolation: Isolation,
+    protected: Protected,
 ) -> tuple[KnownModule, ...]:
-    isolation = choose_isolation(isolate, project=project, env=env)
     try:
-        with open_sandbox(project, isolation=isolation, env=env) as sandbox:
+        with open_sandbox(project, isolation=isolation, env=env, protected=protected) as sandbox:
             return _list_modules(project, sandbox, env=env, timeout=timeout)
     except ProcessesLeft as cause:
         raise PackagingError(
@@ -137,7 +157,7 @@ def _list_modules(
 def _listed(module_list: Path) -> Iterator[KnownModule]:
     """Read what the init script wrote; a build may have tampered with it."""
     try:
-        content = json.loads(read_regular(module_list, limit=_MAX_LIST))
+        content = json.loads(read_regular(module_list, limit=_MAX_LIST, follow_links=False))
     except (OSError, ValueError, RecursionError):
         return
     for item in content if isinstance(content, list) else []:

@@ -23,9 +23,10 @@ from ign_deploy.errors import ConfigurationError, PackagingError
 from ign_deploy.packaging.commands import gradle_user_home, maven_variables, runner_temp
 from ign_deploy.packaging.handover import Handover, hand_back, hand_over
 from ign_deploy.packaging.java import java_command
-from ign_deploy.packaging.ownership import git_variables
+from ign_deploy.packaging.ownership import git_paths, git_variables
 from ign_deploy.packaging.preload import load_everything
 from ign_deploy.packaging.project import Project
+from ign_deploy.packaging.protected import Protected
 from ign_deploy.process import Account, ProcessTimeout, end_processes_of, run_command
 
 BUILD_USER = "ign-build"
@@ -37,12 +38,14 @@ _RUNNER_FILES = (
     *("GITHUB_STEP_SUMMARY", "GITHUB_EVENT_PATH"),
 )
 _PROBE_TIMEOUT = 30.0
-# Prints the first path that can't be reached (before "--"), or that can be written to (after it).
+# Prints the first path that can't be reached (before "--"), or that can be used (after it) as the
+# first argument says: -r for reading, -w for writing.
 _PROBE = """
+use=$1; shift
 while [ "$1" != -- ]; do test -x "$1" || { echo "$1"; exit 3; }; shift; done; shift
-for path; do if test -w "$path"; then echo "$path"; exit 4; fi; done
+for path; do if test "$use" "$path"; then echo "$path"; exit 4; fi; done
 """
-_UNREACHABLE, _WRITABLE = 3, 4
+_UNREACHABLE, _USABLE = 3, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,15 @@ class Isolation:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """What a build gets: its user, a private folder, and variables."""
+    """What a build gets: its user, a private folder, and variables.
+
+    ``exposed`` is a secret file that it can read although it mustn't; empty if there is none.
+    """
 
     account: Account | None
     private: Path
     variables: Mapping[str, str]
+    exposed: str = ""
 
 
 @dataclass(slots=True)
@@ -73,6 +80,7 @@ class _Shared:
 
 
 _shared = _Shared()
+_NOTHING = Protected()
 
 
 def choose_isolation(mode: IsolateMode, *, project: Project, env: Mapping[str, str]) -> Isolation:
@@ -93,12 +101,12 @@ def open_sandbox(
     *,
     isolation: Isolation,
     env: Mapping[str, str],
-    kept: Sequence[Path] = (),
+    protected: Protected = _NOTHING,
 ) -> Iterator[Sandbox]:
     """Prepare a build; in the end, nothing of it is left, and every file has its owner back.
 
-    ``kept`` is what the build must not change. Raises PackagingError when the project can't be
-    handed over, ProcessesLeft when something of the build can't be ended.
+    Raises PackagingError when the project can't be handed over, ProcessesLeft when something of the
+    build can't be ended.
     """
     load_everything()
     if isolation.account is None:
@@ -119,15 +127,18 @@ def open_sandbox(
         for cache in caches:
             if project.kind.is_maven:
                 (private / cache.name).symlink_to(cache)
+        secret = [os.path.realpath(each) for each in protected.secret]
         with _handed_over(
             [project.root, *caches],
             account=account,
-            kept=(*kept, project.root / ".git"),
+            kept=(*protected.in_project(project.root), *git_paths(project.root)),
             closed=_runner_paths(env, needed=(project.root, private, *caches)),
+            secret=secret,
         ):
             variables = _tool_variables(project, inner, uid=account.uid)
             own = {"HOME": folder, "TMPDIR": folder, "USER": account.name, "LOGNAME": account.name}
-            yield Sandbox(account, private, {**variables, **own})
+            exposed = _probe(account, use="-r", protected=secret)[1]
+            yield Sandbox(account, private, {**variables, **own}, exposed)
 
 
 def _isolation(mode: IsolateMode, *, project: Project, env: Mapping[str, str]) -> Isolation:
@@ -153,16 +164,20 @@ def _isolation_as(account: Account, project: Project, env: Mapping[str, str]) ->
         return Isolation(account)
     if code == _UNREACHABLE:
         return Isolation(None, f"the user {account.name} can't reach {said}")
-    if code == _WRITABLE:
+    if code == _USABLE:
         return Isolation(account, f"the user {account.name} could use the socket {said}")
     return Isolation(None, f"ign-deploy can't switch to the user {account.name}: {said}")
 
 
 def _probe(
-    account: Account, *, reachable: Iterable[Path], protected: Iterable[str]
+    account: Account,
+    *,
+    reachable: Iterable[Path] = (),
+    protected: Iterable[str] = (),
+    use: Literal["-r", "-w"] = "-w",
 ) -> tuple[int, str]:
-    """Try, as that user, what it can reach, and that it can't write to what is protected."""
-    paths = [*map(str, reachable), "--", *protected]
+    """Try, as that user, what it can reach, and that it can't use what is protected."""
+    paths = [use, *map(str, reachable), "--", *protected]
     try:
         done = run_command(
             ["/bin/sh", "-c", _PROBE, "sh", *paths],
@@ -194,7 +209,7 @@ def _caches(project: Project, env: Mapping[str, str], account: Account) -> list[
     if not (env.get("HOME") or (project.kind.is_gradle and env.get("GRADLE_USER_HOME"))):
         return []
     folder = gradle_user_home(env) if project.kind.is_gradle else Path(env["HOME"], ".m2")
-    if _probe(account, reachable=[folder.absolute().parent], protected=())[0] != 0:
+    if _probe(account, reachable=[folder.absolute().parent])[0] != 0:
         return []
     with suppress(OSError):
         folder.mkdir()
@@ -218,7 +233,12 @@ def _runner_paths(env: Mapping[str, str], *, needed: Iterable[Path]) -> list[str
 
 @contextmanager
 def _handed_over(
-    folders: Sequence[Path], *, account: Account, kept: Sequence[Path], closed: Sequence[str]
+    folders: Sequence[Path],
+    *,
+    account: Account,
+    kept: Sequence[Path],
+    closed: Sequence[str],
+    secret: Sequence[str],
 ) -> Iterator[None]:
     """Hand the folders over, and close others to the account, while the block runs.
 
@@ -228,7 +248,7 @@ def _handed_over(
         with _shared.lock:
             _shared.active += 1
             stack.callback(_end, account)
-            for path in closed:
+            for path in (*closed, *secret):
                 _close(path)
             for folder in folders:
                 _shared.handovers.append(hand_over(folder, account=account, kept=kept))
@@ -243,11 +263,11 @@ def _handed_over(
 def _require_handed_over(folder: Path, account: Account, closed: Sequence[str]) -> None:
     code, said = _probe(account, reachable=[folder], protected=closed)
     if code == 0:
-        code, said = _probe(account, reachable=[], protected=[str(folder)])
-        if code == _WRITABLE:
+        code, said = _probe(account, protected=[str(folder)])
+        if code == _USABLE:
             return
         said = str(folder)
-    what = f"{said} can't be closed to" if code == _WRITABLE else f"{said} can't be given to"
+    what = f"{said} can't be closed to" if code == _USABLE else f"{said} can't be given to"
     raise PackagingError(
         f"{what} the user {account.name}, which builds",
         hint="use a file system that has owners, or give --isolate off.",

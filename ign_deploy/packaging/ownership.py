@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ign_deploy.files import read_regular
 from ign_deploy.packaging.tree import change_owner, entries_of
 
 _ROOT = 0
+_MAX_GIT_FILE = 1 << 14
 
 
 @contextmanager
@@ -63,6 +65,19 @@ def git_variables(folder: Path, *, uid: int) -> dict[str, str]:
         "GIT_CONFIG_KEY_0": "safe.directory",
         "GIT_CONFIG_VALUE_0": str(tree.resolve()),
     }
+
+
+def git_paths(folder: Path) -> tuple[Path, ...]:
+    """Return what makes a folder a git checkout, existing or not: ``.git``, and where it leads.
+
+    In a submodule or another working tree, ``.git`` is a file that names the repository.
+    """
+    git = folder / ".git"
+    try:
+        text = os.fsdecode(read_regular(git, limit=_MAX_GIT_FILE, follow_links=False))
+    except OSError:
+        return (git,)
+    return (git, folder / text.removeprefix("gitdir:").strip())
 
 
 def _of_others(folders: Iterable[Path]) -> Iterator[Path]:

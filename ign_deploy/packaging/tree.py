@@ -13,7 +13,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PATH_MAX = 4096
 
 
-class TreeEntry(NamedTuple):
+class FolderEntry(NamedTuple):
     """A name in an open folder; ``folder`` is its descriptor, valid until the next entry.
 
     ``path`` is empty where it would be longer than the system takes.
@@ -41,7 +41,7 @@ class _Level(NamedTuple):
 
 def entries_of(
     top: str, *, device: int, uid: int | None = None, skip: Container[str] = ()
-) -> Iterator[TreeEntry]:
+) -> Iterator[FolderEntry]:
     """Yield everything below ``top`` that belongs to ``uid`` (None: to anyone), however deep.
 
     Other file systems, and the paths in ``skip`` with all below them, are left out.
@@ -70,7 +70,7 @@ def open_folder(path: str) -> int | None:
     return None
 
 
-def change_owner(entry: TreeEntry, uid: int, gid: int) -> bool:
+def change_owner(entry: FolderEntry, uid: int, gid: int) -> bool:
     """Change the owner of what was listed, not of what may have replaced it since.
 
     Return False when it is gone, or on a file system without owners.
@@ -116,14 +116,14 @@ class _Walk:
             self._leave()
         return False
 
-    def listed(self) -> Iterator[TreeEntry]:
+    def listed(self) -> Iterator[FolderEntry]:
         """Yield what is in the open folder; what vanishes meanwhile is left out."""
         path = self.levels[-1].path
         with suppress(OSError), os.scandir(self._descriptor) as names:
             for item in names:
                 with suppress(OSError):
                     status = item.stat(follow_symlinks=False)
-                    yield TreeEntry(_join(path, item.name), self._descriptor, item.name, status)
+                    yield FolderEntry(_join(path, item.name), self._descriptor, item.name, status)
 
     def close(self) -> None:
         """Close the open folder."""

@@ -1,7 +1,8 @@
 """Questions to git about the checkout; names of branches and tags are data, never options.
 
 The checkout is foreign, and so is its configuration: git starts no program for it and connects to
-nothing.
+nothing. The repository and the commit are looked up once: a build that runs later could make the
+folder look like a checkout of another repository, by a ``.git`` of its own.
 """
 
 from __future__ import annotations
@@ -43,22 +44,31 @@ _VARIABLES = {
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """The git checkout that holds ``folder``."""
+    """The repository and the commit that a file or folder is checked out from.
 
-    folder: Path
+    ``path`` is the file or folder as git has it, ``head`` the commit; empty where there is none.
+    """
+
+    repository: str
+    path: str
+    head: str
     env: Mapping[str, str]
 
     @classmethod
-    def at(cls, folder: Path, env: Mapping[str, str]) -> Self | None:
+    def at(cls, path: Path, env: Mapping[str, str]) -> Self | None:
         """Return the checkout around a file or folder, None where there is none."""
-        where = folder.absolute()
+        where = path.absolute()
+        folder, name = (where, "") if where.is_dir() else (where.parent, where.name)
         variables = {"PATH": env.get("PATH", os.defpath), **_VARIABLES}
-        git = cls(where if where.is_dir() else where.parent, variables)
-        return git if git._ask("rev-parse", "--is-inside-work-tree") == "true" else None
-
-    def head(self) -> str:
-        """Return the checked-out commit."""
-        return self._ask("rev-parse", "--verify", "HEAD^{commit}") or ""
+        if _ask("rev-parse", "--is-inside-work-tree", cwd=folder, env=variables) != "true":
+            return None
+        repository = _ask("rev-parse", "--absolute-git-dir", cwd=folder, env=variables)
+        prefix = _ask("rev-parse", "--show-prefix", cwd=folder, env=variables)
+        head = _ask("rev-parse", "--verify", "HEAD^{commit}", cwd=folder, env=variables)
+        if not repository or prefix is None:
+            return None
+        inside = os.path.normpath(os.path.join(prefix, name))
+        return cls(repository, inside, head or "", variables)
 
     def is_shallow(self) -> bool:
         """Return whether the history is truncated."""
@@ -72,7 +82,7 @@ class Git:
 
     def contains(self, branch: str) -> bool:
         """Return whether the checked-out commit is on the branch (a full ref)."""
-        return self._ask("merge-base", "--is-ancestor", "HEAD", branch) is not None
+        return self._is_ancestor(self.head, branch)
 
     def knows(self, commit: str) -> bool:
         """Return whether the commit (a full hash) is in this checkout."""
@@ -80,36 +90,50 @@ class Git:
 
     def descends_from(self, commit: str) -> bool:
         """Return whether the checked-out commit is that one or a descendant."""
-        return self._ask("merge-base", "--is-ancestor", commit, "HEAD") is not None
+        return self._is_ancestor(commit, self.head)
 
-    def is_unchanged_since(self, commit: str, name: str) -> bool:
-        """Return whether ``name``, relative to the folder, is unchanged since the commit."""
+    def is_unchanged_since(self, commit: str) -> bool:
+        """Return whether the file or folder is unchanged since the commit."""
         question = ("diff", "--no-ext-diff", "--no-textconv", "--quiet")
-        return self._ask(*question, commit, "HEAD", "--", name) is not None
+        return bool(self.head) and (
+            self._ask(*question, commit, self.head, "--", self.path) is not None
+        )
 
-    def tracks(self, name: str) -> bool:
-        """Return whether git tracks anything under ``name``, relative to the folder."""
-        return bool(self._ask("ls-tree", "--name-only", "HEAD", "--", name))
+    def tracks_it(self) -> bool:
+        """Return whether git tracks the file, or anything in the folder."""
+        question = ("ls-tree", "--name-only", "--full-tree")
+        return bool(self.head) and bool(self._ask(*question, self.head, "--", self.path))
+
+    def _is_ancestor(self, first: str, second: str) -> bool:
+        return bool(first and second) and (
+            self._ask("merge-base", "--is-ancestor", first, second) is not None
+        )
 
     def _ask(self, *arguments: str) -> str | None:
-        """Return the output of git, None if it fails."""
-        protect_memory()
-        try:
-            done = subprocess.run(
-                ["git", *_CONFIGURATION, *arguments],
-                cwd=self.folder,
-                env=dict(self.env),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_TIMEOUT,
-                check=False,
-            )
-        except FileNotFoundError as cause:
-            raise ConfigurationError(
-                "git is not installed", hint="install git, or drop the setting that needs it."
-            ) from cause
-        except subprocess.TimeoutExpired as cause:
-            raise ConfigurationError(
-                f"git {arguments[0]} took longer than {_TIMEOUT} s", hint="check the checkout."
-            ) from cause
-        return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+        """Return the output of git, None if it fails; it sees no file but the repository's."""
+        where = {"GIT_DIR": self.repository, "GIT_WORK_TREE": "/"}
+        return _ask(*arguments, cwd=Path("/"), env={**self.env, **where})
+
+
+def _ask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str | None:
+    """Return the output of git without the last line's end, None if it fails."""
+    protect_memory()
+    try:
+        done = subprocess.run(
+            ["git", *_CONFIGURATION, *arguments],
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except FileNotFoundError as cause:
+        raise ConfigurationError(
+            "git is not installed", hint="install git, or drop the setting that needs it."
+        ) from cause
+    except subprocess.TimeoutExpired as cause:
+        raise ConfigurationError(
+            f"git {arguments[0]} took longer than {_TIMEOUT} s", hint="check the checkout."
+        ) from cause
+    return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None

@@ -107,7 +107,7 @@ def check_branch(folder: Path, context: RunContext) -> None:
             "GitLab.",
         )
     raise ConfigurationError(
-        f"the commit {git.head()[:12]} is not on {names}; releases are made of reviewed code only",
+        f"the commit {git.head[:12]} is not on {names}; releases are made of reviewed code only",
         hint="merge it first, then tag the merged commit.",
     )
 

@@ -18,6 +18,7 @@ from ign_deploy.pipeline.verify import require_no_errors, validate, verify_file
 
 if TYPE_CHECKING:
     from ign_deploy.packaging.project import Project
+    from ign_deploy.packaging.protected import Protected
 
 
 def package(path: Path, context: RunContext) -> Sequence[UnsignedModule]:
@@ -66,17 +67,24 @@ def _run_build(project: Project, context: RunContext) -> Sequence[UnsignedModule
         expected_id=settings.module_id,
         timeout=settings.build_timeout,
         isolate=settings.isolation(),
-        kept=_kept(context),
+        protected=protected_paths(context),
     )
     return package_project(project, options=options, env=context.env, reporter=context.reporter)
 
 
-def _kept(context: RunContext) -> tuple[Path, ...]:
-    """Return what a build must not change, although it may lie in the project's folder."""
+def protected_paths(context: RunContext) -> Protected:
+    """Return what a build must not change or read, although it may lie in the project's folder."""
+    from ign_deploy.packaging.protected import Protected
+
     settings = context.settings
-    local = [repository_url(settings).removeprefix("file:"), settings.audit_file]
-    # A URL is no file here, and a missing file nothing to keep.
-    return tuple(Path(each) for each in local if each and os.path.exists(each))
+    repository = repository_url(settings).removeprefix("file:")
+    local = [repository, settings.audit_file, settings.metrics_file]
+    # They may hold the key itself instead of its path.
+    keys = [each for each in (settings.key_path, settings.keystore) if os.path.isfile(each)]
+    return Protected(
+        kept=tuple(Path(each) for each in local if each and "://" not in each),
+        secret=(*map(Path, keys), *settings.secret_files),
+    )
 
 
 def make_bundle(module: VerifiedModule, context: RunContext) -> Bundle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from ign_deploy.packaging.project import Project, detect_project
 from ign_deploy.pipeline.checks import Check, name_path, run_checks
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.git import Git
+from ign_deploy.pipeline.package import protected_paths
 from ign_deploy.pipeline.preflight import check_distinct
 from ign_deploy.process import stop_running
 from ign_deploy.repositories import CatalogueEntry, Repository
@@ -47,7 +48,9 @@ def make_plan(paths: Sequence[Path], context: RunContext) -> tuple[Decision, ...
     workers = settings.max_parallel or usable_processors()
     if not settings.all:
         _ = context.repository  # its files are read before a build tool runs
-    jobs = list(zip(paths, projects, strict=True))
+    # Before a build tool runs, too: it could lead git to another repository.
+    checkouts = [None if settings.all else Git.at(path, context.env) for path in paths]
+    jobs = list(zip(paths, projects, checkouts, strict=True))
     decide_one = partial(_decide, context=context)
     decisions = _in_order(map_parallel(decide_one, jobs, workers=workers, interrupt=stop_running))
     for each in decisions:
@@ -76,19 +79,23 @@ def _project(path: Path, context: RunContext) -> Project:
         raise name_path(problem, path) from problem
 
 
-def _decide(job: tuple[Path, Project], context: RunContext) -> Decision:
-    path, project = job
+def _decide(job: tuple[Path, Project, Git | None], context: RunContext) -> Decision:
+    path, project, git = job
     settings = context.settings
     try:
         modules = identify(
-            project, env=context.env, timeout=settings.build_timeout, isolate=settings.isolation()
+            project,
+            env=context.env,
+            timeout=settings.build_timeout,
+            isolate=settings.isolation(),
+            protected=protected_paths(context),
         )
     except IgnDeployError as problem:
         reason = f"its modules are unknown: {problem.message}"
         return Decision(path, (), needs_release=True, reason=reason)
     if settings.all:
         return Decision(path, modules, needs_release=True, reason="--all was given")
-    return decide(path, modules, repository=context.repository, env=context.env)
+    return decide(path, modules, repository=context.repository, git=git)
 
 
 def _in_order(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
@@ -129,27 +136,26 @@ def decide(
     modules: tuple[KnownModule, ...],
     *,
     repository: Repository,
-    env: Mapping[str, str],
+    git: Git | None,
 ) -> Decision:
     """Compare a path with what is published of its modules; when in doubt, it needs a release.
 
-    Raises RepositoryError when the repository doesn't answer.
+    ``git`` is the path's checkout, if it is in one. Raises RepositoryError when the repository
+    doesn't answer.
     """
     if not modules:
         reason = "its modules are only known once they are built"
         return Decision(path, modules, needs_release=True, reason=reason)
     reasons: list[str] = []
     for module in modules:
-        needs_release, reason = _compare(path, module, repository, env)
+        needs_release, reason = _compare(module, repository, git)
         if needs_release:
             return Decision(path, modules, needs_release=True, reason=reason)
         reasons.append(reason)
     return Decision(path, modules, needs_release=False, reason="; ".join(reasons))
 
 
-def _compare(
-    path: Path, module: KnownModule, repository: Repository, env: Mapping[str, str]
-) -> tuple[bool, str]:
+def _compare(module: KnownModule, repository: Repository, git: Git | None) -> tuple[bool, str]:
     published = _published(module.id, repository)
     if not published:
         return True, f"no version of {module.id} is published"
@@ -157,15 +163,12 @@ def _compare(
     is_published = any(entry.version == module.version for entry in published)
     if module.version and not is_published:
         return True, f"{module.id} {module.version} isn't published; the newest is {newest}"
-    git = Git.at(path, env)
-    # As git has it, seen from the folder that it looks at.
-    name = path.name if path.is_file() else "."
-    if git is None or not git.tracks(name):
+    if git is None or not git.tracks_it():
         if is_published:
             return False, f"{module.id} {module.version} is published; the path is not in git"
         return True, f"cannot tell whether {module.id} changed: the path is not in git"
     commit = repository.fetch(module.id, version=newest).commit
-    needs_release, reason = _since(commit, git, name)
+    needs_release, reason = _since(commit, git)
     reason = f"{module.id} {newest}: {reason}"
     if needs_release and is_published:
         reason += f"; but {module.version} is already published: raise the version"
@@ -180,7 +183,7 @@ def _published(module_id: str, repository: Repository) -> Sequence[CatalogueEntr
         return ()  # there is no repository yet
 
 
-def _since(commit: str, git: Git, name: str) -> tuple[bool, str]:
+def _since(commit: str, git: Git) -> tuple[bool, str]:
     """Return whether the path may have changed since that commit, and the reason."""
     if not _COMMIT.fullmatch(commit):
         return True, "its record has no commit to compare with"
@@ -190,6 +193,6 @@ def _since(commit: str, git: Git, name: str) -> tuple[bool, str]:
         return True, f"its commit {short} isn't in this checkout: {missing}"
     if not git.descends_from(commit):
         return True, f"its commit {short} isn't an ancestor of the checked-out one"
-    if git.is_unchanged_since(commit, name):
+    if git.is_unchanged_since(commit):
         return False, f"unchanged since its commit {short}"
     return True, f"changed since its commit {short}"

@@ -66,6 +66,7 @@ class Inputs:
     def resolve(self) -> Resolved:
         """Merge all layers; raises ConfigurationError, naming the origin of each wrong value."""
         values: dict[str, object] = {}
+        secret_files = [self.env_file] if self.env_file else []
         origins: dict[str, str] = {}
         chosen = self._chosen_config()
         config = config_layer(chosen, self.folder)
@@ -76,7 +77,10 @@ class Inputs:
                         f"{origin} contains a NUL character", hint="give plain text."
                     )
                 values[name] = _read_secret_file(name, value, origin)
+                if values[name] is not value:
+                    secret_files.append(Path(str(value).strip()))
                 origins[name] = origin
+        values["secret_files"] = tuple(secret_files)
         if chosen is None:
             found = {name: origin for name, (_, origin) in config.items()}
             values["found"] = {name: each for name, each in found.items() if origins[name] == each}

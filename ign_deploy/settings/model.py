@@ -23,6 +23,8 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
 
     found: Mapping[str, str] = {}
     """The settings from a config file that was found but not named, with their origins."""
+    secret_files: tuple[Path, ...] = ()
+    """The files that secrets were read from."""
 
     version: Annotated[str, Source("Version the module must have.", metavar="VERSION")] = ""
     module_id: Annotated[str, Source("ID the module must have.", metavar="ID")] = ""

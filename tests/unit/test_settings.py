@@ -263,6 +263,14 @@ def test_a_password_can_be_the_path_of_a_file(tmp_path: Path) -> None:
     ).resolve()
     assert resolved.settings.signing_password.get_secret_value() == "pass word"
     assert "pass word" in resolved.secrets()
+    assert resolved.settings.secret_files == (file,)
+
+
+def test_an_env_file_is_a_secret_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("MODULE_SIGNING_PASSWORD=secret\n")
+    resolved = Inputs(env={}, flags={}, folder=tmp_path, env_file=file).resolve()
+    assert resolved.settings.secret_files == (file,)
 
 
 def test_a_password_that_only_looks_like_a_path_is_a_password(tmp_path: Path) -> None:

@@ -80,6 +80,31 @@ def test_the_init_script_s_list_comes_first(tmp_path: Path) -> None:
     assert found(tmp_path, module_list=module_list) == ["sub/out/A.unsigned.modl"]
 
 
+@pytest.mark.parametrize("folder", ["{outside}", "../outside", "link", "link/deep", "\0"])
+def test_a_build_folder_outside_the_project_is_an_error(tmp_path: Path, folder: str) -> None:
+    root, outside = tmp_path / "project", tmp_path / "outside"
+    write(outside, "secret.modl", "deep/secret.modl")
+    write(root, "build/A.modl")
+    (root / "link").symlink_to(outside)
+    module_list = tmp_path / "list.json"
+    module_list.write_text(json.dumps([{"buildDir": folder.format(outside=outside)}]))
+    with pytest.raises(PackagingError, match="is outside the project") as caught:
+        found(root, module_list=module_list)
+    assert ascii(folder.format(outside=outside)) in caught.value.message
+
+
+def test_a_project_and_its_build_folder_may_be_behind_links(tmp_path: Path) -> None:
+    write(tmp_path, "real/out/A.modl")
+    (tmp_path / "project").symlink_to("real")
+    (tmp_path / "real" / "build").symlink_to("out")
+    module_list = tmp_path / "list.json"
+    root = tmp_path / "project"
+    module_list.write_text(json.dumps([{"buildDir": str(root / "build")}]))
+    assert found(root, module_list=module_list) == ["out/A.modl"]
+    with pytest.raises(PackagingError, match="made no"):
+        found(root, take_snapshot(root), module_list)
+
+
 @pytest.mark.parametrize("text", ["", "{", "null", "[1, null, {}]", '[{"buildDir": 3}]', '"x"'])
 def test_a_list_that_makes_no_sense_is_ignored(tmp_path: Path, text: str) -> None:
     write(tmp_path, "build/A.modl")
@@ -99,6 +124,17 @@ def test_a_report_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     write(tmp_path, "outside.modl", "project/build/A.modl", "project/out/x")
     (tmp_path / "project/out/buildResult.json").write_text('{"file": "../../outside.modl"}')
     assert found(tmp_path / "project") == ["build/A.modl"]
+
+
+def test_links_are_no_modules(tmp_path: Path) -> None:
+    write(tmp_path, "secret.modl", "project/build/A.modl")
+    root = tmp_path / "project"
+    (root / "build" / "B.modl").symlink_to(tmp_path / "secret.modl")
+    (root / "out").mkdir()
+    (root / "out" / "C.modl").symlink_to(tmp_path / "secret.modl")
+    (root / "out" / "buildResult.json").write_text('["C.modl"]')
+    assert found(root) == ["build/A.modl"]
+    assert built_modules(root) == [root / "build" / "A.modl"]
 
 
 def test_of_twins_the_unsigned_one_is_taken() -> None:

@@ -14,6 +14,7 @@ from ign_deploy.errors import ConfigurationError, PackagingError
 from ign_deploy.packaging import isolation
 from ign_deploy.packaging.build import PackageOptions, package_project
 from ign_deploy.packaging.project import detect_project
+from ign_deploy.packaging.protected import Protected
 from ign_deploy.process import Account, processes_of
 from tests.support.build_user import (
     OWNER,
@@ -146,10 +147,84 @@ def test_what_is_kept_cannot_be_changed(place: Path, account: Account, everyone:
         each.chmod(each.stat().st_mode | everyone)
     owned(root)
     before = owners(root)
-    reporter = build(root, kept=(root / "store" / "deep",))
+    reporter = build(root, protected=Protected(kept=(root / "store" / "deep",)))
     assert "evil" not in said(reporter)
     assert (root / ".git/config").read_text() == (root / "store/deep/record").read_text() == "ours"
     assert before.items() <= owners(root).items()
+
+
+@pytest.mark.parametrize("where", ["git", "sub/module"])
+def test_where_git_leads_cannot_be_changed(place: Path, account: Account, where: str) -> None:
+    """In a submodule or another working tree, ``.git`` is a file; it may be a link, too."""
+    root = project_of(
+        place,
+        "rm -rf .git 2>/dev/null || true",
+        "echo evil 2>/dev/null >.git || true",
+        "mv .git moved 2>/dev/null || true",
+        "ln -sfn /evil .git 2>/dev/null || true",
+        f"echo evil 2>/dev/null >{where}/config || true",
+        f"mv {where} moved 2>/dev/null || true",
+    )
+    (root / where).mkdir(parents=True)
+    (root / where / "config").write_text("ours")
+    for is_link in (False, True):
+        git = root / ".git"
+        git.unlink(missing_ok=True)
+        if is_link:
+            git.symlink_to(where)
+        else:
+            git.write_text(f"gitdir: {where}\n")
+        owned(root)
+        inode = git.lstat().st_ino
+        build(root)
+        assert git.lstat().st_ino == inode
+        assert is_link or git.read_text() == f"gitdir: {where}\n"
+        assert (root / where / "config").read_text() == "ours"
+
+
+def test_our_own_code_in_the_project_cannot_be_changed(
+    place: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project_of(
+        place,
+        "echo evil 2>/dev/null >.venv/lib/ours.py || true",
+        "mv .venv moved 2>/dev/null || true",
+    )
+    (root / ".venv" / "lib").mkdir(parents=True)
+    (root / ".venv" / "lib" / "ours.py").write_text("ours")
+    owned(root)
+    monkeypatch.setattr("sys.prefix", str(root / ".venv"))
+    build(root)
+    assert (root / ".venv" / "lib" / "ours.py").read_text() == "ours"
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_key_cannot_be_read(place: Path, account: Account, *, inside: bool) -> None:
+    root = project_of(place, f"cat {place}/*/key.pem {place}/key.pem 2>/dev/null && exit 1", "true")
+    key = (root if inside else place) / "key.pem"
+    key.write_text("secret")
+    key.chmod(0o666)
+    os.chown(key, OWNER, OWNER)
+    build(root, protected=Protected(secret=(key,)))
+    status = key.stat()
+    assert (status.st_uid, status.st_mode & 0o777) == (OWNER, 0o666)
+
+
+def test_a_key_that_it_can_read_nevertheless_is_named(
+    place: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a read-only mount."""
+    key = place / "key.pem"
+    key.write_text("secret")
+    key.chmod(0o644)
+    monkeypatch.setattr(isolation, "_set_mode", lambda *_: None)
+    root = project_of(place)
+    protected = Protected(secret=(key,))
+    assert f"the build can read {key}, which holds a secret" in said(
+        build(root, protected=protected)
+    )
+    with pytest.raises(PackagingError, match=r"can read .*key\.pem"):
+        build(root, isolate="require", protected=protected)
 
 
 def test_hard_links_stay_what_they_are(place: Path, account: Account) -> None:

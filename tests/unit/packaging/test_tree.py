@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.packaging.tree import TreeEntry, change_owner, entries_of
+from ign_deploy.packaging.tree import FolderEntry, change_owner, entries_of
 from tests.support.build_user import as_root
 from tests.support.trees import make_deep, remove_deep
 
@@ -87,11 +87,11 @@ def test_only_what_was_listed_gets_another_owner(top: Path, tmp_path: Path) -> N
     outside.touch()
     (top / "file").touch()
     (top / "link").symlink_to(outside)
-    listed: dict[str, TreeEntry] = {}
+    listed: dict[str, FolderEntry] = {}
     folder = os.open(top, os.O_RDONLY)
     try:
         for name in ("file", "link"):
-            listed[name] = TreeEntry(str(top / name), folder, name, (top / name).lstat())
+            listed[name] = FolderEntry(str(top / name), folder, name, (top / name).lstat())
         (top / "file").unlink()
         os.link(outside, top / "file")
         assert not change_owner(listed["file"], OTHER_USER, OTHER_USER)

@@ -35,9 +35,9 @@ def program(tmp_path: Path) -> Path:
 
 def ask_everything(folder: Path) -> None:
     (folder / "file").write_text("two")
-    asked = Git.at(folder, ENV)
+    asked = Git.at(folder / "file", ENV)
     assert asked is not None
-    head = asked.head()
+    head = asked.head
     assert head
     assert asked.branches("main") == ["refs/heads/main"]
     assert asked.contains("refs/heads/main")
@@ -45,8 +45,8 @@ def ask_everything(folder: Path) -> None:
     assert not asked.knows(MISSING)
     assert asked.knows(head)
     assert asked.descends_from(head)
-    assert asked.is_unchanged_since(head, "file")
-    assert asked.tracks("file")
+    assert asked.is_unchanged_since(head)
+    assert asked.tracks_it()
 
 
 def plain(folder: Path, *arguments: str) -> None:
@@ -108,7 +108,7 @@ def test_the_user_s_own_configuration_does_not_count(
     (tmp_path / ".gitconfig").write_text(f"[core]\n\tfsmonitor = {program}\n[bad\n")
     asked = Git.at(checkout, {**ENV, "HOME": str(tmp_path)})
     assert asked is not None
-    assert asked.head()
+    assert asked.head
 
 
 def test_git_gets_no_variable_of_ours(checkout: Path) -> None:
@@ -116,6 +116,76 @@ def test_git_gets_no_variable_of_ours(checkout: Path) -> None:
     assert asked is not None
     assert "test-secret" not in "".join(asked.env.values())
     assert not {"GIT_DIR", "GIT_EXTERNAL_DIFF", "HOME"} & asked.env.keys()
+
+
+def commit(folder: Path, name: str, text: str) -> str:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", text)
+    return git(folder, "rev-parse", "HEAD").strip()
+
+
+@pytest.mark.parametrize("kind", ["folder", "submodule", "worktree"])
+def test_what_was_found_once_counts_whatever_a_build_does(
+    checkout: Path, tmp_path: Path, kind: str
+) -> None:
+    first = git(checkout, "rev-parse", "HEAD").strip()
+    last = commit(checkout, "file", "two")
+    folder = checkout
+    if kind == "worktree":
+        folder = tmp_path / "tree"
+        git(checkout, "worktree", "add", "--quiet", str(folder))
+    elif kind == "submodule":
+        outer = tmp_path / "outer"
+        git(tmp_path, "init", "--quiet", str(outer))
+        add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(checkout))
+        git(outer, *add, "sub")
+        folder = outer / "sub"
+    assert (folder / ".git").is_file() == (kind != "folder")
+    found, named = Git.at(folder, ENV), Git.at(folder / "file", ENV)
+    # Where nothing seems to have changed since the first commit, and nothing is tracked.
+    foreign = tmp_path / "foreign"
+    git(tmp_path, "clone", "--quiet", str(checkout), str(foreign))
+    git(foreign, "reset", "--quiet", "--hard", first)
+    (folder / ".git").rename(folder / "moved")
+    (folder / ".git").write_text(f"gitdir: {foreign / '.git'}\n")
+    fooled = Git.at(folder, ENV)
+    assert fooled is not None
+    assert fooled.is_unchanged_since(first), "the attack itself works"
+    if kind == "folder":
+        (folder / ".git").unlink()
+        (folder / "moved").rename(folder / ".git")
+    for asked in (found, named):
+        assert asked is not None
+        assert asked.head == last
+        assert not asked.is_unchanged_since(first)
+        assert asked.is_unchanged_since(last)
+        assert asked.tracks_it()
+        assert asked.descends_from(first)
+
+
+@pytest.mark.parametrize("name", ["sub folder", "two\nlines", " end ", "*", "\udcff"])
+def test_folders_of_any_name_are_asked_for(checkout: Path, name: str) -> None:
+    first = git(checkout, "rev-parse", "HEAD").strip()
+    folder = checkout / name
+    untracked = Git.at(checkout / "none", ENV)
+    assert untracked is not None
+    assert not untracked.tracks_it()
+    last = commit(checkout, f"{name}/file", "two")
+    for path in (folder, folder / "file"):
+        asked = Git.at(path, ENV)
+        assert asked is not None
+        assert asked.tracks_it()
+        assert not asked.is_unchanged_since(first)
+        assert asked.is_unchanged_since(last)
+
+
+def test_a_checkout_without_a_commit_has_nothing(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    asked = Git.at(tmp_path, ENV)
+    assert asked is not None
+    assert (asked.head, asked.tracks_it(), asked.is_unchanged_since(MISSING)) == ("", False, False)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a checkout another user's")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 from pathlib import Path
 
@@ -15,11 +16,15 @@ from ign_deploy.cli.formatting import json_line
 from ign_deploy.cli.plan import matrix
 from ign_deploy.errors import RepositoryError
 from ign_deploy.module.dependencies import Needs
-from ign_deploy.packaging.identify import KnownModule
+from ign_deploy.packaging.identify import KnownModule, identify
+from ign_deploy.packaging.project import detect_project
+from ign_deploy.pipeline.package import protected_paths
 from ign_deploy.pipeline.plan import Decision, decide, make_plan
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.backends import open_repository
-from tests.support.builds import script
+from tests.support.build_user import add_build_user, as_root, owned, reachable_folder
+from tests.support.builds import PATH, gradle_wrapper, script
+from tests.support.git import git
 from tests.support.modules import build_module
 from tests.support.pages import blocks
 from tests.support.releases import release_of
@@ -45,22 +50,22 @@ def decision(path: str, *modules: KnownModule, needs_release: bool = True) -> De
 
 def test_a_path_needs_a_release_when_one_of_its_modules_does(tmp_path: Path) -> None:
     repository = store(tmp_path, ("com.example.pump", "1.0.0"))
-    found = decide(tmp_path, (PUMP,), repository=repository, env=ENV)
+    found = decide(tmp_path, (PUMP,), repository=repository, git=None)
     assert not found.needs_release
-    found = decide(tmp_path, (PUMP, TANK), repository=repository, env=ENV)
+    found = decide(tmp_path, (PUMP, TANK), repository=repository, git=None)
     assert found.needs_release
     assert found.reason == "no version of com.example.tank is published"
 
 
 def test_without_git_and_version_the_path_needs_a_release(tmp_path: Path) -> None:
     repository = store(tmp_path, ("com.example.tank", "1.0.0"))
-    found = decide(tmp_path, (TANK,), repository=repository, env=ENV)
+    found = decide(tmp_path, (TANK,), repository=repository, git=None)
     assert found.needs_release
     assert "the path is not in git" in found.reason
 
 
 def test_a_path_whose_modules_are_unknown_needs_a_release(tmp_path: Path) -> None:
-    assert decide(tmp_path, (), repository=store(tmp_path), env=ENV).needs_release
+    assert decide(tmp_path, (), repository=store(tmp_path), git=None).needs_release
 
 
 def test_a_repository_that_does_not_answer_is_an_error_not_a_plan(tmp_path: Path) -> None:
@@ -69,6 +74,56 @@ def test_a_repository_that_does_not_answer_is_an_error_not_a_plan(tmp_path: Path
     context = run_context(ENV, repository_url=str(tmp_path / "repository"))
     with pytest.raises(RepositoryError):
         make_plan([module], context)
+
+
+def test_a_build_tool_cannot_lead_git_to_another_repository(tmp_path: Path) -> None:
+    """There, nothing has changed since the release."""
+    main, root = tmp_path / "main", tmp_path / "project"
+    (tmp_path / "list").write_text(json.dumps([{"id": "com.example.tank"}]))
+    find = 'for word; do case "$word" in -Dign.deploy.modules=*) list=${word#*=};; esac; done'
+    lead = f"echo 'gitdir: {tmp_path}/foreign/.git' >.git"
+    gradle_wrapper(main, find, 'cp ../list "$list"', lead)
+    git(main, "init", "--quiet")
+    git(main, "add", ".")
+    git(main, "commit", "--quiet", "--message", "released")
+    commit = git(main, "rev-parse", "HEAD")
+    git(tmp_path, "clone", "--quiet", str(main), "foreign")
+    (main / "new").touch()
+    git(main, "add", ".")
+    git(main, "commit", "--quiet", "--message", "changed")
+    git(main, "worktree", "add", "--quiet", str(root))
+    release, files = release_of(tmp_path / "files", module_id="com.example.tank", commit=commit)
+    open_repository(str(tmp_path / "repository")).publish(release, files=files)
+    context = run_context(
+        {"PATH": PATH, "HOME": str(tmp_path)}, repository_url=str(tmp_path / "repository")
+    )
+    (found,) = make_plan([root], context)
+    assert "foreign" in (root / ".git").read_text()
+    assert found.needs_release, found.reason
+    assert "changed since its commit" in found.reason
+
+
+@as_root
+def test_a_build_tool_cannot_change_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_build_user(monkeypatch)
+    with reachable_folder() as folder:
+        root = gradle_wrapper(
+            folder / "project", "echo evil 2>/dev/null >repository/index.json || true", "touch ran"
+        )
+        (root / "repository").mkdir()
+        (root / "repository" / "index.json").write_text("ours")
+        owned(root)
+        env = {"PATH": PATH, "HOME": "/nonexistent"}
+        context = run_context(env, repository_url=str(root / "repository"))
+        identify(
+            detect_project(root, env=env),
+            env=env,
+            timeout=60,
+            isolate="require",
+            protected=protected_paths(context),
+        )
+        assert (root / "ran").exists()
+        assert (root / "repository" / "index.json").read_text() == "ours"
 
 
 def test_an_empty_plan_is_a_matrix_that_each_host_can_read() -> None:
