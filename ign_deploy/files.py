@@ -17,26 +17,33 @@ from ign_deploy.errors import ConfigurationError, IgnDeployError
 
 LOCK_TIMEOUT = 60.0
 """Seconds."""
+FILE_MODE = 0o666
+"""Of new files that aren't secret, less what the umask takes away."""
 
 
 @contextmanager
-def atomic_output(path: Path, *, mode: int = 0o644, durable: bool = False) -> Iterator[BinaryIO]:
+def atomic_output(
+    path: Path, *, mode: int | None = None, durable: bool = False
+) -> Iterator[BinaryIO]:
     """Open a hidden temporary file next to ``path`` that replaces it when the block succeeds.
 
-    The folder is created if missing. ``mode`` applies from the first byte, so a private key is
-    never readable by others, not even for a moment. ``durable`` also survives a power cut (fsync);
+    The folder is created if missing. ``mode`` applies whatever the umask, and from the first byte,
+    so a private key is never readable by others, not even for a moment; without it, the umask
+    decides. ``durable`` also survives a power cut (fsync);
     build outputs can be built again, published files can't. Raises ConfigurationError when the
     folder can't be written or the disk is full.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, FILE_MODE if mode is None else mode)
     except OSError as cause:
         raise output_error(path, cause) from cause
     try:
         with os.fdopen(descriptor, "w+b") as stream:
-            os.fchmod(stream.fileno(), mode)
+            if mode is not None:
+                os.fchmod(stream.fileno(), mode)
             yield stream
             stream.flush()
             if durable:
@@ -53,7 +60,9 @@ def atomic_output(path: Path, *, mode: int = 0o644, durable: bool = False) -> It
             temporary.unlink()
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+def write_atomically(
+    path: Path, data: bytes, *, mode: int | None = None, durable: bool = False
+) -> None:
     """Write ``data`` to ``path`` completely or not at all; see ``atomic_output``."""
     with atomic_output(path, mode=mode, durable=durable) as stream:
         stream.write(data)
@@ -96,7 +105,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, follow_links: bool = F
     """
     # O_NONBLOCK: opening a named pipe returns at once.
     safe = os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
-    descriptor = os.open(path, flags | safe, 0o644)
+    descriptor = os.open(path, flags | safe, FILE_MODE)
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -180,7 +189,7 @@ def locked(path: Path, *, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
 
     The kernel frees it when we are killed. See ``wait_for_lock`` for ``timeout`` and errors.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     try:
         wait_for_lock(descriptor, timeout=timeout)
         yield

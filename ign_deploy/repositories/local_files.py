@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
-from ign_deploy.files import explain_os_error, open_regular, os_error_reason
+from ign_deploy.files import FILE_MODE, explain_os_error, open_regular, os_error_reason
 from ign_deploy.module.findings import error
 from ign_deploy.report import Progress
 from ign_deploy.repositories.record import ReleaseFile
@@ -64,14 +64,10 @@ def store_error(
 
 
 def make_folder(path: Path) -> None:
-    """Create one folder with mode 0755, whatever the umask; it may exist. Raises OSError."""
-    try:
+    """Create one folder, which may exist, with the mode that the umask leaves. Raises OSError."""
+    # A dangling link or a file fails when it is used as a folder.
+    with suppress(FileExistsError):
         path.mkdir()
-    except FileExistsError:
-        # A dangling link or a file fails when it is used as a folder.
-        return
-    with suppress(FileNotFoundError):
-        path.chmod(0o755)
 
 
 def is_real_folder(path: Path) -> bool:
@@ -102,10 +98,9 @@ def read_bounded(path: Path, *, limit: int) -> bytes:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a new file, mode 0644, and make it survive a power cut. Raises OSError."""
+    """Write a new file and make it survive a power cut. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o644), "wb") as stream:
-        os.fchmod(stream.fileno(), 0o644)
+    with os.fdopen(os.open(path, flags, FILE_MODE), "wb") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
@@ -119,8 +114,7 @@ def replace_whole(path: Path, data: bytes) -> None:
     fresh = path.with_name(f".{path.name}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with os.fdopen(os.open(fresh, flags, 0o644), "wb") as stream:
-            os.fchmod(stream.fileno(), 0o644)
+        with os.fdopen(os.open(fresh, flags, FILE_MODE), "wb") as stream:
             stream.write(data)
         fresh.replace(path)
     except OSError:
@@ -130,7 +124,7 @@ def replace_whole(path: Path, data: bytes) -> None:
 
 
 def copy_in(source: Path, target: Path, *, expected: ReleaseFile, progress: Progress) -> None:
-    """Copy a local file to a new one, mode 0644, and make it survive a power cut.
+    """Copy a local file to a new one, and make it survive a power cut.
 
     What is hashed is what is written, in constant memory. Raises RepositoryError when it can't be
     copied or isn't what the record says.
@@ -143,7 +137,7 @@ def copy_in(source: Path, target: Path, *, expected: ReleaseFile, progress: Prog
     with (
         reader,
         explained("write", target),
-        os.fdopen(os.open(target, flags, 0o644), "wb") as writer,
+        os.fdopen(os.open(target, flags, FILE_MODE), "wb") as writer,
     ):
         while block := _read(reader, source, hints=SOURCE):
             writer.write(block)
@@ -151,7 +145,6 @@ def copy_in(source: Path, target: Path, *, expected: ReleaseFile, progress: Prog
             size += len(block)
             progress(len(block))
         writer.flush()
-        os.fchmod(writer.fileno(), 0o644)
         os.fsync(writer.fileno())
     if (size, digest.hexdigest()) != (expected.size, expected.sha256):
         raise RepositoryError(

@@ -32,7 +32,7 @@ _MAX_DAYS = 36_500
 _MAX_NAME = 64  # RFC 5280, A.1: ub-common-name and ub-organization-name
 _MIN_STORE_PASSWORD = 6  # keytool refuses shorter ones
 _PUBLIC_EXPONENT = 65537
-_PRIVATE_MODE, _PUBLIC_MODE = 0o600, 0o644
+_PRIVATE_MODE = 0o600
 _KDF_ROUNDS = 100_000
 
 
@@ -85,7 +85,7 @@ def generate_certificate(
         store = _pkcs12(key, certificate, password=password or "", alias=alias)
         write_atomically(targets[0], store, mode=_PRIVATE_MODE, durable=True)
         return GeneratedCertificate(targets[0], None, describe(certificate))
-    write_atomically(targets[1], _certificate_pem(certificate), mode=_PUBLIC_MODE, durable=True)
+    write_atomically(targets[1], _certificate_pem(certificate), durable=True)
     write_atomically(targets[0], _key_pem(key, password), mode=_PRIVATE_MODE, durable=True)
     return GeneratedCertificate(targets[0], targets[1], describe(certificate))
 

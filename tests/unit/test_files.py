@@ -66,13 +66,16 @@ def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_mode_holds_under_a_strict_umask(tmp_path: Path) -> None:
-    before = os.umask(0o077)
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_without_a_mode_the_umask_decides(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
     try:
         write_atomically(tmp_path / "made", b"x")
+        write_atomically(tmp_path / "exact", b"x", mode=0o644)
     finally:
         os.umask(before)
-    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "made").stat().st_mode & 0o777 == mode
+    assert (tmp_path / "exact").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.files import locked, sync_folder, try_lock
+from ign_deploy.files import FILE_MODE, locked, sync_folder, try_lock
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.backends.directory.documents import LOCK_NAME
@@ -195,7 +195,7 @@ def staging(root: Path) -> Iterator[Staging]:
         make_folder(folder)
     try:
         with explained("write to the repository", root):
-            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             with suppress(OSError):  # without locks, age alone protects the folder
                 try_lock(descriptor)

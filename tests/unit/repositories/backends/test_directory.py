@@ -3,7 +3,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
 import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,8 +62,14 @@ def age(path: Path, seconds: float = DAY_AGO) -> None:
         os.utime(each, (moment, moment), follow_symlinks=False)
 
 
-def test_what_is_published_is_readable_for_everybody_whatever_the_umask(world: World) -> None:
-    before = os.umask(0o077)
+@pytest.mark.parametrize(
+    ("umask", "folders", "files"),
+    [(0o022, 0o755, 0o644), (0o002, 0o775, 0o664), (0o077, 0o700, 0o600)],
+)
+def test_the_umask_decides_who_may_read_and_write_what_is_published(
+    world: World, umask: int, folders: int, files: int
+) -> None:
+    before = os.umask(umask)
     try:
         publication = world.publish()
     finally:
@@ -69,9 +78,49 @@ def test_what_is_published_is_readable_for_everybody_whatever_the_umask(world: W
     published = [world.folder(), *world.folder().iterdir(), world.index(), world.root]
     published += [world.root / "modules", world.root / "index.json", world.folder().parent]
     modes = {path.stat().st_mode & 0o777 for path in published if path.is_dir()}
-    assert modes == {0o755}
-    assert {path.stat().st_mode & 0o777 for path in published if path.is_file()} == {0o644}
+    assert modes == {folders}
+    assert {path.stat().st_mode & 0o777 for path in published if path.is_file()} == {files}
     assert list((world.root / ".staging").iterdir()) == []
+
+
+def as_user(uid: int, gid: int, action: Callable[[], object]) -> None:
+    """Do something in a child process as another user, with the umask of a shared folder."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+            os.umask(0o002)
+            action()
+            code = 0
+        finally:
+            if code:
+                traceback.print_exc()
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
+def test_accounts_of_one_group_share_a_repository() -> None:
+    group, first, second = 54321, 54001, 54002
+    with tempfile.TemporaryDirectory() as name:  # pytest's folders are closed to other users
+        Path(name).chmod(0o755)
+        world = World(Path(name))
+        world.publish(version="0.9.0")  # loads what is needed, before the user changes
+        for path in (world.root, *world.root.rglob("*")):
+            os.chown(path, first, group)
+            path.chmod(0o2775 if path.is_dir() else 0o664)
+        for path in (world.inbox, *world.inbox.rglob("*")):
+            path.chmod(0o777)
+        as_user(first, group, lambda: world.publish(version="1.0.0"))
+        as_user(second, group, lambda: world.publish(version="1.1.0"))
+        as_user(second, group, world.repository.maintenance.reindex)
+        as_user(first, group, lambda: world.publish(version="1.2.0"))
+        assert world.versions() == ["1.2.0", "1.1.0", "1.0.0", "0.9.0"]
+        assert {path.stat().st_gid for path in world.root.rglob("*")} == {group}
+        assert all(path.stat().st_mode & 0o2070 == 0o2070 for path in world.root.rglob("*/"))
 
 
 @pytest.mark.parametrize("content", [None, "file"])
