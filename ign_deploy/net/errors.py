@@ -38,9 +38,12 @@ _CHECK_NETWORK = "check the network, or try again later."
 class TransientResponse(NetworkError):
     """A response after which a later attempt may succeed; ``retry_after`` is in seconds."""
 
-    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", retry_after: float | None = None, status: int = 0
+    ) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+        self.status = status
 
 
 class RateLimited(TransientResponse):
@@ -79,6 +82,7 @@ def raise_for_transient(response: requests.Response, *, now: datetime, text: str
         f"{host_of(response.url)} returned {status}",
         hint="try again later; if it persists, check the server's status page or log.",
         retry_after=parse_retry_after(response.headers.get("Retry-After"), now=now),
+        status=status,
     )
 
 

@@ -6,8 +6,8 @@ Where a store can't create anything only once, a claim is held by waiting (``wri
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,10 +27,11 @@ _SLOWEST = 100_000.0
 class Claim:
     """Who is about to publish a version.
 
-    ``holder`` is random, one per run. ``claimed_at`` is the store's own time. ``release`` is the
-    record that is going to be published, None when the claim can't be read (it is being written,
-    or was left unfinished). ``generation`` counts how often the version was claimed: a claim that
-    outlived its run is followed by one of the next generation, never removed.
+    ``holder`` is random, one per run; empty when it isn't known which run has it. ``claimed_at`` is
+    the store's own time. ``release`` is the record that is going to be published, None when the
+    claim can't be read (it is being written, or was left unfinished). ``generation`` counts how
+    often the version was claimed: a claim that outlived its run is followed by one of the next
+    generation, never removed.
     """
 
     holder: str
@@ -106,6 +107,24 @@ def parse_claim(data: bytes, *, generation: int) -> Claim:
     if not isinstance(holder, str) or claimed_at.tzinfo is None:
         return unfinished
     return Claim(holder, generation, claimed_at, release)
+
+
+def any_claim(claims: Iterable[Claim]) -> Claim | None:
+    """Return what several claims of one generation mean together; None without a readable one.
+
+    A store that lets several runs claim a version may have given it to any of them: it is free when
+    the longest lease has expired, and meanwhile no one's to continue.
+    """
+    known = [each for each in claims if each.release is not None and each.claimed_at is not None]
+    if len(known) < 2:
+        return known[0] if known else None
+    return replace(max(known, key=_end), holder="")
+
+
+def _end(claim: Claim) -> datetime:
+    if claim.release is None or claim.claimed_at is None:
+        raise ValueError("an unfinished claim has no end")
+    return claim.claimed_at + lease(claim.release)
 
 
 def lease(release: Release) -> timedelta:

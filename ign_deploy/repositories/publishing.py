@@ -145,6 +145,8 @@ class _Attempt:
 
     def _is_left_to_us(self, claim: Claim) -> bool:
         # All files alike, not the module alone: a bundle may differ.
+        if not claim.holder:  # or it isn't known whose bytes are on their way
+            return False
         same = claim.release is not None and set(claim.release.files) == set(self.release.files)
         return same and self._waited_for(claim) > self.wait_policy.grace
 

@@ -27,8 +27,8 @@ class TurnObjects:
     """One run's view of ``objects``; see ``ObjectStore``.
 
     ``ahead`` is how much later the store's time is to this run, in seconds; ``is_slow`` makes the
-    response a point of its own: what a run measures is longer then. ``pauses`` are how long it is
-    suspended before a request, by number.
+    response a point of its own: what a run measures is longer then. ``is_racy`` lets several runs
+    make a folder. ``pauses`` are how long it is suspended before a request, by number.
     """
 
     turns: Turns
@@ -36,6 +36,7 @@ class TurnObjects:
     swaps: bool = False
     ahead: float = 0.0
     is_slow: bool = False
+    is_racy: bool = False
     pauses: Mapping[int, float] = field(default_factory=dict)
     _requests: int = 0
 
@@ -79,9 +80,22 @@ class TurnObjects:
         document = self.get(path, limit=1 << 30)
         return None if document is None else document.data
 
-    def make_folder(self, folder: str) -> bool:
+    def make_once(self, folder: str) -> bool:
         """Make a folder; False if it is there already."""
-        return self.create(f"{folder}/", b"")
+        if not self.is_racy:
+            return self.create(f"{folder}/", b"")
+        # As sabre/dav does: it looks first, and ignores that it fails.
+        self._request(f"look for {folder}")
+        is_new = f"{folder}/" not in self.objects
+        self._request(f"make {folder}")
+        self.objects[f"{folder}/"] = b""
+        return is_new
+
+    def claims_folders(self) -> bool:
+        return True
+
+    def settle(self) -> None:
+        """Responses are in time."""
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         self._request(f"send {path}")

@@ -43,7 +43,7 @@ from tests.support.turn_objects import BEGIN, OrderedTurnObjects, TurnObjects
 from tests.support.turn_packages import PackageState, TurnPackages
 
 ORDERS = int(os.environ.get("IGN_DEPLOY_INTERLEAVINGS", "12"))
-NOTED = ["objects", "ordered", "folders"]
+NOTED = ["objects", "ordered", "folders", "racy"]
 LISTED = ["listing", "gitlab"]
 KINDS = [*NOTED, "swaps", *LISTED]
 Work = Callable[[], object]
@@ -93,10 +93,12 @@ class World:
     def _object_store(self, access: Access, **options: Any) -> Store:
         if self.kind == "ordered":
             options["times"] = self.times
+        if self.kind == "racy":
+            options["is_racy"] = True
         make = OrderedTurnObjects if self.kind == "ordered" else TurnObjects
         objects = make(self.turns, self.objects, swaps=self.kind == "swaps", **options)
-        if self.kind == "folders":
-            store = folder_store(objects, objects.make_folder, access=access)
+        if self.kind in ("folders", "racy"):
+            store = folder_store(objects, access=access)
         else:
             store = object_store(objects, access=access)
         if self.kind == "listing":

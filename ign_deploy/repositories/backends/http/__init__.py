@@ -33,5 +33,5 @@ def open_http(url: str, access: Access) -> Store:
     location = find_http_location(url, access=access)
     objects = kinds[location.kind](location, access=access)
     if isinstance(objects, WebDavObjectStore):
-        return folder_store(objects, objects.make_once, access=access)
+        return folder_store(objects, access=access)
     return object_store(objects, access=access)

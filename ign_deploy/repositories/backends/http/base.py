@@ -15,13 +15,13 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from ign_deploy.errors import NotInRepository, RepositoryError
-from ign_deploy.net.client import Client
 from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, NO_HINTS, Response
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.http.client import WebClient, http_error
 from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE, write_and_wait
@@ -38,56 +38,6 @@ _OLD = re.compile(r"(?:^|[,\s])sha-256=([A-Za-z0-9+/]{43}=)(?:[,\s]|$)", re.IGNO
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
 REQUESTED: Mapping[str, str] = {"Want-Repr-Digest": "sha-256=10", "Want-Digest": "sha-256"}
 """Headers that request the digest."""
-_NO_UPLOADS = (
-    "enable WebDAV (PUT, DELETE, MKCOL, PROPFIND) for the path, or use the URL of a server that "
-    "accepts uploads."
-)
-_TOO_LARGE = (
-    "raise the limit of the server and of any proxy in front of it (nginx: client_max_body_size, "
-    "Apache: LimitRequestBody)."
-)
-_MEANINGS = {
-    400: (
-        "it doesn't accept this upload",
-        "allow uploads on the server, and turn off its content type checks.",
-    ),
-    401: (
-        "the token or password is missing, wrong or expired",
-        "set REPOSITORY_API_TOKEN, or REPOSITORY_USERNAME and REPOSITORY_PASSWORD.",
-    ),
-    403: (
-        "the account lacks the permission",
-        "on the server, grant the account read, write and delete for the repository's path.",
-    ),
-    404: (
-        "it doesn't exist, or the account can't see it",
-        "check the path in --repository-url, and the account's permission to read it.",
-    ),
-    405: (
-        "the server doesn't support it",
-        _NO_UPLOADS,
-    ),
-    409: (
-        "its parent folder is missing, or something else has its name",
-        "create the repository's folder on the server, and look for files in place of folders.",
-    ),
-    413: (
-        "the file is too large for the server",
-        _TOO_LARGE,
-    ),
-    423: (
-        "it is locked by another WebDAV client",
-        "release the lock (a mounted folder, an editor), then run again.",
-    ),
-    501: (
-        "the server doesn't support it",
-        _NO_UPLOADS,
-    ),
-    507: (
-        "the server is full, or the account's quota is used up",
-        "free space on the server (ign-deploy prune), or raise the quota.",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +66,7 @@ class HttpObjectStore(ABC):
         self._location = location
         self._wait_policy = access.wait_policy
         self._claim_wait = claim_wait
-        self._client = Client(
+        self._client = WebClient(
             access.open_session(location.auth),
             headers=_FRESH,
             reporter=access.reporter,
@@ -304,15 +254,3 @@ def stated_size(headers: Mapping[str, str]) -> int | None:
     """Return the size in bytes, None where it isn't stated."""
     text = headers.get("Content-Length", "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
-
-
-def http_error(response: Response, *, hints: Mapping[int, str] = NO_HINTS) -> RepositoryError:
-    """Return the error for a response; ``hints`` are what the product knows better, by status."""
-    meaning, hint = _MEANINGS.get(
-        response.status,
-        ("that was not expected", "check the server's log and the repository URL."),
-    )
-    return RepositoryError(
-        f"{response.title} failed: {response.host} returned {response.status}: {meaning}",
-        hint=hints.get(response.status, hint),
-    )

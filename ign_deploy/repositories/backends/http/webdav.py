@@ -1,16 +1,19 @@
 """Objects on a WebDAV server; and on a plain web server, as far as that goes.
 
-A claim is a collection: of several runs that create it (MKCOL) one succeeds, on every server, while
-conditions of a PUT are ignored by nginx and racy on Apache. Its content is a file in it.
+A claim is a collection: of several runs that create it (MKCOL) one succeeds, on almost every
+server, while conditions of a PUT are ignored by nginx and racy on Apache. Its content is a file in
+it, of another name for each run: a run that finds a second one there doesn't have the claim.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Container
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
@@ -25,10 +28,10 @@ from ign_deploy.repositories.backends.http.listing import (
 from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.http.webdav_probe import find_out
 from ign_deploy.repositories.backends.object_store import Name, last_generation
+from ign_deploy.repositories.claims import any_claim, claim_bytes, parse_claim
 from ign_deploy.repositories.record import ReleaseFile
-from ign_deploy.repositories.store import Document
+from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
-_CONTENT = "claim.json"
 _MISSING = frozenset({404, 410})
 _UNSUPPORTED = frozenset({405, 501})
 
@@ -39,21 +42,47 @@ class WebDavObjectStore(HttpObjectStore):
     def __init__(self, location: HttpLocation, **options: Any) -> None:
         super().__init__(location, **options)
         self._made: set[str] = set()
+        self._claims_folders = False
+        self._conditions = True
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``; where the server honours conditions, it compares."""
         self._make(_parent(path))
         headers = {}
-        if replaces is None:
+        if self._conditions and replaces is None:
             headers["If-None-Match"] = "*"
-        elif isinstance(replaces, Tagged) and replaces.etag:
+        elif self._conditions and isinstance(replaces, Tagged) and replaces.etag:
             headers["If-Match"] = replaces.etag
-        return self._put(path, data, headers=headers, expect={412}).ok
+        if self._put(path, data, headers=headers, expect={412} if headers else ()).ok:
+            return True
+        found = self.get(path, limit=MAX_DOCUMENT_SIZE)
+        if found != replaces:
+            # Ours, if only the response to an earlier attempt got lost.
+            return found is not None and found.data == data
+        # It refuses the right condition, too: Apache does where mod_deflate changes the ETag.
+        self._conditions = False
+        return self._put(path, data).ok
+
+    def claims_folders(self) -> bool:
+        """Return whether a folder that is there already can't be made again."""
+        self.probe()
+        return self._claims_folders
+
+    def settle(self) -> None:
+        """Wait until what others wrote at the same time is seen, unless the server is exact."""
+        if not self.probe().create_once:
+            self._wait_policy.sleep(min(self._claim_wait, self._wait_policy.grace / 3))
 
     def created(self, path: str) -> bytes | None:
         """See ``ObjectStore.created``."""
-        inside = self.probe().create_once
-        return super().created(f"{path}/{_CONTENT}" if inside else path)
+        if not self.claims_folders():
+            return super().created(path)
+        found = [super(WebDavObjectStore, self).created(f"{path}/{each.text}")
+                 for each in self.names(path)]  # fmt: skip
+        if len(found) == 1:
+            return found[0]
+        claim = any_claim(parse_claim(each or b"", generation=0) for each in found)
+        return None if claim is None else claim_bytes(claim)
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         """See ``ObjectStore.send``."""
@@ -109,29 +138,43 @@ class WebDavObjectStore(HttpObjectStore):
         return True
 
     def _find_out(self) -> Capabilities:
-        found, folders = find_out(self._client, self._location)
-        self._made |= folders
-        return found
+        found = find_out(self._client, self._location)
+        self._made |= found.folders
+        self._claims_folders = found.claims_folders
+        return found.capabilities
+
+    def create(self, path: str, data: bytes) -> bool:
+        """See ``ObjectStore.create``. Raises RepositoryError when the store can't be written."""
+        self._require_writable()
+        return self._create_once(path, data) if self._claims_folders else self._claim(path, data)
 
     def _create_once(self, path: str, data: bytes) -> bool:
         wait_policy = self._wait_policy
         begin = wait_policy.clock()
         if not self.make_once(path):
             return False
+        ours = Name(f"{secrets.token_hex(8)}.json", is_folder=False)
         try:
-            self.put(f"{path}/{_CONTENT}", data, replaces=None)
+            self.put(f"{path}/{ours.text}", data, replaces=None)
         except (RepositoryError, TransientResponse):
             # nginx returns 500 for a missing folder: others took ours over, and removed it.
             if self._is_there(path):
                 raise
             return False
-        if wait_policy.clock() - begin < wait_policy.grace:
+        took = wait_policy.clock() - begin
+        self.settle()
+        if self.names(path) != [ours]:
+            # The server let several runs create it: of two, the later one to look sees both.
+            with suppress(IgnDeployError):
+                self.delete(f"{path}/{ours.text}")
+            return False
+        if took < wait_policy.grace:
             return True
         # It was empty for so long that another run may have considered it abandoned. That run has
         # claimed the next generation by the end of another grace.
         wait_policy.sleep(wait_policy.grace)
-        ours = last_generation([Name(path.rpartition("/")[2], is_folder=True)])
-        return last_generation(self.names(_parent(path))) == ours
+        generation = last_generation([Name(path.rpartition("/")[2], is_folder=True)])
+        return last_generation(self.names(_parent(path))) == generation
 
     def _make(self, folder: str) -> None:
         """Create a folder and those above it, unless they exist."""
@@ -157,7 +200,7 @@ class WebDavObjectStore(HttpObjectStore):
         url = self._folder_url(folder)
         response = self._client.request(
             "PROPFIND", url, title=f"checking {folder}/", body=PROPFIND_BODY,
-            headers={"Depth": "0"}, expect=ANY_STATUS,
+            headers={"Depth": "0", "Content-Type": "application/xml"}, expect=ANY_STATUS,
         )  # fmt: skip
         if response.status in _UNSUPPORTED:
             _, _, name = folder.rpartition("/")

@@ -1,15 +1,21 @@
-"""What a web server supports: tried with a temporary folder before anything is uploaded."""
+"""What a web server supports: tried with a temporary folder before anything is uploaded.
+
+Several writers try to create it at once: sabre/dav lets two of them.
+"""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.module.parallel import map_parallel
 from ign_deploy.net.client import Client
-from ign_deploy.net.errors import host_of
+from ign_deploy.net.errors import TransientFailure, TransientResponse, host_of
 from ign_deploy.net.response import ANY_STATUS, Response
+from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.http.base import REQUESTED, accepts_ranges, stated_digest
 from ign_deploy.repositories.backends.http.listing import (
@@ -26,9 +32,30 @@ _NO_CLAIM = (
     "jobs from publishing the same version at the same moment; enable WebDAV, or never publish one "
     "version from two jobs."
 )
+_RACY_CLAIM = (
+    "The server can't promise that only one of two jobs creates a collection (MKCOL): it let "
+    "several do so at once. Jobs of ign-deploy wait, and look for each other before they publish a "
+    "version; don't let other programs write here."
+)
 _NO_DELETE = (
     "The account can't delete: claims, and the files of removed versions, stay on the server."
 )
+
+
+_RACERS = 4
+_ONCE = RetryPolicy(attempts=1)
+
+
+class Found(NamedTuple):
+    """What a server supports.
+
+    ``folders`` are those known to be in the root, itself included. ``claims_folders``: a second
+    MKCOL of a folder is refused, at least when it comes later.
+    """
+
+    capabilities: Capabilities
+    folders: frozenset[str] = frozenset()
+    claims_folders: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +64,14 @@ class _Trial:
 
     refused: Response | None = None
     exclusive: bool = False
+    racy: bool = False
     deletes: bool = True
     digest: bool = False
     resume: bool = False
 
 
-def find_out(client: Client, location: HttpLocation) -> tuple[Capabilities, frozenset[str]]:
-    """Return what ``Store.probe`` does, and the folders known to be in the root, itself included.
-
-    The root is created if only it itself is missing.
+def find_out(client: Client, location: HttpLocation) -> Found:
+    """Find out what the server supports; the root is created if only it itself is missing.
 
     Raises RepositoryError when it can't be read.
     """
@@ -57,8 +83,8 @@ def find_out(client: Client, location: HttpLocation) -> tuple[Capabilities, froz
     elif response.status == 401:
         raise client.error_for_response(response)
     elif response.status != 207:
-        return _without_dav(client, location), frozenset()
-    return _capabilities(client, location, _try_writing(client, root)), folders
+        return _without_dav(client, location)
+    return _found(client, location, _try_writing(client, root))._replace(folders=folders)
 
 
 def _folders(response: Response, root: str) -> frozenset[str]:
@@ -96,18 +122,20 @@ def _make_root(client: Client, root: str) -> None:
     raise client.error_for_response(made)
 
 
-def _without_dav(client: Client, location: HttpLocation) -> Capabilities:
+def _without_dav(client: Client, location: HttpLocation) -> Found:
     """Probe a server that doesn't support PROPFIND, or refuses it."""
     root = f"{location.root}/"
     index = client.request(
         "GET", f"{root}{INDEX_NAME}", title=f"reading {INDEX_NAME}", expect={404}, truncate=True
     )
     trial = _try_writing(client, root)
-    found = _capabilities(client, location, trial)
+    found = _found(client, location, trial)
     if trial.refused:
-        return replace(found, resume=accepts_ranges(index.headers))
-    obstacle = _listing_obstacle(client, root)
-    return replace(found, writable=not obstacle, obstacle=obstacle)
+        known = replace(found.capabilities, resume=accepts_ranges(index.headers))
+    else:
+        obstacle = _listing_obstacle(client, root)
+        known = replace(found.capabilities, writable=not obstacle, obstacle=obstacle)
+    return found._replace(capabilities=known)
 
 
 def _listing_obstacle(client: Client, root: str) -> str:
@@ -128,23 +156,40 @@ def _listing_obstacle(client: Client, root: str) -> str:
 
 
 def _try_writing(client: Client, root: str) -> _Trial:
-    """Create a folder twice, put a file into it, check that, and delete all of it."""
-    name, first = _make_trial(client, root)
-    if first.status == 405:
-        # Our own first attempt, whose response got lost, would be refused like that.
-        name, first = _make_trial(client, root)
-    if first.status in {423, 507}:
-        raise client.error_for_response(first)
-    if not first.ok:
-        return _try_file(client, name, folder=name)
+    """Create a folder by several at once, put a file into it, check that, and delete all of it."""
+    name = _trial_name(root)
+    created = _race(client, f"{name}/")
+    if not created:
+        first = _make_collection(client, f"{name}/")
+        if first.status == 405:
+            # Our own earlier attempt, whose response got lost, would be refused like that.
+            name = _trial_name(root)
+            first = _make_collection(client, f"{name}/")
+        if first.status in {423, 507}:
+            raise client.error_for_response(first)
+        if not first.ok:
+            return _try_file(client, name, folder=name)
     second = _make_collection(client, f"{name}/")
     trial = _try_file(client, f"{name}/trial", folder=f"{name}/")
-    return replace(trial, exclusive=not second.ok)
+    return replace(trial, exclusive=not second.ok, racy=created > 1)
 
 
-def _make_trial(client: Client, root: str) -> tuple[str, Response]:
-    name = f"{root}ign-deploy-probe-{secrets.token_hex(8)}"
-    return name, _make_collection(client, f"{name}/")
+def _trial_name(root: str) -> str:
+    return f"{root}ign-deploy-probe-{secrets.token_hex(8)}"
+
+
+def _race(client: Client, url: str) -> int:
+    """Create a collection several times at once; return how many were told that they did."""
+
+    def create(_: int) -> bool:
+        try:
+            return client.request(
+                "MKCOL", url, title="creating a folder", expect=ANY_STATUS, retry=_ONCE
+            ).ok
+        except (TransientResponse, TransientFailure):
+            return False
+
+    return sum(map_parallel(create, range(_RACERS), workers=_RACERS))
 
 
 def _try_file(client: Client, url: str, *, folder: str) -> _Trial:
@@ -164,20 +209,22 @@ def _try_file(client: Client, url: str, *, folder: str) -> _Trial:
     return trial
 
 
-def _capabilities(client: Client, location: HttpLocation, trial: _Trial) -> Capabilities:
+def _found(client: Client, location: HttpLocation, trial: _Trial) -> Found:
     obstacle, remarks = "", list[str]()
     if trial.refused:
         obstacle = client.error_for_response(trial.refused).message
     else:
         remarks += [] if trial.exclusive else [_NO_CLAIM]
+        remarks += [_RACY_CLAIM] if trial.exclusive and trial.racy else []
         remarks += [] if trial.deletes else [_NO_DELETE]
-    return Capabilities(
+    capabilities = Capabilities(
         location=location.root,
         writable=not trial.refused,
         obstacle=obstacle,
-        create_once=trial.exclusive,
+        create_once=trial.exclusive and not trial.racy,
         compare_and_swap=False,
         server_digest=trial.digest,
         resume=trial.resume,
         remarks=tuple(remarks),
     )
+    return Found(capabilities, claims_folders=trial.exclusive)

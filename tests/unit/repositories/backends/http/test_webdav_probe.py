@@ -12,9 +12,11 @@ import pytest
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
+from tests.support.fault_proxy import fault_proxy
+from tests.support.faults import AnswerInstead
 from tests.support.releases import release_of
 from tests.support.servers import Credentials, apache, nginx
-from tests.unit.repositories.backends.http.objects import objects_at
+from tests.unit.repositories.backends.http.objects import Waits, objects_at
 from tests.unit.repositories.backends.http.plain_web import CLAIM, PLAIN, PlainWeb
 
 
@@ -94,3 +96,20 @@ def test_an_account_that_may_not_delete_is_remarked(url: str, web: PlainWeb) -> 
     found = objects_at(url).probe()
     assert found.writable
     assert "can't delete" in found.remarks[1]
+
+
+def test_a_server_that_lets_two_create_a_collection_promises_nothing(tmp_path: Path) -> None:
+    with nginx(tmp_path) as server, fault_proxy(server.url) as proxy:
+        proxy.rules.add(AnswerInstead(201), method="MKCOL", path="probe")
+        objects = objects_at(proxy.url)
+        found = objects.probe()
+        assert found.writable
+        assert not found.create_once
+        assert "can't promise" in found.remarks[0]
+        assert objects.claims_folders()
+        waits = Waits()
+        assert objects_at(server.url, waits=waits).create(CLAIM, b"1")
+        assert waits.slept == []
+        proxy.rules.add(AnswerInstead(201), method="MKCOL", path="probe")
+        assert objects_at(proxy.url, waits=waits).create(CLAIM.replace("-0", "-1"), b"1")
+        assert waits.slept == [5.0]
