@@ -25,27 +25,46 @@ def status_command(session: Session) -> None:
     """Show what runs where, since when, by whom, and back to which version it can be rolled.
 
     Without --environment, of all environments. It is what deployments wrote down: the gateways
-    themselves aren't asked.
+    themselves aren't asked. Modules that were uninstalled are listed without a version.
     """
     history = session.context.history
-    deployed = [each for name in _environments(session) for each in history.deployed(name)]
-    documents = [_deployed_document(each) for each in deployed]
+    modules = [each for name in _environments(session) for each in history.state(name).modules]
+    here = [each for each in modules if each.version or each.uncertain]
+    gone = [each for each in modules if not (each.version or each.uncertain)]
     rows = [("ENVIRONMENT", "GATEWAY", "MODULE", "VERSION", "SINCE", "BY", "BEFORE")]
     rows += [
         (
             plain(each.environment),
             plain(each.gateway) or "-",
             plain(each.id),
-            (plain(each.version) or "-")
-            + (" (uncertain)" if each.uncertain else "")
-            + (" (restart pending)" if each.outcome.value == "restart-pending" else ""),
+            _shown_version(each),
             plain(each.since[:16]),
             plain(each.actor) or "-",
-            plain(each.previous) or "-",
+            "unknown" if each.contradiction else plain(each.previous) or "-",
         )
-        for each in deployed
+        for each in (*here, *gone)
     ]
-    session.answer({"deployed": documents}, "\n".join(table(rows)) if deployed else _NOTHING)
+    document = {
+        "deployed": [_deployed_document(each) for each in here],
+        "not_installed": [_deployed_document(each) for each in gone],
+    }
+    session.answer(document, "\n".join(table(rows)) if modules else _NOTHING)
+
+
+def _shown_version(deployed: DeployedVersion) -> str:
+    """Return the version for people, with what they have to know of it."""
+    remarks = []
+    if deployed.uncertain:
+        remarks.append("uncertain")
+    elif not deployed.version and deployed.previous:
+        remarks.append("uninstalled")
+    elif not deployed.version and deployed.undone:
+        is_back = deployed.undone_outcome.value == "rolled-back"
+        what = "was rolled back" if is_back else "was not installed"
+        remarks.append(f"{plain(deployed.undone)} {what}")
+    if deployed.outcome.value == "restart-pending":
+        remarks.append("restart pending")
+    return " ".join([plain(deployed.version) or "-", *(f"({each})" for each in remarks)])
 
 
 def _deployed_document(deployed: DeployedVersion) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ign_deploy.packaging.folder import folder_module_name, read_folder_descript
 from ign_deploy.packaging.isolation import (
     IsolateMode,
     Isolation,
+    IsolationError,
     Sandbox,
     choose_isolation,
     open_sandbox,
@@ -120,7 +121,7 @@ def _of_gradle(
         with open_sandbox(project, isolation=isolation, env=env, protected=protected) as sandbox:
             return _list_modules(project, sandbox, env=env, timeout=timeout)
     except ProcessesLeft as cause:
-        raise PackagingError(
+        raise IsolationError(
             str(cause), hint="see which processes are left (ps -ef), and what starts them."
         ) from cause
     except ProcessTimeout as cause:

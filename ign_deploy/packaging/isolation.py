@@ -69,6 +69,10 @@ class Sandbox:
     exposed: str = ""
 
 
+class IsolationError(PackagingError):
+    """The build can't be isolated here, or not everything of it can be ended."""
+
+
 @dataclass(slots=True)
 class _Shared:
     """What the isolated builds of this process have in common: it ends with the last of them."""
@@ -268,7 +272,7 @@ def _require_handed_over(folder: Path, account: Account, closed: Sequence[str]) 
             return
         said = str(folder)
     what = f"{said} can't be closed to" if code == _USABLE else f"{said} can't be given to"
-    raise PackagingError(
+    raise IsolationError(
         f"{what} the user {account.name}, which builds",
         hint="use a file system that has owners, or give --isolate off.",
     )

@@ -12,6 +12,7 @@ from ign_deploy.errors import ConfigurationError, IgnDeployError, NotInRepositor
 from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.packaging.identify import KnownModule, identify
+from ign_deploy.packaging.isolation import IsolationError
 from ign_deploy.packaging.project import Project, detect_project
 from ign_deploy.pipeline.checks import Check, name_path, run_checks
 from ign_deploy.pipeline.context import RunContext
@@ -90,6 +91,9 @@ def _decide(job: tuple[Path, Project, Git | None], context: RunContext) -> Decis
             isolate=settings.isolation(),
             protected=protected_paths(context),
         )
+    except (ConfigurationError, IsolationError) as problem:
+        # It's no property of the project: its release would fail as well.
+        raise name_path(problem, path) from problem
     except IgnDeployError as problem:
         reason = f"its modules are unknown: {problem.message}"
         return Decision(path, (), needs_release=True, reason=reason)

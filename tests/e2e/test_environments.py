@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.cli import TOKEN, WITH_RESTART, CliWorkspace, GatewayCli, open_gateway_cli
 from tests.support.deployment_env import active, published_repository
-from tests.support.gateway import running_gateway
+from tests.support.gateway import ModuleFault, running_gateway
 from tests.support.gateway.client import MODULE_ID, modl
 from tests.support.identities import pem_certificates, self_signed
 from tests.support.releases import tree
@@ -135,6 +135,31 @@ def test_where_there_is_no_repository_nothing_is_claimed(tmp_path: Path) -> None
 def test_a_configured_environment_without_deployments_is_known(cli: GatewayCli) -> None:
     cli.config(CONFIG)
     assert "nothing was deployed yet" in cli.call("status", "-e", "staging").must(0).stdout
+
+
+def test_a_module_that_was_uninstalled_is_listed_with_when(cli: GatewayCli) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    there = ("-e", "production", "--gateway", cli.gateway.url, "--restart", "if-needed")
+    cli.call("rollback", *there, "--allow-uninstall").must(0)
+    document = cli.call("status", "--json").must(0).document
+    (gone,) = document["not_installed"]
+    assert (document["deployed"], gone["outcome"]) == ([], "uninstalled")
+    shown = cli.call("status", "-e", "production").must(0).stdout
+    assert f"{NAME}  - (uninstalled)  {gone['since'][:16]}" in shown
+    assert "nothing was deployed yet" not in shown
+
+
+@pytest.mark.parametrize(
+    ("version", "remark"), [("1.1.0", "was rolled back"), ("1.0.0", "was not installed")]
+)
+def test_a_first_installation_that_failed_is_listed_as_such(
+    cli: GatewayCli, version: str, remark: str
+) -> None:
+    cli.gateway.options.faults[NAME] = ModuleFault(version="1.1.0")
+    consent = WITH_RESTART if version == "1.1.0" else WITH_RESTART[4:]
+    there = ("-e", "production", "--gateway", cli.gateway.url, *consent)
+    cli.call("install", f"{NAME}@{version}", *there).must(7)
+    assert f"{NAME}  - ({version} {remark})" in cli.call("status").must(0).stdout
 
 
 def test_a_version_that_waits_for_a_restart_is_not_promoted(cli: GatewayCli) -> None:

@@ -14,9 +14,10 @@ from ign_deploy.ci.host import Host
 from ign_deploy.ci.mask import Masker
 from ign_deploy.cli.formatting import json_line
 from ign_deploy.cli.plan import matrix
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import ConfigurationError, IgnDeployError, RepositoryError
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.packaging.identify import KnownModule, identify
+from ign_deploy.packaging.isolation import IsolationError
 from ign_deploy.packaging.project import detect_project
 from ign_deploy.pipeline.package import protected_paths
 from ign_deploy.pipeline.plan import Decision, decide, make_plan
@@ -124,6 +125,21 @@ def test_a_build_tool_cannot_change_the_repository(monkeypatch: pytest.MonkeyPat
         )
         assert (root / "ran").exists()
         assert (root / "repository" / "index.json").read_text() == "ours"
+
+
+@pytest.mark.parametrize("kind", [ConfigurationError, IsolationError])
+def test_a_build_that_cannot_be_isolated_is_an_error_not_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[IgnDeployError]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise kind("the build can't be isolated: no user", hint="drop --isolate require.")
+
+    monkeypatch.setattr("ign_deploy.packaging.identify.choose_isolation", fail)
+    project = script(tmp_path / "project" / "gradlew", "exit 0").parent
+    (project / "settings.gradle").touch()
+    context = run_context(ENV, repository_url=str(tmp_path / "repository"))
+    with pytest.raises(kind, match=r"project: the build can't be isolated: no user"):
+        make_plan([project], context)
 
 
 def test_an_empty_plan_is_a_matrix_that_each_host_can_read() -> None:
