@@ -139,7 +139,7 @@ def list_modules_command(session: Session, **choice: Any) -> None:
         include_yanked=choice["include_yanked"],
     )
     repository = session.context.repository
-    location = repository.check().location
+    location = repository.location
     entries = list_modules(repository, wanted)
     document = {
         "repository": location,

@@ -101,12 +101,11 @@ class RunContext:
 
         For commands that found nothing: an empty folder isn't the same as a missing one.
         """
-        found = self.repository.check()
-        if not found.exists:
+        if not self.repository.exists():
             from ign_deploy.errors import NotInRepository
 
             raise NotInRepository(
-                f"there is no repository at {found.location}",
+                f"there is no repository at {self.repository.location}",
                 hint="correct --repository-url, or run the command where the repository is.",
             )
 

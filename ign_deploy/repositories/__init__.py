@@ -25,8 +25,7 @@ class Capabilities:
     indexes are updated without losing updates; ``server_digest``: the store states the digest of
     its files; ``resume``: an interrupted download can continue. ``remarks`` are full sentences on
     what a user has to know about the store, such as why ``create_once`` isn't guaranteed.
-    ``workers`` is a good number of parallel transfers. ``exists``: a folder that is missing is made
-    by the first publication.
+    ``workers`` is a good number of parallel transfers.
     """
 
     location: str
@@ -38,7 +37,6 @@ class Capabilities:
     resume: bool
     remarks: tuple[str, ...] = ()
     workers: int = 8
-    exists: bool = True
 
 
 class PublishOutcome(StrEnum):
@@ -120,10 +118,21 @@ class Maintenance(Protocol):
 class Repository(Protocol):
     """A store of releases; a version is published once and completely, or not at all."""
 
-    def check(self) -> Capabilities:
-        """Find out what the store can do, before anything expensive is done.
+    @property
+    def location(self) -> str:
+        """Where the repository is, without credentials; nothing is requested."""
 
-        Raises RepositoryError if it can't be reached or isn't a repository.
+    def exists(self) -> bool:
+        """Return whether the repository is there, by reading alone.
+
+        The first publication makes one that is missing. Raises RepositoryError if it can't be read.
+        """
+
+    def check(self) -> Capabilities:
+        """Find out what the store can do, by writing to it, before anything expensive is done.
+
+        For what publishes; reading needs none of it. Raises RepositoryError if it can't be reached
+        or isn't a repository.
         """
 
     def publish(

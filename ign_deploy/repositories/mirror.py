@@ -68,7 +68,7 @@ def mirror(
                 reported.play_back()
         return Mirrored(release, outcome)
 
-    workers = min(source.check().workers, target.check().workers, _MOST_WORKERS)
+    workers = min(target.check().workers, _MOST_WORKERS)
     done = map_parallel(copy, entries, workers=max(1, workers))
     for module_id in sorted({each.release.id for each in done}):
         releases = [each.release for each in done if each.release.id == module_id]

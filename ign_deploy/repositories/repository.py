@@ -51,6 +51,15 @@ class StoreRepository:
         self._probing = threading.Lock()
         self._capabilities: Capabilities | None = None
 
+    @property
+    def location(self) -> str:
+        """See ``Repository.location``."""
+        return self.store.address
+
+    def exists(self) -> bool:
+        """See ``Repository.exists``."""
+        return self.store.exists()
+
     def check(self) -> Capabilities:
         """See ``Repository.check``; the store is asked once."""
         with self._probing:

@@ -151,7 +151,9 @@ class IndexGuard(Protocol):
 class Store:
     """A whole store. ``probe`` finds out what it can do, by as few requests as possible.
 
-    It raises RepositoryError (wrong credentials: say which right is missing) or NetworkError.
+    It writes, and raises RepositoryError (wrong credentials: say which right is missing) or
+    NetworkError. ``exists`` only reads; see ``Repository.exists``. ``address`` is that of the
+    whole store, without credentials.
     ``location`` returns where a person finds a version, without credentials. ``has_page``: people
     can open the store's files in a browser. ``lists_cheaply``: a listing costs so little that
     readers compare the indexes with it.
@@ -160,6 +162,8 @@ class Store:
     versions: VersionStore
     publisher: Publisher
     documents: DocumentStore
+    address: str
+    exists: Callable[[], bool]
     probe: Callable[[], Capabilities]
     location: Callable[[Key], str]
     guard: IndexGuard

@@ -18,7 +18,8 @@ class HttpSteps:
 
     Number ``at`` is 1 for the first request from now: acts right before it is made; a negative
     number acts right after the answer's head of that request has come, or its connection has
-    broken; 0 only counts. Holds until ``restore``, or the end of a ``with`` block.
+    broken; 0 only counts. Holds until ``restore``, or the end of a ``with`` block. ``methods`` are
+    those of all requests.
     """
 
     def __init__(self, at: int, action: Callable[[], None]) -> None:
@@ -26,10 +27,11 @@ class HttpSteps:
         self._original = self._pool.urlopen
         self._lock = threading.Lock()
         self._count = 0
+        self.methods: list[str] = []
         steps = self
 
         def urlopen(pool: Any, *arguments: Any, **options: Any) -> Any:
-            number = steps._next()
+            number = steps._next(str(options.get("method") or arguments[0]))
             if number == at:
                 action()
             try:
@@ -66,8 +68,9 @@ class HttpSteps:
     ) -> None:
         self.restore()
 
-    def _next(self) -> int:
+    def _next(self, method: str) -> int:
         with self._lock:
+            self.methods.append(method)
             self._count += 1
             return self._count
 

@@ -40,6 +40,9 @@ class TurnObjects:
     pauses: Mapping[int, float] = field(default_factory=dict)
     _requests: int = 0
 
+    def exists(self) -> bool:
+        return True
+
     def probe(self) -> Capabilities:
         return Capabilities(
             "memory:", True, "", create_once=True, compare_and_swap=self.swaps,

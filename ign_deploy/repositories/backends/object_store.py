@@ -48,6 +48,9 @@ class ObjectStore(Protocol):
     or NetworkError.
     """
 
+    def exists(self) -> bool:
+        """See ``Store.exists``."""
+
     def probe(self) -> Capabilities:
         """See ``Store.probe``."""
 
@@ -239,6 +242,8 @@ def compose(
         versions=versions,
         publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
         documents=ObjectDocuments(objects),
+        address=objects.url("").rstrip("/"),
+        exists=objects.exists,
         probe=objects.probe,
         location=lambda key: objects.url(f"{key.folder}/"),
         guard=guard,

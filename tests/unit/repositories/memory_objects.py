@@ -49,6 +49,9 @@ class MemoryObjects:
     def _done(self) -> None:
         self.after_step(self.steps)
 
+    def exists(self) -> bool:
+        return True
+
     def probe(self) -> Capabilities:
         self._step()
         return Capabilities(

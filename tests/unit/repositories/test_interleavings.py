@@ -115,6 +115,8 @@ class World:
             versions=versions,
             publisher=ClaimPublisher(versions, claims, access.wait_policy, self.reporter),
             documents=documents,
+            address="memory:",
+            exists=lambda: True,
             probe=TurnObjects(self.turns, {}).probe,
             location=str,
             guard=ListingGuard(versions.listing, may_have_lost=documents.take_overlap),

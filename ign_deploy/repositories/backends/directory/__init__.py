@@ -34,6 +34,8 @@ def open_directory(url: str, access: Access) -> Store:
         versions=versions,
         publisher=DirectoryPublisher(root, reporter=access.reporter),
         documents=documents,
+        address=str(root),
+        exists=lambda: _exists(root),
         probe=lambda: _probe(root),
         location=lambda key: str(versions.folder(key).absolute()),
         guard=_DirectoryGuard(documents),
@@ -76,10 +78,22 @@ class _DirectoryGuard:
             yield session
 
 
-def _probe(root: Path) -> Capabilities:
-    """See ``Store.probe``; whether it is writable is tried, since rights can lie."""
+def _exists(root: Path) -> bool:
+    """See ``Store.exists``."""
+    _existing(root)
+    return root.exists()
+
+
+def _existing(root: Path) -> Path:
+    """Return the repository's folder, or the one to make it in; raises RepositoryError."""
     folder = root if root.exists() else root.absolute().parent
     require_folder(folder, root=root)
+    return folder
+
+
+def _probe(root: Path) -> Capabilities:
+    """See ``Store.probe``; whether it is writable is tried, since rights can lie."""
+    folder = _existing(root)
     return Capabilities(
         location=str(root),
         writable=not (obstacle := _obstacle_to_writing(folder)),
@@ -88,7 +102,6 @@ def _probe(root: Path) -> Capabilities:
         compare_and_swap=True,
         server_digest=False,
         resume=False,
-        exists=root.exists(),
     )
 
 

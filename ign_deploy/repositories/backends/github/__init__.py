@@ -51,6 +51,8 @@ def open_github(url: str, access: Access) -> Store:
         versions=versions,
         publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
         documents=branch,
+        address=f"{api.location.web}/{api.location.name}",
+        exists=read_access.exists,
         probe=read_access.probe,
         location=lambda key: api.location.release_page(tag_of(key)),
         guard=NoGuard(),

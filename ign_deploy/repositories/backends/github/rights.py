@@ -30,6 +30,11 @@ class ReadAccess:
         self._is_readable = True
         return capabilities
 
+    def exists(self) -> bool:
+        """See ``Store.exists``; a repository that isn't there raises."""
+        self.require_readable()
+        return True
+
     def require_readable(self) -> None:
         """Raise RepositoryError if the token can't read the repository."""
         if not self._is_readable:

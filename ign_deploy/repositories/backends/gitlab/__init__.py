@@ -59,6 +59,8 @@ def open_gitlab(url: str, access: Access) -> Store:
         versions=versions,
         publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
         documents=documents,
+        address=f"{project.web}/-/packages",
+        exists=_Probe(api).exists,
         probe=_Probe(api),
         location=location,
         guard=ListingGuard(versions.listing, may_have_lost=documents.take_overlap),
@@ -70,6 +72,11 @@ class _Probe:
     """See ``Store.probe``: one request."""
 
     _api: GitLabApi
+
+    def exists(self) -> bool:
+        """See ``Store.exists``: the probe writes nothing, and raises without a project."""
+        self()
+        return True
 
     def __call__(self) -> Capabilities:
         if self._api.caller.kind is TokenKind.ACCESS:

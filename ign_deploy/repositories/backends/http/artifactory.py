@@ -80,13 +80,22 @@ class ArtifactoryObjectStore(HttpObjectStore):
         """See ``ObjectStore.delete``."""
         self._client.request("DELETE", self.url(path), title=f"deleting {path}", expect={404})
 
+    def exists(self) -> bool:
+        """See ``ObjectStore.exists``; a repository that isn't there raises."""
+        self._require_repository()
+        return True
+
     def _find_out(self) -> Capabilities:
+        self._require_repository()
+        return self._try_writing()
+
+    def _require_repository(self) -> None:
+        """Raise RepositoryError unless the repository can be read."""
         response = self._client.request(
             "GET", self._location.url_of(*self._base, "api", "storage", self._name),
             title=f"checking the repository {self._name}", limit=MAX_LISTING,
         )  # fmt: skip
         response.parse(ARTIFACTORY_ITEM)
-        return self._try_writing()
 
     def _try_writing(self) -> Capabilities:
         """Write a file twice, each time with other bytes; and delete it, if that is granted."""

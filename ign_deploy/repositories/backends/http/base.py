@@ -77,6 +77,10 @@ class HttpObjectStore(ABC):
         self._lock = threading.Lock()
         self._found: Capabilities | None = None
 
+    @abstractmethod
+    def exists(self) -> bool:
+        """See ``ObjectStore.exists``."""
+
     def probe(self) -> Capabilities:
         """See ``Store.probe``; the server is probed once."""
         with self._lock:

@@ -112,7 +112,17 @@ class NexusObjectStore(HttpObjectStore):
         self._client.request("DELETE", self.url(path), title=f"deleting {path}", expect={404})
         self._note(path, there=False)
 
+    def exists(self) -> bool:
+        """See ``ObjectStore.exists``; a repository that isn't there raises."""
+        self._require_repository()
+        return True
+
     def _find_out(self) -> Capabilities:
+        self._require_repository()
+        return self._try_writing()
+
+    def _require_repository(self) -> None:
+        """Raise RepositoryError unless the repository can be read, and is a raw one."""
         response = self._client.request(
             "GET", self._api("components", repository=self._name), limit=MAX_LISTING,
             title=f"checking the repository {self._name}",
@@ -124,7 +134,6 @@ class NexusObjectStore(HttpObjectStore):
                 "expected raw",
                 hint='create a repository of the type "raw (hosted)", and use its URL.',
             )
-        return self._try_writing()
 
     def _try_writing(self) -> Capabilities:
         """Put a file twice, and delete it."""

@@ -29,7 +29,7 @@ from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.http.webdav_probe import find_out
 from ign_deploy.repositories.backends.object_store import Name, last_generation
 from ign_deploy.repositories.claims import any_claim, claim_bytes, parse_claim
-from ign_deploy.repositories.record import ReleaseFile
+from ign_deploy.repositories.record import INDEX_NAME, ReleaseFile
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
 _MISSING = frozenset({404, 410})
@@ -44,6 +44,25 @@ class WebDavObjectStore(HttpObjectStore):
         self._made: set[str] = set()
         self._claims_folders = False
         self._conditions = True
+
+    def exists(self) -> bool:
+        """See ``ObjectStore.exists``; a server without WebDAV has its index, or a listing."""
+        root = self._folder_url("")
+        title = "checking the repository"
+        response = self._client.request(
+            "PROPFIND", root, title=title, body=PROPFIND_BODY, limit=MAX_LISTING,
+            headers={"Depth": "0", "Content-Type": "application/xml"}, expect=ANY_STATUS,
+        )  # fmt: skip
+        if response.status == 401:
+            raise self._client.error_for_response(response)
+        if response.status == 207 or response.status in _MISSING:
+            return response.status == 207
+        return any(
+            self._client.request(
+                "GET", url, title=title, limit=MAX_LISTING, truncate=True, expect=_MISSING
+            ).ok
+            for url in (f"{root}{INDEX_NAME}", root)
+        )
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``; where the server honours conditions, it compares."""

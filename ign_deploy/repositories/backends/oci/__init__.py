@@ -40,11 +40,14 @@ def open_oci(url: str, access: Access) -> Store:
         wait_policy=access.wait_policy,
         reporter=access.reporter,
     )
+    probe = _Probe(client, blobs, immutability)
     return Store(
         versions=versions,
         publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
         documents=OciDocuments(client, references, blobs),
-        probe=_Probe(client, blobs, immutability),
+        address=client.location.shown,
+        exists=probe.exists,
+        probe=probe,
         # What `oras pull` takes, after the scheme.
         location=lambda key: f"{client.location.shown}:{version_tag(key)}",
         # One list has all tags, so it can be compared with after every write.
@@ -60,7 +63,15 @@ class _Probe:
     _blobs: Blobs
     _immutability: Immutability | None
 
-    def __call__(self) -> Capabilities:
+    def exists(self) -> bool:
+        """See ``Store.exists``; the first push makes a repository."""
+        self._require_registry()
+        listed = self._client.request(
+            "GET", "/tags/list?n=1", title="checking the repository", expect={404}, truncate=True
+        )
+        return listed.ok
+
+    def _require_registry(self) -> None:
         url = f"{self._client.location.api}/v2/"
         response = self._client.request("GET", url, title="checking the registry", expect={404})
         if not response.ok:
@@ -68,6 +79,9 @@ class _Probe:
                 f"{self._client.location.host} is not an OCI registry: it returned 404",
                 hint="check the host and port in the repository URL.",
             )
+
+    def __call__(self) -> Capabilities:
+        self._require_registry()
         obstacle = self._push_obstacle()
         # Trying it leaves a tag behind, so only where we could publish.
         once = self._immutability is not None and not obstacle and self._immutability.holds()

@@ -37,12 +37,16 @@ class S3ObjectStore:
         self._lock = threading.Lock()
         self._found: Capabilities | None = None
 
+    def exists(self) -> bool:
+        """See ``ObjectStore.exists``; a bucket that isn't there raises."""
+        self._client.list_page(prefix=self._client.bucket.key(""), **{"max-keys": "1"})
+        return True
+
     def probe(self) -> Capabilities:
         """See ``ObjectStore.probe``; the store is probed once."""
         with self._lock:
             if self._found is None:
-                prefix = self._client.bucket.key("")
-                self._client.list_page(prefix=prefix, **{"max-keys": "1"})
+                self.exists()
                 self._found = find_out(self._client)
             return self._found
 

@@ -39,6 +39,36 @@ def test_a_webdav_server_is_written_exactly_once(tmp_path: Path, start: Any) -> 
 
 
 @pytest.mark.parametrize("start", [nginx, apache])
+def test_a_folder_that_is_missing_is_noticed_without_making_it(tmp_path: Path, start: Any) -> None:
+    with start(tmp_path) as server:
+        assert objects_at(server.url).exists()
+        assert not objects_at(f"{server.url}/new").exists()
+        assert list(server.root.rglob("*")) == []
+
+
+def test_a_server_without_webdav_has_a_repository_if_it_has_an_index(
+    url: str, web: PlainWeb
+) -> None:
+    web.lists = True
+    web.files = {"other.txt": b"x"}
+    assert objects_at(url).exists()
+    assert not objects_at(f"{url}/a/b").exists()
+    web.lists = False
+    web.files = {"index.json": b"{}"}
+    assert objects_at(url).exists()
+    assert {call.method for call in web.requests} <= {"GET", "PROPFIND"}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_repository_that_may_not_be_read_is_not_missing(
+    url: str, web: PlainWeb, status: int
+) -> None:
+    web.statuses = {"PROPFIND": status, "GET": status}
+    with pytest.raises(RepositoryError, match=f"returned {status}"):
+        objects_at(url).exists()
+
+
+@pytest.mark.parametrize("start", [nginx, apache])
 def test_a_claim_goes_to_one_and_is_removed(tmp_path: Path, start: Any) -> None:
     with start(tmp_path) as server:
         objects = objects_at(server.url)

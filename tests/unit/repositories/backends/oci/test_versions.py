@@ -60,6 +60,14 @@ def publish(
     open_at(server.url).publish(release, files=files)
 
 
+def test_a_repository_is_there_once_something_was_pushed(
+    server: RegistryServer, tmp_path: Path
+) -> None:
+    assert not store_at(server.url).exists()
+    publish(server, tmp_path)
+    assert store_at(server.url).exists()
+
+
 def manifest_at(ask: Ask, tag: str) -> dict[str, Any]:
     answer = ask("GET", f"manifests/{tag}", headers={"Accept": MANIFEST})
     assert answer.status_code == 200, answer.text
