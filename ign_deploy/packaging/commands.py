@@ -13,8 +13,8 @@ from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import read_regular
+from ign_deploy.errors import ConfigurationError, PackagingError
+from ign_deploy.files import explain_os_error, read_regular
 from ign_deploy.packaging.java import Version
 from ign_deploy.packaging.project import MAVEN_FILE, Project
 
@@ -114,10 +114,12 @@ def gradle_list_command(
 
 
 def write_init_script(folder: Path) -> Path:
-    """Write the init script into ``folder`` and return its path."""
+    """Write the init script into ``folder`` and return its path; raises PackagingError."""
     script = folder / "ign-deploy.init.gradle"
     source = resources.files("ign_deploy.packaging").joinpath("init.gradle")
-    script.write_bytes(source.read_bytes())
+    hint = "free disk space, or set TMPDIR to another folder."
+    with explain_os_error("write", script, error=PackagingError, hint=hint):
+        script.write_bytes(source.read_bytes())
     return script
 
 

@@ -15,9 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ign_deploy.packaging.tree import change_owner, entries_of, open_folder
+from ign_deploy.packaging.tree import FolderEntry, change_owner, entries_of, open_folder
 from ign_deploy.process import Account
 
+_SET_ID = stat.S_ISUID | stat.S_ISGID
 _SHARED = stat.S_ISVTX | stat.S_IRWXG
 
 
@@ -73,7 +74,8 @@ def hand_back(handovers: Sequence[Handover]) -> None:
         with suppress(OSError):  # the folder itself is gone
             device = handover.folder.stat().st_dev
             for entry in entries_of(str(handover.folder), device=device, uid=handover.account.uid):
-                change_owner(entry, *handover.owners.get(entry.identity, handover.owner))
+                uid, gid = handover.owners.get(entry.identity, _new_owner(handover, entry))
+                change_owner(entry, uid, gid)
     for handover in reversed(handovers):
         for path, status in handover.shared.items():
             with _opened(path, status) as descriptor:
@@ -82,6 +84,12 @@ def hand_back(handovers: Sequence[Handover]) -> None:
                     os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
         for path, status in handover.writable.items():
             _change_mode(path, status, stat.S_IMODE(status.st_mode))
+
+
+def _new_owner(handover: Handover, entry: FolderEntry) -> tuple[int, int]:
+    """Return whom a new file belongs to; a set-group-ID folder has chosen the group already."""
+    uid, gid = handover.owner
+    return uid, gid if entry.status.st_gid == handover.account.gid else -1
 
 
 def _share(handover: Handover, path: str) -> None:
@@ -151,6 +159,10 @@ def _owner(folder: Path, account: Account) -> tuple[int, int]:
 
 
 def _can_be_given(status: os.stat_result) -> bool:
-    """Return whether it is a folder, a link, or a file with one name: no device, no socket."""
+    """Return whether it is a folder, a link, or a plain file with one name: no device, no socket.
+
+    A change of owner takes set-user-ID and set-group-ID from a file, so that it is left as it is.
+    """
     mode = status.st_mode
-    return stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or (stat.S_ISREG(mode) and status.st_nlink == 1)
+    is_plain = stat.S_ISREG(mode) and status.st_nlink == 1 and not mode & _SET_ID
+    return stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or is_plain

@@ -7,11 +7,9 @@ made.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import stat
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -20,11 +18,14 @@ from pathlib import Path
 from typing import Literal
 
 from ign_deploy.errors import ConfigurationError, PackagingError
+from ign_deploy.files import explain_os_error
+from ign_deploy.packaging.account_lock import hold_lock, try_lock_out
 from ign_deploy.packaging.commands import gradle_user_home, maven_variables, runner_temp
 from ign_deploy.packaging.handover import Handover, hand_back, hand_over
 from ign_deploy.packaging.java import java_command
 from ign_deploy.packaging.ownership import git_paths, git_variables
 from ign_deploy.packaging.preload import load_everything
+from ign_deploy.packaging.private import private_folder
 from ign_deploy.packaging.project import Project
 from ign_deploy.packaging.protected import Protected
 from ign_deploy.process import Account, ProcessTimeout, end_processes_of, run_command
@@ -114,14 +115,14 @@ def open_sandbox(
     """
     load_everything()
     if isolation.account is None:
-        with tempfile.TemporaryDirectory(prefix="ign-deploy-", dir=runner_temp(env)) as folder:
+        with private_folder(parent=runner_temp(env)) as private:
             uid = os.geteuid()
-            yield Sandbox(None, Path(folder), _tool_variables(project, env, uid=uid))
+            yield Sandbox(None, private, _tool_variables(project, env, uid=uid))
         return
     account = isolation.account
-    with tempfile.TemporaryDirectory(prefix="ign-build-") as folder:
+    with private_folder() as private:
+        folder = str(private)
         os.chown(folder, account.uid, account.gid)
-        private = Path(folder)
         inner = {**env, "HOME": folder}
         caches = _caches(project, env, account)
         if project.kind.is_gradle:
@@ -163,7 +164,7 @@ def _isolation_as(account: Account, project: Project, env: Mapping[str, str]) ->
     programs = [Path(each) for each in project.tool if each.startswith("/")]
     outside = [each for each in programs if not each.is_relative_to(project.root)]
     needed = [project.root.parent, *outside, *([java] if java else [])]
-    code, said = _probe(account, reachable=needed, protected=_SOCKETS)
+    code, said = _probe(account, reachable=needed, protected=_sockets(env))
     if code == 0:
         return Isolation(account)
     if code == _UNREACHABLE:
@@ -171,6 +172,12 @@ def _isolation_as(account: Account, project: Project, env: Mapping[str, str]) ->
     if code == _USABLE:
         return Isolation(account, f"the user {account.name} could use the socket {said}")
     return Isolation(None, f"ign-deploy can't switch to the user {account.name}: {said}")
+
+
+def _sockets(env: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the sockets through which a container engine does what root can."""
+    named = env.get("DOCKER_HOST", "")
+    return (*_SOCKETS, named.removeprefix("unix://")) if named.startswith("unix://") else _SOCKETS
 
 
 def _probe(
@@ -254,13 +261,13 @@ def _handed_over(
             stack.callback(_end, account)
             for path in (*closed, *secret):
                 _close(path)
+            hint = "check the project's folder, or give --isolate off."
             for folder in folders:
-                _shared.handovers.append(hand_over(folder, account=account, kept=kept))
+                with explain_os_error("hand over", folder, error=PackagingError, hint=hint):
+                    _shared.handovers.append(hand_over(folder, account=account, kept=kept))
         _require_handed_over(folders[0], account, closed)
         # Held by every run on this machine that builds: the last one ends the user's processes.
-        descriptor = os.open(__file__, os.O_RDONLY | os.O_CLOEXEC)
-        stack.callback(os.close, descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        stack.callback(os.close, hold_lock())
         yield
 
 
@@ -274,7 +281,8 @@ def _require_handed_over(folder: Path, account: Account, closed: Sequence[str]) 
     what = f"{said} can't be closed to" if code == _USABLE else f"{said} can't be given to"
     raise IsolationError(
         f"{what} the user {account.name}, which builds",
-        hint="use a file system that has owners, or give --isolate off.",
+        hint="use a file system that has owners, remove access control lists (setfacl -b), or give "
+        "--isolate off.",
     )
 
 
@@ -295,12 +303,12 @@ def _end(account: Account) -> None:
 
 def _end_processes(account: Account) -> None:
     """End what the user still runs, unless another run builds as the same user."""
-    with open(__file__, "rb") as file:
+    lock = try_lock_out()
+    if lock is not None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return
-        end_processes_of(account)
+            end_processes_of(account)
+        finally:
+            os.close(lock)
 
 
 def _close(path: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -281,6 +282,75 @@ def test_what_another_started_as_that_user_is_ended_too(place: Path, account: Ac
     other = subprocess.Popen(["sleep", "60"], user=account.uid, group=account.gid, extra_groups=[])
     build(project_of(place))
     assert other.wait(timeout=5) == -9
+
+
+def test_a_lock_on_our_files_changes_nothing(place: Path, account: Account) -> None:
+    """Neither does one keep other runs waiting, nor keep its holder alive."""
+    script = f"import fcntl, time; f = open({isolation.__file__!r}); fcntl.flock(f, {{}}); "
+    script += "print('locked', flush=True); time.sleep(60)"
+    for kind in ("fcntl.LOCK_SH", "fcntl.LOCK_EX"):
+        holder = subprocess.Popen(
+            ["/usr/bin/python3", "-c", script.format(kind)],
+            user=account.uid,
+            group=account.gid,
+            extra_groups=[],
+            stdout=subprocess.PIPE,
+        )
+        assert holder.stdout is not None
+        with holder.stdout as output:
+            assert output.readline() == b"locked\n"
+        build(project_of(place / kind))
+        assert holder.wait(timeout=5) == -9
+
+
+def test_set_id_files_and_folders_stay_what_they_are(place: Path, account: Account) -> None:
+    root = project_of(place, "touch group/new", "cp /bin/true evil; chmod 6755 evil")
+    (root / "tool").touch()
+    (root / "group").mkdir()
+    owned(root)
+    (root / "tool").chmod(0o6755)
+    os.chown(root / "group", OWNER, 4321)
+    (root / "group").chmod(0o2775)
+    before = owners(root)
+    build(root)
+    after = owners(root)
+    assert before.items() <= after.items()
+    assert after["group/new"][:2] == (OWNER, 4321)
+    assert after["evil"][:2] == (OWNER, OWNER)
+    assert not after["evil"][2] & 0o6000
+
+
+def test_a_folder_with_an_access_control_list_is_not_handed_over_silently(
+    place: Path, account: Account
+) -> None:
+    root = project_of(place)
+    entries = ((1, 7, -1), (2, 7, 1234), (4, 5, -1), (16, 7, -1), (32, 5, -1))
+    packed = b"".join(struct.pack("<HHi", *each) for each in entries)
+    acl = struct.pack("<I", 2) + packed
+    try:
+        os.setxattr(root, "system.posix_acl_access", acl)
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    with pytest.raises(PackagingError, match="can't be given to") as caught:
+        build(root)
+    assert "setfacl -b" in caught.value.hint
+    assert os.getxattr(root, "system.posix_acl_access") == acl
+
+
+def test_a_deep_home_ends_no_run(place: Path, account: Account) -> None:
+    deep = 'python3 -c \'import os; [(os.mkdir("d"), os.chdir("d")) for _ in range(2000)]\''
+    build(project_of(place, f"(cd $HOME && {deep})"))
+
+
+def test_the_socket_of_docker_host_counts_too(
+    place: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = place / "own.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        path.chmod(0o666)
+        env = {**ENV, "DOCKER_HOST": f"unix://{path}"}
+        assert f"could use the socket {path}" in said(build(project_of(place), env=env))
 
 
 def test_caches_are_kept_where_it_can_reach_them(place: Path, account: Account) -> None:
