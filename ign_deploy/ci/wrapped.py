@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 
 # As they are, and as JSON (also within JSON) and URLs write them.
-_BREAK = re.compile(r"(\r?\n|\r|(?:\\+r)?\\+n|%0[aA])")
+_BREAK = re.compile(r"(\r?\n|\r|(?:\\{1,8}r)?\\{1,8}n|%0[aA])")
 _MAY_BREAK = re.compile(r"[\r\n\\]|%0")
 _FRAMES = " \t\"'\\,>|"
 SHORTEST_PART = 5
