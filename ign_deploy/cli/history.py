@@ -111,11 +111,7 @@ def history_command(session: Session, what: tuple[str, ...], limit: int) -> None
         raise ConfigurationError(
             f"{len(what)} arguments were given, expected one", hint="give one id."
         )
-    history = session.context.history
-    found = [each for name in _environments(session) for each in history.deployments(name)]
-    found.sort(key=lambda each: each.started.started_at, reverse=True)
-    chosen = _chosen(found, what[0]) if what else found
-    shown = chosen[:limit]
+    shown = _newest(session, what[0] if what else "", limit)
     documents = [each.last.model_dump(mode="json") for each in shown]
     session.answer({"deployments": documents}, "\n".join(_lines(shown, what)))
 
@@ -154,24 +150,27 @@ def _lines(found: Sequence[Deployment], what: Sequence[str]) -> list[str]:
     return table(rows)
 
 
-def _chosen(found: Sequence[Deployment], name: str) -> Sequence[Deployment]:
-    """Return the deployment with that id, or those of the module; raises NotInRepository."""
-    modules = {
-        module.id for each in found for gateway in each.last.gateways for module in gateway.modules
-    }
-    chosen = [each for each in found if each.started.id == name] or [
+def _newest(session: Session, name: str, limit: int) -> Sequence[Deployment]:
+    """Return the newest deployments, or the one with that id, or those of that module.
+
+    Raises NotInRepository if there is neither.
+    """
+    history, environments = session.context.history, _environments(session)
+    named = [history.find(each, name) for each in environments] if name else []
+    found = [each for each in named if each is not None] or [
         each
-        for each in found
-        if any(one.id == name for gateway in each.last.gateways for one in gateway.modules)
+        for environment in environments
+        for each in history.latest(environment, limit=limit, module_id=name)
     ]
-    if not chosen:
+    if name and not found:
+        known = {each.id for one in environments for each in history.state(one).modules}
         raise NotInRepository(
             f"the history has no deployment and no module {name[:200]!a}",
-            hint=f"give the id of a deployment, or of a module: {', '.join(sorted(modules))}."
-            if modules
+            hint=f"give the id of a deployment, or of a module: {', '.join(sorted(known))}."
+            if known
             else "nothing was deployed yet.",
         )
-    return chosen
+    return sorted(found, key=lambda each: each.started.started_at, reverse=True)[:limit]
 
 
 def _environments(session: Session) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Protocol
 
+from ign_deploy.deployment.environment_index import EnvironmentIndex, started_name, stem
 from ign_deploy.deployment.records import (
     DeploymentRecord,
     Phase,
@@ -29,8 +31,12 @@ __all__ = ["DeployedVersion", "Deployment", "EnvironmentState", "History"]
 ROOT = "ledger/deployments"
 ENVIRONMENTS = "ledger/environments"
 FORGOTTEN = "ledger/forgotten"
+INDEXES = "ledger/deployment-indexes"
 _FORGOTTEN_NAME = re.compile(r"([0-9]{8}T[0-9]{12}Z)-[0-9a-f]{12}-(.+)\.json")
 _WORKERS = 8
+_PAGE = 64
+_MOST_ENDS = 8
+"""Of so many unfinished deployments a reader looks for the end."""
 _CLOCK_SKEW = timedelta(hours=1)
 
 
@@ -42,8 +48,26 @@ class HistoryDocument(Protocol):
         """Its content."""
 
 
+class IndexChange(Protocol):
+    """What brings an index up to date."""
+
+    def __call__(self, stored: bytes | None, *, is_complete: bool) -> bytes:
+        """Return the new content.
+
+        Unless ``is_complete``, the stored one may lack what other runs added to the history.
+        """
+
+
 class HistoryStore(Protocol):
-    """Where the history is kept: a repository's small files."""
+    """Where the history is kept: a repository's small files.
+
+    ``lists_cheaply``: a listing costs so little that readers compare the index with it. Elsewhere
+    the index is read as it is.
+    """
+
+    @property
+    def lists_cheaply(self) -> bool:
+        """See above."""
 
     def read(self, path: str) -> HistoryDocument | None:
         """Return a document, None if there is none."""
@@ -53,6 +77,9 @@ class HistoryStore(Protocol):
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the documents directly in a folder."""
+
+    def update(self, path: str, *, key: str, change: IndexChange) -> None:
+        """Change an index until it has what runs that change it at once have added."""
 
 
 def _utc_now() -> datetime:
@@ -73,14 +100,24 @@ class History:
     clock: Callable[[], datetime] = _utc_now
     redact: Callable[[str], str] = str
     _warned: set[str] = field(default_factory=set)
+    _seen_after: dict[str, str] = field(default_factory=dict)
 
     def append(self, record: DeploymentRecord) -> None:
-        """Add a document; raises RepositoryError."""
+        """Add a document, and bring the index up to date; raises RepositoryError.
+
+        A deployment that isn't in the index isn't seen, so nothing may be changed before that.
+        """
         name = check_environment(record.environment)
         data = self._redacted(record).to_json()  # refuses what is too large
         if record.phase is Phase.STARTED:
             self._documents.add(f"{ENVIRONMENTS}/{name}.json", b"{}\n")
         self._documents.add(f"{ROOT}/{name}/{record.file_name}", data)
+        self._index(name, [self._redacted(record)])
+
+    def reindex(self) -> None:
+        """Rebuild the index of each environment from its records; raises RepositoryError."""
+        for name in self.environments():
+            self._index(name, [], rebuilt=self._rebuilt(name, self._after(name)))
 
     def _redacted(self, record: DeploymentRecord) -> DeploymentRecord:
         """Return the record without secrets in what gateways and health checks said."""
@@ -105,21 +142,53 @@ class History:
             name = file.removesuffix(".json")
             if not is_environment(name):
                 self._warn(f"skipped {file!a}: not a valid environment name")
-            elif name not in forgotten or self._names(name, after=forgotten[name]):
+            elif name not in forgotten or self._is_used_again(name, forgotten[name]):
                 found.append(name)
         return found
 
     def deployments(self, environment: str) -> list[Deployment]:
-        """Return an environment's deployments, oldest first; warn of invalid documents."""
+        """Return all deployments of an environment, oldest first; warn of invalid documents."""
         name = check_environment(environment)
-        names = self._names(name, after=self._forgotten().get(name, ""))
-        folder = f"{ROOT}/{name}"
-        found = map_parallel(lambda file: self._read(folder, file), names, workers=_WORKERS)
-        return self._paired(record for record in found if record is not None)
+        return self._deployments_in(name, self._names(name, after=self._after(name)))
 
-    def state(self, environment: str) -> EnvironmentState:
-        """Return what the deployments add up to; warn of those that contradict earlier ones."""
-        state = replay(self.deployments(environment))
+    def latest(self, environment: str, *, limit: int, module_id: str = "") -> list[Deployment]:
+        """Return the newest deployments of an environment (and module), the newest first.
+
+        Reads no more documents than needed.
+        """
+        found: list[Deployment] = []
+        for each in self._newest_first(check_environment(environment)):
+            if not module_id or each.has_module(module_id):
+                found.append(each)
+            if len(found) == limit:
+                break
+        return found
+
+    def find(self, environment: str, deployment_id: str) -> Deployment | None:
+        """Return the deployment with that id, None if the environment has none."""
+        name = check_environment(environment)
+        after = self._after(name)
+        for each in self._recent(self._current_index(name, after)):
+            if each.started.id == deployment_id:
+                return each
+        names = [
+            each
+            for each in self._names(name, after=after)
+            if each.partition("-")[2].rpartition("-")[0] == deployment_id
+        ]
+        return next(iter(self._deployments_in(name, names)), None)
+
+    def state(self, environment: str, *, is_whole: bool = False) -> EnvironmentState:
+        """Return what the deployments add up to; warn of those that contradict earlier ones.
+
+        ``is_whole``: read all of them, for the SHA-256 of versions of long ago.
+        """
+        name = check_environment(environment)
+        if is_whole:
+            state = replay(self.deployments(name))
+        else:
+            index = self._current_index(name, self._after(name))
+            state = replay(self._recent(index), since=index.checkpoint)
         for contradiction in state.contradictions:
             self._warn(f"the history of {environment} contradicts itself: {contradiction}")
         return state
@@ -149,6 +218,126 @@ class History:
                 found |= {(module.id, module.version), (module.id, module.previous)}
         return {(module_id, version) for module_id, version in found if version}
 
+    def _is_used_again(self, name: str, forgotten: str) -> bool:
+        return not self._current_index(name, forgotten).is_empty
+
+    def _newest_first(self, name: str) -> Iterator[Deployment]:
+        after = self._after(name)
+        index = self._current_index(name, after)
+        recent = self._recent(index)
+        yield from reversed(recent)
+        if not index.checkpoint.through:
+            return
+        known = {stem(each.started) for each in recent}
+        names: dict[str, list[str]] = {}
+        for each in self._names(name, after=after):
+            names.setdefault(each.rpartition("-")[0], []).append(each)
+        older = sorted((each for each in names if each not in known), reverse=True)
+        for begin in range(0, len(older), _PAGE):
+            page = [file for each in older[begin : begin + _PAGE] for file in names[each]]
+            yield from reversed(self._deployments_in(name, page))
+
+    def _current_index(self, name: str, after: str) -> EnvironmentIndex:
+        """Return the index with the deployments that it lacks; nothing is written."""
+        document = self._documents.read(f"{INDEXES}/{name}.json")
+        index = None if document is None else self._parsed(name, document.data)
+        if index is None or index.after != after:
+            return self._rebuilt(name, after)
+        if self._documents.lists_cheaply:
+            return self._completed(index)
+        return self._with(index, self._ends(index))
+
+    def _index(
+        self,
+        name: str,
+        records: Sequence[DeploymentRecord],
+        *,
+        rebuilt: EnvironmentIndex | None = None,
+    ) -> None:
+        """Bring the stored index up to date with these documents, and what other runs added."""
+        # Each run looks at the environment's state before it adds to it.
+        after = self._seen_after[name] if name in self._seen_after else self._after(name)
+
+        def change(stored: bytes | None, *, is_complete: bool) -> bytes:
+            index = None if stored is None else self._parsed(name, stored)
+            if rebuilt is not None and is_complete:
+                index = self._completed(rebuilt)
+            elif index is None or index.after != after:
+                index = self._rebuilt(name, after)
+            elif not is_complete:
+                index = self._completed(index)
+            return self._with(index, records).to_json()
+
+        self._documents.update(f"{INDEXES}/{name}.json", key=name, change=change)
+
+    def _after(self, name: str) -> str:
+        """Return since when the environment is forgotten, empty if it isn't."""
+        self._seen_after[name] = self._forgotten().get(name, "")
+        return self._seen_after[name]
+
+    def _parsed(self, name: str, data: bytes) -> EnvironmentIndex | None:
+        index = EnvironmentIndex.parse(data, name)
+        now = stamp(timestamp(self.clock() + _CLOCK_SKEW))
+        if index is None or index.checkpoint.through > now:
+            self._warn(
+                f"the index of the deployments to {name} is not valid; all records are read instead"
+            )
+            return None
+        return index
+
+    def _rebuilt(self, name: str, after: str) -> EnvironmentIndex:
+        found = self._deployments_in(name, self._names(name, after=after))
+        return EnvironmentIndex(name, after).with_deployments(found)
+
+    def _completed(self, index: EnvironmentIndex) -> EnvironmentIndex:
+        """Return the index with what a listing has and it lacks."""
+        names = self._names(index.environment, after=index.after)
+        missing = self._read_all(index.environment, index.lacking(names))
+        return self._with(index, [*missing, *self._ends(index)])
+
+    def _ends(self, index: EnvironmentIndex) -> list[DeploymentRecord]:
+        """Return the ends of deployments that the index has as unfinished.
+
+        A run that was killed, or lost the store, may have written one without the index.
+        """
+        open_ids = {each.started.id for each in self._recent(index) if each.ended is None}
+        if not open_ids | set(index.unfinished):
+            return []
+        state = replay(self._recent(index), since=index.checkpoint)
+        uncertain = {each.deployment for each in state.modules if each.uncertain}
+        stems = [stem(each) for each in index.recent if each.id in open_ids & uncertain]
+        stems += [f"{stamp(at)}-{each}" for each, at in index.unfinished.items()]
+        names = [f"{each}-{Phase.ENDED.value}.json" for each in sorted(stems)[-_MOST_ENDS:]]
+        return self._read_all(index.environment, names, may_be_missing=True)
+
+    def _with(
+        self, index: EnvironmentIndex, records: Sequence[DeploymentRecord]
+    ) -> EnvironmentIndex:
+        """Return the index with these documents."""
+        if not records:
+            return index
+        known = {each.id for each in index.recent}
+        known |= {each.id for each in records if each.phase is Phase.STARTED}
+        lost = [started_name(each) for each in records if each.id not in known]
+        starts = self._read_all(index.environment, lost, may_be_missing=True)
+        return index.with_deployments(self._recent(index, [*starts, *records]))
+
+    def _recent(
+        self, index: EnvironmentIndex, more: Sequence[DeploymentRecord] = ()
+    ) -> list[Deployment]:
+        """Return the deployments after the index's checkpoint; ``more`` are others' documents."""
+        return self._paired([*filter(self._is_past, index.records()), *more])
+
+    def _deployments_in(self, name: str, names: Sequence[str]) -> list[Deployment]:
+        return self._paired(self._read_all(name, names))
+
+    def _read_all(
+        self, name: str, names: Sequence[str], *, may_be_missing: bool = False
+    ) -> list[DeploymentRecord]:
+        read = partial(self._read, f"{ROOT}/{name}", may_be_missing=may_be_missing)
+        found = map_parallel(read, names, workers=_WORKERS)
+        return [record for record in found if record is not None]
+
     def _names(self, environment: str, *, after: str) -> list[str]:
         """Return the names of an environment's documents, sorted, from ``after`` on."""
         names = self._documents.names(f"{ROOT}/{environment}")
@@ -166,18 +355,25 @@ class History:
                 found[match[2]] = match[1]
         return found
 
-    def _read(self, folder: str, name: str) -> DeploymentRecord | None:
+    def _read(
+        self, folder: str, name: str, *, may_be_missing: bool = False
+    ) -> DeploymentRecord | None:
         document = self._documents.read(f"{folder}/{name}")
+        if document is None and may_be_missing:
+            return None
         record = None if document is None else DeploymentRecord.parse(document.data)
         belongs_here = record is not None and f"{ROOT}/{record.environment}" == folder
         is_valid = record is not None and record.file_name == name and _is_plausible(record)
         if record is None or not (belongs_here and is_valid):
             self._warn(f"skipped {name!a}: not a valid deployment record")
             return None
+        return record if self._is_past(record) else None
+
+    def _is_past(self, record: DeploymentRecord) -> bool:
         if max(record.started_at, record.ended_at) > timestamp(self.clock() + _CLOCK_SKEW):
-            self._warn(f"skipped {name!a}: a deployment record from the future")
-            return None
-        return record
+            self._warn(f"skipped {record.file_name!a}: a deployment record from the future")
+            return False
+        return True
 
     def _paired(self, records: Iterable[DeploymentRecord]) -> list[Deployment]:
         starts: dict[tuple[str, str], DeploymentRecord] = {}

@@ -167,7 +167,7 @@ class DeploymentRecord(_Part):
         Raises DeploymentError for a start that is too large: before anything is changed. The texts
         of an end are shortened as far as needed.
         """
-        data = self._encoded()
+        data = encoded(self.to_document())
         if self.phase is Phase.STARTED and len(data) > MAX_START_SIZE:
             modules = {module.id for each in self.gateways for module in each.modules}
             raise DeploymentError(
@@ -178,12 +178,12 @@ class DeploymentRecord(_Part):
         for longest in _SHORTENED_TEXTS:
             if len(data) <= MAX_DEPLOYMENT_RECORD_SIZE:
                 break
-            data = self._with_texts(longest)._encoded()
+            data = encoded(self._with_texts(longest).to_document())
         return data
 
-    def _encoded(self) -> bytes:
-        """Return compact JSON: what many gateways have in common is written once, in a table."""
-        document = self.model_dump(mode="json", exclude_defaults=True)
+    def to_document(self) -> dict[str, Any]:
+        """Return JSON values: what many gateways have in common is there once, in a table."""
+        document: dict[str, Any] = self.model_dump(mode="json", exclude_defaults=True)
         numbers: dict[tuple[str, ...], int] = {}
         for gateway in document.get("gateways", ()):
             for module in gateway.get("modules", ()):
@@ -191,8 +191,7 @@ class DeploymentRecord(_Part):
                 module["module"] = numbers.setdefault(common, len(numbers))
         document["modules"] = [dict(zip(_MODULE_FIELDS, each, strict=True)) for each in numbers]
         document["schema_version"] = self.schema_version
-        text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return text.encode("utf-8", "replace") + b"\n"
+        return document
 
     def _with_texts(self, longest: int) -> Self:
         """Return the record with shortened texts of gateways."""
@@ -216,14 +215,25 @@ class DeploymentRecord(_Part):
         if len(data) > MAX_DEPLOYMENT_RECORD_SIZE:
             return None
         try:
-            return cls.model_validate(_expanded(from_json(data, allow_inf_nan=False)))
+            return cls.from_document(from_json(data, allow_inf_nan=False))
         except (ValueError, TypeError):
             return None
+
+    @classmethod
+    def from_document(cls, document: Any) -> Self:
+        """Return the record; raises ValueError or TypeError if it is not valid."""
+        return cls.model_validate(_expanded(document))
 
     @property
     def file_name(self) -> str:
         """The name of its document; names sort by the start of the deployment."""
         return f"{stamp(self.started_at)}-{self.id}-{self.phase.value}.json"
+
+
+def encoded(document: Any) -> bytes:
+    """Return JSON values as compact bytes."""
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace") + b"\n"
 
 
 def _expanded(document: Any) -> Any:

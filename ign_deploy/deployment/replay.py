@@ -33,6 +33,7 @@ def replay(deployments: Sequence[Deployment], *, since: Checkpoint = START) -> E
         digests={key: digest for key, digest in done.digests.items() if digest},
         last_modules=_last_modules(deployments, since),
         contradictions=done.contradictions,
+        has_all_digests=since.has_all_digests,
     )
 
 
@@ -46,7 +47,7 @@ def fold(deployments: Sequence[Deployment], *, since: Checkpoint, through: str) 
         last_modules=_last_modules(deployments, since),
         contradictions=done.contradictions,
         through=through,
-        count=since.count + len(deployments),
+        has_all_digests=since.has_all_digests,
     )
 
 

@@ -23,6 +23,12 @@ class Deployment:
         """Its latest document."""
         return self.ended or self.started
 
+    def has_module(self, module_id: str) -> bool:
+        """Return whether the module was part of it, on any gateway."""
+        return any(
+            module.id == module_id for gateway in self.last.gateways for module in gateway.modules
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class DeployedVersion:
@@ -60,7 +66,7 @@ class Checkpoint:
 
     ``digests`` has an empty one where records contradict each other. ``last_modules`` are the ids
     of the modules in the last deployment to each gateway. ``through`` is the newest deployment,
-    as in the names of its documents; ``count`` is how many there are.
+    as in the names of its documents. ``has_all_digests``: those of old versions weren't dropped.
     """
 
     modules: Mapping[ModuleKey, DeployedVersion] = field(default_factory=dict)
@@ -69,7 +75,7 @@ class Checkpoint:
     last_modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contradictions: Sequence[str] = ()
     through: str = ""
-    count: int = 0
+    has_all_digests: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class EnvironmentState:
     digests: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     last_modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contradictions: Sequence[str] = ()
+    has_all_digests: bool = True
 
     @property
     def deployed(self) -> list[DeployedVersion]:

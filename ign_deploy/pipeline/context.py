@@ -251,8 +251,8 @@ def _open_history(
 ) -> History:
     from ign_deploy.deployment.history import History
 
-    documents = repository.get().maintenance.documents
-    return History(documents, reporter=report.reporter, redact=redact)
+    ledger = repository.get().maintenance.ledger
+    return History(ledger, reporter=report.reporter, redact=redact)
 
 
 def _repository_access(

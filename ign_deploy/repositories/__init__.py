@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ign_deploy.report import Progress, no_progress
 
 if TYPE_CHECKING:
+    from ign_deploy.repositories.ledger import Ledger
     from ign_deploy.repositories.record import FileRole, Release
     from ign_deploy.repositories.status_events import ModuleStatus
     from ign_deploy.repositories.store import DocumentStore
@@ -92,6 +93,10 @@ class Maintenance(Protocol):
     @property
     def documents(self) -> DocumentStore:
         """The repository's small files: status events, deployments."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The status events and deployments, and what is derived from them."""
 
     def status(self, module_id: str) -> ModuleStatus:
         """Return the status of a module's versions: yanked, removed. Raises RepositoryError."""

@@ -18,6 +18,9 @@ class _Undisturbed:
     def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:  # noqa: ARG002
         return ()
 
+    def overlaps(self, key: str) -> bool:  # noqa: ARG002
+        return False
+
 
 class NoGuard:
     """For stores with compare-and-swap: a write that would lose another's is refused."""
@@ -58,6 +61,10 @@ class ListingGuard:
             for module_id, versions in listed.items()
             if not _agrees(indexed.get(module_id), versions)
         ]
+
+    def overlaps(self, key: str) -> bool:  # noqa: ARG002
+        """See ``IndexSession.overlaps``."""
+        return self.may_have_lost()
 
 
 def _agrees(indexed: Indexed | None, listed: list[str]) -> bool:

@@ -23,6 +23,7 @@ from ign_deploy.repositories import (
     Reindexed,
 )
 from ign_deploy.repositories.index import module_row, version_rows
+from ign_deploy.repositories.ledger import Ledger
 from ign_deploy.repositories.local_files import copy_out
 from ign_deploy.repositories.partial_files import partial_file
 from ign_deploy.repositories.publishing import confirm_same, read_record, refuse_removed
@@ -128,6 +129,11 @@ class StoreRepository:
     def documents(self) -> DocumentStore:
         """See ``Maintenance.documents``."""
         return self.store.documents
+
+    @property
+    def ledger(self) -> Ledger:
+        """See ``Maintenance.ledger``."""
+        return Ledger(self.documents, self.store.guard, self.store.lists_cheaply)
 
     def status(self, module_id: str) -> ModuleStatus:
         """See ``Maintenance.status``."""

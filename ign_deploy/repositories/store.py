@@ -18,6 +18,8 @@ from ign_deploy.repositories import Capabilities, PublishOutcome
 from ign_deploy.repositories.record import Release, ReleaseFile
 
 MAX_DOCUMENT_SIZE = 64 << 20
+LEDGER_KEY = "ledger+"
+"""How the ids of keys begin that stand for what is derived from the ledger, not for modules."""
 
 
 class Key(NamedTuple):
@@ -137,6 +139,12 @@ class IndexSession(Protocol):
 
         Called after writing; ``indexed`` is the root index by module, as this run wrote or found
         it. An empty id means a run that writes all modules.
+        """
+
+    def overlaps(self, key: str) -> bool:
+        """Return whether another run may have written what is derived for this key of the ledger.
+
+        Called after writing; also whether it has done so since the last question.
         """
 
 

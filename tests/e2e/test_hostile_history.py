@@ -28,7 +28,7 @@ HOSTILE = {
 def test_a_hostile_record_is_shown_harmless(tmp_path: Path, command: str, name: str) -> None:
     text = HOSTILE[name]
     repository = open_repository(str(tmp_path / "module-repository"))
-    history = History(repository.maintenance.documents, reporter=SilentReporter())
+    history = History(repository.maintenance.ledger, reporter=SilentReporter())
     started = record(text, previous=text, gateway=text, module_id=text, actor=text, notes=text)
     gateways = tuple(
         gateway.model_copy(

@@ -330,7 +330,7 @@ def test_a_trust_anchor_counts_for_what_is_restored(cli: GatewayCli, tmp_path: P
 def forge(cli: GatewayCli, started: DeploymentRecord, *, is_ended: bool = True) -> None:
     """Write documents as someone does who can write to the store, and nothing more."""
     repository = open_repository(str(cli.workspace.repository))
-    history = History(repository.maintenance.documents, reporter=SilentReporter())
+    history = History(repository.maintenance.ledger, reporter=SilentReporter())
     ended = started.model_copy(
         update={
             "phase": Phase.ENDED,
@@ -391,7 +391,7 @@ def test_a_forged_start_does_not_make_an_automatic_rollback_uninstall(cli: Gatew
     cli.install(f"{NAME}@1.1.0").must(0)
     last = cli.call("history", "--json").must(0).document["deployments"][0]
     repository = open_repository(str(cli.workspace.repository))
-    History(repository.maintenance.documents, reporter=SilentReporter()).append(
+    History(repository.maintenance.ledger, reporter=SilentReporter()).append(
         record("1.1.0", previous="", gateway=cli.gateway.url, module_id=NAME,
                started_at=last["ended_at"])
     )  # fmt: skip

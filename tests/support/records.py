@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from ign_deploy.deployment.history import History
+from ign_deploy.deployment.history import History, IndexChange
 from ign_deploy.deployment.records import (
     DeploymentKind,
     DeploymentRecord,
@@ -15,9 +16,11 @@ from ign_deploy.deployment.records import (
     ModuleOnGateway,
     Outcome,
     Phase,
+    timestamp,
 )
 from ign_deploy.report import Reporter, SilentReporter
 
+_BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PUMP, PLANT = "com.example.pump", "https://plant-1:8043"
 
 
@@ -33,6 +36,7 @@ class MemoryDocuments:
     """Small files by path; one that is added is never changed."""
 
     files: dict[str, bytes] = field(default_factory=dict)
+    lists_cheaply: bool = True
 
     def read(self, path: str) -> Stored | None:
         data = self.files.get(path)
@@ -44,6 +48,9 @@ class MemoryDocuments:
     def names(self, folder: str) -> list[str]:
         found = [path.removeprefix(f"{folder}/") for path in self.files if path.startswith(folder)]
         return [name for name in found if "/" not in name]
+
+    def update(self, path: str, *, key: str, change: IndexChange) -> None:
+        self.files[path] = change(self.files.get(path), is_complete=True)
 
 
 @dataclass
@@ -68,7 +75,7 @@ class Ledger:
             previous=previous,
             id=f"{minute:012x}",
             environment=self.environment,
-            started_at=f"2026-01-31T12:{minute:02}:00.000000Z",
+            started_at=timestamp(_BEGIN + timedelta(minutes=minute)),
             **more,
         )
         self.history.append(started)

@@ -21,7 +21,7 @@ from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.report import Reporter
 from ign_deploy.repositories.index_guard import NoGuard
 from ign_deploy.repositories.record import is_safe_component
-from ign_deploy.repositories.store import Indexed, IndexSession, Key
+from ign_deploy.repositories.store import LEDGER_KEY, Indexed, IndexSession, Key
 
 PENDING = "pending"
 _HOLDS = timedelta(minutes=10)
@@ -80,6 +80,10 @@ def new_pending_write(
     """Return a pending write of this run, for a module."""
     until = (now + holds).astimezone(UTC).replace(microsecond=0)
     return PendingWrite(until, secrets.token_hex(4), is_done=False, module_id=module_id, rest=rest)
+
+
+def _is_ledger(write: PendingWrite) -> bool:
+    return write.module_id.startswith(LEDGER_KEY)
 
 
 @dataclass
@@ -142,6 +146,9 @@ class _Session:
             )
         return {write.module_id for write in self.seen}
 
+    def overlaps(self, key: str) -> bool:
+        return key in self.others({})
+
     def leave(self) -> None:
         """Remove ours, or leave them as done for runs that may overwrite what we wrote."""
         if self.seen:
@@ -161,7 +168,16 @@ class _Session:
     def _look(self) -> list[PendingWrite]:
         found = [parse_pending_write(name) for name in self.store.pending_names()]
         ours = {*self.own, *list(self.siblings.values())}
-        return [write for write in found if write is not None and write not in ours]
+        return [
+            write
+            for write in found
+            if write is not None and write not in ours and self._concerns_us(write)
+        ]
+
+    def _concerns_us(self, write: PendingWrite) -> bool:
+        """Return whether it writes what we write: the indexes of modules, or the same ledger."""
+        kinds = {each.module_id if _is_ledger(each) else "" for each in self.own}
+        return (write.module_id if _is_ledger(write) else "") in kinds
 
     def _alive(self) -> list[PendingWrite]:
         now = self.store.now()
