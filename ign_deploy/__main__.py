@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from ign_deploy import __version__
 
 def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
     """Run the command line ``argv`` (the program's name first) and return the exit code."""
+    _prepare_streams()
     if list(argv[1:]) == ["--version"]:
         # Asked by every job that prints its tools: answered without loading any of them.
         sys.stdout.write(f"ign-deploy, version {__version__}\n")
@@ -32,6 +34,24 @@ def container_main(argv: Sequence[str], env: Mapping[str, str]) -> int:
 
     program = other_program(argv, env)
     return main(argv, env) if program is None else become(program, argv[1:], with_home(env))
+
+
+def _prepare_streams() -> None:
+    """Make the standard streams take all text, and be there.
+
+    Where one is closed (``>&-``), the next file that is opened, a published one perhaps, would get
+    its number, and everything that is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor != number:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fcntl
 import hashlib
@@ -123,6 +124,20 @@ def read_regular(path: Path, *, limit: int, follow_links: bool = True) -> bytes:
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit} bytes")
     return data
+
+
+def decode_text(data: bytes) -> str:
+    """Return UTF-8 text without its byte order mark, if any.
+
+    Raises ValueError, whose text says what it is instead: ``it is UTF-16 text, not UTF-8``.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it is UTF-16 text, not UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as cause:
+        line = data.count(b"\n", 0, cause.start) + 1
+        raise ValueError(f"it is not UTF-8 text (line {line})") from cause
 
 
 def read_inside(root: Path, path: Path, *, limit: int) -> bytes:

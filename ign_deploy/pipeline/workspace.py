@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import os_error_reason, read_inside, read_regular
+from ign_deploy.files import decode_text, os_error_reason, read_inside, read_regular
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -109,12 +109,15 @@ def read_notes(text: str, file: str = "") -> str:
 
 def _read_notes_file(file: str) -> str:
     try:
-        return read_inside(Path.cwd(), Path(file), limit=_MAX_NOTES).decode()
-    except UnicodeDecodeError as cause:
-        reason = f"it is not UTF-8 ({cause.reason} at byte {cause.start})"
+        data = read_inside(Path.cwd(), Path(file), limit=_MAX_NOTES)
     except OSError as cause:
         is_link = cause.errno in (errno.ELOOP, errno.ENOTDIR)
         reason = "it is, or is behind, a symbolic link" if is_link else os_error_reason(cause)
+    else:
+        try:
+            return decode_text(data)
+        except ValueError as cause:
+            reason = str(cause)
     raise ConfigurationError(
         f"cannot read the release notes {file!a}: {reason}",
         hint="give a UTF-8 text file of at most 512 KiB in the working directory, not a link.",

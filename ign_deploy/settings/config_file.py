@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import os_error_reason, read_regular
+from ign_deploy.files import decode_text, os_error_reason, read_regular
 from ign_deploy.settings.deployment import GatewayEntry
 from ign_deploy.settings.model import Settings
 from ign_deploy.settings.source import Source, default_variable
@@ -88,21 +88,29 @@ def _read_config(chosen: Path | None, folder: Path) -> tuple[Path, Mapping[str, 
     if own.is_file():
         return own, _config_table(own)
     project = folder / "pyproject.toml"
-    return project, _config_table(project) if project.is_file() else {}
+    return project, _config_table(project, is_named=False) if project.is_file() else {}
 
 
-def _config_table(path: Path) -> Mapping[str, Any]:
+def _config_table(path: Path, *, is_named: bool = True) -> Mapping[str, Any]:
+    """Read our table; raises ConfigurationError.
+
+    A project file that can't be read matters only if it was named, or speaks of us.
+    """
     import tomllib
 
+    data = b""
     try:
-        document = tomllib.loads(read_regular(path, limit=_MAX_CONFIG_SIZE).decode("utf-8"))
+        data = read_regular(path, limit=_MAX_CONFIG_SIZE)
+        document = tomllib.loads(decode_text(data))
     except OSError as cause:
         raise ConfigurationError(
             f"cannot read {path}: {os_error_reason(cause)}", hint="check --config."
         ) from cause
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+    except ValueError as cause:  # TOMLDecodeError is one
+        if not is_named and b"ign-deploy" not in data:
+            return {}
         raise ConfigurationError(
-            f"{path} is not valid TOML: {cause}", hint="fix the file."
+            f"{path} is not valid TOML: {cause}", hint="fix the file, and save it as UTF-8."
         ) from cause
     if path.name != "pyproject.toml":
         return document

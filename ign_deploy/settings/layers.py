@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr, ValidationError
 
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import decode_text, os_error_reason, read_regular
 from ign_deploy.settings.config_file import config_layer
 from ign_deploy.settings.model import Settings
 from ign_deploy.settings.source import Source, default_variable, input_variable, option_name
@@ -19,6 +21,7 @@ _LONGEST_PATH = 4095
 _LONGEST_MISSING_PATH = 255
 _MAYBE_KEY = re.compile(r"[A-Za-z0-9+/_ -]{60,}={0,2}|.*-----.*")
 _LONGEST_PASSWORD_FILE = 4096
+_LARGEST_ENV_FILE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +138,12 @@ def _read_secret_file(name: str, value: object, origin: str) -> object:
             return value
         with path.open("rb") as stream:
             data = stream.read(_LONGEST_PASSWORD_FILE + 1)
-        text = data.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        text = decode_text(data).removesuffix("\n").removesuffix("\r")
     except (OSError, ValueError) as cause:
+        reason = os_error_reason(cause) if isinstance(cause, OSError) else cause
         raise ConfigurationError(
-            f"cannot read the file named by {origin}", hint="check that it is a readable text file."
-        ) from cause
+            f"cannot read the file named by {origin}: {reason}", hint="save the secret as UTF-8."
+        ) from None  # the cause would repeat the value
     if len(data) > _LONGEST_PASSWORD_FILE or not text:
         raise ConfigurationError(
             f"the file named by {origin} is {'empty' if not text else 'too large for a secret'}",
@@ -190,7 +194,14 @@ def _read_env_file(path: Path) -> Mapping[str, str]:
 
     if not path.is_file():
         raise ConfigurationError(f"env file {path} not found", hint="check --env-file.")
-    values = dotenv_values(path, interpolate=False)
+    try:
+        text = decode_text(read_regular(path, limit=_LARGEST_ENV_FILE))
+    except (OSError, ValueError) as cause:
+        reason = os_error_reason(cause) if isinstance(cause, OSError) else cause
+        raise ConfigurationError(
+            f"cannot read the env file {path}: {reason}", hint="save it as UTF-8 text."
+        ) from None  # the cause would repeat a value
+    values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     return {name: value for name, value in values.items() if value is not None}
 
 

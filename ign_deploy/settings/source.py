@@ -30,17 +30,17 @@ class Source:
 
 
 def _split_lines(value: object) -> object:
-    """Accept one value per line (action inputs), or several separated by commas."""
+    """Accept one value per line (action inputs): URLs and file names may contain commas."""
     if isinstance(value, str):
-        return tuple(part.strip() for part in value.replace(",", "\n").splitlines() if part.strip())
+        return tuple(part.strip() for part in value.splitlines() if part.strip())
     return value
 
 
 def _split_tags(value: object) -> object:
-    """Split each item as well: `--tags a,b` is two tags, because no tag contains a comma."""
+    """Split at commas as well: `--tags a,b` is two tags, because no tag contains a comma."""
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
-        return _split_lines("\n".join(value))
-    return _split_lines(value)
+        value = "\n".join(value)
+    return _split_lines(value.replace(",", "\n") if isinstance(value, str) else value)
 
 
 Lines = Annotated[tuple[str, ...], BeforeValidator(_split_lines)]

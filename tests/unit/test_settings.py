@@ -201,6 +201,58 @@ def test_a_pyproject_without_our_table_is_ignored(tmp_path: Path, text: str) -> 
     assert resolve(tmp_path).settings == Settings()
 
 
+@pytest.mark.parametrize(
+    "data", [b"[tool.other\nx = 1\n", b"x = '\xfc'\n", "x = 1\n".encode("utf-16")]
+)
+def test_a_broken_pyproject_of_another_tool_stops_nothing(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "pyproject.toml").write_bytes(data)
+    assert resolve(tmp_path).settings == Settings()
+    with pytest.raises(ConfigurationError, match="is not valid TOML"):
+        resolve(tmp_path, config_file=tmp_path / "pyproject.toml")
+
+
+def test_a_broken_pyproject_that_speaks_of_us_is_an_error(tmp_path: Path) -> None:
+    config(tmp_path, "[tool.ign-deploy]\nversion = \n", "pyproject.toml")
+    with pytest.raises(ConfigurationError, match="is not valid TOML"):
+        resolve(tmp_path)
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    config(tmp_path, "\ufeffversion = '1.0.0'\n")
+    path = tmp_path / "my.env"
+    path.write_text("\ufeffIGN_DEPLOY_NOTES=x\n")
+    settings = resolve(tmp_path, env_file=path).settings
+    assert (settings.version, settings.notes) == ("1.0.0", "x")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("A=b\n".encode("utf-16"), "it is UTF-16 text, not UTF-8"),
+        (b"A=b\nC=\xfc\n", r"it is not UTF-8 text \(line 2\)"),
+    ],
+)
+def test_text_in_another_encoding_is_named_as_such(
+    tmp_path: Path, data: bytes, reason: str
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    with pytest.raises(ConfigurationError, match=f"cannot read the env file .*: {reason}"):
+        resolve(tmp_path, env_file=path)
+    with pytest.raises(ConfigurationError, match=f"cannot read the file named by .*: {reason}"):
+        resolve(tmp_path, {"MODULE_SIGNING_PASSWORD": str(path)})
+    with pytest.raises(ConfigurationError, match=reason):
+        resolve(tmp_path, config_file=path)
+
+
+def test_a_comma_separates_tags_only(tmp_path: Path) -> None:
+    url = "https://plant.example/health?of=a,b"
+    env = {"IGN_DEPLOY_HEALTH_URL": f"{url}\n\n /x,y \n", "IGN_DEPLOY_TAGS": "a, b\nc"}
+    settings = resolve(tmp_path, env).settings
+    assert settings.health_url == (url, "/x,y")
+    assert settings.tags == ("a", "b", "c")
+
+
 def test_a_pyproject_whose_ign_deploy_key_is_not_a_table_is_rejected(tmp_path: Path) -> None:
     config(tmp_path, "[tool]\nign-deploy = 'x'\n", "pyproject.toml")
     with pytest.raises(ConfigurationError, match="is not a table"):

@@ -212,6 +212,34 @@ def test_what_no_encoding_can_say_is_escaped(workspace: CliWorkspace) -> None:
     assert "\\udcff.modl" in result.stdout
 
 
+@pytest.mark.parametrize("command", ["--help", "module"])
+def test_help_is_shown_in_every_encoding(workspace: CliWorkspace, command: str) -> None:
+    arguments = [command] if command == "--help" else [command, "--help"]
+    for encoding in ("ascii", "latin-1"):
+        env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        assert "Options" in workspace.run(*arguments, env=env).must(0).stdout
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize(("argument", "code"), [("--version", 0), ("--json", 0), ("missing", 5)])
+def test_closed_streams_change_nothing(
+    workspace: CliWorkspace, closed: tuple[int, ...], argument: str, code: int
+) -> None:
+    build_module(workspace.folder / MODULE)
+    arguments = {"--version": ["--version"], "--json": ["inspect", MODULE, "--json"]}
+    child = subprocess.run(
+        [*PROGRAM, *arguments.get(argument, ["inspect", "missing.modl"])],
+        cwd=workspace.folder,
+        env=workspace.environment,
+        capture_output=True,
+        preexec_fn=lambda: [os.close(number) for number in closed],
+        check=False,
+    )
+    assert child.returncode == code
+    assert b"Traceback" not in child.stderr
+    assert bool(child.stdout) is (1 not in closed and code == 0)
+
+
 @pytest.mark.parametrize("command", ["inspect", "--help"])
 def test_a_reader_who_leaves_is_not_an_error(workspace: CliWorkspace, command: str) -> None:
     arguments = [command, MODULE] if command == "inspect" else [command]
