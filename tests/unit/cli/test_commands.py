@@ -7,6 +7,7 @@ import pty
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -220,6 +221,11 @@ def test_help_is_shown_in_every_encoding(workspace: CliWorkspace, command: str) 
         assert "Options" in workspace.run(*arguments, env=env).must(0).stdout
 
 
+def close_streams(numbers: tuple[int, ...]) -> None:
+    for number in numbers:
+        os.close(number)
+
+
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
 @pytest.mark.parametrize(("argument", "code"), [("--version", 0), ("--json", 0), ("missing", 5)])
 def test_closed_streams_change_nothing(
@@ -232,7 +238,7 @@ def test_closed_streams_change_nothing(
         cwd=workspace.folder,
         env=workspace.environment,
         capture_output=True,
-        preexec_fn=lambda: [os.close(number) for number in closed],
+        preexec_fn=partial(close_streams, closed),
         check=False,
     )
     assert child.returncode == code
