@@ -28,10 +28,24 @@ _BLOCK = 1 << 20
 
 
 def put_module(source: UploadSource, target: Path) -> None:
-    """Write a module's file; it appears under its name only if it is what was verified."""
+    """Write a module's file; it appears under its name only if it is what was verified.
+
+    If another file is there afterwards, it is removed, and DeploymentError is raised: others can
+    write to the folder, and a share may fail silently.
+    """
     with _explained("write", target), _replacing(target) as output:
         for block in read_source(source, error=DeploymentError):
             output.write(block)
+    try:
+        is_written = has_content(target, source)
+    except DeploymentError:
+        is_written = False
+    if not is_written:
+        remove_file(target)
+        raise DeploymentError(
+            f"{target} was not what had been written to it, and was removed",
+            hint="find out which other process writes to that folder.",
+        )
 
 
 def put_file(source: Path, target: Path) -> None:

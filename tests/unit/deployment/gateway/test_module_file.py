@@ -212,3 +212,25 @@ def test_a_folder_keeps_the_old_file_if_the_new_one_changed(tmp_path: Path) -> N
     assert (folder / "pump.modl").read_bytes() == old.path.read_bytes()
     assert (tmp_path / "modules.json").read_bytes() == before
     assert not [each for each in tree(folder) if each.endswith(".partial")]
+
+
+def test_a_file_that_is_not_what_was_written_to_the_folder_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link in its place as well; what it leads to stays."""
+    (tmp_path / "modules").mkdir()
+    other = modl(tmp_path / "other", EVIL)
+    replace = os.replace
+
+    def link_instead(source: Path, target: Path) -> None:
+        source.unlink()
+        source.symlink_to(other)
+        replace(source, target)
+
+    target = FolderTarget(tmp_path / "modules", manifest=None)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", link_instead)
+        with pytest.raises(DeploymentError, match="was not what had been written to it"):
+            send(target, verified(modl(tmp_path / "built")))
+    assert [each for each in tree(tmp_path / "modules") if not each.endswith(".lock")] == []
+    assert other.exists()
