@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import decode_text, os_error_reason, read_inside, read_regular
+from ign_deploy.files import (
+    decode_text,
+    explain_os_error,
+    os_error_reason,
+    read_inside,
+    read_regular,
+)
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -25,18 +31,18 @@ _FILE = re.compile(r"(~?|\.{1,2})/.*|.*\.(md|markdown|txt|rst|adoc|html?)", re.I
 _MAX_CA_FILE = 16 << 20
 _MAX_ANCHOR = 1 << 20
 
-T = TypeVar("T")
+Value = TypeVar("Value")
 
 
-class Once(Generic[T]):
+class Once(Generic[Value]):
     """A value that is acquired when it is first needed, once, whichever thread asks first."""
 
-    def __init__(self, acquire: Callable[[], T]) -> None:
+    def __init__(self, acquire: Callable[[], Value]) -> None:
         self._acquire = acquire
         self._lock = threading.RLock()
-        self._values: list[T] = []
+        self._values: list[Value] = []
 
-    def get(self) -> T:
+    def get(self) -> Value:
         """Return the value. What acquiring it raises is passed on; the next call tries again."""
         with self._lock:
             if not self._values:
@@ -153,13 +159,7 @@ def _read_anchor(path: str) -> tuple[x509.Certificate, ...]:
     from ign_deploy.errors import VerificationError
     from ign_deploy.module.certificates import read_certificates
 
-    try:
-        data = read_regular(Path(path), limit=_MAX_ANCHOR)
-    except OSError as cause:
-        raise ConfigurationError(
-            f"cannot read the trust anchor {path}: {os_error_reason(cause)}",
-            hint="check --trust-anchor.",
-        ) from cause
+    data = _read_setting("the trust anchor", path, _MAX_ANCHOR, hint="check --trust-anchor.")
     hint = "give a PEM, DER or PKCS#7 file with the root certificate and nothing before it."
     # Whatever else a file is, such as a module with a certificate in it, it must not be trusted.
     if not data.startswith((b"-----BEGIN ", b"0\x80", b"0\x81", b"0\x82", b"0\x83")):
@@ -175,13 +175,14 @@ def _read_anchor(path: str) -> tuple[x509.Certificate, ...]:
 
 
 def _copy_ca_file(path: str, *, folder: Callable[[], Path], number: int) -> Path:
-    try:
-        data = read_regular(Path(path), limit=_MAX_CA_FILE)
-    except OSError as cause:
-        raise ConfigurationError(
-            f"cannot read the CA certificates {path}: {os_error_reason(cause)}",
-            hint="correct the path, or drop the setting.",
-        ) from cause
+    hint = "correct the path, or drop the setting."
+    data = _read_setting("the CA certificates", path, _MAX_CA_FILE, hint=hint)
     copy = folder() / f"ca-{number}.pem"
     copy.write_bytes(data)
     return copy
+
+
+def _read_setting(what: str, path: str, limit: int, *, hint: str) -> bytes:
+    """Return the content of a file that a setting names."""
+    with explain_os_error(f"read {what}", Path(path), error=ConfigurationError, hint=hint):
+        return read_regular(Path(path), limit=limit)
