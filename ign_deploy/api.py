@@ -328,5 +328,7 @@ class DeploymentManager(_Noun[DeploymentConfig]):
 
     def _deployer(self, context: RunContext) -> Deployer:
         from ign_deploy.pipeline.deploy import Deployer
+        from ign_deploy.pipeline.unrecorded import record_kept_ends
 
+        record_kept_ends(context)
         return Deployer(context)

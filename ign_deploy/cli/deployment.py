@@ -86,14 +86,17 @@ def promote_command(session: Session, modules: tuple[str, ...]) -> None:
 
 def _open_deployer(session: Session) -> Deployer:
     from ign_deploy.pipeline.deploy import Deployer
+    from ign_deploy.pipeline.unrecorded import record_kept_ends
 
     _ = session.context.events  # unusable settings are found before anything is changed
+    record_kept_ends(session.context)
     return Deployer(session.context)
 
 
 def _carry_out(order: Order, deployer: Deployer, session: Session) -> None:
     """Carry out an order, and report how it ended, also when it failed."""
     from ign_deploy.deployment.rollout import require_success
+    from ign_deploy.pipeline.unrecorded import require_recorded
 
     record = deployer.deploy(order)
     if not order.parts:
@@ -102,6 +105,7 @@ def _carry_out(order: Order, deployer: Deployer, session: Session) -> None:
     try:
         if not session.settings.dry_run:
             require_success(record.gateways)
+            require_recorded(session.context)
     except IgnDeployError as problem:
         _answer(session, record, order, problem=problem)
         raise

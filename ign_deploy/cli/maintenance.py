@@ -93,11 +93,13 @@ def prune_command(session: Session, modules: tuple[str, ...]) -> None:
 def reindex_command(session: Session) -> None:
     """Rebuild the repository's indexes and its page from the records.
 
-    The records are the truth. Run this when an index was lost or damaged.
+    The records are the truth. Run this when an index was lost or damaged, also that of an
+    environment's deployments.
     """
     session.context.require_repository()
     with session.reporter.group("reindex"):
         found = session.context.repository.maintenance.reindex()
+        session.context.history.reindex()
     session.answer(
         {"result": "reindexed", "modules": found.modules, "versions": found.versions},
         f"reindexed {found.versions} versions of {found.modules} modules",

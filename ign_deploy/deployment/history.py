@@ -108,18 +108,33 @@ class History:
         A deployment that isn't in the index isn't seen, so nothing may be changed before that.
         """
         name = check_environment(record.environment)
-        data = self._redacted(record).to_json()  # refuses what is too large
+        data = self.redacted(record).to_json()  # refuses what is too large
         if record.phase is Phase.STARTED:
             self._documents.add(f"{ENVIRONMENTS}/{name}.json", b"{}\n")
         self._documents.add(f"{ROOT}/{name}/{record.file_name}", data)
-        self._index(name, [self._redacted(record)])
+        self._index(name, [self.redacted(record)])
+
+    def complete(self, ended: DeploymentRecord) -> bool:
+        """Add the end of a deployment that an earlier run could not; False if it isn't one's here.
+
+        Raises RepositoryError.
+        """
+        folder = f"{ROOT}/{check_environment(ended.environment)}"
+        started = self._read(folder, started_name(ended), may_be_missing=True)
+        if started is None or not self._is_past(ended) or not _belong_together(started, ended):
+            return False
+        if self._documents.read(f"{folder}/{ended.file_name}") is None:
+            self.append(ended)
+        else:
+            self._index(ended.environment, [])
+        return True
 
     def reindex(self) -> None:
         """Rebuild the index of each environment from its records; raises RepositoryError."""
         for name in self.environments():
             self._index(name, [], rebuilt=self._rebuilt(name, self._after(name)))
 
-    def _redacted(self, record: DeploymentRecord) -> DeploymentRecord:
+    def redacted(self, record: DeploymentRecord) -> DeploymentRecord:
         """Return the record without secrets in what gateways and health checks said."""
         gateways = tuple(
             gateway.model_copy(update={"message": self.redact(gateway.message)})

@@ -22,11 +22,11 @@ from ign_deploy.deployment.records import (
     timestamp,
 )
 from ign_deploy.deployment.rollout import Rollout, overall_outcome, plan_gateways, require_success
-from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.gateways import deploy_options, open_gateways
 from ign_deploy.pipeline.transfer import download_module
+from ign_deploy.pipeline.unrecorded import record_end, require_recorded
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.gateway import Timing
@@ -122,7 +122,7 @@ class Deployer:
                     "outcome": overall_outcome(records),
                 }
             )
-            self._append_end(ended)
+            record_end(ended, self.context)
         sizes = {
             module.descriptor.id: module.size for part in order.parts for module in part.modules
         }
@@ -197,15 +197,6 @@ class Deployer:
         options = replace(options, rollback_command=back)
         return Rollout(everything, options, reporter, resume=f"run: {resume}")
 
-    def _append_end(self, ended: DeploymentRecord) -> None:
-        try:
-            self.context.history.append(ended)
-        except IgnDeployError as problem:
-            self.context.reporter.warning(
-                f"cannot write the end of the deployment to the history: {problem.message}; "
-                "run the same command again"
-            )
-
     def _warn_of_others(self, unfinished: Sequence[Deployment]) -> None:
         for each in unfinished:
             self.context.reporter.warning(
@@ -268,11 +259,13 @@ def environment_of(context: RunContext) -> str:
 def deploy_release(modules: Sequence[VerifiedModule], context: RunContext) -> str:
     """Deploy published modules to the requested gateways; to track them, only write the history.
 
-    Returns the outcome's name. Raises DeploymentError or RollbackError when it failed.
+    Returns the outcome's name. Raises DeploymentError or RollbackError when it failed,
+    RepositoryError when the history has no end of it.
     """
     record = _deploy(modules, context)
     context.report.deployment = record
     require_success(record.gateways)
+    require_recorded(context)
     if not context.settings.gateway or record.outcome is None:
         return "uploaded"
     return record.outcome.value

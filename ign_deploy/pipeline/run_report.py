@@ -100,6 +100,8 @@ class RunReport:
     """The paths of a finished batch, in the given order."""
     deployment: DeploymentRecord | None = None
     """Where the modules were deployed, or the environment it is recorded for."""
+    unrecorded: IgnDeployError | None = None
+    """Why the history has no end of that deployment."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

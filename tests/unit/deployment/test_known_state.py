@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from ign_deploy.deployment.history import History
+from ign_deploy.deployment.options import Gateway as ClientGateway
 from ign_deploy.deployment.records import DeploymentRecord, Outcome, Phase
 from ign_deploy.errors import CombinedError, RepositoryError
+from ign_deploy.pipeline.deploy import Order, Part
+from ign_deploy.pipeline.unrecorded import record_kept_ends, require_recorded
 from tests.support.deployment_env import DeploymentEnv, active, published_repository
 from tests.support.gateway import Gateway, ModuleFault
-from tests.support.gateway.client import MODULE_ID, modl
+from tests.support.gateway.client import MODULE_ID, client_of, modl
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault
 
@@ -273,22 +276,71 @@ def test_killed_around_the_records_the_same_command_converges(
     assert active(plant) == env.version(plant) == NEW
 
 
-def test_an_end_that_cannot_be_recorded_is_a_warning_and_the_same_command_records_it(
-    env: DeploymentEnv, plant: Gateway, monkeypatch: pytest.MonkeyPatch
+def test_the_end_that_a_store_did_not_take_is_kept_and_recorded_by_the_next_run(
+    repository: Path, tmp_path: Path, plant: Gateway
 ) -> None:
-    append = History.append
+    """The store dies while the gateway restarts, and is back later."""
+    env = DeploymentEnv(repository, tmp_path, f"{next(numbers)}", {"output_dir": tmp_path / "out"})
+    env.install(OLD, plant)
+    ledger, away = repository / "ledger", repository / "away"
 
-    def full(self: History, record: DeploymentRecord) -> None:
-        if record.phase is Phase.ENDED:
-            raise RepositoryError("the disk is full", hint="make room.")
-        append(self, record)
+    def die() -> None:
+        ledger.rename(away)
+        ledger.write_text("no folder")
+
+    env.reported = Acting("restarting", die)
+    try:
+        deployer = env.deployer([plant])
+        part = Part([deployer.obtain(MODULE_ID, NEW)], [ClientGateway(client_of(plant))])
+        record = deployer.deploy(Order(env.environment, (part,)))
+        with pytest.raises(RepositoryError, match="installed, but not recorded") as caught:
+            require_recorded(deployer.context)
+    finally:
+        ledger.unlink()
+        away.rename(ledger)
+    assert caught.value.exit_code == 6
+    assert record.outcome is Outcome.DEPLOYED
+    (kept,) = (tmp_path / "out").glob("ign-deploy-unrecorded-*.json")
+    assert env.deployed()[0].uncertain
+
+    record_kept_ends(env.deployer((), dry_run=True).context)
+    assert env.deployed()[0].uncertain
+    elsewhere = DeploymentEnv(tmp_path / "other", tmp_path, env.environment, env.settings)
+    record_kept_ends(elsewhere.deployer(()).context)
+    assert any("was not recorded" in line for line in elsewhere.reported.warnings)
+    assert kept.exists()
+    record_kept_ends(env.deployer(()).context)
+    assert active(plant) == env.version(plant) == NEW
+    assert not kept.exists()
+    assert env.deployments()[-1].ended == record
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff"], ids=str)
+def test_a_file_that_is_no_record_is_left_with_a_warning(
+    env: DeploymentEnv, tmp_path: Path, data: bytes
+) -> None:
+    kept = tmp_path / "ign-deploy-unrecorded-x.json"
+    kept.write_bytes(data)
+    record_kept_ends(env.deployer((), output_dir=tmp_path).context)
+    assert len(env.reported.warnings) == 1
+    assert kept.exists()
+
+
+def test_an_end_that_was_written_but_is_not_in_the_index_is_completed(
+    env: DeploymentEnv, plant: Gateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env.settings["output_dir"] = tmp_path / "out"
+    index = History._index
+
+    def fails(self: History, name: str, records: Sequence[DeploymentRecord]) -> None:
+        if records[0].phase is Phase.ENDED:
+            raise RepositoryError("the store is gone", hint="wait.")
+        index(self, name, records)
 
     with monkeypatch.context() as patch:
-        patch.setattr(History, "append", full)
+        patch.setattr(History, "_index", fails)
         assert env.install(OLD, plant).outcome is Outcome.DEPLOYED
-    assert any("cannot write the end of the deployment" in line for line in env.reported.warnings)
-    assert env.deployed()[0].uncertain
-    restarts = plant.state.restarts
-    assert env.install(OLD, plant).outcome is Outcome.DEPLOYED
-    assert plant.state.restarts == restarts
-    assert active(plant) == env.version(plant) == OLD
+    assert env.version(plant) == OLD  # its end is found
+    record_kept_ends(env.deployer(()).context)
+    assert list((tmp_path / "out").iterdir()) == []
+    assert env.version(plant) == OLD
