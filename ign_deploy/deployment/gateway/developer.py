@@ -18,6 +18,7 @@ from ign_deploy.deployment.gateway.module_file import require_file_name, verifie
 from ign_deploy.deployment.gateway.startup import RUNNING, read_status, wait_until_running
 from ign_deploy.errors import DeploymentError
 from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.net.upload import read_source
 from ign_deploy.report import Progress, no_progress
 
 SERVLET = "/system/DeveloperModuleLoadingServlet"
@@ -59,9 +60,13 @@ class DeveloperGateway:
     def upload(
         self, module: VerifiedModule, *, file_name: str, progress: Progress = no_progress
     ) -> Upload:
-        """Send nothing yet, since the servlet would install it at once."""
-        del progress
+        """Read the file, but send nothing yet, since the servlet would install it at once.
+
+        Raises DeploymentError if it changed: later, it wouldn't be known what the gateway has.
+        """
         name = require_file_name(file_name)
+        for block in read_source(verified_source(module), error=DeploymentError):
+            progress(len(block))
         return Upload(module, name, certificate_accepted=True, license_accepted=True)
 
     def install(self, upload: Upload, *, consent: Consent = NO_CONSENT) -> Installation:

@@ -94,3 +94,14 @@ def test_a_gateway_that_is_not_up_is_an_obstacle_and_waited_for(old: Gateway) ->
     assert "DOWN" in target.facts().obstacle
     assert target.wait_until_running().went_down
     assert target.facts().obstacle == ""
+
+
+def test_a_file_that_changed_is_refused_before_anything_is_installed(
+    old: Gateway, tmp_path: Path
+) -> None:
+    """So the deployment ends with nothing changed, not with a gateway that nobody knows."""
+    target, module = open_developer(old), verified(modl(tmp_path, requires="8.1.0"))
+    module.path.write_bytes(modl(tmp_path / "other", "6.6.6", requires="8.1.0").read_bytes())
+    with pytest.raises(DeploymentError, match="changed while it was being sent"):
+        target.upload(module, file_name="pump.modl")
+    assert old.requests == []
