@@ -32,6 +32,8 @@ _LIMIT_TEXTS = ("rate limit", "abuse detection")
 _RESET_MARGIN = 1.0
 _OLDEST_RESET = 1_000_000_000
 _PIN_MISMATCH = "Fingerprints did not match"  # urllib3's words
+# http.client's words for what a proxy returned to CONNECT.
+_NO_TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 _CHECK_NETWORK = "check the network, or try again later."
 
 
@@ -164,20 +166,50 @@ def parse_retry_after(text: str | None, *, now: datetime) -> float | None:
     return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
-def explain_failure(url: str, cause: Exception) -> NetworkError:
+def explain_failure(url: str, cause: Exception, *, proxy: str = "") -> NetworkError:
     """Return an error that says what to do for what requests raised; it names only the host.
 
-    TransientFailure is what may pass by itself; anything else stays until someone acts.
+    TransientFailure is what may pass by itself; anything else stays until someone acts. ``proxy``
+    is the URL of the proxy in between, if there is one.
     """
     host = host_of(url)
     chain = tuple(_chain(cause))
+    status = next((int(found[1]) for each in chain if (found := _NO_TUNNEL.search(str(each)))), 0)
+    if 400 <= status < 500 and status not in {408, 429}:
+        return proxy_refusal(url, status, proxy=proxy)
     return (
         _lasting_failure(host, chain)
-        or _transient_failure(host, chain)
+        or _transient_failure(host, chain, proxy=_proxy_name(proxy))
         or NetworkError(
             f"the request to {host} failed: {type(cause).__name__}", hint="check the URL."
         )
     )
+
+
+def proxy_refusal(url: str, status: int, *, proxy: str) -> NetworkError:
+    """Return the error for a proxy that refused to pass on a request: it would refuse again."""
+    host, name = host_of(url), _proxy_name(proxy)
+    if status != 407:
+        return NetworkError(
+            f"the {name} refuses requests to {host} ({status})",
+            hint=f"ask the operator of the proxy to allow {host}, or add {host} to no_proxy if it "
+            "can be reached without the proxy.",
+        )
+    reason = (
+        "rejects the user name or the password in its URL"
+        if "@" in urlsplit(proxy).netloc
+        else "requires a user name and a password"
+    )
+    return NetworkError(
+        f"the {name} {reason} (407), so {host} was not reached",
+        hint="write both into the proxy's variable (https_proxy=http://USER:PASSWORD@HOST:PORT), "
+        "with special characters percent-encoded.",
+    )
+
+
+def _proxy_name(proxy: str) -> str:
+    """Return ``proxy HOST:PORT``, without the credentials that its URL may hold."""
+    return f"proxy {urlsplit(proxy).netloc.rpartition('@')[2]}".strip() if proxy else "proxy"
 
 
 def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkError | None:
@@ -206,7 +238,9 @@ def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkErro
     return None
 
 
-def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> TransientFailure | None:
+def _transient_failure(
+    host: str, chain: tuple[BaseException, ...], *, proxy: str
+) -> TransientFailure | None:
     from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ProxyError, Timeout
     from requests.exceptions import ConnectionError as BrokenConnection
     from urllib3.exceptions import ProtocolError
@@ -220,7 +254,7 @@ def _transient_failure(host: str, chain: tuple[BaseException, ...]) -> Transient
         ),
         (
             (ProxyError,),
-            f"cannot use the proxy for {host}: {_reason(chain)}",
+            f"cannot reach {host} through the {proxy}: {_reason(chain)}",
             "check the proxy's URL, and that it is running.",
         ),
         ((Timeout, TimeoutError), f"{host} didn't respond in time", _CHECK_NETWORK),
@@ -268,6 +302,8 @@ def _reason(chain: Iterable[BaseException]) -> str:
             return each.verify_message
         if isinstance(each, OSError) and each.strerror:
             return each.strerror
+        if found := _NO_TUNNEL.search(str(each)):
+            return f"it returned {found[1]}"
     return "no reason given"
 
 

@@ -17,7 +17,12 @@ from ign_deploy import __version__
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.net.connections import BoundedAdapter
 from ign_deploy.net.credentials import NoAuth, is_this_machine, leads_inside, origin
-from ign_deploy.net.errors import explain_failure, host_of, raise_for_transient
+from ign_deploy.net.errors import (
+    explain_failure,
+    host_of,
+    proxy_refusal,
+    raise_for_transient,
+)
 from ign_deploy.net.proxies import Proxies
 from ign_deploy.net.response import NO_HEADERS
 
@@ -95,7 +100,10 @@ class HttpSession:
                 proxies=proxies,
             )
         except (requests.RequestException, OSError) as cause:
-            raise explain_failure(url, cause) from cause
+            raise explain_failure(url, cause, proxy=_proxy_for(url, proxies)) from cause
+        if (proxy := _proxy_for(url, proxies)) and _is_from_proxy(response):
+            response.close()
+            raise proxy_refusal(url, response.status_code, proxy=proxy)
         raise_for_transient(response, now=datetime.now(UTC))
         return response
 
@@ -211,6 +219,16 @@ def _require_pin(pin: str, *, alone: bool) -> None:
             "the TLS fingerprint is not a valid SHA-256: expected 64 hexadecimal digits",
             hint="take it from `openssl x509 -noout -fingerprint -sha256 -in FILE`.",
         )
+
+
+def _proxy_for(url: str, proxies: Mapping[str, str]) -> str:
+    return proxies.get(url.partition(":")[0].lower(), "")
+
+
+def _is_from_proxy(response: requests.Response) -> bool:
+    """Return whether a proxy refused by itself; only to plain http can it respond like that."""
+    is_marked = "X-Squid-Error" in response.headers or "Proxy-Status" in response.headers
+    return response.status_code == 407 or (response.status_code == 403 and is_marked)
 
 
 def redirect_target(response: requests.Response) -> str | None:

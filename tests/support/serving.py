@@ -185,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(501)
 
     do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - as its parent calls
-    do_MKCOL = do_PROPFIND = do_OPTIONS = do_GET  # noqa: N815 - as above
+    do_MKCOL = do_PROPFIND = do_OPTIONS = do_CONNECT = do_GET  # noqa: N815 - as above
 
     def serve(self) -> None:
         """Respond to one request."""
@@ -306,7 +306,7 @@ class HttpServer(ThreadingHTTPServer):
 class ScriptedServer(HttpServer):
     """Responds by a script, one response per request; the last one stays."""
 
-    methods = frozenset({"GET", "PUT", "POST"})
+    methods = frozenset({"GET", "PUT", "POST", "CONNECT"})
 
     def __init__(self, *script: Reply, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(tls=tls)

@@ -11,6 +11,7 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.module.parallel import map_parallel
+from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import HostAuth, basic_auth, token_auth
 from ign_deploy.net.errors import (
     TransientFailure,
@@ -106,9 +107,59 @@ def test_a_given_proxy_is_used() -> None:
         assert proxy.requests[0].target == "http://store.example/x"
     with (
         open_http_session(proxies={"http": f"http://127.0.0.1:{unused_port()}"}) as session,
-        pytest.raises(TransientFailure, match=r"cannot use the proxy for store\.example"),
+        pytest.raises(TransientFailure, match=r"cannot reach store\.example through the proxy 127"),
     ):
         session.request("GET", "http://store.example/x")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("status", "user", "message", "advice"),
+    [
+        (407, "", "requires a user name and a password (407)", "USER:PASSWORD"),
+        (407, "me:s3cret@", "rejects the user name or the password in its URL (407)", "percent"),
+        (403, "", "refuses requests to store.example (403)", "allow store.example"),
+    ],
+)
+def test_a_proxy_that_refuses_is_named_and_asked_once(
+    scheme: str, status: int, user: str, message: str, advice: str
+) -> None:
+    reply = Reply(status, {"X-Squid-Error": "ERR_ACCESS_DENIED 0"}, b"<html>no</html>")
+    with scripted_server(reply) as proxy:
+        name = proxy.url.removeprefix("http://")
+        url = proxy.url.replace("://", f"://{user}")
+        with (
+            Client(open_http_session(proxies={scheme: url})) as client,
+            pytest.raises(NetworkError) as caught,
+        ):
+            client.request("GET", f"{scheme}://store.example/x", title="reading x")
+        assert len(proxy.requests) == 1
+    assert not isinstance(caught.value, TransientFailure)
+    assert caught.value.message.startswith(f"the proxy {name} ")
+    assert message in caught.value.message
+    assert "store.example" in caught.value.message
+    assert advice in caught.value.hint
+    assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_403_of_the_server_behind_a_proxy_is_the_server_s() -> None:
+    with (
+        scripted_server(Reply(403)) as proxy,
+        open_http_session(proxies={"http": proxy.url}) as session,
+    ):
+        assert session.request("GET", "http://store.example/x").status_code == 403
+
+
+def test_a_proxy_that_fails_for_the_moment_is_named_and_asked_again() -> None:
+    with (
+        scripted_server(Reply(503)) as proxy,
+        open_http_session(proxies={"https": proxy.url}) as session,
+        pytest.raises(TransientFailure) as caught,
+    ):
+        session.request("GET", "https://store.example/x")
+    name = proxy.url.removeprefix("http://")
+    expected = f"cannot reach store.example through the proxy {name}: it returned 503"
+    assert caught.value.message == expected
 
 
 def test_a_proxy_is_chosen_for_each_url() -> None:
