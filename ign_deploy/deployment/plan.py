@@ -222,7 +222,9 @@ def _change(
     version = module.descriptor.version
     current = _version_to_restore(module, present, facts, history)
     digests = history.digests_of(facts.location, module.descriptor.id)
+    is_settled = not history.may_have_another(facts.location, module.descriptor.id, version)
     runs = present is not None and present.runs(version) and not present.pending_upgrade
+    runs = runs and is_settled  # a gateway shows late that another version waits for a restart
     change = ModuleChange(
         module,
         current,

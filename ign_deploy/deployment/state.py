@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ign_deploy.deployment.records import DeploymentRecord, ModuleOnGateway, Outcome
+from ign_deploy.module.version import same_version
 
 ModuleKey = tuple[str, str]
 """A gateway's address and a module's id."""
@@ -116,6 +117,15 @@ class EnvironmentState:
         """Return what is known of a module on a gateway, None if it was never deployed there."""
         place = (gateway, module_id)
         return next((each for each in self.modules if (each.gateway, each.id) == place), None)
+
+    def may_have_another(self, gateway: str, module_id: str, version: str) -> bool:
+        """Return whether another version may wait there for a restart."""
+        last = self.find(gateway, module_id)
+        if last is None:
+            return False
+        is_pending = last.outcome is Outcome.RESTART_PENDING and not last.uncertain
+        waiting = [last.version] if is_pending else last.attempted if last.uncertain else []
+        return any(not same_version(each, version) for each in waiting)
 
     def digests_of(self, gateway: str, module_id: str) -> Mapping[str, str]:
         """Return the SHA-256 of the module's versions that were installed on a gateway."""

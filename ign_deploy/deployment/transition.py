@@ -107,9 +107,12 @@ def _rolled_back(found: DeployedVersion, step: Step) -> DeployedVersion:
     """
     if found.outcome is Outcome.RESTART_PENDING:
         return replace(found, rollback_version=found.version)
-    undone = step.module.previous
-    if undone in ("", step.module.version):
-        undone = step.before.undone if step.before is not None else ""
+    candidates, before = [step.module.previous], step.before
+    if before is not None:
+        candidates += [*reversed(before.attempted), before.version, before.undone]
+        candidates += [before.previous] if before.outcome is Outcome.RESTART_PENDING else []
+    others = (each for each in candidates if each and not same_version(each, found.version))
+    undone = next(others, "")
     if not undone:
         return found
     return replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.consent import require_expected_consent
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ign_deploy.deployment.plan import GatewayPlan
 
 DEFAULT_ENVIRONMENT = "default"
+_TICK = timedelta(microseconds=1)
 _COMMANDS = {
     DeploymentKind.DEPLOYMENT: "install",
     DeploymentKind.ROLLBACK: "rollback",
@@ -96,6 +97,7 @@ class Deployer:
         """
         begin = timestamp(_now())  # what others change from now on isn't in our plan
         state = self.context.history.state(order.environment)
+        begin = _after(state, begin)
         self._warn_of_others(state.unfinished_deployments)
         plans = self._plan(order, state)
         started = self._start_record(order, plans, state, begin=begin)
@@ -117,7 +119,7 @@ class Deployer:
             ended = started.model_copy(
                 update={
                     "phase": Phase.ENDED,
-                    "ended_at": timestamp(_now()),
+                    "ended_at": max(timestamp(_now()), begin),
                     "gateways": records,
                     "outcome": overall_outcome(records),
                 }
@@ -283,6 +285,14 @@ def _deploy(modules: Sequence[VerifiedModule], context: RunContext) -> Deploymen
     gateways = open_gateways(context) if context.settings.gateway else []
     order = Order(environment_of(context), (Part(modules, gateways),))
     return Deployer(context).deploy(order)
+
+
+def _after(state: EnvironmentState, begin: str) -> str:
+    """Return a time after every known deployment: another machine's clock may be ahead."""
+    last = max(
+        (each.last.ended_at or each.last.started_at for each in state.deployments), default=""
+    )
+    return begin if last < begin else timestamp(datetime.fromisoformat(last) + _TICK)
 
 
 def _now() -> datetime:

@@ -109,12 +109,17 @@ def select_modules(
 ) -> list[DeployedVersion]:
     """Return the named modules of an environment, or all of them; raises DeploymentError."""
     if not deployed:
-        known = ", ".join(deployer.context.history.environments())
+        known = deployer.context.history.environments()
         if not known:
             deployer.context.require_repository()
+        if environment in known:
+            raise DeploymentError(
+                f"{environment} has no module now",
+                hint=f"run `ign-deploy history -e {environment}` to see what became of them.",
+            )
         raise DeploymentError(
             f"nothing has been deployed to {environment}",
-            hint=f"give one of these environments: {known}."
+            hint=f"give one of these environments: {', '.join(known)}."
             if known
             else "install a module first.",
         )

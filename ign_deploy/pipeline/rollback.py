@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.history import DeployedVersion
 from ign_deploy.deployment.records import DeploymentKind, GatewayRecord, ModuleOnGateway, Outcome
-from ign_deploy.errors import ConfigurationError, DeploymentError
+from ign_deploy.errors import ConfigurationError, DeploymentError, NotInRepository
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
 from ign_deploy.pipeline.gateways import open_gateways
 from ign_deploy.pipeline.orders import require_digest, required_environment, select_modules
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ign_deploy.deployment.gateway import InstalledModule
     from ign_deploy.deployment.history import EnvironmentState
     from ign_deploy.deployment.options import Gateway
+    from ign_deploy.module.artifacts import VerifiedModule
 
 _UNDONE = {
     Outcome.ROLLED_BACK: "was rolled back already",
@@ -33,7 +34,7 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
     """
     environment = required_environment(deployer)
     state = deployer.context.history.state(environment)
-    found = [each for each in state.modules if each.version or each.uncertain or each.undone]
+    found = [each for each in state.modules if _is_known(each)]
     chosen = {gateway.location: gateway for gateway in open_gateways(deployer.context)}
     selected = select_modules(found, names, environment, deployer)
     by_gateway = _by_gateway(selected, chosen, environment, deployer)
@@ -54,6 +55,12 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
         unchanged=tuple(unchanged),
         arguments=names,
     )
+
+
+def _is_known(module: DeployedVersion) -> bool:
+    """Return whether the module is there, or was: not if its first installation failed."""
+    is_pending = module.outcome is Outcome.RESTART_PENDING
+    return bool(module.version or module.uncertain or module.undone or is_pending)
 
 
 def _by_gateway(
@@ -79,14 +86,18 @@ def _by_gateway(
             )
     if found:
         return found
-    if not any(each.gateway for each in deployed):
+    known = ", ".join(sorted({each.gateway for each in deployed if each.gateway}))
+    if not known:
         raise DeploymentError(
             f"{environment} is only tracked: its history has no gateway",
-            hint="add --track-only to record a rollback without touching any gateway.",
+            hint="install a version on its gateways first."
+            if chosen
+            else "add --track-only to record a rollback without touching any gateway.",
         )
+    what = "has none of the requested gateways" if chosen else "has gateways, but none was given"
     raise DeploymentError(
-        f"the history of {environment} has none of the requested gateways",
-        hint="give their addresses as `ign-deploy status` shows them.",
+        f"the history of {environment} {what}",
+        hint=f"give --gateway, with an address that the history has: {known}.",
     )
 
 
@@ -186,9 +197,7 @@ class _Rolling:
         }
         self._require_recorded(versions)
         modules = [
-            self.deployer.obtain(module_id, version)
-            for module_id, version in versions.items()
-            if version
+            self._obtain(module_id, version) for module_id, version in versions.items() if version
         ]
         address = self.gateway.location if self.gateway is not None else ""
         for module in modules:
@@ -206,6 +215,17 @@ class _Rolling:
             )
         return [Part(modules)]
 
+    def _obtain(self, module_id: str, version: str) -> VerifiedModule:
+        try:
+            return self.deployer.obtain(module_id, version)
+        except NotInRepository as problem:
+            if self.deployer.context.settings.to:
+                raise
+            raise NotInRepository(
+                f"cannot roll back: {problem.message}",
+                hint="give another version as --to VERSION, or install its file from a backup.",
+            ) from problem
+
     def _require_recorded(self, versions: Mapping[str, str]) -> None:
         """Raise DeploymentError where the gateway has a version that isn't this environment's.
 
@@ -220,7 +240,12 @@ class _Rolling:
         for each in self.deployed:
             found = installed.get(each.id)
             known = (each.version, each.previous, versions.get(each.id, ""), *each.attempted)
-            if each.id not in versions or found is None:
+            if each.id not in versions:
+                continue
+            if found is None:
+                is_expected = each.version and each.outcome is not Outcome.RESTART_PENDING
+                if is_expected and not each.uncertain:
+                    raise _differs(each, "is not installed", self.gateway.title)
                 continue
             if not any(found.version.is_version(version) for version in known if version):
                 raise _differs(each, f"is {found.version}", self.gateway.title)

@@ -96,7 +96,7 @@ def test_a_killed_rollback_is_repeated_to_the_same_version(ledger: Ledger) -> No
     ledger.begin("1.0.0", previous="1.0.0", kind=DeploymentKind.ROLLBACK)
     assert deployed(ledger) == ("1.0.0", "1.0.0", True)
     ledger.deploy("1.0.0", previous="1.0.0", kind=DeploymentKind.ROLLBACK)
-    assert deployed(ledger) == ("1.0.0", "0.9.0", False)
+    assert deployed(ledger) == ("1.0.0", "1.0.0", False)  # what didn't end is rolled back
 
 
 @pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNTOUCHED])
