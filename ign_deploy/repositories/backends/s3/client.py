@@ -47,7 +47,9 @@ _METHODS = {
     "DeleteObject": "DELETE",
     "GetObject": "GET",
     "HeadObject": "HEAD",
+    "ListMultipartUploads": "GET",
     "ListObjectsV2": "GET",
+    "ListParts": "GET",
     "PutObject": "PUT",
 }
 

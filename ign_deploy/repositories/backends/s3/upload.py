@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from ign_deploy.errors import IgnDeployError, RepositoryError
+from ign_deploy.errors import IgnDeployError, NetworkError, RepositoryError
 from ign_deploy.net.response import parse_xml
 from ign_deploy.net.upload import UploadSource, split_source
 from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.s3.client import CHECKSUM, S3Client, checksum_of
-from ign_deploy.repositories.backends.s3.errors import not_s3
+from ign_deploy.repositories.backends.s3.errors import S3Error, not_s3
+from ign_deploy.repositories.backends.s3.unfinished import (
+    abort,
+    find_unfinished,
+    is_stored,
+    stored_parts,
+)
 from ign_deploy.repositories.record import ReleaseFile
 
 LARGEST_SINGLE = 64 << 20
@@ -66,20 +73,53 @@ def _holds(client: S3Client, path: str, *, expected: ReleaseFile, is_proven: boo
 
 
 def _send_parts(client: S3Client, path: str, source: UploadSource, *, progress: Progress) -> None:
+    """Send a file in parts; those that an earlier run sent are used, as far as they are the same.
+
+    Where the network fails, the parts stay for the next run; after any other failure they go.
+    """
     length = max(SMALLEST_PART, -(-source.size // _MOST_PARTS))
     parts = split_source(source, length=length, error=RepositoryError)
+    if upload_id := find_unfinished(client, path):
+        try:
+            _fill(client, path, parts, upload_id=upload_id, progress=progress, is_begun=True)
+        except S3Error as problem:
+            if problem.code != "NoSuchUpload":
+                raise
+        else:
+            return
     upload_id = _begin(client, path)
-    is_complete = False
+    _fill(client, path, parts, upload_id=upload_id, progress=progress, is_begun=False)
+
+
+def _fill(
+    client: S3Client,
+    path: str,
+    parts: Sequence[UploadSource],
+    *,
+    upload_id: str,
+    progress: Progress,
+    is_begun: bool,
+) -> None:
+    """Send the parts that an upload lacks, and complete it."""
+    stored = stored_parts(client, path, upload_id=upload_id) if is_begun else {}
+    done = 0
+    fields: list[str] = []
     try:
-        sent = [
-            _send_part(client, path, part, number, upload_id=upload_id, progress=progress)
-            for number, part in enumerate(parts, start=1)
-        ]
-        _complete(client, path, "".join(sent), upload_id=upload_id)
-        is_complete = True
-    finally:
-        if not is_complete:
-            _abort(client, path, upload_id=upload_id)
+        for number, part in enumerate(parts, start=1):
+            if is_stored(part, there := stored.get(number)) and there is not None:
+                progress(part.size)
+                fields.append(_part_fields(number, etag=there.etag, checksum=there.checksum))
+            else:
+                fields.append(
+                    _send_part(client, path, part, number, upload_id=upload_id, progress=progress)
+                )
+            done += part.size
+        _complete(client, path, "".join(fields), upload_id=upload_id)
+    except IgnDeployError as problem:
+        progress(-done)
+        if not isinstance(problem, NetworkError):
+            abort(client, path, upload_id=upload_id)
+        raise
 
 
 def _begin(client: S3Client, path: str) -> str:
@@ -112,10 +152,15 @@ def _send_part(
         progress=progress,
         query={"partNumber": str(number), "uploadId": upload_id},
     )
-    fields = {"PartNumber": str(number), "ETag": response.headers.get("ETag", "")}
     # Only servers that keep checksums accept them back.
-    if CHECKSUM in response.headers:
-        fields["ChecksumSHA256"] = checksum_of(part.sha256)
+    checksum = checksum_of(part.sha256) if CHECKSUM in response.headers else ""
+    return _part_fields(number, etag=response.headers.get("ETag", ""), checksum=checksum)
+
+
+def _part_fields(number: int, *, etag: str, checksum: str) -> str:
+    fields = {"PartNumber": str(number), "ETag": etag}
+    if checksum:
+        fields["ChecksumSHA256"] = checksum
     return f"<Part>{''.join(f'<{tag}>{escape(fields[tag])}</{tag}>' for tag in fields)}</Part>"
 
 
@@ -124,15 +169,3 @@ def _complete(client: S3Client, path: str, parts: str, *, upload_id: str) -> Non
     body = f'<{operation} xmlns="{_NAMESPACE}">{parts}</{operation}>'.encode()
     # It may have been completed by an attempt whose response got lost: the caller checks.
     client.call(operation, path, body=body, query={"uploadId": upload_id}, expect={"NoSuchUpload"})
-
-
-def _abort(client: S3Client, path: str, *, upload_id: str) -> None:
-    """Discard the parts; where that fails too, they cost money until someone does."""
-    query = {"uploadId": upload_id}
-    try:
-        client.call("AbortMultipartUpload", path, query=query, expect={"NoSuchUpload"})
-    except IgnDeployError as problem:
-        client.reporter.warning(
-            f"the parts of an unfinished upload remain in the bucket {client.bucket.name}: "
-            f"{problem.message}; a lifecycle rule (AbortIncompleteMultipartUpload) removes them"
-        )

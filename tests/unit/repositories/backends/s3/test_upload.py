@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import NetworkError, RepositoryError
 from ign_deploy.repositories.backends.s3 import upload
+from ign_deploy.repositories.backends.s3.client import S3Client
+from ign_deploy.repositories.record import ReleaseFile
 from tests.support.faults import AnswerInstead, CutRequest, LoseAnswer
 from tests.support.transfers import Counter
 from tests.unit.repositories.backends.s3.conftest import BucketEnv, file_of, s3_error
@@ -79,6 +82,93 @@ def test_a_large_file_is_sent_in_parts_each_retried_alone(
     assert bucket.read("a") == LARGE
     assert counter.done == counter.most == len(LARGE)
     assert open_uploads(bucket) == 0
+
+
+def interrupted(bucket: BucketEnv, path: Path, expected: ReleaseFile) -> None:
+    """Send a file, and lose the network in its last part."""
+    bucket.proxy.rules.add(CutRequest(1000), path="partNumber=3", times=None)
+    counter = Counter()
+    with pytest.raises(NetworkError):
+        bucket.objects().send("a", path, expected=expected, progress=counter)
+    assert counter.done == 0
+    assert open_uploads(bucket) == 1
+    bucket.proxy.rules.clear()
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_an_upload_that_broke_off_is_continued_by_the_next_run(
+    bucket: BucketEnv, tmp_path: Path
+) -> None:
+    path, expected = file_of(tmp_path, LARGE)
+    interrupted(bucket, path, expected)
+    counter = Counter()
+    bucket.objects().send("a", path, expected=expected, progress=counter)
+    rules = bucket.proxy.rules
+    assert [rules.count("PUT", f"partNumber={number}") for number in (1, 2, 3)] == [0, 0, 1]
+    assert counter.done == len(LARGE)
+    assert bucket.read("a") == LARGE
+    assert open_uploads(bucket) == 0
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_only_the_same_parts_of_an_earlier_run_are_used(bucket: BucketEnv, tmp_path: Path) -> None:
+    path, expected = file_of(tmp_path, LARGE)
+    interrupted(bucket, path, expected)
+    other = LARGE[: PART + 5] + b"x" + LARGE[PART + 6 :]
+    path, expected = file_of(tmp_path, other)
+    bucket.objects().send("a", path, expected=expected, progress=Counter())
+    rules = bucket.proxy.rules
+    assert [rules.count("PUT", f"partNumber={number}") for number in (1, 2, 3)] == [0, 1, 1]
+    assert bucket.read("a") == other
+
+
+@pytest.mark.usefixtures("_small_parts")
+@pytest.mark.parametrize("query", ["uploads", "uploadId=.*"], ids=["uploads", "parts"])
+def test_without_the_right_to_list_parts_everything_is_sent(
+    bucket: BucketEnv, tmp_path: Path, query: str
+) -> None:
+    path, expected = file_of(tmp_path, LARGE)
+    interrupted(bucket, path, expected)
+    denied = bucket.proxy.rules.add(
+        s3_error(403, "AccessDenied"), method="GET", path=query, times=None
+    )
+    bucket.objects().send("a", path, expected=expected, progress=Counter())
+    assert denied.hits == 1
+    assert bucket.read("a") == LARGE
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_an_upload_that_another_run_discarded_is_begun_again(
+    bucket: BucketEnv, tmp_path: Path
+) -> None:
+    path, expected = file_of(tmp_path, LARGE)
+    interrupted(bucket, path, expected)
+    bucket.proxy.rules.add(s3_error(404, "NoSuchUpload"), method="PUT", path="partNumber=3")
+    counter = Counter()
+    bucket.objects().send("a", path, expected=expected, progress=counter)
+    assert bucket.read("a") == LARGE
+    assert counter.done == len(LARGE)
+
+
+@pytest.mark.usefixtures("_small_parts")
+def test_what_killed_runs_left_for_a_day_is_discarded(
+    bucket: BucketEnv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = bucket.direct.create_multipart_upload
+    for key in ("modules/com.acme.x/1.0.0/x.modl", "notes/of/others/x", "modules/readme"):
+        begin(Bucket=bucket.name, Key=f"team/{key}")
+    begun = max(
+        each["Initiated"]
+        for each in bucket.direct.list_multipart_uploads(Bucket=bucket.name)["Uploads"]
+    )
+    path, expected = file_of(tmp_path, LARGE)
+    monkeypatch.setattr(S3Client, "now", lambda _: begun + timedelta(hours=23))
+    bucket.objects().send("a", path, expected=expected, progress=Counter())
+    assert open_uploads(bucket) == 3
+    monkeypatch.setattr(S3Client, "now", lambda _: begun + timedelta(hours=25))
+    bucket.objects().send("b", path, expected=expected, progress=Counter())
+    left = bucket.direct.list_multipart_uploads(Bucket=bucket.name)["Uploads"]
+    assert sorted(each["Key"] for each in left) == ["team/modules/readme", "team/notes/of/others/x"]
 
 
 @pytest.mark.usefixtures("_small_parts")
