@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import errno
 import fcntl
-import hashlib
 import os
 import stat
 import time
@@ -67,15 +66,6 @@ def write_atomically(
     """Write ``data`` to ``path`` completely or not at all; see ``atomic_output``."""
     with atomic_output(path, mode=mode, durable=durable) as stream:
         stream.write(data)
-
-
-def hash_written(stream: BinaryIO) -> tuple[str, int]:
-    """Return the SHA-256 and the size of what was written to an open file."""
-    digest = hashlib.sha256()
-    stream.seek(0)
-    while block := stream.read(1 << 18):
-        digest.update(block)
-    return digest.hexdigest(), stream.tell()
 
 
 def is_same_file(first: Path, second: Path) -> bool:

@@ -9,19 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.files import atomic_output, hash_written, open_regular, os_error_reason
+from ign_deploy.files import atomic_output, open_regular, os_error_reason
 from ign_deploy.module.archive import Archive
-from ign_deploy.module.stable_file import BLOCK
+from ign_deploy.module.stable_file import BLOCK, WrittenFile
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import DEFLATED, EPOCH_DOS_DATE, EPOCH_DOS_TIME
 from ign_deploy.module.zip_writer import (
     REGULAR_0644,
     NewEntry,
     PlacedEntry,
-    write_at,
     write_directory,
 )
 
@@ -114,36 +113,37 @@ def pack(
 
     Returns the SHA-256 and size of what was written. Folders get no entries of their own. Equal
     names, contents and ``timestamp`` give equal bytes. Raises ConfigurationError for a
-    repeated name or a folder that can't be written.
+    repeated name or a folder that can't be written, VerificationError if another process wrote to
+    the file.
     """
     ordered = sorted(members, key=lambda member: member.name)
     for first, second in itertools.pairwise(ordered):
         if first.name == second.name:
             raise ConfigurationError(f"{first.name} would be packed twice")
     with atomic_output(output) as stream:
+        written = WrittenFile(output, stream.fileno())
         placed: list[PlacedEntry] = []
         offset = 0
         for member in ordered:
-            entry, offset = _write_member(stream, member, offset, timestamp or DosTime())
+            entry, offset = _write_member(written, member, offset, timestamp or DosTime())
             placed.append(entry)
-        write_directory(stream.fileno(), placed, offset)
-        return hash_written(stream)
+        write_directory(written, placed, offset)
+        return written.digest()
 
 
 def _write_member(
-    stream: BinaryIO, member: Member, offset: int, timestamp: DosTime
+    written: WrittenFile, member: Member, offset: int, timestamp: DosTime
 ) -> tuple[PlacedEntry, int]:
     """Deflate one member after ``offset``; its header follows when the sizes are known."""
     name = _raw_name(member.name)
-    descriptor = stream.fileno()
     data_offset = end = offset + len(_new_entry(name, timestamp).at(offset).local)
     deflater = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
     crc = size = 0
     for block in member.blocks():
         crc = zlib.crc32(block, crc)
         size += len(block)
-        end = write_at(descriptor, deflater.compress(block), end)
-    end = write_at(descriptor, deflater.flush(), end)
+        end = written.write_at(deflater.compress(block), end)
+    end = written.write_at(deflater.flush(), end)
     entry = _new_entry(name, timestamp, crc32=crc, compressed_size=end - data_offset, size=size)
     placed = entry.at(offset)
     if placed.data_offset != data_offset:
@@ -151,7 +151,7 @@ def _write_member(
             f"{member.name} has {size} bytes; files of 4 GiB and more can't be packed",
             hint="split the file.",
         )
-    write_at(descriptor, placed.local, offset)
+    written.write_at(placed.local, offset)
     return placed, end
 
 

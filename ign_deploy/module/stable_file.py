@@ -82,11 +82,50 @@ class StableFile:
         return block
 
 
-def changed_error(path: Path) -> VerificationError:
+class WrittenFile:
+    """A file that is written in pieces, in any order; its digest is of the very bytes written.
+
+    Others may be able to write to it as well: it has a name in a shared folder already. Threads may
+    share it.
+    """
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        """Write to an opened file; ``path`` is what it will be called."""
+        self._path = path
+        self._descriptor = descriptor
+        self._checksum = _keyed_checksum()
+        self._pieces: dict[int, tuple[int, bytes]] = {}
+
+    def write_at(self, data: bytes, offset: int) -> int:
+        """Write all of ``data`` at ``offset``; return the offset after it."""
+        if data:
+            self._pieces[offset] = len(data), self._checksum(data)
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._descriptor, view, offset)
+            offset += written
+            view = view[written:]
+        return offset
+
+    def digest(self) -> tuple[str, int]:
+        """Return SHA-256 and size, read back; raises VerificationError if they aren't ours."""
+        digest, position = hashlib.sha256(), 0
+        for offset, (length, checksum) in sorted(self._pieces.items()):
+            data = os.pread(self._descriptor, length, offset)
+            if offset != position or self._checksum(data) != checksum:
+                raise changed_error(self._path, during="written")
+            digest.update(data)
+            position += length
+        if os.fstat(self._descriptor).st_size != position:
+            raise changed_error(self._path, during="written")
+        return digest.hexdigest(), position
+
+
+def changed_error(path: Path, *, during: str = "checked") -> VerificationError:
     """Return the error for a file that was written to or replaced while it was checked."""
     problem = error(
         "file-changed",
-        f"{path.name} changed while it was being checked",
+        f"{path.name} changed while it was being {during}",
         hint="run again when nothing else writes the file.",
     )
     return VerificationError.from_findings(problem)

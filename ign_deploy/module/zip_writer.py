@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
+from ign_deploy.module.stable_file import WrittenFile
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import (
     FLAG_UTF8,
@@ -114,19 +114,9 @@ def lay_out(entries: Iterable[NewEntry]) -> tuple[list[PlacedEntry], int]:
     return placed, offset
 
 
-def write_at(descriptor: int, data: bytes, offset: int) -> int:
-    """Write all of ``data`` at ``offset``; return the offset after it. Thread-safe."""
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(descriptor, view, offset)
-        offset += written
-        view = view[written:]
-    return offset
-
-
-def write_directory(descriptor: int, placed: Iterable[PlacedEntry], offset: int) -> int:
+def write_directory(output: WrittenFile, placed: Iterable[PlacedEntry], offset: int) -> int:
     """Write the central directory and the end records at ``offset``; return the file's size."""
     entries = [entry.central for entry in placed]
     directory = b"".join(entries)
     end = end_records(count=len(entries), offset=offset, size=len(directory))
-    return write_at(descriptor, directory + end, offset)
+    return output.write_at(directory + end, offset)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ign_deploy.errors import SigningError
-from ign_deploy.files import atomic_output, hash_written, is_same_file
+from ign_deploy.files import atomic_output, is_same_file
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule
 from ign_deploy.module.certificates import validity_findings, write_certificates
@@ -23,7 +23,7 @@ from ign_deploy.module.signature import (
     format_signatures,
     needs_signature,
 )
-from ign_deploy.module.stable_file import changed_error
+from ign_deploy.module.stable_file import WrittenFile, changed_error
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import EPOCH_DOS_DATE, EPOCH_DOS_TIME
 from ign_deploy.module.zip_writer import (
@@ -31,7 +31,6 @@ from ign_deploy.module.zip_writer import (
     PlacedEntry,
     lay_out,
     stored_entry,
-    write_at,
     write_directory,
 )
 from ign_deploy.report import Progress, Reporter
@@ -88,13 +87,14 @@ def sign_module(
             atomic_output(output) as stream,
         ):
             placed, offset = lay_out([NewEntry.like(entry) for entry in kept])
-            copy = _Copy(archive, identity, stream.fileno(), progress)
+            written = WrittenFile(output, stream.fileno())
+            copy = _Copy(archive, identity, written, progress)
             signatures = _copy_and_sign(copy, list(zip(kept, placed, strict=True)))
-            _append_signature(stream.fileno(), placed, offset, identity, signatures)
+            _append_signature(written, placed, offset, identity, signatures)
             # What was checked is what was signed, and the signed file is what was written.
             if archive.digest() != module.sha256:
                 raise changed_error(module.path)
-            sha256, _ = hash_written(stream)
+            sha256, _ = written.digest()
     findings = (*module.findings, *_as_warnings(validity_findings(identity.chain, now)))
     return SignedModule(output, descriptor, sha256, worst_first(findings))
 
@@ -105,18 +105,18 @@ class _Copy:
 
     archive: Archive
     identity: SigningIdentity
-    output: int
+    output: WrittenFile
     progress: Progress
 
     def sign_entry(self, job: tuple[ZipEntry, PlacedEntry]) -> tuple[str, bytes]:
         """Copy the entry's stored bytes to the output; return its name and signature."""
         entry, placed = job
-        position = write_at(self.output, placed.local, placed.header_offset)
+        position = self.output.write_at(placed.local, placed.header_offset)
         digest = hashlib.sha256()
 
         def copy_block(block: bytes) -> None:
             nonlocal position
-            position = write_at(self.output, block, position)
+            position = self.output.write_at(block, position)
             self.progress(len(block))
 
         for piece in self.archive.chunks(entry, on_raw=copy_block):
@@ -133,7 +133,7 @@ def _copy_and_sign(copy: _Copy, jobs: list[tuple[ZipEntry, PlacedEntry]]) -> Map
 
 
 def _append_signature(
-    output: int,
+    output: WrittenFile,
     placed: list[PlacedEntry],
     offset: int,
     identity: SigningIdentity,
@@ -145,8 +145,8 @@ def _append_signature(
     ):
         entry = stored_entry(name, data, dos_time=EPOCH_DOS_TIME, dos_date=EPOCH_DOS_DATE)
         placed.append(entry.at(offset))
-        write_at(output, placed[-1].local, offset)
-        offset = write_at(output, data, placed[-1].data_offset)
+        output.write_at(placed[-1].local, offset)
+        offset = output.write_at(data, placed[-1].data_offset)
     write_directory(output, placed, offset)
 
 

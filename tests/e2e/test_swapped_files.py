@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ign_deploy.module.stable_file import WrittenFile
 from ign_deploy.pipeline.run_report import RunReport
 from tests.support.cli import MODULE, CliWorkspace
 from tests.support.gateway.client import attacker
@@ -111,4 +112,29 @@ def test_a_signed_file_that_is_swapped_after_its_content_was_checked_is_not_uplo
     monkeypatch.setattr(stage, "validate", validate_then_swap)
     result = workspace.call("upload", signed).must(5)
     assert "changed while it was being checked" in result.stderr
+    assert not list(workspace.folder.rglob("release.json"))
+
+
+@pytest.mark.parametrize("suffix", [".modl", ".zip"])
+def test_an_output_that_changes_before_it_is_hashed_is_not_published(
+    workspace: CliWorkspace,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+) -> None:
+    """Anybody's module is signed, and nothing is checked in a bundle once it is written."""
+    evil = others(tmp_path_factory.mktemp("evil"))[SIGNED if suffix == ".modl" else BUNDLE]
+    swapped: list[Path] = []
+    digest = WrittenFile.digest
+
+    def swap_then_digest(file: WrittenFile) -> tuple[str, int]:
+        for path in (workspace.folder / "dist").glob(f".*{suffix}.*.partial"):
+            swapped.append(path)
+            rewrite(evil, path)
+        return digest(file)
+
+    monkeypatch.setattr(WrittenFile, "digest", swap_then_digest)
+    result = workspace.release("--format", "both").must(5)
+    assert len(swapped) == 1
+    assert "changed while it was being written" in result.stderr
     assert not list(workspace.folder.rglob("release.json"))

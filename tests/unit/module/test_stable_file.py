@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.stable_file import BLOCK, StableFile
+from ign_deploy.module.stable_file import BLOCK, StableFile, WrittenFile
 from tests.support.mapped_writer import mapped_writer
 
 SIZE = 5 * BLOCK + 100
@@ -107,3 +107,28 @@ def test_a_file_that_is_replaced_is_still_the_opened_one(tmp_path: Path, path: P
 def test_checksums_need_a_key_that_differs_each_time(path: Path) -> None:
     first, second = StableFile(path), StableFile(path)
     assert first._checksum(b"block") == first._checksum(b"block") != second._checksum(b"block")
+
+
+def written_file(path: Path) -> WrittenFile:
+    return WrittenFile(path, os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+
+
+def test_a_written_file_has_the_digest_of_what_was_written(tmp_path: Path) -> None:
+    """In whatever order."""
+    file = written_file(tmp_path / "out")
+    assert file.write_at(b"world", 5) == 10
+    assert file.write_at(b"", 5) == 5
+    assert file.write_at(b"hello", 0) == 5
+    assert file.digest() == (hashlib.sha256(b"helloworld").hexdigest(), 10)
+
+
+@pytest.mark.parametrize("change", [overwrite, append, cut])
+def test_a_change_by_another_process_is_no_part_of_what_was_written(
+    tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    (content, _), path = contents(tmp_path), tmp_path / "out"
+    file = written_file(path)
+    file.write_at(content.read_bytes(), 0)
+    change(path)
+    with pytest.raises(VerificationError, match="out changed while"):
+        file.digest()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.module.archive import Archive
+from ign_deploy.module.stable_file import WrittenFile
 from ign_deploy.module.zip_entry import Limits
 from ign_deploy.module.zip_records import (
     EPOCH_DOS_DATE,
@@ -24,7 +25,6 @@ from ign_deploy.module.zip_writer import (
     NewEntry,
     lay_out,
     stored_entry,
-    write_at,
     write_directory,
 )
 from tests.support.modules import RawEntry, write_zip
@@ -48,12 +48,13 @@ def sparse(tmp_path: Path) -> Path:
     entries = [small[0], huge_entry("huge1"), small[1], huge_entry("huge2"), small[2]]
     placed, end = lay_out(entries)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    output = WrittenFile(path, descriptor)
     try:
         for entry, location in zip(entries, placed, strict=True):
-            write_at(descriptor, location.local, location.header_offset)
+            output.write_at(location.local, location.header_offset)
             if entry in small:
-                write_at(descriptor, entry.name, location.data_offset)
-        size = write_directory(descriptor, placed, end)
+                output.write_at(entry.name, location.data_offset)
+        size = write_directory(output, placed, end)
     finally:
         os.close(descriptor)
     assert size == path.stat().st_size
@@ -135,8 +136,9 @@ def test_a_raw_copy_keeps_content_and_time_but_no_makers_marks(tmp_path: Path) -
     output = tmp_path / "b.zip"
     with output.open("wb") as stream:
         (placed,), end = lay_out([copy])
-        write_at(stream.fileno(), placed.local + b"".join(raw), 0)
-        write_directory(stream.fileno(), [placed], end)
+        written = WrittenFile(output, stream.fileno())
+        written.write_at(placed.local + b"".join(raw), 0)
+        write_directory(written, [placed], end)
     with zipfile.ZipFile(output) as oracle:
         (made,) = oracle.infolist()
         assert oracle.read(made) == b"jar" * 100
