@@ -100,12 +100,16 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class GatewayPlan:
-    """What is known about a gateway, and what will be changed there."""
+    """What is known about a gateway, and what will be changed there.
+
+    ``unreachable`` is why nothing can be: nothing is known about it either.
+    """
 
     gateway: Gateway
     facts: GatewayFacts
     changes: tuple[ModuleChange, ...]
     removals: tuple[Removal, ...] = ()
+    unreachable: IgnDeployError | None = None
 
     def record(self) -> GatewayRecord:
         """Return the gateway's entry in the record of the deployment's start."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from ign_deploy.deployment.gateway import GatewayCapabilities, GatewayFacts
 from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.interruption import interrupted_gateways
@@ -13,7 +14,13 @@ from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
 from ign_deploy.deployment.state import EnvironmentState
-from ign_deploy.errors import CombinedError, DeploymentError, IgnDeployError, RollbackError
+from ign_deploy.errors import (
+    CombinedError,
+    DeploymentError,
+    IgnDeployError,
+    NetworkError,
+    RollbackError,
+)
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.module.parallel import map_parallel
@@ -54,12 +61,20 @@ def plan_gateways(
                 reporter=reporter,
                 removals=removals,
             )
+        except NetworkError as problem:
+            # Where others go on, it costs its own time-out and nothing else.
+            return _unreachable(gateway, problem) if options.continue_on_error else [problem]
         except Exception as problem:  # noqa: BLE001 - it is this gateway's, reported with the others'
             return [explain_unexpected(problem)]
         return [*problems] if problems else planned
 
     found = map_parallel(plan, gateways, workers=_WORKERS)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
+    unreachable = [
+        each.unreachable for each in found if isinstance(each, GatewayPlan) and each.unreachable
+    ]
+    if unreachable and len(unreachable) == len(gateways):
+        problems += unreachable
     if problems:
         noun = "problem" if len(problems) == 1 else "problems"
         raise CombinedError(
@@ -73,6 +88,12 @@ def plan_gateways(
     ]
     options.accept.require_use(modules, previous=previous)
     return plans
+
+
+def _unreachable(gateway: Gateway, problem: IgnDeployError) -> GatewayPlan:
+    """Return the plan for a gateway that can't be reached: to report that."""
+    facts = GatewayFacts(gateway.location, GatewayCapabilities())
+    return GatewayPlan(gateway, facts, changes=(), unreachable=problem)
 
 
 @dataclass
@@ -146,6 +167,13 @@ class Rollout:
         self.reporter.warning(f"to go on, {self.resume}")
 
     def _deploy(self, plan: GatewayPlan, reporter: Reporter) -> None:
+        if plan.unreachable is not None:
+            message = f"{plan.gateway.title}: {plan.unreachable.message}; nothing was changed"
+            reporter.warning(message)
+            self._records[plan.gateway.location] = plan.record().model_copy(
+                update={"outcome": Outcome.FAILED, "message": f"{message}."}
+            )
+            return
         deployment = GatewayDeployment(plan, self.options, reporter)
         location = plan.gateway.location
         self._deployments[location] = deployment

@@ -58,12 +58,16 @@ class RateLimited(TransientResponse):
 class TransientFailure(NetworkError):
     """The connection failed in a way that may pass: a timeout, a reset, a refused connection.
 
-    ``sent`` says whether the server may have received the request, and done what it asks for.
+    ``sent`` says whether the server may have received the request, and done what it asks for;
+    ``timed_out`` whether it didn't respond in time.
     """
 
-    def __init__(self, message: str, *, hint: str = "", sent: bool = True) -> None:
+    def __init__(
+        self, message: str, *, hint: str = "", sent: bool = True, timed_out: bool = False
+    ) -> None:
         super().__init__(message, hint=hint)
         self.sent = sent
+        self.timed_out = timed_out
 
 
 def raise_for_transient(response: requests.Response, *, now: datetime, text: str = "") -> None:
@@ -272,7 +276,12 @@ def _transient_failure(
     for kinds, message, hint in rules:
         if _is_any(chain, *kinds):
             unsent = (socket.gaierror, ProxyError, ConnectTimeout, ConnectionRefusedError)
-            return TransientFailure(message, hint=hint, sent=not _is_any(chain, *unsent))
+            return TransientFailure(
+                message,
+                hint=hint,
+                sent=not _is_any(chain, *unsent),
+                timed_out=_is_any(chain, Timeout, TimeoutError),
+            )
     return None
 
 

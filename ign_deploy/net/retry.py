@@ -37,7 +37,8 @@ class RetryPolicy:
 
     Waits grow from ``first_wait`` by doubling, each between half and all of its bound, so that
     many jobs that failed together don't come back together. ``limit_wait`` is the first wait for a
-    server that limits requests without saying for how long. ``clock`` counts seconds.
+    server that limits requests without saying for how long. ``clock`` counts seconds. Unless
+    ``retries_timeouts``, a server that doesn't respond in time is given up at once.
     """
 
     attempts: int = 5
@@ -45,6 +46,7 @@ class RetryPolicy:
     first_wait: float = 0.5
     longest_wait: float = 30.0
     limit_wait: float = 60.0
+    retries_timeouts: bool = True
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     random: Callable[[], float] = random.random
@@ -114,11 +116,17 @@ def retrying(
     Raises the last failure when the attempts or the deadline are used up, and any other error at
     once.
     """
-    from tenacity import Retrying, retry_if_exception_type
+    from tenacity import Retrying, retry_if_exception
 
     rules = RetryPolicy() if policy is None else policy
     end = rules.clock() + rules.deadline
     attempts = _Attempts(reached)
+
+    def may_pass(failure: BaseException) -> bool:
+        is_timeout = isinstance(failure, TransientFailure) and failure.timed_out
+        return isinstance(failure, (TransientResponse, TransientFailure)) and (
+            rules.retries_timeouts or not is_timeout
+        )
 
     def wait(state: RetryCallState) -> float:
         return rules.wait_after(_failure(state), attempt=attempts.in_vain(state.attempt_number))
@@ -135,7 +143,7 @@ def retrying(
         )
 
     return Retrying(
-        retry=retry_if_exception_type((TransientResponse, TransientFailure)),
+        retry=retry_if_exception(may_pass),
         wait=wait,
         stop=stop,
         before_sleep=report,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from ign_deploy.deployment.records import (
     timestamp,
 )
 from ign_deploy.deployment.rollout import Rollout, overall_outcome, plan_gateways, require_success
+from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.gateways import deploy_options, open_gateways
@@ -79,15 +81,28 @@ class Deployer:
     context: RunContext
     timing: Timing | None = None
     _fetched: dict[tuple[str, str], VerifiedModule] = field(default_factory=dict)
+    _failed: dict[tuple[str, str], IgnDeployError] = field(default_factory=dict)
+    _fetching: dict[tuple[str, str], threading.Lock] = field(default_factory=dict)
 
     def obtain(self, module_id: str, version: str) -> VerifiedModule:
-        """Fetch a published version, verified; raises our errors."""
-        if (module_id, version) not in self._fetched:
-            folder = self.context.folder / secrets.token_hex(4)
-            self._fetched[module_id, version] = download_module(
-                module_id, self.context, folder=folder, version=version
-            )
-        return self._fetched[module_id, version]
+        """Fetch a published version, verified; raises our errors.
+
+        Gateways that are looked at at once share it, also that it can't be fetched.
+        """
+        key = (module_id, version)
+        with self._fetching.setdefault(key, threading.Lock()):
+            if key in self._failed:
+                raise self._failed[key]
+            if key not in self._fetched:
+                folder = self.context.folder / secrets.token_hex(4)
+                try:
+                    self._fetched[key] = download_module(
+                        module_id, self.context, folder=folder, version=version
+                    )
+                except IgnDeployError as problem:
+                    self._failed[key] = problem
+                    raise
+            return self._fetched[key]
 
     def deploy(self, order: Order) -> DeploymentRecord:
         """Carry out an order; returns its record, whatever became of it.

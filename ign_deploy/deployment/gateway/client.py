@@ -58,10 +58,22 @@ class GatewayClient(Client):
         self.host = base.partition("://")[2].partition("/")[0]
         self._token = token
 
-    def get(self, path: str, *, title: str, query: Mapping[str, str] | None = None) -> Response:
+    def get(
+        self,
+        path: str,
+        *,
+        title: str,
+        query: Mapping[str, str] | None = None,
+        retries_timeouts: bool = True,
+    ) -> Response:
         """Read, with retries; return the response whatever its status."""
         return self.request(
-            "GET", _with_query(path, query), title=title, limit=MAX_RESPONSE, expect=ANY_STATUS
+            "GET",
+            _with_query(path, query),
+            title=title,
+            limit=MAX_RESPONSE,
+            expect=ANY_STATUS,
+            retry=replace(self.retry, retries_timeouts=retries_timeouts),
         )
 
     def send(

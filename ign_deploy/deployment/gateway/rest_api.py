@@ -77,7 +77,8 @@ class ApiGateway:
     def facts(self) -> GatewayFacts:
         """Read what the gateway is, and detect what it can do."""
         title = "reading the gateway information"
-        response = self._client.get(f"{API}gateway-info", title=title)
+        # It is asked first: one that hangs costs its time-out once.
+        response = self._client.get(f"{API}gateway-info", title=title, retries_timeouts=False)
         if response.status == 404:
             raise self._client.no_api(response)
         info = self._client.parse(response, GatewayInfo)

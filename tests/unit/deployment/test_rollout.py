@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from ign_deploy.deployment.gateway import InstalledModule
+from ign_deploy.deployment.gateway import GatewayAccess, InstalledModule, Timing, open_target
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.deployment.options import Gateway as TargetGateway
 from ign_deploy.deployment.records import Outcome
-from ign_deploy.deployment.rollout import require_success
-from ign_deploy.errors import CombinedError, RollbackError
+from ign_deploy.deployment.rollout import Rollout, plan_gateways, require_success
+from ign_deploy.deployment.state import EnvironmentState
+from ign_deploy.errors import CombinedError, NotInRepository, RollbackError
+from ign_deploy.module.parallel import map_parallel
+from ign_deploy.net.retry import RetryPolicy
 from tests.support.deployment_env import (
     DeploymentEnv,
     PublishedModules,
     active,
     deploy,
+    deploy_options_for,
     published_repository,
     running,
     uploads,
 )
 from tests.support.gateway import Gateway
+from tests.support.gateway.client import client_of
+from tests.support.reporting import Recorder
 from tests.support.serving import Fault
 
 
@@ -121,3 +131,121 @@ def test_the_end_is_in_the_history_when_a_gateway_sends_what_cannot_be_parsed(
     assert ended is not None
     assert ended.outcome is Outcome.ROLLBACK_FAILED
     assert active(gateways[0]) == active(gateways[2]) == "1.0.0"
+
+
+@contextmanager
+def hanging_server() -> Iterator[tuple[str, list[socket.socket]]]:
+    """A server that takes connections, and never answers."""
+    taken: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    taken.append(server.accept()[0])
+
+        threading.Thread(target=take, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}", taken
+        finally:
+            for each in taken:
+                each.close()
+
+
+def hanging_target(url: str) -> TargetGateway:
+    return TargetGateway(
+        open_target(
+            url,
+            access=GatewayAccess(allow_insecure_http=True),
+            timing=Timing(deadline=600.0),
+            retry=RetryPolicy(deadline=600.0),
+        )
+    )
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TargetGateway, list[socket.socket]]]:
+    """A gateway that hangs, whose time-out is short."""
+    monkeypatch.setattr("ign_deploy.deployment.gateway.client.TIMEOUT", (1.0, 0.5))
+    with hanging_server() as (url, taken):
+        yield hanging_target(url), taken
+
+
+def test_a_hanging_gateway_costs_its_time_out_once_and_stops_all(
+    plant: Gateway,
+    published: PublishedModules,
+    hanging: tuple[TargetGateway, list[socket.socket]],
+) -> None:
+    target, taken = hanging
+    module = published.add("1.0.0")
+    options = deploy_options_for(published, [plant])
+    others = [TargetGateway(client_of(plant)), target]
+    with pytest.raises(CombinedError, match="nothing was changed") as caught:
+        plan_gateways(
+            others, [module], options=options, history=EnvironmentState(), reporter=Recorder()
+        )
+    assert "didn't respond in time" in str(caught.value.causes[0])
+    assert len(taken) == 1
+    assert running(plant) is None
+
+
+def test_with_continue_on_error_the_others_go_on_without_a_hanging_gateway(
+    gateways: list[Gateway],
+    published: PublishedModules,
+    hanging: tuple[TargetGateway, list[socket.socket]],
+) -> None:
+    target, taken = hanging
+    module = published.add("1.0.0")
+    options = deploy_options_for(published, gateways, continue_on_error=True, wave=2)
+    reporter = Recorder()
+    everything = [target, *(TargetGateway(client_of(each)) for each in gateways)]
+    plans = plan_gateways(
+        everything, [module], options=options, history=EnvironmentState(), reporter=reporter
+    )
+    assert plans[0].record().modules == ()  # nothing is known about it, so nothing is recorded
+    records = Rollout(plans, options, reporter).run()
+    assert [each.outcome for each in records] == [Outcome.FAILED, *[Outcome.DEPLOYED] * 3]
+    assert "didn't respond in time; nothing was changed" in records[0].message
+    assert [running(each) for each in gateways] == ["1.0.0"] * 3
+    assert len(taken) == 1
+
+
+def test_where_no_gateway_can_be_reached_nothing_is_recorded(
+    published: PublishedModules, plant: Gateway, hanging: tuple[TargetGateway, list[socket.socket]]
+) -> None:
+    options = deploy_options_for(published, [plant], continue_on_error=True)
+    with pytest.raises(CombinedError, match="nothing was changed"):
+        plan_gateways(
+            [hanging[0]],
+            [published.add("1.0.0")],
+            options=options,
+            history=EnvironmentState(),
+            reporter=Recorder(),
+        )
+
+
+def test_gateways_share_the_version_to_go_back_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight are looked at at once: one of them fetches, and the others wait for it."""
+    fetched: list[str] = []
+
+    def download(module_id: str, *_: object, version: str, **__: object) -> str:
+        fetched.append(version)
+        time.sleep(0.05)
+        if version == "0.0.1":
+            raise NotInRepository(f"{module_id} {version} is not published")
+        return version
+
+    monkeypatch.setattr("ign_deploy.pipeline.deploy.download_module", download)
+    deployer = DeploymentEnv(tmp_path, tmp_path).deployer(())
+
+    def obtain(version: str) -> str:
+        try:
+            return str(deployer.obtain("com.example.pump", version))
+        except NotInRepository:
+            return "missing"
+
+    found = map_parallel(obtain, ["1.0.0", "0.0.1"] * 40, workers=8)
+    assert found == ["1.0.0", "missing"] * 40
+    assert sorted(fetched) == ["0.0.1", "1.0.0"]

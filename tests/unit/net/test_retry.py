@@ -9,7 +9,7 @@ import requests
 
 from ign_deploy.errors import NetworkError
 from ign_deploy.net.client import Client
-from ign_deploy.net.errors import RateLimited, TransientResponse
+from ign_deploy.net.errors import RateLimited, TransientFailure, TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.net.retry import Deadline, RetryPolicy, best_effort, retrying
 from ign_deploy.net.session import open_http_session
@@ -286,3 +286,20 @@ def test_a_server_that_drips_is_given_up(time: FakeTime, recorder: Recorder) -> 
             act, title="copying", reporter=recorder, policy=time.policy(), reached=lambda: reached
         )
     assert len(recorder.warnings) == 4
+
+
+def test_a_silent_server_is_given_up_at_once_where_the_policy_says_so(time: FakeTime) -> None:
+    policy = RetryPolicy(retries_timeouts=False, sleep=time.slept.append)
+    for failure, expected in (
+        (TransientFailure("silent", timed_out=True), 1),
+        (TransientFailure("reset"), policy.attempts),
+    ):
+        tries: list[int] = []
+
+        def action(failure: TransientFailure = failure, tries: list[int] = tries) -> None:
+            tries.append(1)
+            raise failure
+
+        with pytest.raises(TransientFailure):
+            retrying(action, title="x", reporter=Recorder(), policy=policy)
+        assert len(tries) == expected
