@@ -232,7 +232,7 @@ def _isolation_text(isolation: Isolation) -> str:
     if isolation.account is None:
         return (
             f"the build is not isolated, because {isolation.gap}: it could read and change "
-            "whatever this job can, ign-deploy's own files included"
+            "whatever this job can, its secrets and ign-deploy's own files included"
         )
     gap = f"; but {isolation.gap}" if isolation.gap else ""
     return f"the build is isolated: it runs as the user {isolation.account.name}{gap}"

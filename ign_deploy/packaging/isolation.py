@@ -23,6 +23,7 @@ from ign_deploy.packaging.account_lock import hold_lock, try_lock_out
 from ign_deploy.packaging.commands import gradle_user_home, maven_variables, runner_temp
 from ign_deploy.packaging.handover import Handover, hand_back, hand_over
 from ign_deploy.packaging.java import java_command
+from ign_deploy.packaging.leftovers import remove_leftovers_of, shared_files_of
 from ign_deploy.packaging.ownership import git_paths, git_variables
 from ign_deploy.packaging.preload import load_everything
 from ign_deploy.packaging.private import private_folder
@@ -82,6 +83,7 @@ class _Shared:
     active: int = 0
     handovers: list[Handover] = field(default_factory=list)
     closed: list[tuple[str, os.stat_result]] = field(default_factory=list)
+    files: frozenset[tuple[str, int]] = frozenset()
 
 
 _shared = _Shared()
@@ -257,6 +259,8 @@ def _handed_over(
     """
     with ExitStack() as stack:
         with _shared.lock:
+            if not _shared.active:
+                _shared.files = shared_files_of(account)
             _shared.active += 1
             stack.callback(_end, account)
             for path in (*closed, *secret):
@@ -292,7 +296,7 @@ def _end(account: Account) -> None:
         if _shared.active:
             return
         try:
-            _end_processes(account)
+            _end_all(account)
         finally:
             handovers, _shared.handovers = _shared.handovers, []
             hand_back(handovers)
@@ -301,12 +305,13 @@ def _end(account: Account) -> None:
                 _set_mode(path, status, stat.S_IMODE(status.st_mode))
 
 
-def _end_processes(account: Account) -> None:
-    """End what the user still runs, unless another run builds as the same user."""
+def _end_all(account: Account) -> None:
+    """End what the user still runs, and remove what it left; not while another run builds as it."""
     lock = try_lock_out()
     if lock is not None:
         try:
             end_processes_of(account)
+            remove_leftovers_of(account, before=_shared.files)
         finally:
             os.close(lock)
 

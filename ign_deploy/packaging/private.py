@@ -12,6 +12,7 @@ from pathlib import Path
 from ign_deploy.errors import PackagingError
 from ign_deploy.files import explain_os_error
 
+PREFIX = "ign-build-"
 _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -24,7 +25,7 @@ def private_folder(*, parent: str | None = None) -> Iterator[Path]:
     where = Path(parent or tempfile.gettempdir())
     hint = "free disk space, or set TMPDIR to another folder."
     with explain_os_error("make a folder in", where, error=PackagingError, hint=hint):
-        folder = Path(tempfile.mkdtemp(prefix="ign-build-", dir=where))
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=where))
     try:
         yield folder
     finally:

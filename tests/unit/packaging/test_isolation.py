@@ -284,6 +284,28 @@ def test_what_another_started_as_that_user_is_ended_too(place: Path, account: Ac
     assert other.wait(timeout=5) == -9
 
 
+def test_what_it_leaves_in_shared_folders_is_removed(place: Path, account: Account) -> None:
+    name = f"left-by-{account.uid}"
+    ours = Path("/dev/shm") / f"of-root-{account.uid}"
+    ours.touch()
+    earlier = ours.with_name(f"earlier-{account.uid}")
+    earlier.touch()
+    os.chown(earlier, account.uid, account.gid)
+    queues = "if command -v ipcmk >/dev/null; then ipcmk -M 1000; ipcmk -Q; ipcmk -S 1; fi"
+    deep = f"mkdir -p /tmp/{name}/a/b && chmod 0 /tmp/{name}/a"
+    build(project_of(place, deep, f"touch /dev/shm/{name} /var/tmp/{name}", queues))
+    try:
+        assert not [each for each in ("/tmp", "/dev/shm", "/var/tmp") if Path(each, name).exists()]
+        assert ours.exists()
+        assert earlier.exists(), "it may be a project"
+    finally:
+        ours.unlink()
+        earlier.unlink(missing_ok=True)
+    for kind in ("shm", "msg", "sem"):
+        listed = Path("/proc/sysvipc", kind).read_text().split()
+        assert str(account.uid) not in listed
+
+
 def test_a_lock_on_our_files_changes_nothing(place: Path, account: Account) -> None:
     """Neither does one keep other runs waiting, nor keep its holder alive."""
     script = f"import fcntl, time; f = open({isolation.__file__!r}); fcntl.flock(f, {{}}); "
@@ -440,6 +462,7 @@ def test_without_the_user_the_log_says_what_is_not_protected(place: Path) -> Non
     root = project_of(place, "id -u")
     text = said(build(root))
     assert "not isolated, because this machine has no user ign-build: it could read and" in text
+    assert "its secrets and ign-deploy's own files included" in text
     with pytest.raises(ConfigurationError) as caught:
         build(root, isolate="require")
     assert "no user ign-build" in caught.value.message
