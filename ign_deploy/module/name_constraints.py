@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Any
@@ -36,7 +37,7 @@ def _is_allowed(
     excluded: Sequence[x509.GeneralName],
 ) -> bool:
     """Return whether a name keeps to the subtrees, all of its own form."""
-    if type(name) not in _COMPARISONS:
+    if type(name) not in _COMPARISONS or not _is_comparable(name, (*permitted, *excluded)):
         return False
     value: Any = name.value
     if isinstance(name, x509.UniformResourceIdentifier):
@@ -47,6 +48,20 @@ def _is_allowed(
     if any(within(value, base.value) for base in excluded):
         return False
     return not permitted or any(within(value, base.value) for base in permitted)
+
+
+def _is_comparable(name: x509.GeneralName, bases: Sequence[x509.GeneralName]) -> bool:
+    """Return whether name and subtrees are written as they must be.
+
+    Others could be within a subtree for one verifier and outside for the next, such as
+    ``example.com.``, a name with a NUL, or an empty subtree of mailboxes.
+    """
+    if type(name) not in _SYNTAX:
+        return True
+    names, subtrees = _SYNTAX[type(name)]
+    return bool(names.fullmatch(name.value)) and all(
+        subtrees.fullmatch(base.value) for base in bases
+    )
 
 
 def _names(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
@@ -63,7 +78,7 @@ def _names(certificate: x509.Certificate) -> Iterator[x509.GeneralName]:
 
 def _dns_within(name: str, base: str) -> bool:
     """Compare hosts: ``example.com`` covers itself and all below it, an empty base everything."""
-    name, base = name.lower().rstrip("."), base.lower().rstrip(".")
+    name, base = name.lower(), base.lower()
     return not base or _host_within(name, base) or name.endswith(f".{base}")
 
 
@@ -116,6 +131,20 @@ def _shown(name: x509.GeneralName) -> str:
     return value.rfc4514_string() if isinstance(value, x509.Name) else str(value)
 
 
+_HOST = r"(?:[A-Za-z0-9_-]+\.)*[A-Za-z0-9_-]+"
+_LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+"
+_SYNTAX = {
+    x509.DNSName: (re.compile(rf"(?:\*\.)?{_HOST}"), re.compile(rf"(?:\.?{_HOST})?")),
+    x509.RFC822Name: (
+        re.compile(rf"{_LOCAL}@{_HOST}"),
+        re.compile(rf"{_LOCAL}@{_HOST}|\.?{_HOST}"),
+    ),
+    x509.UniformResourceIdentifier: (
+        re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://{_HOST}(?::[0-9]*)?(?:[/?#].*)?"),
+        re.compile(rf"\.?{_HOST}"),
+    ),
+}
+"""How names, and subtrees of their form, are written."""
 _COMPARISONS: dict[type, Any] = {
     x509.DNSName: _dns_within,
     x509.RFC822Name: _mail_within,

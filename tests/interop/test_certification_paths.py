@@ -6,8 +6,9 @@ import datetime as dt
 import random
 import subprocess
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -36,6 +37,38 @@ NAMES: list[x509.GeneralName] = [
     x509.RFC822Name("me@example.com"),
     x509.RFC822Name("me@sub.example.com"),
 ]
+
+
+def unchecked(kind: Any, *texts: str) -> list[x509.GeneralName]:
+    """Return names as certificates can have them, also those that the library wouldn't make."""
+    return [kind._init_without_validation(text) for text in texts]
+
+
+ODD_BASES: list[x509.GeneralName] = [
+    *unchecked(x509.DNSName, "", ".example.com", "EXAMPLE.com", "com", "example.com."),
+    *unchecked(x509.RFC822Name, "", "me@example.com", "ME@example.com", ".example.com"),
+    *unchecked(x509.UniformResourceIdentifier, "", "example.com", ".example.com", "EXAMPLE.COM"),
+    x509.IPAddress(ip_network("0.0.0.0/0")),
+    x509.IPAddress(ip_network("2001:db8::/32")),
+    x509.DirectoryName(x509.Name([])),
+]
+ODD_NAMES: list[x509.GeneralName] = [
+    *unchecked(
+        x509.DNSName, "*.example.com", "EXAMPLE.COM", "example.com.", ".example.com",
+        "a..example.com", "example.com\0.evil.test", "notexample.com", "xn--bcher-kva.example",
+    ),
+    *unchecked(
+        x509.RFC822Name, "ME@example.com", "me@EXAMPLE.com", '"a@b"@example.com', "example.com",
+        "@example.com", "me@example.com.",
+    ),
+    *unchecked(
+        x509.UniformResourceIdentifier, "https://example.com/", "https://b.example.com:8/x",
+        "https://u@example.com/", "urn:x", "https://evil.test@example.com/", "//example.com",
+        "https://example.com\\@evil.test/", "https://10.0.0.1/",
+    ),
+    x509.IPAddress(ip_address("10.1.2.3")),
+    x509.IPAddress(ip_address("2001:db8::1")),
+]  # fmt: skip
 SEEDS = range(8)
 PATHS_PER_SEED = 40
 
@@ -111,3 +144,22 @@ def test_generated_paths_are_judged_as_openssl_does(seed: int, tmp_path: Path) -
         assert bool(trust.anchor) == openssl_accepts(path, tmp_path), (links, reasons)
         accepted += bool(trust.anchor)
     assert 0 < accepted < PATHS_PER_SEED
+
+
+@pytest.mark.parametrize("seed", range(5000, 5006))
+def test_of_odd_names_openssl_never_refuses_what_we_accept(seed: int, tmp_path: Path) -> None:
+    """Verifiers differ here; we may be the stricter one only."""
+    chance = random.Random(seed)
+    accepted = 0
+    for _ in range(PATHS_PER_SEED):
+        signer = Link("Signer", names=chance.sample(ODD_NAMES, 2))
+        bases = chance.sample(ODD_BASES, 2)
+        permitted, excluded = chance.choice(((bases, None), (None, bases), (bases[:1], bases[1:])))
+        constraints = x509.NameConstraints(permitted, excluded)
+        links = (signer, Link("Authority", constraints=constraints), Link("Root"))
+        path = make_path(links)
+        policy = TrustPolicy((TrustAnchor("root.pem", path[-1]),))
+        if check_trust(path[:-1], policy, now=NOW).anchor:
+            assert openssl_accepts(path, tmp_path), links
+            accepted += 1
+    assert accepted

@@ -81,6 +81,28 @@ def test_a_uri_without_a_host_name_is_forbidden_where_uris_are_constrained(uri: 
         assert forbidden(URI(uri), x509.NameConstraints(*subtrees))
 
 
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        (DNS("example.com."), DNS("com")),
+        (DNS("a..com"), DNS("com")),
+        (DNS("example.com\0.com"), DNS("com")),
+        (DNS("example.com"), DNS("com.")),
+        (MAIL._init_without_validation("me@example.com"), MAIL._init_without_validation("")),
+        (MAIL._init_without_validation("example.com"), MAIL("me@example.com")),
+        (MAIL._init_without_validation('"a@b"@example.com'), MAIL("example.com")),
+        (URI("https://user@example.com/"), URI("example.com")),
+        (URI("//example.com"), URI("example.com")),
+        (URI("https://example.com\\@evil.test/"), URI("example.com")),
+    ],
+)
+def test_a_name_that_verifiers_read_differently_is_forbidden(
+    name: x509.GeneralName, base: x509.GeneralName
+) -> None:
+    assert forbidden(name, x509.NameConstraints([base], None))
+    assert forbidden(name, x509.NameConstraints(None, [base]))
+
+
 def test_a_form_that_cannot_be_compared_is_forbidden_where_it_is_constrained() -> None:
     name = x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))
     assert forbidden(name, x509.NameConstraints(None, [name]))
