@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 FIRST_PREVIOUS = "0" * 64
-MAX_LINE = 1 << 20
+MAX_ENTRY_SIZE = 1 << 20
 """Bytes, with the line feed; the limits below keep a line far shorter."""
 _MOST_TEXT = 1000
 _MOST_NAME = 100
@@ -97,7 +97,7 @@ def make_line(
 
 def read_line(data: bytes) -> AuditLine | None:
     """Read a line with its line feed; None for bytes that no version of ours can have written."""
-    if len(data) > MAX_LINE or not data.startswith(b"{") or not data.endswith(b"\n"):
+    if len(data) > MAX_ENTRY_SIZE or not data.startswith(b"{") or not data.endswith(b"\n"):
         return None
     try:
         document = json.loads(data)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ign_deploy.audit.entry import (
     FIRST_PREVIOUS,
-    MAX_LINE,
+    MAX_ENTRY_SIZE,
     AuditEntry,
     Redact,
     line_digest,
@@ -205,10 +205,10 @@ def _tail(path: Path, descriptor: int) -> tuple[bytes, bytes]:
     """Return the last complete line, and what follows it without a line feed."""
     size = os.fstat(descriptor).st_size
     # Room for an unfinished line and a whole one, and the line feed before that.
-    begin = max(0, size - 2 * MAX_LINE - 1)
+    begin = max(0, size - 2 * MAX_ENTRY_SIZE - 1)
     data = os.pread(descriptor, size - begin, begin)
     whole, feed, torn = data.rpartition(b"\n")
-    if len(torn) > MAX_LINE or (not feed and begin) or not may_be_unfinished(torn):
+    if len(torn) > MAX_ENTRY_SIZE or (not feed and begin) or not may_be_unfinished(torn):
         raise _no_trail(path)
     return (whole.rpartition(b"\n")[2] + feed if feed else b""), torn
 

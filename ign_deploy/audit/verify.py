@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from ign_deploy.audit.entry import (
     FIRST_PREVIOUS,
-    MAX_LINE,
+    MAX_ENTRY_SIZE,
     AuditLine,
     is_digest,
     line_digest,
@@ -166,9 +166,9 @@ class _Reading:
 def _lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
     """Yield each line with its number; None for one that is too long, which isn't kept."""
     number = 0
-    while data := stream.readline(MAX_LINE + 1):
+    while data := stream.readline(MAX_ENTRY_SIZE + 1):
         number += 1
-        if len(data) <= MAX_LINE:
+        if len(data) <= MAX_ENTRY_SIZE:
             yield number, data
             continue
         while data and not data.endswith(b"\n"):

@@ -16,7 +16,7 @@ from ign_deploy.ci.mask import Masker
 from ign_deploy.errors import with_subject
 from ign_deploy.module.findings import Finding, Severity
 
-MAX_LINE = 8192
+MAX_SHOWN = 8192
 """Characters of a line that are shown; the rest is only counted."""
 
 # ECMA-48: CSI, OSC/DCS/SOS/PM/APC strings (ended by BEL or ST, or unfinished), two-byte escapes.
@@ -54,7 +54,7 @@ def neutral_lines(text: str) -> Iterator[str]:
         yield neutralise(line)
 
 
-def shorten(text: str, length: int = MAX_LINE) -> str:
+def shorten(text: str, length: int = MAX_SHOWN) -> str:
     """Cut ``text`` to ``length`` characters and say how many are not shown."""
     if len(text) <= length:
         return text

@@ -32,7 +32,7 @@ _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
 
 
 # The settings of a release, of one module or of many.
-RELEASE = (
+RELEASE_OPTIONS = (
     *PACKAGING,
     *SIGNING,
     "trust_anchor",
@@ -51,7 +51,7 @@ RELEASE = (
 
 @click.command("module", cls=GroupedCommand, short_help="Package, sign, upload, deploy.")
 @_PATH
-@settings_options(*RELEASE)
+@settings_options(*RELEASE_OPTIONS)
 @common_options
 def module_command(session: Session, path: Path) -> None:
     """Release a module: package → sign → verify → upload → deploy.
@@ -65,7 +65,7 @@ def module_command(session: Session, path: Path) -> None:
 
 @click.command("batch", cls=GroupedCommand, short_help="Release several modules.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
-@settings_options(*RELEASE, "max_parallel")
+@settings_options(*RELEASE_OPTIONS, "max_parallel")
 @common_options
 def batch_command(session: Session, paths: tuple[Path, ...]) -> None:
     """Release several modules: in parallel, uploads in dependency order.

@@ -13,8 +13,8 @@ from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings
 from ign_deploy.cli.session import Session
 from ign_deploy.pipeline.checks import Check, run_checks
 from ign_deploy.pipeline.gateways import chosen_entries
-from ign_deploy.pipeline.preflight import REPOSITORY as REPOSITORY_CHECK
 from ign_deploy.pipeline.preflight import (
+    REPOSITORY_CHECK,
     gateways_check,
     packaging_checks,
     repository_check,

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from ign_deploy.packaging.project import Project
     from ign_deploy.signing.identity import SigningIdentity
 
-PROJECT = "build files and tools"
+PROJECT_CHECK = "build files and tools"
 IDENTITY = "signing key and certificates"
-REPOSITORY = "repository"
+REPOSITORY_CHECK = "repository"
 GATEWAYS = "gateways"
 
 
@@ -52,7 +52,7 @@ def check_release(path: Path, context: RunContext) -> PreflightResult:
         )
     checks += _branch_checks(path, context)
     found = run_checks(checks, context)
-    return PreflightResult(found[PROJECT], found.get(IDENTITY))
+    return PreflightResult(found[PROJECT_CHECK], found.get(IDENTITY))
 
 
 def check_releases(paths: Sequence[Path], context: RunContext) -> tuple[PreflightResult, ...]:
@@ -60,7 +60,7 @@ def check_releases(paths: Sequence[Path], context: RunContext) -> tuple[Prefligh
 
     Key, repository and settings are checked once; what is wrong with a project names its path.
     """
-    titles = [f"{path}: {PROJECT}" for path in paths]
+    titles = [f"{path}: {PROJECT_CHECK}" for path in paths]
     checks = [
         *_common_checks(paths, context),
         Check("paths", partial(check_distinct, paths)),
@@ -76,14 +76,14 @@ def check_releases(paths: Sequence[Path], context: RunContext) -> tuple[Prefligh
 
 def check_packaging(path: Path, context: RunContext) -> PreflightResult:
     """Check what a build needs; raises CombinedError with all problems."""
-    return PreflightResult(run_checks(packaging_checks(path, context), context)[PROJECT])
+    return PreflightResult(run_checks(packaging_checks(path, context), context)[PROJECT_CHECK])
 
 
 def packaging_checks(path: Path, context: RunContext) -> list[Check]:
     """Return the checks of a build."""
     return [
         *_common_checks([path], context),
-        Check(PROJECT, partial(check_project, path, context)),
+        Check(PROJECT_CHECK, partial(check_project, path, context)),
     ]
 
 
@@ -94,7 +94,7 @@ def signing_check(context: RunContext) -> Check:
 
 def repository_check(context: RunContext) -> Check:
     """Return the check that the repository is there and writable."""
-    return Check(REPOSITORY, partial(check_repository, context))
+    return Check(REPOSITORY_CHECK, partial(check_repository, context))
 
 
 def gateways_check(context: RunContext) -> Check:
@@ -164,7 +164,10 @@ def _branch_checks(path: Path, context: RunContext) -> list[Check]:
 
 def _check_path(path: Path, context: RunContext) -> Project:
     """Return the project; raises CombinedError with all that is wrong with it."""
-    checks = [Check(PROJECT, partial(check_project, path, context)), *_branch_checks(path, context)]
+    checks = [
+        Check(PROJECT_CHECK, partial(check_project, path, context)),
+        *_branch_checks(path, context),
+    ]
     if not context.settings.skip_signing:
         checks.append(Check("not over input", partial(check_not_over_input, path, context)))
     found: dict[str, Project] = {}
@@ -175,4 +178,4 @@ def _check_path(path: Path, context: RunContext) -> Project:
         except IgnDeployError as problem:
             problems += [name_path(each, path) for each in problem.causes or (problem,)]
     require_no_problems(problems)
-    return found[PROJECT]
+    return found[PROJECT_CHECK]

@@ -16,7 +16,7 @@ from ign_deploy.render.fetching import (
     GATEWAY_DATA,
     GATEWAY_PORT,
     PROGRAM,
-    REPOSITORY,
+    REPOSITORY_MOUNT,
     fetch_arguments,
     gateway_path,
     module_lines,
@@ -69,7 +69,7 @@ def _fetcher(module: RenderedModule, options: RenderOptions) -> dict[str, Any]:
             {
                 "type": "bind",
                 "source": escape_dollars(_as_path(options.repository_folder)),
-                "target": REPOSITORY,
+                "target": REPOSITORY_MOUNT,
                 "read_only": True,
                 "bind": {"create_host_path": False},
             }

@@ -9,7 +9,7 @@ from ign_deploy.render.model import RenderedModule, RenderOptions
 
 PROGRAM = "ign-deploy"
 FOLDER = "/modules"  # the shared volume in the init containers
-REPOSITORY = "/repository"  # a repository folder in the init containers
+REPOSITORY_MOUNT = "/repository"  # a repository folder in the init containers
 # The vendor's image loads modules from this folder. It also contains Ignition's own modules, which
 # a volume would hide, so each module is mounted as a single file.
 GATEWAY_MODULES = "/usr/local/bin/ignition/user-lib/modules"
@@ -31,7 +31,7 @@ def fetch_arguments(module: RenderedModule, options: RenderOptions) -> list[str]
         "--output-dir",
         f"{FOLDER}/{module.id}",
         "--repository-url",
-        REPOSITORY if options.repository_folder else options.repository_url,
+        REPOSITORY_MOUNT if options.repository_folder else options.repository_url,
     ]
 
 

@@ -20,7 +20,7 @@ from ign_deploy.render.fetching import (
     GATEWAY_PORT,
     GATEWAY_UID,
     PROGRAM,
-    REPOSITORY,
+    REPOSITORY_MOUNT,
     fetch_arguments,
     gateway_path,
     module_lines,
@@ -254,7 +254,7 @@ def fetch_containers(
         {"name": _TEMPORARY, "mountPath": "/tmp"},  # noqa: S108 -- the container's own
     ]
     if options.repository_folder:
-        mounts.append({"name": _REPOSITORY_VOLUME, "mountPath": REPOSITORY, "readOnly": True})
+        mounts.append({"name": _REPOSITORY_VOLUME, "mountPath": REPOSITORY_MOUNT, "readOnly": True})
     return [
         {
             "name": step_name(number, module),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.render import KINDS, RenderedModule, RenderKind
-from ign_deploy.render.fetching import FOLDER, REPOSITORY
+from ign_deploy.render.fetching import FOLDER, REPOSITORY_MOUNT
 from tests.support.cli import CliWorkspace, make_workspace
 from tests.support.releases import tree
 from tests.support.rendering import fetch_commands, gateway_files, rendered
@@ -53,7 +53,7 @@ def command_in(
     )
     ((program, *arguments),) = fetch_commands(kind, result)
     assert program == "ign-deploy"
-    folders = {REPOSITORY: str(repository), f"{FOLDER}/{module.id}": str(volume / module.id)}
+    folders = {REPOSITORY_MOUNT: str(repository), f"{FOLDER}/{module.id}": str(volume / module.id)}
     return [folders.get(each, each) for each in arguments]
 
 
