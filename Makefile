@@ -16,9 +16,14 @@ demo: setup ## release the example module: build, sign, verify, upload, download
 	@tools/demo.sh
 
 .PHONY: test
-test: setup ## run all tests
+test: setup ## run the tests, the contract of all stores on some of them
 	@tools/setup.sh tests
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: contract
+contract: setup ## run the contract of all stores on every server
+	@tools/setup.sh tests
+	@IGN_DEPLOY_CONTRACT=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/contract
 
 .PHONY: lint
 lint: setup ## style, types, import contract, YAML, workflows, Dockerfile

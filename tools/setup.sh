@@ -56,6 +56,11 @@ missing_server_packages() {
   # The package apache2 would add a service.
   if ! command -v apache2 >/dev/null; then echo "apache2-bin"; fi
   if ! command -v htpasswd >/dev/null; then echo "apache2-utils"; fi
+  if ! command -v lighttpd >/dev/null; then echo "lighttpd"; fi
+  if [ ! -e /usr/lib/lighttpd/mod_webdav.so ]; then echo "lighttpd-mod-webdav"; fi
+  if ! command -v php >/dev/null; then echo "php-cli"; fi
+  if [ ! -e /usr/share/php/Sabre/autoload.php ]; then echo "php-sabre-dav"; fi
+  if ! command -v rclone >/dev/null; then echo "rclone"; fi
   if ! command -v docker-registry >/dev/null; then echo "docker-registry"; fi
   if ! command -v memcached >/dev/null; then echo "memcached"; fi
   local part

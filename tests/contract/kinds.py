@@ -13,8 +13,12 @@ from tests.contract.stores_gitlab import gitlab_store
 from tests.contract.stores_http import (
     apache_store,
     artifactory_store,
+    lighttpd_store,
     nexus_store,
     nginx_store,
+    rclone_store,
+    sabre_store,
+    wsgidav_store,
 )
 from tests.contract.stores_oci import oci_store
 from tests.contract.stores_s3 import s3_habits_store, s3_store, s3_swift_store
@@ -33,12 +37,13 @@ class Kind:
     """A kind of store: ``schemes`` are those of ``BACKENDS`` that it covers.
 
     ``creates_once``: the store itself lets one of several writers win; without it, only our own
-    runs are kept apart. ``open`` makes an empty store of it in a folder.
+    runs are kept apart; None if the probe may find either. ``open`` makes an empty store of it in
+    a folder.
     """
 
     schemes: tuple[str, ...]
     open: Open
-    creates_once: bool = True
+    creates_once: bool | None = True
     is_http: bool = True
     checks_credentials: bool = True
 
@@ -51,6 +56,12 @@ KINDS: Mapping[str, Kind] = {
     "nexus": Kind(("nexus+http", "nexus+https"), nexus_store),
     "nginx": Kind(("http", "https"), nginx_store),
     "apache": Kind(("http", "https"), apache_store),
+    "lighttpd": Kind(("http", "https"), lighttpd_store),
+    "wsgidav": Kind(("http", "https"), wsgidav_store),
+    # Says that it made a collection that is there already.
+    "rclone": Kind(("http", "https"), rclone_store, creates_once=False),
+    # Two writers at once may be told that both made a collection; a probe meets that sometimes.
+    "sabre": Kind(("http", "https"), sabre_store, creates_once=None),
     "oci": Kind(("oci",), oci_store, creates_once=False),
     "s3": Kind(("s3",), s3_store, checks_credentials=False),
     "s3-habits": Kind(("s3",), s3_habits_store, checks_credentials=False),

@@ -29,6 +29,11 @@ def run_publishers(*orders: dict[str, Any], at_once: int = 1) -> list[list[list[
     return answer
 
 
+def without_retries(outcomes: list[list[str]]) -> list[list[str]]:
+    """Return the outcomes but for warnings that a request is made again."""
+    return [[each for each in job if "; retrying in " not in each] for job in outcomes]
+
+
 def content_of(repository: Repository, module_id: str, version: str) -> bytes:
     stream = io.BytesIO()
     repository.fetch(module_id, version=version, to=stream)

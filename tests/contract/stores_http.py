@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from tests.contract.opened import Opened
 from tests.support.artifactory import Artifactory
 from tests.support.nexus import Nexus
-from tests.support.servers import Credentials, apache, nginx
+from tests.support.servers import Credentials, apache, lighttpd, nginx, rclone, sabre, wsgidav
+from tests.support.servers.processes import WebServer
 from tests.support.serving import serving
 
 USER = Credentials("publisher", "a pässword: with a colon")
 TOKEN = "a-token-of-the-test"
+
+
+class Start(Protocol):
+    """How servers are run."""
+
+    def __call__(
+        self, folder: Path, *, credentials: Credentials
+    ) -> AbstractContextManager[WebServer]: ...
 
 
 @contextmanager
@@ -25,17 +35,28 @@ def nginx_store(folder: Path) -> Iterator[Opened]:
         )
 
 
-@contextmanager
-def apache_store(folder: Path) -> Iterator[Opened]:
-    """Run Apache, which requires a password; the repository's folder isn't made yet."""
-    with apache(folder, credentials=USER) as server:
-        yield Opened(
-            f"{server.url}/modules+all",
-            server=server.url,
-            version=server.version,
-            username=USER.username,
-            password=USER.password,
-        )
+def webdav_store(start: Start) -> Callable[[Path], AbstractContextManager[Opened]]:
+    """Return how to run a server that requires a password; the repository's folder isn't made."""
+
+    @contextmanager
+    def open_store(folder: Path) -> Iterator[Opened]:
+        with start(folder, credentials=USER) as server:
+            yield Opened(
+                f"{server.url}/modules+all",
+                server=server.url,
+                version=server.version,
+                username=USER.username,
+                password=USER.password,
+            )
+
+    return open_store
+
+
+apache_store = webdav_store(apache)
+lighttpd_store = webdav_store(lighttpd)
+rclone_store = webdav_store(rclone)
+sabre_store = webdav_store(sabre)
+wsgidav_store = webdav_store(wsgidav)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from ign_deploy.repositories.record import FileRole
 from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
 from tests.contract.kinds import KINDS, Kind
 from tests.contract.opened import Opened
-from tests.contract.publishing import content_of, run_publishers, visible
+from tests.contract.publishing import content_of, run_publishers, visible, without_retries
 from tests.support.releases import release_of, verified_module
 
 
@@ -155,7 +155,7 @@ def test_the_catalogue_has_the_newest_of_each_module_and_all_versions_of_one(
 
 
 def test_of_twelve_concurrent_writers_of_one_version_exactly_one_wins(store: Opened) -> None:
-    rounds = 3
+    rounds = int(os.environ.get("IGN_DEPLOY_CONTRACT_ROUNDS", "3"))
     orders: list[dict[str, Any]] = [
         {
             "store": store.order(),
@@ -166,7 +166,7 @@ def test_of_twelve_concurrent_writers_of_one_version_exactly_one_wins(store: Ope
         }
         for number in range(rounds)
     ]
-    answers = run_publishers(*orders)
+    answers = [without_retries(each) for each in run_publishers(*orders)]
     for number, answer in enumerate(answers):
         winners = [writer for writer, outcomes in enumerate(answer) if outcomes == ["published"]]
         losers = [outcomes for outcomes in answer if outcomes[0].startswith("conflict:")]
@@ -217,8 +217,7 @@ def test_everything_published_is_listed(store: Opened) -> None:
             for job in range(8)
         ]
         (answer,) = run_publishers({"store": store.order(), "jobs": jobs})
-        outcomes = [[each for each in job if "; retrying in " not in each] for job in answer]
-        assert outcomes == [["published"] * 3] * 8
+        assert without_retries(answer) == [["published"] * 3] * 8
         published |= {(module_id, version) for job in jobs for module_id, version, _ in job}
         repository = store.open()
         modules = repository.catalogue()
@@ -297,7 +296,7 @@ def test_what_the_store_can_do_is_stated(store: Opened, kind: Kind) -> None:
     found = store.open().check()
     assert found.writable
     assert found.obstacle == ""
-    assert found.create_once == kind.creates_once
+    assert kind.creates_once in (found.create_once, None)
     assert found.create_once or found.remarks
     assert found.location
     assert "@" not in found.location

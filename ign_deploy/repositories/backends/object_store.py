@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple, Protocol
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories import Capabilities
-from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.pending_writes import PENDING, PendingGuard
 from ign_deploy.repositories.claims import (
     MAX_CLAIM_SIZE,
@@ -31,6 +31,7 @@ from ign_deploy.repositories.record import (
 )
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document, Key, Store
 
+_LOOKS = 4
 _CLAIM = re.compile(r"claim-(\d{1,6})\.json")
 
 
@@ -101,10 +102,17 @@ class ObjectVersions:
     """See ``store.VersionStore``; versions are at ``modules/<id>/<version>/``."""
 
     objects: ObjectStore
+    wait_policy: WaitPolicy
 
     def read_record(self, key: Key) -> bytes | None:
         """See ``VersionStore.read_record``."""
-        document = self.objects.get(f"{key.folder}/{RECORD_NAME}", limit=MAX_RECORD_SIZE)
+        for look in range(_LOOKS):
+            if look:
+                self.wait_policy.sleep(self.wait_policy.poll)
+            document = self.objects.get(f"{key.folder}/{RECORD_NAME}", limit=MAX_RECORD_SIZE)
+            # Some servers show a file while it is being written (WsgiDAV, rclone).
+            if document is None or document.data.rstrip().endswith(b"}"):
+                break
         return None if document is None else document.data
 
     def copy_file(self, key: Key, file: ReleaseFile, *, to: BinaryIO, progress: Progress) -> None:
@@ -237,7 +245,7 @@ def compose(
     access: Access,
 ) -> Store:
     """Return the store with claims of its own kind."""
-    versions = ObjectVersions(objects)
+    versions = ObjectVersions(objects, access.wait_policy)
     return Store(
         versions=versions,
         publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
