@@ -314,14 +314,14 @@ class GatewayDeployment:
         return f"{failure}; {names} may still be installed. Next: {steps}"
 
     def _pending_message(self) -> str:
-        can_restart = self.plan.facts.capabilities.restart
+        capabilities = self.plan.facts.capabilities
         names = ", ".join(self.removed)
         then = f"{names} is gone" if names and not self.touched else "the new version runs"
-        return (
-            f"{self.gateway.title} must be restarted before {then}: restart it when the plant "
-            "allows, then run the same command again to verify the result"
-            + (" (or run it again with --restart if-needed)" if can_restart else "")
-        )
+        first = f"{self.gateway.title} must be restarted before {then}: restart it when the plant"
+        if not capabilities.reports_state:
+            return f"{first} allows, and check the result there"
+        again = " (or run it again with --restart if-needed)" if capabilities.restart else ""
+        return f"{first} allows, then run the same command again to verify the result{again}"
 
     def _record(self, outcome: Outcome, message: str, *, seconds: float) -> GatewayRecord:
         is_known = outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.UNINSTALLED)

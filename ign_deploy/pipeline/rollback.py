@@ -134,6 +134,16 @@ def _require_one_module(
 
 
 def _require_uninstall_allowed(parts: Sequence[Part], deployer: Deployer) -> None:
+    for part in parts:
+        for gateway in part.gateways if part.removals else ():
+            if not gateway.target.facts().capabilities.uninstall:
+                names = ", ".join(part.removals)
+                raise DeploymentError(
+                    f"cannot uninstall {names} from {gateway.title}: it can only add and replace "
+                    "modules; nothing was changed",
+                    hint="remove it on the gateway's web page, or give the version to restore as "
+                    "--to.",
+                )
     removals = [
         f"{module_id} from {gateway.title}"
         for part in parts
@@ -234,7 +244,8 @@ class _Rolling:
         target = None if self.gateway is None else self.gateway.target
         if self.gateway is None or target is None or self.deployer.context.settings.to:
             return
-        if not target.facts().capabilities.lists_modules:
+        capabilities = target.facts().capabilities
+        if not capabilities.lists_modules:
             return
         installed = {each.id: each for each in target.modules()}
         for each in self.deployed:
@@ -243,8 +254,9 @@ class _Rolling:
             if each.id not in versions:
                 continue
             if found is None:
-                is_expected = each.version and each.outcome is not Outcome.RESTART_PENDING
-                if is_expected and not each.uncertain:
+                # A folder has the file at once, an API may list the module after the restart.
+                may_wait = each.outcome is Outcome.RESTART_PENDING and capabilities.reports_state
+                if each.version and not may_wait and not each.uncertain:
                     raise _differs(each, "is not installed", self.gateway.title)
                 continue
             if not any(found.version.is_version(version) for version in known if version):

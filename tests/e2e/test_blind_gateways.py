@@ -102,3 +102,30 @@ def test_a_developer_gateway_goes_back_to_the_version_of_the_history(cli: Gatewa
     assert "contradicts" not in rollback(cli, address).must(0).stderr
     rollback(cli, address, "--to", "1.0.0").must(0)
     assert cli.gateway.version_of(NAME) == "1.0.0"
+
+
+def test_a_folder_does_not_promise_to_verify(cli: GatewayCli, folder: Path) -> None:
+    result = install(cli, "1.0.0", str(folder)).must(0)
+    assert "restart it when the plant allows, and check the result there" in result.stdout
+    assert "to verify the result" not in result.stdout
+
+
+def test_a_file_that_was_removed_from_a_folder_is_not_restored_unasked(
+    cli: GatewayCli, folder: Path
+) -> None:
+    install(cli, "1.0.0", str(folder)).must(0)
+    install(cli, "1.1.0", str(folder)).must(0)
+    (folder / f"{NAME}.modl").unlink()
+    assert f"{NAME} is not installed on {folder}" in rollback(cli, str(folder)).must(7).stderr
+    rollback(cli, str(folder), "--to", "1.0.0").must(0)
+    assert version_in(folder) == "1.0.0"
+
+
+def test_a_developer_gateway_is_never_said_to_have_uninstalled_a_module(cli: GatewayCli) -> None:
+    address = f"developer+{cli.gateway.url}"
+    install(cli, "1.0.0", address).must(0)
+    for options in ((), ("--allow-uninstall",)):
+        result = rollback(cli, address, *options).must(7)
+        assert f"cannot uninstall {NAME} from {cli.gateway.url}" in result.stderr
+        assert "on the gateway's web page" in result.stderr
+    assert "(uninstalled)" not in cli.call("status").must(0).stdout
