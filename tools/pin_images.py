@@ -27,7 +27,10 @@ _IMAGE = re.compile(
     r"(?P<after>(?: AS (?P<stage>\S+))?\s*)$",
     re.MULTILINE | re.IGNORECASE,
 )
-_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}")
+_PINNED = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+_FIXED = re.compile(r"^(?:# syntax=|ARG BASE=)(\S+)\s*$", re.MULTILINE)
+_CONTINUED = re.compile(r"\\[ \t]*\r?\n(?:[ \t]*#[^\n]*\n)*")
+_USED = re.compile(r"(?:^--from=|^--mount=(?:\S*,)?from=)([^\s,]+)")
 _INDEX_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -52,16 +55,27 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def unpinned_images(text: str) -> list[str]:
-    """Return the images without a digest; a Dockerfile without a syntax or base lacks those."""
-    found = _images(text)
+    """Return the images without a digest; a Dockerfile without a syntax or base lacks those.
+
+    Every way counts in which an instruction can name an image; of arguments, only ``BASE``.
+    """
     missing = [
         f"the line beginning with {before.strip()!r}"
         for before in ("# syntax=", "ARG BASE=")
-        if not any(match["before"] == before for match in found)
+        if not any(match["before"] == before for match in _images(text))
     ]
-    return missing + [
-        match["name"] for match in found if not _DIGEST.fullmatch(match["digest"] or "")
-    ]
+    named = [match[1] for match in _FIXED.finditer(text)]
+    stages = {"scratch", "$base", "${base}"}
+    for line in _CONTINUED.sub(" ", text).splitlines():
+        instruction, *words = line.split() or [""]
+        if instruction.upper() == "FROM":
+            image, *rest = [word for word in words if not word.startswith("--")] or [""]
+            named += [image] if image.lower() not in stages else []
+            stages |= {rest[1].lower()} if len(rest) > 1 else set()
+        elif instruction.upper() in ("COPY", "ADD", "RUN"):
+            used = [match[1] for word in words for match in _USED.finditer(word)]
+            named += [image for image in used if image.lower() not in stages]
+    return missing + [image.partition("@")[0] for image in named if not _PINNED.fullmatch(image)]
 
 
 def pin(text: str, *, resolve: Resolve) -> str:
@@ -107,7 +121,9 @@ def newest_digest(image: str, *, registry: str = "") -> str:
             headers={"Accept": ", ".join(_INDEX_TYPES)},
         )
     listed = response.fields().get("manifests")
-    entries = [each for each in listed if isinstance(each, dict)] if listed else []
+    entries = (
+        [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    )
     platforms = {_platform(each.get("platform")) for each in entries}
     if not platforms >= PLATFORMS:
         raise RepositoryError(

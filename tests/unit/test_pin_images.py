@@ -15,6 +15,7 @@ import requests
 
 from ign_deploy.errors import RepositoryError
 from tests.support.servers import RegistryServer, registry
+from tests.support.serving import Reply, scripted_server
 from tools.pin_images import main, newest_digest, pin, split_image, unpinned_images
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,34 @@ def publish(server: RegistryServer, name: str, tag: str, *architectures: str) ->
         )
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}
     return put(server, name, tag, kind=INDEX, document=index)
+
+
+@pytest.mark.parametrize(
+    ("line", "image"),
+    [
+        ("FROM  evil:1", "evil:1"),
+        ("FROM\tevil:1 AS x", "evil:1"),
+        ("  from evil:1", "evil:1"),
+        ("FROM \\\n  evil:1", "evil:1"),
+        ("FROM --platform=$BUILDPLATFORM  evil:1 AS y", "evil:1"),
+        ("COPY --chown=1:1 --from=evil:1 /a /b", "evil:1"),
+        ("RUN --mount=type=bind,from=evil:1,target=/x true", "evil:1"),
+        ("RUN --mount=type=bind,\\\n", ""),
+        ("ARG OTHER=evil:1\nFROM ${OTHER}", "${OTHER}"),
+        ("FROM ${BASE:-evil:1}", "${BASE:-evil:1}"),
+    ],
+)
+def test_an_image_is_found_however_it_is_written(line: str, image: str) -> None:
+    pinned = pin(TEXT, resolve=lambda _: DIGEST)
+    assert unpinned_images(f"{pinned}\n{line}\n") == ([image] if image else [])
+
+
+def test_a_registry_s_nonsense_is_no_image(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with scripted_server(Reply(200, body=b'{"manifests": 5}')) as server:
+        host = server.url.partition("//")[2]
+        with pytest.raises(RepositoryError, match="is not an image for"):
+            newest_digest("python:3", registry=host)
 
 
 def test_the_dockerfile_is_pinned_from_a_registry_and_follows_it(
