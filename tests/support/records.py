@@ -85,12 +85,20 @@ class Ledger:
         self, started: DeploymentRecord, outcome: Outcome, *, ended_at: str = "", **module: Any
     ) -> DeploymentRecord:
         """Write down how it ended: every module on every gateway alike."""
+        ended = self.ended(started, outcome, ended_at=ended_at, **module)
+        self.history.append(ended)
+        return ended
+
+    def ended(
+        self, started: DeploymentRecord, outcome: Outcome, *, ended_at: str = "", **module: Any
+    ) -> DeploymentRecord:
+        """Return the document of its end: every module on every gateway alike."""
         gateways = []
         for each in started.gateways:
             changed = {"outcome": outcome, **module}
             modules = tuple(one.model_copy(update=changed) for one in each.modules)
             gateways.append(each.model_copy(update={"outcome": outcome, "modules": modules}))
-        ended = started.model_copy(
+        return started.model_copy(
             update={
                 "phase": Phase.ENDED,
                 "outcome": outcome,
@@ -98,8 +106,6 @@ class Ledger:
                 "ended_at": ended_at or started.started_at.replace(":00.0", ":30.0"),
             }
         )
-        self.history.append(ended)
-        return ended
 
     def deploy(self, version: str, *, previous: str = "", **more: Any) -> DeploymentRecord:
         """Write down a deployment that succeeded."""
