@@ -22,7 +22,9 @@ class Artifactory(Product):
     """One repository ``modules`` with one account and its token.
 
     ``kept`` are the patterns of what the account may not delete or overwrite; ``slow_commit`` is
-    the time between the look at the rights and the storing of an upload (seconds).
+    the time between the look at the rights and the storing of an upload (seconds). ``blocked`` is
+    a pattern of the files that Xray lets no one download; ``blocks_with`` is 404 in a virtual
+    repository.
     """
 
     token: str = "a-token-of-the-test"
@@ -35,6 +37,8 @@ class Artifactory(Product):
     files: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     corrupts: bool = False
+    blocked: str = ""
+    blocks_with: int = 403
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -99,6 +103,12 @@ class Artifactory(Product):
             data = self.files.get(path)
         if data is None:
             return _problem(404, "File not found.")
+        if fnmatch.fnmatchcase(path, self.blocked):
+            return _problem(
+                self.blocks_with,
+                f"Artifact download request rejected: {path} was not downloaded due to the "
+                "download blocking policy configured in Xray for modules.",
+            )
         sums = checksums(data)
         headers = {f"X-Checksum-{name.capitalize()}": value for name, value in sums.items()}
         # The product's tag has no quotes.

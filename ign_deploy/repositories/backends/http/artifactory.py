@@ -7,14 +7,16 @@ account should be denied "Delete/Overwrite" for records and claims, and have it 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ign_deploy.errors import ConfigurationError
+from ign_deploy.errors import ConfigurationError, NotInRepository, RepositoryError
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.http.base import HttpObjectStore, accepts_ranges
+from ign_deploy.repositories.backends.http.client import http_error
 from ign_deploy.repositories.backends.http.listing import ARTIFACTORY_ITEM, MAX_LISTING, plain_names
 from ign_deploy.repositories.backends.http.location import HttpLocation
 from ign_deploy.repositories.backends.object_store import Name
@@ -23,6 +25,7 @@ from ign_deploy.repositories.store import Document
 
 # One name for good: an account that may not overwrite it may not delete it either.
 _PROBE = "ign-deploy-probe/claim-0.json"
+_LONGEST_REASON = 300
 _OVERWRITES = (
     "The account can overwrite what is published, so only waiting keeps two jobs from publishing "
     "the same version at the same moment; in its permission, remove Delete/Overwrite from "
@@ -35,7 +38,7 @@ class ArtifactoryObjectStore(HttpObjectStore):
 
     def __init__(self, location: HttpLocation, **options: Any) -> None:
         self._base, self._name, self._prefix = _find(location.parts)
-        super().__init__(location, hints=_hints(self._name), **options)
+        super().__init__(location, hints=_hints(self._name), error_of=artifactory_error, **options)
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``."""
@@ -64,6 +67,21 @@ class ArtifactoryObjectStore(HttpObjectStore):
                 confirm=lambda: self._holds(path, expected),
             )  # fmt: skip
         self._require_stored(path, expected)
+
+    def receive(
+        self, path: str, *, to: BinaryIO, expected: ReleaseFile, progress: Progress
+    ) -> None:
+        """See ``ObjectStore.receive``; a virtual repository hides what Xray blocks."""
+        try:
+            super().receive(path, to=to, expected=expected, progress=progress)
+        except NotInRepository:
+            response = self._client.request(
+                "GET", self.url(path), title=f"downloading {expected.name}", expect={404, 410},
+                truncate=True,
+            )  # fmt: skip
+            if "xray" in _reason(response).lower():
+                raise self._client.error_for_response(response) from None
+            raise
 
     def names(self, folder: str) -> list[Name]:
         """See ``ObjectStore.names``; one request, however much there is."""
@@ -139,6 +157,31 @@ class ArtifactoryObjectStore(HttpObjectStore):
         return self._location.url_of(
             *self._base, "api", "storage", self._name, *self._prefix, *parts
         )
+
+
+def artifactory_error(response: Response, *, hints: Mapping[int, str]) -> RepositoryError:
+    """Return the error for a response, with Artifactory's own reason."""
+    problem = http_error(response, hints=hints)
+    reason = _reason(response)
+    if not reason:
+        return problem
+    if "xray" in reason.lower():
+        return RepositoryError(
+            f"{response.title} failed: JFrog Xray blocks it ({response.status}): {reason}",
+            hint="have the violation resolved or ignored in Xray, or its policy changed; then run "
+            "again.",
+        )
+    return RepositoryError(f"{problem.message}; Artifactory's reason: {reason}", hint=problem.hint)
+
+
+def _reason(response: Response) -> str:
+    """Return Artifactory's own words, harmless and short; empty without any."""
+    listed = response.fields().get("errors")
+    first = listed[0] if isinstance(listed, list) and listed else None
+    text = first.get("message") if isinstance(first, dict) else None
+    if not isinstance(text, str):
+        return ""
+    return "".join(char if char.isprintable() else " " for char in text)[:_LONGEST_REASON].strip()
 
 
 def _hints(name: str) -> dict[int, str]:

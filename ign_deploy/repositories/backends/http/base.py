@@ -51,7 +51,7 @@ class HttpObjectStore(ABC):
     """See ``object_store.ObjectStore``.
 
     ``claim_wait`` is for timed claims, in seconds; ``hints`` are the product's own, by status of an
-    error response.
+    error response, and ``error_of`` makes its errors (see ``http_error``).
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class HttpObjectStore(ABC):
         retry: RetryPolicy | None = None,
         claim_wait: float = CLAIM_WAIT,
         hints: Mapping[int, str] = NO_HINTS,
+        error_of: Callable[..., RepositoryError] | None = None,
     ) -> None:
         self._location = location
         self._wait_policy = access.wait_policy
@@ -72,7 +73,7 @@ class HttpObjectStore(ABC):
             reporter=access.reporter,
             retry=retry,
             error=RepositoryError,
-            error_for_response=partial(http_error, hints=hints),
+            error_for_response=partial(error_of or http_error, hints=hints),
         )
         self._lock = threading.Lock()
         self._found: Capabilities | None = None

@@ -13,6 +13,7 @@ from ign_deploy.net.response import Response
 from ign_deploy.repositories.access import StoreUrl, split_store_url
 
 _IMMUTABLE = "immutable-tags"
+_TLS = "tls"
 _NAME = re.compile(
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
 )
@@ -46,7 +47,7 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class OciLocation:
-    """One repository of a registry: reached by https, and by http on this machine only.
+    """One repository of a registry: reached by https, on this machine by http unless TLS is set.
 
     ``api`` is the registry's URL without a slash at the end; ``host`` is as the user wrote it;
     ``immutable``: the user relies on tags that can't be moved.
@@ -70,7 +71,7 @@ class OciLocation:
 
 def find_oci_location(url: str) -> OciLocation:
     """Return the location that a repository URL names; raises ConfigurationError."""
-    parts = split_store_url(url, options=frozenset({_IMMUTABLE}))
+    parts = split_store_url(url, options=frozenset({_IMMUTABLE, _TLS}))
     host = parts.host.lower()
     if _NAME.fullmatch(parts.path) is None or len(parts.path) > _MAX_NAME:
         raise ConfigurationError(
@@ -79,21 +80,29 @@ def find_oci_location(url: str) -> OciLocation:
             "them, such as oci://ghcr.io/acme/ignition-modules.",
         )
     bare = urlsplit(f"//{host}").hostname or ""
-    scheme = "http" if is_this_machine(bare) else "https"
+    # As with docker, crane and oras: registries on this machine rarely have a certificate.
+    is_local = is_this_machine(bare)
+    has_tls = _is_true(parts, _TLS, default=not is_local)
+    if not has_tls and not is_local:
+        raise ConfigurationError(
+            f"the repository URL turns TLS off for {bare}, which is another machine",
+            hint=f"omit ?{_TLS}=false.",
+        )
+    scheme = "https" if has_tls else "http"
     return OciLocation(
         host=host,
         name=parts.path,
         api=f"{scheme}://{_DOCKER_HUB.get(host, host)}",
-        immutable=_is_immutable(parts),
+        immutable=_is_true(parts, _IMMUTABLE, default=False),
     )
 
 
-def _is_immutable(parts: StoreUrl) -> bool:
-    text = parts.options.get(_IMMUTABLE, "false").lower()
+def _is_true(parts: StoreUrl, option: str, *, default: bool) -> bool:
+    text = parts.options.get(option, str(default)).lower()
     if text not in {"true", "false"}:
         raise ConfigurationError(
-            f"the repository URL's {_IMMUTABLE} is {text[:40]!a}, expected true or false",
-            hint=f"write ?{_IMMUTABLE}=true, or omit it.",
+            f"the repository URL's {option} is {text[:40]!a}, expected true or false",
+            hint=f"write ?{option}=true, or omit it.",
         )
     return text == "true"
 

@@ -37,6 +37,11 @@ class Bucket:
         """The server, as messages name it."""
         return urlsplit(self.root).netloc
 
+    @property
+    def has_own_host(self) -> bool:
+        """Whether a server that isn't Amazon's is to have a host name for the bucket."""
+        return self.host.startswith(f"{self.name}.") and ".amazonaws.com" not in self.host
+
     def key(self, path: str) -> str:
         """Return the key of a path in the repository."""
         return f"{self.prefix}/{path}" if self.prefix else path
@@ -59,6 +64,11 @@ def read_bucket(url: str, *, settings: AwsSettings) -> Bucket:
     endpoint, which rarely has a host name for each bucket. Raises ConfigurationError; no message
     repeats the URL.
     """
+    if url.lower().startswith("s3://arn:"):
+        raise ConfigurationError(
+            "the repository URL names an S3 access point by its ARN, which is not supported",
+            hint="write the access point's alias in place of the bucket: s3://ALIAS-s3alias/prefix.",
+        )
     parts = split_store_url(url, options=_OPTIONS)
     if _BUCKET.fullmatch(parts.host) is None:
         raise ConfigurationError(

@@ -13,9 +13,10 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import NetworkError, RepositoryError
 from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import origin
+from ign_deploy.net.errors import TransientResponse
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response, parse_xml
 from ign_deploy.net.retry import RetryPolicy
@@ -39,6 +40,10 @@ CHECKSUM = "x-amz-checksum-sha256"
 _BODY_DIGEST = "x-amz-content-sha256"
 _SIGNED = frozenset({"content-type", "if-match", "if-none-match"})
 _MAX_RESPONSE = 16 << 20
+_BY_PATH = (
+    " If the server has no host name for each bucket, remove path-style=false from the repository "
+    "URL."
+)
 _MOST_PAGES = 10_000
 _METHODS = {
     "AbortMultipartUpload": "DELETE",
@@ -134,17 +139,22 @@ class S3Client(Client):
         """
         if operation == "PutObject":
             headers = {**self._checksum_headers(hashlib.sha256(body).hexdigest()), **headers}
-        response = self.request(
-            _METHODS[operation],
-            self.bucket.request_url(path, query),
-            title=operation,
-            body=body,
-            headers=headers,
-            limit=limit,
-            truncate=True,
-            expect=ANY_STATUS,
-            retry=retry,
-        )
+        try:
+            response = self.request(
+                _METHODS[operation],
+                self.bucket.request_url(path, query),
+                title=operation,
+                body=body,
+                headers=headers,
+                limit=limit,
+                truncate=True,
+                expect=ANY_STATUS,
+                retry=retry,
+            )
+        except NetworkError as problem:
+            if self.bucket.has_own_host and not isinstance(problem, TransientResponse):
+                problem.hint += _BY_PATH
+            raise
         return self._require_success(operation, response, expect=expect)
 
     def send(

@@ -60,6 +60,12 @@ _ACTIONS = {
 }
 
 
+_ENCRYPTION = (
+    " A bucket policy that requires encryption headers (x-amz-server-side-encryption) is not "
+    "supported: set the bucket's default encryption instead."
+)
+
+
 class S3Error(RepositoryError):
     """The store refused a request for good; ``status`` is HTTP's, ``code`` is S3's."""
 
@@ -134,7 +140,8 @@ def _explain_status(status: int, operation: str, *, bucket: Bucket) -> tuple[str
         resource = bucket.name if action == "s3:ListBucket" else f"{bucket.name}/{bucket.key('*')}"
         return (
             f"{{host}} refuses {operation} ({{code}}): the credentials lack {action}",
-            f"allow {action} on arn:aws:s3:::{resource} for the user or role.",
+            f"allow {action} on arn:aws:s3:::{resource} for the user or role."
+            + (_ENCRYPTION if action == "s3:PutObject" else ""),
         )
     if 300 <= status < 400:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import NotInRepository, RepositoryError
+from ign_deploy.net.response import Response
+from ign_deploy.repositories.backends.http.artifactory import artifactory_error
 from ign_deploy.repositories.backends.object_store import Name
 from tests.support.artifactory import Artifactory
 from tests.support.serving import Reply, scripted_server, serving
@@ -71,6 +74,29 @@ def test_an_account_that_may_not_deploy_is_an_obstacle(
     found = opened().probe()
     assert (found.writable, found.create_once) == (False, False)
     assert "returned 403" in found.obstacle
+    assert "publisher needs DEPLOY permission" in found.obstacle
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_xray_blocks_is_said_to_be_blocked_with_its_reason(
+    product: Artifactory, opened: Callable[..., Any], tmp_path: Path, status: int
+) -> None:
+    file = file_of(tmp_path / "a.modl", b"content")
+    opened().send("m/a.modl", tmp_path / "a.modl", expected=file, progress=lambda _: None)
+    product.blocked, product.blocks_with = "*.modl", status
+    with pytest.raises(RepositoryError) as caught:
+        opened().receive("m/a.modl", to=io.BytesIO(), expected=file, progress=lambda _: None)
+    assert not isinstance(caught.value, NotInRepository)
+    assert f"JFrog Xray blocks it ({status})" in caught.value.message
+    assert "download blocking policy configured in Xray for modules" in caught.value.message
+    assert "resolved or ignored in Xray" in caught.value.hint
+
+
+def test_an_answer_without_a_reason_is_explained_as_before() -> None:
+    for body in (b"<html>", b'{"errors": []}', b'{"errors": [{"message": 1}]}', b'{"errors": [1]}'):
+        response = Response(403, body=body, title="reading x", error=RepositoryError)
+        problem = artifactory_error(response, hints={})
+        assert problem.message.endswith("returned 403: the account lacks the permission")
 
 
 def test_wrong_tokens_rights_and_repositories_are_reported(

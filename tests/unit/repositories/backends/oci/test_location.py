@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from ign_deploy.errors import ConfigurationError, RepositoryError
+from ign_deploy.errors import ConfigurationError, NetworkError, RepositoryError
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.oci.blobs import upload_address
 from ign_deploy.repositories.backends.oci.client import OciCredentials, credentials_for
 from ign_deploy.repositories.backends.oci.location import OciLocation, find_oci_location
 from ign_deploy.repositories.backends.oci.references import next_page
+from tests.support.serving import Reply, scripted_server
+from tests.support.tls import make_tls
 
 PLACE = find_oci_location("oci://registry.example.com/acme/modules")
 
@@ -22,6 +27,9 @@ PLACE = find_oci_location("oci://registry.example.com/acme/modules")
         ("oci://localhost:5000/a", "http://localhost:5000"),
         ("oci://127.0.0.1:5000/a", "http://127.0.0.1:5000"),
         ("oci://[::1]:5000/a", "http://[::1]:5000"),
+        ("oci://localhost:5000/a?tls=true", "https://localhost:5000"),
+        ("oci://localhost:5000/a?tls=false", "http://localhost:5000"),
+        ("oci://registry.example.com/a?tls=true", "https://registry.example.com"),
         ("oci://docker.io/acme/modules", "https://registry-1.docker.io"),
         ("oci://127.0.0.1.example.com/a", "https://127.0.0.1.example.com"),
     ],
@@ -35,13 +43,23 @@ def test_only_this_machine_is_reached_without_tls(url: str, api: str) -> None:
     [
         "oci://host", "oci://host/", "oci://host/Acme", "oci://host/a//b", "oci://host/a:1",
         "oci://host/a@sha256:0", "oci://host/../a", "oci://host/" + "a" * 256,
-        "oci://host/a?immutable-tags=maybe", "oci://host/a?x=1", "oci://user:s3cret@host/a",
+        "oci://host/a?immutable-tags=maybe", "oci://host/a?tls=1", "oci://host/a?tls=false",
+        "oci://host/a?x=1", "oci://user:s3cret@host/a",
     ],
 )  # fmt: skip
 def test_what_names_no_repository_is_rejected(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         find_oci_location(url)
     assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+def test_a_registry_on_this_machine_is_reached_over_tls(tmp_path: Path) -> None:
+    tls = make_tls(tmp_path)
+    with scripted_server(Reply(200, body=b"{}"), tls=tls.context) as server:
+        url = f"oci://localhost:{server.server_address[1]}/acme?tls=true"
+        assert open_repository(url, access=Access(ca=tls.ca)).exists()
+        with pytest.raises(NetworkError, match="TLS"):
+            open_repository(url, access=Access()).exists()
 
 
 def test_immutability_is_an_option() -> None:

@@ -109,3 +109,11 @@ def test_an_invalid_url_is_explained_without_its_secrets(url: str, message: str)
         read(url)
     assert caught.value.hint
     assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+def test_an_access_point_s_arn_is_said_not_to_be_supported() -> None:
+    with pytest.raises(ConfigurationError, match="ARN, which is not supported") as caught:
+        read("s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/modules/prefix")
+    assert "s3://ALIAS-s3alias/prefix" in caught.value.hint
+    alias = "modules-1a2b3c4d5e6f7g8h9i0j-s3alias"
+    assert read(f"s3://{alias}/prefix").name == alias

@@ -7,7 +7,12 @@ import re
 import pytest
 
 from ign_deploy.errors import ConfigurationError, IgnDeployError, NetworkError, RepositoryError
+from ign_deploy.net.response import Response
+from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.repositories.access import Access
+from ign_deploy.repositories.backends.s3 import errors
+from ign_deploy.repositories.backends.s3.aws import AwsSettings
+from ign_deploy.repositories.backends.s3.bucket import read_bucket
 from ign_deploy.repositories.backends.s3.client import open_client
 from tests.support.faults import AnswerInstead
 from tests.support.serving import unused_port
@@ -118,3 +123,22 @@ def test_a_proxy_that_is_not_there_is_named() -> None:
     with pytest.raises(NetworkError, match=r"s3\.example through the proxy 127") as caught:
         client.call("GetObject", "a")
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("style", ["false", "true"])
+def test_a_bucket_without_a_host_of_its_own_is_advised_to_use_paths(style: str) -> None:
+    """Nothing listens there, or the name can't be resolved: the bucket's host doesn't exist."""
+    endpoint = f"http://localhost:{unused_port()}"
+    url = f"s3://bucket?endpoint={endpoint}&path-style={style}"
+    client = open_client(url, access=Access(username="a", password="b"))
+    with pytest.raises(NetworkError) as caught:
+        client.call("GetObject", "a", retry=RetryPolicy(attempts=1))
+    assert ("remove path-style=false" in caught.value.hint) is (style == "false")
+
+
+def test_a_policy_that_requires_encryption_headers_is_said_not_to_be_supported() -> None:
+    body = b"<Error><Code>AccessDenied</Code></Error>"
+    bucket = read_bucket("s3://bucket", settings=AwsSettings(Access()))
+    for operation, is_said in (("PutObject", True), ("GetObject", False)):
+        problem = errors.s3_error(operation, Response(403, body=body), bucket=bucket)
+        assert ("x-amz-server-side-encryption" in problem.hint) is is_said
