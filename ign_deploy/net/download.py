@@ -282,7 +282,8 @@ class _Reception:
             f"{expected.name} isn't what its record says: expected {expected.size} bytes with "
             f"SHA-256 {expected.sha256}, {observed}",
             location=expected.name,
-            hint="don't install it; restore the file from a backup, and find out who changed it.",
+            hint="don't install it; restore the file from a backup, or remove the version and "
+            "publish a new one; find out who changed it.",
         )
         raise VerificationError.from_findings(problem)
 

@@ -181,7 +181,8 @@ def copy_out(source: Path, target: BinaryIO, *, expected: ReleaseFile, progress:
             f"{source} isn't what its record says: expected {expected.size} bytes with SHA-256 "
             f"{expected.sha256}, read {size} bytes with {digest.hexdigest()}",
             location=expected.name,
-            hint="don't install it; restore the file from a backup, and find out who changed it.",
+            hint="don't install it; restore the file from a backup, or remove the version and "
+            "publish a new one; find out who changed it.",
         )
         raise VerificationError.from_findings(problem)
 
