@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ign_deploy.process import ProcessTimeout, build_environment, run_command
+from ign_deploy.process import Account, ProcessTimeout, build_environment, run_command
 
 Version = tuple[int, ...]
 
@@ -60,16 +60,21 @@ def is_java_home(folder: str) -> bool:
     return bool(folder) and shutil.which("java", path=str(Path(folder, "bin"))) is not None
 
 
-def find_java(env: Mapping[str, str]) -> Java | None:
-    """Return the Java that a build would use, with its version; None without any."""
+def find_java(env: Mapping[str, str], *, account: Account | None = None) -> Java | None:
+    """Return the Java that a build would use, with its version; None without any.
+
+    With an ``account`` it is started as that user: an earlier build may have put it there.
+    """
     command = java_command(env)
     if command is None:
         return None
-    match = _JAVA.search(probe((str(command), "-version"), env))
+    match = _JAVA.search(probe((str(command), "-version"), env, account=account))
     return Java(command, int(match[1]) if match else 0)
 
 
-def probe(command: tuple[str, ...], env: Mapping[str, str]) -> str:
+def probe(
+    command: tuple[str, ...], env: Mapping[str, str], *, account: Account | None = None
+) -> str:
     """Return a command's output, empty when it fails; it runs outside the project."""
     try:
         completed = run_command(
@@ -78,6 +83,7 @@ def probe(command: tuple[str, ...], env: Mapping[str, str]) -> str:
             env=build_environment(env),
             timeout=_PROBE_TIMEOUT,
             on_line=_ignore,
+            account=account,
         )
     except ProcessTimeout:
         return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -27,14 +27,20 @@ from ign_deploy.packaging.java import (
     oldest_java_for,
     probe,
 )
+from ign_deploy.packaging.private import private_folder
 from ign_deploy.packaging.project import GRADLE_FILES, MAVEN_FILE, Project, ProjectKind
+from ign_deploy.process import Account
 
 # Older ones, such as Debian's, overlook a Kotlin build script.
 _FIRST_WITH_KOTLIN: Version = (5, 0)
 
 
-def build_findings(project: Project, *, env: Mapping[str, str]) -> tuple[Finding, ...]:
+def build_findings(
+    project: Project, *, env: Mapping[str, str], account: Account | None = None
+) -> tuple[Finding, ...]:
     """Return what would make the project's build fail (errors), and what deserves a warning.
+
+    Java and Gradle, which lie where builds may have changed them, are started as ``account``.
 
     Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``,
     ``gradle-home-invalid``, ``gradle-unusable``, ``gradle-kotlin-unsupported``,
@@ -45,10 +51,10 @@ def build_findings(project: Project, *, env: Mapping[str, str]) -> tuple[Finding
         return tuple(_prebuilt_problems(project))
     if project.kind is ProjectKind.FOLDER:
         return tuple(_folder_problems(project))
-    java = find_java(env)
+    java = find_java(env, account=account)
     found = [*_structure_problems(project), *_java_problems(java, env)]
     if java is not None and project.kind.is_gradle:
-        found += _gradle_problems(project, java, env)
+        found += _gradle_problems(project, java, env, account)
     return tuple(found)
 
 
@@ -121,7 +127,9 @@ def _java_problems(java: Java | None, env: Mapping[str, str]) -> Iterator[Findin
         )
 
 
-def _gradle_problems(project: Project, java: Java, env: Mapping[str, str]) -> Iterator[Finding]:
+def _gradle_problems(
+    project: Project, java: Java, env: Mapping[str, str], account: Account | None
+) -> Iterator[Finding]:
     if project.kind is ProjectKind.GRADLE_WRAPPER:
         version = wrapper_version(project.root)
         if version is not None:
@@ -134,11 +142,7 @@ def _gradle_problems(project: Project, java: Java, env: Mapping[str, str]) -> It
             f"GRADLE_HOME is {home!a}, which has no Gradle; using {project.tool[0]}",
             hint="fix or unset GRADLE_HOME.",
         )
-    # An installed Gradle may be patched for newer Java, as Debian's is: ask it.
-    # Not with its caches: an earlier build may have left a native library there, which it loads.
-    with tempfile.TemporaryDirectory(prefix="ign-deploy-") as user_home:
-        variables = {**_for_probe(env), "GRADLE_USER_HOME": user_home}
-        version = reported_version(probe((*project.tool, "--version"), variables))
+    version = _gradle_version(project, env, account)
     if version is None:
         yield error(
             "gradle-unusable",
@@ -153,6 +157,20 @@ def _gradle_problems(project: Project, java: Java, env: Mapping[str, str]) -> It
             f"Gradle {_dotted(version)} can't read the project's Kotlin build files",
             hint="add a wrapper with a newer Gradle (`gradle wrapper --gradle-version …`).",
         )
+
+
+def _gradle_version(
+    project: Project, env: Mapping[str, str], account: Account | None
+) -> Version | None:
+    """Ask an installed Gradle: it may be patched for newer Java, as Debian's is.
+
+    Not with its caches: an earlier build may have left a native library there, which it loads.
+    """
+    with private_folder() as user_home:
+        if account is not None:
+            os.chown(user_home, account.uid, account.gid)
+        variables = {**_for_probe(env), "GRADLE_USER_HOME": str(user_home)}
+        return reported_version(probe((*project.tool, "--version"), variables, account=account))
 
 
 def _mismatch(gradle: Version, java: Java) -> Iterator[Finding]:

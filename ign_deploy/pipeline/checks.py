@@ -148,14 +148,15 @@ def check_project(path: Path, context: RunContext) -> Project:
         path, env=env, skip_build=settings.skip_packaging, prefer_signed=settings.skip_signing
     )
     context.reporter.info(f"{path}: {project.reason}")
-    found: tuple[Finding, ...] = tuple(build_findings(project, env=env))
+    account = None
+    if project.tool:
+        account = choose_isolation(settings.isolation(), project=project, env=env).account
+    found: tuple[Finding, ...] = build_findings(project, env=env, account=account)
     errors = errors_among(found)
     for finding in found:
         if finding not in errors:
             context.reporter.finding(finding, file=str(path))
     require_no_problems([as_error(finding, PackagingError) for finding in errors])
-    if project.tool:
-        choose_isolation(settings.isolation(), project=project, env=env)
     return project
 
 

@@ -16,6 +16,7 @@ from ign_deploy.packaging import isolation
 from ign_deploy.packaging.build import PackageOptions, package_project
 from ign_deploy.packaging.project import detect_project
 from ign_deploy.packaging.protected import Protected
+from ign_deploy.pipeline.checks import check_project
 from ign_deploy.process import Account, processes_of
 from tests.support.build_user import (
     OWNER,
@@ -28,6 +29,7 @@ from tests.support.build_user import (
 from tests.support.builds import PATH, gradle_wrapper, script
 from tests.support.modules import build_module
 from tests.support.reporting import Recorder
+from tests.support.runs import run_context
 from tests.support.trees import owner_of_deep, remove_deep
 
 ENV = {"PATH": PATH}
@@ -282,6 +284,25 @@ def test_what_another_started_as_that_user_is_ended_too(place: Path, account: Ac
     other = subprocess.Popen(["sleep", "60"], user=account.uid, group=account.gid, extra_groups=[])
     build(project_of(place))
     assert other.wait(timeout=5) == -9
+
+
+@pytest.mark.parametrize("tool", ["java", "gradle"])
+def test_tools_that_a_build_may_have_changed_are_tried_as_that_user(
+    place: Path, account: Account, tool: str
+) -> None:
+    """Such as a JDK in Gradle's caches."""
+    root = owned(gradle_wrapper(place / "project"))
+    said_by = f"id -u >>{place}/said/ids; echo 'openjdk version \"17\"' >&2; echo Gradle 8.5"
+    (place / "said").mkdir()
+    (place / "said").chmod(0o777)
+    home = place / "home"
+    script(home / "bin" / tool, said_by)
+    name = {"java": "JAVA_HOME", "gradle": "GRADLE_HOME"}[tool]
+    if tool == "gradle":
+        (root / "gradlew").unlink()
+    context = run_context({**ENV, name: str(home)}, isolate="require")
+    check_project(root, context)
+    assert set((place / "said" / "ids").read_text().split()) == {str(account.uid)}
 
 
 def test_what_it_leaves_in_shared_folders_is_removed(place: Path, account: Account) -> None:
