@@ -5,11 +5,15 @@ See docs/decisions/0015: why an index is complete once the publishers have ended
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
-from ign_deploy.repositories.store import Indexed, IndexSession, Key
+from ign_deploy.repositories.store import LEDGER_KEY, Indexed, IndexSession, Key
+
+_DONE = "done "
 
 
 class _Undisturbed:
@@ -65,6 +69,75 @@ class ListingGuard:
     def overlaps(self, key: str) -> bool:  # noqa: ARG002
         """See ``IndexSession.overlaps``."""
         return self.may_have_lost()
+
+
+class Marks(Protocol):
+    """Short texts by name: whoever begins to write what a name stands for replaces its text."""
+
+    def read(self, name: str) -> str:
+        """Return the text that was written last; empty if there is none."""
+
+    def write(self, name: str, text: str) -> None:
+        """Replace the text, whatever it is by now."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkGuard:
+    """Lists, as ``ListingGuard`` does, only after another run has begun to write, or was killed.
+
+    For stores whose listing grows: a run leaves its mark before it reads the indexes, looks after
+    writing whether it is still there, and marks the end.
+    """
+
+    listing: ListingGuard
+    marks: Marks
+
+    @contextmanager
+    def session(self, keys: Collection[Key]) -> Iterator[IndexSession]:
+        """See ``IndexGuard.session``."""
+        ids = {key.id for key in keys}
+        ledger = [each for each in ids if each.startswith(LEDGER_KEY)]
+        session = _MarkedSession(self, ids, ledger[0] if ledger else "indexes")
+        session.begin()
+        yield session
+        self.marks.write(session.name, f"{_DONE}{secrets.token_hex(16)}")
+
+
+@dataclass
+class _MarkedSession:
+    """See ``store.IndexSession``; ``ids`` are the modules that this run writes."""
+
+    guard: MarkGuard
+    ids: Collection[str]
+    name: str
+    ours: str = ""
+    is_disturbed: bool = False
+
+    def begin(self) -> None:
+        found = self.guard.marks.read(self.name)
+        # Of a run that is still writing, or was killed.
+        self.is_disturbed = bool(found) and not found.startswith(_DONE)
+        self._leave_mark()
+
+    def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:
+        if not self._was_disturbed():
+            return ()
+        return {*self.guard.listing.others(indexed), *self.ids}
+
+    def overlaps(self, key: str) -> bool:  # noqa: ARG002
+        return self._was_disturbed()
+
+    def _was_disturbed(self) -> bool:
+        if not self.is_disturbed and self.guard.marks.read(self.name) == self.ours:
+            return False
+        self.is_disturbed = False
+        # Before all is read again: a run that overwrites what is found then will see the mark.
+        self._leave_mark()
+        return True
+
+    def _leave_mark(self) -> None:
+        self.ours = secrets.token_hex(16)
+        self.guard.marks.write(self.name, self.ours)
 
 
 def _agrees(indexed: Indexed | None, listed: list[str]) -> bool:

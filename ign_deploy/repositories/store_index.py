@@ -149,7 +149,8 @@ class StoreIndex:
         while changed := set(session.others(_indexed(root))):
             if "" in changed:  # a run that rebuilds all of them
                 changed |= self._ids()
-            again = {each: list[Release]() for each in (changed | ids) - {""}}
+            ids = (ids | changed) - {""}  # what was repaired may have been overwritten once more
+            again = {each: list[Release]() for each in ids}
             written, root = self._write_all(again, is_complete=False)
             if not written:
                 break

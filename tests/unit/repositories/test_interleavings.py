@@ -29,7 +29,7 @@ from ign_deploy.repositories.backends.gitlab.packages import DOCUMENTS
 from ign_deploy.repositories.backends.gitlab.versions import GitLabClaims, GitLabVersions
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.index import parse_module_index, parse_root_index
-from ign_deploy.repositories.index_guard import ListingGuard
+from ign_deploy.repositories.index_guard import ListingGuard, MarkGuard
 from ign_deploy.repositories.maintenance import StatusChange, yank
 from ign_deploy.repositories.page import PAGE_NAME, read_page
 from ign_deploy.repositories.publishing import ClaimPublisher, read_record
@@ -44,7 +44,7 @@ from tests.support.turn_packages import PackageState, TurnPackages
 
 ORDERS = int(os.environ.get("IGN_DEPLOY_INTERLEAVINGS", "12"))
 NOTED = ["objects", "ordered", "folders", "racy"]
-LISTED = ["listing", "gitlab"]
+LISTED = ["listing", "marked", "gitlab"]
 KINDS = [*NOTED, "swaps", *LISTED]
 Work = Callable[[], object]
 
@@ -104,6 +104,9 @@ class World:
         if self.kind == "listing":
             guard = ListingGuard(lambda: _listing(store), may_have_lost=lambda: True)
             return replace(store, guard=guard, has_page=False)
+        if self.kind == "marked":
+            listing = ListingGuard(lambda: _listing(store), may_have_lost=lambda: True)
+            return replace(store, guard=MarkGuard(listing, TurnMarks(objects)), has_page=False)
         return replace(store, has_page=self.has_page)
 
     def _gitlab_store(self, access: Access) -> Store:
@@ -187,6 +190,20 @@ class World:
             pytest.fail("\n".join([*problems, *self.reporter.messages, *self.turns.trace]))
 
 
+@dataclass(frozen=True)
+class TurnMarks:
+    """See ``index_guard.Marks``."""
+
+    objects: TurnObjects
+
+    def read(self, name: str) -> str:
+        found = self.objects.get(f"marks/{name}", limit=1000)
+        return "" if found is None else found.data.decode()
+
+    def write(self, name: str, text: str) -> None:
+        self.objects.put(f"marks/{name}", text.encode(), replaces=None)
+
+
 def _listing(store: Store) -> Iterator[Key]:
     keys = list(store.versions.versions())
     yield from keys
@@ -264,7 +281,7 @@ def test_of_several_runs_one_publishes_a_version(tmp_path: Path, kind: str, cont
         world.require_complete()
 
 
-@pytest.mark.parametrize("kind", [*NOTED, "listing"])
+@pytest.mark.parametrize("kind", [*NOTED, "listing", "marked"])
 def test_the_next_run_completes_what_a_killed_one_left(tmp_path: Path, kind: str) -> None:
     chance = random.Random(1)
     for seed in range(ORDERS):
@@ -276,7 +293,7 @@ def test_the_next_run_completes_what_a_killed_one_left(tmp_path: Path, kind: str
         if world.problems():
             # Its own version is all that may be missing: there was no note of it yet.
             assert isinstance(results[1], Killed)
-            assert kind in {"objects", "ordered"}
+            assert kind in {"objects", "ordered", "marked"}
             assert not any("-a-b" in each for each in world.pending)
             world.publisher("b")()
         world.require_complete()
@@ -344,7 +361,11 @@ def test_what_a_reindex_repairs_stays_repaired(tmp_path: Path) -> None:
     world.require_complete()
 
 
-ROOT = {"listing": "put index.json", "gitlab": "put index.json of _ign-deploy root"}
+ROOT = {
+    "listing": "put index.json",
+    "marked": "put index.json",
+    "gitlab": "put index.json of _ign-deploy root",
+}
 
 
 @pytest.mark.parametrize("kind", LISTED)

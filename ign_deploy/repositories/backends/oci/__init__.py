@@ -12,8 +12,8 @@ from ign_deploy.repositories.backends.oci.claims import Immutability, OciClaims
 from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.location import find_oci_location
 from ign_deploy.repositories.backends.oci.references import References, version_tag
-from ign_deploy.repositories.backends.oci.versions import OciDocuments, OciVersions
-from ign_deploy.repositories.index_guard import ListingGuard
+from ign_deploy.repositories.backends.oci.versions import OciDocuments, OciMarks, OciVersions
+from ign_deploy.repositories.index_guard import ListingGuard, MarkGuard
 from ign_deploy.repositories.publishing import ClaimPublisher
 from ign_deploy.repositories.store import Store
 
@@ -50,8 +50,11 @@ def open_oci(url: str, access: Access) -> Store:
         probe=probe,
         # What `oras pull` takes, after the scheme.
         location=lambda key: f"{client.location.shown}:{version_tag(key)}",
-        # One list has all tags, so it can be compared with after every write.
-        guard=ListingGuard(versions.listing, may_have_lost=lambda: True),
+        # The list of all tags may be long: it is compared with only after another run's writing.
+        guard=MarkGuard(
+            ListingGuard(versions.listing, may_have_lost=lambda: True),
+            OciMarks(client, references, blobs),
+        ),
     )
 
 

@@ -44,6 +44,7 @@ _LONGEST = 128
 _SEPARATOR = "_v"
 _CLAIM = "_c."
 _DOCUMENT = "_d."
+_MARK = "_m."
 HASHED = "_h."
 """How the tags of documents with long paths begin."""
 _VERSION_TAG = re.compile(r"((?:[A-Za-z0-9.-]|__|_p)+)_v((?:[A-Za-z0-9.-]|__|_p)+)")
@@ -211,6 +212,11 @@ def parse_version_tag(tag: str) -> Key | None:
 def claim_tag(key: Key) -> str:
     """Return the tag for the claims on a version."""
     return _CLAIM + version_tag(key)
+
+
+def mark_tag(name: str) -> str:
+    """Return the tag of the mark that whoever writes something leaves."""
+    return f"{_MARK}{_short_hash(name)}"
 
 
 def document_tag(path: str) -> str:

@@ -18,6 +18,7 @@ from ign_deploy.repositories.backends.oci.manifests import (
     RELEASE_ARTIFACT,
     Manifest,
     document_manifest,
+    probe_manifest,
     tombstone_manifest,
 )
 from ign_deploy.repositories.backends.oci.references import (
@@ -26,6 +27,7 @@ from ign_deploy.repositories.backends.oci.references import (
     Found,
     References,
     document_tag,
+    mark_tag,
     parse_version_tag,
     version_tag,
 )
@@ -34,6 +36,7 @@ from ign_deploy.repositories.status_events import status_folder
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document, Key
 
 _WORKERS = 8
+_MARKING = "looking for other runs that write the indexes"
 
 
 class OciVersions:
@@ -136,7 +139,7 @@ class OciDocuments:
     """See ``store.DocumentStore``.
 
     Tags have no conditional write, so an index that two runs write at once is compared with the
-    list of tags afterwards, by ``ListingGuard``.
+    list of tags afterwards, by ``MarkGuard``.
     """
 
     def __init__(self, client: RegistryClient, references: References, blobs: Blobs) -> None:
@@ -195,6 +198,27 @@ class OciDocuments:
     def _path_of(self, tag: str) -> str:
         found = self._references.find(tag, title="listing documents")
         return "" if found is None else found.manifest.annotations.get(PATH, "")
+
+
+class OciMarks:
+    """See ``index_guard.Marks``: each is a tag whose manifest has the text."""
+
+    def __init__(self, client: RegistryClient, references: References, blobs: Blobs) -> None:
+        self._client = client
+        self._references = references
+        self._blobs = blobs
+
+    def read(self, name: str) -> str:
+        """See ``Marks.read``."""
+        found = self._references.find(mark_tag(name), title=_MARKING)
+        return "" if found is None else found.manifest.annotations.get(PATH, "")
+
+    def write(self, name: str, text: str) -> None:
+        """See ``Marks.write``."""
+        self._blobs.put_empty()
+        sent = self._references.put(mark_tag(name), probe_manifest(text), title=_MARKING)
+        if not sent.ok:
+            raise self._client.error_for_response(sent)
 
 
 def _is_of(manifest: Manifest, path: str) -> bool:

@@ -14,8 +14,10 @@ import pytest
 import requests
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
+from ign_deploy.repositories.backends.oci.references import References, mark_tag
+from ign_deploy.repositories.index_guard import MarkGuard
 from ign_deploy.repositories.maintenance import StatusChange, remove, yank
-from ign_deploy.repositories.store import Key
+from ign_deploy.repositories.store import Document, Key
 from tests.support.http_steps import count_requests
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
@@ -115,7 +117,8 @@ def test_where_manifests_can_be_deleted_no_claim_is_left(
 ) -> None:
     publish(server, tmp_path)
     tags = ask("GET", "tags/list").json()["tags"]
-    assert sorted(tags) == sorted([TAG, "_d.index.json", "_d.modules_scom.acme.thing_sindex.json"])
+    ours = [TAG, "_d.index.json", "_d.modules_scom.acme.thing_sindex.json", mark_tag("indexes")]
+    assert sorted(tags) == sorted(ours)
 
 
 def test_a_known_blob_is_not_sent_again(server: RegistryServer, ask: Ask, tmp_path: Path) -> None:
@@ -221,6 +224,28 @@ def test_documents_with_long_or_odd_paths_are_kept(server: RegistryServer) -> No
         assert found.data == name.encode()
 
 
+def overwrite_the_index(server: RegistryServer, stale: Document) -> None:
+    """Write what a run had read, which is killed before it looks for others."""
+    guard = store_at(server.url).guard
+    assert isinstance(guard, MarkGuard)
+    guard.marks.write("indexes", "of a run that was killed")
+    store_at(server.url).documents.write("index.json", stale.data, replaces=stale)
+
+
+def test_a_publication_without_others_lists_no_tags(
+    server: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(server, tmp_path, version="1.0.0")
+
+    def tags(_: References) -> Iterator[str]:
+        pytest.fail("the list grows with what is published")
+
+    with monkeypatch.context() as without:
+        without.setattr(References, "tags", tags)
+        publish(server, tmp_path, version="1.1.0")
+    assert open_at(server.url).catalogue()[0].versions == 2
+
+
 def test_a_version_that_another_run_overwrote_in_the_index_is_written_again(
     server: RegistryServer, tmp_path: Path
 ) -> None:
@@ -229,7 +254,7 @@ def test_a_version_that_another_run_overwrote_in_the_index_is_written_again(
     stale = store_at(server.url).documents.read("index.json")
     assert stale is not None
     publish(server, tmp_path, version="1.1.0")
-    store_at(server.url).documents.write("index.json", stale.data, replaces=stale)
+    overwrite_the_index(server, stale)
     publish(server, tmp_path, version="1.2.0")
     assert open_at(server.url).catalogue()[0].versions == 3
 
@@ -245,7 +270,7 @@ def test_a_yank_that_another_run_overwrote_in_the_index_is_written_again(
     assert stale is not None
     change = StatusChange(by="x", at=datetime(2026, 2, 1, tzinfo=UTC), reason="bad")
     yank(opened, release, change=change)
-    store_at(server.url).documents.write("index.json", stale.data, replaces=stale)
+    overwrite_the_index(server, stale)
     other, files = release_of(tmp_path, module_id="com.acme.other")
     with count_requests() as first:
         opened.publish(other, files=files)
