@@ -155,19 +155,18 @@ def plan_gateway(
     """
     facts = gateway.target.facts()
     installed = {each.id: each for each in gateway.target.modules()}
-    coming = {module.descriptor.id for module in modules}
-    problems = [
-        problem
+    problems = {
+        problem.message: problem
         for module in modules
         for problem in incompatibilities(
             module,
             name=gateway.full_title,
             facts=facts,
             installed=installed,
-            coming=coming,
+            coming={each.descriptor.id for each in modules},
             allow_downgrade=options.allow_downgrade,
         )
-    ]
+    }
     changes: list[ModuleChange] = []
     for module in modules:
         present = installed.get(module.descriptor.id)
@@ -179,9 +178,8 @@ def plan_gateway(
         Removal(each, installed[each].version.full if each in installed else "")
         for each in removals
     )
-    return GatewayPlan(gateway, facts, tuple(changes), planned_removals), list(
-        {each.message: each for each in problems}.values()
-    )
+    plan = GatewayPlan(gateway, facts, tuple(changes), planned_removals)
+    return plan, list(problems.values())
 
 
 def _explain_rollback(

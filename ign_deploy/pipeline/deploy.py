@@ -130,15 +130,7 @@ class Deployer:
         rollout = self._rollout(order, plans)
         with rollout.explaining_interruptions():
             self.context.events.deployment_started(started)
-            records = (*rollout.run(), *_recorded_gateways(started))
-            ended = started.model_copy(
-                update={
-                    "phase": Phase.ENDED,
-                    "ended_at": max(timestamp(_now()), begin),
-                    "gateways": records,
-                    "outcome": overall_outcome(records),
-                }
-            )
+            ended = _ended(started, (*rollout.run(), *_recorded_gateways(started)))
             record_end(ended, self.context)
         sizes = {
             module.descriptor.id: module.size for part in order.parts for module in part.modules
@@ -232,6 +224,16 @@ class Deployer:
                     self.context.reporter.info(f"{where}: {module.id} {there} → {target}")
             if any(gateway.gateway for gateway in record.gateways):
                 self.context.reporter.info(f"restart: {self.context.settings.restart}")
+
+
+def _ended(started: DeploymentRecord, gateways: Sequence[GatewayRecord]) -> DeploymentRecord:
+    changes = {
+        "phase": Phase.ENDED,
+        "ended_at": max(timestamp(_now()), started.started_at),
+        "gateways": tuple(gateways),
+        "outcome": overall_outcome(gateways),
+    }
+    return started.model_copy(update=changes)
 
 
 def _recorded_gateways(started: DeploymentRecord) -> list[GatewayRecord]:
