@@ -23,6 +23,7 @@ from ign_deploy.module.zip_records import (
     MAX_COMMENT,
     SIGNATURES,
     is_extra_sound,
+    unicode_path,
     zip64_values,
 )
 
@@ -123,6 +124,21 @@ def require_no_record(where: str, data: bytes) -> None:
         raise _hidden_record(where)
 
 
+def require_one_name(raw_name: bytes, extra: bytes) -> None:
+    """Reject an Info-ZIP Unicode path that gives an entry another name than Java reads.
+
+    Raises VerificationError.
+    """
+    other = unicode_path(raw_name, extra)
+    if other not in (None, raw_name):
+        shown = ascii(raw_name)[2:-1]
+        raise archive_error(
+            "archive-ambiguous",
+            f"the entry {shown} has a second name, {ascii(other)[2:-1]}, which other readers take",
+            "build the module again with UTF-8 names.",
+        )
+
+
 def _hidden_record(where: str) -> VerificationError:
     return archive_error(
         "archive-ambiguous",
@@ -166,7 +182,8 @@ def _with_zip64(file: StableFile, fields: tuple[bytes | int, ...], position: int
                 "the archive is one part of a split ZIP",
                 "build it as a single file.",
             )
-        if count == MAX_16 or MAX_32 in (size, offset):
+        # A count of 65,535 may be meant: Java takes it as it is, and we count the entries.
+        if MAX_32 in (size, offset):
             raise archive_error(
                 "archive-directory", "the archive needs ZIP64 records, but has none", _DAMAGED
             )
@@ -269,6 +286,7 @@ def _check_extra(raw_name: bytes, extra: bytes, *, comment: bytes) -> None:
     shown = ascii(raw_name)[2:-1]
     require_no_record(f"the comment of {shown}", comment)
     require_no_record(f"the extra field of {shown}", extra)
+    require_one_name(raw_name, extra)
     if not is_extra_sound(extra) or not _is_utf8(comment):
         raise archive_error(
             "archive-directory",

@@ -112,12 +112,19 @@ def _check_name(name: str) -> Iterator[Finding]:
             location=shown,
             hint="store names relative to the module's root.",
         )
-    if ".." in parts or "." in parts:
+    if ".." in parts:
         yield error(
             "entry-traversal",
-            f"the entry name {shown} has a '.' or '..' part",
+            f"the entry name {shown} has a '..' part",
             location=shown,
-            hint="store names without '.' and '..' parts.",
+            hint="store names without '..' parts.",
+        )
+    elif "." in parts:
+        yield error(
+            "entry-name",
+            f"the entry name {shown} has a '.' part, so a gateway doesn't find the file",
+            location=shown,
+            hint="build the archive from `*` instead of `.`, or with a tool that omits `./`.",
         )
     elif "" in parts[:-1] and name[0] not in "/\\":
         yield error("entry-name", f"the entry name {shown} has an empty part", location=shown)

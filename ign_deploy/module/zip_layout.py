@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ign_deploy.module.findings import Finding, error, warning
 from ign_deploy.module.stable_file import StableFile
-from ign_deploy.module.zip_directory import Directory, require_no_record
+from ign_deploy.module.zip_directory import Directory, require_no_record, require_one_name
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import (
     DESCRIPTOR_SIGNATURE,
@@ -64,32 +64,38 @@ def _locate(file: StableFile, entry: ZipEntry, limit: int) -> ZipEntry:
     if rest[:name_length] != entry.raw_name:
         raise _Mismatch("the local header has a different name")
     require_no_record(f"the extra field of {entry.name}", rest[name_length:])
+    require_one_name(entry.raw_name, rest[name_length:])
     if method != entry.method or (flags ^ entry.flags) & FLAG_ENCRYPTED:
         raise _Mismatch("the local header has a different compression or encryption")
-    if MAX_32 in (compressed, size):
-        values = zip64_values(rest[name_length:], 2)
-        if values is not None:
-            size, compressed = values
+    zip64 = zip64_values(rest[name_length:], 2)
+    if zip64 is not None and MAX_32 in (compressed, size):
+        size, compressed = zip64
     has_descriptor = bool(flags & FLAG_DESCRIPTOR)
-    expected = (entry.crc32, entry.compressed_size, entry.size)
-    if (crc32, compressed, size) != expected and not (
-        has_descriptor and not any((crc32, compressed, size))
-    ):
-        raise _Mismatch("the local header has a different CRC or size")
+    # Who streams knows some of the three at first, and says 0 for the others.
+    unknown = (0,) if has_descriptor else ()
+    for value, expected in (
+        (crc32, entry.crc32), (compressed, entry.compressed_size), (size, entry.size)
+    ):  # fmt: skip
+        if value not in (expected, *unknown):
+            raise _Mismatch("the local header has a different CRC or size")
     data_offset = entry.header_offset + LOCAL.size + name_length + extra_length
     end = data_offset + entry.compressed_size
     if has_descriptor and end <= limit:
-        end += _descriptor_length(file, end, entry)
+        end += _descriptor_length(file, end, entry, is_large=zip64 is not None)
     if end > limit:
         raise _Mismatch("the data runs into the central directory")
     return replace(entry, data_offset=data_offset, end=end)
 
 
-def _descriptor_length(file: StableFile, position: int, entry: ZipEntry) -> int:
-    """Measure the data descriptor: its signature is optional, its sizes have 4 or 8 bytes."""
+def _descriptor_length(file: StableFile, position: int, entry: ZipEntry, *, is_large: bool) -> int:
+    """Measure the data descriptor: its signature is optional, its sizes have 4 or 8 bytes.
+
+    They have 8 if there is a ZIP64 field (APPNOTE 4.3.9.2, ``is_large``), but not every writer
+    keeps to that. Of an empty entry, both match.
+    """
     found = file.read_at(24, position)
     for signature in (DESCRIPTOR_SIGNATURE, b""):
-        for layout in ("<III", "<IQQ"):
+        for layout in ("<IQQ", "<III") if is_large else ("<III", "<IQQ"):
             try:
                 wanted = signature + struct.pack(
                     layout, entry.crc32, entry.compressed_size, entry.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 LOCAL = struct.Struct("<4sHHHHHIIIHH")
 CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
@@ -37,6 +38,7 @@ MAX_16 = 0xFFFF
 MAX_32 = 0xFFFFFFFF
 MAX_COMMENT = 0xFFFF
 ZIP64_EXTRA = 0x0001
+UNICODE_PATH = 0x7075
 
 VERSION_DEFAULT = 20
 VERSION_ZIP64 = 45
@@ -63,6 +65,21 @@ def zip64_values(extra: bytes, wanted: int) -> list[int] | None:
                 return None
             return list(struct.unpack_from(f"<{wanted}Q", extra, position))
         position += length
+    return None
+
+
+def unicode_path(raw_name: bytes, extra: bytes) -> bytes | None:
+    """Return the name in an Info-ZIP Unicode Path field (APPNOTE 4.6.9), None without one.
+
+    The field counts only if its CRC is that of the entry's name; ``extra`` is the whole block.
+    """
+    position = 0
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, position)
+        field = extra[position + 4 : position + 4 + length]
+        if kind == UNICODE_PATH and field[:5] == struct.pack("<BI", 1, zlib.crc32(raw_name)):
+            return field[5:]
+        position += 4 + length
     return None
 
 

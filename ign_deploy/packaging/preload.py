@@ -26,7 +26,7 @@ _LATE = (
     *("pydantic", "requests.exceptions", "tenacity", "urllib3.exceptions", "zlib_ng"),
     *("rich.console", "rich.progress", "rich.text"),
     *("base64", "ctypes", "datetime", "difflib", "functools", "importlib", "ipaddress", "pwd"),
-    *("selectors", "shutil", "tempfile", "tomllib", "xml.etree.ElementTree"),
+    *("selectors", "shutil", "socket", "tempfile", "tomllib", "xml.etree.ElementTree"),
     *("encodings.ascii", "encodings.cp437", "encodings.idna", "encodings.latin_1"),
     *(
         "encodings.punycode",

@@ -188,6 +188,19 @@ def read_by_us(path: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def ends_a_stream(path: Path) -> bool:
+    """Return whether an empty entry has a descriptor with 8-byte sizes.
+
+    ZipInputStream before JDK-8303866 takes half of it for the end: it sees the entries before, and
+    nothing that the directory doesn't have.
+    """
+    with Archive.open(path) as opened:
+        return any(
+            not one.size and one.end - one.data_offset - one.compressed_size in (20, 24)
+            for one in opened.entries
+        )
+
+
 @pytest.mark.parametrize("seeds", batches())
 def test_java_sees_what_we_see_or_we_refuse(tmp_path: Path, seeds: range) -> None:
     by_us = []
@@ -198,9 +211,12 @@ def test_java_sees_what_we_see_or_we_refuse(tmp_path: Path, seeds: range) -> Non
     by_java = read_by_java(READER, tmp_path, len(by_us))
     wrong = {
         seed: (ours, theirs)
-        for seed, ours, theirs in zip(seeds, by_us, by_java, strict=True)
+        for number, (seed, ours, theirs) in enumerate(zip(seeds, by_us, by_java, strict=True))
         if ours != "refused"
-        and not (theirs[0] == theirs[1] == ours and theirs[2] in (ours, "refused"))
+        and not (
+            theirs[0] == theirs[1] == ours
+            and (theirs[2] in (ours, "refused") or ends_a_stream(tmp_path / str(number)))
+        )
     }
     assert not wrong
     # The archives are not so odd that nothing is read.

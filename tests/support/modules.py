@@ -149,9 +149,10 @@ class RawEntry:
     """One entry for ``raw_zip``; what is None is computed, anything else is written as it is.
 
     ``descriptor``: ``"signed"``, ``"plain"``, or ``"zip64"`` (signed, eight-byte sizes) puts the
-    sizes behind the data. ``zip64`` puts them into extra fields. ``orphan`` leaves the entry out of
-    the central directory; ``ghost`` writes no local part and points to the entry before instead.
-    ``gap`` is bytes before the local header that belong to no entry.
+    sizes behind the data; before it, the ``local_`` ones are stated, or 0. ``zip64`` puts them into
+    extra fields. ``orphan`` leaves the entry out of the central directory; ``ghost`` writes no
+    local part and points to the entry before instead. ``gap`` is bytes before the local header that
+    belong to no entry.
     """
 
     name: str | bytes
@@ -169,6 +170,7 @@ class RawEntry:
     local_method: int | None = None
     local_crc32: int | None = None
     local_size: int | None = None
+    local_compressed_size: int | None = None
     offset: int | None = None
     disk: int = 0
     extra: bytes = b""
@@ -207,7 +209,8 @@ class RawEntry:
             behind = b"" if self.descriptor == "plain" else b"PK\x07\x08"
             layout = "<IQQ" if self.descriptor == "zip64" else "<III"
             behind += struct.pack(layout, crc, stored, size)
-            crc = stored = size = 0
+            crc, size = self.local_crc32 or 0, self.local_size or 0
+            stored = self.local_compressed_size or 0
         if self.zip64:
             extra = struct.pack("<HHQQ", 1, 16, size, stored) + extra
             stored = size = 0xFFFFFFFF
