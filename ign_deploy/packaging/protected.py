@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,10 +21,10 @@ class Protected:
     secret: tuple[Path, ...] = ()
 
     def in_project(self, root: Path) -> tuple[Path, ...]:
-        """Return what keeps its owner: these, and our own code if it is a part of the project."""
-        # A virtual environment often is.
-        ours = (Path(__file__).parents[1], Path(sys.prefix))
+        """Return what keeps its owner: these, and our own files that are part of the project."""
         top = root.resolve()
+        # A virtual environment with our code often is; a folder for our temporary files may be.
+        ours = (Path(__file__).parents[1], Path(sys.prefix), Path(tempfile.gettempdir()).resolve())
         return (*self.kept, *self.secret, *(each for each in ours if each.is_relative_to(top)))
 
 

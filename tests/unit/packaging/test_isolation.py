@@ -201,6 +201,27 @@ def test_our_own_code_in_the_project_cannot_be_changed(
     assert (root / ".venv" / "lib" / "ours.py").read_text() == "ours"
 
 
+def test_our_temporary_files_in_the_project_cannot_be_changed(
+    place: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as the copies of certificate authorities."""
+    root = project_of(
+        place,
+        "echo evil 2>/dev/null >tmp/ours/ca.pem || true",
+        "mv tmp/ours moved 2>/dev/null || true",
+        "mv tmp moved 2>/dev/null || true",
+        "touch $TMPDIR/file",
+    )
+    (root / "tmp").mkdir()
+    owned(root)
+    (root / "tmp" / "ours").mkdir(mode=0o700)
+    (root / "tmp" / "ours" / "ca.pem").write_text("ours")
+    monkeypatch.setattr("tempfile.tempdir", str(root / "tmp"))
+    build(root)
+    assert (root / "tmp" / "ours" / "ca.pem").read_text() == "ours"
+    assert [path.name for path in (root / "tmp").iterdir()] == ["ours"]
+
+
 @pytest.mark.parametrize("inside", [True, False])
 def test_a_key_cannot_be_read(place: Path, account: Account, *, inside: bool) -> None:
     root = project_of(place, f"cat {place}/*/key.pem {place}/key.pem 2>/dev/null && exit 1", "true")
