@@ -70,6 +70,7 @@ class IndexReader:
         stored: ModuleIndex | None = None,
         *,
         known: Mapping[str, Release] | None = None,
+        workers: int = WORKERS,
     ) -> ModuleIndex | None:
         """Return the module's index as the store's listing has it; records are read if missing."""
         versions = {key.version for key in self._store.versions.versions(module_id)} | set(
@@ -82,7 +83,7 @@ class IndexReader:
             if not status.is_removed(each)
         ]  # fmt: skip
         found = map_parallel(
-            lambda version: self.record(module_id, version), missing, workers=WORKERS
+            lambda version: self.record(module_id, version), missing, workers=workers
         )
         records = dict(zip(missing, found, strict=True)) | dict(known or {})
 

@@ -8,7 +8,7 @@ store has no compare-and-swap, an ``IndexGuard`` notices that two runs write the
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -162,9 +162,10 @@ class Store:
     It writes, and raises RepositoryError (wrong credentials: say which right is missing) or
     NetworkError. ``exists`` only reads; see ``Repository.exists``. ``address`` is that of the
     whole store, without credentials.
-    ``location`` returns where a person finds a version, without credentials. ``has_page``: people
-    can open the store's files in a browser. ``lists_cheaply``: a listing costs so little that
-    readers compare the indexes with it.
+    ``location`` returns where a person finds a version, without credentials. ``snapshot``: while it
+    is open, listings may be as of its beginning. ``has_page``: people can open the store's files in
+    a browser. ``lists_cheaply``: a listing costs so little that readers compare the indexes with
+    it.
     """
 
     versions: VersionStore
@@ -175,5 +176,6 @@ class Store:
     probe: Callable[[], Capabilities]
     location: Callable[[Key], str]
     guard: IndexGuard
+    snapshot: Callable[[], AbstractContextManager[None]] = nullcontext
     has_page: bool = False
     lists_cheaply: bool = False

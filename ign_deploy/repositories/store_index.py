@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
@@ -111,7 +112,12 @@ class StoreIndex:
         with self._writing, self._store.guard.session([Key("", "")]) as session:
             # Before the listing: what is written since then is not overwritten unseen.
             shared = {path: self._documents.read(path) for path in self._shared_paths()}
-            found = {each: self._rebuild_module(each) for each in sorted(self._ids())}
+            with self._store.snapshot():
+                ids = sorted(self._ids())
+                share = WORKERS // max(1, min(WORKERS, len(ids)))
+                rebuild = partial(self._rebuild_module, workers=share)
+                rebuilt = map_parallel(rebuild, ids, workers=WORKERS)
+            found = dict(zip(ids, rebuilt, strict=True))
 
             def reread() -> None:
                 for each in self._ids():
@@ -156,14 +162,15 @@ class StoreIndex:
                 break
         return root
 
-    def _rebuild_module(self, module_id: str) -> ModuleIndex:
+    def _rebuild_module(self, module_id: str, *, workers: int) -> ModuleIndex:
         def change(_: ModuleIndex | None) -> ModuleIndex:
-            return self._fresh(module_id)
+            return self._fresh(module_id, workers=workers)
 
         return self._write(module_path(module_id), parse_module_index, change, index_bytes)[1]
 
-    def _fresh(self, module_id: str) -> ModuleIndex:
-        return self._reader.derived(module_id) or nothing_published(module_id)
+    def _fresh(self, module_id: str, *, workers: int = WORKERS) -> ModuleIndex:
+        found = self._reader.derived(module_id, workers=workers)
+        return found or nothing_published(module_id)
 
     def _ids(self) -> set[str]:
         return {key.id for key in self._store.versions.versions()}

@@ -50,6 +50,7 @@ def open_oci(url: str, access: Access) -> Store:
         probe=probe,
         # What `oras pull` takes, after the scheme.
         location=lambda key: f"{client.location.shown}:{version_tag(key)}",
+        snapshot=references.snapshot,
         # The list of all tags may be long: it is compared with only after another run's writing.
         guard=MarkGuard(
             ListingGuard(versions.listing, may_have_lost=lambda: True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -37,6 +38,7 @@ _FILE_TYPES = {
 }
 _OTHER_TYPE = "application/octet-stream"
 _MAX_ANNOTATION = 1000
+_MOST_EMBEDDED = 128 << 10
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}\z")]
 Size = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -51,6 +53,16 @@ class Descriptor(BaseModel):
     digest: Digest
     size: Size
     annotations: dict[str, str] = Field(default_factory=dict)
+    data: Annotated[str, Field(max_length=2 * _MOST_EMBEDDED)] = ""
+
+    @property
+    def content(self) -> bytes | None:
+        """The blob, if the manifest holds it and it has the digest; it saves a request."""
+        try:
+            content = base64.b64decode(self.data, validate=True)
+        except ValueError:
+            return None
+        return content if self.data and digest_of(content) == self.digest else None
 
     @property
     def title(self) -> str:
@@ -123,7 +135,7 @@ def claim_manifest(data: bytes, *, generation: int) -> bytes:
 
 def document_manifest(path: str, data: bytes) -> bytes:
     """Return the manifest of a small document."""
-    layers = [_layer(DOCUMENT_TYPE, data, title=path.rpartition("/")[2])]
+    layers = [_layer(DOCUMENT_TYPE, data, title=path.rpartition("/")[2], is_embedded=True)]
     return _manifest(DOCUMENT_ARTIFACT, layers, {PATH: path})
 
 
@@ -147,15 +159,19 @@ def _manifest(
 
 
 def _record_layer(record: bytes) -> dict[str, object]:
-    return _layer(RECORD_TYPE, record, title=RECORD_NAME)
+    return _layer(RECORD_TYPE, record, title=RECORD_NAME, is_embedded=True)
 
 
-def _layer(media_type: str, data: bytes, *, title: str = "") -> dict[str, object]:
+def _layer(
+    media_type: str, data: bytes, *, title: str = "", is_embedded: bool = False
+) -> dict[str, object]:
     layer: dict[str, object] = {
         "mediaType": media_type,
         "digest": digest_of(data),
         "size": len(data),
     }
+    if is_embedded and len(data) <= _MOST_EMBEDDED:
+        layer["data"] = base64.b64encode(data).decode()
     return {**layer, "annotations": {TITLE: title}} if title else layer
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -66,6 +67,16 @@ class References:
 
     def __init__(self, client: RegistryClient) -> None:
         self._client = client
+        self._listed: list[str] | None = None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """List all tags once; until the end, ``tags`` yields these."""
+        self._listed = list(self.tags())
+        try:
+            yield
+        finally:
+            self._listed = None
 
     def find(self, tag: str, *, title: str) -> Found | None:
         """Return what a tag points to, None if there is no such tag.
@@ -125,6 +136,9 @@ class References:
 
     def tags(self) -> Iterator[str]:
         """Yield all tags, in no order; none where the repository isn't there yet."""
+        if (listed := self._listed) is not None:
+            yield from listed
+            return
         title = "listing what is published"
         first = f"{self._client.location.root}/tags/list"
         url: str | None = f"{first}?n=1000"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -14,6 +15,8 @@ import pytest
 import requests
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
+from ign_deploy.net.response import Response
+from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.references import References, mark_tag
 from ign_deploy.repositories.index_guard import MarkGuard
 from ign_deploy.repositories.maintenance import StatusChange, remove, yank
@@ -244,6 +247,51 @@ def test_a_publication_without_others_lists_no_tags(
         without.setattr(References, "tags", tags)
         publish(server, tmp_path, version="1.1.0")
     assert open_at(server.url).catalogue()[0].versions == 2
+
+
+def test_a_record_and_an_index_are_one_request_each(server: RegistryServer, tmp_path: Path) -> None:
+    publish(server, tmp_path)
+    store = store_at(server.url)
+    assert store.exists()  # logs in
+    with count_requests() as steps:
+        assert store.versions.read_record(KEY)
+        assert store.documents.read("index.json")
+    assert steps.count == 2
+
+
+def test_a_record_in_a_manifest_that_has_another_digest_is_not_believed(
+    server: RegistryServer, ask: Ask, tmp_path: Path
+) -> None:
+    publish(server, tmp_path)
+    record = store_at(server.url).versions.read_record(KEY)
+    manifest = manifest_at(ask, TAG)
+    manifest["layers"][0]["data"] = base64.b64encode(b"{}").decode()
+    sent = ask("PUT", f"manifests/{TAG}", json=manifest, headers={"Content-Type": MANIFEST})
+    assert sent.ok
+    assert store_at(server.url).versions.read_record(KEY) == record
+
+
+def test_a_reindex_lists_the_tags_once_and_reads_each_record_once(
+    server: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = ("com.acme.a", "com.acme.b", "com.acme.c")
+    for module_id in ids:
+        for number in range(8):
+            release, files = release_of(tmp_path, module_id=module_id, version=f"1.{number}.0")
+            open_at(server.url).publish(release, files=files)
+    lists: list[str] = []
+    original = RegistryClient.request
+
+    def request(client: RegistryClient, method: str, path: str = "", **options: Any) -> Response:
+        if "/tags/list" in path:
+            lists.append(path)
+        return original(client, method, path, **options)
+
+    monkeypatch.setattr(RegistryClient, "request", request)
+    with count_requests() as steps:
+        assert open_at(server.url).maintenance.reindex().versions == 24
+    assert len(lists) == 1
+    assert steps.count <= 24 + 6 * len(ids)
 
 
 def test_a_version_that_another_run_overwrote_in_the_index_is_written_again(
