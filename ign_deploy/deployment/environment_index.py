@@ -19,7 +19,7 @@ from ign_deploy.deployment.records import (
     Outcome,
     Phase,
     Timestamp,
-    encoded,
+    compact_json,
     stamp,
 )
 from ign_deploy.deployment.replay import START, fold
@@ -134,7 +134,7 @@ class EnvironmentIndex:
             "recent": [each.to_document() for each in self.recent],
             "unfinished": dict(self.unfinished),
         }
-        data = encoded(document)
+        data = compact_json(document)
         if len(data) > MAX_INDEX_SIZE:
             raise RepositoryError(
                 f"the index of {self.environment} would have {len(data)} bytes, more than "
@@ -204,7 +204,7 @@ def _excess(deployments: Sequence[Deployment]) -> int:
     size = 0
     for number in range(len(deployments) - 1, excess - 1, -1):
         last = deployments[number].last
-        size += len(encoded(last.to_document()))
+        size += len(compact_json(last.to_document()))
         # The newest always stays: its end isn't written yet, mostly.
         if size > _MAX_RECENT_SIZE and number < len(deployments) - 1:
             return number + 1

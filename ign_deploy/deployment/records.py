@@ -167,7 +167,7 @@ class DeploymentRecord(_Part):
         Raises DeploymentError for a start that is too large: before anything is changed. The texts
         of an end are shortened as far as needed.
         """
-        data = encoded(self.to_document())
+        data = compact_json(self.to_document())
         if self.phase is Phase.STARTED and len(data) > MAX_START_SIZE:
             modules = {module.id for each in self.gateways for module in each.modules}
             raise DeploymentError(
@@ -178,7 +178,7 @@ class DeploymentRecord(_Part):
         for longest in _SHORTENED_TEXTS:
             if len(data) <= MAX_DEPLOYMENT_RECORD_SIZE:
                 break
-            data = encoded(self._with_texts(longest).to_document())
+            data = compact_json(self._with_texts(longest).to_document())
         return data
 
     def to_document(self) -> dict[str, Any]:
@@ -230,7 +230,7 @@ class DeploymentRecord(_Part):
         return f"{stamp(self.started_at)}-{self.id}-{self.phase.value}.json"
 
 
-def encoded(document: Any) -> bytes:
+def compact_json(document: Any) -> bytes:
     """Return JSON values as compact bytes."""
     text = json.dumps(document, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "replace") + b"\n"

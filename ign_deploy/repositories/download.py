@@ -20,7 +20,7 @@ from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.findings import error
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Repository
-from ign_deploy.repositories.partial_files import partial_file, remove_leftovers
+from ign_deploy.repositories.partial_files import partial_file, remove_partial_files
 from ign_deploy.repositories.record import Release, is_safe_component, module_file_name
 from ign_deploy.repositories.search import choose_version, find_module
 from ign_deploy.repositories.versions import is_range
@@ -62,7 +62,7 @@ def download(
             require_agreement(module, release=release)
             _require_replaceable(final, release)
             partial.replace(final)
-            remove_leftovers(final.parent)
+            remove_partial_files(final.parent)
         finally:
             partial.unlink(missing_ok=True)
     tell.info(f"{release.id} {release.version} is verified: {final}")

@@ -46,7 +46,7 @@ def partial_file(path: Path, *, size: int) -> Iterator[BinaryIO | None]:
             raise
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_partial_files(folder: Path) -> None:
     """Remove folders of partial files that runs killed a day ago or earlier left in a folder."""
     with suppress(OSError):
         now = folder.stat().st_mtime

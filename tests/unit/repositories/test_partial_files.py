@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import NetworkError, VerificationError
-from ign_deploy.repositories.partial_files import partial_file, remove_leftovers
+from ign_deploy.repositories.partial_files import partial_file, remove_partial_files
 
 SIZE = 4 << 20
 DAY = 24 * 3600
@@ -95,5 +95,5 @@ def test_only_old_leftovers_of_ours_are_removed(tmp_path: Path) -> None:
         then = time.time() - age
         for path in (tmp_path / name / "a", tmp_path / name):
             os.utime(path, (then, then))
-    remove_leftovers(tmp_path)
+    remove_partial_files(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".{'b' * 16}.partial", "c.partial"]

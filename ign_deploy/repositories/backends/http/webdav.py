@@ -26,7 +26,7 @@ from ign_deploy.repositories.backends.http.listing import (
     parse_multistatus,
 )
 from ign_deploy.repositories.backends.http.location import HttpLocation
-from ign_deploy.repositories.backends.http.webdav_probe import find_out
+from ign_deploy.repositories.backends.http.webdav_probe import probe_webdav
 from ign_deploy.repositories.backends.object_store import Name, last_generation
 from ign_deploy.repositories.claims import any_claim, claim_bytes, parse_claim
 from ign_deploy.repositories.record import INDEX_NAME, ReleaseFile
@@ -157,7 +157,7 @@ class WebDavObjectStore(HttpObjectStore):
         return True
 
     def _find_out(self) -> Capabilities:
-        found = find_out(self._client, self._location)
+        found = probe_webdav(self._client, self._location)
         self._made |= found.folders
         self._claims_folders = found.claims_folders
         return found.capabilities

@@ -46,7 +46,7 @@ _RACERS = 4
 _ONCE = RetryPolicy(attempts=1)
 
 
-class Found(NamedTuple):
+class ProbeResult(NamedTuple):
     """What a server supports.
 
     ``folders`` are those known to be in the root, itself included. ``claims_folders``: a second
@@ -70,7 +70,7 @@ class _Trial:
     resume: bool = False
 
 
-def find_out(client: Client, location: HttpLocation) -> Found:
+def probe_webdav(client: Client, location: HttpLocation) -> ProbeResult:
     """Find out what the server supports; the root is created if only it itself is missing.
 
     Raises RepositoryError when it can't be read.
@@ -122,7 +122,7 @@ def _make_root(client: Client, root: str) -> None:
     raise client.error_for_response(made)
 
 
-def _without_dav(client: Client, location: HttpLocation) -> Found:
+def _without_dav(client: Client, location: HttpLocation) -> ProbeResult:
     """Probe a server that doesn't support PROPFIND, or refuses it."""
     root = f"{location.root}/"
     index = client.request(
@@ -209,7 +209,7 @@ def _try_file(client: Client, url: str, *, folder: str) -> _Trial:
     return trial
 
 
-def _found(client: Client, location: HttpLocation, trial: _Trial) -> Found:
+def _found(client: Client, location: HttpLocation, trial: _Trial) -> ProbeResult:
     obstacle, remarks = "", list[str]()
     if trial.refused:
         obstacle = client.error_for_response(trial.refused).message
@@ -227,4 +227,4 @@ def _found(client: Client, location: HttpLocation, trial: _Trial) -> Found:
         resume=trial.resume,
         remarks=tuple(remarks),
     )
-    return Found(capabilities, claims_folders=trial.exclusive)
+    return ProbeResult(capabilities, claims_folders=trial.exclusive)

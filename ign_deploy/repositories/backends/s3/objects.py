@@ -17,7 +17,7 @@ from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.backends.s3.client import S3Client
-from ign_deploy.repositories.backends.s3.probe import ONCE, WAIT, find_out
+from ign_deploy.repositories.backends.s3.probe import ONCE, WAIT, probe_s3
 from ign_deploy.repositories.backends.s3.upload import upload_object
 from ign_deploy.repositories.claims import MAX_CLAIM_SIZE
 from ign_deploy.repositories.record import ReleaseFile
@@ -47,7 +47,7 @@ class S3ObjectStore:
         with self._lock:
             if self._found is None:
                 self.exists()
-                self._found = find_out(self._client)
+                self._found = probe_s3(self._client)
             return self._found
 
     def now(self) -> datetime:

@@ -36,7 +36,7 @@ _LEFTOVER = (
 )
 
 
-def find_out(client: S3Client) -> Capabilities:
+def probe_s3(client: S3Client) -> Capabilities:
     """Return what ``ObjectStore.probe`` does; turns off the client's checksums if refused."""
     path = f".ign-deploy/probe-{secrets.token_hex(16)}"
     once = swaps = False
