@@ -105,6 +105,10 @@ class EnvironmentState:
         """The current versions, by gateway and module."""
         return [each for each in self.modules if each.version or each.uncertain]
 
+    def may_lack_digests(self, version: str) -> bool:
+        """Return whether only older records may have the SHA-256 of that version."""
+        return not self.has_all_digests and all(each != version for *_, each in self.digests)
+
     @property
     def unfinished_deployments(self) -> list[Deployment]:
         """The recent deployments that didn't end, and that no later one has completed or undone."""

@@ -33,7 +33,10 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
     if modules would have to be uninstalled without consent.
     """
     environment = required_environment(deployer)
-    state = deployer.context.history.state(environment)
+    history = deployer.context.history
+    state = history.state(environment)
+    if (to := deployer.context.settings.to) and state.may_lack_digests(to):
+        state = history.state(environment, is_whole=True)
     found = [each for each in state.modules if _is_known(each)]
     chosen = {gateway.location: gateway for gateway in open_gateways(deployer.context)}
     selected = select_modules(found, names, environment, deployer)

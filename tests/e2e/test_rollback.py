@@ -408,3 +408,25 @@ def test_a_promotion_does_not_install_what_replaced_the_version_in_the_store(
     result = cli.call("promote", "-e", "staging", "--to", "production", *there).must(5)
     assert "is not the one that was installed" in result.stderr
     assert cli.gateway.version_of(NAME) == ""
+
+
+def test_a_version_of_long_ago_is_compared_with_the_oldest_records(
+    cli: GatewayCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index doesn't have its SHA-256 any more, so another file could pass for it."""
+    for name, value in (("RECENT", 1), ("_SLACK", 0), ("_DIGESTS", 1)):
+        monkeypatch.setattr(f"ign_deploy.deployment.environment_index.{name}", value)
+    cli.install(f"{NAME}@1.0.0").must(0)
+    cli.install(f"{NAME}@1.1.0").must(0)
+    cli.install(f"{NAME}@1.2.0").must(0)
+    cli.install(f"{NAME}@1.2.0").must(0)
+    folder = cli.workspace.repository / "modules" / NAME / "1.0.0"
+    shutil.rmtree(folder)
+    other = cli.workspace.folder / "other"
+    other.mkdir()
+    file = modl(other, "1.0.0", module_id=NAME, license_text=b"another")
+    cli.call("upload", file, "--repository-url", cli.workspace.repository).must(0)
+    result = rollback(cli, "--to", "1.0.0", "--accept-certificate", "yes")
+    assert result.exit_code == 5, result.stderr
+    assert "is not the one that was installed" in result.stderr
+    assert active(cli.gateway) == "1.2.0"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ign_deploy.deployment.environment_index import RECENT, EnvironmentIndex
 from ign_deploy.deployment.history import INDEXES, IndexChange
 from ign_deploy.deployment.records import DeploymentKind, DeploymentRecord, Outcome
-from tests.support.records import PUMP, Ledger, MemoryDocuments, Stored, record
+from tests.support.records import PLANT, PUMP, Ledger, MemoryDocuments, Stored, record
 from tests.support.reporting import Recorder
 
 INDEX = f"{INDEXES}/production.json"
@@ -207,6 +207,16 @@ def test_the_end_of_a_deployment_of_long_ago_counts(ledger: Ledger, network: Net
     found = ledger.history.deployed("production")
     assert {each.version for each in found} == {"9.0.0", "2.0.0"}
     assert found == ledger.history.state("production", is_whole=True).deployed
+
+
+def test_the_digest_of_a_version_of_long_ago_is_in_the_records(ledger: Ledger) -> None:
+    deploy_many(ledger, 80)
+    state = ledger.history.state("production")
+    assert not state.may_lack_digests("1.79.0")
+    assert state.may_lack_digests("1.1.0")
+    whole = ledger.history.state("production", is_whole=True)
+    assert not whole.may_lack_digests("6.6.6")
+    assert whole.digests[PLANT, PUMP, "1.1.0"] == "ab" * 32
 
 
 def test_a_large_fleet_is_folded_at_once(ledger: Ledger, network: Network) -> None:
