@@ -1,7 +1,8 @@
 """Raw repositories of a Nexus: deployment policies, a search that lags behind, privileges.
 
 As in the product, a PUT of a path that is taken is answered 400 where redeploys are switched off,
-unknown repositories are 404 to everything but the search, and pages are small.
+unknown repositories are 404 to everything but the search, and pages are small. As since 3.88, a
+search may not begin with a wildcard, and the groups of raw files begin with a slash.
 """
 
 from __future__ import annotations
@@ -143,7 +144,9 @@ class Nexus(Product):
             return self._refused(call)
         if call.query.get("repository") != "modules":
             return json_reply(200, {"items": [], "continuationToken": None})
-        group = call.query.get("group", "*")
+        group = call.query.get("group", "/*")
+        if group[:1] in {"*", "?"}:  # since 3.88
+            return Reply(400, body=b"Leading wildcards are not supported in searches")
         items = [
             {
                 "path": path,

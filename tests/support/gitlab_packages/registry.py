@@ -23,6 +23,7 @@ class Switches:
     ``commit_delay`` gives the seconds between insert and commit, per upload. ``unique_index``
     False makes two packages when two writers come at once. ``list_lag`` is how long lists are
     behind, in seconds. ``download_by_number`` came with 18.4, ``version_filter`` with 16.6.
+    ``keyset``: entries beyond the ``largest_offset`` are listed by keyset only.
     """
 
     commit_delay: Callable[[], float] = lambda: 0.0
@@ -33,6 +34,8 @@ class Switches:
     version_filter: bool = True
     redirect_downloads: bool = False
     next_page_header: bool = True
+    keyset: bool = False
+    largest_offset: int = 50_000
     max_file_size: int = 5 << 30
     page_size: int = 100
 

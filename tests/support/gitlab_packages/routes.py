@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from tests.support.gitlab_packages.registry import (
     DuplicateFile,
@@ -33,7 +34,7 @@ from tests.support.serving import Reply, Request, json_reply
 _NAME = re.compile(r"[A-Za-z0-9._\-+]+")
 _VERSION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_+.-]+")
 _FILE = re.compile(r"(?!~)[A-Za-z0-9._\-+~]+(?<!~)")
-_PAGING = {"page", "per_page"}
+_PAGING = {"page", "per_page", "pagination", "cursor"}
 CREATED = "2026-01-31T12:00:00.000Z"
 
 
@@ -194,12 +195,36 @@ class Endpoints:
         page, size = int(call.query.get("page", 1)), int(call.query.get("per_page", 20))
         if page < 1 or not 1 <= size <= 100:
             raise Refused(400, error="page or per_page does not have a valid value")
+        if call.query.get("pagination") == "keyset" and self._registry.switches.keyset:
+            return self._by_keyset(call, entries, size)
         start = (page - 1) * min(size, self._registry.switches.page_size)
         end = start + min(size, self._registry.switches.page_size)
+        if self._registry.switches.keyset and start > self._registry.switches.largest_offset:
+            limit = self._registry.switches.largest_offset
+            raise Refused(
+                405,
+                error=f"Offset pagination has a maximum allowed offset of {limit} for requests "
+                "that return objects of type Packages::Package. Remaining records can be "
+                "retrieved using keyset pagination.",
+            )
         headers = {"X-Page": str(page), "X-Per-Page": str(size), "X-Total": str(len(entries))}
         if self._registry.switches.next_page_header:
             headers["X-Next-Page"] = str(page + 1) if end < len(entries) else ""
         return json_reply(200, entries[start:end], headers)
+
+    def _by_keyset(self, call: Call, entries: list[Any], size: int) -> Reply:
+        """Respond with the entries after a cursor: the only link to the next ones is a header's."""
+        if (call.query.get("order_by"), call.query.get("sort")) != ("id", "asc"):
+            raise Refused(405, error="Keyset pagination is not yet available for this order")
+        cursor = int(call.query.get("cursor", 0))
+        left = sorted((each for each in entries if each["id"] > cursor), key=itemgetter("id"))
+        page = left[: min(size, self._registry.switches.page_size)]
+        headers = {}
+        if len(page) < len(left):
+            query = urlencode({**call.query, "cursor": page[-1]["id"]})
+            # Under the address that GitLab takes for its own.
+            headers["Link"] = f'<https://gitlab.internal/api/v4/x?{query}>; rel="next"'
+        return json_reply(200, page, headers)
 
 
 _GENERIC = ("package", "version", "name")

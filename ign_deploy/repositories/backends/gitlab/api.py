@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -20,6 +21,11 @@ from ign_deploy.repositories.backends.gitlab.location import GitLabProject, Toke
 
 _PAGE = 100
 _MAX_PAGES = 2000
+# GitLab refuses pages by number beyond some 50,000 entries, where it has another way.
+_TOO_FAR = frozenset({405})
+_KEYSET = {"pagination": "keyset", "order_by": "id", "sort": "asc"}
+_POSITION = ("page", "cursor", "id_after")
+_NEXT = re.compile(r"<([^<>]*)>\s*;[^,<]*\brel=\"?next\"?")
 _MAX_LISTING = 16 << 20
 
 Entry = TypeVar("Entry")
@@ -75,16 +81,21 @@ class GitLabApi(Client):
         title: str,
         limit: int = MAX_BODY,
         query: Mapping[str, str | int] | None = None,
+        expect: frozenset[int] = frozenset(),
     ) -> Response | None:
         """Return a successful response, None if what was requested doesn't exist.
+
+        Also one whose status is in ``expect``.
 
         Raises RepositoryError if it is rejected, also if the project isn't found.
         """
         parameters = f"?{urlencode(query)}" if query else ""
-        response = self.request("GET", path + parameters, title=title, limit=limit, expect={404})
+        response = self.request(
+            "GET", path + parameters, title=title, limit=limit, expect={404, *expect}
+        )
         if is_unknown_project(response):
             raise self.error_for_response(response)
-        return response if response.ok else None
+        return None if response.status == 404 else response
 
     def entries(
         self,
@@ -96,18 +107,23 @@ class GitLabApi(Client):
     ) -> list[Entry] | None:
         """Return all entries of a paged list; None when what it belongs to doesn't exist."""
         found: list[Entry] = []
-        for number in range(1, _MAX_PAGES + 1):
-            page = {**query, "per_page": _PAGE, "page": number}
-            response = self.find(path, limit=_MAX_LISTING, title=title, query=page)
+        page: dict[str, str | int] = {**query, "per_page": _PAGE, "page": 1}
+        for _ in range(_MAX_PAGES):
+            response = self.find(path, limit=_MAX_LISTING, title=title, query=page, expect=_TOO_FAR)
             if response is None:
                 return None
+            if not response.ok:
+                if "keyset" not in gitlab_reason(response).lower() or "pagination" in page:
+                    raise self.error_for_response(response)
+                # From the start: its order is another.
+                found, page = [], {**query, "per_page": _PAGE, **_KEYSET}
+                continue
             part = response.parse(kind)
             found += part
-            following = response.headers.get("X-Next-Page")
-            # A proxy may drop the header: then a full page means that there may be another.
-            more = following.strip() != "" if following is not None else len(part) == _PAGE
-            if not more:
+            following = following_page(response, page, is_full=len(part) == _PAGE)
+            if following is None:
                 return found
+            page = following
         raise RepositoryError(
             f"{title} failed: the list has more than {_MAX_PAGES * _PAGE} entries",
             hint="use a project that holds nothing but modules.",
@@ -122,6 +138,26 @@ class GitLabApi(Client):
         response = self.request("DELETE", path, title=title, expect={404})
         if is_unknown_project(response):
             raise self.error_for_response(response)
+
+
+def following_page(
+    response: Response, page: Mapping[str, str | int], *, is_full: bool
+) -> dict[str, str | int] | None:
+    """Return the query of the next page, None after the last one.
+
+    GitLab states its number, or links to it (the only way by keyset); only the link's query is
+    used, never its address. A proxy may drop both: then a full page means that there may be more.
+    """
+    number = response.headers.get("X-Next-Page")
+    if number is not None:
+        return {**page, "page": number.strip()} if number.strip() else None
+    if link := _NEXT.search(response.headers.get("Link", "")):
+        stated = dict(parse_qsl(urlsplit(link[1]).query))
+        following = {name: stated[name] for name in _POSITION if name in stated}
+        return {**page, **following} if following else None
+    if "page" in page and is_full and "Link" not in response.headers:
+        return {**page, "page": int(page["page"]) + 1}
+    return None
 
 
 Id = Annotated[int, Field(ge=1)]

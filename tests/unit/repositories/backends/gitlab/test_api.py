@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from requests.structures import CaseInsensitiveDict
 
 from ign_deploy.errors import RepositoryError
+from ign_deploy.net.response import Response
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
+from ign_deploy.repositories.backends.gitlab.api import following_page
 from tests.support.gitlab_packages import (
     DEVELOPER,
     MAINTAINER,
@@ -22,6 +25,32 @@ from tests.support.gitlab_packages import (
 )
 from tests.support.releases import release_of
 from tests.support.serving import Fault
+
+
+def response_with(headers: dict[str, str]) -> Response:
+    return Response(200, CaseInsensitiveDict(headers))
+
+
+@pytest.mark.parametrize(
+    ("headers", "page", "following"),
+    [
+        ({"X-Next-Page": "3"}, {"page": 2}, {"page": "3"}),
+        ({"X-Next-Page": "", "Link": '<https://x/?page=3>; rel="next"'}, {"page": 2}, None),
+        ({"Link": '<https://x/?page=3&a=b>; rel="next"'}, {"page": 2}, {"page": "3"}),
+        ({"Link": '<https://x/?page=1>; rel="prev", <https://x/?page=3>; rel="next"'},
+         {"page": 2}, {"page": "3"}),
+        ({"Link": '<https://x/?page=1>; rel="first"'}, {"page": 2}, None),
+        ({"Link": '<https://evil/?private_token=x>; rel="next"'}, {"page": 2}, None),
+        ({"Link": '<https://x/?cursor=abc>; rel="next"'}, {"pagination": "keyset"},
+         {"pagination": "keyset", "cursor": "abc"}),
+        ({}, {"pagination": "keyset"}, None),
+        ({}, {"page": 2}, {"page": 3}),
+    ],
+)  # fmt: skip
+def test_the_next_page_is_found_however_it_is_stated(
+    headers: dict[str, str], page: dict[str, str | int], following: dict[str, str | int] | None
+) -> None:
+    assert following_page(response_with(headers), page, is_full=True) == following
 
 
 def check(opened: World, **access: Any) -> Capabilities:

@@ -110,6 +110,20 @@ def test_all_pages_of_a_list_are_read(tmp_path: Path) -> None:
             assert found == {Key("com.acme.thing", f"1.{number}") for number in range(230)}
 
 
+@pytest.mark.parametrize("page_size", [100, 30])
+def test_what_gitlab_lists_by_keyset_only_is_read_whole(page_size: int) -> None:
+    """As beyond 50,000 packages; then no header but Link says where the next page is."""
+    with gitlab_world(keyset=True, largest_offset=100, page_size=page_size) as opened:
+        for number in range(330):
+            opened.server.registry.upload(
+                opened.project, ("com.acme.thing", f"1.{number}"), "release.json", b"{}"
+            )
+        found = list(store(opened).versions.versions("com.acme.thing"))
+        assert sorted(found) == sorted(
+            Key("com.acme.thing", f"1.{number}") for number in range(330)
+        )
+
+
 def test_a_similar_name_is_another_module(opened: World, tmp_path: Path) -> None:
     publish(opened, tmp_path, b"long", module_id="com.acme.thing2")
     opened.server.switches.version_filter = False
