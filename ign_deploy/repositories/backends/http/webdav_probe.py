@@ -169,6 +169,7 @@ def _try_writing(client: Client, root: str) -> _Trial:
             raise client.error_for_response(first)
         if not first.ok:
             return _try_file(client, name, folder=name)
+    # Not left to the race: all runs have to agree on how versions are claimed.
     second = _make_collection(client, f"{name}/")
     trial = _try_file(client, f"{name}/trial", folder=f"{name}/")
     return replace(trial, exclusive=not second.ok, racy=created > 1)

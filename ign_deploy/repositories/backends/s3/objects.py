@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ign_deploy.errors import NotInRepository, RepositoryError
-from ign_deploy.net.response import NO_HEADERS
+from ign_deploy.net.response import NO_HEADERS, Response
 from ign_deploy.net.retry import retrying
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
@@ -32,8 +32,9 @@ class S3ObjectStore:
 
     def __init__(self, client: S3Client, *, wait_policy: WaitPolicy) -> None:
         self._client = client
-        wait = min(WAIT, wait_policy.grace)
-        self._claims = OrderedClaims(client, wait=wait, sleep=wait_policy.sleep)
+        self._wait_policy = wait_policy
+        self._wait = min(WAIT, wait_policy.grace)
+        self._claims = OrderedClaims(client, wait=self._wait, sleep=wait_policy.sleep)
         self._lock = threading.Lock()
         self._found: Capabilities | None = None
 
@@ -79,9 +80,22 @@ class S3ObjectStore:
 
     def create(self, path: str, data: bytes) -> bool:
         """See ``ObjectStore.create``."""
-        if self.probe().create_once:
-            return self._write(path, data, {"If-None-Match": "*"})
-        return self._claims.claim(path, data)
+        if not self.probe().create_once:
+            return self._claims.claim(path, data)
+        begin = self._wait_policy.clock()
+        sent = self._send_small(path, data, {"If-None-Match": "*"})
+        is_versioned = "x-amz-version-id" in sent.headers
+        if not sent.ok or not is_versioned or ".amazonaws.com" in self._client.bucket.host:
+            return sent.ok
+        # In a bucket with versions, Ceph lets several writers at once create an object: the last
+        # one has it. All have written by the end of the wait.
+        if self._wait_policy.clock() - begin > self._wait:
+            raise RepositoryError(
+                "the store took so long for a claim that another job may have claimed the version",
+                hint="run again when the store is less busy; nothing was published.",
+            )
+        self._wait_policy.sleep(self._wait)
+        return self._holds(path, data)
 
     def created(self, path: str) -> bytes | None:
         """See ``ObjectStore.created``."""
@@ -121,11 +135,14 @@ class S3ObjectStore:
 
     def _write(self, path: str, data: bytes, condition: Mapping[str, str] = NO_HEADERS) -> bool:
         """Write an object; return whether the condition held."""
+        return self._send_small(path, data, condition).ok
+
+    def _send_small(self, path: str, data: bytes, condition: Mapping[str, str]) -> Response:
         kind = _TYPES.get(path.rpartition(".")[2], "application/octet-stream")
         fails: list[int | str] = [412] if condition else []
         fails += ["NoSuchKey"] if "If-Match" in condition else []
         headers = {"Content-Type": kind, **condition}
-        return self._client.call("PutObject", path, body=data, headers=headers, expect=fails).ok
+        return self._client.call("PutObject", path, body=data, headers=headers, expect=fails)
 
     def _holds(self, path: str, data: bytes) -> bool:
         found = self.get(path, limit=MAX_DOCUMENT_SIZE)

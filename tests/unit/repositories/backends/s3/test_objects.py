@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
+from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.object_store import Name
+from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
 from tests.support.faults import AnswerInstead, CutAnswer, LoseAnswer
 from tests.support.transfers import Counter
 from tests.unit.repositories.backends.s3.conftest import PROBE, BucketEnv, file_of, s3_error
@@ -62,6 +64,28 @@ def test_each_attempt_at_an_ordered_claim_writes_its_own_object(bucket: BucketEn
     assert objects.created(CLAIM) == b"1"
     # The lost one may arrive late: it must not replace the other, whose time is known.
     assert len([key for key in bucket.stored() if "claim-0" in key]) == 2
+
+
+@pytest.mark.parametrize("is_overwritten", [False, True])
+def test_a_claim_in_a_bucket_with_versions_is_read_back(
+    bucket: BucketEnv, is_overwritten: bool
+) -> None:
+    """Ceph lets two writers at once create an object there; the last one has the claim."""
+    bucket.direct.put_bucket_versioning(
+        Bucket=bucket.name, VersioningConfiguration={"Status": "Enabled"}
+    )
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if is_overwritten:
+            bucket.direct.put_object(Bucket=bucket.name, Key=f"team/{CLAIM}", Body=b"other")
+
+    objects = S3ObjectStore(bucket.client(), wait_policy=WaitPolicy(sleep=sleep))
+    assert objects.create(CLAIM, b"1") is not is_overwritten
+    assert slept == [3.0]
+    assert not objects.create(CLAIM, b"2")
+    assert slept == [3.0]
 
 
 def test_a_conflict_of_conditional_writes_is_retried(bucket: BucketEnv) -> None:
