@@ -11,6 +11,7 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.findings import Finding, bounded, error
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.module.signature import CERTIFICATES_NAME, GET_AGAIN, needs_signature
+from ign_deploy.module.stable_file import BLOCK
 from ign_deploy.module.zip_entry import ZipEntry
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def hash_entries(archive: Archive) -> tuple[dict[str, bytes], list[Finding]]:
         return digest.digest()
 
     # The largest first, so that no thread is left with a large one at the end.
-    entries = sorted(archive.entries, key=lambda entry: entry.size, reverse=True)
+    # Small ones stay in their order: neighbours are read together.
+    entries = sorted(archive.entries, key=lambda entry: entry.size // BLOCK, reverse=True)
     results = map_parallel(hash_entry, entries, workers=usable_processors())
     digests: dict[str, bytes] = {}
     findings: list[Finding] = []

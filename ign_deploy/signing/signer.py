@@ -23,7 +23,7 @@ from ign_deploy.module.signature import (
     format_signatures,
     needs_signature,
 )
-from ign_deploy.module.stable_file import WrittenFile, changed_error
+from ign_deploy.module.stable_file import BLOCK, WrittenFile, changed_error
 from ign_deploy.module.zip_entry import ZipEntry
 from ign_deploy.module.zip_records import EPOCH_DOS_DATE, EPOCH_DOS_TIME
 from ign_deploy.module.zip_writer import (
@@ -127,7 +127,7 @@ class _Copy:
 
 def _copy_and_sign(copy: _Copy, jobs: list[tuple[ZipEntry, PlacedEntry]]) -> Mapping[str, bytes]:
     # The largest first, so that no thread is left with a large one at the end.
-    jobs.sort(key=lambda job: job[0].size, reverse=True)
+    jobs.sort(key=lambda job: job[0].size // BLOCK, reverse=True)
     signed = map_parallel(copy.sign_entry, jobs, workers=usable_processors())
     return {name: signature for name, signature in signed if signature}
 
