@@ -5,24 +5,33 @@ from __future__ import annotations
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from benchmarks.material import fill_repository
 from benchmarks.measure import Row
 from benchmarks.workspace import Workspace
+from ign_deploy.repositories import Repository
+from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.maintenance import StatusChange, remove, to_prune
+from ign_deploy.repositories.search import ListFilter, list_modules
+from tests.contract.opened import EAGER
 from tests.support.http_steps import count_requests
-from tests.support.servers import nginx
+from tests.support.releases import release_of
+from tests.support.servers import nginx, registry
 
 _VERSIONS = 250
 _KEPT = 5
+_TAGS = 200
+_MODULES = 20
 _MODULE = "com.example.pump"
 
 
 def measure_costs(workspace: Workspace) -> list[Row]:
     """Count the requests of commands on large repositories."""
     with tempfile.TemporaryDirectory(dir=workspace.folder) as folder:
-        return [_measure_prune(Path(folder))]
+        path = Path(folder)
+        return [_measure_prune(path / "nginx"), *_measure_registry(path / "registry")]
 
 
 def _measure_prune(folder: Path) -> Row:
@@ -43,6 +52,56 @@ def _measure_prune(folder: Path) -> Row:
         "3, and 40 in all",
         steps.count <= 3 * (_VERSIONS - _KEPT) + 40,
     )
+
+
+def _measure_registry(folder: Path) -> list[Row]:
+    """Publish beside few and many versions, list all of them, and rebuild the indexes."""
+    (folder / "store").mkdir(parents=True)
+    with registry(folder / "store") as server:
+        host = urlsplit(server.url).netloc
+
+        def opened(name: str) -> Repository:
+            access = Access(wait_policy=EAGER)
+            return open_repository(f"oci://{host}/benchmark/{name}", access=access)
+
+        def publish(name: str, module_id: str, version: str) -> None:
+            release, files = release_of(folder, module_id=module_id, version=version)
+            opened(name).publish(release, files=files)
+
+        for number in range(_TAGS):
+            publish("many", f"com.example.m{number % _MODULES}", f"1.0.{number}")
+        publish("few", "com.example.m0", "1.0.0")
+        counts: dict[str, int] = {}
+        for name in ("few", "many"):
+            with count_requests() as steps:
+                publish(name, "com.example.m0", "2.0.0")
+            counts[name] = steps.count
+        with count_requests() as listing:
+            found = list_modules(opened("many"), ListFilter(every_version=True))
+        assert len(found) == _TAGS + 1
+        with count_requests() as reindexing:
+            opened("many").maintenance.reindex()
+    each = reindexing.count / (_TAGS + 1)
+    return [
+        Row(
+            f"registry, publication beside {_TAGS} versions / beside 1: requests",
+            f"{counts['many']} / {counts['few']}",
+            "the same",
+            counts["many"] <= counts["few"],
+        ),
+        Row(
+            f"registry, list-modules --all-versions of {_MODULES} modules: requests a module",
+            f"{listing.count / _MODULES:.2f}",
+            "1, and 3 in all",
+            listing.count <= _MODULES + 3,
+        ),
+        Row(
+            f"registry, reindex of {_TAGS} versions: requests a version",
+            f"{each:.2f}",
+            "2",
+            each <= 2,
+        ),
+    ]
 
 
 if __name__ == "__main__":
