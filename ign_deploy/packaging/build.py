@@ -38,7 +38,6 @@ from ign_deploy.packaging.folder import (
 )
 from ign_deploy.packaging.isolation import (
     IsolateMode,
-    Isolation,
     Sandbox,
     choose_isolation,
     open_sandbox,
@@ -213,7 +212,7 @@ def _run_build(
     project: Project, *, options: PackageOptions, env: Mapping[str, str], reporter: Reporter
 ) -> Sequence[Path]:
     isolation = choose_isolation(options.isolate, project=project, env=env)
-    reporter.info(_isolation_text(isolation))
+    reporter.info(isolation.describe())
     before = take_snapshot(project.root)
     protected = options.protected
     try:
@@ -225,17 +224,6 @@ def _run_build(
             f"{cause}, so its result can't be trusted",
             hint="see which processes are left (ps -ef), and what starts them.",
         ) from cause
-
-
-def _isolation_text(isolation: Isolation) -> str:
-    """Say for the log what a build can't do, or what it could."""
-    if isolation.account is None:
-        return (
-            f"the build is not isolated, because {isolation.gap}: it could read and change "
-            "whatever this job can, its secrets and ign-deploy's own files included"
-        )
-    gap = f"; but {isolation.gap}" if isolation.gap else ""
-    return f"the build is isolated: it runs as the user {isolation.account.name}{gap}"
 
 
 def _report_exposed(sandbox: Sandbox, mode: IsolateMode, reporter: Reporter) -> None:

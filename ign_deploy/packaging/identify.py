@@ -28,6 +28,7 @@ from ign_deploy.packaging.isolation import (
 from ign_deploy.packaging.project import Project, ProjectKind
 from ign_deploy.packaging.protected import Protected
 from ign_deploy.process import ProcessesLeft, ProcessTimeout, build_environment, run_command
+from ign_deploy.report import Reporter
 
 _MAX_LIST = 1 << 20
 _NOTHING = Protected()
@@ -69,15 +70,18 @@ def identify(
     timeout: float,
     isolate: IsolateMode = "auto",
     protected: Protected = _NOTHING,
+    reporter: Reporter | None = None,
 ) -> tuple[KnownModule, ...]:
     """Return the project's modules; none where they can't be known before a build.
 
     Gradle is asked to configure the project, which runs its build scripts but no task of theirs;
-    ``timeout`` is in seconds. With Maven, only an earlier build tells the ids. Raises our errors,
-    such as PackagingError when Gradle fails.
+    ``timeout`` is in seconds, and the reporter learns whether it is isolated. With Maven, only an
+    earlier build tells the ids. Raises our errors, such as PackagingError when Gradle fails.
     """
     if project.kind.is_gradle:
         isolation = choose_isolation(isolate, project=project, env=env)
+        if reporter is not None:
+            reporter.info(isolation.describe())
         return _of_gradle(
             project, env=env, timeout=timeout, isolation=isolation, protected=protected
         )

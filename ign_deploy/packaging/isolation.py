@@ -57,6 +57,16 @@ class Isolation:
     account: Account | None
     gap: str = ""
 
+    def describe(self) -> str:
+        """Say for the log what a build can't do, or what it could."""
+        if self.account is None:
+            return (
+                f"the build is not isolated, because {self.gap}: it could read and change "
+                "whatever this job can, its secrets and ign-deploy's own files included"
+            )
+        gap = f"; but {self.gap}" if self.gap else ""
+        return f"the build is isolated: it runs as the user {self.account.name}{gap}"
+
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:

@@ -90,6 +90,7 @@ def _decide(job: tuple[Path, Project, Git | None], context: RunContext) -> Decis
             timeout=settings.build_timeout,
             isolate=settings.isolation(),
             protected=protected_paths(context),
+            reporter=context.reporter,
         )
     except (ConfigurationError, IsolationError) as problem:
         # It's no property of the project: its release would fail as well.

@@ -16,6 +16,7 @@ from ign_deploy.packaging.identify import KnownModule, identify, known_modules
 from ign_deploy.packaging.project import Project, ProjectKind, detect_project
 from tests.support.builds import PATH, gradle_wrapper
 from tests.support.modules import build_module
+from tests.support.reporting import Recorder
 
 ENV = {"PATH": PATH, "HOME": "/nonexistent", "GRADLE_USER_HOME": "/nonexistent"}
 DEPENDS = (
@@ -29,6 +30,13 @@ def listing(root: Path, text: str) -> tuple[KnownModule, ...]:
     find = 'for word; do case "$word" in -Dign.deploy.modules=*) list=${word#*=};; esac; done'
     project = detect_project(gradle_wrapper(root / "project", find, 'cp ../text "$list"'), env=ENV)
     return identify(project, env=ENV, timeout=60)
+
+
+def test_the_log_says_whether_gradle_is_isolated(tmp_path: Path) -> None:
+    project = detect_project(gradle_wrapper(tmp_path / "project"), env=ENV)
+    reporter = Recorder()
+    identify(project, env=ENV, timeout=60, isolate="off", reporter=reporter)
+    assert "the build is not isolated, because --isolate off was given" in str(reporter.messages)
 
 
 def test_a_prebuilt_module_says_everything(tmp_path: Path) -> None:
