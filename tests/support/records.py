@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from ign_deploy.deployment.history import History, IndexChange
+from ign_deploy.deployment.history import History
+from ign_deploy.deployment.record_reader import IndexChange
 from ign_deploy.deployment.records import (
     DeploymentKind,
     DeploymentRecord,

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.deployment.environment_index import RECENT, EnvironmentIndex
-from ign_deploy.deployment.history import INDEXES, IndexChange
+from ign_deploy.deployment.history import INDEXES
+from ign_deploy.deployment.record_reader import IndexChange
 from ign_deploy.deployment.records import DeploymentKind, DeploymentRecord, Outcome
 from tests.support.records import PLANT, PUMP, Ledger, MemoryDocuments, Stored, record
 from tests.support.reporting import Recorder

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ign_deploy.deployment.history import ENVIRONMENTS, ROOT, DeployedVersion
+from ign_deploy.deployment.history import ENVIRONMENTS, DeployedVersion
+from ign_deploy.deployment.record_reader import ROOT
 from ign_deploy.deployment.records import (
     DeploymentKind,
     DeploymentRecord,
