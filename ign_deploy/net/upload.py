@@ -82,6 +82,18 @@ def split_source(
     return parts
 
 
+def rest_of(source: UploadSource, offset: int, *, error: type[IgnDeployError]) -> UploadSource:
+    """Return a file from ``offset`` on, which is read once for its digest."""
+    if not offset:
+        return source
+    digest = hashlib.sha256()
+    with _opened(source, error) as descriptor, _explained(source.path, error):
+        for start in range(offset, source.size, _BLOCK):
+            digest.update(os.pread(descriptor, min(_BLOCK, source.size - start), start))
+    size = source.size - offset
+    return UploadSource(source.path, size, digest.hexdigest(), offset, total=source.size)
+
+
 def send_file(
     send: Callable[[object], Response],
     *,

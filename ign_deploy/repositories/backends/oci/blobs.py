@@ -19,11 +19,14 @@ from ign_deploy.report import Progress
 from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.location import OciLocation, error_codes
 from ign_deploy.repositories.backends.oci.manifests import EMPTY, Descriptor, digest_of
+from ign_deploy.repositories.backends.oci.resumed import ResumedUpload
 from ign_deploy.repositories.record import ReleaseFile
 
 # A session that is gone or out of step, or bytes that were changed on the way: start again.
 _AGAIN = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"})
 _OPAQUE = {"Content-Type": "application/octet-stream"}
+RESUMABLE = 32 << 20
+"""Bytes from which on an upload that broke off is continued rather than begun again."""
 _CHECK_REGISTRY = "run again; if it persists, check the registry's log and disk."
 
 
@@ -90,7 +93,10 @@ class Blobs:
                 confirm=lambda: bool(self._holds(digest, expected.size)), expect=ANY_STATUS,
             )  # fmt: skip
 
-        self._upload(digest, expected.size, put=put, title=title)
+        resumed = ResumedUpload(
+            self._client, source, title, progress, lambda: self._begun(title), self.session
+        )
+        self._upload(digest, expected.size, put=put, title=title, resumed=resumed)
 
     def put(self, data: bytes, *, title: str) -> None:
         """Upload a small blob of ours."""
@@ -129,22 +135,50 @@ class Blobs:
         *,
         put: Callable[[str, RetryPolicy], Response],
         title: str,
+        resumed: ResumedUpload | None = None,
     ) -> None:
-        """Upload in a new session per attempt: one that broke off can't continue in one piece."""
+        """Upload in one request; a large file that broke off, then in a session to be continued."""
         policy = RetryPolicy.for_size(size)
         once = RetryPolicy(attempts=1, deadline=policy.deadline)
+        is_first = True
 
         def attempt() -> None:
-            begun = self.begin(title=title)
-            if begun.status not in {201, 202}:
-                raise self._client.error_for_response(begun)
-            address = self.session(begun)
-            joint = "&" if "?" in address else "?"
-            sent = put(f"{address}{joint}digest={quote(digest, safe='')}", once)
+            nonlocal is_first
+            was_first, is_first = is_first, False
+            if was_first or resumed is None or resumed.is_refused or size < RESUMABLE:
+                sent = put(_with_digest(self._begun(title), digest), once)
+            else:
+                sent = self._end(resumed, digest, once)
             if not sent.confirmed:
                 self._judge(sent, digest, size)
 
-        retrying(attempt, title=title, reporter=self._client.reporter, policy=policy)
+        retrying(
+            attempt, title=title, reporter=self._client.reporter, policy=policy,
+            reached=lambda: 0 if resumed is None else resumed.offset,
+        )  # fmt: skip
+
+    def _begun(self, title: str) -> str:
+        begun = self.begin(title=title)
+        if begun.status not in {201, 202}:
+            raise self._client.error_for_response(begun)
+        return self.session(begun)
+
+    def _end(self, resumed: ResumedUpload, digest: str, once: RetryPolicy) -> Response:
+        size = resumed.source.size
+        address = resumed.fill(once)
+        is_done = False
+        try:
+            sent = self._client.request(
+                "PUT", _with_digest(address, digest), title=resumed.title, headers=_OPAQUE,
+                retry=once, confirm=lambda: bool(self._holds(digest, size)), expect=ANY_STATUS,
+            )  # fmt: skip
+            is_done = sent.ok or sent.confirmed
+        finally:
+            if not is_done:
+                resumed.progress(-size)
+        if not is_done:
+            resumed.address = ""
+        return sent
 
     def _judge(self, sent: Response, digest: str, size: int) -> None:
         if not sent.ok:
@@ -169,6 +203,11 @@ class Blobs:
         if not response.ok:
             return None
         return response.headers.get("Content-Length", str(size)) == str(size)
+
+
+def _with_digest(address: str, digest: str) -> str:
+    joint = "&" if "?" in address else "?"
+    return f"{address}{joint}digest={quote(digest, safe='')}"
 
 
 class _Memory:

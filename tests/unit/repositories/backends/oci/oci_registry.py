@@ -30,7 +30,9 @@ class Registry:
     storage; ``page`` is the size of a page of tags; ``storage`` is the
     URL of another host, to which uploads and downloads of blobs are sent; ``asked`` holds method,
     path and ``Authorization`` of each request, by the host that it came to; ``hook`` is called
-    with method and path before a request is done.
+    with method and path before a request is done. Of the next uploads only as many bytes as
+    ``breaks`` says arrive; the registry ``forgets`` their sessions then. It ``patches``, or takes
+    uploads in one request only. ``sent`` are the method and Content-Range of each upload.
     """
 
     immutable: str = ""
@@ -42,7 +44,11 @@ class Registry:
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, bytes] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    uploads: set[str] = field(default_factory=set)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    breaks: list[int] = field(default_factory=list)
+    forgets: bool = False
+    patches: bool = True
+    sent: list[tuple[str, str]] = field(default_factory=list)
     asked: list[tuple[str, str, str, str]] = field(default_factory=list)
     hook: Callable[[str, str], None] | None = None
     url: str = ""
@@ -57,8 +63,6 @@ class Registry:
 
 class _Host(HttpServer):
     """A host that the registry is reached at."""
-
-    methods = HttpServer.methods - {"PATCH"}
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
@@ -152,18 +156,36 @@ class _Host(HttpServer):
         registry = self.registry
         if request.method == "POST":
             number = secrets.token_hex(8)
-            registry.uploads.add(number)
+            registry.uploads[number] = b""
             location = f"{registry.storage}/v2/{name}/blobs/uploads/{number}"
             return Reply(202, {"Location": location})
         if session not in registry.uploads:
             return _error(404, "BLOB_UPLOAD_UNKNOWN")
-        registry.uploads.remove(session)
+        location = f"{registry.storage}/v2/{name}/blobs/uploads/{session}"
+        if request.method == "GET":
+            end = max(0, len(registry.uploads[session]) - 1)
+            return Reply(204, {"Location": location, "Range": f"0-{end}"})
+        if request.method == "PATCH" and not registry.patches:
+            return _error(405, "UNSUPPORTED")
+        data = registry.uploads.pop(session)
         if request.method == "DELETE":
             return Reply(204)
-        digest = _digest(request.body)
+        if request.body:
+            registry.sent.append((request.method, request.headers.get("Content-Range", "")))
+        if request.body and registry.breaks:
+            if not registry.forgets:
+                registry.uploads[session] = data + request.body[: registry.breaks.pop(0)]
+            else:
+                registry.breaks.pop(0)
+            return Reply(503)
+        data += request.body
+        if request.method == "PATCH":
+            registry.uploads[session] = data
+            return Reply(202, {"Location": location, "Range": f"0-{len(data) - 1}"})
+        digest = _digest(data)
         if digest != request.query.get("digest"):
             return _error(400, "DIGEST_INVALID")
-        registry.blobs[digest] = request.body
+        registry.blobs[digest] = data
         return Reply(201, {"Docker-Content-Digest": digest})
 
     def _blob(self, request: Request, digest: str) -> Reply:
