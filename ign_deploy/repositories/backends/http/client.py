@@ -8,7 +8,7 @@ from typing import Any
 from ign_deploy.errors import RepositoryError
 from ign_deploy.net.client import Client
 from ign_deploy.net.errors import TransientResponse
-from ign_deploy.net.response import NO_HINTS, Response
+from ign_deploy.net.response import NO_HINTS, Response, parse_xml
 
 _FULL = "try again later; if it persists, check the server's log, and whether its disk is full."
 _NO_UPLOADS = (
@@ -64,10 +64,14 @@ _MEANINGS = {
 
 
 class WebClient(Client):
-    """A client that also waits for locks: servers lock a file for a moment by themselves."""
+    """A client that also waits for what passes on WebDAV servers.
+
+    They lock a file for a moment by themselves, and cut a listing short when one of its files is
+    replaced meanwhile (both: Go's, which rclone has).
+    """
 
     def attempt(self, method: str, path: str = "", **options: Any) -> Response:
-        """See ``Client.attempt``; 423 is transient, and a bare 500 may be a full disk."""
+        """See ``Client.attempt``; a bare 500 may be a full disk."""
         try:
             response = super().attempt(method, path, **options)
         except TransientResponse as problem:
@@ -75,7 +79,9 @@ class WebClient(Client):
                 problem.hint = _FULL
             raise
         if response.status == 423:
-            raise _Locked(response)
+            raise _Passing(response, "423 (locked)")
+        if response.status == 207 and parse_xml(response.body) is None:
+            raise _Passing(response, "half a listing")
         return response
 
     def repeat(
@@ -84,17 +90,18 @@ class WebClient(Client):
         """See ``Client.repeat``."""
         try:
             return super().repeat(attempt, expect=expect, **options)
-        except _Locked as problem:
-            if 423 in expect:
+        except _Passing as problem:
+            # What it stays is judged like any other response.
+            if problem.response.ok or problem.response.status in expect:
                 return problem.response
             raise self.error_for_response(problem.response) from None
 
 
-class _Locked(TransientResponse):
-    """The server says that another client has a lock."""
+class _Passing(TransientResponse):
+    """A response that is expected to be another one in a moment."""
 
-    def __init__(self, response: Response) -> None:
-        super().__init__(f"{response.host} returned 423 (locked)", status=423)
+    def __init__(self, response: Response, returned: str) -> None:
+        super().__init__(f"{response.host} returned {returned}", status=response.status)
         self.response = response
 
 

@@ -30,6 +30,20 @@ def test_a_momentary_lock_is_waited_for(tmp_path: Path, method: str) -> None:
         assert rule.hits == 2
 
 
+def test_a_listing_that_was_cut_short_is_requested_again(tmp_path: Path) -> None:
+    """rclone ends it where a file was just replaced; what stays broken is no empty folder."""
+    with nginx(tmp_path) as server, fault_proxy(server.url) as proxy:
+        objects = objects_at(proxy.url)
+        objects.put("a/x", b"1", replaces=None)
+        half = AnswerInstead(207, body=b'<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">')
+        rule = proxy.rules.add(half, method="PROPFIND", path="/a/", times=2)
+        assert objects.names("a") == [Name("x", is_folder=False)]
+        assert rule.hits == 2
+        proxy.rules.add(half, method="PROPFIND", path="/a/", times=None)
+        with pytest.raises(RepositoryError, match="not plain XML"):
+            objects.names("a")
+
+
 @pytest.mark.parametrize("status", [405, 500, 507])
 def test_a_full_disk_is_among_the_hints(url: str, web: PlainWeb, status: int) -> None:
     """rclone says 405, nginx 500; only some say 507."""
