@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +19,8 @@ from ign_deploy.settings.source import Source, default_variable
 CONFIG_FILE = "ign-deploy.toml"
 _MAX_CONFIG_SIZE = 1 << 20
 _GATEWAYS = "gateways"
+_MOST_KEY_PARTS = 100
+_TEXT = re.compile(rb"\"[^\"\n]*\"|'[^'\n]*'")
 
 
 def config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, str]]:
@@ -91,6 +94,17 @@ def _read_config(chosen: Path | None, folder: Path) -> tuple[Path, Mapping[str, 
     return project, _config_table(project, is_named=False) if project.is_file() else {}
 
 
+def _require_shallow(data: bytes) -> None:
+    """Raise ValueError for keys with very many parts, which take tomllib minutes."""
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        # Lists of URLs have many dots as well.
+        if (
+            line.count(b".") > _MOST_KEY_PARTS
+            and _TEXT.sub(b"", line).count(b".") > _MOST_KEY_PARTS
+        ):
+            raise ValueError(f"line {number} has a key with more than {_MOST_KEY_PARTS} parts")
+
+
 def _config_table(path: Path, *, is_named: bool = True) -> Mapping[str, Any]:
     """Read our table; raises ConfigurationError.
 
@@ -101,12 +115,13 @@ def _config_table(path: Path, *, is_named: bool = True) -> Mapping[str, Any]:
     data = b""
     try:
         data = read_regular(path, limit=_MAX_CONFIG_SIZE)
+        _require_shallow(data)
         document = tomllib.loads(decode_text(data))
     except OSError as cause:
         raise ConfigurationError(
             f"cannot read {path}: {os_error_reason(cause)}", hint="check --config."
         ) from cause
-    except ValueError as cause:  # TOMLDecodeError is one
+    except (ValueError, RecursionError) as cause:  # TOMLDecodeError is a ValueError
         if not is_named and b"ign-deploy" not in data:
             return {}
         raise ConfigurationError(

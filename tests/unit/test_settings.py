@@ -217,6 +217,24 @@ def test_a_broken_pyproject_that_speaks_of_us_is_an_error(tmp_path: Path) -> Non
         resolve(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [".".join("a" * 40_000) + " = 1\n", "x = {" + ".".join("a" * 40_000) + " = 1}\n",
+     '"a".' * 40_000 + "b = 1\n", "x = " + "[" * 40_000],
+    ids=["a key", "in a table", "a quoted key", "lists in lists"],
+)  # fmt: skip
+def test_a_config_file_that_is_far_too_deep_is_rejected_at_once(tmp_path: Path, text: str) -> None:
+    config(tmp_path, text)
+    with pytest.raises(ConfigurationError, match="is not valid TOML"):
+        resolve(tmp_path)
+
+
+def test_a_long_list_of_urls_on_one_line_is_fine(tmp_path: Path) -> None:
+    urls = [f"https://gateway-{number}.plant.example" for number in range(99)]
+    config(tmp_path, f"health-url = {urls}\n")
+    assert resolve(tmp_path).settings.health_url == tuple(urls)
+
+
 def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     config(tmp_path, "\ufeffversion = '1.0.0'\n")
     path = tmp_path / "my.env"

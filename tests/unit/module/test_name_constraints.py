@@ -107,3 +107,11 @@ def test_a_form_that_cannot_be_compared_is_forbidden_where_it_is_constrained() -
     name = x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))
     assert forbidden(name, x509.NameConstraints(None, [name]))
     assert forbidden(name, x509.NameConstraints([name], None))
+
+
+def test_names_that_are_too_many_to_compare_are_forbidden() -> None:
+    names = [DNS(f"{number}.example.com") for number in range(600)]
+    (certificate,) = make_path((Link("Signer", names=names),))
+    bases = [DNS("example.com"), *(DNS(f"{number}.test") for number in range(599))]
+    (shown,) = forbidden_names(certificate, x509.NameConstraints(bases, None))
+    assert "600 others, too many to compare" in shown
