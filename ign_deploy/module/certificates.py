@@ -218,14 +218,14 @@ def _is_private_key(element: Element) -> bool:
 
 def _load(der: bytes, number: int) -> x509.Certificate:
     """Parse one certificate fully, so that no field of it can fail later."""
-    if (serial := _serial_number(der)) <= 0:
-        # RFC 5280 (4.1.2.2) forbids it, and cryptography is going to reject it.
-        raise _certificates_error(
-            "certificates-unreadable",
-            f"certificate {number} has the serial number {serial}, which must be positive",
-            hint="have the certificate issued again.",
-        )
     try:
+        if (serial := _serial_number(der)) <= 0:
+            # RFC 5280 (4.1.2.2) forbids it, and cryptography is going to reject it.
+            raise _certificates_error(
+                "certificates-unreadable",
+                f"certificate {number} has the serial number {serial}, which must be positive",
+                hint="have the certificate issued again.",
+            )
         certificate = x509.load_der_x509_certificate(der)
         describe(certificate)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as cause:
@@ -234,7 +234,7 @@ def _load(der: bytes, number: int) -> x509.Certificate:
 
 
 def _serial_number(der: bytes) -> int:
-    """Return the serial number; 1 when there is none to be found, which is for the parser."""
+    """Return the serial number, 1 if there is none, which the parser explains; raises DerError."""
     to_be_signed = children(read_element(der), tag=SEQUENCE)[:1]
     fields = children(to_be_signed[0], tag=SEQUENCE) if to_be_signed else []
     serials = [each.content for each in fields if each.tag != context(0)][:1]
