@@ -69,10 +69,9 @@ def receive(
     is requested. After a break the next attempt requests the rest, if the server says which version
     of the file it has. If that changed, or the server sends everything, ``to`` is cut back; when it
     can't seek, what it has already is compared and skipped. At most one byte beyond the size is
-    read. Raises
-    VerificationError when the bytes aren't those of the record, ``error`` when the file is gone or
-    compressed, what ``error_for_response`` returns when the server refuses, NetworkError when it
-    can't be reached; an OSError of ``to`` is passed on.
+    read. Raises VerificationError when the bytes aren't those of the record, ``error`` when the
+    file is gone or compressed, what ``error_for_response`` returns when the server refuses,
+    NetworkError when it can't be reached; an OSError of ``to`` is passed on.
     """
     title = f"downloading {file.name}"
     rules = policy or RetryPolicy.for_size(file.size)

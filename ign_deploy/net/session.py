@@ -76,8 +76,8 @@ class HttpSession:
 
         Its body is the caller's to read. ``data`` and ``auth`` are those of ``requests.Request``,
         ``timeout`` is for connecting and for silence, in seconds. Redirects are never followed.
-        Raises TransientResponse (408, 429, 5xx, GitHub's rate-limit
-        403), TransientFailure, or NetworkError for what won't pass.
+        Raises TransientResponse (408, 429, 5xx, GitHub's rate-limit 403), TransientFailure, or
+        NetworkError for what won't pass.
         """
         session = self._session
         proxies = session.proxies if self._proxies is None else dict(self._proxies(url))
