@@ -23,7 +23,7 @@ test: setup ## run the tests, the contract of all stores on some of them
 .PHONY: contract
 contract: setup ## run the contract of all stores on every server
 	@tools/setup.sh tests
-	@IGN_DEPLOY_CONTRACT=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/contract -k "not (wsgidav and cut)"
+	@IGN_DEPLOY_CONTRACT=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/contract
 
 .PHONY: lint
 lint: setup ## style, types, import contract, YAML, workflows, Dockerfile
