@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ign_deploy.deployment.gateway import Timing
 from ign_deploy.deployment.history import DeployedVersion, Deployment
 from ign_deploy.deployment.options import AcceptOptions, DeployOptions, Gateway, Restart
 from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord, Outcome
@@ -50,15 +51,17 @@ class PublishedModules:
         return self.modules[module_id, version]
 
 
+def _timing_for(simulated: Sequence[Simulated]) -> Timing:
+    """Return the waits for these gateways: one has to be up again after a minute."""
+    timing = timing_of(simulated[0], fleet=len(simulated))
+    return timing if len(simulated) > 1 else replace(timing, deadline=60.0)
+
+
 def deploy_options_for(
     published: PublishedModules, simulated: Sequence[Simulated], **options: Any
 ) -> DeployOptions:
     """Return options that accept everything and restart if needed, unless they say otherwise."""
-    timing = replace(timing_of(simulated[0]), deadline=60.0)
-    if len(simulated) > 1:
-        # Each of the threads that wait advances the one virtual clock, also while another thread's
-        # request is under way: a limit that fits one gateway would pass by chance.
-        timing = replace(timing, deadline=1800.0, confirm=450.0)
+    timing = _timing_for(simulated)
     usual: dict[str, Any] = {
         "accept": ACCEPT_ALL,
         "restart": Restart.IF_NEEDED,
@@ -82,7 +85,7 @@ def deploy(
     chosen = deploy_options_for(published, simulated, **options)
     reporter = reporter or SilentReporter()
     gateways = [
-        wrap(Gateway(client_of(each), name=f"gateway {number}"))
+        wrap(Gateway(client_of(each, fleet=len(simulated)), name=f"gateway {number}"))
         for number, each in enumerate(simulated, start=1)
     ]
     plans = plan_gateways(
@@ -154,7 +157,7 @@ class DeploymentEnv:
         )
         return Deployer(
             replace(context, _folder=Once(lambda: self.folder)),
-            timing=replace(timing_of(gateways[0]), deadline=60.0) if gateways else None,
+            timing=_timing_for(gateways) if gateways else None,
             _fetched={} if self.fetched is None else self.fetched,
         )
 
@@ -163,7 +166,7 @@ class DeploymentEnv:
     ) -> DeploymentRecord:
         """Do what ``install NAME@VERSION`` does."""
         deployer = self.deployer(gateways, **settings)
-        targets = [Gateway(client_of(each)) for each in gateways]
+        targets = [Gateway(client_of(each, fleet=len(gateways))) for each in gateways]
         part = Part([deployer.obtain(module_id, version)], targets)
         return deployer.deploy(Order(self.environment, (part,)))
 
