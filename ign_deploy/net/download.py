@@ -78,16 +78,6 @@ def receive(
     deadline = Deadline(rules, url=url)
     reception = _Reception(file, to=to, progress=progress, deadline=deadline, host=host_of(url))
 
-    def refused(raw: requests.Response) -> IgnDeployError:
-        body = read_body(raw, limit=_MAX_ERROR, deadline=deadline)
-        raise_for_transient(raw, now=datetime.now(UTC), text=body.decode(errors="replace"))
-        response = Response(
-            raw.status_code, raw.headers, body, url=raw.url, method="GET", title=title, error=error
-        )
-        if response.status in _GONE:
-            return response.failure(f"{response.host} returned {response.status}", hint=_RESTORE)
-        return error_for_response(response)
-
     def attempt() -> None:
         if reception.complete:
             return
@@ -101,7 +91,7 @@ def receive(
         try:
             require_plain(response, title=title, error=error)
             if response.status_code not in ({200, 206, 416} if part else {200}):
-                raise refused(response)
+                raise _failure(response, deadline, title, error, error_for_response)
             reception.begin(response)
             reception.take(response)
         finally:
@@ -119,6 +109,24 @@ def receive(
         reception.start_over()
         run()
     reception.compare()
+
+
+def _failure(
+    raw: requests.Response,
+    deadline: Deadline,
+    title: str,
+    error: type[IgnDeployError],
+    otherwise: Callable[[Response], IgnDeployError],
+) -> IgnDeployError:
+    """Return the error for a response without the file; raises TransientFailure if it may pass."""
+    body = read_body(raw, limit=_MAX_ERROR, deadline=deadline)
+    raise_for_transient(raw, now=datetime.now(UTC), text=body.decode(errors="replace"))
+    response = Response(
+        raw.status_code, raw.headers, body, url=raw.url, method="GET", title=title, error=error
+    )
+    if response.status in _GONE:
+        return response.failure(f"{response.host} returned {response.status}", hint=_RESTORE)
+    return otherwise(response)
 
 
 class _Reception:

@@ -87,11 +87,10 @@ def package_project(
     VerificationError for a file that isn't a module, for the wrong version or id, and for modules
     that can't be distinguished.
     """
-    reporter = reporter or SilentReporter()
     if project.kind is ProjectKind.FOLDER:
         return (_pack_folder(project, options, env),)
     timestamp = DosTime.from_environment(env)
-    made = project.files or _run_build(project, options=options, env=env, reporter=reporter)
+    made = project.files or _Build(project, options, env, reporter or SilentReporter()).run()
     candidates = sorted(map(_read_candidate, made), key=lambda candidate: candidate.output_name)
     _require_distinct(candidates)
     _require_expected(candidates, version=options.expected_version, module_id=options.expected_id)
@@ -208,112 +207,104 @@ def _reject(findings: Sequence[Finding]) -> None:
         raise VerificationError.from_findings(*findings)
 
 
-def _run_build(
-    project: Project, *, options: PackageOptions, env: Mapping[str, str], reporter: Reporter
-) -> Sequence[Path]:
-    isolation = choose_isolation(options.isolate, project=project, env=env)
-    reporter.info(isolation.describe())
-    before = take_snapshot(project.root)
-    protected = options.protected
-    try:
-        with open_sandbox(project, isolation=isolation, env=env, protected=protected) as sandbox:
-            _report_exposed(sandbox, options.isolate, reporter)
-            return _build_in(sandbox, project, before, options=options, env=env, reporter=reporter)
-    except ProcessesLeft as cause:
-        raise PackagingError(
-            f"{cause}, so its result can't be trusted",
-            hint="see which processes are left (ps -ef), and what starts them.",
-        ) from cause
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """One run of a project's build tool."""
 
+    project: Project
+    options: PackageOptions
+    env: Mapping[str, str]
+    reporter: Reporter
 
-def _report_exposed(sandbox: Sandbox, mode: IsolateMode, reporter: Reporter) -> None:
-    if sandbox.exposed:
-        text = f"the build can read {sandbox.exposed}, which holds a secret of this job"
-        if mode == "require":
-            raise PackagingError(text, hint="make the file readable for its owner only.")
-        reporter.warning(text)
+    def run(self) -> Sequence[Path]:
+        """Build, and return the modules that it made; raises PackagingError."""
+        isolation = choose_isolation(self.options.isolate, project=self.project, env=self.env)
+        self.reporter.info(isolation.describe())
+        before = take_snapshot(self.project.root)
+        protected = self.options.protected
+        try:
+            with open_sandbox(
+                self.project, isolation=isolation, env=self.env, protected=protected
+            ) as sandbox:
+                self._report_exposed(sandbox)
+                return self._build_in(sandbox, before)
+        except ProcessesLeft as cause:
+            raise PackagingError(
+                f"{cause}, so its result can't be trusted",
+                hint="see which processes are left (ps -ef), and what starts them.",
+            ) from cause
 
+    def _report_exposed(self, sandbox: Sandbox) -> None:
+        if sandbox.exposed:
+            text = f"the build can read {sandbox.exposed}, which holds a secret of this job"
+            if self.options.isolate == "require":
+                raise PackagingError(text, hint="make the file readable for its owner only.")
+            self.reporter.warning(text)
 
-def _build_in(
-    sandbox: Sandbox,
-    project: Project,
-    before: Snapshot,
-    *,
-    options: PackageOptions,
-    env: Mapping[str, str],
-    reporter: Reporter,
-) -> Sequence[Path]:
-    module_list = sandbox.private / "modules.json"
-    if project.kind.is_gradle:
-        command = gradle_build_command(
-            project,
-            arguments=options.arguments,
-            init_script=write_init_script(sandbox.private),
-            module_list=module_list,
-        )
-    else:
-        command = maven_build_command(project, arguments=options.arguments, env=env)
-    kept = options.protected.kept
-    with requiring_in_place(project.root, outputs=[options.output_dir], kept=kept):
-        _run_command(sandbox, project, command, options=options, env=env, reporter=reporter)
-    return find_artifacts(project.root, before=before, module_list=module_list)
+    def _build_in(self, sandbox: Sandbox, before: Snapshot) -> Sequence[Path]:
+        project, arguments = self.project, self.options.arguments
+        module_list = sandbox.private / "modules.json"
+        if project.kind.is_gradle:
+            command = gradle_build_command(
+                project,
+                arguments=arguments,
+                init_script=write_init_script(sandbox.private),
+                module_list=module_list,
+            )
+        else:
+            command = maven_build_command(project, arguments=arguments, env=self.env)
+        outputs, kept = [self.options.output_dir], self.options.protected.kept
+        with requiring_in_place(project.root, outputs=outputs, kept=kept):
+            self._run_command(sandbox, command)
+        return find_artifacts(project.root, before=before, module_list=module_list)
 
+    def _run_command(self, sandbox: Sandbox, command: Sequence[str]) -> None:
+        """Run the build tool; raises PackagingError that explains why it failed."""
+        name, timeout = self.project.kind.value, self.options.timeout
+        self.reporter.info(f"running {format_command(command)}")
+        watch = FailureWatch()
+        output = _Batches(self.reporter.untrusted)
 
-def _run_command(
-    sandbox: Sandbox,
-    project: Project,
-    command: Sequence[str],
-    *,
-    options: PackageOptions,
-    env: Mapping[str, str],
-    reporter: Reporter,
-) -> None:
-    """Run the build tool; raises PackagingError that explains why it failed."""
-    name = project.kind.value
-    reporter.info(f"running {format_command(command)}")
-    watch = FailureWatch()
-    output = _Batches(reporter.untrusted)
+        def on_line(line: str) -> None:
+            watch.see(line)
+            output.add(line)
 
-    def on_line(line: str) -> None:
-        watch.see(line)
-        output.add(line)
+        try:
+            completed = run_command(
+                command,
+                cwd=self.project.root,
+                env=self._environment(sandbox),
+                account=sandbox.account,
+                timeout=timeout,
+                grace=self.options.grace,
+                on_line=on_line,
+                on_silence=output.flush,
+            )
+        except ProcessTimeout as cause:
+            raise PackagingError(
+                f"{name} did not finish within {timeout:g} s and was stopped",
+                hint="see its last lines above, or allow more time with --build-timeout.",
+            ) from cause
+        finally:
+            output.flush()
+        if completed.returncode != 0:
+            why = f": {watch.meaning}" if watch.meaning else ""
+            raise PackagingError(
+                f"{name} failed (exit code {completed.returncode}){why}", hint=watch.hint
+            )
 
-    try:
-        completed = run_command(
-            command,
-            cwd=project.root,
-            env=_environment(sandbox, env, reporter),
-            account=sandbox.account,
-            timeout=options.timeout,
-            grace=options.grace,
-            on_line=on_line,
-            on_silence=output.flush,
-        )
-    except ProcessTimeout as cause:
-        raise PackagingError(
-            f"{name} did not finish within {options.timeout:g} s and was stopped",
-            hint="see its last lines above, or allow more time with --build-timeout.",
-        ) from cause
-    finally:
-        output.flush()
-    if completed.returncode != 0:
-        why = f": {watch.meaning}" if watch.meaning else ""
-        raise PackagingError(
-            f"{name} failed (exit code {completed.returncode}){why}", hint=watch.hint
-        )
-
-
-def _environment(sandbox: Sandbox, env: Mapping[str, str], reporter: Reporter) -> dict[str, str]:
-    """Return the build's environment, without a dead JAVA_HOME when there is another Java."""
-    named, used = env.get("GRADLE_USER_HOME", ""), sandbox.variables.get("GRADLE_USER_HOME", "")
-    if named and used and named != used:
-        reporter.warning(f"GRADLE_USER_HOME is {named!a}, which can't be used here; using {used}")
-    built = build_environment(env, extra=sandbox.variables)
-    home = built.get("JAVA_HOME", "")
-    if home and not is_java_home(home) and java_command(env) is not None:
-        reporter.warning(f"JAVA_HOME is {home!a}, which has no Java; using {java_command(env)}")
-        del built["JAVA_HOME"]
-    return built
+    def _environment(self, sandbox: Sandbox) -> dict[str, str]:
+        """Return the build's environment, without a dead JAVA_HOME when there is another Java."""
+        warn, env = self.reporter.warning, self.env
+        named, used = env.get("GRADLE_USER_HOME", ""), sandbox.variables.get("GRADLE_USER_HOME", "")
+        if named and used and named != used:
+            warn(f"GRADLE_USER_HOME is {named!a}, which can't be used here; using {used}")
+        built = build_environment(env, extra=sandbox.variables)
+        home = built.get("JAVA_HOME", "")
+        if home and not is_java_home(home) and java_command(env) is not None:
+            warn(f"JAVA_HOME is {home!a}, which has no Java; using {java_command(env)}")
+            del built["JAVA_HOME"]
+        return built
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ign_deploy.packaging import account_lock
 from ign_deploy.packaging.isolation import BUILD_USER
 from ign_deploy.process import Account
 
@@ -26,9 +27,13 @@ def own_account() -> Account:
     return Account(BUILD_USER, number, number)
 
 
-def add_build_user(patch: pytest.MonkeyPatch) -> Account:
-    """Let the machine have the user, as far as this process knows."""
+def add_build_user(patch: pytest.MonkeyPatch, locks: Path) -> Account:
+    """Let the machine have the user, as far as this process knows.
+
+    ``locks`` is where its builds are counted: a build of another test has another user.
+    """
     account = own_account()
+    patch.setattr(account_lock, "_FOLDERS", (str(locks),))
     entry = pwd.struct_passwd((account.name, "x", account.uid, account.gid, "", "/nonexistent", ""))
     patch.setattr(pwd, "getpwnam", {BUILD_USER: entry}.__getitem__)
     return account

@@ -43,8 +43,8 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch) -> Account:
-    return add_build_user(monkeypatch)
+def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
+    return add_build_user(monkeypatch, tmp_path)
 
 
 def project_of(place: Path, *lines: str) -> Path:

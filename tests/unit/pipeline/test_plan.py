@@ -105,8 +105,10 @@ def test_a_build_tool_cannot_lead_git_to_another_repository(tmp_path: Path) -> N
 
 
 @as_root
-def test_a_build_tool_cannot_change_the_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    add_build_user(monkeypatch)
+def test_a_build_tool_cannot_change_the_repository(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    add_build_user(monkeypatch, tmp_path)
     with reachable_folder() as folder:
         root = gradle_wrapper(
             folder / "project", "echo evil 2>/dev/null >repository/index.json || true", "touch ran"
