@@ -10,6 +10,7 @@ import click
 from ign_deploy.cli.formatting import certificate_lines, findings_document, plain, table
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
+from ign_deploy.errors import ConfigurationError
 from ign_deploy.pipeline.checks import check_repository
 from ign_deploy.pipeline.transfer import (
     download_module,
@@ -68,7 +69,7 @@ def upload_command(session: Session, file: Path) -> None:
 
 
 @click.command("download", short_help="Download a module by id or name, verified.")
-@click.argument("name")
+@click.argument("name", metavar="NAME[@VERSION]")
 @click.option(
     "-v",
     "--version",
@@ -82,15 +83,22 @@ def upload_command(session: Session, file: Path) -> None:
 def download_command(session: Session, name: str, wanted: str | None, sha256: str) -> None:
     """Fetch a module by its id or name, and verify it.
 
+    VERSION may be a range such as '>=1.2,<2', here and as --version; the default is the newest.
     Nothing appears in --output-dir unless digest, signature and record agree. A yanked version is
     only selected when requested by exact version.
     """
     settings = session.settings
+    name, at, version = name.partition("@")
+    if at and wanted and version != wanted:
+        raise ConfigurationError(
+            f"two versions are given: {version[:100]!a} and {wanted[:100]!a}",
+            hint="give one of them.",
+        )
     module = download_module(
         name,
         session.context,
         folder=settings.output_dir,
-        version=wanted or settings.version,
+        version=version or wanted or settings.version,
         sha256=sha256,
     )
     for finding in module.findings:

@@ -14,6 +14,8 @@ _NUMBERS = re.compile(
     r"(?:-(?P<stage>rc|beta|SNAPSHOT)(?P<count>[0-9]{1,10})?)?"
 )
 _MAX_NUMBER = 2**31 - 1
+# How git tags write versions.
+_TAG_PREFIX = re.compile(r"(?:refs/tags/)?[vV]?(?=[0-9])")
 _DEVELOPMENT = "dev"
 # A final release ranks above every stage before it.
 _STAGES = {_DEVELOPMENT: 0, "SNAPSHOT": 1, "beta": 2, "rc": 3, "": 4}
@@ -47,9 +49,12 @@ class ModuleVersion:
             return cls(text, (0, 0, 0, 0), _DEVELOPMENT)
         match = _NUMBERS.fullmatch(text)
         if match is None or ((match["stage"] in ("rc", "beta")) != (match["count"] is not None)):
+            meant = plain_version(text)
             raise VersionSyntaxError(
                 f"{text[:100]!a} is not a version a gateway can install",
-                hint=f"use {GRAMMAR}; for example 1.4.2 or 1.5.0-rc1.",
+                hint=f"use {GRAMMAR}; for example 1.4.2 or 1.5.0-rc1."
+                if meant == text
+                else f"write {meant}: the prefix belongs to git tags only.",
             )
         parts = [int(part) for part in match["numbers"].split(".")]
         count = int(match["count"] or 0)
@@ -85,6 +90,16 @@ class ModuleVersion:
 
     def __str__(self) -> str:
         return self.text
+
+
+def plain_version(text: str) -> str:
+    """Return the version in a git tag such as ``v1.4.2``; any other text as it is.
+
+    No version that a gateway can install begins like a tag, so nothing else can be meant.
+    """
+    prefix = _TAG_PREFIX.match(text)
+    version = text[prefix.end() :] if prefix else text
+    return version if version != text and parsed_version(version) else text
 
 
 def parsed_version(text: str) -> ModuleVersion | None:

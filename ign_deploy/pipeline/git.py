@@ -75,7 +75,15 @@ class Git:
         return self._ask("rev-parse", "--is-shallow-repository") == "true"
 
     def branches(self, name: str) -> list[str]:
-        """Return the refs of a branch: those of remotes, or the local one without a remote."""
+        """Return the refs of a branch: those of remotes, or the local one without a remote.
+
+        ``name`` may be written as git does: ``refs/heads/main``, ``origin/main``. That of a remote
+        is its branch and no other, even if someone pushed one that is called ``origin/main``.
+        """
+        name = name.removeprefix("refs/remotes/").removeprefix("refs/heads/")
+        exact = self._ask("for-each-ref", "--format=%(refname)", f"refs/remotes/{name}") or ""
+        if f"refs/remotes/{name}" in exact.split():
+            return [f"refs/remotes/{name}"]
         remote = self._ask("for-each-ref", "--format=%(refname)", f"refs/remotes/*/{name}")
         local = self._ask("for-each-ref", "--format=%(refname)", f"refs/heads/{name}")
         return (remote or local or "").split()

@@ -22,7 +22,7 @@ def release_tag(context: RunContext) -> str:
     """Return the tag to release: the setting, or the CI host's; empty when there is none."""
     env = context.env
     if context.settings.tag:
-        return context.settings.tag
+        return context.settings.tag.removeprefix(_TAG_REF)
     if env.get("GITHUB_REF", "").startswith(_TAG_REF):
         return env["GITHUB_REF"].removeprefix(_TAG_REF)
     return next((env[name] for name in _TAG_VARIABLES if env.get(name)), "")
@@ -55,7 +55,7 @@ def version_of_tag(pattern: str, tag: str) -> str:
             f"no tag given, but the release must have one like {pattern!a}",
             hint="run on a tag (on: push: tags), or give --tag.",
         )
-    before, after = pattern.split(_VERSION_FIELD)
+    before, after = pattern.removeprefix(_TAG_REF).split(_VERSION_FIELD)
     match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(after)}", tag)
     if match is None:
         raise ConfigurationError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.parallel import map_parallel
+from ign_deploy.module.version import plain_version
 from ign_deploy.pipeline.checks import check_repository
 from ign_deploy.pipeline.context import RunContext, open_mirror_source
 from ign_deploy.pipeline.verify import verify_file
@@ -38,7 +39,7 @@ def split_name(text: str) -> Named:
             f"{text[:200]!a} is not a version of a module",
             hint="write ID@VERSION, such as com.example.pump@1.2.0.",
         )
-    return Named(module_id, version)
+    return Named(module_id, plain_version(version))
 
 
 def require_confirmed(named: Iterable[Named], confirmed: Sequence[str]) -> None:
@@ -169,6 +170,7 @@ def entries_to_mirror(
     found: list[CatalogueEntry] = []
     for text in names:
         name, at, version = text.partition("@")
+        version = plain_version(version)
         history = source.catalogue(find_module(source, name=name).id)
         if every_version and at and is_range(version):
             version_range = VersionRange.parse(version)

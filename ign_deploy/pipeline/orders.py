@@ -128,7 +128,9 @@ def select_modules(
         if name not in ids:
             raise DeploymentError(
                 f"{environment} has no {name[:200]!a}, only {', '.join(sorted(ids))}",
-                hint="give the id of one of these modules.",
+                hint="give the id of one of these modules."
+                if name.partition("@")[0] not in ids
+                else "give the id alone; `rollback` takes the version as --to.",
             )
     return [each for each in deployed if not names or each.id in names]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.history import DeployedVersion
 from ign_deploy.deployment.records import DeploymentKind, GatewayRecord, ModuleOnGateway, Outcome
 from ign_deploy.errors import ConfigurationError, DeploymentError, NotInRepository
+from ign_deploy.module.version import plain_version
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
 from ign_deploy.pipeline.gateways import open_gateways
 from ign_deploy.pipeline.orders import require_digest, required_environment, select_modules
@@ -33,6 +34,8 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
     if modules would have to be uninstalled without consent.
     """
     environment = required_environment(deployer)
+    wanted = plain_version(deployer.context.settings.to)
+    deployer = replace(deployer, context=deployer.context.with_settings(to=wanted))
     history = deployer.context.history
     state = history.state(environment)
     if (to := deployer.context.settings.to) and state.may_lack_digests(to):

@@ -18,6 +18,7 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.findings import error
+from ign_deploy.module.version import plain_version
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.partial_files import partial_file, remove_partial_files
@@ -75,6 +76,7 @@ def find_release(repository: Repository, name: str, *, version: str | None = Non
     An exact version of an exact id is found without any index. Raises NotInRepository,
     RepositoryError, or ConfigurationError when several modules have the name.
     """
+    version = None if version is None else plain_version(version)
     if version is not None and not is_range(version) and is_safe_component(name):
         with suppress(NotInRepository):
             return repository.fetch(name, version=version)

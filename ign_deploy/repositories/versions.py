@@ -46,7 +46,7 @@ def newest_of_sorted(versions: Sequence[str]) -> str | None:
     return next((version for version in reversed(versions) if is_final(version)), versions[-1])
 
 
-_CONDITION = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*([0-9A-Za-z.-]{1,100})\s*")
+_CONDITION = re.compile(r"\s*(>=|<=|==|!=|>|<)\s*(?:[vV](?=[0-9]))?([0-9A-Za-z.-]{1,100})\s*")
 _SHORT = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,10})?")
 _COMPARE: Mapping[str, Callable[[ModuleVersion, ModuleVersion], bool]] = {
     ">=": operator.ge,

@@ -13,7 +13,7 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.settings.deployment import DeploymentSettings
 from ign_deploy.settings.events import EventSettings
 from ign_deploy.settings.repository import RepositorySettings
-from ign_deploy.settings.source import Lines, Source, Tags, default_variable
+from ign_deploy.settings.source import Lines, Source, Tags, Version, default_variable
 
 
 class Settings(EventSettings, DeploymentSettings, RepositorySettings):
@@ -26,7 +26,7 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     secret_files: tuple[Path, ...] = ()
     """The files that secrets were read from."""
 
-    version: Annotated[str, Source("Version the module must have.", metavar="VERSION")] = ""
+    version: Annotated[Version, Source("Version the module must have.", metavar="VERSION")] = ""
     module_id: Annotated[str, Source("ID the module must have.", metavar="ID")] = ""
     environment: Annotated[
         str,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
+
+from ign_deploy.module.version import plain_version
 
 JOB_TOKENS = ("GITHUB_TOKEN", "GITLAB_TOKEN", "CI_JOB_TOKEN", "CI_REGISTRY_PASSWORD")
 """The variables of the CI hosts' own tokens: each is for its own host."""
@@ -45,6 +47,8 @@ def _split_tags(value: object) -> object:
 
 Lines = Annotated[tuple[str, ...], BeforeValidator(_split_lines)]
 Tags = Annotated[tuple[str, ...], BeforeValidator(_split_tags)]
+Version = Annotated[str, AfterValidator(plain_version)]
+"""A version, also as a git tag has it: ``v1.4.2``."""
 
 
 def option_name(name: str) -> str:

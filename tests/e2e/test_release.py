@@ -31,8 +31,14 @@ def test_a_prebuilt_module_goes_all_the_way_and_comes_back(workspace: CliWorkspa
     (module,) = listed["modules"]
     assert (module["id"], module["version"], module["tags"]) == (ID, "1.2.3", ["blue", "green"])
     workspace.call("download", "Pump", "-o", "back").must(0)
+    workspace.call("download", f"{ID}@1.2.3", "-o", "back").must(0)
+    workspace.call("download", "Pump@v1.2.3", "-o", "back").must(0)
+    assert "has no version '9.9.9'" in workspace.call("download", "Pump@9.9.9").must(6).stderr
+    assert "two versions" in workspace.call("download", "Pump@1.2.3", "-v", "1.0.0").must(2).stderr
     (back,) = (workspace.folder / "back").iterdir()
     assert back.read_bytes() == signed.read_bytes()
+    yanked = workspace.call("yank", f"{ID}@v1.2.3", "--reason", "test").must(0)
+    assert yanked.stdout == f"yanked: {ID} 1.2.3\n"
 
 
 def test_a_bare_folder_is_released_from_within_twice_with_equal_bytes(

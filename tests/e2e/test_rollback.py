@@ -100,7 +100,8 @@ def test_the_version_before_is_still_restored_by_its_number(cli: GatewayCli) -> 
     fail(cli.gateway, "1.2.0")
     cli.install(f"{NAME}@1.2.0").must(7)
     assert "nothing to roll back" in rollback(cli).must(0).stdout
-    rollback(cli, "--to", "1.0.0").must(0)
+    assert "takes the version as --to" in rollback(cli, f"{NAME}@1.0.0").must(7).stderr
+    rollback(cli, "--to", "v1.0.0").must(0)
     assert active(cli.gateway) == "1.0.0"
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
+from ign_deploy.module.version import ModuleVersion, VersionSyntaxError, plain_version
 
 IN_ORDER = [
     "dev", "0.0.1", "1.2.3-SNAPSHOT", "1.2.3-beta1", "1.2.3-beta2", "1.2.3-beta10", "1.2.3-rc1",
@@ -65,3 +65,24 @@ def test_stages_make_a_prerelease() -> None:
 
 def test_the_minor_line_is_the_first_two_numbers() -> None:
     assert ModuleVersion.parse("8.1.20-rc1").minor_line == (8, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("v1.4.2", "1.4.2"),
+        ("V1.4.2-rc1", "1.4.2-rc1"),
+        ("refs/tags/v1.4.2", "1.4.2"),
+        ("refs/tags/1.4.2", "1.4.2"),
+        *((text, text) for text in ("1.4.2", "dev", "", "vv1.4.2", "v1.4", "v1", "pump-v1.4.2")),
+        *((text, text) for text in ("v1.4.2\n", "refs/heads/v1.4.2", ">=1.4,<2")),
+    ],
+)
+def test_a_version_may_be_written_as_its_tag(text: str, version: str) -> None:
+    assert plain_version(text) == version
+
+
+def test_a_tag_in_place_of_a_version_is_named_as_such() -> None:
+    with pytest.raises(VersionSyntaxError) as caught:
+        ModuleVersion.parse("v1.4.2")
+    assert caught.value.hint == "write 1.4.2: the prefix belongs to git tags only."

@@ -100,6 +100,20 @@ class TestTag:
         context = with_tag_version(run_context(tag="v1.2.3", tag_pattern="v{version}"))
         assert context.settings.version == "1.2.3"
 
+    @pytest.mark.parametrize(
+        ("tag", "pattern"),
+        [("refs/tags/v1.2.3", "v{version}"), ("v1.2.3", "refs/tags/v{version}")],
+    )
+    def test_tags_and_patterns_may_be_whole_refs(self, tag: str, pattern: str) -> None:
+        context = with_tag_version(run_context(tag=tag, tag_pattern=pattern))
+        assert context.settings.version == "1.2.3"
+        check_tag(context)
+
+    def test_a_version_that_is_written_as_its_tag_is_understood(self) -> None:
+        context = run_context(tag="v1.2.3", tag_pattern="v{version}", version="v1.2.3")
+        assert context.settings.version == "1.2.3"
+        check_tag(context)
+
     def test_without_a_pattern_the_tag_means_nothing(self) -> None:
         assert with_tag_version(run_context(tag="v1.2.3")).settings.version == ""
 
@@ -134,6 +148,26 @@ class TestBranch:
         git(clone, "commit", "-q", "-am", "unpushed")
         with pytest.raises(ConfigurationError, match="is not on main"):
             check_branch(clone, self.context("main"))
+
+    @pytest.mark.parametrize("name", ["refs/heads/main", "origin/main", "refs/remotes/origin/main"])
+    def test_a_branch_may_be_written_as_git_does(
+        self, checkout: Path, tmp_path: Path, name: str
+    ) -> None:
+        git(tmp_path, "clone", "-q", "-b", "main", str(checkout), "clone")
+        clone = tmp_path / "clone"
+        check_branch(clone, self.context(name))
+        (clone / "file").write_text("local")
+        git(clone, "commit", "-q", "-am", "unpushed")
+        with pytest.raises(ConfigurationError, match=f"is not on {name}"):
+            check_branch(clone, self.context(name))
+
+    def test_a_pushed_branch_cannot_pose_as_the_remotes_branch(
+        self, checkout: Path, tmp_path: Path
+    ) -> None:
+        git(checkout, "branch", "origin/main", "wild/idea")
+        git(tmp_path, "clone", "-q", "-b", "origin/main", str(checkout), "clone")
+        with pytest.raises(ConfigurationError, match="is not on origin/main"):
+            check_branch(tmp_path / "clone", self.context("origin/main"))
 
     def test_a_shallow_clone_is_explained(self, checkout: Path, tmp_path: Path) -> None:
         url = f"file://{checkout}"
