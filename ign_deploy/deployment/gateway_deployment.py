@@ -52,7 +52,7 @@ class GatewayDeployment:
         Returns the result; raises no error, not even an unexpected one: the outcome says whether
         it failed. Interruptions are passed on.
         """
-        start = self.options.timing.clock()
+        start = self.gateway.target.timing.clock()
         try:
             self._install_all()
             gone = self._uninstall_removals()
@@ -64,13 +64,13 @@ class GatewayDeployment:
             message = self._pending_message() if outcome is Outcome.RESTART_PENDING else ""
         except Exception as problem:  # noqa: BLE001 - whatever it is, the gateway has to be restored
             outcome, message = self._handle_failure(explain_unexpected(problem))
-        return self._record(outcome, message, seconds=self.options.timing.clock() - start)
+        return self._record(outcome, message, seconds=self.gateway.target.timing.clock() - start)
 
     def roll_back(self, reason: str) -> GatewayRecord:
         """Undo a deployment that succeeded here, because it failed elsewhere."""
-        start = self.options.timing.clock()
+        start = self.gateway.target.timing.clock()
         outcome, message = self._restore(reason)
-        return self._record(outcome, message, seconds=self.options.timing.clock() - start)
+        return self._record(outcome, message, seconds=self.gateway.target.timing.clock() - start)
 
     def _install_all(self) -> None:
         """Upload everything; install nothing before consent is complete."""
@@ -148,7 +148,7 @@ class GatewayDeployment:
             self.reporter.info(f"{self.gateway.title}: restarting{again}")
             self.restarted = True
             target.restart()
-            started = target.wait_until_running(self.options.timing)
+            started = target.wait_until_running()
             if started.went_down or not self._is_restart_lost(changes, gone):
                 break
         self.reporter.info(f"{self.gateway.title}: running again after {started.seconds:.0f} s")
@@ -196,7 +196,8 @@ class GatewayDeployment:
     def _verify(self, changes: Sequence[ModuleChange], gone: Sequence[str]) -> None:
         """Wait until every module runs in its new version; a fault ends the wait at once."""
         waiting = ""
-        for _ in self.options.timing.polls(self.options.timing.deadline):
+        timing = self.gateway.target.timing
+        for _ in timing.polls(timing.deadline):
             installed = self._installed()
             states = [change.problem(installed.get(change.id)) for change in changes]
             states += [f"{each} is still installed" for each in gone if each in installed]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ign_deploy.deployment.gateway import Consent, Target, Timing
+from ign_deploy.deployment.gateway import Consent, Target
 from ign_deploy.deployment.health import HealthCheck
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -149,7 +149,6 @@ class DeployOptions:
     allow_uninstall: bool = False
     is_rollback: bool = False
     checks: tuple[HealthCheck, ...] = ()
-    timing: Timing = field(default_factory=Timing)
     wave: int = 1
     canary: bool = False
     continue_on_error: bool = False

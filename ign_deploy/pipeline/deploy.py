@@ -31,7 +31,6 @@ from ign_deploy.pipeline.transfer import download_module
 from ign_deploy.pipeline.unrecorded import record_end, require_recorded
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.gateway import Timing
     from ign_deploy.deployment.plan import GatewayPlan
 
 DEFAULT_ENVIRONMENT = "default"
@@ -73,13 +72,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Deployer:
-    """Carries out orders, and fetches each published version once.
-
-    ``timing`` says how long to wait for gateways; None: as the settings say.
-    """
+    """Carries out orders, and fetches each published version once."""
 
     context: RunContext
-    timing: Timing | None = None
     _fetched: dict[tuple[str, str], VerifiedModule] = field(default_factory=dict)
     _failed: dict[tuple[str, str], IgnDeployError] = field(default_factory=dict)
     _fetching: dict[tuple[str, str], threading.Lock] = field(default_factory=dict)
@@ -157,8 +152,6 @@ class Deployer:
 
     def _options(self, kind: DeploymentKind) -> DeployOptions:
         options = deploy_options(self.context, obtain=self.obtain)
-        if self.timing is not None:
-            options = replace(options, timing=self.timing)
         if kind is not DeploymentKind.ROLLBACK:
             return options
         # What is rolled back to is older by its nature.

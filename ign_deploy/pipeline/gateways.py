@@ -224,7 +224,6 @@ def deploy_options(
     context: RunContext, *, obtain: Callable[[str, str], VerifiedModule]
 ) -> DeployOptions:
     """Return how to deploy; ``obtain`` fetches a published version as a verified file."""
-    from ign_deploy.deployment.gateway import Timing
     from ign_deploy.deployment.options import (
         AcceptOptions,
         DeployOptions,
@@ -244,7 +243,6 @@ def deploy_options(
         allow_downgrade=settings.allow_downgrade,
         allow_uninstall=settings.allow_uninstall,
         checks=tuple(_health_checks(context)),
-        timing=Timing(deadline=float(settings.timeout)),
         wave=settings.wave_size,
         canary=settings.canary,
         continue_on_error=settings.continue_on_error,

@@ -15,7 +15,7 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories.backends import open_repository
 from tests.support.cli import WITH_RESTART, CliWorkspace, GatewayCli, Result, open_gateway_cli
 from tests.support.deployment_env import active, published_repository
-from tests.support.gateway import Gateway, ModuleFault, running_gateway
+from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, modl, verified
 from tests.support.records import record
 from tests.support.signing import vendor
@@ -107,8 +107,7 @@ def test_the_version_before_is_still_restored_by_its_number(cli: GatewayCli) -> 
 
 def test_a_partial_deployment_is_rolled_back_where_it_changed_something(cli: GatewayCli) -> None:
     with ExitStack() as running:
-        clock = cli.gateway.clock
-        others = [running.enter_context(running_gateway(clock=clock)) for _ in range(2)]
+        others = [running.enter_context(cli.another_gateway()) for _ in range(2)]
         gateways = (cli.gateway, *others)
         there = [part for each in gateways for part in ("--gateway", each.url)]
         options = ("-e", "production", *there, *WITH_RESTART)

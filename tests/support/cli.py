@@ -13,15 +13,14 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ign_deploy.cli import run_cli
-from ign_deploy.deployment.gateway.model import Timing
+from ign_deploy.deployment.gateway import Target, Timing, open_target
 from tests.support.builds import QUICK_JAVA
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.identities import pem_files, self_signed
@@ -173,9 +172,24 @@ class GatewayCli:
     workspace: CliWorkspace
     gateway: Gateway
     env: dict[str, str] = field(default_factory=lambda: {"IGN_DEPLOY_GATEWAY_TOKEN": TOKEN})
+    others: dict[str, Gateway] = field(default_factory=dict)
+
+    @contextmanager
+    def another_gateway(self) -> Iterator[Gateway]:
+        """Run one more gateway, on a time of its own."""
+        with running_gateway(clock=VirtualTime()) as gateway:
+            self.others[gateway.url] = gateway
+            yield gateway
+
+    def open_target(self, url: str, *, timing: Timing, **options: Any) -> Target:
+        """Open a target that is waited for on its gateway's time."""
+        clock = self.others.get(url, self.gateway).clock
+        assert clock is not None
+        timing = replace(timing, clock=clock, sleep=clock.sleep)
+        return open_target(url, timing=timing, **options)
 
     def call(self, *arguments: str | Path, **env: str) -> Result:
-        """Run a command in this process, on the gateway's time."""
+        """Run a command in this process, on the gateways' time."""
         config = {"IGN_DEPLOY_CONFIG": "ign-deploy.toml"}
         named = config if (self.workspace.folder / "ign-deploy.toml").exists() else {}
         return self.workspace.call(*arguments, env={**named, **self.env, **env})
@@ -201,10 +215,9 @@ def open_gateway_cli(
     tls: Tls | None = None,
 ) -> Iterator[GatewayCli]:
     """Set up a gateway and a copy of the repository; asserts that no request was careless."""
-    clock = VirtualTime()
-    timing = partial(Timing, clock=clock, sleep=clock.sleep)
-    monkeypatch.setattr("ign_deploy.deployment.gateway.Timing", timing)
     shutil.copytree(repository, workspace.repository)
-    with running_gateway(options or Options(), clock=clock, tls=tls) as gateway:
-        yield GatewayCli(workspace, gateway)
+    with running_gateway(options or Options(), clock=VirtualTime(), tls=tls) as gateway:
+        cli = GatewayCli(workspace, gateway)
+        monkeypatch.setattr("ign_deploy.deployment.gateway.open_target", cli.open_target)
+        yield cli
         assert gateway.violations == []

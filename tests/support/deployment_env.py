@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ign_deploy.deployment.gateway import Timing
 from ign_deploy.deployment.history import DeployedVersion, Deployment
 from ign_deploy.deployment.options import AcceptOptions, DeployOptions, Gateway, Restart
 from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord, Outcome
@@ -24,7 +23,7 @@ from ign_deploy.pipeline.workspace import Once
 from ign_deploy.report import Reporter, SilentReporter
 from tests.support.cli import CliWorkspace
 from tests.support.gateway import Gateway as Simulated
-from tests.support.gateway.client import MODULE_ID, client_of, modl, timing_of, verified
+from tests.support.gateway.client import MODULE_ID, client_of, modl, verified
 from tests.support.reporting import Recorder
 from tests.support.runs import run_context
 
@@ -51,22 +50,14 @@ class PublishedModules:
         return self.modules[module_id, version]
 
 
-def _timing_for(simulated: Sequence[Simulated]) -> Timing:
-    """Return the waits for these gateways: one has to be up again after a minute."""
-    timing = timing_of(simulated[0], fleet=len(simulated))
-    return timing if len(simulated) > 1 else replace(timing, deadline=60.0)
+def target_of(simulated: Simulated, *, name: str = "") -> Gateway:
+    """Return the gateway as a deployment's target: it has to be up again after a minute."""
+    return Gateway(client_of(simulated, deadline=60.0), name=name)
 
 
-def deploy_options_for(
-    published: PublishedModules, simulated: Sequence[Simulated], **options: Any
-) -> DeployOptions:
+def deploy_options_for(published: PublishedModules, **options: Any) -> DeployOptions:
     """Return options that accept everything and restart if needed, unless they say otherwise."""
-    timing = _timing_for(simulated)
-    usual: dict[str, Any] = {
-        "accept": ACCEPT_ALL,
-        "restart": Restart.IF_NEEDED,
-        "timing": timing,
-    }
+    usual: dict[str, Any] = {"accept": ACCEPT_ALL, "restart": Restart.IF_NEEDED}
     return DeployOptions(obtain=published.obtain, **(usual | options))
 
 
@@ -82,10 +73,10 @@ def deploy(
     **options: Any,
 ) -> tuple[GatewayRecord, ...]:
     """Look at the gateways, then deploy the modules to them; returns what became of each."""
-    chosen = deploy_options_for(published, simulated, **options)
+    chosen = deploy_options_for(published, **options)
     reporter = reporter or SilentReporter()
     gateways = [
-        wrap(Gateway(client_of(each, fleet=len(simulated)), name=f"gateway {number}"))
+        wrap(target_of(each, name=f"gateway {number}"))
         for number, each in enumerate(simulated, start=1)
     ]
     plans = plan_gateways(
@@ -143,7 +134,7 @@ class DeploymentEnv:
     reported: Recorder = field(default_factory=Recorder)
     fetched: dict[tuple[str, str], VerifiedModule] | None = None
 
-    def deployer(self, gateways: Sequence[Simulated], **settings: Any) -> Deployer:
+    def deployer(self, **settings: Any) -> Deployer:
         """Return what a command has; everything may be accepted, restarts are made if needed."""
         usual = {
             "environment": self.environment,
@@ -157,7 +148,6 @@ class DeploymentEnv:
         )
         return Deployer(
             replace(context, _folder=Once(lambda: self.folder)),
-            timing=_timing_for(gateways) if gateways else None,
             _fetched={} if self.fetched is None else self.fetched,
         )
 
@@ -165,18 +155,18 @@ class DeploymentEnv:
         self, version: str, *gateways: Simulated, module_id: str = MODULE_ID, **settings: Any
     ) -> DeploymentRecord:
         """Do what ``install NAME@VERSION`` does."""
-        deployer = self.deployer(gateways, **settings)
-        targets = [Gateway(client_of(each, fleet=len(gateways))) for each in gateways]
+        deployer = self.deployer(**settings)
+        targets = [target_of(each) for each in gateways]
         part = Part([deployer.obtain(module_id, version)], targets)
         return deployer.deploy(Order(self.environment, (part,)))
 
     def deployments(self) -> list[Deployment]:
         """Return what ``history`` shows, oldest first."""
-        return self.deployer(()).context.history.deployments(self.environment)
+        return self.deployer().context.history.deployments(self.environment)
 
     def deployed(self) -> list[DeployedVersion]:
         """Return what ``status`` shows."""
-        return self.deployer(()).context.history.deployed(self.environment)
+        return self.deployer().context.history.deployed(self.environment)
 
     def version(self, gateway: Simulated, module_id: str = MODULE_ID) -> str:
         """Return which version the history says the gateway runs, empty for none; never a doubt."""

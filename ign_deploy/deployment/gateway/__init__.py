@@ -56,6 +56,10 @@ class Target(Protocol):
     def location(self) -> str:
         """Its address or path, safe to show."""
 
+    @property
+    def timing(self) -> Timing:
+        """How long to wait for it, and on which clock."""
+
     def facts(self) -> GatewayFacts:
         """Detect what it is and can do, before anything is changed."""
 
@@ -87,7 +91,7 @@ class Restartable(Protocol):
     def restart(self) -> None:
         """Request a restart without waiting for it."""
 
-    def wait_until_running(self, timing: Timing | None = None) -> Startup:
+    def wait_until_running(self) -> Startup:
         """Wait until it is up again; raises CommissioningError or RestartTimeout."""
 
     def pending_restart(self) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ class DeveloperGateway:
 
     def __init__(self, client: GatewayClient, *, timing: Timing) -> None:
         self._client = client
-        self._timing = timing
+        self.timing = timing
 
     @property
     def location(self) -> str:
@@ -98,6 +98,6 @@ class DeveloperGateway:
             hint="remove it on the gateway's web page, under Config > Modules.",
         )
 
-    def wait_until_running(self, timing: Timing | None = None) -> Startup:
+    def wait_until_running(self) -> Startup:
         """Wait until the gateway is up; raises CommissioningError or RestartTimeout."""
-        return wait_until_running(self._client, timing or self._timing)
+        return wait_until_running(self._client, self.timing)

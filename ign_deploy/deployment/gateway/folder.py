@@ -24,6 +24,7 @@ from ign_deploy.deployment.gateway.model import (
     GatewayFacts,
     Installation,
     InstalledModule,
+    Timing,
     Upload,
     parse_shown,
     require_consent,
@@ -54,6 +55,7 @@ class FolderTarget:
 
     def __init__(self, folder: Path, *, manifest: Path | None) -> None:
         self._folder = folder
+        self.timing = Timing()
         # A link is followed: someone chose its target, and that is the file we replace.
         self._manifest_path = manifest.resolve() if manifest is not None else None
 

@@ -67,7 +67,7 @@ class ApiGateway:
 
     def __init__(self, client: GatewayClient, *, timing: Timing) -> None:
         self._client = client
-        self._timing = timing
+        self.timing = timing
 
     @property
     def location(self) -> str:
@@ -178,7 +178,7 @@ class ApiGateway:
                 is_done=lambda: self._is_removed(module_id),
                 title=f"the removal of {module_id}",
                 client=self._client,
-                timing=self._timing,
+                timing=self.timing,
             )
         except GatewayRequestError:
             if self.module(module_id) is not None:
@@ -200,17 +200,17 @@ class ApiGateway:
             return
         except TransientResponse:
             # A proxy responds for a gateway that is down.
-            if any(self._is_going_down() for _ in self._timing.polls(self._timing.floor)):
+            if any(self._is_going_down() for _ in self.timing.polls(self.timing.floor)):
                 return
             raise
         self._client.parse(response, ChangeResponse)
 
-    def wait_until_running(self, timing: Timing | None = None) -> Startup:
+    def wait_until_running(self) -> Startup:
         """Wait until the gateway is up again after a requested restart.
 
         Raises CommissioningError or RestartTimeout.
         """
-        return wait_until_running(self._client, timing or self._timing)
+        return wait_until_running(self._client, self.timing)
 
     def pending_restart(self) -> tuple[str, ...]:
         """Return what is pending until a restart, in the gateway's words.
@@ -301,7 +301,7 @@ class ApiGateway:
             is_done=lambda: self._is_staged(upload, before),
             title=title,
             client=self._client,
-            timing=self._timing,
+            timing=self.timing,
         )
         module = upload.module
         found = installation_differences(module, shown, before=before)

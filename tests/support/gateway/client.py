@@ -26,25 +26,18 @@ QUICK = Timing(poll=0.002, floor=0.02, confirm=0.05, deadline=5.0)
 RETRY = RetryPolicy(attempts=4, first_wait=0.001, longest_wait=0.002)
 
 
-def timing_of(gateway: Gateway, *, fleet: int = 1) -> Timing:
-    """Return the usual waits on a virtual clock, very short ones in real time.
-
-    Where a ``fleet`` of several gateways shares the clock, each of the threads that wait advances
-    it, also while another thread's request is under way: limits that fit one gateway would pass by
-    chance.
-    """
+def timing_of(gateway: Gateway) -> Timing:
+    """Return the usual waits on the gateway's virtual clock, very short ones in real time."""
     if gateway.clock is None:
         return QUICK
-    timing = Timing(clock=gateway.clock, sleep=gateway.clock.sleep)
-    return timing if fleet == 1 else replace(timing, confirm=450.0, deadline=1800.0)
+    return Timing(clock=gateway.clock, sleep=gateway.clock.sleep)
 
 
-def retry_of(gateway: Gateway, *, fleet: int = 1) -> RetryPolicy:
-    """Return a policy of a few attempts on the gateway's clock; see ``timing_of``."""
+def retry_of(gateway: Gateway) -> RetryPolicy:
+    """Return a policy of a few attempts on the gateway's clock."""
     if gateway.clock is None:
         return RETRY
-    policy = RetryPolicy(attempts=4, clock=gateway.clock, sleep=gateway.clock.sleep)
-    return policy if fleet == 1 else replace(policy, attempts=8, deadline=9000.0)
+    return RetryPolicy(attempts=4, clock=gateway.clock, sleep=gateway.clock.sleep)
 
 
 def client_of(
@@ -54,10 +47,9 @@ def client_of(
     reporter: SilentReporter | None = None,
     floor: float | None = None,
     deadline: float | None = None,
-    fleet: int = 1,
 ) -> ApiGateway:
     """Return a client on the gateway's clock, with the gateway's token by default."""
-    usual = timing_of(gateway, fleet=fleet)
+    usual = timing_of(gateway)
     timing = replace(
         usual,
         floor=usual.floor if floor is None else floor,
@@ -67,7 +59,7 @@ def client_of(
         gateway.url,
         access=access or GatewayAccess(token=gateway.options.token),
         timing=timing,
-        retry=retry_of(gateway, fleet=fleet),
+        retry=retry_of(gateway),
         reporter=reporter,
     )
     assert isinstance(target, ApiGateway)

@@ -18,7 +18,11 @@ NO_UNSIGNED = "Module is unsigned, and the gateway is not in developer mode."
 
 @dataclass
 class VirtualTime:
-    """A clock (seconds) shared by a gateway and who waits for it."""
+    """A clock (seconds) shared by a gateway and who waits for it.
+
+    Each gateway has its own: whoever waits for one would advance the time of the others, too, also
+    while their requests are under way, and what they may take would be up to chance.
+    """
 
     seconds: float = 1000.0
     _lock: threading.Lock = field(default_factory=threading.Lock)

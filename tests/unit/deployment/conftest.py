@@ -12,10 +12,9 @@ from tests.support.gateway import Gateway, VirtualTime, running_gateway
 
 @pytest.fixture
 def gateways() -> Iterator[list[Gateway]]:
-    """Three gateways of 8.3.8 on one virtual time."""
-    clock = VirtualTime()
+    """Three gateways of 8.3.8, each on its own virtual time."""
     with ExitStack() as running:
-        found = [running.enter_context(running_gateway(clock=clock)) for _ in range(3)]
+        found = [running.enter_context(running_gateway(clock=VirtualTime())) for _ in range(3)]
         yield found
         assert [each.violations for each in found] == [[], [], []]
 

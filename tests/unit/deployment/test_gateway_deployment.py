@@ -27,7 +27,7 @@ def test_a_downloaded_file_that_changes_before_its_upload_is_not_installed(
     plant: Gateway, tmp_path: Path
 ) -> None:
     env = DeploymentEnv(published_repository(tmp_path, "1.0.0"), tmp_path / "work", fetched={})
-    deployer = env.deployer([plant])
+    deployer = env.deployer()
     module = deployer.obtain(MODULE_ID, "1.0.0")
     evil = modl(tmp_path / "evil", identity=attacker())
     module.path.write_bytes(evil.read_bytes())

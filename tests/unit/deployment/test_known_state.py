@@ -290,7 +290,7 @@ def test_the_end_that_a_store_did_not_take_is_kept_and_recorded_by_the_next_run(
 
     env.reported = Acting("restarting", die)
     try:
-        deployer = env.deployer([plant])
+        deployer = env.deployer()
         part = Part([deployer.obtain(MODULE_ID, NEW)], [ClientGateway(client_of(plant))])
         record = deployer.deploy(Order(env.environment, (part,)))
         with pytest.raises(RepositoryError, match="installed, but not recorded") as caught:
@@ -303,13 +303,13 @@ def test_the_end_that_a_store_did_not_take_is_kept_and_recorded_by_the_next_run(
     (kept,) = (tmp_path / "out").glob("ign-deploy-unrecorded-*.json")
     assert env.deployed()[0].uncertain
 
-    record_kept_ends(env.deployer((), dry_run=True).context)
+    record_kept_ends(env.deployer(dry_run=True).context)
     assert env.deployed()[0].uncertain
     elsewhere = DeploymentEnv(tmp_path / "other", tmp_path, env.environment, env.settings)
-    record_kept_ends(elsewhere.deployer(()).context)
+    record_kept_ends(elsewhere.deployer().context)
     assert any("was not recorded" in line for line in elsewhere.reported.warnings)
     assert kept.exists()
-    record_kept_ends(env.deployer(()).context)
+    record_kept_ends(env.deployer().context)
     assert active(plant) == env.version(plant) == NEW
     assert not kept.exists()
     assert env.deployments()[-1].ended == record
@@ -321,7 +321,7 @@ def test_a_file_that_is_no_record_is_left_with_a_warning(
 ) -> None:
     kept = tmp_path / "ign-deploy-unrecorded-x.json"
     kept.write_bytes(data)
-    record_kept_ends(env.deployer((), output_dir=tmp_path).context)
+    record_kept_ends(env.deployer(output_dir=tmp_path).context)
     assert len(env.reported.warnings) == 1
     assert kept.exists()
 
@@ -341,6 +341,6 @@ def test_an_end_that_was_written_but_is_not_in_the_index_is_completed(
         patch.setattr(History, "_index", fails)
         assert env.install(OLD, plant).outcome is Outcome.DEPLOYED
     assert env.version(plant) == OLD  # its end is found
-    record_kept_ends(env.deployer(()).context)
+    record_kept_ends(env.deployer().context)
     assert list((tmp_path / "out").iterdir()) == []
     assert env.version(plant) == OLD

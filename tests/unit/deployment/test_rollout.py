@@ -178,7 +178,7 @@ def test_a_hanging_gateway_costs_its_time_out_once_and_stops_all(
 ) -> None:
     target, taken = hanging
     module = published.add("1.0.0")
-    options = deploy_options_for(published, [plant])
+    options = deploy_options_for(published)
     others = [TargetGateway(client_of(plant)), target]
     with pytest.raises(CombinedError, match="nothing was changed") as caught:
         plan_gateways(
@@ -196,7 +196,7 @@ def test_with_continue_on_error_the_others_go_on_without_a_hanging_gateway(
 ) -> None:
     target, taken = hanging
     module = published.add("1.0.0")
-    options = deploy_options_for(published, gateways, continue_on_error=True, wave=2)
+    options = deploy_options_for(published, continue_on_error=True, wave=2)
     reporter = Recorder()
     everything = [target, *(TargetGateway(client_of(each)) for each in gateways)]
     plans = plan_gateways(
@@ -213,7 +213,7 @@ def test_with_continue_on_error_the_others_go_on_without_a_hanging_gateway(
 def test_where_no_gateway_can_be_reached_nothing_is_recorded(
     published: PublishedModules, plant: Gateway, hanging: tuple[TargetGateway, list[socket.socket]]
 ) -> None:
-    options = deploy_options_for(published, [plant], continue_on_error=True)
+    options = deploy_options_for(published, continue_on_error=True)
     with pytest.raises(CombinedError, match="nothing was changed"):
         plan_gateways(
             [hanging[0]],
@@ -238,7 +238,7 @@ def test_gateways_share_the_version_to_go_back_to(
         return version
 
     monkeypatch.setattr("ign_deploy.pipeline.deploy.download_module", download)
-    deployer = DeploymentEnv(tmp_path, tmp_path).deployer(())
+    deployer = DeploymentEnv(tmp_path, tmp_path).deployer()
 
     def obtain(version: str) -> str:
         try:
