@@ -165,10 +165,12 @@ def hanging_target(url: str) -> TargetGateway:
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TargetGateway, list[socket.socket]]]:
-    """A gateway that hangs, whose time-out is short."""
-    monkeypatch.setattr("ign_deploy.deployment.gateway.client.TIMEOUT", (1.0, 0.5))
+    """A gateway that hangs, whose time-out is short; that of others isn't."""
     with hanging_server() as (url, taken):
-        yield hanging_target(url), taken
+        with monkeypatch.context() as patch:
+            patch.setattr("ign_deploy.deployment.gateway.client.TIMEOUT", (1.0, 0.5))
+            target = hanging_target(url)
+        yield target, taken
 
 
 def test_a_hanging_gateway_costs_its_time_out_once_and_stops_all(
