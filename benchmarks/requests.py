@@ -15,9 +15,8 @@ from tests.support.http_steps import count_requests
 from tests.support.releases import release_of
 
 # Goals for WebDAV, and for GitHub, where a job has 1,000 requests an hour; others need what their
-# recipe needs. Of WebDAV's, five probe whether one of several writers wins, and two read a claim
-# back.
-_GOALS = {"nginx": (25, 16), "apache": (25, 16), "github": (10, 9)}
+# recipe needs. Of WebDAV's, six are the probe, and two read a claim back.
+_GOALS = {"nginx": (22, 16), "apache": (22, 16), "github": (10, 9)}
 _MODULE = "com.acme.thing"
 
 
@@ -48,19 +47,23 @@ def _count(store: Opened, folder: Path) -> tuple[int, int, int]:
     before = store.open(wait_policy=EAGER)
     for number in range(10):
         _publish(before, folder, f"1.0.{number}")
-    # As in life: who waits for others for a moment only looks more often whether they came.
-    repository = store.open(wait_policy=WaitPolicy())
-    with count_requests() as steps:
-        repository.check()
-        _publish(repository, folder, "1.1.0")
-    first = steps.count
+    # The least of some: Apache refuses the second of two MKCOL in two ways, and a probe needs one
+    # more after the rarer one.
+    first = 1000
+    for number in range(3):
+        # As in life: who waits for others for a moment only looks more often whether they came.
+        repository = store.open(wait_policy=WaitPolicy())
+        with count_requests() as steps:
+            repository.check()
+            _publish(repository, folder, f"1.0.{10 + number}")
+        first = min(first, steps.count)
     with count_requests() as steps:
         repository.check()
         _publish(repository, folder, "1.1.1")
     further = steps.count
     reader = store.open(wait_policy=EAGER)
     with count_requests() as steps:
-        assert len(reader.catalogue(_MODULE)) == 12
+        assert len(reader.catalogue(_MODULE)) == 14
     # OCI logs in first, and reads a manifest and its blob.
     return first, further, steps.count
 

@@ -14,6 +14,7 @@ from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
 from tests.support.fault_proxy import fault_proxy
 from tests.support.faults import AnswerInstead
+from tests.support.http_steps import count_requests
 from tests.support.releases import release_of
 from tests.support.servers import Credentials, apache, nginx
 from tests.unit.repositories.backends.http.objects import Waits, objects_at
@@ -113,3 +114,17 @@ def test_a_server_that_lets_two_create_a_collection_promises_nothing(tmp_path: P
         proxy.rules.add(AnswerInstead(201), method="MKCOL", path="probe")
         assert objects_at(proxy.url, waits=waits).create(CLAIM.replace("-0", "-1"), b"1")
         assert waits.slept == [5.0]
+
+
+def test_two_that_race_for_a_collection_are_all_that_a_probe_needs(tmp_path: Path) -> None:
+    with nginx(tmp_path) as server, count_requests() as steps:
+        assert objects_at(server.url).probe().create_once
+    assert steps.methods == ["PROPFIND", "MKCOL", "MKCOL", "PUT", "HEAD", "DELETE"]
+
+
+def test_a_collection_that_was_refused_for_another_reason_is_created_again(tmp_path: Path) -> None:
+    """As Apache does now and then: it answers 403 to the second of two at the same moment."""
+    with nginx(tmp_path) as server, fault_proxy(server.url) as proxy:
+        proxy.rules.add(AnswerInstead(403), method="MKCOL", path="probe")
+        assert objects_at(proxy.url).probe().create_once
+        assert [each.method for each in proxy.rules.requests].count("MKCOL") == 3
