@@ -12,8 +12,8 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.descriptor_checks import DESCRIPTOR_RULES
 from ign_deploy.module.file_checks import FILE_RULES
-from ign_deploy.module.findings import Finding, bounded, error, quoted, worst_first
-from ign_deploy.module.jar import JarFacts, UnreadableJarError, inspect_jar
+from ign_deploy.module.findings import Finding, bounded, error, quoted, warning, worst_first
+from ign_deploy.module.jar import JarFacts, UnreadableJarError, inspect_jar, is_packed
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.module.rule_context import Expectations, RuleContext
 from ign_deploy.module.zip_entry import ZipEntry
@@ -92,6 +92,8 @@ def _read_entry(
             pass  # CRC and size are checked at the end
     except VerificationError as problem:
         return None, problem.findings
+    except _PackedJarError:
+        return None, (_packed(entry),)
     except UnreadableJarError as problem:
         return None, (_unreadable(entry, problem),)
     return None, ()
@@ -102,12 +104,28 @@ def _read_jar(archive: Archive, entry: ZipEntry, wanted: frozenset[str]) -> JarF
         with SpooledTemporaryFile(max_size=_IN_MEMORY) as stream:
             for chunk in archive.chunks(entry):
                 stream.write(chunk)
+            if is_packed(entry.name, stream):
+                raise _PackedJarError
             return inspect_jar(stream, wanted=wanted)
     except OSError as cause:
         raise ConfigurationError(
             f"cannot unpack {quoted(entry.name)} into a temporary file: {os_error_reason(cause)}",
             hint="free disk space, or set TMPDIR to a folder with more room.",
         ) from cause
+
+
+class _PackedJarError(Exception):
+    """The jar is packed with Pack200, so nothing is known about it."""
+
+
+def _packed(entry: ZipEntry) -> Finding:
+    return warning(
+        "jar-packed",
+        f"{quoted(entry.name)} is packed with Pack200, so its classes were not checked",
+        location=entry.name,
+        hint="include the plain jar, unless the module is for Ignition 7: Java 14 and later can't "
+        "unpack it.",
+    )
 
 
 def _unreadable(entry: ZipEntry, problem: UnreadableJarError) -> Finding:

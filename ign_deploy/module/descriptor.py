@@ -15,7 +15,9 @@ from ign_deploy.module.descriptor_xml import (
 )
 
 if TYPE_CHECKING:
+    from ign_deploy.errors import VerificationError
     from ign_deploy.module.archive import Archive
+
 # Which of gateway, designer and client a hook, a jar or a dependency is for.
 SCOPES = {"G": "gateway", "D": "designer", "C": "client"}
 ALL = "A"
@@ -136,11 +138,7 @@ def read_descriptor(archive: Archive) -> ModuleDescriptor:
     """Return the one descriptor of an archive; raises VerificationError for none or several."""
     entry = archive.entry(DESCRIPTOR_NAME)
     if entry is None:
-        raise descriptor_error(
-            "descriptor-missing",
-            f"{archive.path.name} has no module.xml at its root, so it is not an Ignition module",
-            "check that the file is the built module, not a bundle or a jar.",
-        )
+        raise _missing_descriptor(archive)
     descriptors = parse_descriptors(archive.read(entry, limit=MAX_DESCRIPTOR_SIZE))
     if len(descriptors) != 1:
         raise descriptor_error(
@@ -149,6 +147,22 @@ def read_descriptor(archive: Archive) -> ModuleDescriptor:
             "build one .modl per module.",
         )
     return descriptors[0]
+
+
+def _missing_descriptor(archive: Archive) -> VerificationError:
+    name = archive.path.name
+    similar = [each.name for each in archive.entries if each.name.lower() == DESCRIPTOR_NAME]
+    if similar:
+        return descriptor_error(
+            "descriptor-missing",
+            f"{name} has {similar[0]}, but no module.xml at its root: letter case matters",
+            "make the build write module.xml.",
+        )
+    return descriptor_error(
+        "descriptor-missing",
+        f"{name} has no module.xml at its root, so it is not an Ignition module",
+        "check that the file is the built module, not a bundle or a jar.",
+    )
 
 
 def _parse_module(module: Node) -> ModuleDescriptor:

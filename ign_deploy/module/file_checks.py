@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from ign_deploy.module.descriptor import scope_letters, scope_names
 from ign_deploy.module.findings import Finding, error, info, quoted, warning
@@ -14,6 +14,9 @@ from ign_deploy.module.version import ModuleVersion, parsed_version, same_versio
 
 _LICENCE = re.compile(r"licen[cs]e(?:\.(?:html?|txt|md))?", re.IGNORECASE)
 _DOCUMENTATION_FOLDER = "doc/"
+# The first version of Ignition with each Java, the newest first; 7.9 and earlier run Java 8.
+_PLATFORMS = (((8, 1, 33), 17), ((8, 0, 0), 11))
+_OLDEST_JAVA = 8
 _CLEAN = "do a clean build; the build adds new files but doesn't delete old ones."
 # guava-31.1-jre.jar, netty-epoll-4.1.90.Final-linux-x86_64.jar: name, version, classifier.
 _LIBRARY = re.compile(
@@ -28,14 +31,26 @@ def listed_files(context: RuleContext) -> Iterator[Finding]:
     """Check that every listed jar is there."""
     listed = [("jar", jar.path) for jar in context.descriptor.jars]
     listed += [("export", path) for path in context.descriptor.exports]
-    for kind, path in dict.fromkeys(listed):
-        if path not in context.files:
-            yield error(
-                "jar-missing",
-                f"module.xml lists {quoted(path)}, which isn't in the module",
-                location=element(kind),
-                hint="check the names in module.xml against the archive's content.",
-            )
+    missing = [(kind, path) for kind, path in dict.fromkeys(listed) if path not in context.files]
+    similar = _names_by_case(context) if missing else {}
+    for kind, path in missing:
+        yield error(
+            "jar-missing",
+            f"module.xml lists {quoted(path)}, which isn't in the module"
+            + _other_case(path, similar),
+            location=element(kind),
+            hint="check the names in module.xml against the archive's content.",
+        )
+
+
+def _names_by_case(context: RuleContext) -> Mapping[str, str]:
+    return {name.casefold(): name for name in context.files}
+
+
+def _other_case(name: str, similar: Mapping[str, str]) -> str:
+    """Return the end of a message about a missing name: the one that differs only in case."""
+    found = similar.get(name.casefold())
+    return f"; {quoted(found)} is, but letter case matters" if found else ""
 
 
 def repeated_jars(context: RuleContext) -> Iterator[Finding]:
@@ -94,16 +109,19 @@ def hook_classes(context: RuleContext) -> Iterator[Finding]:
         return  # an unreadable or missing jar is reported already, and may contain the class
     found: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
     holders: dict[str, str] = {}
+    similar: dict[str, str] = {}
     for jar, facts in context.own_jars():
         for name in facts.hooks:
             found[name] |= scope_letters(jar.scope)
             holders.setdefault(name, jar.path)
+        similar |= {name.casefold(): name for name in facts.similar}
     for hook in context.descriptor.hooks:
         lacking = scope_letters(hook.scope) - found[hook.class_name]
         if hook.class_name and hook.class_name not in holders:
             yield error(
                 "hook-class-missing",
-                f"no listed jar contains the hook class {quoted(hook.class_name)}",
+                f"no listed jar contains the hook class {quoted(hook.class_name)}"
+                + _other_case(hook.class_name, similar),
                 location=element("hook"),
                 hint="check the hook's package and class name, and that its jar is listed.",
             )
@@ -125,21 +143,27 @@ def class_formats(context: RuleContext) -> Iterator[Finding]:
     platform = platform_java(ignition)
     for path, facts in context.jars.items():
         if facts.newest_java > platform:
+            hint = f"compile for Java {platform} (options.release = {platform})"
+            newer = _first_ignition(facts.newest_java)
             yield warning(
                 "class-too-new",
                 f"{quoted(facts.newest_class)} is compiled for Java {facts.newest_java}, but "
                 f"Ignition {ignition} runs Java {platform}",
                 location=path,
-                hint=f"compile for Java {platform} (options.release = {platform}), "
-                "or require a newer Ignition.",
+                hint=f"{hint}, or require Ignition {newer}." if newer else f"{hint}.",
             )
 
 
 def platform_java(ignition: ModuleVersion) -> int:
     """Return the Java release that runs modules in that Ignition version."""
-    if ignition.minor_line >= (8, 3):
-        return 17
-    return 11 if ignition.minor_line >= (8, 0) else 8
+    # A release candidate of 8.1.33 runs the Java of 8.1.33.
+    return next((java for first, java in _PLATFORMS if ignition.numbers[:3] >= first), _OLDEST_JAVA)
+
+
+def _first_ignition(java: int) -> str:
+    """Return the first version of Ignition that runs classes for that Java; "" for none."""
+    fitting = [first for first, platform in _PLATFORMS if platform >= java]
+    return ".".join(map(str, fitting[-1])) if fitting else ""
 
 
 def bundled_sdk(context: RuleContext) -> Iterator[Finding]:
@@ -174,7 +198,8 @@ def licence(context: RuleContext) -> Iterator[Finding]:
     if named and named not in context.files:
         yield error(
             "licence-missing",
-            f"module.xml names the licence {quoted(named)}, which isn't in the module",
+            f"module.xml names the licence {quoted(named)}, which isn't in the module"
+            + _other_case(named, _names_by_case(context)),
             location=element("license"),
             hint="put the file at the module's root, or remove the element.",
         )
@@ -194,11 +219,13 @@ def licence(context: RuleContext) -> Iterator[Finding]:
 def documentation(context: RuleContext) -> Iterator[Finding]:
     """Check for the documentation, which is named by its path below ``doc/``."""
     named = context.descriptor.documentation
-    if named and _DOCUMENTATION_FOLDER + named not in context.files:
-        yield error(
+    path = _DOCUMENTATION_FOLDER + named
+    if named and path not in context.files:
+        # A warning: gateways run such modules.
+        yield warning(
             "documentation-missing",
-            f"module.xml names the documentation {quoted(named)}, but there is no "
-            f"{quoted(_DOCUMENTATION_FOLDER + named)}",
+            f"module.xml names the documentation {quoted(named)}, but {quoted(path)} isn't in the "
+            "module" + _other_case(path, _names_by_case(context)),
             location=element("documentation"),
             hint="name the path below doc/, and put the file there.",
         )

@@ -5,6 +5,7 @@ A jar may have bytes before its ZIP, duplicates or oddities inside: Java opens i
 
 from __future__ import annotations
 
+import gzip
 import struct
 import zipfile
 import zlib
@@ -18,6 +19,8 @@ _CLASS_HEADER = struct.Struct(">IHH")
 _CLASS_MAGIC = 0xCAFEBABE
 # Java 1 is class-file format 45 (JVM specification, table 4.1-A).
 _FORMAT_OFFSET = 44
+_GZIP = b"\x1f\x8b"
+_PACKED = b"\xca\xfe\xd0\x0d"
 _MANIFEST = "META-INF/MANIFEST.MF"
 _VERSIONED = "META-INF/versions/"
 _MAX_MANIFEST = 1 << 20
@@ -46,12 +49,30 @@ class UnreadableJarError(ValueError):
     """The bytes are not an archive that Java could open as a jar."""
 
 
+def is_packed(name: str, stream: IO[bytes]) -> bool:
+    """Return whether a file is a jar in the Pack200 format (JSR 200), compressed or not.
+
+    Ignition 7 sends such jars to its clients under the name ``X.jar.pack.gz``.
+    """
+    if not name.lower().endswith((".pack", ".pack.gz")):
+        return False
+    stream.seek(0)
+    is_compressed = stream.read(len(_GZIP)) == _GZIP
+    stream.seek(0)
+    try:
+        content = gzip.GzipFile(fileobj=stream, mode="rb") if is_compressed else stream
+        return content.read(len(_PACKED)) == _PACKED
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class JarFacts:
     """What is known about a jar.
 
-    ``hooks`` are the wanted classes (dotted names) that it contains. ``newest_java`` is the
-    highest Java release that a class needs (0 without classes), ``newest_class`` its entry.
+    ``hooks`` are the wanted classes (dotted names) that it contains, ``similar`` those whose names
+    differ from a wanted one only in case. ``newest_java`` is the highest Java release that a class
+    needs (0 without classes), ``newest_class`` its entry.
     ``sdk_class`` is one bundled class of the Ignition SDK, empty without any.
     """
 
@@ -59,6 +80,7 @@ class JarFacts:
     newest_java: int = 0
     newest_class: str = ""
     sdk_class: str = ""
+    similar: tuple[str, ...] = ()
     implementation_version: str = ""
 
 
@@ -121,15 +143,23 @@ def _reject_unsupported(jar: zipfile.ZipFile) -> None:
 
 def _facts(jar: zipfile.ZipFile, wanted: Iterable[str]) -> JarFacts:
     names = set(jar.namelist())
+    wanted = frozenset(wanted)
+    hooks = frozenset(name for name in wanted if name.replace(".", "/") + ".class" in names)
+    lacking = {name.casefold() for name in wanted - hooks}
     classes = [name for name in jar.namelist() if _is_plain_class(name)]
     java, newest = _newest_class(jar, classes)
     return JarFacts(
-        hooks=frozenset(name for name in wanted if name.replace(".", "/") + ".class" in names),
+        hooks=hooks,
         newest_java=java,
         newest_class=newest,
         sdk_class=next((name for name in classes if name.startswith(_SDK)), ""),
+        similar=tuple(name for name in map(_dotted, classes) if name.casefold() in lacking),
         implementation_version=_implementation_version(jar) if _MANIFEST in names else "",
     )
+
+
+def _dotted(entry_name: str) -> str:
+    return entry_name.removesuffix(".class").replace("/", ".")
 
 
 def _is_plain_class(name: str) -> bool:

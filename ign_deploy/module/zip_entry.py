@@ -155,10 +155,22 @@ def _check_kind(entry: ZipEntry) -> Iterator[Finding]:
 
 
 def check_duplicates(entries: tuple[ZipEntry, ...]) -> Iterator[Finding]:
-    """Yield each name that is in the archive twice: which one counts depends on the reader."""
+    """Yield each name that is in the archive twice: which one counts depends on the reader.
+
+    Names that differ only in case are one on Windows and macOS.
+    """
     seen: set[str] = set()
     reported: set[str] = set()
+    folded: dict[str, str] = {}
     for entry in entries:
+        other = folded.setdefault(entry.name.casefold(), entry.name)
+        if other != entry.name and entry.name not in seen:
+            yield warning(
+                "entry-case",
+                f"{entry.name} and {other} differ only in letter case",
+                location=entry.name,
+                hint="rename one: on Windows and macOS, unpacking one replaces the other.",
+            )
         if entry.name in seen and entry.name not in reported:
             reported.add(entry.name)
             yield error(

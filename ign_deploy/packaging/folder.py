@@ -50,13 +50,26 @@ def folder_members(root: Path, descriptor: ModuleDescriptor) -> tuple[Member, ..
     )
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
+        listed = ", ".join(f"{name}{_other_case(root, name)}" for name in missing)
         raise PackagingError(
-            f"{root.name} lacks files that its {DESCRIPTOR_NAME} lists: {', '.join(missing)}",
+            f"{root.name} lacks files that its {DESCRIPTOR_NAME} lists: {listed}",
             hint="add the files to the folder, or fix the list.",
         )
     for name in names:
         _require_inside(root, name)
     return tuple(Member(name, root / name) for name in names)
+
+
+def _other_case(root: Path, name: str) -> str:
+    """Return a remark if the folder has the file under a name that differs only in case."""
+    path = Path(name)
+    if path.is_absolute() or ".." in path.parts:
+        return ""  # nothing is looked up outside
+    folder = (root / path).parent
+    names = os.listdir(folder) if folder.is_dir() else ()
+    wanted = path.name.casefold()
+    found = next((each for each in names if each.casefold() == wanted), None)
+    return f" (there is {found}; letter case matters)" if found else ""
 
 
 def folder_module_name(descriptor: ModuleDescriptor) -> str:

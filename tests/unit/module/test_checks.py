@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import tracemalloc
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from tests.support.modules import (
     zip_bytes,
 )
 
+PACKED = b"\xca\xfe\xd0\x0d\x07\x96" + bytes(40)
+PACKED_GZ = gzip.compress(PACKED, mtime=0)
 ERROR, WARNING, INFO = Severity.ERROR, Severity.WARNING, Severity.INFO
 
 
@@ -71,6 +74,12 @@ class TestDescriptor:
     def test_no_module_xml_at_the_root(self, tmp_path: Path) -> None:
         files = {"module.xml": None, "sub/module.xml": module_xml()}
         assert found_in(tmp_path, files=files) == [(ERROR, "descriptor-missing", "module.xml")]
+
+    def test_a_module_xml_in_other_case_is_named(self, tmp_path: Path) -> None:
+        files = {"module.xml": None, "Module.XML": module_xml()}
+        (finding,) = check(build_module(tmp_path / "pump.modl", files=files))
+        assert finding.code == "descriptor-missing"
+        assert "has Module.XML, but no module.xml at its root" in finding.message
 
     def test_xml_that_is_not_well_formed(self, tmp_path: Path) -> None:
         files = {"module.xml": b"<modules><module></modules>"}
@@ -307,7 +316,35 @@ class TestFiles:
     @pytest.mark.parametrize("name", ["guide.html", "doc/index.html"])
     def test_the_named_documentation_is_missing(self, tmp_path: Path, name: str) -> None:
         assert found_in(tmp_path, texts={"documentation": name}) == [
-            (ERROR, "documentation-missing", element("documentation"))
+            (WARNING, "documentation-missing", element("documentation"))
+        ]
+
+    @pytest.mark.parametrize(
+        ("changes", "code", "there"),
+        [
+            ({"files": {"license.html": None, "License.HTML": b"x"}}, "licence-", "License.HTML"),
+            ({"texts": {"documentation": "INDEX.html"}}, "documentation-", "doc/index.html"),
+            ({"jars": (("G", "Pump.jar"),)}, "jar-missing", "pump.jar"),
+            ({"extra": "<export>PUMP.jar</export>"}, "jar-missing", "pump.jar"),
+            ({"hooks": (("G", "com.example.gatewayHook"),)}, "hook-class-", HOOK),
+        ],
+    )
+    def test_a_name_that_differs_only_in_case_is_named(
+        self, tmp_path: Path, changes: dict[str, Any], code: str, there: str
+    ) -> None:
+        findings = check(build_module(tmp_path / "pump.modl", **changes))
+        (finding,) = [one for one in findings if one.code.startswith(code)]
+        assert finding.message.endswith(f"; {there!r} is, but letter case matters")
+
+    def test_a_missing_name_without_a_similar_one(self, tmp_path: Path) -> None:
+        (finding,) = check(build_module(tmp_path / "pump.modl", files={"license.html": None}))
+        assert finding.message.endswith("'license.html', which isn't in the module")
+
+    def test_two_entries_that_differ_only_in_case_are_a_warning(self, tmp_path: Path) -> None:
+        files = {"doc/Index.html": b"x", "doc/INDEX.html": b"y"}
+        assert found_in(tmp_path, files=files) == [
+            (WARNING, "entry-case", "doc/Index.html"),
+            (WARNING, "entry-case", "doc/INDEX.html"),
         ]
 
     def test_a_nested_module_is_a_warning(self, tmp_path: Path) -> None:
@@ -355,6 +392,28 @@ class TestJars:
         else:
             findings = found_in(tmp_path, files=files, extra="<export>bad.jar</export>")
         assert findings == [(ERROR, "jar-unreadable", "bad.jar")]
+
+    @pytest.mark.parametrize(
+        ("name", "content", "is_packed"),
+        [
+            ("pump.jar.pack.gz", PACKED_GZ, True),
+            ("pump.jar.pack", PACKED, True),
+            ("PUMP.JAR.PACK.GZ", PACKED_GZ, True),
+            ("pump.jar.pack.gz", gzip.compress(b"something else", mtime=0), False),
+            ("pump.jar.pack.gz", PACKED_GZ[:12], False),
+            ("pump.jar.pack.gz", b"\x1f", False),
+            ("packed.jar", PACKED_GZ, False),
+        ],
+        ids=["gz", "plain", "upper", "other", "truncated", "short", "name"],
+    )
+    def test_a_pack200_jar_is_a_warning(
+        self, tmp_path: Path, name: str, content: bytes, is_packed: bool
+    ) -> None:
+        jars = (("G", "pump.jar"), ("C", name))
+        findings = found_in(tmp_path, files={name: content}, jars=jars)
+        assert findings == [
+            (WARNING, "jar-packed", name) if is_packed else (ERROR, "jar-unreadable", name)
+        ]
 
     @pytest.mark.parametrize(
         "content",
@@ -472,6 +531,10 @@ class TestJars:
             ("8.1.20", 55, False),
             ("8.1.20", 56, True),
             ("8.1.20", JAVA_17, True),
+            ("8.1.32", JAVA_17, True),
+            ("8.1.33", JAVA_17, False),
+            ("8.1.33-rc1", JAVA_17, False),
+            ("8.1.33.1", 62, True),
             ("8.3.0", JAVA_17, False),
             ("8.3.0", 65, True),
         ],
@@ -484,6 +547,24 @@ class TestJars:
             "files": {"pump.jar": jar(HOOK, major=major)},
         }
         assert found_in(tmp_path, **changes) == [(WARNING, "class-too-new", "pump.jar")] * warned
+
+    @pytest.mark.parametrize(
+        ("ignition", "major", "hint"),
+        [
+            ("8.1.20", 61, "Java 11 (options.release = 11), or require Ignition 8.1.33."),
+            ("7.9.0", 61, "Java 8 (options.release = 8), or require Ignition 8.1.33."),
+            ("7.9.0", 55, "Java 8 (options.release = 8), or require Ignition 8.0.0."),
+            ("8.1.20", 65, "Java 11 (options.release = 11)."),
+            ("8.3.0", 65, "Java 17 (options.release = 17)."),
+        ],
+    )
+    def test_classes_that_are_too_new_have_a_way_out(
+        self, tmp_path: Path, ignition: str, major: int, hint: str
+    ) -> None:
+        texts = {"requiredIgnitionVersion": ignition}
+        files = {"pump.jar": jar(HOOK, major=major)}
+        (finding,) = check(build_module(tmp_path / "pump.modl", texts=texts, files=files))
+        assert finding.hint == f"compile for {hint}"
 
     def test_classes_for_newer_java_in_their_own_place_are_fine(self, tmp_path: Path) -> None:
         more = {

@@ -77,7 +77,15 @@ def test_a_class_file_tells_its_java(header: bytes, java: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("ignition", "java"),
-    [("7.9.21", 8), ("8.0.0", 11), ("8.1.48", 11), ("8.2.0", 11), ("8.3.0", 17), ("9.0.0", 17)],
+    [
+        ("7.9.21", 8),
+        ("8.0.0", 11),
+        ("8.1.32", 11),
+        ("8.1.33", 17),
+        ("8.1.48", 17),
+        ("8.3.0", 17),
+        ("9.0.0", 17),
+    ],
 )
 def test_each_ignition_version_has_its_java(ignition: str, java: int) -> None:
     assert platform_java(ModuleVersion.parse(ignition)) == java

@@ -140,3 +140,21 @@ def test_a_link_that_appears_late_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read .*pump\.jar"):
         pack_members(members, tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
+
+
+@pytest.mark.parametrize(
+    ("present", "listed", "remark"),
+    [
+        ("Pump.jar", "pump.jar", " (there is Pump.jar; letter case matters)"),
+        ("other.jar", "pump.jar", ""),
+        ("../Pump.jar", "../pump.jar", ""),
+    ],
+)
+def test_a_missing_file_is_listed_with_one_that_differs_only_in_case(
+    tmp_path: Path, present: str, listed: str, remark: str
+) -> None:
+    texts = module_xml(jars=(("G", listed),))
+    root = folder(tmp_path / "in", {"module.xml": texts, "license.html": b"x", present: b"x"})
+    with pytest.raises(PackagingError) as caught:
+        folder_members(root, read_folder_descriptor(root))
+    assert caught.value.message.endswith(f"lists: {listed}{remark}")
