@@ -129,13 +129,24 @@ def secret_forms(secret: str) -> set[str]:
 
 
 def encoded_forms(secret: str) -> frozenset[str]:
-    """Return the forms that tools break into lines: Base64 anywhere in longer data, and hex."""
+    """Return the forms that tools break into lines: Base64 anywhere in longer data, and others.
+
+    Those are hexadecimal, and at the beginning of the data: Base32, and the Base64 of its Base64.
+    """
     forms: set[str] = set()
     for whole in _wholes(secret):
-        inside = {*_base64_inside(whole)}
+        data = _data(whole)
+        inside = {*_base64_inside(whole), *_base64_at_offsets(_wide(whole))}
         forms |= inside | {form.replace("+", "-").replace("/", "_") for form in inside}
-        forms |= {_data(whole).hex(), _data(whole).hex().upper()}
+        base32 = base64.b32encode(data).decode("ascii")[: len(data) * 8 // 5]
+        forms |= {data.hex(), data.hex().upper(), base32, base32.lower(), *_base64_twice(data)}
     return frozenset(forms)
+
+
+def _base64_twice(data: bytes) -> Iterator[str]:
+    """Yield the Base64 of the Base64, which is in one line or in several."""
+    for once in (base64.b64encode(data).rstrip(b"="), base64.encodebytes(data).rstrip(b"=\n")):
+        yield base64.b64encode(once).decode("ascii")[: len(once) * 8 // 6]
 
 
 def _wholes(secret: str) -> set[str]:
@@ -192,6 +203,11 @@ def _data(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def _wide(text: str) -> bytes:
+    """Return the text as PowerShell encodes commands."""
+    return text.encode("utf-16-le", "surrogatepass")
+
+
 def _base64_inside(text: str) -> Iterator[str]:
     """Yield what Base64 makes of ``text`` wherever it begins in longer data.
 
@@ -202,11 +218,15 @@ def _base64_inside(text: str) -> Iterator[str]:
     if not text.isascii() and max(text) <= "\xff":
         encodings.append(text.encode("latin-1"))
     for data in encodings:
-        for offset, skipped in enumerate(_SKIPPED):
-            whole = base64.b64encode(bytes(offset) + data).decode("ascii")
-            stable = whole[skipped : (offset + len(data)) * 8 // 6]
-            if len(stable) >= SHORTEST_SECRET:
-                yield stable
+        yield from _base64_at_offsets(data)
+
+
+def _base64_at_offsets(data: bytes) -> Iterator[str]:
+    for offset, skipped in enumerate(_SKIPPED):
+        whole = base64.b64encode(bytes(offset) + data).decode("ascii")
+        stable = whole[skipped : (offset + len(data)) * 8 // 6]
+        if len(stable) >= SHORTEST_SECRET:
+            yield stable
 
 
 def _base64_forms(whole: str) -> set[str]:

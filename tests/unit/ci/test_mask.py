@@ -123,6 +123,40 @@ def test_a_secret_inside_longer_base64_is_redacted(
     assert len(rest) <= len(text) - len(secret.encode(encoding)) * 8 // 6 + 1
 
 
+@pytest.mark.parametrize("secret", ["hunter22", "Sünde?>~hunter22", PEM, "a-token-" * 30])
+@pytest.mark.parametrize("before", ["", "x", "ab", "user: "])
+def test_base64_of_utf_16_is_redacted(secret: str, before: str) -> None:
+    """PowerShell's -EncodedCommand."""
+    text = base64.b64encode(f"{before}{secret} after".encode("utf-16-le")).decode()
+    redacted = hidden(secret, text)
+    assert "***" in redacted
+    rest = redacted.replace("***", "")
+    assert len(rest) <= len(text) - len(secret.encode("utf-16-le")) * 8 // 6 + 1
+
+
+@pytest.mark.parametrize("secret", ["hunter22", "Sünde?>~hunter22", PEM, "a-token-" * 30])
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize(
+    "encode",
+    [
+        base64.b32encode,
+        lambda data: base64.b32encode(data).rstrip(b"=").lower(),
+        lambda data: base64.b64encode(base64.b64encode(data)),
+        lambda data: base64.b64encode(base64.b64encode(data) + b"\n"),
+        lambda data: base64.b64encode(base64.encodebytes(data)),
+        lambda data: base64.encodebytes(base64.encodebytes(data)),
+    ],
+    ids=["Base32", "base32", "twice", "twice, lines", "wrapped, twice", "twice, wrapped"],
+)
+def test_base32_and_base64_of_base64_are_redacted(
+    encode: Callable[[bytes], bytes], end: str, secret: str
+) -> None:
+    text = encode(f"{secret}{end}".encode()).decode()
+    redacted = "\n".join(hidden(secret, line) for line in text.splitlines())
+    assert "***" in redacted
+    assert len(redacted.replace("***", "").replace("\n", "")) <= 12, redacted
+
+
 def test_form_encoded_and_quoted_secrets_are_redacted() -> None:
     secret = 'two words \'n "quotes"'
     for text in (
