@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
-from ign_deploy.errors import ConfigurationError
+from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.pipeline.maintenance import (
     Named,
     remove_versions,
@@ -18,6 +20,9 @@ from ign_deploy.pipeline.maintenance import (
     versions_to_prune,
     yank_versions,
 )
+
+if TYPE_CHECKING:
+    from ign_deploy.repositories.mirror import Mirrored
 
 _VERSIONS = click.argument("versions", nargs=-1, required=True, metavar="ID@VERSION…")
 
@@ -131,17 +136,28 @@ def mirror_command(
     IGN_DEPLOY_SOURCE_PASSWORD.
     """
     from ign_deploy.pipeline.maintenance import copy_versions, entries_to_mirror, open_source
+    from ign_deploy.repositories.skipped import SourceReporter
 
     context = session.context
-    origin = open_source(source, context)
+    reading = SourceReporter(context.reporter)
+    origin = open_source(source, context, reporter=reading)
     entries = entries_to_mirror(origin, modules, every_version=all_versions)
+    ids = {entry.id for entry in entries} if modules else None
     if session.settings.dry_run:
         names = [{"id": entry.id, "version": entry.version} for entry in entries]
         lines = [f"would copy {plain(entry.id)} {plain(entry.version)}" for entry in entries]
         session.answer({"result": "dry-run", "versions": names}, "\n".join(lines))
+        reading.require_complete(origin.location, ids)
         return
     done = copy_versions(origin, entries, context)
-    document = {
+    _answer_mirrored(session, done, lambda: reading.require_complete(origin.location, ids))
+
+
+def _answer_mirrored(
+    session: Session, done: Sequence[Mirrored], require_complete: Callable[[], None]
+) -> None:
+    """Answer with what was copied, also where something could not be."""
+    document: dict[str, Any] = {
         "result": "mirrored",
         "versions": [
             {
@@ -157,6 +173,11 @@ def mirror_command(
         f"{each.outcome.value}: {plain(each.release.id)} {plain(each.release.version)}"
         for each in done
     ]
+    try:
+        require_complete()
+    except IgnDeployError as problem:
+        session.answer(document | failure_document(problem), "\n".join(lines))
+        raise
     session.answer(document, "\n".join(lines) or "nothing to copy")
 
 

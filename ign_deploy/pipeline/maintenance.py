@@ -15,6 +15,7 @@ from ign_deploy.pipeline.context import RunContext, open_mirror_source
 from ign_deploy.pipeline.verify import verify_file
 
 if TYPE_CHECKING:
+    from ign_deploy.report import Reporter
     from ign_deploy.repositories import CatalogueEntry, Repository
     from ign_deploy.repositories.maintenance import StatusChange
     from ign_deploy.repositories.mirror import Mirrored
@@ -144,11 +145,11 @@ def _audit(action: str, done: Sequence[tuple[Named, str]], context: RunContext) 
             )
 
 
-def open_source(url: str, context: RunContext) -> Repository:
+def open_source(url: str, context: RunContext, *, reporter: Reporter) -> Repository:
     """Return the repository to copy from, once the target and the trust anchors are checked."""
     _ = context.workspace.trust  # before anything is transferred
     context.audit.check()
-    source = open_mirror_source(url, context)
+    source = open_mirror_source(url, context, reporter=reporter)
     check_repository(context)
     return source
 

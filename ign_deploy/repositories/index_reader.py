@@ -19,6 +19,7 @@ from ign_deploy.repositories.index import (
 )
 from ign_deploy.repositories.publishing import read_record
 from ign_deploy.repositories.record import INDEX_NAME, Release
+from ign_deploy.repositories.skipped import warn_skipped
 from ign_deploy.repositories.status_events import read_module_status, status_event_names
 from ign_deploy.repositories.store import Document, Key, Store
 
@@ -106,7 +107,7 @@ class IndexReader:
         try:
             return read_record(self._store.versions, Key(module_id, version))
         except RepositoryError as problem:
-            self._reporter.warning(f"{module_id} {version} is skipped: {problem.message}")
+            warn_skipped(f"{module_id} {version}", problem.message, self._reporter)
             return None
 
     def _read(self, path: str) -> Document | None:
@@ -127,7 +128,7 @@ class IndexReader:
         except RepositoryError as problem:
             if not self._store.lists_cheaply:
                 raise
-            self._reporter.warning(f"{module_id} is skipped: {problem.message}")
+            warn_skipped(module_id, problem.message, self._reporter)
             return None
         return None if index is None else module_entry(index)
 

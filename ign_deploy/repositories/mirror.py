@@ -12,10 +12,10 @@ from pathlib import Path
 from ign_deploy.errors import RepositoryError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.parallel import map_parallel
-from ign_deploy.report import BufferedReporter, Reporter
+from ign_deploy.report import BufferedReporter, Reporter, SilentReporter
 from ign_deploy.repositories import CatalogueEntry, PublishOutcome, Repository
 from ign_deploy.repositories.download import require_agreement
-from ign_deploy.repositories.record import FileRole, Release, ReleaseFile, is_safe_component
+from ign_deploy.repositories.record import FileRole, Release, ReleaseFile
 from ign_deploy.repositories.status_events import (
     ModuleStatus,
     StatusEvent,
@@ -165,7 +165,8 @@ class _StatusCopy:
     def _events(self) -> Mapping[str, StatusEvent]:
         documents = self.source.maintenance.documents
         names = status_event_names(documents, self.module_id)
-        return read_events(documents, self.module_id, names=names, reporter=self.reporter)
+        # The source warns itself of what it can't read, when its status is read.
+        return read_events(documents, self.module_id, names=names, reporter=SilentReporter())
 
     def _report_removed(self, own: ModuleStatus) -> None:
         status = self.source.maintenance.status(self.module_id)
@@ -191,6 +192,6 @@ def _last_event(
             release.version,
             release.module_file.sha256,
         )
-        if is_about and event.at < limit and is_safe_component(name):
+        if is_about and event.at < limit:
             found = (name, event)
     return found

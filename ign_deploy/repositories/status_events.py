@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ign_deploy.errors import explain_validation
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import Reporter
-from ign_deploy.repositories.record import Component, Sha256, UtcTime
+from ign_deploy.repositories.record import Component, Sha256, UtcTime, is_safe_component
+from ign_deploy.repositories.skipped import warn_skipped
 from ign_deploy.repositories.store import Document, DocumentStore
 
 STATUS_FOLDER = "ledger/status-events"
@@ -188,21 +189,19 @@ def _after(state: VersionState, event: StatusEvent) -> VersionState:
 
 
 def _parse(data: bytes, module_id: str, name: str, reporter: Reporter) -> StatusEvent | None:
+    what = f"status event {name} of {module_id}"
     if len(data) <= MAX_STATUS_EVENT_SIZE:
         try:
             event = StatusEvent.model_validate_json(data)
         except ValidationError as cause:
-            reporter.warning(
-                f"status event {name} of {module_id} is skipped: {explain_validation(cause)}"
-            )
+            warn_skipped(what, explain_validation(cause), reporter)
             return None
         if event.id == module_id:
             return event
-    reporter.warning(
-        f"status event {name} of {module_id} is skipped: it is too long, or another module's"
-    )
+    warn_skipped(what, "it is too long, or another module's", reporter)
     return None
 
 
 def _is_event(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith(".")
+    # Other files in that folder, such as a sync program's copies, are no one's events.
+    return name.endswith(".json") and is_safe_component(name)

@@ -251,6 +251,58 @@ def test_a_hostile_status_event_is_skipped_with_a_warning(store: Stocked, event:
     store.call("download", ID, "-o", "out").must(0)
 
 
+def mirrored(store: Stocked, *names: str) -> Result:
+    return store.workspace.call("mirror", store.url, *names, "--repository-url", "target")
+
+
+@pytest.mark.parametrize("name", ["x y?.json", "\u00e9.json", "a (1).json", "..json"])
+def test_a_file_that_is_not_named_like_a_status_event_hides_no_module(
+    store: Stocked, name: str
+) -> None:
+    folder = store.root / "ledger" / "status-events" / ID
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"{}")
+    listed = store.call("list-modules", "--json").must(0).document["modules"]
+    assert [each["id"] for each in listed] == [ID]
+    assert f"published: {ID} {VERSION}" in mirrored(store).must(0).stdout
+
+
+def test_a_mirror_without_something_that_cannot_be_read_is_not_a_success(store: Stocked) -> None:
+    folder = store.root / "ledger" / "status-events" / ID
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "20260101T000000Z-000000000000.json").write_bytes(b"not JSON")
+    for names in ((), (ID,), ("Pump@1.2.3",)):
+        result = mirrored(store, *names).must(6)
+        assert f"{ID} {VERSION}" in result.stdout
+        assert "is incomplete: 1 of its modules" in result.stderr
+        assert result.stderr.count("is skipped: ") == 1
+    document = (
+        store.workspace.call("mirror", store.url, "--repository-url", "target", "--json")
+        .must(6)
+        .document
+    )
+    assert (document["result"], len(document["versions"])) == ("failed", 1)
+
+
+@pytest.mark.parametrize("damage", ["record", "module folder"])
+def test_a_mirror_of_a_folder_with_a_damaged_version_is_not_a_success(
+    workspace: CliWorkspace, signed: bytes, tmp_path: Path, damage: str
+) -> None:
+    (tmp_path / "pump.modl").write_bytes(signed)
+    store = Stocked(workspace, str(tmp_path / "store"), tmp_path / "store")
+    store.call("upload", "pump.modl").must(0)
+    other = store.root / "modules" / "com.example.other"
+    if damage == "record":
+        (other / "1.0.0").mkdir(parents=True)
+        (other / "1.0.0" / "release.json").write_bytes(b"{}")
+    else:
+        other.symlink_to(store.root)
+    for _ in range(2):
+        result = mirrored(store).must(6)
+        assert f"{ID} {VERSION}" in result.stdout
+    mirrored(store, ID).must(0)
+
+
 @pytest.mark.parametrize(
     "claim", [b"{}", b"not JSON", b"\xff" * 100, b"[" * 50_000], ids=["{}", "text", "bytes", "deep"]
 )

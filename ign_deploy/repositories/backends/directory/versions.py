@@ -24,6 +24,7 @@ from ign_deploy.repositories.record import (
     ReleaseFile,
     is_safe_component,
 )
+from ign_deploy.repositories.skipped import warn_skipped
 from ign_deploy.repositories.store import Key
 
 MODULES_NAME = "modules"
@@ -56,7 +57,7 @@ class DirectoryVersions:
             try:
                 yield from self._versions_of(each)
             except RepositoryError as problem:
-                self._reporter.warning(f"{each} is skipped: {problem.message}")
+                warn_skipped(each, problem.message, self._reporter)
 
     def discard(self, key: Key, release: Release) -> None:
         """See ``VersionStore.discard``."""
