@@ -10,7 +10,8 @@ from typing import cast
 import click
 from click.core import ParameterSource
 
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
+_CREDENTIALS = re.compile(r"://[^/\s]*@")
+"""A token may be the user's name, beside a password without meaning."""
 
 
 def repeat_command(
@@ -20,7 +21,7 @@ def repeat_command(
 
     It has every option of this command line that the command ``name`` has, too; what came from the
     environment or a config file comes from there again. ``environment`` is the target, instead of
-    what this command line says. Passwords in URLs are left out.
+    what this command line says. Users and passwords in URLs are left out.
     """
     group = cast("click.Context", ctx.parent)
     command = cast("click.Group", group.command).get_command(group, name) or ctx.command
@@ -32,7 +33,7 @@ def repeat_command(
         if is_given and isinstance(param, click.Option) and param.name in known:
             words += _option_words(param, ctx.params[str(param.name)])
     words += ["--"] if any(each.startswith("-") for each in arguments) else []
-    return " ".join(_quoted(_PASSWORD.sub(r"\1:***@", each)) for each in (*words, *arguments))
+    return " ".join(_quoted(_CREDENTIALS.sub("://***@", each)) for each in (*words, *arguments))
 
 
 def _option_words(option: click.Option, value: object) -> Iterator[str]:

@@ -69,14 +69,14 @@ def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
 @click.command(
     "promote", cls=GroupedCommand, short_help="Deploy one environment's versions to another."
 )
-@click.argument("modules", nargs=-1, metavar="[MODULE…]")
+@click.argument("modules", nargs=-1, metavar="[MODULE[@VERSION]…]")
 @settings_options("environment", "to", *_USUAL)
 @common_options
 def promote_command(session: Session, modules: tuple[str, ...]) -> None:
     """Deploy the versions that --environment has to the environment --to, the very same files.
 
-    Nothing is built again. Without --gateway, it goes to the gateways that the config file has for
-    --to.
+    Nothing is built again. With @VERSION, nothing is deployed if --environment has another one.
+    Without --gateway, it goes to the gateways that the config file has for --to.
     """
     from ign_deploy.pipeline.orders import promotion
 

@@ -223,7 +223,7 @@ class GatewayDeployment:
 
     def _check_health(self) -> None:
         for check in self.options.checks:
-            check.run(self.gateway.location)
+            check.run(self.gateway.web_address)
             self.reporter.info(f"{self.gateway.title}: {check.title} passed")
 
     def _report_licenses(
@@ -297,7 +297,7 @@ class GatewayDeployment:
         )
         second = problem.message.removeprefix(f"{self.gateway.title}: ")
         steps = numbered_steps(
-            f"check {self.gateway.location}: it should have {expected}.",
+            f"check {self.gateway.web_address}: it should have {expected}.",
             problem.hint,
             f"run `{self.options.rollback_command}`, or install the file by hand.",
         )
@@ -307,7 +307,7 @@ class GatewayDeployment:
         """Explain a failed uninstallation, which is to be completed, not undone."""
         names = ", ".join(self.removed)
         steps = numbered_steps(
-            f"check {self.gateway.location}.",
+            f"check {self.gateway.web_address}.",
             problem.hint,
             f"run the same command again: it uninstalls {names} if necessary.",
         )
@@ -321,8 +321,11 @@ class GatewayDeployment:
         first = f"{self.gateway.title} must be restarted before {then}: restart it when the plant"
         if not capabilities.reports_state:
             return f"{first} allows, and check the result there"
-        again = " (or run it again with --restart if-needed)" if capabilities.restart else ""
-        return f"{first} allows, then run the same command again to verify the result{again}"
+        now = " (or run it now with --restart if-needed)" if capabilities.restart else ""
+        # With the versions: newer ones may be published before the restart.
+        versions = ", ".join(f"{each.id}@{each.version}" for each in self.plan.changes)
+        same = "" if self.options.is_rollback else f" for {versions}"
+        return f"{first} allows, then run the same command again{same} to verify the result{now}"
 
     def _record(self, outcome: Outcome, message: str, *, seconds: float) -> GatewayRecord:
         is_known = outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.UNINSTALLED)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ign_deploy.deployment.gateway import Consent, Target
+from ign_deploy.deployment.gateway import DEVELOPER_PREFIX, Consent, Target
 from ign_deploy.deployment.health import HealthCheck
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -31,8 +31,13 @@ class Gateway:
 
     @property
     def location(self) -> str:
-        """Its address, without credentials."""
+        """Its address as --gateway takes it, without credentials."""
         return self.target.location
+
+    @property
+    def web_address(self) -> str:
+        """Where people and health checks find it."""
+        return self.location.removeprefix(DEVELOPER_PREFIX)
 
     @property
     def title(self) -> str:
@@ -139,7 +144,8 @@ class DeployOptions:
     version) as a verified file, for the rollback; it raises IgnDeployError. ``is_rollback``: the
     modules go back to a version that ran before. ``allow_uninstall``: a module may be taken off to
     undo its installation although another version of it ran before. ``rollback_command`` is what
-    people can run if a rollback failed.
+    people can run if a rollback failed, ``resume_command`` what goes on where this run stopped,
+    with the very same versions; empty if this run has no command line.
     """
 
     obtain: Callable[[str, str], VerifiedModule]
@@ -154,6 +160,7 @@ class DeployOptions:
     continue_on_error: bool = False
     all_or_nothing: bool = False
     rollback_command: str = "ign-deploy rollback"
+    resume_command: str = ""
 
 
 def normal_fingerprint(text: str) -> str:

@@ -98,15 +98,11 @@ def _unreachable(gateway: Gateway, problem: IgnDeployError) -> GatewayPlan:
 
 @dataclass
 class Rollout:
-    """Carries out the plans for several gateways, wave by wave.
-
-    ``resume`` says how to go on after an interruption.
-    """
+    """Carries out the plans for several gateways, wave by wave."""
 
     plans: Sequence[GatewayPlan]
     options: DeployOptions
     reporter: Reporter
-    resume: str = "run the same command or job again"
     _deployments: dict[str, GatewayDeployment] = field(default_factory=dict)
     _records: dict[str, GatewayRecord] = field(default_factory=dict)
     _is_interruption_reported: bool = False
@@ -129,6 +125,9 @@ class Rollout:
                 break
         if self._failed() and self.options.all_or_nothing:
             self._roll_back_all()
+        if self.options.resume_command and any(map(self._waits_for_restart, self.plans)):
+            command = self.options.resume_command
+            self.reporter.info(f"after the restart, verify the result with: {command}")
         return tuple(self._record_of(each) for each in self.plans)
 
     def _waves(self) -> Iterator[list[GatewayPlan]]:
@@ -164,7 +163,9 @@ class Rollout:
         self.reporter.warning("interrupted; the history shows the deployment as unfinished")
         for line in interrupted_gateways(self.plans, self._deployments, self._records):
             self.reporter.warning(line)
-        self.reporter.warning(f"to go on, {self.resume}")
+        command = self.options.resume_command
+        how = f"run: {command}" if command else "run the same command or job again"
+        self.reporter.warning(f"to go on, {how}")
 
     def _deploy(self, plan: GatewayPlan, reporter: Reporter) -> None:
         if plan.unreachable is not None:
@@ -181,6 +182,12 @@ class Rollout:
 
     def _failed(self) -> bool:
         return any(each.outcome not in DEPLOYED_OUTCOMES for each in self._records.values())
+
+    def _waits_for_restart(self, plan: GatewayPlan) -> bool:
+        """Return whether the gateway has to be restarted, and can then say what runs."""
+        record = self._records.get(plan.gateway.location)
+        is_pending = record is not None and record.outcome is Outcome.RESTART_PENDING
+        return is_pending and plan.facts.capabilities.reports_state
 
     def _roll_back_all(self) -> None:
         """Roll back the gateways that had succeeded, the last one first."""

@@ -23,7 +23,7 @@ from ign_deploy.deployment.records import (
     timestamp,
 )
 from ign_deploy.deployment.rollout import Rollout, overall_outcome, plan_gateways, require_success
-from ign_deploy.errors import IgnDeployError
+from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.gateways import deploy_options, open_gateways
@@ -196,8 +196,8 @@ class Deployer:
         is_release = order.kind is DeploymentKind.DEPLOYMENT and not order.arguments
         resume = command_line(_COMMANDS[order.kind], names if is_release else order.arguments)
         back = command_line("rollback", list(modules), environment=order.environment)
-        options = replace(options, rollback_command=back)
-        return Rollout(everything, options, reporter, resume=f"run: {resume}")
+        options = replace(options, rollback_command=back, resume_command=resume)
+        return Rollout(everything, options, reporter)
 
     def _warn_of_others(self, unfinished: Sequence[Deployment]) -> None:
         for each in unfinished:
@@ -265,7 +265,20 @@ def _recorded(part: Part, state: EnvironmentState, outcome: Outcome) -> GatewayR
 
 def environment_of(context: RunContext) -> str:
     """Return the environment's name; without one, deployments are those of ``default``."""
-    return check_environment(context.settings.environment or DEFAULT_ENVIRONMENT)
+    return named_environment(context.settings.environment or DEFAULT_ENVIRONMENT, context)
+
+
+def named_environment(name: str, context: RunContext) -> str:
+    """Return an environment's name; raises ConfigurationError if the history can't have it.
+
+    It becomes a part of paths in the repository, where no one would look for a secret.
+    """
+    if context.redact(check_environment(name)) != name:
+        raise ConfigurationError(
+            "the name of the environment contains one of the secrets of this run",
+            hint="give another name as --environment, such as production.",
+        )
+    return name
 
 
 def deploy_release(modules: Sequence[VerifiedModule], context: RunContext) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.history import DeployedVersion
-from ign_deploy.deployment.records import DeploymentKind, Outcome, check_environment
+from ign_deploy.deployment.records import DeploymentKind, Outcome
 from ign_deploy.errors import ConfigurationError, DeploymentError, VerificationError
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.pipeline.deploy import Deployer, Order, Part, environment_of
+from ign_deploy.module.version import same_version
+from ign_deploy.pipeline.deploy import Deployer, Order, Part, environment_of, named_environment
 from ign_deploy.pipeline.gateways import gateways_or_tracking
 from ign_deploy.pipeline.verify import verify_file
 
@@ -37,16 +38,22 @@ def installation(names: Sequence[str], deployer: Deployer) -> Order:
 
 
 def promotion(names: Sequence[str], deployer: Deployer) -> Order:
-    """Return the order to deploy one environment's versions to another."""
+    """Return the order to deploy one environment's versions to another (``MODULE[@VERSION]``).
+
+    A version only says which one is expected there.
+    """
     source = required_environment(deployer)
-    target = check_environment(deployer.context.settings.to)
+    expected = {
+        module_id: version for module_id, _, version in (each.partition("@") for each in names)
+    }
+    target = named_environment(deployer.context.settings.to, deployer.context)
     if source == target:
         raise ConfigurationError(
             f"cannot promote {source} to itself", hint="give another environment as --to."
         )
     gateways = gateways_or_tracking(deployer.context.with_settings(environment=target))
     state = deployer.context.history.state(source)
-    deployed = select_modules(state.deployed, names, source, deployer)
+    deployed = select_modules(state.deployed, list(expected), source, deployer)
     versions: dict[str, DeployedVersion] = {}
     for each in deployed:
         if each.uncertain or versions.setdefault(each.id, each).version != each.version:
@@ -58,13 +65,14 @@ def promotion(names: Sequence[str], deployer: Deployer) -> Order:
                 hint=f"deploy one version to all gateways of {source} first.",
             )
         _require_run(each, source)
+        _require_expected(each, source, expected.get(each.id, ""))
     modules = [_promoted(each, state, deployer) for each in versions.values()]
     return Order(
         target,
         (Part(modules, gateways),),
         kind=DeploymentKind.PROMOTION,
         source=source,
-        arguments=names,
+        arguments=[f"{each.id}@{each.version}" for each in versions.values()],
     )
 
 
@@ -77,6 +85,14 @@ def _require_run(deployed: DeployedVersion, source: str) -> None:
             hint=f"restart {deployed.gateway}, then run `ign-deploy install "
             f"{deployed.id}@{deployed.version} -e {source}` to verify it; or install it in the "
             "other environment by its number.",
+        )
+
+
+def _require_expected(deployed: DeployedVersion, source: str, version: str) -> None:
+    if version and not same_version(version, deployed.version):
+        raise DeploymentError(
+            f"{source} has {deployed.id} {deployed.version}, expected {version[:100]}",
+            hint=f"promote {deployed.id}@{deployed.version}, or install the other version.",
         )
 
 
@@ -139,7 +155,7 @@ def required_environment(deployer: Deployer) -> str:
     """Return the environment's name; raises ConfigurationError if none was given."""
     if not deployer.context.settings.environment:
         raise ConfigurationError("no environment given", hint="give --environment.")
-    return check_environment(deployer.context.settings.environment)
+    return named_environment(deployer.context.settings.environment, deployer.context)
 
 
 def _module(name: str, deployer: Deployer) -> VerifiedModule:

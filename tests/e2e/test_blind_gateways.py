@@ -104,6 +104,18 @@ def test_a_developer_gateway_goes_back_to_the_version_of_the_history(cli: Gatewa
     assert cli.gateway.version_of(NAME) == "1.0.0"
 
 
+def test_the_address_of_a_developer_gateway_in_a_hint_works_as_it_is_typed(
+    cli: GatewayCli,
+) -> None:
+    address = f"developer+{cli.gateway.url}"
+    install(cli, "1.0.0", address).must(0)
+    install(cli, "1.1.0", address, "--health-url", "StatusPing").must(0)
+    assert address in cli.call("status").must(0).stdout
+    hint = cli.call("rollback", "-e", "plant").must(7).stderr.partition("the history has: ")[2]
+    rollback(cli, hint.split()[0].rstrip(".")).must(0)
+    assert cli.gateway.version_of(NAME) == "1.0.0"
+
+
 def test_a_folder_does_not_promise_to_verify(cli: GatewayCli, folder: Path) -> None:
     result = install(cli, "1.0.0", str(folder)).must(0)
     assert "restart it when the plant allows, and check the result there" in result.stdout
@@ -126,6 +138,6 @@ def test_a_developer_gateway_is_never_said_to_have_uninstalled_a_module(cli: Gat
     install(cli, "1.0.0", address).must(0)
     for options in ((), ("--allow-uninstall",)):
         result = rollback(cli, address, *options).must(7)
-        assert f"cannot uninstall {NAME} from {cli.gateway.url}" in result.stderr
+        assert f"cannot uninstall {NAME} from {address}" in result.stderr
         assert "on the gateway's web page" in result.stderr
     assert "(uninstalled)" not in cli.call("status").must(0).stdout

@@ -116,6 +116,22 @@ def test_history_shows_one_deployment_or_those_of_a_module(cli: GatewayCli) -> N
     assert cli.gateway.url in shown
 
 
+@pytest.mark.parametrize("name", ["tok-12345678", "line-tok-12345678-3"])
+def test_a_secret_does_not_become_the_name_of_an_environment(cli: GatewayCli, name: str) -> None:
+    cli.call("install", NAME, "-e", "staging", "--track-only").must(0)
+    secret = {"REPOSITORY_API_TOKEN": "tok-12345678"}
+    before = tree(cli.workspace.repository)
+    for command in (
+        ("install", NAME, "-e", name, "--track-only"),
+        ("promote", "-e", "staging", "--to", name, "--track-only"),
+        ("rollback", "-e", name, "--track-only"),
+    ):
+        refused = cli.call(*command, **secret).must(2)
+        assert "contains one of the secrets" in refused.stderr
+        assert "tok-12345678" not in refused.stderr + refused.stdout
+    assert tree(cli.workspace.repository) == before
+
+
 def test_where_there_is_no_repository_nothing_is_claimed(tmp_path: Path) -> None:
     workspace = CliWorkspace(tmp_path)
     for line in (

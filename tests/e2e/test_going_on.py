@@ -124,9 +124,39 @@ def test_a_promotion_goes_on(cli: GatewayCli, monkeypatch: pytest.MonkeyPatch) -
     there = ("--gateway", cli.gateway.url, *WITH_RESTART)
     given = ("-e", "staging", "--to", "production", *there)
     words = command_in(interrupted(cli, monkeypatch, "promote", *given))
-    assert words[0] == "promote"
+    assert (words[0], words[-1]) == ("promote", f"{NAME}@1.1.0")
     cli.call(*words).must(0)
     assert active(cli.gateway) == "1.1.0"
+
+
+def test_a_promotion_does_not_go_on_with_another_version(
+    cli: GatewayCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.call("install", f"{NAME}@1.0.0", "-e", "staging", "--track-only").must(0)
+    there = ("--gateway", cli.gateway.url, *WITH_RESTART)
+    given = ("-e", "staging", "--to", "production", *there)
+    words = command_in(interrupted(cli, monkeypatch, "promote", *given))
+    cli.call("install", f"{NAME}@1.1.0", "-e", "staging", "--track-only").must(0)
+    refused = cli.call(*words).must(7)
+    assert f"staging has {NAME} 1.1.0, expected 1.0.0" in refused.stderr
+    assert active(cli.gateway) == "1.0.0"
+
+
+@pytest.mark.parametrize("name", [NAME, f"{NAME}@>=1"])
+def test_after_a_restart_the_printed_command_verifies_that_version_not_a_newer_one(
+    cli: GatewayCli, name: str
+) -> None:
+    there = ("--gateway", cli.gateway.url, "-e", "production", *WITH_RESTART[:4])
+    pending = cli.call("install", name, *there).must(0)
+    assert f"run the same command again for {NAME}@1.1.0 to verify the result" in pending.stdout
+    newer = modl(cli.workspace.folder, "1.2.0")
+    cli.call("upload", newer).must(0)
+    cli.gateway.state.restart()
+    cli.gateway.state.come_back()
+    command = pending.stderr.partition("verify the result with: ign-deploy ")[2].splitlines()[0]
+    cli.call(*shlex.split(command)).must(0)
+    assert active(cli.gateway) == "1.1.0"
+    assert "(restart pending)" not in cli.call("status").must(0).stdout
 
 
 def test_a_release_goes_on_with_the_installation(

@@ -10,6 +10,7 @@ from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from ign_deploy.deployment.gateway.model import (
+    DEVELOPER_PREFIX,
     NO_CONSENT,
     Consent,
     GatewayCapabilities,
@@ -29,6 +30,7 @@ from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import Progress, Reporter, SilentReporter, no_progress
 
 __all__ = [
+    "DEVELOPER_PREFIX",
     "NO_CONSENT",
     "TARGETS",
     "Consent",
@@ -160,8 +162,8 @@ def _open_folder(url: str, access: GatewayAccess, options: TargetOptions) -> Tar
 TARGETS: Mapping[str, TargetOpener] = {
     "https": _open_api,
     "http": _open_api,
-    "developer+https": _open_developer,
-    "developer+http": _open_developer,
+    f"{DEVELOPER_PREFIX}https": _open_developer,
+    f"{DEVELOPER_PREFIX}http": _open_developer,
     "file": _open_folder,
 }
 

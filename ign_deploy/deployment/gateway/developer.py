@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ign_deploy.deployment.gateway.client import GatewayClient
 from ign_deploy.deployment.gateway.model import (
+    DEVELOPER_PREFIX,
     NO_CONSENT,
     Consent,
     GatewayCapabilities,
@@ -37,8 +38,8 @@ class DeveloperGateway:
 
     @property
     def location(self) -> str:
-        """The gateway's URL, safe to show."""
-        return self._client.base
+        """The gateway's URL as --gateway takes it, safe to show."""
+        return f"{DEVELOPER_PREFIX}{self._client.base}"
 
     def facts(self) -> GatewayFacts:
         """Return what little is known; the obstacle says if the gateway is not running."""

@@ -13,6 +13,8 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.version import same_version
 
 ACTIVE = "ACTIVE"
+DEVELOPER_PREFIX = "developer+"
+"""What --gateway has before the address of a developer gateway."""
 
 
 @dataclass(frozen=True, slots=True)
