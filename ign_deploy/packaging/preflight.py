@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, VerificationError
-from ign_deploy.files import os_error_reason
+from ign_deploy.files import os_error_reason, read_regular
 from ign_deploy.module.findings import Finding, error, warning
 from ign_deploy.packaging.artifacts import reject_lfs_pointer
 from ign_deploy.packaging.commands import (
@@ -33,6 +33,7 @@ from ign_deploy.process import Account
 
 # Older ones, such as Debian's, overlook a Kotlin build script.
 _FIRST_WITH_KOTLIN: Version = (5, 0)
+_MAX_WRAPPER = 1 << 20
 
 
 def build_findings(
@@ -44,7 +45,8 @@ def build_findings(
 
     Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``,
     ``gradle-home-invalid``, ``gradle-unusable``, ``gradle-kotlin-unsupported``,
-    ``wrapper-jar-missing``, ``wrapper-properties-missing``, ``build-file-missing``,
+    ``wrapper-jar-missing``, ``wrapper-properties-missing``, ``wrapper-line-endings``,
+    ``build-file-missing``,
     ``folder-incomplete``, ``module-unreadable``, and those of a module.xml.
     """
     if project.kind is ProjectKind.PREBUILT:
@@ -94,6 +96,8 @@ def _structure_problems(project: Project) -> Iterator[Finding]:
             f"{project.root} has no {' or '.join(names)}",
             hint="pass the folder with the build files.",
         )
+    if project.kind in (ProjectKind.GRADLE_WRAPPER, ProjectKind.MAVEN_WRAPPER):
+        yield from _line_ending_problems(Path(project.tool[-1]))
     if project.kind is not ProjectKind.GRADLE_WRAPPER:
         return
     if not (project.root / WRAPPER_JAR).is_file():
@@ -107,6 +111,21 @@ def _structure_problems(project: Project) -> Iterator[Finding]:
             "wrapper-properties-missing",
             f"there is a gradlew, but no {WRAPPER_PROPERTIES}",
             hint="run `gradle wrapper` and commit its files.",
+        )
+
+
+def _line_ending_problems(wrapper: Path) -> Iterator[Finding]:
+    """Look for the line endings of Windows: to a shell, they are part of each command."""
+    try:
+        has_crlf = b"\r\n" in read_regular(wrapper, limit=_MAX_WRAPPER)
+    except OSError:
+        return  # the build will say why
+    if has_crlf:
+        yield error(
+            "wrapper-line-endings",
+            f"{wrapper.name} has Windows line endings (CRLF), which no shell can run",
+            hint=f"add the line `{wrapper.name} eol=lf` to .gitattributes, run "
+            f"`git add --renormalize {wrapper.name}`, and commit both.",
         )
 
 

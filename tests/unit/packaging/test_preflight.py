@@ -26,6 +26,25 @@ def test_a_sound_wrapper_project_has_no_problems(tmp_path: Path) -> None:
     assert codes(root, with_java(tmp_path, "21.0.2")) == []
 
 
+@pytest.mark.parametrize("name", ["gradlew", "mvnw"])
+def test_a_wrapper_with_windows_line_endings_is_named_with_the_fix(
+    tmp_path: Path, name: str
+) -> None:
+    root = gradle_wrapper(tmp_path / "p")
+    if name == "mvnw":
+        root = tmp_path / "m"
+        script(root / "mvnw", "exit 0")
+        (root / "pom.xml").touch()
+    env = with_java(tmp_path, "17")
+    assert codes(root, env) == []
+    wrapper = root / name
+    wrapper.write_bytes(wrapper.read_bytes().replace(b"\n", b"\r\n"))
+    (found,) = build_findings(detect_project(root, env=env), env=env)
+    assert found.code == "wrapper-line-endings"
+    assert f"{name} has Windows line endings" in found.message
+    assert f"`{name} eol=lf` to .gitattributes" in found.hint
+
+
 def test_all_problems_are_found_at_once(tmp_path: Path) -> None:
     (tmp_path / "gradlew").touch()
     assert codes(tmp_path, {"PATH": ""}) == [
