@@ -1,172 +1,160 @@
-"""Why a build failed, in one sentence, and what to do: Gradle and Maven always exit with 1."""
+"""Why a build failed, in one sentence, and what to do: Gradle and Maven always exit with 1.
+
+The report at the end of a build counts, and in it the first task that failed. What other tasks
+wrote, such as tests that try what an unknown host does, explains nothing.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
 
+from ign_deploy.packaging.causes import (
+    CAUSES,
+    Explanation,
+    Shows,
+    explain_all,
+    explain_line,
+    last_host,
+    shown_text,
+)
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A known cause: the line that reveals it, what it means, and what to do.
-
-    ``{0}``, ``{1}`` in the texts stand for the pattern's groups.
-    """
-
-    pattern: re.Pattern[str]
-    meaning: str
-    hint: str
-
-
-def _cause(pattern: str, meaning: str, hint: str) -> Cause:
-    return Cause(re.compile(pattern), meaning, hint)
-
-
-# The first in this list wins: a network failure also shows up as an unresolved library.
-_CAUSES = (
-    _cause(
-        r"JAVA_HOME is set to an invalid directory:? *(\S*)",
-        "JAVA_HOME names a folder without Java: {0}",
-        "set up a JDK (actions/setup-java), or unset JAVA_HOME.",
-    ),
-    _cause(
-        r"JAVA_HOME (?:is not set|environment variable is not defined)",
-        "no Java was found",
-        "set up a JDK (actions/setup-java), or use the image with a JDK.",
-    ),
-    _cause(
-        r"Unsupported class file major version (\d+)",
-        "this Gradle doesn't support the Java it runs on (class file version {0})",
-        "raise the wrapper's Gradle version, or set up an older JDK.",
-    ),
-    _cause(
-        r"(?:Could not find or load main class|ClassNotFoundException:?|Unable to access jarfile)"
-        r".*(?:org\.gradle\.wrapper|gradle-wrapper\.jar)",
-        "gradle/wrapper/gradle-wrapper.jar is missing",
-        "commit it (a .gitignore for *.jar often hides it), or create it with `gradle wrapper`.",
-    ),
-    _cause(
-        r"(?:UnknownHostException:? *|Name or service not known:? *|nodename nor servname|"
-        r"Temporary failure in name resolution)(\S*)",
-        "a host could not be resolved: the build has no network or no DNS {0}",
-        "check the network, or set HTTPS_PROXY and the JVM's https.proxyHost.",
-    ),
-    _cause(
-        r"org\.gradle\.wrapper\.(?:Download|Install)",
-        "the wrapper could not download Gradle",
-        "allow services.gradle.org, or put Gradle into the image and set GRADLE_HOME.",
-    ),
-    _cause(
-        r"(?:Connection (?:refused|timed out|reset)|Read timed out|PKIX path building failed)",
-        "a server for libraries or plugins could not be reached",
-        "check the network, the proxy and the certificates that Java trusts.",
-    ),
-    _cause(
-        r"No cached version of (\S+) available for offline mode",
-        "{0} is not in Gradle's cache, and the build runs offline",
-        "build once with a network and keep GRADLE_USER_HOME, or drop --offline.",
-    ),
-    _cause(
-        r"Cannot access \S+ \(\S+\) in offline mode and the artifact (\S+)",
-        "{0} is not in Maven's cache, and the build runs offline",
-        "build once with a network and keep ~/.m2, or drop --offline.",
-    ),
-    _cause(
-        r"Plugin \[id: '([^']+)'(?:, version: '([^']+)')?.*was not found",
-        "Gradle could not find the plugin {0} {1}",
-        "add the vendor's repository to pluginManagement in settings.gradle; check the version.",
-    ),
-    _cause(
-        r"[Tt]ask '([^']+)' not found in",
-        "the project has no task {0}",
-        "apply the module plugin in the root project, or name the tasks with --gradle-args.",
-    ),
-    _cause(
-        r"Could not (?:resolve|find) ([^\s:]+:[^\s:]+:[^\s:]+?)\.?$",
-        "the library {0} could not be resolved",
-        "check its name, its version and the repositories of the build.",
-    ),
-    _cause(
-        r"Plugin ([^\s:]+:[^\s:]+:\S+) or one of its dependencies could not be resolved",
-        "Maven could not find the plugin {0}",
-        "check its version and the pluginRepositories.",
-    ),
-    _cause(
-        r"(?:OutOfMemoryError|Java heap space|GC overhead limit exceeded)",
-        "the build ran out of memory",
-        "raise org.gradle.jvmargs (-Xmx) in gradle.properties, or use a larger runner.",
-    ),
-    _cause(
-        r"No space left on device",
-        "the disk is full",
-        "free some disk space, or move GRADLE_USER_HOME to a larger disk.",
-    ),
-    _cause(
-        r"Execution failed for task '((?:\S*:)?compile\w*)'",
-        "the sources don't compile ({0})",
-        "fix the compiler errors above.",
-    ),
-    _cause(
-        r"COMPILATION ERROR",
-        "the sources don't compile",
-        "fix the compiler errors above.",
-    ),
-    _cause(
-        r"Execution failed for task '((?:\S*:)?test\w*)'",
-        "the project's tests failed ({0})",
-        "fix them; the output above names their report.",
-    ),
-    _cause(
-        r"Execution failed for task '((?:\S*:)?signModule)'",
-        "the project's own signing failed ({0})",
-        "build only `zipModule`; ign-deploy signs the module.",
-    ),
-    _cause(r"Execution failed for task '([^']+)'", "the task {0} failed", "see its output above."),
-    _cause(r"Failed to execute goal (\S+)", "the Maven goal {0} failed", "see its output above."),
-    _cause(
-        r"Could not compile (?:build|settings|initialization) (?:file|script) '([^']+)'",
-        "the build script {0} has an error",
-        "fix the line named above.",
-    ),
-    _cause(
-        r"A problem occurred (?:evaluating|configuring) (.+?)\.?$",
-        "Gradle could not configure {0}",
-        "see what went wrong above.",
-    ),
+# Characters that are searched at each end of a line: a build can write lines on which patterns are
+# slow.
+_LONGEST_END = 1000
+_MOST_TASKS = 1000
+_MOST_REASONS = 100
+# "> Task :a:b" from Gradle 4.7 on; before, ":a:b", often with a compiler's error in the same line.
+_GRADLE_TASK = re.compile(r"(?:> Task )?(:[\w.:-]{1,200})(?: [A-Z-]{1,20}$|$|(?=/))")
+_MAVEN_GOAL = re.compile(r"\[INFO\] --- (\S{1,200})")
+_MAVEN_ERROR = "[ERROR]"
+_REPORT = re.compile(r"FAILURE: Build |\[INFO\] BUILD FAILURE")
+_FAILED_TASK = re.compile(r"Execution failed for task '([^']+)'")
+_COMPILER = re.compile(r"(?:^|:)(?:compile|kapt|ksp|maven-compiler-plugin:|compiler:)", re.I)
+_TEST = re.compile(r"(?:^|:)\w*test\w*$|(?:surefire|failsafe)", re.I)
+_MISTAKE = re.compile(
+    r"^(?:\[ERROR\] |e: )?(?:file://)?(?:[^:\s]{0,500}/)?"
+    r"([\w$.-]{1,200}\.(?:java|kts?|groovy|scala)): ?"
+    r"[\[(]?(\d{1,9})(?:, ?\d+[\])]|:\d+)?:? ?(error: )?(.{1,200})"
 )
 
 
-# Characters of a line that are searched: a build can write lines on which patterns are slow.
-_LONGEST_LINE = 1000
+@dataclass(slots=True)
+class _Output:
+    """What is known of a task's output: its most telling line, and a compiler's first error."""
+
+    best: Explanation | None = None
+    mistake: str = ""
+    host: str = ""
+
+    def see(self, text: str, *, is_compiler: bool) -> None:
+        """Look at one more line."""
+        below = len(CAUSES) if self.best is None else self.best.rank
+        shows = Shows.COMPILER if is_compiler else Shows.OUTPUT
+        self.best = explain_line(text, shows=shows, below=below, host=self.host) or self.best
+        self.host = last_host(text) or self.host
+        if is_compiler and not self.mistake:
+            self.mistake = _mistake(text)
 
 
 @dataclass(slots=True)
 class FailureWatch:
-    """Watches a build's output, and remembers the most telling line."""
+    """Watches a build's output, and explains its failure."""
 
-    _rank: int = field(default=len(_CAUSES))
-    _meaning: str = ""
+    _task: str = ""
+    _outputs: dict[str, _Output] = field(default_factory=dict)
+    _reasons: list[str] = field(default_factory=list)
+    _report: str = ""
+    """Where we are in the report: in "no" reasons yet, "in" them, or "after" the first ones."""
 
     def see(self, line: str) -> None:
         """Look at one more line."""
-        for rank, cause in enumerate(_CAUSES[: self._rank]):
-            match = cause.pattern.search(line[:_LONGEST_LINE])
-            if match is not None:
-                groups = [_shown(text or "") for text in match.groups()]
-                self._rank, self._meaning = rank, cause.meaning.format(*groups).rstrip(" :")
-                return
+        text = line if len(line) <= 2 * _LONGEST_END else _ends(line)
+        if _REPORT.match(text):
+            # The last report is the build's own: its tests may run builds, too.
+            self._report, self._reasons = "no", []
+        elif self._report:
+            self._see_report(text)
+        elif task := _GRADLE_TASK.match(text) or _MAVEN_GOAL.match(text):
+            self._task = task[1]
+            self._see_output(text[task.end() :])
+        else:
+            self._see_output(text)
 
     @property
     def meaning(self) -> str:
         """What went wrong, as a clause; empty when no line was understood."""
-        return self._meaning
+        found = self._explain()
+        if found is None:
+            return shown_text(self._reasons[0]).rstrip(" .:") if self._reasons else ""
+        detail = self._detail() if found.is_general else ""
+        return f"{found.meaning}: {detail}" if detail else found.meaning
 
     @property
     def hint(self) -> str:
         """What to do about it."""
-        return _CAUSES[self._rank].hint if self._meaning else "read the build's output above."
+        found = self._explain()
+        return found.hint if found else "read the build's output above."
+
+    def _explain(self) -> Explanation | None:
+        """Return the cause that the report names, else one in the output of the failed task."""
+        reported = explain_all(self._reasons, shows=Shows.REASON)
+        found = self._outputs.get(self._failed_task(), _Output()).best
+        if reported is None or (reported.is_general and found and not found.is_general):
+            return found
+        return reported
+
+    def _detail(self) -> str:
+        """Return a compiler's first error, or the innermost reason in Gradle's report."""
+        task = self._failed_task()
+        if _COMPILER.search(task):
+            return self._outputs.get(task, _Output()).mistake
+        inner = [each for each in self._reasons[1:] if each.startswith(">")]
+        return shown_text(inner[-1]).strip(" >.:") if inner else ""
+
+    def _failed_task(self) -> str:
+        """Return the first task that failed; with Maven, or without a report, the last one begun.
+
+        A report without any task is of the configuration, which has no output of its own.
+        """
+        named = (_FAILED_TASK.search(reason) for reason in self._reasons)
+        first = next((match[1] for match in named if match), "")
+        is_of_gradle = bool(self._reasons) and not self._reasons[0].startswith(_MAVEN_ERROR)
+        return first or ("configuration" if is_of_gradle else self._task)
+
+    def _see_report(self, text: str) -> None:
+        """Keep the reasons of the first failure in a report, and nothing of the others."""
+        text = text.strip()
+        if self._report == "no":
+            if text.startswith(_MAVEN_ERROR):
+                self._report, self._reasons = "in", [text]
+            elif text == "* What went wrong:":
+                self._report = "in"
+        elif self._report == "in":
+            is_end = text.startswith(("* ", f"{_MAVEN_ERROR} ->"))
+            # What a compiler said isn't a reason; it may contain anything.
+            is_end |= any("Compilation failure" in reason for reason in self._reasons)
+            if is_end or len(self._reasons) >= _MOST_REASONS:
+                self._report = "after"
+            elif not self._reasons or text.startswith((">", _MAVEN_ERROR)):
+                self._reasons.append(text)
+
+    def _see_output(self, text: str) -> None:
+        is_compiler = bool(_COMPILER.search(self._task))
+        if (is_compiler or not _TEST.search(self._task)) and (
+            self._task in self._outputs or len(self._outputs) < _MOST_TASKS
+        ):
+            output = self._outputs.setdefault(self._task, _Output())
+            output.see(text, is_compiler=is_compiler)
 
 
-def _shown(text: str) -> str:
-    """Make untrusted text safe for a message."""
-    return "".join(character if character.isprintable() else "?" for character in text[:200])
+def _mistake(text: str) -> str:
+    """Return a compiler's error as ``Pump.java:3: reached end of file``, else nothing."""
+    match = _MISTAKE.match(text)
+    if match is None or not (match[3] or text.startswith(("e: ", _MAVEN_ERROR))):
+        return ""
+    return shown_text(f"{match[1]}:{match[2]}: {match[4]}").rstrip()
+
+
+def _ends(line: str) -> str:
+    return f"{line[:_LONGEST_END]} {line[-_LONGEST_END:]}"

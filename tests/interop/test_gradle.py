@@ -218,11 +218,15 @@ def test_the_init_script_lists_every_module_whatever_its_properties_are(
 
 
 def test_sources_that_do_not_compile_are_explained(tmp_path: Path, home: Path) -> None:
-    root = copy_example(tmp_path / "example")
+    noise = "task noise { doLast { println 'java.net.UnknownHostException: nowhere.invalid' } }"
+    after = "project(':common').afterEvaluate { it.compileJava.dependsOn(':noise') }"
+    root = copy_example(tmp_path / "example", tail=f"{noise}\n{after}")
     source = next(root.rglob("ShiftPlan.java"))
     source.write_text(source.read_text() + "this is not Java\n")
-    with pytest.raises(PackagingError, match=r"don't compile \(:common:compileJava\)"):
-        build(root, make_env(home))
+    mistake = r"don't compile \(:common:compileJava\): ShiftPlan\.java:\d+: class, interface"
+    with pytest.raises(PackagingError, match=mistake):
+        build(root, make_env(home), recorder := Recorder())
+    assert any("nowhere.invalid" in line for line in recorder.lines), "another task's output"
     assert not (root / "dist").exists()
 
 
