@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.cli.formatting import certificate_lines, findings_document, plain, table
+from ign_deploy.cli.formatting import certificate_lines, findings_document, plain
+from ign_deploy.cli.listing import Row, answer_list
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
@@ -138,7 +139,7 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
 @common_options
 def list_modules_command(session: Session, **choice: Any) -> None:
     """List the published modules, each with its newest version."""
-    from ign_deploy.repositories.search import ListFilter, list_modules
+    from ign_deploy.repositories.search import ListFilter, iterate_modules
 
     wanted = ListFilter(
         search=choice["search"],
@@ -148,46 +149,38 @@ def list_modules_command(session: Session, **choice: Any) -> None:
     )
     repository = session.context.repository
     location = repository.location
-    entries = list_modules(repository, wanted)
+    found = f"no module matches {plain(wanted.search)!r}"
+    answer_list(
+        session,
+        ([_row(each) for each in group] for group in iterate_modules(repository, wanted)),
+        about={"repository": location},
+        name="modules",
+        header=("MODULE", "VERSION", "IGNITION", "PUBLISHED", "NAME"),
+        nothing=f"{found if wanted.search else 'no modules are published'} in {plain(location)}",
+    )
+
+
+def _row(entry: CatalogueEntry) -> Row:
+    """Return an entry for programs, and for people with untrusted text neutralised."""
     document = {
-        "repository": location,
-        "modules": [
-            {
-                "id": entry.id,
-                "name": entry.name,
-                "version": entry.version,
-                "versions": entry.versions,
-                "description": entry.description,
-                "tags": list(entry.tags),
-                "required_ignition_version": entry.requires_ignition,
-                "published_at": entry.published_at,
-                "yanked": entry.yanked,
-            }
-            for entry in entries
-        ],
+        "id": entry.id,
+        "name": entry.name,
+        "version": entry.version,
+        "versions": entry.versions,
+        "description": entry.description,
+        "tags": list(entry.tags),
+        "required_ignition_version": entry.requires_ignition,
+        "published_at": entry.published_at,
+        "yanked": entry.yanked,
     }
-    session.answer(document, _table(entries) if entries else _nothing(location, wanted.search))
-
-
-def _nothing(location: str, search: str) -> str:
-    found = f"no module matches {plain(search)!r}" if search else "no modules are published"
-    return f"{found} in {plain(location)}"
-
-
-def _table(entries: tuple[CatalogueEntry, ...]) -> str:
-    """Return aligned columns; untrusted text is neutralised for the terminal."""
-    rows = [("MODULE", "VERSION", "IGNITION", "PUBLISHED", "NAME")]
-    rows += [
-        (
-            plain(entry.id),
-            plain(entry.version) + (" (yanked)" if entry.yanked is not None else ""),
-            plain(entry.requires_ignition),
-            plain(entry.published_at[:10]),
-            plain(entry.name),
-        )
-        for entry in entries
-    ]
-    return "\n".join(table(rows, indent=""))
+    cells = (
+        plain(entry.id),
+        plain(entry.version) + (" (yanked)" if entry.yanked is not None else ""),
+        plain(entry.requires_ignition),
+        plain(entry.published_at[:10]),
+        plain(entry.name),
+    )
+    return Row(document, cells)
 
 
 def _describe_publication(publication: Publication) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -93,20 +93,29 @@ class Session:
         )
 
     def _print(self, document: Mapping[str, Any], text: str, *, is_clean: bool) -> None:
-        writer = LineWriter(self.out, self.masker)
-        lines = [text] if is_clean else writer.clean(text.rstrip("\n")) if text else []
+        clean = LineWriter(self.out, self.masker).clean
+        lines = [text] if is_clean else clean(text.rstrip("\n")) if text else []
         if self.as_json:
             lines = [json_text(document, masker=self.masker)]
+        self.write(lines)
+
+    def write(self, lines: Sequence[str]) -> bool:
+        """Write lines of the result as they are; return False if its reader has gone.
+
+        Raises ConfigurationError when standard output is not writable.
+        """
         try:
-            writer.write(lines)
+            LineWriter(self.out, self.masker).write(lines)
         except BrokenPipeError:
             discard(self.out)
+            return False
         except OSError as cause:
             discard(self.out)
             raise ConfigurationError(
                 f"cannot write the result to standard output: {os_error_reason(cause)}",
                 hint="check where standard output goes; the command itself was done.",
             ) from cause
+        return True
 
 
 def discard(stream: TextIO) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_AHEAD = 4
 _PAUSE = 0.2
 """Seconds."""
 
@@ -73,6 +74,18 @@ def map_parallel(
     if failures:
         raise next((each for each in failures if not isinstance(each, Exception)), failures[0])
     return [results[index] for index in range(len(items))]
+
+
+def iterate_parallel(
+    work: Callable[[Item], Result], items: Sequence[Item], *, workers: int
+) -> Iterator[Result]:
+    """Yield ``work(item)`` for every item, in the items' order; little is done ahead of the reader.
+
+    Raises as ``map_parallel`` does.
+    """
+    size = workers * _AHEAD
+    for begin in range(0, len(items), size):
+        yield from map_parallel(work, items[begin : begin + size], workers=workers)
 
 
 def _join(

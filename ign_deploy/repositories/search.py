@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from ign_deploy.errors import ConfigurationError, NotInRepository
-from ign_deploy.module.parallel import map_parallel
+from ign_deploy.module.parallel import iterate_parallel
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
 from ign_deploy.repositories import CatalogueEntry, Repository
 from ign_deploy.repositories.versions import VersionRange, is_range, newest
@@ -37,26 +38,31 @@ def list_modules(
 
     Raises ConfigurationError for an invalid Ignition version.
     """
+    return tuple(chain.from_iterable(iterate_modules(repository, selected)))
+
+
+def iterate_modules(
+    repository: Repository, selected: ListFilter | None = None
+) -> Iterator[Sequence[CatalogueEntry]]:
+    """Yield what ``list_modules`` returns, module by module, while others are still to be read."""
     what = selected or ListFilter()
     gateway = _gateway_version(what.ignition) if what.ignition else None
     text = what.search.strip().casefold()
     modules = [entry for entry in repository.catalogue() if _matches(entry, text)]
     if gateway is None and not what.every_version:
         shown = [entry for entry in modules if what.include_yanked or entry.yanked is None]
-        return tuple(shown)
-    histories = map_parallel(
+        yield shown
+        return
+    for history in iterate_parallel(
         lambda entry: repository.catalogue(entry.id), modules, workers=_WORKERS
-    )
-    found: list[CatalogueEntry] = []
-    for history in histories:
+    ):
         versions = [
             entry
             for entry in history
             if (what.include_yanked or entry.yanked is None)
             and (gateway is None or runs_on(entry.requires_ignition, gateway))
         ]
-        found += versions if what.every_version else _newest_alone(versions)
-    return tuple(found)
+        yield versions if what.every_version else _newest_alone(versions)
 
 
 def runs_on(required: str, gateway: ModuleVersion) -> bool:

@@ -7,7 +7,12 @@ import time
 
 import pytest
 
-from ign_deploy.module.parallel import map_parallel, sharing_processors, usable_processors
+from ign_deploy.module.parallel import (
+    iterate_parallel,
+    map_parallel,
+    sharing_processors,
+    usable_processors,
+)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 8])
@@ -42,6 +47,32 @@ def test_the_first_exception_is_raised_and_stops_the_rest(workers: int) -> None:
     with pytest.raises(ValueError, match="3"):
         map_parallel(work, range(10_000), workers=workers)
     assert len(begun) < 5000
+
+
+@pytest.mark.parametrize("workers", [1, 3, 8])
+def test_what_is_yielded_in_order_is_done_only_a_little_ahead(workers: int) -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> int:
+        begun.append(number)
+        return number
+
+    found: list[int] = []
+    for number in iterate_parallel(work, range(200), workers=workers):
+        found.append(number)
+        assert len(begun) - len(found) < 4 * workers
+    assert found == list(range(200))
+
+
+def test_what_fails_is_raised_after_what_was_done_before() -> None:
+    def work(number: int) -> int:
+        if number == 50:
+            raise ValueError(number)
+        return number
+
+    found = iterate_parallel(work, range(1000), workers=2)
+    with pytest.raises(ValueError, match="50"):
+        list(found)
 
 
 def test_no_thread_remains() -> None:
