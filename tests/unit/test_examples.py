@@ -19,7 +19,8 @@ from ign_deploy.cli import deployment_cli
 from ign_deploy.settings import Inputs, Settings, default_variable
 from tests.support.runner import ACTION, ROOT
 
-EXAMPLES = sorted((ROOT / "examples").glob("*/workflows/*.yml"))
+TEMPLATES = ROOT / "ign_deploy" / "pipeline" / "templates"
+EXAMPLES = sorted([*(ROOT / "examples").glob("*/workflows/*.yml"), *TEMPLATES.glob("github*.yml")])
 OWN = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PIPELINE = ROOT / "examples" / "gitlab" / ".gitlab-ci.yml"
 COMPONENT = ROOT / "templates" / "release.yml"
