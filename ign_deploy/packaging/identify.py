@@ -167,11 +167,16 @@ def _listed(module_list: Path) -> Iterator[KnownModule]:
         return
     for item in content if isinstance(content, list) else []:
         if isinstance(item, dict) and _text(item, "id"):
-            depends = item.get("depends")
-            named = depends if isinstance(depends, list) else []
-            ids = [each for each in named if isinstance(each, str)]
-            needs = Needs(required=frozenset(ids) - {_text(item, "id")})
+            required = _ids(item, "depends") - {_text(item, "id")}
+            needs = Needs(required, _ids(item, "optional") - required - {_text(item, "id")})
             yield KnownModule(_text(item, "id"), _text(item, "version"), _text(item, "name"), needs)
+
+
+def _ids(item: Mapping[str, Any], key: str) -> frozenset[str]:
+    named = item.get(key)
+    return frozenset(
+        each for each in (named if isinstance(named, list) else []) if isinstance(each, str)
+    )
 
 
 def _text(item: Mapping[str, Any], key: str) -> str:

@@ -40,16 +40,32 @@ ignitionModule {
 }
 """
 PROVIDERS = """
+class Spec {
+    final String name
+    Object required
+    String scope
+    Spec(String name) { this.name = name }
+}
 class Settings {
+    final NamedDomainObjectContainer<Spec> moduleDependencySpecs
     final Property<String> id
     final Property<String> moduleVersion
-    Settings(ObjectFactory objects) {
+    Settings(ObjectFactory objects, specs) {
+        moduleDependencySpecs = specs
         id = objects.property(String)
         id.set('com.example.b')
         moduleVersion = objects.property(String)
     }
 }
-extensions.add('ignitionModule', new Settings(objects))
+extensions.add('ignitionModule', new Settings(objects, container(Spec)))
+ignitionModule.moduleDependencySpecs.configure {
+    create('com.example.z') { required = true; scope = 'G' }
+    create('com.example.y') { scope = 'G' }
+    create('com.example.x') {
+        required = objects.property(Boolean)
+        required.set(false)
+    }
+}
 """
 HOSTILE = "::set-output name=module-id::evil"
 
@@ -202,6 +218,7 @@ def test_the_init_script_lists_every_module_whatever_its_properties_are(
             "version": "2.0.0",
             "name": "A",
             "depends": ["com.example.b"],
+            "optional": [],
         },
         {
             "path": ":b",
@@ -210,7 +227,8 @@ def test_the_init_script_lists_every_module_whatever_its_properties_are(
             "fileName": None,
             "version": None,
             "name": None,
-            "depends": [],
+            "depends": ["com.example.y", "com.example.z"],
+            "optional": ["com.example.x"],
         },
     ]
     (found,) = find_artifacts(root, before={}, module_list=tmp_path / "list.json")

@@ -65,8 +65,9 @@ def test_a_file_that_is_not_a_module_is_an_error(tmp_path: Path) -> None:
 
 def test_gradles_list_is_read(tmp_path: Path) -> None:
     module = {"id": "x", "version": "1.0.0", "name": "X", "depends": ["x", "y", 7], "more": 1}
+    module["optional"] = ["x", "y", "z", None]
     assert listing(tmp_path, json.dumps([module, {"id": None}, 3])) == (
-        KnownModule("x", "1.0.0", "X", Needs(frozenset({"y"}))),
+        KnownModule("x", "1.0.0", "X", Needs(frozenset({"y"}), frozenset({"z"}))),
     )
 
 
@@ -80,7 +81,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
     max_leaves=10,
 )
-ITEMS = st.fixed_dictionaries({"id": JSON, "version": JSON, "name": JSON, "depends": JSON})
+ITEMS = st.fixed_dictionaries(
+    {"id": JSON, "version": JSON, "name": JSON, "depends": JSON, "optional": JSON}
+)
 
 
 @given(value=st.lists(ITEMS | JSON, max_size=4))
@@ -93,7 +96,7 @@ def test_whatever_json_a_build_writes_is_read_or_ignored(
     path.write_text(json.dumps(value))
     for module in _listed(path):
         assert module.id
-        assert all(isinstance(each, str) for each in module.needs.required)
+        assert all(isinstance(each, str) for each in module.needs.required | module.needs.optional)
 
 
 def test_a_gradle_that_never_ends_is_stopped(tmp_path: Path) -> None:
