@@ -74,7 +74,7 @@ class GatewayDeployment:
 
     def _install_all(self) -> None:
         """Upload everything; install nothing before consent is complete."""
-        changes = [each for each in self.plan.changes if not self._runs_already(each)]
+        changes = [each for each in self.plan.changes if not self._is_there(each)]
         uploads = [(change, self._upload_new(change)) for change in changes]
         for change, upload in uploads:
             require_consent(upload, change.consent(self.options), host=self.gateway.title)
@@ -95,10 +95,11 @@ class GatewayDeployment:
         self.reporter.info(f"{self.gateway.title}: uninstalling {module_id}")
         self.gateway.target.uninstall(module_id)
 
-    def _runs_already(self, change: ModuleChange) -> bool:
-        if not change.runs:
+    def _is_there(self, change: ModuleChange) -> bool:
+        if not change.runs and not change.staged:
             return False
-        self.reporter.info(f"{self.gateway.title}: {change.id} {change.version} is already running")
+        state = "running" if change.runs else "installed, and waits for a restart"
+        self.reporter.info(f"{self.gateway.title}: {change.id} {change.version} is already {state}")
         return True
 
     def _upload_new(self, change: ModuleChange) -> Upload:

@@ -167,7 +167,7 @@ class History(RecordReader):
             for each in state.deployed:
                 found |= {(each.id, each.version), (each.id, each.previous)}
             unconfirmed = [
-                *state.unconfirmed,
+                *state.unconfirmed.values(),
                 *(
                     module
                     for deployment in state.deployments

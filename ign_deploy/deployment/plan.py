@@ -9,6 +9,7 @@ from ign_deploy.deployment.compatibility import Incompatible, incompatibilities
 from ign_deploy.deployment.gateway import NO_CONSENT, Consent, GatewayFacts, InstalledModule
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
+from ign_deploy.deployment.resuming import facts_once_started, is_staged
 from ign_deploy.deployment.state import EnvironmentState
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -22,7 +23,8 @@ class ModuleChange:
 
     ``present`` is the version that the gateway has, empty for none; ``previous`` is None if it has
     none, or if its file can't be restored (``obstacle`` says why). ``runs``: the gateway already
-    runs the new version; ``resumed``: because a deployment that didn't succeed got that far.
+    runs the new version, ``staged``: it only waits for a restart; ``resumed``: because a deployment
+    that didn't succeed, or left the restart for later, got that far.
     ``ran_here`` and ``previous_ran_here``: according to the history, the gateway had the very bytes
     of the new or of the previous version.
     """
@@ -33,6 +35,7 @@ class ModuleChange:
     obstacle: str = ""
     runs: bool = False
     resumed: bool = False
+    staged: bool = False
     ran_here: bool = False
     previous_ran_here: bool = False
 
@@ -153,7 +156,7 @@ def plan_gateway(
     ``history`` is that of the environment; ``removals`` are the ids of modules to uninstall.
     Returns the plan, and every reason why it can't be carried out.
     """
-    facts = gateway.target.facts()
+    facts = facts_once_started(gateway, history)
     installed = {each.id: each for each in gateway.target.modules()}
     problems = {
         problem.message: problem
@@ -171,6 +174,10 @@ def plan_gateway(
     for module in modules:
         present = installed.get(module.descriptor.id)
         change = _change(module, present, facts=facts, history=history, options=options)
+        if facts.capabilities.restart and is_staged(
+            module, present, gateway=gateway, history=history
+        ):
+            change = replace(change, staged=True, resumed=True)
         changes.append(change)
         if text := _explain_rollback(change, present, facts=facts, options=options):
             (reporter.warning if change.obstacle else reporter.info)(f"{gateway.title}: {text}")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ign_deploy.deployment.gateway import GatewayCapabilities, GatewayFacts
-from ign_deploy.deployment.gateway.errors import explain_unexpected
+from ign_deploy.deployment.gateway.errors import RestartTimeout, explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.interruption import interrupted_gateways
 from ign_deploy.deployment.options import DeployOptions, Gateway
@@ -61,7 +61,7 @@ def plan_gateways(
                 reporter=reporter,
                 removals=removals,
             )
-        except NetworkError as problem:
+        except (NetworkError, RestartTimeout) as problem:
             # Where others go on, it costs its own time-out and nothing else.
             return _unreachable(gateway, problem) if options.continue_on_error else [problem]
         except Exception as problem:  # noqa: BLE001 - it is this gateway's, reported with the others'

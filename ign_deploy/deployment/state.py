@@ -86,7 +86,8 @@ class EnvironmentState:
     ``modules`` also has those that were uninstalled, with an empty version. ``unfinished`` is the
     version before an unconfirmed deployment, empty for none: a run that was killed, that left the
     restart for later or whose rollback failed may have installed its version, so if the next run
-    fails, the version to restore isn't the one that the gateway shows now. ``digests`` has the
+    fails, the version to restore isn't the one that the gateway shows now. ``unconfirmed`` is what
+    that run was to install, as its latest document has it. ``digests`` has the
     SHA-256 of what was installed, by gateway, id and version. ``last_modules`` are the ids of the
     modules in the last deployment to each gateway.
     """
@@ -94,7 +95,7 @@ class EnvironmentState:
     deployments: Sequence[Deployment] = ()
     modules: Sequence[DeployedVersion] = ()
     unfinished: Mapping[ModuleKey, str] = field(default_factory=dict)
-    unconfirmed: Sequence[ModuleOnGateway] = ()
+    unconfirmed: Mapping[ModuleKey, ModuleOnGateway] = field(default_factory=dict)
     digests: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     last_modules: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contradictions: Sequence[str] = ()

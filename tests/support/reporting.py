@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ign_deploy.report import SilentReporter
 
@@ -30,3 +30,18 @@ class Recorder(SilentReporter):
 
     def untrusted(self, lines: Sequence[str]) -> None:
         self.lines += lines
+
+
+class Acting(Recorder):
+    """Acts on the gateway when that text is reported."""
+
+    def __init__(self, text: str, action: Callable[[], object]) -> None:
+        super().__init__()
+        self.text = text
+        self.action = action
+
+    def info(self, message: str) -> None:
+        if self.text in message:
+            self.text = "\0"
+            self.action()
+        super().info(message)

@@ -99,6 +99,15 @@ class Restartable(Protocol):
     def pending_restart(self) -> tuple[str, ...]:
         """Return what is pending until a restart, in the gateway's words."""
 
+    def wait_while_starting(self, *, may_be_down: bool) -> bool:
+        """Wait if it is starting; return whether it runs.
+
+        ``may_be_down``: it may not respond at all, as during a restart. Raises RestartTimeout.
+        """
+
+    def certificate(self, module_id: str) -> ModuleCertificate | None:
+        """Return the signer of a module that was uploaded; None if the target shows none."""
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayAccess:

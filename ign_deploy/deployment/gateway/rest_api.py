@@ -40,7 +40,12 @@ from ign_deploy.deployment.gateway.schema import (
     UploadResponse,
     join_listings,
 )
-from ign_deploy.deployment.gateway.startup import confirm_change, read_status, wait_until_running
+from ign_deploy.deployment.gateway.startup import (
+    confirm_change,
+    read_status,
+    wait_until_running,
+    wait_while_starting,
+)
 from ign_deploy.errors import DeploymentError, NetworkError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.net.errors import TransientFailure, TransientResponse
@@ -136,15 +141,6 @@ class ApiGateway:
             return None
         return self._client.parse(response, CertificateResponse).certificate()
 
-    def eula(self, module_id: str) -> str | None:
-        """Return the licence text of an uploaded module (HTML, untrusted); None if it has none."""
-        title = f"reading the licence of {module_id}"
-        response = self._read("modules/eula", module_id, title)
-        if response.status == 404:
-            return None
-        self._client.require_success(response)
-        return response.body.decode("utf-8", "replace")
-
     def accept_certificate(self, module_id: str) -> bool:
         """Accept the certificate of an uploaded module; False if it already was."""
         return self._accept("modules/certificate", module_id, f"the certificate of {module_id}")
@@ -211,6 +207,10 @@ class ApiGateway:
         Raises CommissioningError or RestartTimeout.
         """
         return wait_until_running(self._client, self.timing)
+
+    def wait_while_starting(self, *, may_be_down: bool) -> bool:
+        """Wait if the gateway is starting; see ``startup.wait_while_starting``."""
+        return wait_while_starting(self._client, self.timing, may_be_down=may_be_down)
 
     def pending_restart(self) -> tuple[str, ...]:
         """Return what is pending until a restart, in the gateway's words.

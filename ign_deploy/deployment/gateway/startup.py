@@ -88,6 +88,22 @@ def wait_until_running(client: GatewayClient, timing: Timing) -> Startup:
     )
 
 
+def wait_while_starting(client: GatewayClient, timing: Timing, *, may_be_down: bool) -> bool:
+    """Wait for a gateway that is starting; return whether it runs, False if it isn't starting.
+
+    ``may_be_down``: one that doesn't respond counts as starting, too. Raises what
+    ``wait_until_running`` raises.
+    """
+    status = read_status(client)
+    if status.is_running:
+        return True
+    if status.is_commissioning or (status.state == DOWN and not may_be_down):
+        return False
+    client.reporter.info(f"{client.host} is starting; waiting until it runs")
+    wait_until_running(client, timing)
+    return True
+
+
 def _commissioning(host: str) -> CommissioningError:
     return CommissioningError(
         f"{host} is in commissioning, which someone has to finish in a browser",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
@@ -17,26 +17,11 @@ from ign_deploy.pipeline.unrecorded import record_kept_ends, require_recorded
 from tests.support.deployment_env import DeploymentEnv, active, published_repository
 from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, client_of, modl
-from tests.support.reporting import Recorder
+from tests.support.reporting import Acting
 from tests.support.serving import Fault
 
 numbers = count()
 OLD, NEW, NEXT = "1.0.0", "1.1.0", "1.2.0"
-
-
-class Acting(Recorder):
-    """Acts on the gateway when that text is reported."""
-
-    def __init__(self, text: str, action: Callable[[], object]) -> None:
-        super().__init__()
-        self.text = text
-        self.action = action
-
-    def info(self, message: str) -> None:
-        if self.text in message:
-            self.text = "\0"
-            self.action()
-        super().info(message)
 
 
 @pytest.fixture(scope="module")

@@ -79,7 +79,6 @@ READS: dict[str, Callable[[ApiGateway], object]] = {
     "facts": lambda client: client.facts(),
     "modules": lambda client: client.modules(),
     "certificate": lambda client: client.certificate(MODULE_ID),
-    "eula": lambda client: client.eula(MODULE_ID),
     "accept": lambda client: client.accept_license(MODULE_ID),
     "uninstall": lambda client: client.uninstall(MODULE_ID),
     "pending": lambda client: client.pending_restart(),

@@ -182,8 +182,6 @@ def test_a_certificate_is_reported_as_the_gateway_writes_it(
     assert certificate is not None
     assert certificate.subject == "CN=Test Vendor"
     assert certificate.self_signed is True
-    text = client.eula(MODULE_ID)
-    assert text == "<html>Do what you like.</html>"
 
 
 @pytest.mark.parametrize("described", [True, False])

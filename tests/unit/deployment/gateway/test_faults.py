@@ -26,7 +26,6 @@ def deploy(client: ApiGateway, path: Path) -> None:
     client.facts()
     upload = client.upload(verified(path), file_name="pump.modl")
     client.certificate(upload.module_id)
-    client.eula(upload.module_id)
     client.install(upload, consent=ALL)
     client.restart()
     if not client.wait_until_running().went_down:
@@ -115,7 +114,6 @@ STEPS: dict[str, Callable[[ApiGateway, Path], object]] = {
     "modules/quarantined": lambda client, _: client.modules(),
     "modules/upload": lambda client, path: client.upload(verified(path), file_name="pump.modl"),
     "modules/certificate": lambda client, _: client.certificate(MODULE_ID),
-    "modules/eula": lambda client, _: client.eula(MODULE_ID),
     "restart-tasks/pending": lambda client, _: client.pending_restart(),
 }
 

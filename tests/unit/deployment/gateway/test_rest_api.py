@@ -212,7 +212,6 @@ def test_a_module_without_a_licence_has_none_to_accept(gateway: Gateway, tmp_pat
     upload = client.upload(verified(modl(tmp_path, license_text=None)), file_name="pump.modl")
     assert upload.license_accepted
     assert upload.module.licence_crc is None
-    assert client.eula(MODULE_ID) is None
     assert client.install(upload, consent=Consent(certificate=True)).accepted == ("certificate",)
 
 
