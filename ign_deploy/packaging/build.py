@@ -25,9 +25,9 @@ from ign_deploy.packaging.artifacts import (
     unsigned_name,
 )
 from ign_deploy.packaging.commands import (
+    build_command,
     format_command,
-    gradle_build_command,
-    maven_build_command,
+    module_list,
     write_init_script,
 )
 from ign_deploy.packaging.explain import FailureWatch
@@ -243,20 +243,14 @@ class _Build:
 
     def _build_in(self, sandbox: Sandbox, before: Snapshot) -> Sequence[Path]:
         project, arguments = self.project, self.options.arguments
-        module_list = sandbox.private / "modules.json"
+        private = sandbox.private
         if project.kind.is_gradle:
-            command = gradle_build_command(
-                project,
-                arguments=arguments,
-                init_script=write_init_script(sandbox.private),
-                module_list=module_list,
-            )
-        else:
-            command = maven_build_command(project, arguments=arguments, env=self.env)
+            write_init_script(private)
+        command = build_command(project, arguments=arguments, env=self.env, private=private)
         outputs, kept = [self.options.output_dir], self.options.protected.kept
         with requiring_in_place(project.root, outputs=outputs, kept=kept):
             self._run_command(sandbox, command)
-        return find_artifacts(project.root, before=before, module_list=module_list)
+        return find_artifacts(project.root, before=before, module_list=module_list(private))
 
     def _run_command(self, sandbox: Sandbox, command: Sequence[str]) -> None:
         """Run the build tool; raises PackagingError that explains why it failed."""

@@ -41,6 +41,8 @@ MAVEN_VALUE_OPTIONS = frozenset(
 )
 
 DEFAULT_TASKS = ("clean", "zipModule")
+_INIT_SCRIPT = "ign-deploy.init.gradle"
+_MODULE_LIST = "modules.json"
 # Larger than any real project file that we look into.
 _MAX_FILE = 16 << 20
 WRAPPER_PROPERTIES = Path("gradle", "wrapper", "gradle-wrapper.properties")
@@ -96,6 +98,25 @@ def _names_task(arguments: Sequence[str], value_options: Collection[str]) -> boo
     return False
 
 
+def build_command(
+    project: Project, *, arguments: Sequence[str], env: Mapping[str, str], private: Path
+) -> tuple[str, ...]:
+    """Return the build's command line; Gradle's init script is in the folder ``private``."""
+    if project.kind.is_maven:
+        return maven_build_command(project, arguments=arguments, env=env)
+    return gradle_build_command(
+        project,
+        arguments=arguments,
+        init_script=private / _INIT_SCRIPT,
+        module_list=module_list(private),
+    )
+
+
+def module_list(private: Path) -> Path:
+    """Return the file in the folder ``private`` in which the init script lists the modules."""
+    return private / _MODULE_LIST
+
+
 def gradle_build_command(
     project: Project, *, arguments: Sequence[str], init_script: Path, module_list: Path
 ) -> tuple[str, ...]:
@@ -115,7 +136,7 @@ def gradle_list_command(
 
 def write_init_script(folder: Path) -> Path:
     """Write the init script into ``folder`` and return its path; raises PackagingError."""
-    script = folder / "ign-deploy.init.gradle"
+    script = folder / _INIT_SCRIPT
     source = resources.files("ign_deploy.packaging").joinpath("init.gradle")
     hint = "free disk space, or set TMPDIR to another folder."
     with explain_os_error("write", script, error=PackagingError, hint=hint):

@@ -14,7 +14,7 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.dependencies import Needs
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.packaging.artifacts import built_modules, reject_lfs_pointer, without_twins
-from ign_deploy.packaging.commands import gradle_list_command, write_init_script
+from ign_deploy.packaging.commands import gradle_list_command, module_list, write_init_script
 from ign_deploy.packaging.explain import FailureWatch
 from ign_deploy.packaging.folder import folder_module_name, read_folder_descriptor
 from ign_deploy.packaging.isolation import (
@@ -139,10 +139,10 @@ def _list_modules(
     project: Project, sandbox: Sandbox, *, env: Mapping[str, str], timeout: float
 ) -> tuple[KnownModule, ...]:
     watch = FailureWatch()
-    module_list = sandbox.private / "modules.json"
+    listing = module_list(sandbox.private)
     done = run_command(
         gradle_list_command(
-            project, init_script=write_init_script(sandbox.private), module_list=module_list
+            project, init_script=write_init_script(sandbox.private), module_list=listing
         ),
         cwd=project.root,
         env=build_environment(env, extra=sandbox.variables),
@@ -156,13 +156,13 @@ def _list_modules(
             f"Gradle failed to list its modules (exit code {done.returncode}){why}",
             hint=watch.hint,
         )
-    return tuple(_listed(module_list))
+    return tuple(_listed(listing))
 
 
-def _listed(module_list: Path) -> Iterator[KnownModule]:
+def _listed(listing: Path) -> Iterator[KnownModule]:
     """Read what the init script wrote; a build may have tampered with it."""
     try:
-        content = json.loads(read_regular(module_list, limit=_MAX_LIST, follow_links=False))
+        content = json.loads(read_regular(listing, limit=_MAX_LIST, follow_links=False))
     except (OSError, ValueError, RecursionError):
         return
     for item in content if isinstance(content, list) else []:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.builds import EXAMPLE
+from tests.support.builds import EXAMPLE, gradle_wrapper, script
 from tests.support.cli import KEY, MODULE, CliWorkspace
 from tests.support.modules import bare_folder, build_module, module_files
 from tests.support.releases import tree
@@ -162,6 +162,26 @@ def test_a_dry_run_changes_nothing_on_disk(
     result = workspace.call(*arguments, "--dry-run", "--json").must(0)
     assert result.document["result"] == "dry-run"
     assert workspace.tree() == before
+
+
+@pytest.mark.parametrize("command", ["package", "module", "batch"])
+def test_a_dry_run_prints_the_command_that_would_build(
+    workspace: CliWorkspace, command: str
+) -> None:
+    root = gradle_wrapper(workspace.folder / "p", "exit 1")
+    key = () if command == "package" else KEY
+    args = ("--gradle-args", "-PrepoPassword=s3cret -Px=1")
+    shown = workspace.call(command, "p", *key, *args, "--dry-run").must(0).stderr
+    assert f"would run sh {root}/gradlew --no-daemon" in shown
+    assert f"'-PrepoPassword=***' -Px=1 clean zipModule in {root}" in shown
+    assert "s3cret" not in shown
+    script(workspace.folder / "m" / "mvnw", "exit 1")
+    (workspace.folder / "m" / "pom.xml").touch()
+    shown = workspace.call(command, "m", *key, "--dry-run").must(0).stderr
+    assert f"{workspace.folder}/m/mvnw -B -ntp" in shown
+    assert f"clean package in {workspace.folder}/m\n" in shown
+    shown = workspace.call(command, MODULE, *key, "--dry-run").must(0).stderr
+    assert "would run" not in shown, "nothing is built"
 
 
 def test_a_signed_module_is_published_as_it_is(workspace: CliWorkspace) -> None:
