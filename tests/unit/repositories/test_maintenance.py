@@ -405,3 +405,19 @@ def test_a_mark_that_is_damaged_or_hostile_is_skipped(opened: Open, tmp_path: Pa
         documents.add(f"ledger/status-events/{ID}/20260201T000000Z-{number}.json", data)
     opened().maintenance.refresh(ID)
     assert opened().catalogue(ID)[0].yanked is None
+
+
+def test_several_modules_are_changed_and_reindexed_at_once(opened: Open, tmp_path: Path) -> None:
+    """Their indexes are written by several threads, under one lock of the repository."""
+    ids = [f"com.acme.m{number}" for number in range(10)]
+    found = []
+    for module_id in ids:
+        for version in ("1.0.0", "1.1.0"):
+            release, files = release_of(tmp_path, module_id=module_id, version=version)
+            opened().publish(release, files=files)
+            found.append(release)
+    yank(opened(), *found[::2], change=said("bad"))
+    assert [entry.yanked for entry in opened().catalogue(ids[3])] == [None, "bad"]
+    remove(opened(), *found[::2], change=said("old"))
+    assert opened().maintenance.reindex().versions == len(ids)
+    assert [entry.version for entry in opened().catalogue()] == ["1.1.0"] * len(ids)

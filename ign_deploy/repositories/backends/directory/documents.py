@@ -7,7 +7,7 @@ import os
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
@@ -32,7 +32,10 @@ class DirectoryDocuments:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._lock = threading.local()
+        self._comparing = threading.Lock()
+        self._counting = threading.Lock()
+        self._holders = 0
+        self._lock = ExitStack()
 
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``."""
@@ -49,7 +52,7 @@ class DirectoryDocuments:
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``; compared and replaced under the repository's lock."""
         location = self._path(path)
-        with explained("write to the repository", location), self.locked():
+        with explained("write to the repository", location), self.locked(), self._comparing:
             self._make_folders(location.parent)
             if self.read(path) != replaces:
                 return False
@@ -58,18 +61,23 @@ class DirectoryDocuments:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the repository's lock; this thread may do so again inside."""
-        if getattr(self._lock, "is_held", False):
-            yield
-            return
+        """Hold the repository's lock: the threads of this run together, and each again inside.
+
+        One thread holds it while several write for it.
+        """
         with explained("update the indexes of", self._root):
             make_folder(self._root)
-            with locked(self._root / LOCK_NAME):
-                self._lock.is_held = True
-                try:
-                    yield
-                finally:
-                    self._lock.is_held = False
+            with self._counting:
+                if not self._holders:
+                    self._lock.enter_context(locked(self._root / LOCK_NAME))
+                self._holders += 1
+            try:
+                yield
+            finally:
+                with self._counting:
+                    self._holders -= 1
+                    if not self._holders:
+                        self._lock.close()
 
     def add(self, path: str, data: bytes) -> None:
         """See ``DocumentStore.add``; it appears whole, by a link that never replaces anything."""

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
-from ign_deploy.files import locked
+from ign_deploy.files import locked, try_lock
+from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import Publication, PublishOutcome
 from ign_deploy.repositories.backends import open_repository
+from ign_deploy.repositories.backends.directory.documents import DirectoryDocuments
 from ign_deploy.repositories.backends.directory.publisher import LEFTOVER_AGE
 from tests.support.releases import release_of, tree
 from tests.support.reporting import Recorder
@@ -348,3 +350,31 @@ def test_a_failed_publication_leaves_no_trace_but_the_folders(world: World) -> N
     with pytest.raises(RepositoryError):
         world.repository.publish(release, files=files)
     assert tree(world.root) == {".staging": None, "modules": None}
+
+
+def test_threads_of_a_run_hold_the_lock_together_until_the_last_is_done(tmp_path: Path) -> None:
+    documents = DirectoryDocuments(tmp_path)
+
+    def is_free() -> bool:
+        descriptor = os.open(tmp_path / ".lock", os.O_RDWR)
+        try:
+            return try_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def add_to(path: str) -> None:
+        for _ in range(20):
+            while True:
+                before = documents.read(path)
+                data = b"x" if before is None else before.data + b"x"
+                if documents.write(path, data, replaces=before):
+                    break
+
+    with documents.locked():
+        map_parallel(add_to, ["a.json", "b.json", "a.json", "b.json"], workers=4)
+        assert not is_free()
+    assert is_free()
+    for name in ("a.json", "b.json"):
+        found = documents.read(name)
+        assert found is not None
+        assert found.data == b"x" * 40  # none replaced what another thread had written
