@@ -62,16 +62,18 @@ __all__ = [
 ]
 
 FILE_NAME = "certificates.p7b"
-_MAX_SIZE = 1 << 18
-_MAX_CERTIFICATES = 32
+MAX_SIZE = 1 << 18
+MAX_CERTIFICATES = 32
 _CERTIFICATE_LABELS = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 _PKCS7_LABELS = ("PKCS7", "CMS", "PKCS #7 SIGNED DATA")
 DATA = "1.2.840.113549.1.7.1"
 SIGNED_DATA = "1.2.840.113549.1.7.2"
 _VERSION_1 = b"\x01"
 _CERTIFICATES = context(0)
-_HEAD_FIELDS = 3  # version, digestAlgorithms, contentInfo come before the certificates
-_KEYSTORE_MAGICS = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
+HEAD_FIELDS = 3  # version, digestAlgorithms, contentInfo come before the certificates
+# Some tools end a file with a line, or fill it up with zeros.
+_PADDING = b" \t\r\n\0"
+KEYSTORE_MAGICS = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
 _READABLE = "PKCS#7 (DER or PEM) and X.509 (PEM or DER)"
 
 
@@ -82,17 +84,17 @@ def read_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
     with any text around or as DER, also several in a row. Private keys among them are skipped.
     Raises VerificationError: ``certificates-unreadable`` or ``certificates-empty``.
     """
-    if len(data) > _MAX_SIZE:
-        raise _unreadable(f"{len(data)} bytes, more than {_MAX_SIZE}")
+    if len(data) > MAX_SIZE:
+        raise _unreadable(f"{len(data)} bytes, more than {MAX_SIZE}")
     try:
         encoded = _encoded_certificates(data)
     except (DerError, PemError) as cause:
         raise _unreadable(str(cause)) from cause
     if not encoded:
         raise _certificates_error("certificates-empty", "no certificate was found")
-    if len(encoded) > _MAX_CERTIFICATES:
-        raise _unreadable(f"{len(encoded)} certificates, more than {_MAX_CERTIFICATES}")
-    return tuple(_load(each, number) for number, each in enumerate(encoded, start=1))
+    if len(encoded) > MAX_CERTIFICATES:
+        raise _unreadable(f"{len(encoded)} certificates, more than {MAX_CERTIFICATES}")
+    return tuple(load_certificate(each, number) for number, each in enumerate(encoded, start=1))
 
 
 def write_certificates(chain: Iterable[x509.Certificate]) -> bytes:
@@ -119,9 +121,9 @@ def write_certificates(chain: Iterable[x509.Certificate]) -> bytes:
 
 def contains_private_key(data: bytes) -> bool:
     """Return whether the bytes contain a private key, or a keystore that may contain one."""
-    if data[:4] in _KEYSTORE_MAGICS or b"PRIVATE KEY-----" in data:
+    if data[:4] in KEYSTORE_MAGICS or b"PRIVATE KEY-----" in data:
         return True
-    if len(data) > _MAX_SIZE:
+    if len(data) > MAX_SIZE:
         return False  # no reader of keys accepts so much
     try:
         if not _is_der(data):
@@ -132,7 +134,7 @@ def contains_private_key(data: bytes) -> bool:
 
 
 def _encoded_certificates(data: bytes) -> list[bytes]:
-    if data[:4] in _KEYSTORE_MAGICS:
+    if data[:4] in KEYSTORE_MAGICS:
         raise DerError("it is a Java keystore")
     if _is_der(data):
         return [each for element in _der_elements(data) for each in _certificates_in(element)]
@@ -148,10 +150,10 @@ def _is_der(data: bytes) -> bool:
 
 def _der_elements(data: bytes) -> list[Element]:
     elements: list[Element] = []
-    position, end = 0, len(data.rstrip())
+    position, end = 0, len(data.rstrip(_PADDING))
     while position == 0 or position < end:
-        if len(elements) > _MAX_CERTIFICATES:
-            raise DerError(f"it has more than {_MAX_CERTIFICATES} parts")
+        if len(elements) > MAX_CERTIFICATES:
+            raise DerError(f"it has more than {MAX_CERTIFICATES} parts")
         elements.append(read_element(data, position))
         position = elements[-1].end
     return elements
@@ -165,12 +167,12 @@ def _certificates_in_block(block: PemBlock) -> list[bytes]:
 
 
 def _certificates_in(element: Element) -> list[bytes]:
-    if _is_signed_data(element):
-        return _certificates_of(element)
+    if is_signed_data(element):
+        return signed_certificates(element)
     return [] if _is_private_key(element) else [element.raw]
 
 
-def _is_signed_data(element: Element) -> bool:
+def is_signed_data(element: Element) -> bool:
     """Return whether the element is a ContentInfo of type signedData."""
     try:
         return object_identifier(children(element, tag=SEQUENCE)[0]) == SIGNED_DATA
@@ -178,7 +180,7 @@ def _is_signed_data(element: Element) -> bool:
         return False
 
 
-def _certificates_of(content_info: Element) -> list[bytes]:
+def signed_certificates(content_info: Element) -> list[bytes]:
     """Return the DER of each certificate in a SignedData, in file order; raises DerError.
 
     cryptography's own reader rejects some real files.
@@ -189,11 +191,11 @@ def _certificates_of(content_info: Element) -> list[bytes]:
     except (IndexError, ValueError) as cause:
         raise DerError("the PKCS#7 structure has no SignedData") from cause
     fields = children(signed_data, tag=SEQUENCE)
-    if [each.tag for each in fields[:_HEAD_FIELDS]] != [INTEGER, SET, SEQUENCE]:
+    if [each.tag for each in fields[:HEAD_FIELDS]] != [INTEGER, SET, SEQUENCE]:
         raise DerError("the SignedData doesn't begin with version, digests and content")
-    if len(fields) == _HEAD_FIELDS or fields[_HEAD_FIELDS].tag != _CERTIFICATES:
+    if len(fields) == HEAD_FIELDS or fields[HEAD_FIELDS].tag != _CERTIFICATES:
         return []
-    certificates = children(fields[_HEAD_FIELDS])
+    certificates = children(fields[HEAD_FIELDS])
     if any(each.tag != SEQUENCE for each in certificates):
         raise DerError("the SignedData contains attribute certificates or other unknown types")
     return [each.raw for each in certificates]
@@ -216,7 +218,7 @@ def _is_private_key(element: Element) -> bool:
     return parts[:1] == [INTEGER] or parts == [SEQUENCE, OCTET_STRING]
 
 
-def _load(der: bytes, number: int) -> x509.Certificate:
+def load_certificate(der: bytes, number: int) -> x509.Certificate:
     """Parse one certificate fully, so that no field of it can fail later."""
     try:
         if (serial := _serial_number(der)) <= 0:

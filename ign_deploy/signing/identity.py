@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from ign_deploy.errors import IdentityError, VerificationError
+from ign_deploy.module.certificate_file import java_problem
+from ign_deploy.module.certificate_info import subject_of
 from ign_deploy.module.certificates import order_chain, read_certificates, split_chain
 from ign_deploy.module.chain import MIN_RSA_BITS
 from ign_deploy.module.pem import looks_like_pem
@@ -182,7 +184,14 @@ def _chain(
                 "no certificate given for the signing key",
                 hint="provide the key's certificate chain (PEM or PKCS#7).",
             )
-        return order_chain(certificates, public_key)
+        chain = order_chain(certificates, public_key)
     except VerificationError as cause:
         reason = problem or cause
         raise IdentityError(reason.message, hint=reason.hint) from cause
+    for certificate in chain:
+        if defect := java_problem(certificate):
+            raise IdentityError(
+                f"no gateway could read the certificates: {subject_of(certificate)} {defect}",
+                hint="have the certificate issued again.",
+            )
+    return chain

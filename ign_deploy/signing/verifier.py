@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
+from ign_deploy.module.certificate_file import read_shipped_certificates
 from ign_deploy.module.certificates import (
     chain_problems,
     contains_private_key,
     describe,
-    read_certificates,
 )
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.findings import Finding, Severity, bounded, error, errors_among, worst_first
@@ -184,7 +184,7 @@ def _read_signature(
         data = _read_entry(archive, CERTIFICATES_NAME, MAX_CERTIFICATES_SIZE)
         if contains_private_key(data):
             findings.append(_leaked_key())
-        certificates = read_certificates(data)
+        certificates = read_shipped_certificates(data)
     except VerificationError as problem:
         findings += problem.findings
     try:

@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from ign_deploy.errors import IdentityError
+from ign_deploy.module.certificate_file import read_shipped_certificates
 from ign_deploy.module.certificates import write_certificates
 from ign_deploy.signing.identity import (
     IdentityMaterial,
@@ -22,6 +24,7 @@ from ign_deploy.signing.identity import (
 )
 from tests.support.identities import (
     chain,
+    common_name,
     pem_certificates,
     pem_files,
     pem_key,
@@ -199,6 +202,30 @@ def test_a_key_other_than_rsa_is_rejected_by_its_kind() -> None:
         serialization.NoEncryption(),
     )
     assert "not RSA" in refused(key=key.decode()).message
+
+
+def test_a_certificate_that_no_gateway_could_read_is_rejected() -> None:
+    key = rsa_key()
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(common_name("Vendor"))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(FIRST_DAY)
+        .not_valid_after(LAST_DAY)
+        .sign(key, hashes.SHA256())
+    )
+    given = {"key": pem_key(key).decode(), "certificates": pem_certificates(certificate).decode()}
+    assert "CN=Vendor has an empty issuer" in refused(**given).message
+
+
+@pytest.mark.parametrize("break_line", [b"", b" "])
+def test_certificates_are_given_in_forms_that_java_refuses(break_line: bytes) -> None:
+    key, certificates = chain()
+    pem = b"\xef\xbb\xbf  " + pem_certificates(*certificates).replace(b"\n", break_line)
+    identity = load_identity(IdentityMaterial(key=pem_key(key).decode(), certificates=text(pem)))
+    assert read_shipped_certificates(write_certificates(identity.chain)) == certificates
 
 
 def test_a_short_rsa_key_is_rejected() -> None:

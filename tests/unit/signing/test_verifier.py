@@ -32,7 +32,7 @@ from ign_deploy.signing.verifier import (
     inspect_signature,
     verify_module,
 )
-from tests.support.identities import chain, pem_key, rsa_key, self_signed
+from tests.support.identities import chain, pem_certificates, pem_key, rsa_key, self_signed
 from tests.support.mapped_writer import mapped_writer
 from tests.support.modules import build_module
 from tests.support.signing import NOW, Content, chained_vendor, content, rewritten, signed_module
@@ -184,6 +184,33 @@ def test_a_shipped_private_key_is_named(signed: Path) -> None:
         return {**files, CERTIFICATES_NAME: leaf.public_bytes(Encoding.PEM) + pem_key(key)}
 
     assert ("private-key-shipped", CERTIFICATES_NAME) in problems(rewritten(signed, change))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: b"  " + pem,
+        lambda pem: pem.replace(b"\n", b""),
+    ],
+    ids=["byte order mark", "indented", "one line"],
+)
+def test_certificates_that_only_tolerant_readers_understand_are_invalid(
+    signed: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    data = spoil(pem_certificates(self_signed()[1]))
+    path = rewritten(signed, lambda files: {**files, CERTIFICATES_NAME: data})
+    report = inspect_signature(path, now=NOW)
+    assert report.status is SignatureStatus.INVALID
+    assert "INVALID SIGNATURE: Java can't read certificates.p7b" in report.verdict
+
+
+@pytest.mark.parametrize("more", [b"\0" * 5, b"\n", b"junk"])
+def test_what_follows_the_certificates_does_not_matter(signed: Path, more: bytes) -> None:
+    path = rewritten(
+        signed, lambda files: {**files, CERTIFICATES_NAME: files[CERTIFICATES_NAME] + more}
+    )
+    assert inspect_signature(path, now=NOW).status is SignatureStatus.INTACT
 
 
 def test_unreadable_certificates_are_named(signed: Path) -> None:
