@@ -6,20 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import Self
 
 from zlib_ng import zlib_ng
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.findings import Finding, error, errors_among
-from ign_deploy.module.stable_file import BLOCK, StableFile
+from ign_deploy.module.inflate import InflateError, WholeEntries, inflate_pieces
+from ign_deploy.module.stable_file import StableFile
 from ign_deploy.module.zip_directory import read_directory
 from ign_deploy.module.zip_entry import Limits, ZipEntry, check_sizes
 from ign_deploy.module.zip_layout import locate_members
 from ign_deploy.module.zip_records import DEFLATED
-
-# The library's type stub declares its exception as an instance.
-_InflateError = cast("type[Exception]", zlib_ng.error)
 
 
 class Archive(AbstractContextManager["Archive"]):
@@ -39,6 +37,7 @@ class Archive(AbstractContextManager["Archive"]):
         self.entries = entries
         self.findings = findings
         self._file = file
+        self._whole = WholeEntries(file)
         self._by_name = {entry.name: entry for entry in entries}
 
     @classmethod
@@ -98,16 +97,32 @@ class Archive(AbstractContextManager["Archive"]):
         return self._file.pieces(self._file.size, 0)
 
     def chunks(
-        self, entry: ZipEntry, *, on_raw: Callable[[bytes], None] | None = None
-    ) -> Iterator[bytes]:
-        """Yield the uncompressed content of ``entry`` in pieces of at most 64 KiB.
+        self, entry: ZipEntry, *, on_raw: Callable[[bytes | memoryview], None] | None = None
+    ) -> Iterator[bytes | memoryview]:
+        """Yield the uncompressed content of ``entry``, at once if it is small, or in pieces.
 
-        ``on_raw`` gets each block of the stored form (still compressed) as it is read. CRC and
-        size are checked at the end: only an exhausted generator has delivered intact content.
+        ``on_raw`` gets the stored form (still compressed) in the same way; it may not keep it. CRC
+        and size are checked at the end: only an exhausted generator has delivered intact content.
         Raises VerificationError for damaged content.
         """
+        with self._whole.reserve(entry) as whole:
+            if whole is not None:
+                raw = whole.read(entry)
+                if on_raw is not None:
+                    on_raw(raw)
+                    on_raw = None
+                content = whole.inflate(entry)
+                if content is not None:
+                    yield content
+                    return
+        # A small entry that isn't intact is read again in pieces, to say what is wrong with it.
+        yield from self._pieces(entry, on_raw)
+
+    def _pieces(
+        self, entry: ZipEntry, on_raw: Callable[[bytes | memoryview], None] | None
+    ) -> Iterator[bytes]:
         blocks = self._raw_blocks(entry, on_raw)
-        pieces = _inflate(entry, blocks) if entry.method == DEFLATED else blocks
+        pieces = inflate_pieces(blocks) if entry.method == DEFLATED else blocks
         crc = size = 0
         try:
             for piece in pieces:
@@ -116,8 +131,12 @@ class Archive(AbstractContextManager["Archive"]):
                     raise _damaged(entry, f"has more than the {entry.size} bytes it declares")
                 crc = zlib_ng.crc32(piece, crc)
                 yield piece
-        except _InflateError as cause:
+        except InflateError as cause:
             raise _damaged(entry, "can't be decompressed") from cause
+        except EOFError as cause:
+            raise _damaged(entry, "ends in the middle of its compressed data") from cause
+        except ValueError as cause:
+            raise _damaged(entry, "has extra bytes after its compressed data") from cause
         if size != entry.size:
             raise _damaged(entry, f"has {size} bytes, expected {entry.size}")
         if crc != entry.crc32:
@@ -142,24 +161,6 @@ class Archive(AbstractContextManager["Archive"]):
             if on_raw is not None:
                 on_raw(block)
             yield block
-
-
-def _inflate(entry: ZipEntry, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    inflater = zlib_ng.decompressobj(-15)
-    for block in blocks:
-        pending = block
-        while pending and not inflater.eof:
-            piece = inflater.decompress(pending, BLOCK)
-            pending = inflater.unconsumed_tail
-            if piece:
-                yield piece
-        if inflater.unused_data or pending:
-            raise _damaged(entry, "has extra bytes after its compressed data")
-    # The input is used up; the inflater may still hold output that didn't fit into a piece.
-    while piece := inflater.decompress(b"", BLOCK):
-        yield piece
-    if not inflater.eof:
-        raise _damaged(entry, "ends in the middle of its compressed data")
 
 
 def _require_no_errors(findings: list[Finding]) -> None:

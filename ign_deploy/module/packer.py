@@ -81,7 +81,7 @@ class Member:
     name: str
     source: bytes | Path | Callable[[], Iterator[bytes]] | tuple[Archive, ZipEntry]
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Iterator[bytes | memoryview]:
         """Yield the content in pieces."""
         if isinstance(self.source, bytes):
             yield self.source

@@ -56,6 +56,19 @@ class StableFile:
             offset += len(piece)
             yield piece
 
+    def read_into(self, target: memoryview, offset: int) -> None:
+        """Fill ``target`` with the bytes from ``offset`` on, which must all be in the file.
+
+        Whole blocks are read at once, and not kept in between.
+        """
+        first, last = -(-offset // BLOCK), (offset + len(target)) // BLOCK
+        start = min(first * BLOCK - offset, len(target))
+        end = max(last * BLOCK - offset, start)
+        self._copy(target[:start], offset)
+        if start < end:
+            self._read_blocks(target[start:end], first)
+        self._copy(target[end:], offset + end)
+
     def digest(self) -> str:
         """Return the SHA-256 of the whole file, of the very bytes that were read before."""
         digest = hashlib.sha256()
@@ -65,19 +78,39 @@ class StableFile:
             raise changed_error(self.path)
         return digest.hexdigest()
 
+    def _copy(self, target: memoryview, offset: int) -> None:
+        position = 0
+        for piece in self.pieces(len(target), offset):
+            target[position : position + len(piece)] = piece
+            position += len(piece)
+        if position != len(target):
+            raise changed_error(self.path)
+
+    def _read_blocks(self, target: memoryview, first: int) -> None:
+        try:
+            length = os.preadv(self._descriptor, [target], first * BLOCK)
+        except OSError as cause:
+            raise _unreadable("read", self.path, cause) from cause
+        if length != len(target):
+            raise changed_error(self.path)
+        for number, start in enumerate(range(0, length, BLOCK), start=first):
+            self._compare(number, target[start : start + BLOCK])
+
+    def _compare(self, number: int, block: bytes | memoryview) -> None:
+        checksum = self._checksum(block)
+        is_whole = len(block) == min(BLOCK, self.size - number * BLOCK)
+        if not is_whole or self._checksums.setdefault(number, checksum) != checksum:
+            raise changed_error(self.path)
+
     def _block(self, number: int) -> bytes:
         last, block = self._last
         if last == number:
             return block
-        offset = number * BLOCK
         try:
-            block = os.pread(self._descriptor, BLOCK, offset)
+            block = os.pread(self._descriptor, BLOCK, number * BLOCK)
         except OSError as cause:
             raise _unreadable("read", self.path, cause) from cause
-        checksum = self._checksum(block)
-        is_whole = len(block) == min(BLOCK, self.size - offset)
-        if not is_whole or self._checksums.setdefault(number, checksum) != checksum:
-            raise changed_error(self.path)
+        self._compare(number, block)
         self._last = number, block
         return block
 
@@ -96,7 +129,7 @@ class WrittenFile:
         self._checksum = _keyed_checksum()
         self._pieces: dict[int, tuple[int, bytes]] = {}
 
-    def write_at(self, data: bytes, offset: int) -> int:
+    def write_at(self, data: bytes | memoryview, offset: int) -> int:
         """Write all of ``data`` at ``offset``; return the offset after it."""
         if data:
             self._pieces[offset] = len(data), self._checksum(data)
@@ -144,7 +177,7 @@ def _unreadable(action: str, path: Path, cause: OSError) -> VerificationError:
     return VerificationError.from_findings(problem)
 
 
-def _keyed_checksum() -> Callable[[bytes], bytes]:
+def _keyed_checksum() -> Callable[[bytes | memoryview], bytes]:
     """Return GMAC with a random key: nobody can make two blocks that agree without the key.
 
     It takes a tenth of the time of SHA-256. Its nonce may be the same for all blocks because no

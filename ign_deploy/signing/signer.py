@@ -114,7 +114,7 @@ class _Copy:
         position = self.output.write_at(placed.local, placed.header_offset)
         digest = hashlib.sha256()
 
-        def copy_block(block: bytes) -> None:
+        def copy_block(block: bytes | memoryview) -> None:
             nonlocal position
             position = self.output.write_at(block, position)
             self.progress(len(block))

@@ -41,8 +41,17 @@ def test_reads_what_is_there(path: Path, length: int, offset: int) -> None:
     file = StableFile(path)
     assert file.read_at(length, offset) == path.read_bytes()[offset : offset + length]
     assert all(len(piece) <= BLOCK for piece in file.pieces(length, offset))
+    filled = bytearray(len(file.read_at(length, offset)))
+    file.read_into(memoryview(filled), offset)
+    assert filled == file.read_at(length, offset)
     assert file.digest() == hashlib.sha256(path.read_bytes()).hexdigest()
     file.close()
+
+
+@pytest.mark.parametrize(("length", "offset"), [(SIZE, 1), (4 * BLOCK, 2 * BLOCK), (10, SIZE)])
+def test_what_is_beyond_the_end_cannot_be_read(path: Path, length: int, offset: int) -> None:
+    with pytest.raises(VerificationError, match=CHANGED):
+        StableFile(path).read_into(memoryview(bytearray(length)), offset)
 
 
 def test_a_change_through_memory_that_no_time_shows_is_noticed(tmp_path: Path, path: Path) -> None:
@@ -84,6 +93,17 @@ def overwrite(path: Path) -> None:
         stream.seek(2 * BLOCK)
         stream.write(b"other")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_blocks_read_at_once_are_compared_as_well(tmp_path: Path, path: Path) -> None:
+    with mapped_writer(path, *contents(tmp_path)) as attacker:
+        file = StableFile(path)
+        file.read_into(memoryview(bytearray(3 * BLOCK)), 100)
+        attacker.write(1)
+        with pytest.raises(VerificationError, match=CHANGED):
+            file.digest()
+        with pytest.raises(VerificationError, match=CHANGED):
+            file.read_into(memoryview(bytearray(2 * BLOCK)), 10)
 
 
 @pytest.mark.parametrize("change", [cut, append, overwrite])

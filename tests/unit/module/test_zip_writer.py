@@ -131,13 +131,13 @@ def test_a_raw_copy_keeps_content_and_time_but_no_makers_marks(tmp_path: Path) -
     with Archive.open(write_zip(tmp_path / "a.zip", [source])) as archive:
         entry = archive.entries[0]
         copy = NewEntry.like(entry)
-        raw: list[bytes] = []
-        list(archive.chunks(entry, on_raw=raw.append))
+        raw = bytearray()
+        list(archive.chunks(entry, on_raw=raw.extend))
     output = tmp_path / "b.zip"
     with output.open("wb") as stream:
         (placed,), end = lay_out([copy])
         written = WrittenFile(output, stream.fileno())
-        written.write_at(placed.local + b"".join(raw), 0)
+        written.write_at(placed.local + raw, 0)
         write_directory(written, [placed], end)
     with zipfile.ZipFile(output) as oracle:
         (made,) = oracle.infolist()
