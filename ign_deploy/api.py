@@ -300,10 +300,11 @@ class DeploymentManager(_Noun[DeploymentConfig]):
         If the last deployment was rolled back already, nothing is done, and the history gets no
         entry.
         """
-        from ign_deploy.pipeline.rollback import rollback
+        from ign_deploy.pipeline.rollback import leased_rollback
 
         deployer = self._deployer(self._context.with_settings(to=version))
-        return deployer.deploy(rollback(module_ids, deployer))
+        with leased_rollback(module_ids, deployer) as order:
+            return deployer.deploy(order)
 
     def promote(self, *module_ids: str, to: str) -> DeploymentRecord:
         """Deploy the versions that the environment has to the environment ``to``."""

@@ -60,10 +60,11 @@ def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
     already, there is nothing to roll back. A module that wasn't there before is uninstalled only
     with --allow-uninstall.
     """
-    from ign_deploy.pipeline.rollback import rollback
+    from ign_deploy.pipeline.rollback import leased_rollback
 
     deployer = _open_deployer(session)
-    _carry_out(rollback(modules, deployer), deployer, session)
+    with leased_rollback(modules, deployer) as order:
+        _carry_out(order, deployer, session)
 
 
 @click.command(

@@ -65,6 +65,7 @@ DEPLOYING = (
     "wave_size",
     "canary",
     "all_or_nothing",
+    "wait_for_lock",
 )
 EVENTS = (
     "webhook_format",

@@ -18,6 +18,8 @@ from ign_deploy.deployment.outcome import (
     module_outcome,
     numbered_steps,
     removal_outcome,
+    require_known_versions,
+    require_rollback_versions,
     restored_versions,
 )
 from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
@@ -92,6 +94,7 @@ class GatewayDeployment:
         return self.removed
 
     def _uninstall(self, module_id: str) -> None:
+        self.options.require_lease()
         self.reporter.info(f"{self.gateway.title}: uninstalling {module_id}")
         self.gateway.target.uninstall(module_id)
 
@@ -112,6 +115,7 @@ class GatewayDeployment:
             raise
 
     def _upload(self, module: VerifiedModule) -> Upload:
+        self.options.require_lease()
         title = f"{module.descriptor.id} {module.descriptor.version}"
         self.reporter.info(f"{self.gateway.title}: uploading {title}")
         with self.reporter.progress(f"uploading {title}", module.size) as progress:
@@ -120,6 +124,7 @@ class GatewayDeployment:
             )
 
     def _install(self, module: VerifiedModule, upload: Upload, *, consent: Consent) -> None:
+        self.options.require_lease()
         done = self.gateway.target.install(upload, consent=consent)
         accepted = f", accepted: {', '.join(done.accepted)}" if done.accepted else ""
         what = f"{module.descriptor.id} {module.descriptor.version}"
@@ -145,6 +150,7 @@ class GatewayDeployment:
         """Restart; repeat if the request was lost, which looks just like a restart."""
         target = cast("Restartable", self.gateway.target)
         for attempt in range(_RESTART_ATTEMPTS):
+            self.options.require_lease()
             again = " again, since the request was probably lost" if attempt else ""
             self.reporter.info(f"{self.gateway.title}: restarting{again}")
             self.restarted = True
@@ -261,7 +267,11 @@ class GatewayDeployment:
         ]
         gone = [each.id for each in self.touched if each.previous is None]
         try:
-            self._require_rollback_version()
+            self.options.require_lease()
+            if not self.options.allow_uninstall:
+                require_rollback_versions(self.touched, self.gateway)
+            if self.plan.facts.capabilities.lists_modules:
+                require_known_versions(self.touched, self._installed(), self.gateway)
             for change in reversed(self.touched):
                 if change.previous is None:
                     self._uninstall(change.id)
@@ -278,18 +288,6 @@ class GatewayDeployment:
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
         restored = f"{restored_versions(self.touched)}{pending}"
         return Outcome.ROLLED_BACK, f"{self._with_title(reason)}; {restored}"
-
-    def _require_rollback_version(self) -> None:
-        """Raise DeploymentError if only uninstalling were left, and it isn't allowed."""
-        if self.options.allow_uninstall:
-            return
-        for change in self.touched:
-            if change.obstacle:
-                raise DeploymentError(
-                    f"{self.gateway.title}: {change.id} {change.present} cannot be restored "
-                    f"({change.obstacle}), and uninstalling {change.id} is not allowed",
-                    hint=f"install {change.id} {change.present} from a file that you trust.",
-                )
 
     def _explain_failed_rollback(self, reason: str, problem: IgnDeployError) -> str:
         expected = ", ".join(

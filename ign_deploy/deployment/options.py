@@ -134,6 +134,10 @@ def _crc(module: VerifiedModule) -> str:
     return "" if module.licence_crc is None else str(module.licence_crc)
 
 
+def _have_lease() -> None:
+    """Where nothing has to be leased, no one else has it."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
     """How to deploy.
@@ -146,6 +150,8 @@ class DeployOptions:
     undo its installation although another version of it ran before. ``rollback_command`` is what
     people can run if a rollback failed, ``resume_command`` what goes on where this run stopped,
     with the very same versions; empty if this run has no command line.
+    ``require_lease`` raises DeploymentError, before a change, if another run may have the gateways
+    by now.
     """
 
     obtain: Callable[[str, str], VerifiedModule]
@@ -161,6 +167,7 @@ class DeployOptions:
     all_or_nothing: bool = False
     rollback_command: str = "ign-deploy rollback"
     resume_command: str = ""
+    require_lease: Callable[[], None] = _have_lease
 
 
 def normal_fingerprint(text: str) -> str:

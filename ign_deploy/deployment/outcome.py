@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ign_deploy.deployment.gateway import InstalledModule
+from ign_deploy.deployment.options import Gateway
 from ign_deploy.deployment.plan import ModuleChange
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, Outcome
+from ign_deploy.errors import DeploymentError
 
 
 def module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcome:
@@ -45,3 +47,38 @@ def restored_versions(changes: Sequence[ModuleChange]) -> str:
 def is_stuck(found: InstalledModule | None) -> bool:
     """Return whether waiting longer is pointless."""
     return found is not None and (found.is_quarantined or bool(found.fault_cause))
+
+
+def require_rollback_versions(changes: Sequence[ModuleChange], gateway: Gateway) -> None:
+    """Raise DeploymentError if only uninstalling would be left."""
+    for change in changes:
+        if change.obstacle:
+            raise DeploymentError(
+                f"{gateway.title}: {change.id} {change.present} cannot be restored "
+                f"({change.obstacle}), and uninstalling {change.id} is not allowed",
+                hint=f"install {change.id} {change.present} from a file that you trust.",
+            )
+
+
+def require_known_versions(
+    changes: Sequence[ModuleChange], installed: Mapping[str, InstalledModule], gateway: Gateway
+) -> None:
+    """Raise DeploymentError if the gateway has what was neither there before nor installed by us.
+
+    Someone installed it since; going back would take it away.
+    """
+    for change in changes:
+        found = installed.get(change.id)
+        if found is None:
+            continue
+        previous = "" if change.previous is None else change.previous.descriptor.version
+        known = (change.version, change.present, previous)
+        shown = [found.version] if found.state or not found.is_quarantined else []
+        shown += [found.quarantined_version] if found.quarantined_version is not None else []
+        for each in shown:
+            if not any(each.is_version(one) for one in known if one):
+                raise DeploymentError(
+                    f"{gateway.title}: {change.id} {each} is there, which this run did not "
+                    "install; it was not replaced",
+                    hint=f"find out who installed {change.id} {each}.",
+                )

@@ -142,7 +142,8 @@ class GatewayRecord(_Part):
 class DeploymentRecord(_Part):
     """One of a deployment's documents; times are ISO 8601 (UTC), ``ended_at`` empty in the first.
 
-    Without gateways, one entry with an empty address holds what is only recorded.
+    Without gateways, one entry with an empty address holds what is only recorded. ``lease`` is the
+    number of the lease on the gateways: that of a later deployment to one of them is higher.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = 1
@@ -160,6 +161,7 @@ class DeploymentRecord(_Part):
     notes: LimitedText = ""
     tags: tuple[LimitedText, ...] = Field(default=(), strict=False)
     source: LimitedText = ""
+    lease: Annotated[int, Field(ge=0)] = 0
 
     def to_json(self) -> bytes:
         """Return the record's bytes, which can always be read again.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.gateways import deploy_options, open_gateways
+from ign_deploy.pipeline.lease import GatewayLease, lease_gateways
 from ign_deploy.pipeline.transfer import download_module
 from ign_deploy.pipeline.unrecorded import record_end, require_recorded
 
@@ -78,6 +80,7 @@ class Deployer:
     _fetched: dict[tuple[str, str], VerifiedModule] = field(default_factory=dict)
     _failed: dict[tuple[str, str], IgnDeployError] = field(default_factory=dict)
     _fetching: dict[tuple[str, str], threading.Lock] = field(default_factory=dict)
+    _held: list[GatewayLease] = field(default_factory=list)
 
     def obtain(self, module_id: str, version: str) -> VerifiedModule:
         """Fetch a published version, verified; raises our errors.
@@ -105,6 +108,25 @@ class Deployer:
         With ``dry_run`` it is only checked, and nothing is written down. Raises CombinedError with
         everything that prevents it, before anything is changed.
         """
+        gateways = [each for part in order.parts for each in part.gateways]
+        with self.leasing(gateways, order.environment):
+            return self._deploy(order)
+
+    @contextmanager
+    def leasing(self, gateways: Sequence[Gateway], environment: str) -> Iterator[None]:
+        """Have the gateways for this run alone, unless it changes none; see ``lease_gateways``."""
+        if self._held or not gateways or self.context.settings.dry_run:
+            yield
+            return
+        names = [each.location for each in gateways]
+        with lease_gateways(names, environment, self.context) as held:
+            self._held.append(held)
+            try:
+                yield
+            finally:
+                self._held.clear()
+
+    def _deploy(self, order: Order) -> DeploymentRecord:
         begin = timestamp(_now())  # what others change from now on isn't in our plan
         state = self.context.history.state(order.environment)
         begin = _after(state, begin)
@@ -121,6 +143,8 @@ class Deployer:
             everything = [each for _, found in plans for each in found]
             require_expected_consent(everything, self._options(order.kind))
             return started
+        if self._held:
+            self._held[0].require()
         self.context.history.append(started)
         rollout = self._rollout(order, plans)
         with rollout.explaining_interruptions():
@@ -152,6 +176,8 @@ class Deployer:
 
     def _options(self, kind: DeploymentKind) -> DeployOptions:
         options = deploy_options(self.context, obtain=self.obtain)
+        if self._held:
+            options = replace(options, require_lease=self._held[0].require)
         if kind is not DeploymentKind.ROLLBACK:
             return options
         # What is rolled back to is older by its nature.
@@ -183,6 +209,7 @@ class Deployer:
             actor=published.provenance.actor,
             commit=published.provenance.commit,
             run_url=published.provenance.run_url,
+            lease=self._held[0].number if self._held else 0,
         )
 
     def _rollout(self, order: Order, plans: Sequence[tuple[Part, list[GatewayPlan]]]) -> Rollout:

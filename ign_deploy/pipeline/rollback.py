@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,14 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
         unchanged=tuple(unchanged),
         arguments=names,
     )
+
+
+@contextmanager
+def leased_rollback(names: Sequence[str], deployer: Deployer) -> Iterator[Order]:
+    """Yield the order of ``rollback`` while the gateways are this run's alone."""
+    environment = required_environment(deployer)
+    with deployer.leasing(open_gateways(deployer.context), environment):
+        yield rollback(names, deployer)
 
 
 def _is_known(module: DeployedVersion) -> bool:

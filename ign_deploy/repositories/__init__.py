@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ign_deploy.report import Progress, no_progress
 
 if TYPE_CHECKING:
+    from ign_deploy.repositories.leases import LeaseStore
     from ign_deploy.repositories.ledger import Ledger
     from ign_deploy.repositories.record import FileRole, Release
     from ign_deploy.repositories.status_events import ModuleStatus
@@ -97,6 +98,10 @@ class Maintenance(Protocol):
     @property
     def ledger(self) -> Ledger:
         """The status events and deployments, and what is derived from them."""
+
+    @property
+    def leases(self) -> LeaseStore:
+        """Which run deploys to which gateway."""
 
     def status(self, module_id: str) -> ModuleStatus:
         """Return the status of a module's versions: yanked, removed. Raises RepositoryError."""

@@ -22,7 +22,9 @@ from ign_deploy.repositories import (
     PublishOutcome,
     Reindexed,
 )
+from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.index import module_row, version_rows
+from ign_deploy.repositories.leases import LeaseStore
 from ign_deploy.repositories.ledger import Ledger
 from ign_deploy.repositories.local_files import copy_out
 from ign_deploy.repositories.partial_files import partial_file
@@ -44,9 +46,17 @@ _OWN_NAME = re.compile(r"[0-9a-f]{64}((\.[0-9a-f]{8})?\.partial)?")
 class StoreRepository:
     """See ``Repository``; fit for several threads. ``cache`` keeps downloads, None for none."""
 
-    def __init__(self, store: Store, *, reporter: Reporter, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        reporter: Reporter,
+        cache: Path | None = None,
+        wait_policy: WaitPolicy | None = None,
+    ) -> None:
         self.store = store = replace(store, documents=RememberedLedger(store.documents))
         self._reporter = reporter
+        self._wait_policy = wait_policy or WaitPolicy()
         self._cache = DownloadCache(cache)
         self._index = StoreIndex(store, reporter=reporter)
         self._probing = threading.Lock()
@@ -134,6 +144,12 @@ class StoreRepository:
     def ledger(self) -> Ledger:
         """See ``Maintenance.ledger``."""
         return Ledger(self.documents, self.store.guard, self.store.lists_cheaply)
+
+    @property
+    def leases(self) -> LeaseStore:
+        """See ``Maintenance.leases``."""
+        store = self.store
+        return LeaseStore(store.documents, store.now, store.compares, self._wait_policy)
 
     def status(self, module_id: str) -> ModuleStatus:
         """See ``Maintenance.status``."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -165,7 +166,8 @@ class Store:
     ``location`` returns where a person finds a version, without credentials. ``snapshot``: while it
     is open, listings may be as of its beginning. ``has_page``: people can open the store's files in
     a browser. ``lists_cheaply``: a listing costs so little that readers compare the indexes with
-    it.
+    it. ``now`` is the store's own time, as its last response gave it. ``compares`` returns whether
+    ``DocumentStore.write`` never replaces another document than the one that was read.
     """
 
     versions: VersionStore
@@ -176,6 +178,8 @@ class Store:
     probe: Callable[[], Capabilities]
     location: Callable[[Key], str]
     guard: IndexGuard
+    now: Callable[[], datetime]
+    compares: Callable[[], bool]
     snapshot: Callable[[], AbstractContextManager[None]] = nullcontext
     has_page: bool = False
     lists_cheaply: bool = False

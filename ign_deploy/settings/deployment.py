@@ -108,6 +108,11 @@ class DeploymentSettings(BaseModel):
     all_or_nothing: Annotated[
         bool, Source("If one gateway fails, also roll back those that succeeded.")
     ] = False
+    wait_for_lock: Annotated[
+        int,
+        Field(ge=0),
+        Source("How long to wait while another run deploys to a gateway.", metavar="SECONDS"),
+    ] = 0
     to: Annotated[
         str,
         Source("Version to roll back to, or environment to promote to.", metavar="VERSION|NAME"),

@@ -102,4 +102,9 @@ def open_repository(
     access = Access() if access is None else access
     access = access if reporter is None else replace(access, reporter=reporter)
     cache = None if scheme == "file" else access.cache  # a folder's files are here already
-    return StoreRepository(opener(url, access), reporter=access.reporter, cache=cache)
+    return StoreRepository(
+        opener(url, access),
+        reporter=access.reporter,
+        cache=cache,
+        wait_policy=access.wait_policy,
+    )

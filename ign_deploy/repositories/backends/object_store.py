@@ -261,8 +261,14 @@ def compose(
         probe=objects.probe,
         location=lambda key: objects.url(f"{key.folder}/"),
         guard=guard,
+        now=objects.now,
+        compares=lambda: _compares(objects.probe()),
         has_page=True,
     )
+
+
+def _compares(found: Capabilities) -> bool:
+    return found.create_once and found.compare_and_swap
 
 
 def last_generation(names: Iterable[Name]) -> int | None:

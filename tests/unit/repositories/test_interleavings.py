@@ -123,6 +123,8 @@ class World:
             probe=TurnObjects(self.turns, {}).probe,
             location=str,
             guard=ListingGuard(versions.listing, may_have_lost=documents.take_overlap),
+            now=lambda: BEGIN,
+            compares=lambda: False,
         )
 
     def publisher(

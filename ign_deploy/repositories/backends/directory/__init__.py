@@ -39,6 +39,8 @@ def open_directory(url: str, access: Access) -> Store:
         probe=lambda: _probe(root),
         location=lambda key: str(versions.folder(key).absolute()),
         guard=_DirectoryGuard(documents),
+        now=documents.now,
+        compares=lambda: True,
         has_page=True,
         lists_cheaply=True,
     )

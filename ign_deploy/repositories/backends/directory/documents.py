@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ign_deploy.errors import RepositoryError
@@ -58,6 +59,13 @@ class DirectoryDocuments:
                 return False
             replace_whole(location, data)
         return True
+
+    def now(self) -> datetime:
+        """Return the time of the disk or the server that has the folder."""
+        with self.locked():
+            # As a file that is written now gets it: on a share that is the server's.
+            os.utime(self._root / LOCK_NAME)
+            return datetime.fromtimestamp((self._root / LOCK_NAME).stat().st_mtime, UTC)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

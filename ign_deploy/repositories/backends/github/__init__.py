@@ -56,6 +56,8 @@ def open_github(url: str, access: Access) -> Store:
         probe=read_access.probe,
         location=lambda key: api.location.release_page(tag_of(key)),
         guard=NoGuard(),
+        now=api.now,
+        compares=lambda: True,
     )
 
 

@@ -64,6 +64,8 @@ def open_gitlab(url: str, access: Access) -> Store:
         probe=_Probe(api),
         location=location,
         guard=ListingGuard(versions.listing, may_have_lost=documents.take_overlap),
+        now=api.now,
+        compares=lambda: False,
     )
 
 

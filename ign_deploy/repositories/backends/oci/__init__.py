@@ -56,6 +56,8 @@ def open_oci(url: str, access: Access) -> Store:
             ListingGuard(versions.listing, may_have_lost=lambda: True),
             OciMarks(client, references, blobs),
         ),
+        now=client.now,
+        compares=lambda: False,
     )
 
 
