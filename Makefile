@@ -43,6 +43,10 @@ bench: setup ## measure speed and memory as ratios
 container: setup ## build both images and run them like CI hosts do
 	@tools/container-check.sh
 
+.PHONY: package
+package: setup ## build the wheel, run it without the checkout and as a pre-commit hook
+	@tools/package-check.sh
+
 .PHONY: lock
 lock: setup ## rewrite both lock files (UPGRADE=1: newest versions)
 	@tools/lock.sh $(if $(UPGRADE),--upgrade)

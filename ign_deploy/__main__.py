@@ -65,6 +65,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def run() -> None:
     """Run as the console script ``ign-deploy``."""
+    if sys.platform == "win32":  # no flock, no process groups; builds can't be isolated
+        sys.exit("ign-deploy doesn't run on Windows: use WSL, or the container image.")
     # Looking for pydantic's plugins reads the metadata of every installed package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(main(sys.argv, os.environ))

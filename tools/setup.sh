@@ -35,6 +35,8 @@ missing_packages() {
     missing_server_packages
     if ! command -v rsync >/dev/null; then echo "rsync"; fi
     if ! command -v chromium >/dev/null; then echo "chromium"; fi
+    if ! command -v zsh >/dev/null; then echo "zsh"; fi
+    if ! command -v fish >/dev/null; then echo "fish"; fi
   fi
 }
 

@@ -136,3 +136,13 @@ def test_a_folder_that_someone_else_prepared_is_not_taken(tmp_path: Path) -> Non
 def test_a_untrusted_program_gets_the_home(tmp_path: Path) -> None:
     env = {"HOME": "/no/such/folder", "TMPDIR": str(tmp_path)}
     assert start(ENTRYPOINT, "sh", "-c", "echo $HOME", env=env).stdout.startswith(str(tmp_path))
+
+
+def test_on_windows_it_says_where_it_runs() -> None:
+    script = (
+        "import sys; sys.platform = 'win32'; sys.modules['fcntl'] = None\n"
+        "from ign_deploy.__main__ import run\nrun()"
+    )
+    done = start((sys.executable, "-c", script))
+    assert done.returncode == 1
+    assert done.stderr == "ign-deploy doesn't run on Windows: use WSL, or the container image.\n"
