@@ -6,6 +6,7 @@ from typing import cast
 
 from ign_deploy.deployment.gateway import GatewayFacts, InstalledModule, Restartable
 from ign_deploy.deployment.gateway.comparison import signer_differences
+from ign_deploy.deployment.gateway.errors import RestartTimeout
 from ign_deploy.deployment.options import Gateway
 from ign_deploy.deployment.records import ModuleOnGateway, Outcome
 from ign_deploy.deployment.state import EnvironmentState
@@ -14,6 +15,8 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.version import same_version
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 
+UNREACHABLE = (NetworkError, RestartTimeout)
+"""What a gateway raises that can't be reached: nothing was changed there."""
 # A rollback that failed may have installed the version before as well.
 _LEFT_INSTALLED = frozenset({Outcome.UNTOUCHED, Outcome.RESTART_PENDING})
 

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from ign_deploy.deployment.gateway import GatewayCapabilities, GatewayFacts
-from ign_deploy.deployment.gateway.errors import RestartTimeout, explain_unexpected
+from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.interruption import interrupted_gateways
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
+from ign_deploy.deployment.resuming import UNREACHABLE
 from ign_deploy.deployment.state import EnvironmentState
 from ign_deploy.errors import (
     CombinedError,
     DeploymentError,
     IgnDeployError,
-    NetworkError,
     RollbackError,
 )
 from ign_deploy.module.artifacts import VerifiedModule
@@ -26,7 +26,7 @@ from ign_deploy.module.dependencies import Needs, dependency_order
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
 
-_WORKERS = 8
+WORKERS = 8
 
 
 def in_dependency_order(modules: Sequence[VerifiedModule]) -> tuple[VerifiedModule, ...]:
@@ -47,6 +47,8 @@ def plan_gateways(
 ) -> list[GatewayPlan]:
     """Plan for every gateway without changing any; raises CombinedError with all problems.
 
+    With ``continue_on_error``, a gateway that can't be reached has a plan that says so.
+
     See ``plan.plan_gateway`` for ``history`` and ``removals``.
     """
     ordered = in_dependency_order(modules)
@@ -61,27 +63,16 @@ def plan_gateways(
                 reporter=reporter,
                 removals=removals,
             )
-        except (NetworkError, RestartTimeout) as problem:
+        except UNREACHABLE as problem:
             # Where others go on, it costs its own time-out and nothing else.
-            return _unreachable(gateway, problem) if options.continue_on_error else [problem]
+            return unreachable_plan(gateway, problem) if options.continue_on_error else [problem]
         except Exception as problem:  # noqa: BLE001 - it is this gateway's, reported with the others'
             return [explain_unexpected(problem)]
         return [*problems] if problems else planned
 
-    found = map_parallel(plan, gateways, workers=_WORKERS)
+    found = map_parallel(plan, gateways, workers=WORKERS)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
-    unreachable = [
-        each.unreachable for each in found if isinstance(each, GatewayPlan) and each.unreachable
-    ]
-    if unreachable and len(unreachable) == len(gateways):
-        problems += unreachable
-    if problems:
-        noun = "problem" if len(problems) == 1 else "problems"
-        raise CombinedError(
-            f"{len(problems)} {noun} found before the deployment; nothing was changed",
-            causes=problems,
-            mixed_exit_code=DeploymentError.exit_code,
-        )
+    _require_no_problems(problems)
     plans = [each for each in found if isinstance(each, GatewayPlan)]
     previous = [
         change.previous for each in plans for change in each.changes if change.previous is not None
@@ -90,7 +81,24 @@ def plan_gateways(
     return plans
 
 
-def _unreachable(gateway: Gateway, problem: IgnDeployError) -> GatewayPlan:
+def require_reachable(plans: Sequence[GatewayPlan]) -> None:
+    """Raise CombinedError with all problems if no gateway at all can be reached."""
+    unreachable = [each.unreachable for each in plans if each.unreachable is not None]
+    if len(unreachable) == len(plans):
+        _require_no_problems(unreachable)
+
+
+def _require_no_problems(problems: Sequence[IgnDeployError]) -> None:
+    if problems:
+        noun = "problem" if len(problems) == 1 else "problems"
+        raise CombinedError(
+            f"{len(problems)} {noun} found before the deployment; nothing was changed",
+            causes=problems,
+            mixed_exit_code=DeploymentError.exit_code,
+        )
+
+
+def unreachable_plan(gateway: Gateway, problem: IgnDeployError) -> GatewayPlan:
     """Return the plan for a gateway that can't be reached: to report that."""
     facts = GatewayFacts(gateway.location, GatewayCapabilities())
     return GatewayPlan(gateway, facts, changes=(), unreachable=problem)

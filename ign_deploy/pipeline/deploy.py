@@ -23,7 +23,14 @@ from ign_deploy.deployment.records import (
     check_environment,
     timestamp,
 )
-from ign_deploy.deployment.rollout import Rollout, overall_outcome, plan_gateways, require_success
+from ign_deploy.deployment.rollout import (
+    Rollout,
+    overall_outcome,
+    plan_gateways,
+    require_reachable,
+    require_success,
+    unreachable_plan,
+)
 from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.context import RunContext
@@ -60,8 +67,9 @@ class Part:
 class Order:
     """What is to be deployed to an environment; ``source`` is the one a promotion comes from.
 
-    ``unchanged`` are gateways where nothing is to be done, and why. Without parts, nothing is done
-    at all, and the history gets no entry. ``arguments`` are those of the command that repeats it.
+    ``unreachable`` are gateways that couldn't be looked at, and why; ``unchanged`` are those where
+    nothing is to be done, and why. Without parts, nothing is done at all, and the history gets no
+    entry. ``arguments`` are those of the command that repeats it.
     """
 
     environment: str
@@ -69,6 +77,7 @@ class Order:
     kind: DeploymentKind = DeploymentKind.DEPLOYMENT
     source: str = ""
     unchanged: Sequence[GatewayRecord] = ()
+    unreachable: Sequence[tuple[Gateway, IgnDeployError]] = ()
     arguments: Sequence[str] = ()
 
 
@@ -159,7 +168,7 @@ class Deployer:
 
     def _plan(self, order: Order, state: EnvironmentState) -> list[tuple[Part, list[GatewayPlan]]]:
         options = self._options(order.kind)
-        return [
+        plans = [
             (
                 part,
                 plan_gateways(
@@ -173,6 +182,11 @@ class Deployer:
             )
             for part in order.parts
         ]
+        lost = [unreachable_plan(*each) for each in order.unreachable]
+        if lost:
+            plans.append((Part([], [each.gateway for each in lost]), lost))
+        require_reachable([each for _, found in plans for each in found])
+        return plans
 
     def _options(self, kind: DeploymentKind) -> DeployOptions:
         options = deploy_options(self.context, obtain=self.obtain)

@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 
 from ign_deploy.deployment.history import DeployedVersion
 from ign_deploy.deployment.records import DeploymentKind, GatewayRecord, ModuleOnGateway, Outcome
-from ign_deploy.errors import ConfigurationError, DeploymentError, NotInRepository
+from ign_deploy.deployment.resuming import UNREACHABLE, facts_once_started
+from ign_deploy.deployment.rollout import WORKERS
+from ign_deploy.errors import ConfigurationError, DeploymentError, IgnDeployError, NotInRepository
+from ign_deploy.module.parallel import map_parallel
 from ign_deploy.module.version import plain_version
 from ign_deploy.pipeline.deploy import Deployer, Order, Part
 from ign_deploy.pipeline.gateways import open_gateways
 from ign_deploy.pipeline.orders import require_digest, required_environment, select_modules
+from ign_deploy.pipeline.rollback_status import differs, explain, explain_from_history
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.gateway import InstalledModule
+    from ign_deploy.deployment.gateway import GatewayCapabilities, InstalledModule
     from ign_deploy.deployment.history import EnvironmentState
     from ign_deploy.deployment.options import Gateway
     from ign_deploy.module.artifacts import VerifiedModule
-
-_UNDONE = {
-    Outcome.ROLLED_BACK: "was rolled back already",
-    Outcome.UNCHANGED: "was not changed by the last deployment",
-}
 
 
 def rollback(names: Sequence[str], deployer: Deployer) -> Order:
@@ -48,18 +47,24 @@ def rollback(names: Sequence[str], deployer: Deployer) -> Order:
     if not names:
         by_gateway = _of_last_deployments(by_gateway, state, deployer)
         _require_one_module(by_gateway, deployer)
+    gateways = [chosen[address] for address in by_gateway if address in chosen]
+    seen, unreachable = ({}, ()) if to else _look_at(gateways, state, deployer)
+    skipped = {gateway.location for gateway, _ in unreachable}
     parts: list[Part] = []
     unchanged: list[GatewayRecord] = []
     for address, modules in by_gateway.items():
-        rolling = _Rolling(modules, chosen.get(address), state, deployer)
+        if address in skipped:
+            continue
+        rolling = _Rolling(modules, chosen.get(address), seen.get(address), state, deployer)
         unchanged += rolling.unchanged()
         parts += rolling.parts()
-    _require_uninstall_allowed(parts, deployer)
+    _require_uninstall_allowed(parts, seen, deployer)
     return Order(
         environment,
-        tuple(parts),
+        tuple(_with_all_gateways(parts)),
         kind=DeploymentKind.ROLLBACK,
         unchanged=tuple(unchanged),
+        unreachable=tuple(unreachable),
         arguments=names,
     )
 
@@ -70,6 +75,48 @@ def leased_rollback(names: Sequence[str], deployer: Deployer) -> Iterator[Order]
     environment = required_environment(deployer)
     with deployer.leasing(open_gateways(deployer.context), environment):
         yield rollback(names, deployer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a gateway can do and has now, its modules by id."""
+
+    capabilities: GatewayCapabilities
+    modules: Mapping[str, InstalledModule]
+
+
+def _look_at(
+    gateways: Sequence[Gateway], state: EnvironmentState, deployer: Deployer
+) -> tuple[Mapping[str, _Seen], Sequence[tuple[Gateway, IgnDeployError]]]:
+    """Look at all gateways at once; return what they have, and which can't be reached.
+
+    Those only stop the others without ``continue_on_error``.
+    """
+
+    def look(gateway: Gateway) -> _Seen | IgnDeployError:
+        try:
+            capabilities = facts_once_started(gateway, state).capabilities
+            return _Seen(capabilities, {each.id: each for each in gateway.target.modules()})
+        except UNREACHABLE as problem:
+            if not deployer.context.settings.continue_on_error:
+                raise
+            return problem
+
+    found = list(zip(gateways, map_parallel(look, gateways, workers=WORKERS), strict=True))
+    return (
+        {gateway.location: each for gateway, each in found if isinstance(each, _Seen)},
+        [(gateway, each) for gateway, each in found if isinstance(each, IgnDeployError)],
+    )
+
+
+def _with_all_gateways(parts: Sequence[Part]) -> Iterator[Part]:
+    """Yield the parts, those with the same content as one, so that they are planned at once."""
+    found: dict[object, list[Part]] = {}
+    for part in parts:
+        modules = tuple((each.descriptor.id, each.sha256) for each in part.modules)
+        found.setdefault((modules, tuple(part.removals)), []).append(part)
+    for same in found.values():
+        yield replace(same[0], gateways=[gateway for part in same for gateway in part.gateways])
 
 
 def _is_known(module: DeployedVersion) -> bool:
@@ -148,10 +195,12 @@ def _require_one_module(
         )
 
 
-def _require_uninstall_allowed(parts: Sequence[Part], deployer: Deployer) -> None:
+def _require_uninstall_allowed(
+    parts: Sequence[Part], seen: Mapping[str, _Seen], deployer: Deployer
+) -> None:
     for part in parts:
         for gateway in part.gateways if part.removals else ():
-            if not gateway.target.facts().capabilities.uninstall:
+            if not seen[gateway.location].capabilities.uninstall:
                 names = ", ".join(part.removals)
                 raise DeploymentError(
                     f"cannot uninstall {names} from {gateway.title}: it can only add and replace "
@@ -175,15 +224,19 @@ def _require_uninstall_allowed(parts: Sequence[Part], deployer: Deployer) -> Non
 
 @dataclass(frozen=True, slots=True)
 class _Rolling:
-    """The modules on one gateway, or those that are only tracked."""
+    """The modules on one gateway, or those that are only tracked.
+
+    ``seen`` is None where it makes no difference what the gateway has.
+    """
 
     deployed: Sequence[DeployedVersion]
     gateway: Gateway | None
+    seen: _Seen | None
     state: EnvironmentState
     deployer: Deployer
 
     def unchanged(self) -> list[GatewayRecord]:
-        """Return an entry for what needs no rollback; asks the gateway whether that is so."""
+        """Return an entry for what needs no rollback, by what the gateway has."""
         done = [each for each in self.deployed if self._is_undone(each)]
         if not done:
             return []
@@ -208,12 +261,10 @@ class _Rolling:
         ]
 
     def _explanations(self, done: Sequence[DeployedVersion]) -> list[str]:
-        target = None if self.gateway is None else self.gateway.target
-        if target is None or not target.facts().capabilities.lists_modules:
-            return [_explain_from_history(each) for each in done]
-        installed = {each.id: each for each in target.modules()}
-        title = "" if self.gateway is None else self.gateway.title
-        return [_explain(each, installed.get(each.id), title) for each in done]
+        if self.gateway is None or self.seen is None or not self.seen.capabilities.lists_modules:
+            return [explain_from_history(each) for each in done]
+        installed, title = self.seen.modules, self.gateway.title
+        return [explain(each, installed.get(each.id), title) for each in done]
 
     def parts(self) -> list[Part]:
         """Return what is to be restored, each file as it was installed there."""
@@ -256,26 +307,22 @@ class _Rolling:
 
         Someone else installed it, by hand or through another environment: it isn't ours to undo.
         """
-        target = None if self.gateway is None else self.gateway.target
-        if self.gateway is None or target is None or self.deployer.context.settings.to:
+        if self.gateway is None or self.seen is None or not self.seen.capabilities.lists_modules:
             return
-        capabilities = target.facts().capabilities
-        if not capabilities.lists_modules:
-            return
-        installed = {each.id: each for each in target.modules()}
         for each in self.deployed:
-            found = installed.get(each.id)
+            found = self.seen.modules.get(each.id)
             known = (each.version, each.previous, versions.get(each.id, ""), *each.attempted)
             if each.id not in versions:
                 continue
             if found is None:
                 # A folder has the file at once, an API may list the module after the restart.
-                may_wait = each.outcome is Outcome.RESTART_PENDING and capabilities.reports_state
+                is_pending = each.outcome is Outcome.RESTART_PENDING
+                may_wait = is_pending and self.seen.capabilities.reports_state
                 if each.version and not may_wait and not each.uncertain:
-                    raise _differs(each, "is not installed", self.gateway.title)
+                    raise differs(each, "is not installed", self.gateway.title)
                 continue
             if not any(found.version.is_version(version) for version in known if version):
-                raise _differs(each, f"is {found.version}", self.gateway.title)
+                raise differs(each, f"is {found.version}", self.gateway.title)
 
     def _is_undone(self, deployed: DeployedVersion) -> bool:
         return bool(deployed.undone) and not self.deployer.context.settings.to
@@ -290,42 +337,3 @@ class _Rolling:
                 hint="find out which version ran there before, and give it as --to VERSION.",
             )
         return deployed.rollback_version
-
-
-def _explain_from_history(deployed: DeployedVersion) -> str:
-    """Return why there is nothing to roll back on a gateway that doesn't list its modules."""
-    current = deployed.version or "no version"
-    return f"{_why(deployed)}, and {current} is installed, according to the history"
-
-
-def _explain(deployed: DeployedVersion, found: InstalledModule | None, title: str) -> str:
-    """Return why there is nothing to roll back, and which version the gateway has."""
-    said = _why(deployed)
-    if found is None:
-        if deployed.version:
-            raise _differs(deployed, "is not installed", title)
-        return f"{said}, and no version is installed"
-    if deployed.version and found.runs(deployed.version):
-        return f"{said}, and {deployed.version} runs"
-    is_installed = bool(deployed.version) and found.version.is_version(deployed.version)
-    if found.pending_upgrade or (is_installed and not found.state):
-        return f"{said}, and {deployed.version or 'nothing'} runs after the next restart"
-    if not is_installed:
-        raise _differs(deployed, f"is {found.version}", title)
-    state = found.fault_cause or found.quarantine or found.state
-    return f"{said}, and {deployed.version} is installed, but it doesn't run ({state})"
-
-
-def _why(deployed: DeployedVersion) -> str:
-    why = _UNDONE.get(deployed.undone_outcome, "was not installed")
-    return f"{deployed.id} {deployed.undone} {why}"
-
-
-def _differs(deployed: DeployedVersion, found: str, title: str) -> DeploymentError:
-    expected = deployed.version or "not installed"
-    undone = f", because {deployed.undone} was rolled back or not installed"
-    return DeploymentError(
-        f"{deployed.id} {found} on {title}; according to the history, it should be {expected}"
-        f"{undone if deployed.undone else ''}",
-        hint="find out who changed it; give the version to restore as --to VERSION.",
-    )

@@ -122,6 +122,36 @@ def test_a_partial_deployment_is_rolled_back_where_it_changed_something(cli: Gat
     assert f"{NAME} 1.2.0 was not installed" in result.stdout
 
 
+def test_with_continue_on_error_a_hanging_gateway_does_not_stop_the_others(
+    cli: GatewayCli,
+) -> None:
+    with ExitStack() as running:
+        others = [running.enter_context(cli.another_gateway()) for _ in range(2)]
+        gateways = (cli.gateway, *others)
+        there = [part for each in gateways for part in ("--gateway", each.url)]
+        for version in ("1.0.0", "1.1.0"):
+            cli.call(
+                "install", f"{NAME}@{version}", "-e", "production", *there, *WITH_RESTART
+            ).must(0)
+        hanging = others[0]
+        hanging.options.hangs = True
+        assert "didn't respond in time" in rollback(cli, gateways=gateways).must(9).stderr
+        assert [active(each) for each in gateways] == ["1.1.0"] * 3
+        assert hanging.held == 1  # it costs its time-out once
+
+        result = rollback(cli, "--continue-on-error", gateways=gateways).must(7)
+        assert "didn't respond in time; nothing was changed" in result.stderr
+        assert [active(each) for each in gateways] == ["1.0.0", "1.1.0", "1.0.0"]
+        assert hanging.held == 2
+
+        # The only one that is left can't be reached: that isn't "nothing to do".
+        rollback(cli, "--continue-on-error", gateways=gateways).must(9)
+        hanging.options.hangs = False
+        result = rollback(cli, gateways=gateways).must(0)
+        assert [active(each) for each in gateways] == ["1.0.0"] * 3
+    assert f"{NAME} 1.1.0 was rolled back already" in result.stdout
+
+
 def test_a_failed_promotion_leaves_nothing_to_roll_back(cli: GatewayCli) -> None:
     cli.install(f"{NAME}@1.0.0").must(0)
     cli.call("install", f"{NAME}@1.1.0", "-e", "staging", "--track-only").must(0)

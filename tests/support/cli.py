@@ -21,6 +21,7 @@ import pytest
 
 from ign_deploy.cli import run_cli
 from ign_deploy.deployment.gateway import Target, Timing, open_target
+from ign_deploy.net.retry import RetryPolicy
 from tests.support.builds import QUICK_JAVA
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
 from tests.support.identities import pem_files, self_signed
@@ -183,9 +184,11 @@ class GatewayCli:
 
     def open_target(self, url: str, *, timing: Timing, **options: Any) -> Target:
         """Open a target that is waited for on its gateway's time."""
-        clock = self.others.get(url, self.gateway).clock
-        assert clock is not None
-        timing = replace(timing, clock=clock, sleep=clock.sleep)
+        gateway = self.others.get(url, self.gateway)
+        assert gateway.clock is not None
+        timing = replace(timing, clock=gateway.clock, sleep=gateway.clock.sleep)
+        if gateway.options.hangs:
+            options["retry"] = RetryPolicy(deadline=0.5)
         return open_target(url, timing=timing, **options)
 
     def call(self, *arguments: str | Path, **env: str) -> Result:

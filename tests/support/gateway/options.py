@@ -47,6 +47,7 @@ class Options:
     notice_seconds: float = 1.0
     restart_cuts: bool = True
     never_back: str = ""  # "down" or "starting": where a restart gets stuck
+    hangs: bool = False  # takes connections, and never responds
     commissioning: bool = False
     recommissions_unsigned: bool = False
     refuse: dict[str, str] = field(default_factory=dict)  # route → reason, inside a 200

@@ -6,7 +6,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.support.gateway.actions import GatewayRequest
@@ -30,6 +30,9 @@ class _Handler(Handler):
         if self.server.state.phase() == "down":
             self.reset()
             return
+        if self.server.options.hangs:
+            self._hang()
+            return
         with tempfile.NamedTemporaryFile(suffix=".body") as file:
             path = Path(file.name)
             if not self._receive(path):
@@ -39,6 +42,14 @@ class _Handler(Handler):
             request = GatewayRequest(self.command, self.path, headers, file=path, is_tls=is_tls)
             response = self.server.take(request)
         self.send(response)
+
+    def _hang(self) -> None:
+        """Wait until the client gives up."""
+        self.server.held += 1
+        self.close_connection = True
+        with suppress(OSError):
+            while self.connection.recv(_BLOCK):
+                pass
 
     def _receive(self, path: Path) -> bool:
         """Write the body to a file; False when the client broke off."""
@@ -59,7 +70,7 @@ class Gateway(HttpServer):
 
     ``options`` and ``faults`` may be changed at any time; ``state`` is what it has.
     ``violations`` are requests that no careful client makes: tests assert that there are none.
-    The bodies of ``requests`` are gone.
+    The bodies of ``requests`` are gone. ``held`` counts those that it let hang.
     """
 
     handler = _Handler
@@ -71,6 +82,7 @@ class Gateway(HttpServer):
         super().__init__(port=port, tls=tls.context if tls else None)
         self.options = options
         self.clock = clock
+        self.held = 0
         self.state = State(options, clock=clock or time.monotonic)
         self._router = Router(self.state)
 

@@ -17,7 +17,7 @@ from ign_deploy.deployment.gateway import GatewayAccess, InstalledModule, Timing
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
 from ign_deploy.deployment.options import Gateway as TargetGateway
 from ign_deploy.deployment.records import Outcome
-from ign_deploy.deployment.rollout import Rollout, plan_gateways, require_success
+from ign_deploy.deployment.rollout import Rollout, plan_gateways, require_reachable, require_success
 from ign_deploy.deployment.state import EnvironmentState
 from ign_deploy.errors import CombinedError, NotInRepository, RollbackError
 from ign_deploy.module.parallel import map_parallel
@@ -216,14 +216,12 @@ def test_where_no_gateway_can_be_reached_nothing_is_recorded(
     published: PublishedModules, plant: Gateway, hanging: tuple[TargetGateway, list[socket.socket]]
 ) -> None:
     options = deploy_options_for(published, continue_on_error=True)
+    module, state = published.add("1.0.0"), EnvironmentState()
+    targets = [hanging[0], TargetGateway(client_of(plant))]
+    plans = plan_gateways(targets, [module], options=options, history=state, reporter=Recorder())
+    require_reachable(plans)
     with pytest.raises(CombinedError, match="nothing was changed"):
-        plan_gateways(
-            [hanging[0]],
-            [published.add("1.0.0")],
-            options=options,
-            history=EnvironmentState(),
-            reporter=Recorder(),
-        )
+        require_reachable(plans[:1])
 
 
 def test_gateways_share_the_version_to_go_back_to(
