@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ign_deploy.errors import ConfigurationError, DeploymentError, IgnDeployError
+from ign_deploy.errors import ConfigurationError, DeploymentError, IgnDeployError, NetworkError
 from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.module.parallel import map_parallel
 from ign_deploy.pipeline.checks import require_no_problems
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.settings import GatewayEntry, Settings
@@ -31,6 +32,7 @@ _PERMISSIONS = (
 )
 """What decides which modules a gateway gets, and what may happen to it for that."""
 _COMMAND_TIMEOUT = 300
+_WORKERS = 8
 _TIMED_OUT = 124
 
 
@@ -101,7 +103,10 @@ def chosen_entries(settings: Settings) -> list[GatewayEntry]:
 
 
 def check_gateways(context: RunContext) -> None:
-    """Ask every gateway what it is; raises CombinedError with everything that prevents changes."""
+    """Ask every gateway what it is; raises CombinedError with everything that prevents changes.
+
+    With ``continue_on_error``, one that can't be reached doesn't, unless it is the only one.
+    """
     settings = context.settings
     if settings.skip_upload and settings.gateway:
         raise ConfigurationError(
@@ -110,12 +115,22 @@ def check_gateways(context: RunContext) -> None:
             hint="drop one of them; to install a file alone, use `ign-deploy install FILE`.",
         )
     context.workspace.ca_file(settings.gateway_ca)  # health checks may need it after the build
-    problems: list[IgnDeployError] = []
-    for gateway in open_gateways(context):
+    gateways = open_gateways(context)
+
+    def check(gateway: Gateway) -> IgnDeployError | None:
         try:
             _check_gateway(gateway, context)
         except IgnDeployError as problem:
-            problems.append(problem)
+            return problem
+        return None
+
+    found = map_parallel(check, gateways, workers=_WORKERS)
+    problems = [each for each in found if each is not None]
+    unreachable = [each for each in problems if isinstance(each, NetworkError)]
+    if settings.continue_on_error and len(unreachable) < len(gateways):
+        for each in unreachable:
+            context.reporter.warning(f"{each.message}; the others go on")
+        problems = [each for each in problems if each not in unreachable]
     require_no_problems(problems)
 
 
