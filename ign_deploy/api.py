@@ -224,14 +224,15 @@ class RepositoryManager(_Noun[RepositoryConfig]):
         description: str = "",
         tags: Sequence[str] = (),
     ) -> Publication:
-        """Publish a verified module; the same bytes again are a success.
+        """Publish a verified module; the same bytes or the same content again are a success.
 
-        Raises VersionConflict for other bytes, or RepositoryError.
+        The publication has the record of what is in the repository. Raises VersionConflict for
+        other content, or RepositoryError.
         """
         from ign_deploy.pipeline.transfer import publish_module
 
         context = self._context.with_settings(description=description, tags=tuple(tags))
-        return publish_module(module, context)
+        return publish_module(module, context).publication
 
     def download(self, name: str, *, folder: Path, version: str = "") -> VerifiedModule:
         """Fetch a module by id or name; ``version`` may be a range, by default it is the newest.

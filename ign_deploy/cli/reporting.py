@@ -26,7 +26,7 @@ from ign_deploy.pipeline.run_report import ModuleRecord, PathRecord, RunReport, 
 RESULT_FILE = "ign-deploy-result.json"
 _HEADLINES = {
     "uploaded": "Released {modules}",
-    "unchanged": "{modules} was already published, with the same bytes",
+    "unchanged": "{modules} was already published, with the same content",
     "verified": "Built, signed and verified {modules}; not uploaded",
     "packaged": "Built {modules}",
     "rehearsed": "Rehearsed the release of {modules}: it succeeded; nothing was published",

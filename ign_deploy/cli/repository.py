@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 def upload_command(session: Session, file: Path) -> None:
     """Publish a signed module, exactly once.
 
-    FILE is verified first. The same bytes again are a success; other bytes for a published
-    version are rejected (exit code 6), and nothing changes.
+    FILE is verified first. The same content again is a success; other content for a published
+    version is rejected (exit code 6), and nothing changes.
     """
     context = session.context
     module = verify_file(file, context, is_release=True)
@@ -60,7 +60,7 @@ def upload_command(session: Session, file: Path) -> None:
         text = f"would publish {release.id} {release.version} ({module.sha256})"
         session.answer({"result": "dry-run", "release": release.model_dump(mode="json")}, text)
         return
-    publication = publish_module(module, context)
+    publication = publish_module(module, context).publication
     document = {
         "result": publication_result(publication),
         "location": publication.location,

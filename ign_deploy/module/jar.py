@@ -6,10 +6,11 @@ A jar may have bytes before its ZIP, duplicates or oddities inside: Java opens i
 from __future__ import annotations
 
 import gzip
+import hashlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -25,6 +26,7 @@ _MANIFEST = "META-INF/MANIFEST.MF"
 _VERSIONED = "META-INF/versions/"
 _MAX_MANIFEST = 1 << 20
 _MAX_DIRECTORY = 16 << 20
+_MAX_CONTENT = 2 << 30
 # Classes of one jar are compiled alike; that many, evenly spread, show the newest format.
 _MAX_SAMPLE = 1000
 _SDK = tuple(
@@ -93,6 +95,30 @@ def inspect_jar(stream: IO[bytes], *, wanted: Iterable[str]) -> JarFacts:
             return _facts(jar, wanted)
     except _ZIP_ERRORS as cause:
         raise UnreadableJarError(str(cause) or type(cause).__name__) from cause
+
+
+def jar_contents(stream: IO[bytes]) -> Mapping[str, bytes]:
+    """Return the SHA-256 of every file in a jar by name, folders included.
+
+    Raises UnreadableJarError, also for a jar in which the order matters, since it has a name twice,
+    and for one that is very large when it is unpacked.
+    """
+    try:
+        with zipfile.ZipFile(_Bounded(stream), metadata_encoding="utf-8") as jar:
+            _reject_unsupported(jar)
+            entries = jar.infolist()
+            if len({entry.filename for entry in entries}) != len(entries):
+                raise UnreadableJarError("it has a name twice")
+            if sum(entry.file_size for entry in entries) > _MAX_CONTENT:
+                raise UnreadableJarError("it is too large")
+            return {entry.filename: _sha256(jar, entry) for entry in entries}
+    except _ZIP_ERRORS as cause:
+        raise UnreadableJarError(str(cause) or type(cause).__name__) from cause
+
+
+def _sha256(jar: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    with jar.open(entry) as content:
+        return hashlib.file_digest(content, "sha256").digest()  # type: ignore[arg-type]  # reads
 
 
 def class_java(header: bytes) -> int | None:

@@ -48,9 +48,7 @@ def release_batch(paths: Sequence[Path], context: RunContext) -> str:
     result = _result(jobs, conflict)
     if context.settings.skip_upload:
         return result
-    published = [
-        module for job in jobs if job.prepared is not None for module in job.prepared.modules
-    ]
+    published = [module for job in jobs for module in job.published]
     return deploy_modules(published, context) or result
 
 
@@ -212,7 +210,8 @@ class _Uploads:
             self.lost[module_id] = SKIPPED
             return
         try:
-            upload_module(item.module, item.prepared, item.job.context)
+            done = upload_module(item.module, item.prepared, item.job.context)
+            item.job.published.append(done)
         except IgnDeployError as problem:
             item.job.mark(module_id, result=FAILED, reason=problem.message)
             item.job.blame(name_path(problem, item.job.path))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, VerificationError
+from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import dependency_order
 from ign_deploy.module.findings import Finding, error
 from ign_deploy.packaging.identify import KnownModule
@@ -27,7 +28,8 @@ _WORST_FIRST = (FAILED, SKIPPED, "uploaded", "unchanged", "verified", "signed", 
 class Job:
     """A path's own run; its report has its modules and stages. One thread has it at a time.
 
-    ``known`` are the modules that were known before the build. ``problem`` is why it failed,
+    ``known`` are the modules that were known before the build, ``published`` those that are in the
+    repository now. ``problem`` is why it failed,
     ``reason`` why it, or the first of its modules, was skipped.
     """
 
@@ -36,6 +38,7 @@ class Job:
     context: RunContext
     known: tuple[KnownModule, ...] = ()
     prepared: PreparedModules | None = None
+    published: list[VerifiedModule] = field(default_factory=list)
     problem: IgnDeployError | None = None
     reason: str = ""
 

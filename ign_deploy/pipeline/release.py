@@ -30,7 +30,7 @@ class PreparedModules:
 def release(path: Path, context: RunContext) -> str:
     """Take the project (or module file) at ``path`` as far as the settings say.
 
-    Returns ``uploaded``, ``unchanged`` (the same bytes were published before), ``verified``,
+    Returns ``uploaded``, ``unchanged`` (the same content was published before), ``verified``,
     ``packaged``, ``dry-run``, or the outcome of the deployment. All modules of a project are
     verified before the first one is published. Raises our errors; ``context.report`` tells how far
     it came.
@@ -70,9 +70,10 @@ def publish(prepared: PreparedModules, context: RunContext) -> str:
         with context.report.stage("check gateways"):
             check_deployment(prepared.modules, context)
     with context.report.stage("upload"):
-        outcomes = {upload_module(module, prepared, context) for module in prepared.modules}
-    uploaded = "uploaded" if "uploaded" in outcomes else "unchanged"
-    return deploy_modules(prepared.modules, context) or uploaded
+        published = [upload_module(module, prepared, context) for module in prepared.modules]
+    results = {context.report.modules[module.descriptor.id].result for module in published}
+    uploaded = "uploaded" if "uploaded" in results else "unchanged"
+    return deploy_modules(published, context) or uploaded
 
 
 def deploy_modules(modules: Sequence[VerifiedModule], context: RunContext) -> str:
@@ -165,19 +166,25 @@ def _bundle(modules: Sequence[VerifiedModule], context: RunContext) -> Mapping[s
     return bundles
 
 
-def upload_module(module: VerifiedModule, prepared: PreparedModules, context: RunContext) -> str:
-    """Publish one module; returns ``uploaded``, or ``unchanged`` when it was published before."""
+def upload_module(
+    module: VerifiedModule, prepared: PreparedModules, context: RunContext
+) -> VerifiedModule:
+    """Publish one module, and return it as it is in the repository; the report has the result.
+
+    That is ``uploaded``, or ``unchanged`` when its content was published before.
+    """
     bundle = prepared.bundles.get(module.descriptor.id)
-    publication = publish_module(module, context, bundle=bundle)
-    result = publication_result(publication)
+    done = publish_module(module, context, bundle=bundle, folder=context.settings.output_dir)
+    if bundle is not None and done.module is not module:
+        bundle = make_bundle(done.module, context)
     context.report.note(
         ModuleRecord(
-            module.path,
-            module.descriptor,
-            result,
-            module,
+            done.module.path,
+            done.module.descriptor,
+            publication_result(done.publication),
+            done.module,
             None if bundle is None else bundle.path,
-            publication.location,
+            done.publication.location,
         )
     )
-    return result
+    return done.module

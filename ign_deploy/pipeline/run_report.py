@@ -42,8 +42,8 @@ class StageRecord:
 class ModuleRecord:
     """The result for one module: the last thing that was done with it.
 
-    ``packaged``, ``signed``, ``verified``, ``uploaded``, or ``unchanged`` when the very same bytes
-    were published before; in a batch also ``failed`` or ``skipped``, with the ``reason``.
+    ``packaged``, ``signed``, ``verified``, ``uploaded``, or ``unchanged`` when the same content
+    was published before; in a batch also ``failed`` or ``skipped``, with the ``reason``.
     """
 
     file: Path

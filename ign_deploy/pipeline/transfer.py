@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ign_deploy.errors import IgnDeployError, VersionConflict
+from ign_deploy.files import is_same_file
 from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.verify import verify_file
@@ -13,23 +18,44 @@ if TYPE_CHECKING:
     from ign_deploy.repositories import Publication
     from ign_deploy.repositories.record import Release
 
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A publication, and the file that is in the repository.
+
+    That is the given one, or, of a version with the same content, the one published before.
+    """
+
+    publication: Publication
+    module: VerifiedModule
+
 
 def publish_module(
-    module: VerifiedModule, context: RunContext, *, bundle: Bundle | None = None
-) -> Publication:
+    module: VerifiedModule,
+    context: RunContext,
+    *,
+    bundle: Bundle | None = None,
+    folder: Path | None = None,
+) -> Published:
     """Publish a module, and its bundle if there is one; the audit trail gets an entry.
 
-    Raises VersionConflict when the version is published with other bytes, or RepositoryError.
+    If the version is published with other bytes, but the same content and signer, as a second build
+    of the same sources has, that file is fetched, into ``folder`` if there is one, and nothing is
+    published. Raises VersionConflict for other content, or RepositoryError.
     """
     from ign_deploy.repositories.upload import upload
 
-    publication = upload(
-        module,
-        context.repository,
-        **_record_facts(module, context),
-        bundle=bundle,
-        reporter=context.reporter,
-    )
+    def send(each: VerifiedModule, bundle: Bundle | None) -> Publication:
+        facts = _record_facts(each, context)
+        return upload(each, context.repository, **facts, bundle=bundle, reporter=context.reporter)
+
+    try:
+        publication = send(module, bundle)
+    except VersionConflict as conflict:
+        module = _published_before(module, context, conflict, folder=folder)
+        publication = send(module, None)
     context.audit.record(
         "upload",
         publication_result(publication),
@@ -38,7 +64,43 @@ def publish_module(
         sha256=module.sha256,
         details={"location": publication.location},
     )
-    return publication
+    return Published(publication, module)
+
+
+def _published_before(
+    module: VerifiedModule, context: RunContext, conflict: VersionConflict, *, folder: Path | None
+) -> VerifiedModule:
+    """Return the file that is published as this version; raises the conflict for other content."""
+    from ign_deploy.module.archive import Archive
+    from ign_deploy.module.content import differing_files
+    from ign_deploy.repositories.record import module_file_name
+
+    key = (module.descriptor.id, module.descriptor.version)
+    private = context.folder / f"published-{secrets.token_hex(4)}"
+    try:
+        found = download_module(key[0], context, folder=private, version=key[1])
+        with Archive.open(module.path) as ours, Archive.open(found.path) as theirs:
+            differing = list(islice(differing_files(ours, theirs), _MOST_NAMED + 1))
+            is_stable = (ours.digest(), theirs.digest()) == (module.sha256, found.sha256)
+    except (IgnDeployError, OSError) as problem:
+        raise conflict from problem
+    if differing:
+        more = ", …" if len(differing) > _MOST_NAMED else ""
+        names = ", ".join(f"{name[:200]!a}" for name in differing[:_MOST_NAMED])
+        raise VersionConflict(
+            f"{conflict.message}; what differs: {names}{more}", hint=conflict.hint
+        )
+    target = None if folder is None else folder / module_file_name(*key)
+    is_own = target is not None and is_same_file(target, module.path)
+    if found.certificate.sha256 != module.certificate.sha256 or is_own or not is_stable:
+        raise conflict
+    if folder is not None:
+        found = download_module(key[0], context, folder=folder, version=key[1])
+    context.reporter.info(
+        f"{' '.join(key)} is published with the same content, packed otherwise: the published file "
+        f"counts, with the SHA-256 {found.sha256}"
+    )
+    return found
 
 
 def planned_release(module: VerifiedModule, context: RunContext) -> Release:
@@ -49,7 +111,7 @@ def planned_release(module: VerifiedModule, context: RunContext) -> Release:
 
 
 def publication_result(publication: Publication) -> str:
-    """Return ``uploaded``, or ``unchanged`` when the same bytes were published before."""
+    """Return ``uploaded``, or ``unchanged`` when the same content was published before."""
     from ign_deploy.repositories import PublishOutcome
 
     return "uploaded" if publication.outcome is PublishOutcome.PUBLISHED else "unchanged"

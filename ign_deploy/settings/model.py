@@ -73,7 +73,7 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
         Lines, Source("Branch that must contain the commit; repeatable.", metavar="BRANCH")
     ] = ()
     require_unpublished: Annotated[
-        bool, Source("Fail if the version is already published, even with the same bytes.")
+        bool, Source("Fail if the version is already published, even with the same content.")
     ] = False
     rehearsal: Annotated[
         bool, Source("Run everything against a temporary repository, then clean up.")

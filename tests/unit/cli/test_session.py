@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from ign_deploy.pipeline.transfer import publish_module
-from ign_deploy.repositories import Publication
+from ign_deploy.pipeline.transfer import Published, publish_module
 from tests.support.cli import KEY, MODULE, CliWorkspace, make_workspace
 
 RELEASE = ("module", MODULE, *KEY)
@@ -83,7 +82,7 @@ def test_a_runner_without_summaries_is_no_problem(workspace: CliWorkspace) -> No
 def test_outputs_that_vanish_during_the_run_do_not_hide_the_result(
     workspace: CliWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def vanish(*arguments: Any, **options: Any) -> Publication:
+    def vanish(*arguments: Any, **options: Any) -> Published:
         (workspace.folder / "output").unlink()
         (workspace.folder / "output").mkdir()
         return publish_module(*arguments, **options)
