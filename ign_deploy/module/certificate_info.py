@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -82,6 +83,22 @@ def subject_text(certificate: x509.Certificate) -> str:
 def subject_of(certificate: x509.Certificate) -> str:
     """Return the subject as text; the serial number where the subject is empty."""
     return subject_text(certificate) or f"the certificate with serial {certificate.serial_number:x}"
+
+
+def identified(certificate: x509.Certificate) -> str:
+    """Return the subject with what tells certificates of one subject apart: serial and dates."""
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return (
+        f"{subject_text(certificate) or 'the certificate without a subject'} "
+        f"(serial {certificate.serial_number:x}, {start:%Y-%m-%d} to {end:%Y-%m-%d})"
+    )
+
+
+def distinct_names(certificates: Iterable[x509.Certificate]) -> dict[x509.Certificate, str]:
+    """Name each certificate: by its subject, and by serial and dates if another has the same."""
+    names = {each: subject_of(each) for each in certificates}
+    counts = Counter(names.values())
+    return {each: name if counts[name] == 1 else identified(each) for each, name in names.items()}
 
 
 def issuer_text(certificate: x509.Certificate) -> str:

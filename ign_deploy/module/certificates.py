@@ -1,6 +1,6 @@
 """certificates.p7b: reading certificates in every encoding, writing them leaf first.
 
-The names that work on chains (``order_chain``, ``chain_problems``, …) are here too, so that users
+The names that work on chains (``find_chain``, ``chain_problems``, …) are here too, so that users
 of certificates need this module only.
 """
 
@@ -24,8 +24,7 @@ from ign_deploy.module.certificate_info import (
 )
 from ign_deploy.module.chain import (
     chain_problems,
-    order_chain,
-    split_chain,
+    find_chain,
     validity_findings,
 )
 from ign_deploy.module.der import (
@@ -50,13 +49,12 @@ __all__ = [
     "chain_problems",
     "contains_private_key",
     "describe",
+    "find_chain",
     "is_authority",
     "is_issued_by",
     "is_self_signed",
-    "order_chain",
     "read_certificates",
     "same_public_key",
-    "split_chain",
     "validity_findings",
     "write_certificates",
 ]
@@ -102,7 +100,7 @@ def write_certificates(chain: Iterable[x509.Certificate]) -> bytes:
 
     It is the degenerate SignedData of RFC 2315 (9.1) and RFC 5652 (5.1). cryptography's own writer
     sorts the certificates (DER SET order), but a gateway expects the leaf first, where the caller
-    puts it (``order_chain``). The same chain always gives the same bytes.
+    puts it (``find_chain``). The same chain always gives the same bytes.
     """
     signed_data = encode_element(
         SEQUENCE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from cryptography import x509
@@ -10,11 +10,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from ign_deploy.module.certificate_info import BROKEN_HASHES, is_authority, subject_of
+from ign_deploy.module.certificate_info import BROKEN_HASHES, distinct_names, is_authority
 from ign_deploy.module.chain import MIN_RSA_BITS
 from ign_deploy.module.name_constraints import forbidden_names
 
 Path = Sequence[x509.Certificate]
+Names = Mapping[x509.Certificate, str]
 ExtensionValue = TypeVar("ExtensionValue", bound=x509.ExtensionType)
 
 # What these rules process, or what can't restrict a path: any policy will do. Other extensions
@@ -37,25 +38,25 @@ def path_problems(path: Path) -> list[str]:
     have been compared. The anchor's own limits count, too (RFC 5937).
     """
     try:
-        return [*dict.fromkeys(_problems(path))]
+        return [*dict.fromkeys(_problems(path, distinct_names(path)))]
     except (ValueError, x509.DuplicateExtension) as cause:
         return [f"the extensions of a certificate can't be read: {cause}"]
 
 
-def _problems(path: Path) -> Iterator[str]:
-    yield from _signer_problems(path[0])
+def _problems(path: Path, names: Names) -> Iterator[str]:
+    yield from _signer_problems(path[0], names)
     for number, issuer in enumerate(path[1:], start=1):
-        yield from _issuer_problems(issuer, path[1:number])
+        yield from _issuer_problems(issuer, path[1:number], names)
     for certificate in path[:-1]:
         # A person named the anchor: what its own signature says doesn't matter.
-        yield from _algorithm_problems(certificate)
+        yield from _algorithm_problems(certificate, names)
     for certificate in path:
-        yield from _purpose_problems(certificate)
-        yield from _critical_problems(certificate)
-    yield from _name_problems(path)
+        yield from _purpose_problems(certificate, names)
+        yield from _critical_problems(certificate, names)
+    yield from _name_problems(path, names)
 
 
-def _algorithm_problems(certificate: x509.Certificate) -> Iterator[str]:
+def _algorithm_problems(certificate: x509.Certificate, names: Names) -> Iterator[str]:
     """Check that its signature, and those that its key makes, can't be forged.
 
     Authorities no longer issue such certificates for signing code (CA/Browser Forum), and Java
@@ -64,23 +65,23 @@ def _algorithm_problems(certificate: x509.Certificate) -> Iterator[str]:
     algorithm, key = certificate.signature_hash_algorithm, certificate.public_key()
     if isinstance(algorithm, BROKEN_HASHES):
         name = "MD5" if isinstance(algorithm, hashes.MD5) else "SHA-1"
-        yield f"{subject_of(certificate)} was issued with {name}, which can be forged"
+        yield f"{names[certificate]} was issued with {name}, which can be forged"
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
         yield (
-            f"the RSA key of {subject_of(certificate)} has {key.key_size} bits, fewer than the "
+            f"the RSA key of {names[certificate]} has {key.key_size} bits, fewer than the "
             f"required {MIN_RSA_BITS}"
         )
 
 
-def _signer_problems(signer: x509.Certificate) -> Iterator[str]:
+def _signer_problems(signer: x509.Certificate, names: Names) -> Iterator[str]:
     usage = _extension(signer, x509.KeyUsage)
     if usage is not None and not usage.digital_signature:
-        yield f"the key usage of {subject_of(signer)} doesn't include digital signatures"
+        yield f"the key usage of {names[signer]} doesn't include digital signatures"
 
 
-def _issuer_problems(issuer: x509.Certificate, below: Path) -> Iterator[str]:
+def _issuer_problems(issuer: x509.Certificate, below: Path, names: Names) -> Iterator[str]:
     """Check what entitles an issuer; ``below`` are the issuers between it and the signer."""
-    name = subject_of(issuer)
+    name = names[issuer]
     if not is_authority(issuer):
         yield f"{name} issued a certificate but is not marked as an authority"
     usage = _extension(issuer, x509.KeyUsage)
@@ -94,23 +95,23 @@ def _issuer_problems(issuer: x509.Certificate, below: Path) -> Iterator[str]:
         yield f"{name} allows {allowed} authorities below it, but there are {between}"
 
 
-def _purpose_problems(certificate: x509.Certificate) -> Iterator[str]:
+def _purpose_problems(certificate: x509.Certificate, names: Names) -> Iterator[str]:
     """Check the purposes; an issuer's limit those of what it issues, as other verifiers do."""
     purposes = _extension(certificate, x509.ExtendedKeyUsage)
     if purposes is not None and not any(purpose in _SIGNERS for purpose in purposes):
-        yield f"{subject_of(certificate)} is not for signing code (extended key usage)"
+        yield f"{names[certificate]} is not for signing code (extended key usage)"
 
 
-def _critical_problems(certificate: x509.Certificate) -> Iterator[str]:
+def _critical_problems(certificate: x509.Certificate, names: Names) -> Iterator[str]:
     for extension in certificate.extensions:
         if extension.critical and not isinstance(extension.value, _PROCESSED):
             yield (
-                f"{subject_of(certificate)} has the critical extension "
+                f"{names[certificate]} has the critical extension "
                 f"{extension.oid.dotted_string}, which is not supported"
             )
 
 
-def _name_problems(path: Path) -> Iterator[str]:
+def _name_problems(path: Path, names: Names) -> Iterator[str]:
     for position, issuer in enumerate(path):
         constraints = _extension(issuer, x509.NameConstraints)
         if constraints is None:
@@ -120,8 +121,8 @@ def _name_problems(path: Path) -> Iterator[str]:
                 continue  # self-issued, and not the signer (6.1.3)
             for name in forbidden_names(certificate, constraints):
                 yield (
-                    f"{subject_of(issuer)} may not issue certificates for the name {name} "
-                    f"of {subject_of(certificate)}"
+                    f"{names[issuer]} may not issue certificates for the name {name} "
+                    f"of {names[certificate]}"
                 )
 
 

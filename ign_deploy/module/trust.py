@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from cryptography import x509
 
 from ign_deploy.module import findings
-from ign_deploy.module.certificate_info import is_authority, is_issued_by, subject_of
+from ign_deploy.module.certificate_info import distinct_names, is_authority, is_issued_by
 from ign_deploy.module.chain import validity_findings
 from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.module.path_rules import path_problems
@@ -108,10 +108,17 @@ def _path_findings(
 
 
 def _unknown_signer(signer: x509.Certificate, anchors: Iterable[TrustAnchor]) -> Finding:
-    names = ", ".join(dict.fromkeys(anchor.name for anchor in anchors))
+    given = tuple(anchors)
+    names = distinct_names((signer, *(anchor.certificate for anchor in given)))
+    shown = [
+        f"{anchor.name}: {names[anchor.certificate]}"
+        if anchor.certificate.subject == signer.subject
+        else anchor.name
+        for anchor in given
+    ]
     return findings.error(
         "trust-anchor",
-        f"{subject_of(signer)} doesn't lead to the trust anchor ({names})",
+        f"{names[signer]} doesn't lead to the trust anchor ({', '.join(dict.fromkeys(shown))})",
         location=_LOCATION,
         hint=_HINT,
     )

@@ -48,6 +48,6 @@ def load_signing_identity(settings: Settings, reporter: Reporter) -> SigningIden
         if "password" not in problem.message:
             raise
         raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
-    if identity.note:
-        reporter.warning(identity.note)
+    for note in identity.notes:
+        reporter.warning(note)
     return identity

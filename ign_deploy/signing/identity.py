@@ -14,8 +14,8 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from ign_deploy.errors import IdentityError, VerificationError
 from ign_deploy.module.certificate_file import java_problem
-from ign_deploy.module.certificate_info import subject_of
-from ign_deploy.module.certificates import order_chain, read_certificates, split_chain
+from ign_deploy.module.certificate_info import identified, subject_of
+from ign_deploy.module.certificates import find_chain, read_certificates
 from ign_deploy.module.chain import MIN_RSA_BITS
 from ign_deploy.module.pem import looks_like_pem
 from ign_deploy.signing.jks import JCEKS_MAGIC, MAGIC, read_jks
@@ -64,7 +64,7 @@ class SigningIdentity:
 
     chain: tuple[x509.Certificate, ...]
     key: SigningKey = field(repr=False)
-    note: str = ""
+    notes: tuple[str, ...] = ()
     """What the user should correct, though the key could be used."""
 
     @property
@@ -96,19 +96,20 @@ def load_identity(material: IdentityMaterial) -> SigningIdentity:
             "the password ends with a line break that doesn't belong to it, and was used without; "
             "correct the secret (`printf %s` instead of `echo`)"
         )
-        return replace(_load(trimmed), note=note)
+        identity = _load(trimmed)
+        return replace(identity, notes=(note, *identity.notes))
 
 
 def _load(material: IdentityMaterial) -> SigningIdentity:
     source = _key_source(material)
     key = _checked_key(source.key)
-    chain = _chain(material, source, key.public_key())
+    chain, notes = _chain(material, source, key.public_key())
     if chain[0].public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
         raise IdentityError(
             "the signing key is for RSA-PSS signatures only, but gateways check PKCS #1 v1.5 ones",
             hint=f"use a plain RSA key and a certificate for it; {_GENERATE_HINT}",
         )
-    return SigningIdentity(chain, RsaKey(key))
+    return SigningIdentity(chain, RsaKey(key), notes)
 
 
 def _key_source(material: IdentityMaterial) -> KeySource:
@@ -169,22 +170,20 @@ def _checked_key(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
 
 def _chain(
     material: IdentityMaterial, source: KeySource, public_key: rsa.RSAPublicKey
-) -> tuple[x509.Certificate, ...]:
+) -> tuple[tuple[x509.Certificate, ...], tuple[str, ...]]:
+    """Return the chain of the key, and what to say of certificates that are not in it."""
     certificates, problem = source.certificates, source.problem
     try:
         if material.certificates:
             problem = None
             data = read_material(material.certificates, what="certificate chain")
             certificates = read_certificates(data)
-        elif source.may_hold_others:
-            certificates, others = split_chain(certificates, public_key)
-            certificates = certificates or others
         if not certificates:
             raise problem or IdentityError(
                 "no certificate given for the signing key",
                 hint="provide the key's certificate chain (PEM or PKCS#7).",
             )
-        chain = order_chain(certificates, public_key)
+        chain, others = find_chain(certificates, public_key)
     except VerificationError as cause:
         reason = problem or cause
         raise IdentityError(reason.message, hint=reason.hint) from cause
@@ -194,4 +193,17 @@ def _chain(
                 f"no gateway could read the certificates: {subject_of(certificate)} {defect}",
                 hint="have the certificate issued again.",
             )
-    return chain
+    if source.may_hold_others and not material.certificates:
+        # A store's trusted certificates have nothing to do with the key; a namesake has.
+        subjects = {each.subject for each in chain}
+        others = tuple(each for each in others if each.subject in subjects)
+    return chain, _left_out(chain, others)
+
+
+def _left_out(
+    chain: tuple[x509.Certificate, ...], others: tuple[x509.Certificate, ...]
+) -> tuple[str, ...]:
+    if not others:
+        return ()
+    names = "; ".join(identified(each) for each in others)
+    return (f"signing with {identified(chain[0])}; left out, since not in its chain: {names}",)

@@ -35,7 +35,6 @@ _BADLY_SIGNED = frozenset(
     {
         "certificates-empty",
         "certificates-unreadable",
-        "chain-foreign",
         "chain-order",
         "key-not-rsa",
         "private-key-shipped",

@@ -40,6 +40,52 @@ class Read {
 }
 """
 
+# Prints whether Java finds the path of the first certificate, and whether it accepts all as a path.
+FIND_PATH = """
+import java.io.FileInputStream;
+import java.security.cert.*;
+import java.util.*;
+
+class Find {
+    public static void main(String[] args) throws Exception {
+        CertificateFactory factory = CertificateFactory.getInstance("X.509");
+        List<X509Certificate> all = new ArrayList<>();
+        for (Certificate each : factory.generateCertificates(new FileInputStream(args[0]))) {
+            all.add((X509Certificate) each);
+        }
+        X509Certificate root = (X509Certificate)
+            factory.generateCertificate(new FileInputStream(args[1]));
+        Set<TrustAnchor> anchors = Set.of(new TrustAnchor(root, null));
+        System.out.println(accepts(() -> {
+            X509CertSelector signer = new X509CertSelector();
+            signer.setCertificate(all.get(0));
+            PKIXBuilderParameters found = new PKIXBuilderParameters(anchors, signer);
+            found.setRevocationEnabled(false);
+            found.addCertStore(CertStore.getInstance(
+                "Collection", new CollectionCertStoreParameters(all)));
+            CertPathBuilder.getInstance("PKIX").build(found);
+        }) + " " + accepts(() -> {
+            List<X509Certificate> path = new ArrayList<>(all);
+            path.remove(root);
+            PKIXParameters given = new PKIXParameters(anchors);
+            given.setRevocationEnabled(false);
+            CertPathValidator.getInstance("PKIX").validate(factory.generateCertPath(path), given);
+        }));
+    }
+
+    interface Check { void run() throws Exception; }
+
+    static boolean accepts(Check check) throws Exception {
+        try {
+            check.run();
+            return true;
+        } catch (CertPathBuilderException | CertPathValidatorException refused) {
+            return false;
+        }
+    }
+}
+"""
+
 
 def run(*command: object) -> str:
     """Run a program; return what it wrote to stdout."""
@@ -93,6 +139,31 @@ def test_java_reads_our_certificates_leaf_first(tmp_path: Path) -> None:
     path.write_bytes(write_certificates(chain()[1]))
     source.write_text(READ_CERTIFICATES)
     assert run("java", QUICK.removeprefix("-J"), source, path).splitlines() == SUBJECTS
+
+
+@pytest.mark.parametrize(
+    ("order", "accepted", "codes"),
+    [
+        ((0, 1, 2), "true true", []),
+        ((0, 1, 2, 3), "true false", ["chain-foreign"]),
+        ((0, 3, 1, 2), "true false", ["chain-order", "chain-foreign"]),
+        ((0, 2, 1), "true true", ["chain-order"]),
+    ],
+    ids=["sound", "after", "within", "order"],
+)
+def test_what_java_thinks_of_other_certificates(
+    tmp_path: Path, order: tuple[int, ...], accepted: str, codes: list[str]
+) -> None:
+    """Decision 0020 is about these facts. The root is given apart, so its place doesn't matter."""
+    given = (*chain()[1], self_signed("Stranger")[1])
+    chosen = tuple(given[each] for each in order)
+    source, path, root = (tmp_path / name for name in ("Find.java", "certificates.p7b", "root"))
+    source.write_text(FIND_PATH)
+    path.write_bytes(write_certificates(chosen))
+    root.write_bytes(pem_certificates(given[2]))
+    printed = run("java", QUICK.removeprefix("-J"), source, path, root)
+    assert printed.strip() == accepted
+    assert [finding.code for finding in chain_problems(chosen)] == codes
 
 
 @pytest.mark.parametrize("form", ["DER", "PEM"])

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.chain import chain_problems, order_chain, split_chain, validity_findings
+from ign_deploy.module.chain import chain_problems, find_chain, validity_findings
 from ign_deploy.module.findings import Severity
 from tests.support.identities import (
     NOT_AFTER,
@@ -46,38 +46,133 @@ def ec_self_signed() -> x509.Certificate:
 def test_any_order_becomes_leaf_first(order: tuple[int, ...]) -> None:
     key, certificates = chain()
     shuffled = [certificates[each] for each in order]
-    assert order_chain([*shuffled, *shuffled], key.public_key()) == certificates
+    assert find_chain([*shuffled, *shuffled], key.public_key()) == (certificates, ())
 
 
 def test_a_chain_may_end_before_the_root() -> None:
     key, (leaf, middle, _) = chain()
-    assert order_chain([middle, leaf], key.public_key()) == (leaf, middle)
-    assert order_chain([leaf], key.public_key()) == (leaf,)
+    assert find_chain([middle, leaf], key.public_key()) == ((leaf, middle), ())
+    assert find_chain([leaf], key.public_key()) == ((leaf,), ())
 
 
 def test_a_key_that_no_certificate_is_for_is_rejected() -> None:
     with pytest.raises(VerificationError) as caught:
-        order_chain(chain()[1], rsa_key("stranger").public_key())
+        find_chain(chain()[1], rsa_key("stranger").public_key())
+    assert "(CN=Test Leaf; CN=Test Intermediate; CN=Test Root)" in caught.value.message
     assert [finding.code for finding in caught.value.findings] == ["key-mismatch"]
 
 
-def test_a_certificate_of_another_chain_is_rejected_by_name() -> None:
+def test_a_certificate_of_another_chain_is_left_out() -> None:
     key, certificates = chain()
     _, stranger = self_signed("Stranger")
-    with pytest.raises(VerificationError, match="CN=Stranger") as caught:
-        order_chain([*certificates, stranger], key.public_key())
-    assert [finding.code for finding in caught.value.findings] == ["chain-foreign"]
+    assert find_chain([stranger, *certificates], key.public_key()) == (certificates, (stranger,))
+
+
+def until(year: int) -> dt.datetime:
+    return dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_a_renewed_certificate_counts_before_the_old_one(order: tuple[int, ...]) -> None:
+    key, root_key = rsa_key("leaf"), rsa_key("root")
+    root = issue("Root", root_key, issuer="Root", issuer_key=root_key, authority=True)
+    old, new = (
+        issue("Vendor", key, issuer="Root", issuer_key=root_key, not_after=until(year))
+        for year in (2026, 2027)
+    )
+    given = (old, new, root)
+    found = find_chain([given[each] for each in order], key.public_key())
+    assert found == ((new, root), (old,))
+
+
+def test_an_authoritys_certificate_counts_before_a_self_signed_one() -> None:
+    key, root_key = rsa_key("leaf"), rsa_key("root")
+    root = issue("Root", root_key, issuer="Root", issuer_key=root_key, authority=True)
+    _, placeholder = self_signed("Vendor", key=key)
+    leaf = issue("Vendor", key, issuer="Root", issuer_key=root_key, not_after=until(2027))
+    assert find_chain([placeholder, leaf, root], key.public_key()) == ((leaf, root), (placeholder,))
+
+
+class TestCrossSigned:
+    """An intermediate that two roots signed, of which one may be absent."""
+
+    @staticmethod
+    def certificates() -> dict[str, x509.Certificate]:
+        keys = {name: rsa_key(name) for name in ("leaf", "intermediate", "root", "other")}
+
+        def made(subject: str, issuer: str, year: int = 2100) -> x509.Certificate:
+            return issue(
+                subject,
+                keys[subject],
+                issuer=issuer,
+                issuer_key=keys[issuer],
+                authority=subject != "leaf",
+                not_after=until(year),
+            )
+
+        return {
+            "leaf": made("leaf", "intermediate"),
+            "by root": made("intermediate", "root", 2040),
+            "by other": made("intermediate", "other", 2030),
+            "root": made("root", "root"),
+            "other": made("other", "other"),
+            "root by other": made("root", "other"),
+        }
+
+    @pytest.mark.parametrize(
+        ("given", "path"),
+        [
+            (("leaf", "by other", "by root", "root", "other"), ("by root", "root")),
+            (("leaf", "by root", "by other", "other"), ("by other", "other")),
+            (("leaf", "by other", "by root", "root"), ("by root", "root")),
+            (("leaf", "by root", "root by other", "other", "root"), ("by root", "root")),
+            (("leaf", "by root", "root by other", "other"), ("by root", "root by other", "other")),
+            (("leaf", "by other", "by root"), ("by root",)),
+        ],
+    )
+    def test_one_path_is_chosen(self, given: tuple[str, ...], path: tuple[str, ...]) -> None:
+        made = self.certificates()
+        for order in (given, given[::-1]):
+            found, others = find_chain([made[name] for name in order], rsa_key("leaf").public_key())
+            assert found == (made["leaf"], *(made[name] for name in path))
+            assert {*found, *others} == {made[name] for name in given}
+        assert "chain-order" not in dict(codes(found))
+
+    def test_what_follows_the_chain_in_a_module_is_a_warning_with_serial_and_dates(self) -> None:
+        made = self.certificates()
+        path = (made["leaf"], made["by root"], made["root"])
+        (finding,) = chain_problems((*path, made["by other"]))
+        assert (finding.code, finding.severity) == ("chain-foreign", Severity.WARNING)
+        serial = f"{made['by other'].serial_number:x}"
+        assert f"CN=intermediate (serial {serial}, 2020-01-01 to 2030-01-01)" in finding.message
+
+    def test_one_within_the_chain_is_out_of_order(self) -> None:
+        made = self.certificates()
+        given = (made["leaf"], made["by root"], made["by other"], made["root"])
+        assert codes(given) == [("chain-order", "error"), ("chain-foreign", "warning")]
+
+    def test_a_web_of_certificates_takes_no_time(self) -> None:
+        names = [f"web-{number}" for number in range(6)]
+        keys = {name: rsa_key(name) for name in names}
+        web = [
+            issue(one, keys[one], issuer=two, issuer_key=keys[two], authority=True)
+            for one in names
+            for two in names
+            if one != two
+        ]
+        found, others = find_chain(web, keys["web-0"].public_key())
+        assert len(found) + len(others) == len(web)
 
 
 def test_a_root_without_the_intermediate_is_not_linked() -> None:
     key, (leaf, _, root) = chain()
-    assert split_chain([root, leaf], key.public_key()) == ((leaf,), (root,))
+    assert find_chain([root, leaf], key.public_key()) == ((leaf,), (root,))
 
 
 def test_a_namesake_of_the_issuer_is_not_taken_for_it() -> None:
     key, (leaf, middle, root) = chain()
     _, namesake = self_signed("Test Intermediate", key=rsa_key("namesake"))
-    ordered, untrusted = split_chain([namesake, root, middle, leaf], key.public_key())
+    ordered, untrusted = find_chain([namesake, root, middle, leaf], key.public_key())
     assert ordered == (leaf, middle, root)
     assert untrusted == (namesake,)
 
@@ -86,7 +181,7 @@ def test_two_that_issued_each_other_end_the_chain() -> None:
     one, two = rsa_key("one"), rsa_key("two")
     first = issue("One", one, issuer="Two", issuer_key=two, authority=True)
     second = issue("Two", two, issuer="One", issuer_key=one, authority=True)
-    assert order_chain([second, first], one.public_key()) == (first, second)
+    assert find_chain([second, first], one.public_key()) == ((first, second), ())
 
 
 def test_good_chains_have_no_problems() -> None:
@@ -119,11 +214,14 @@ def test_equal_names_do_not_complete_a_chain() -> None:
     assert codes((quirk,)) == [("chain-incomplete", "warning")]
 
 
-def test_a_untrusted_certificate_is_a_problem() -> None:
-    _, certificates = chain()
+def test_a_certificate_outside_the_chain_is_a_warning() -> None:
+    _, (leaf, middle, root) = chain()
     _, stranger = self_signed("Stranger")
-    assert codes((*certificates, stranger)) == [("chain-foreign", "error")]
-    assert codes((stranger, *certificates)) == [("chain-foreign", "error")]
+    assert codes((leaf, middle, root, stranger)) == [("chain-foreign", "warning")]
+    # The first one is the signer; the verifier finds out whether it is.
+    assert codes((stranger, leaf, middle, root)) == [("chain-foreign", "warning")]
+    within = [("chain-order", "error"), ("chain-foreign", "warning")]
+    assert codes((leaf, stranger, middle, root)) == within
 
 
 def test_a_repeated_certificate_is_a_warning() -> None:

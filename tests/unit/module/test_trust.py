@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from ign_deploy.module.certificates import chain_problems, describe
 from ign_deploy.module.findings import errors_among
 from ign_deploy.module.trust import Trust, TrustAnchor, TrustPolicy, check_trust
-from tests.support.identities import NOT_BEFORE, self_signed
+from tests.support.identities import NOT_BEFORE, rsa_key, self_signed
 from tests.support.paths import CODE, Link, make_path
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -200,3 +200,16 @@ def test_without_an_anchor_only_dates_are_looked_at() -> None:
     assert [(each.code, each.severity.label) for each in trust.findings] == [("expired", "warning")]
     assert trust.anchor == ""
     assert NOT_BEFORE < NOW
+
+
+def test_a_signer_and_an_anchor_of_one_name_are_told_apart() -> None:
+    (_, old), (_, new) = (
+        self_signed("Vendor", key=rsa_key(name), not_after=dt.datetime(year, 1, 1, tzinfo=dt.UTC))
+        for name, year in (("old", 2030), ("new", 2040))
+    )
+    (finding,) = check((new,), old).findings
+    serial = f"{new.serial_number:x}"
+    assert finding.message == (
+        f"CN=Vendor (serial {serial}, 2020-01-01 to 2040-01-01) doesn't lead to the trust anchor "
+        f"(root.pem: CN=Vendor (serial {serial}, 2020-01-01 to 2030-01-01))"
+    )

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from ign_deploy.errors import IdentityError
 from ign_deploy.module.certificate_file import read_shipped_certificates
@@ -152,6 +153,7 @@ def test_trusted_certificates_in_a_pkcs12_are_skipped() -> None:
         )
     )
     assert len(identity.chain) == 1
+    assert identity.notes == ()
     assert_signs(identity)
 
 
@@ -184,13 +186,39 @@ def test_key_and_certificate_that_do_not_match_are_rejected() -> None:
     assert "doesn't match the certificates" in error.message
 
 
-def test_a_untrusted_certificate_in_the_chain_file_is_rejected() -> None:
+def test_a_certificate_outside_the_chain_is_left_out_and_named() -> None:
     key, certificates = chain()
     _, stranger = self_signed("Stranger")
-    error = refused(
-        key=pem_key(key).decode(), certificates=pem_certificates(*certificates, stranger).decode()
+    given = {"key": pem_key(key).decode()}
+    more = pem_certificates(stranger, *certificates).decode()
+    identity = load_identity(IdentityMaterial(**given, certificates=more))
+    assert identity.chain == certificates
+    (note,) = identity.notes
+    assert note.startswith("signing with CN=Test Leaf (serial ")
+    serial = f"{stranger.serial_number:x}"
+    assert note.endswith(f": CN=Stranger (serial {serial}, 2020-01-01 to 2120-01-01)")
+    own = pem_certificates(*certificates).decode()
+    assert load_identity(IdentityMaterial(**given, certificates=own)).notes == ()
+
+
+@pytest.mark.parametrize("as_keystore", [True, False])
+def test_a_renewed_certificate_beside_the_old_one(as_keystore: bool) -> None:
+    key = rsa_key()
+    (_, old), (_, new) = (
+        self_signed("Vendor", key=key, not_before=FIRST_DAY, not_after=day)
+        for day in (LAST_DAY, LAST_DAY + dt.timedelta(days=365))
     )
-    assert "CN=Stranger" in error.message
+    if as_keystore:
+        store = pkcs12.serialize_key_and_certificates(
+            b"signer", key, old, [new], serialization.BestAvailableEncryption(b"changeit")
+        )
+        material = IdentityMaterial(keystore=text(store), store_password="changeit")
+    else:
+        pem = pem_certificates(old, new).decode()
+        material = IdentityMaterial(key=pem_key(key).decode(), certificates=pem)
+    identity = load_identity(material)
+    assert identity.chain == (new,)
+    assert "2001-01-01 to 2003-01-01); left out" in identity.notes[0]
 
 
 def test_a_key_other_than_rsa_is_rejected_by_its_kind() -> None:
@@ -309,9 +337,9 @@ def test_a_line_break_after_the_password_is_dropped_and_said(name: str, line_bre
     material = IdentityMaterial(
         **given, store_password=f"changeit{line_break}", key_password=f"{own}{line_break}"
     )
-    assert "ends with a line break" in load_identity(material).note
+    assert "ends with a line break" in load_identity(material).notes[0]
     correct = IdentityMaterial(**given, store_password="changeit", key_password=own)
-    assert not load_identity(correct).note
+    assert not load_identity(correct).notes
     assert "password is wrong" in refused(**given, store_password=f"wrong{line_break}").message
 
 
@@ -323,7 +351,7 @@ def test_a_password_that_does_end_with_a_line_break_is_used_as_it_is(tmp_path: P
         serialization.BestAvailableEncryption(b"secret\n"),
     )
     text = (pem + pem_certificates(certificate)).decode()
-    assert not load_identity(IdentityMaterial(key=text, key_password="secret\n")).note
+    assert not load_identity(IdentityMaterial(key=text, key_password="secret\n")).notes
     assert "password is wrong" in refused(key=text, key_password="secret").message
 
 
