@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 Result = TypeVar("Result")
+
+_check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
 
 BEST_EFFORT_SECONDS = 20.0
 """For all best-effort actions of a run together: they are done at the same time."""
@@ -100,6 +104,25 @@ class Deadline:
             )
 
 
+@contextmanager
+def checked_attempts(check: Callable[[], None]) -> Iterator[None]:
+    """Within it, this thread calls ``check`` before each attempt; what that raises ends it all.
+
+    For what a process that was suspended for long must not begin any more.
+    """
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
+
+
+def begin_attempt() -> None:
+    """Raise what ``checked_attempts`` says, right before something is sent."""
+    if (check := _check.get()) is not None:
+        check()
+
+
 def retrying(
     action: Callable[[], Result],
     *,
@@ -121,6 +144,10 @@ def retrying(
     rules = RetryPolicy() if policy is None else policy
     end = rules.clock() + rules.deadline
     attempts = _Attempts(reached)
+
+    def attempt() -> Result:
+        begin_attempt()
+        return action()
 
     def may_pass(failure: BaseException) -> bool:
         is_timeout = isinstance(failure, TransientFailure) and failure.timed_out
@@ -149,7 +176,7 @@ def retrying(
         before_sleep=report,
         sleep=rules.sleep,
         reraise=True,
-    )(action)
+    )(attempt)
 
 
 class _Attempts:

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.report import Reporter, SilentReporter
+from ign_deploy.repositories.renewal import running_clock
 
 if TYPE_CHECKING:
     from ign_deploy.net.credentials import HostAuth
@@ -28,7 +29,7 @@ class WaitPolicy:
     grace: float = 15.0
     poll: float = 0.5
     sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = running_clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,8 +20,6 @@ from ign_deploy.repositories.record import MAX_RECORD_SIZE, Release, parse_relea
 from ign_deploy.repositories.store import Key
 
 MAX_CLAIM_SIZE = 2 * MAX_RECORD_SIZE
-_SHORTEST = 600.0
-_SLOWEST = 100_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,8 @@ class Claim:
     ``holder`` is random, one per run; empty when it isn't known which run has it. ``claimed_at`` is
     the store's own time. ``release`` is the record that is going to be published, None when the
     claim can't be read (it is being written, or was left unfinished). ``generation`` counts how
-    often the version was claimed: a claim that outlived its run is followed by one of the next
-    generation, never removed.
+    often the version was claimed: whoever renews a claim, or takes over one that isn't renewed any
+    more, claims the next generation. Of several runs that do so at once, one gets it.
     """
 
     holder: str
@@ -113,27 +112,16 @@ def any_claim(claims: Iterable[Claim]) -> Claim | None:
     """Return what several claims of one generation mean together; None without a readable one.
 
     A store that lets several runs claim a version may have given it to any of them: it is free when
-    the longest lease has expired, and meanwhile no one's to continue.
+    the last of them has expired, and meanwhile no one's to continue.
     """
-    known = [each for each in claims if each.release is not None and each.claimed_at is not None]
+    known = [
+        (each.claimed_at, each)
+        for each in claims
+        if each.release is not None and each.claimed_at is not None
+    ]
     if len(known) < 2:
-        return known[0] if known else None
-    return replace(max(known, key=_end), holder="")
-
-
-def _end(claim: Claim) -> datetime:
-    if claim.release is None or claim.claimed_at is None:
-        raise ValueError("an unfinished claim has no end")
-    return claim.claimed_at + lease(claim.release)
-
-
-def lease(release: Release) -> timedelta:
-    """Return how long a claim for this release holds: ten minutes, and more for many bytes.
-
-    Transfers slower than 100 KB a second aren't waited for.
-    """
-    size = sum(file.size for file in release.files)
-    return timedelta(seconds=_SHORTEST + size / _SLOWEST)
+        return known[0][1] if known else None
+    return replace(max(known, key=itemgetter(0))[1], holder="")
 
 
 def write_and_wait(

@@ -4,9 +4,9 @@ The first to claim publishes; all others find the record there afterwards. A run
 leaves a claim behind: a run with the same bytes goes on under a claim of its own, one with other
 bytes waits until the old claim has expired. No file of another run is ever deleted.
 
-A claim is a lease. Its holder writes the record only within the first half of it, others take over
-only after all of it, by the store's own clock: so a run that was suspended and woke up again can't
-write over its successor.
+A claim is a lease, which its holder renews while it uploads. Others take it over when it hasn't
+been renewed for a while, by the store's own clock; its holder has given it up before that, so a run
+that was suspended and woke up again can't write over its successor.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from datetime import datetime
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
 from ign_deploy.report import Reporter
-from ign_deploy.repositories import PublishOutcome
+from ign_deploy.repositories import PublishOutcome, renewal
 from ign_deploy.repositories.access import WaitPolicy
-from ign_deploy.repositories.claims import Claim, ClaimStore, lease
+from ign_deploy.repositories.claims import Claim, ClaimStore
+from ign_deploy.repositories.held_claim import ClaimLost, HeldClaim
 from ign_deploy.repositories.record import Release, parse_release
 from ign_deploy.repositories.status_events import ModuleStatus, StatusEvent
 from ign_deploy.repositories.store import Key, Publishing, VersionStore
+
+_MOST_LOSSES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +57,47 @@ class _Attempt:
         self.versions, self.claims = self.publisher.versions, self.publisher.claims
         self.wait_policy, self.key = self.publisher.wait_policy, self.wanted.key
         self.release = self.wanted.release
+        self.begin = self.wait_policy.clock()
 
     def publish(self) -> tuple[PublishOutcome, Release]:
         """See ``Publisher.publish``."""
-        claimed = self.wait_policy.clock()
-        claim = self._claim_unseen()
+        held, losses = self._claim_unseen(), 0
         while True:
-            if claim is None:
+            if held is None:
                 found = self._claim_or_find()
                 if isinstance(found, Release):
                     return PublishOutcome.ALREADY_PUBLISHED, self.wanted.confirm(found)
-                claim = found
-            ours = claim.release or self.release
-            begin = self.wait_policy.clock()
-            self.claims.put_files(
-                self.key, ours, files=self.wanted.files, progress=self.wanted.progress
-            )
-            spent = self.wait_policy.clock() - begin
-            if spent < lease(ours).total_seconds() / 2:
-                break
-            # No other run came between if the next generation is ours too: the files are what we
-            # sent.
-            next_claim = Claim(self.holder, claim.generation + 1, self.claims.now(), ours)
-            claim = next_claim if self.claims.claim(self.key, next_claim) else None
-            if claim is not None:
-                break
+                held = found
+            try:
+                outcome = self._publish_under(held)
+            except ClaimLost:
+                # Whoever has it now publishes, or dies; then the claim is ours once more.
+                held, losses = None, losses + 1
+                if losses == _MOST_LOSSES:
+                    raise
+            else:
+                return outcome, require_same(self._read_back(), self.release)
+
+    def _publish_under(self, held: HeldClaim) -> PublishOutcome:
+        """Upload the files, then write the record; raises ClaimLost once the claim isn't ours."""
+        ours = held.claim.release or self.release
+
+        def report(advance: int) -> None:
+            self.wanted.progress(advance)
+            if advance > 0:
+                held.require()
+
+        with held.kept():
+            self.claims.put_files(self.key, ours, files=self.wanted.files, progress=report)
+        held.refresh()
         # A run with the same bytes takes over after the grace, not before.
-        is_late = self.wait_policy.clock() - claimed > self.wait_policy.grace
+        is_late = self.wait_policy.clock() - self.begin > self.wait_policy.grace
         if is_late and (there := read_record(self.versions, self.key)) is not None:
-            return PublishOutcome.ALREADY_PUBLISHED, self.wanted.confirm(there)
-        is_ours = self.claims.put_record(self.key, claim, ours.to_json())
-        outcome = PublishOutcome.PUBLISHED if is_ours else PublishOutcome.ALREADY_PUBLISHED
-        return outcome, require_same(self._read_back(), self.release)
+            self.wanted.confirm(there)
+            return PublishOutcome.ALREADY_PUBLISHED
+        with held.checked():
+            is_ours = self.claims.put_record(self.key, held.claim, ours.to_json())
+        return PublishOutcome.PUBLISHED if is_ours else PublishOutcome.ALREADY_PUBLISHED
 
     def _read_back(self) -> Release:
         written = read_record(self.versions, self.key)
@@ -97,14 +109,19 @@ class _Attempt:
             )
         return written
 
-    def _claim_unseen(self) -> Claim | None:
+    def _claim_unseen(self) -> HeldClaim | None:
         """Return our claim on a version that nothing is known of, where one request can tell."""
-        if not self.claims.claims_unseen():
-            return None
-        mine = Claim(self.holder, 0, self.claims.now(), self.release)
-        return mine if self.claims.claim(self.key, mine) else None
+        return self._claim(0, self.release) if self.claims.claims_unseen() else None
 
-    def _claim_or_find(self) -> Claim | Release:
+    def _claim(self, generation: int, release: Release) -> HeldClaim | None:
+        begin = self.wait_policy.clock()
+        mine = Claim(self.holder, generation, self.claims.now(), release)
+        return self._held(mine, since=begin) if self.claims.claim(self.key, mine) else None
+
+    def _held(self, claim: Claim, *, since: float) -> HeldClaim:
+        return HeldClaim(self.claims, self.key, claim, since, self.wait_policy.clock)
+
+    def _claim_or_find(self) -> HeldClaim | Release:
         """Return our claim on the version, or the record that makes it needless."""
         is_first, is_reported = not self.claims.claims_unseen(), False
         while True:
@@ -114,26 +131,37 @@ class _Attempt:
             # Most versions are unclaimed: the claim itself shows whether this one is.
             current = None if is_first else self.claims.current_claim(self.key)
             is_first = False
-            if current is not None and current.holder == self.holder:
-                # Or ours lost, and is the oldest only since the winner's was removed.
-                return read_record(self.versions, self.key) or current
+            if (found := self._found_ours(current)) is not None:
+                return found
             if (release := self._release_to_claim(current)) is not None:
-                generation = 0 if current is None else current.generation + 1
-                mine = Claim(self.holder, generation, self.claims.now(), release)
-                if self.claims.claim(self.key, mine):
+                held = self._claim(0 if current is None else current.generation + 1, release)
+                if held is not None:
                     # Claims are removed after the record is there: ours may follow a removed one.
-                    return read_record(self.versions, self.key) or mine
+                    return read_record(self.versions, self.key) or held
                 if current is None:
                     continue
             elif current is not None and not is_reported:
                 is_reported = True
-                self._report_waiting(current)
+                self._report_waiting()
             self.wait_policy.sleep(self.wait_policy.poll)
+
+    def _found_ours(self, current: Claim | None) -> HeldClaim | Release | None:
+        """Return the claim that we have already, if only the answer was lost; None for another."""
+        if current is None or current.holder != self.holder or current.claimed_at is None:
+            return None
+        age = self._age(current.claimed_at)
+        if age > self.wait_policy.grace:
+            return None
+        held = self._held(current, since=self.wait_policy.clock() - age)
+        # Or ours lost, and is the oldest only since the winner's was removed.
+        return read_record(self.versions, self.key) or held
 
     def _release_to_claim(self, current: Claim | None) -> Release | None:
         """Return the record to claim the version for; None while it is another run's."""
         if current is None or self._is_over(current):
             return self.release
+        if current.holder == self.holder:
+            return current.release  # it was ours until we couldn't renew it
         # The same bytes: the first to claim them has said how the record is to be.
         return current.release if self._is_left_to_us(current) else None
 
@@ -141,7 +169,10 @@ class _Attempt:
         """Return whether a claim has expired; one that can't be read does so after the grace."""
         if claim.release is None or claim.claimed_at is None:
             return self._waited_for(claim) > self.wait_policy.grace
-        return self.claims.now() - claim.claimed_at > lease(claim.release)
+        return self._age(claim.claimed_at) > renewal.DURATION
+
+    def _age(self, claimed_at: datetime) -> float:
+        return (self.claims.now() - claimed_at).total_seconds()
 
     def _is_left_to_us(self, claim: Claim) -> bool:
         # All files alike, not the module alone: a bundle may differ.
@@ -155,11 +186,10 @@ class _Attempt:
         seen = self._seen.setdefault((claim.holder, claim.generation), self.wait_policy.clock())
         return self._asked - seen
 
-    def _report_waiting(self, claim: Claim) -> None:
-        until = _end(claim)
-        end = f", at the latest until {until:%H:%M:%S} UTC" if until else ""
+    def _report_waiting(self) -> None:
         self.publisher.reporter.info(
-            f"another run is publishing {self.key.id} {self.key.version}; waiting for it{end}"
+            f"another run is publishing {self.key.id} {self.key.version}; waiting for it, and "
+            f"taking over if it gives no sign of life for {renewal.DURATION:.0f} s"
         )
 
 
@@ -225,9 +255,3 @@ def _removed_text(event: StatusEvent) -> str:
     by = f" by {event.by}" if event.by else ""
     reason = f": {event.reason}" if event.reason else ""
     return f"{event.id} {event.version} was removed on {event.at[:10]}{by}{reason}"
-
-
-def _end(claim: Claim) -> datetime | None:
-    if claim.release is None or claim.claimed_at is None:
-        return None
-    return claim.claimed_at + lease(claim.release)

@@ -53,13 +53,15 @@ class _Task:
 class Turns:
     """Hands the turn from task to task. ``clock`` is the simulated time, in seconds.
 
-    ``kills`` are the steps, by task, at which it dies; ``trace`` is what happened, in order.
+    ``kills`` are the steps, by task, at which it dies, ``deaths`` when it did; ``trace`` is what
+    happened, in order.
     """
 
     choose: Choice
     limit: int = 4000
     kills: Mapping[str, int] = field(default_factory=dict)
     clock: float = 0.0
+    deaths: dict[str, float] = field(default_factory=dict)
     trace: list[str] = field(default_factory=list)
     _tasks: dict[str, _Task] = field(default_factory=dict)
     _main: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -108,6 +110,7 @@ class Turns:
         task.label = label
         self.clock += TICK
         if self.kills.get(task.name) == task.steps:
+            self.deaths[task.name] = self.clock
             self.trace.append(f"{task.name} is killed before: {label}")
             raise Killed
         self._yield(task)

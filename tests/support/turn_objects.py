@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ign_deploy.errors import NotInRepository
+from ign_deploy.net.retry import begin_attempt
 from ign_deploy.report import Progress, Reporter, SilentReporter
 from ign_deploy.repositories import Capabilities
 from ign_deploy.repositories.backends.object_store import Name
@@ -18,6 +19,7 @@ from ign_deploy.repositories.backends.s3.probe import WAIT
 from ign_deploy.repositories.record import ReleaseFile
 from ign_deploy.repositories.store import Document
 from tests.support.interleaving import Turns
+from tests.support.turn_transfers import Transfer
 
 BEGIN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
@@ -28,7 +30,8 @@ class TurnObjects:
 
     ``ahead`` is how much later the store's time is to this run, in seconds; ``is_slow`` makes the
     response a point of its own: what a run measures is longer then. ``is_racy`` lets several runs
-    make a folder. ``pauses`` are how long it is suspended before a request, by number.
+    make a folder. ``pauses`` are how long it is suspended before a request, by number; ``transfer``
+    is how uploads go.
     """
 
     turns: Turns
@@ -38,6 +41,7 @@ class TurnObjects:
     is_slow: bool = False
     is_racy: bool = False
     pauses: Mapping[int, float] = field(default_factory=dict)
+    transfer: Transfer = field(default_factory=Transfer)
     _requests: int = 0
 
     def exists(self) -> bool:
@@ -102,8 +106,8 @@ class TurnObjects:
 
     def send(self, path: str, source: Path, *, expected: ReleaseFile, progress: Progress) -> None:
         self._request(f"send {path}")
+        self.transfer.run(self.turns, size=expected.size, progress=progress)
         self.objects[path] = source.read_bytes()
-        progress(expected.size)
         self._respond(path)
 
     def receive(
@@ -131,6 +135,7 @@ class TurnObjects:
         self._requests += 1
         self.turns.step(label)
         self.turns.sleep(self.pauses.get(self._requests, 0.0))
+        begin_attempt()
 
     def _respond(self, path: str) -> None:
         if self.is_slow:

@@ -14,6 +14,7 @@ from ign_deploy.repositories.backends.gitlab.packages import PackageLocation, sh
 from ign_deploy.repositories.record import ReleaseFile
 from tests.support.interleaving import Turns
 from tests.support.turn_objects import BEGIN
+from tests.support.turn_transfers import Transfer
 
 
 @dataclass
@@ -41,6 +42,7 @@ class TurnPackages:
 
     turns: Turns
     state: PackageState
+    transfer: Transfer = field(default_factory=Transfer)
     _seen: set[PackageLocation] = field(default_factory=set)
 
     @property
@@ -116,9 +118,8 @@ class TurnPackages:
         progress: Progress,
         confirm: Callable[[], bool],
     ) -> _Sent:
-        sent = self.put(location, file.name, source.read_bytes(), confirm=confirm)
-        progress(file.size)
-        return sent
+        self.transfer.run(self.turns, size=file.size, progress=progress)
+        return self.put(location, file.name, source.read_bytes(), confirm=confirm)
 
     def remove(self, files: Iterable[PackageFile]) -> None:
         for file in files:

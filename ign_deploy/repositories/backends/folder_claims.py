@@ -42,7 +42,6 @@ from ign_deploy.repositories.claims import (
     Claim,
     any_claim,
     claim_bytes,
-    lease,
     parse_claim,
 )
 from ign_deploy.repositories.record import RECORD_NAME, Release
@@ -114,8 +113,7 @@ class FolderClaims:
         begin = self.wait_policy.clock()
         if not self.objects.make_once(key.folder):
             return False
-        holds = lease(claim.release)
-        write = new_pending_write(key.id, now=self.objects.now(), holds=holds, rest=_rest(key))
+        write = new_pending_write(key.id, now=self.objects.now(), rest=_rest(key))
         self.objects.put(f"{PENDING}/{write.name}", claim_bytes(claim), replaces=None)
         if self.wait_policy.clock() - begin >= self.wait_policy.grace:
             # It was empty for so long that another run may have taken it for abandoned, and may

@@ -74,11 +74,9 @@ def parse_pending_write(name: str) -> PendingWrite | None:
     return PendingWrite(until, match[2], match[3] == "d", match[4], match[5])
 
 
-def new_pending_write(
-    module_id: str, *, now: datetime, holds: timedelta = _HOLDS, rest: str = ""
-) -> PendingWrite:
+def new_pending_write(module_id: str, *, now: datetime, rest: str = "") -> PendingWrite:
     """Return a pending write of this run, for a module."""
-    until = (now + holds).astimezone(UTC).replace(microsecond=0)
+    until = (now + _HOLDS).astimezone(UTC).replace(microsecond=0)
     return PendingWrite(until, secrets.token_hex(4), is_done=False, module_id=module_id, rest=rest)
 
 

@@ -33,6 +33,7 @@ from ign_deploy.repositories.index_guard import ListingGuard, MarkGuard
 from ign_deploy.repositories.maintenance import StatusChange, yank
 from ign_deploy.repositories.page import PAGE_NAME, read_page
 from ign_deploy.repositories.publishing import ClaimPublisher, read_record
+from ign_deploy.repositories.renewal import Renewal
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.status_events import status_event_names
 from ign_deploy.repositories.store import Key, Store
@@ -41,6 +42,7 @@ from tests.support.releases import release_of
 from tests.support.reporting import Recorder
 from tests.support.turn_objects import BEGIN, OrderedTurnObjects, TurnObjects
 from tests.support.turn_packages import PackageState, TurnPackages
+from tests.support.turn_transfers import Transfer, kept_in_turn
 
 ORDERS = int(os.environ.get("IGN_DEPLOY_INTERLEAVINGS", "12"))
 NOTED = ["objects", "ordered", "folders", "racy"]
@@ -58,6 +60,7 @@ def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module in (index_reader, store_index):
         monkeypatch.setattr(module, "map_parallel", map_in_turn)
+    monkeypatch.setattr(Renewal, "kept", kept_in_turn)
 
 
 @dataclass
@@ -69,6 +72,7 @@ class World:
     choose: Choice
     kills: Mapping[str, int] = field(default_factory=dict)
     has_page: bool = False
+    poll: float = 0.5
     reporter: Recorder = field(default_factory=Recorder)
     objects: dict[str, bytes] = field(default_factory=dict)
     times: dict[str, str] = field(default_factory=dict)
@@ -79,10 +83,12 @@ class World:
 
     def open(self, **options: Any) -> StoreRepository:
         """Return the repository as one more run sees it; for the options see ``TurnObjects``."""
-        wait_policy = WaitPolicy(sleep=self.turns.sleep, clock=lambda: self.turns.clock)
+        wait_policy = WaitPolicy(
+            poll=self.poll, sleep=self.turns.sleep, clock=lambda: self.turns.clock
+        )
         access = Access(wait_policy=wait_policy, reporter=self.reporter)
         if self.kind == "gitlab":
-            store = self._gitlab_store(access)
+            store = self._gitlab_store(access, options.get("transfer", Transfer()))
         else:
             store = self._object_store(access, **options)
         opened = StoreRepository(store, reporter=self.reporter)
@@ -109,8 +115,8 @@ class World:
             return replace(store, guard=MarkGuard(listing, TurnMarks(objects)), has_page=False)
         return replace(store, has_page=self.has_page)
 
-    def _gitlab_store(self, access: Access) -> Store:
-        packages: Any = TurnPackages(self.turns, self.packages)
+    def _gitlab_store(self, access: Access, transfer: Transfer) -> Store:
+        packages: Any = TurnPackages(self.turns, self.packages, transfer)
         versions = GitLabVersions(packages)
         claims = GitLabClaims(packages, reporter=self.reporter, wait_policy=access.wait_policy)
         documents = GitLabDocuments(packages, reporter=self.reporter)
@@ -137,6 +143,15 @@ class World:
             self.folder, module_id=module_id, version=version, content=content
         )
         return lambda: opened.publish(release, files=files)
+
+    def later(self, seconds: float, work: Work) -> Work:
+        """Return the work, begun so much later."""
+
+        def begin() -> object:
+            self.turns.sleep(seconds)
+            return work()
+
+        return begin
 
     def yanker(self, module_id: str, version: str = "1.0.0") -> Work:
         opened = self.open()
@@ -186,6 +201,14 @@ class World:
         data = self.objects.get(f"{key.folder}/{record.module_file.name}", b"")
         is_same = hashlib.sha256(data).hexdigest() == record.module_file.sha256
         return "" if is_same else f"{key} has other bytes than its record says"
+
+    def require_unmixed(self) -> None:
+        """Fail if a file isn't what its version's record says."""
+        opened = self.open()
+        keys = [key for key in opened.store.versions.versions() if key.id != DOCUMENTS]
+        published = [key for key in keys if read_record(opened.store.versions, key)]
+        if problems := [each for key in published if (each := self._mixed(opened, key))]:
+            pytest.fail("\n".join([*problems, *self.reporter.messages, *self.turns.trace]))
 
     def require_complete(self) -> None:
         if problems := self.problems():
@@ -281,6 +304,72 @@ def test_of_several_runs_one_publishes_a_version(tmp_path: Path, kind: str, cont
         lost = PublishOutcome.ALREADY_PUBLISHED if contents == "same" else VersionConflict
         assert counts == {PublishOutcome.PUBLISHED: 1, lost: 2}, results
         world.require_complete()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_claim_is_renewed_as_long_as_its_run_uploads(tmp_path: Path, kind: str) -> None:
+    for seed in range(ORDERS):
+        world = stocked(kind, tmp_path, at_random(seed), poll=5)
+        slow = world.publisher("b", content=b"slow", transfer=Transfer(480))
+        others = {
+            str(number): world.later(30, world.publisher("b", content=b"other %d" % number))
+            for number in range(2)
+        }
+        results = world.run({"slow": slow} | others)
+        assert isinstance(results[0], Publication), results
+        assert [type(each) for each in results[1:]] == [VersionConflict] * 2
+        assert world.turns.clock >= 480
+        world.require_complete()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_bytes_follow_a_killed_run_within_three_minutes(tmp_path: Path, kind: str) -> None:
+    taken_over = 0
+    for seed in range(ORDERS):
+        kills = {"dead": 2 + seed % 12}
+        world = stocked(kind, tmp_path, at_random(seed), kills=kills, poll=5)
+        # With 200, it has renewed its claim several times before it dies.
+        dead = world.publisher("b", content=b"dead", transfer=Transfer(200 * (seed % 2)))
+        after = world.later(20, world.publisher("b", content=b"next"))
+        results = world.run({"dead": dead, "next": after})
+        if not world.turns.deaths:
+            continue
+        assert isinstance(results[1], (Publication, VersionConflict)), results
+        taken_over += isinstance(results[1], Publication)
+        assert world.turns.clock - world.turns.deaths["dead"] < 180
+        world.require_unmixed()
+    assert taken_over >= ORDERS / 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_slept_and_wakes_damages_nothing(tmp_path: Path, kind: str) -> None:
+    chance, slept = random.Random(4), 0
+    for seed in range(3 * ORDERS):
+        world = stocked(kind, tmp_path, at_random(seed), poll=5)
+        works = {}
+        for number in range(3):
+            suspended = chance.choice([0, 100, 160, 400, 1300])
+            options: dict[str, Any] = {
+                "transfer": Transfer(chance.choice([0, 0, 200]), chance.choice([0, suspended]))
+            }
+            if kind != "gitlab":
+                options["pauses"] = {chance.randrange(1, 20): suspended}
+            content = chance.choice([b"module", b"module %d" % number])
+            works[str(number)] = world.publisher("b", content=content, **options)
+        results = world.run(works)
+        slept += world.turns.clock > 150
+        counts = Counter(
+            each.outcome if isinstance(each, Publication) else type(each) for each in results
+        )
+        assert counts[PublishOutcome.PUBLISHED] >= 1, results
+        allowed = {PublishOutcome.ALREADY_PUBLISHED, PublishOutcome.PUBLISHED, VersionConflict}
+        assert set(counts) <= allowed, results
+        published = {
+            each.release.module_file.sha256 for each in results if isinstance(each, Publication)
+        }
+        assert len(published) == 1, results
+        world.require_unmixed()
+    assert slept > ORDERS
 
 
 @pytest.mark.parametrize("kind", [*NOTED, "listing", "marked"])

@@ -109,12 +109,15 @@ class GitHubClaims:
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
     ) -> None:
         """See ``ClaimStore.put_files``: into a draft, which is deleted when it can't be filled."""
+        begun = key, _digest(release.to_json())
+        if begun in self._begun:
+            return  # filled already, under a claim that was lost since
         with self._slots:
             draft = self._drafts.begin(release, tag=tag_of(key))
             with self._dropped_on_failure(draft):
                 for file in release.files:
                     self._drafts.fill(draft, file, path=files[file.name], progress=progress)
-        self._begun[key, _digest(release.to_json())] = draft
+        self._begun[begun] = draft
 
     def put_record(
         self,

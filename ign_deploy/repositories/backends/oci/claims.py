@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
 from ign_deploy.report import Progress, Reporter
+from ign_deploy.repositories import renewal
 from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.oci.blobs import Blobs
 from ign_deploy.repositories.backends.oci.client import RegistryClient
@@ -40,7 +41,6 @@ from ign_deploy.repositories.claims import (
     MAX_CLAIM_SIZE,
     Claim,
     claim_bytes,
-    lease,
     parse_claim,
     write_and_wait,
 )
@@ -79,6 +79,7 @@ class OciClaims:
         # Twice as long as others wait between two looks: one second, in life.
         self._confirm_wait = max(_LEAST_WAIT, 2 * wait_policy.poll)
         self._doubtful: set[tuple[str, int]] = set()
+        self._held: dict[Key, tuple[Claim, str]] = {}
         self._may_delete = True
 
     def now(self) -> datetime:
@@ -115,6 +116,8 @@ class OciClaims:
         # What takes time is done before looking.
         self._blobs.put_empty()
         self._blobs.put(data, title=_CLAIMING)
+        if self._is_renewed(key, claim, manifest):
+            return True
         looked = self._look(key, claim)
         if looked is None:
             return False
@@ -122,21 +125,46 @@ class OciClaims:
         self._doubtful.add((claim.holder, claim.generation))
 
         def write() -> None:
-            sent = self._references.put(claim_tag(key), manifest, title=_CLAIMING)
-            if not sent.ok:
-                raise self._client.error_for_response(sent)
+            self._write(key, manifest)
 
         if write_and_wait(write, since=begin, wait=wait, wait_policy=self._wait_policy) > wait:
             self._confirm_wait = min(_MOST_WAIT, 2 * wait)
             return False
         found = self._references.find(claim_tag(key), title=_CLAIMING)
-        if found is None or found.digest != digest_of(manifest):
-            return False
+        is_there = found is not None and found.digest == digest_of(manifest)
         # A run that has published by now may have removed its claim.
-        if self._references.find(version_tag(key), title=_CLAIMING) is not None:
+        if not is_there or self._references.find(version_tag(key), title=_CLAIMING) is not None:
             return False
         self._doubtful.discard((claim.holder, claim.generation))
+        self._held[key] = claim, digest_of(manifest)
         return True
+
+    def _is_renewed(self, key: Key, claim: Claim, manifest: bytes) -> bool:
+        """Replace our claim by its next generation; False unless ours still holds.
+
+        Nobody else writes the tag then, so there is nothing to wait for.
+        """
+        held, digest = self._held.get(key, (None, ""))
+        if held is None or held.claimed_at is None or held.release != claim.release:
+            return False
+        if (held.holder, held.generation + 1) != (claim.holder, claim.generation):
+            return False
+        begin, age = self._wait_policy.clock(), (self.now() - held.claimed_at).total_seconds()
+        found = self._references.find(claim_tag(key), title=_CLAIMING)
+        if found is None or found.digest != digest or age > renewal.DURATION / 2:
+            return False
+        self._doubtful.add((claim.holder, claim.generation))
+        self._write(key, manifest)
+        if age + self._wait_policy.clock() - begin > renewal.DURATION:
+            return False
+        self._doubtful.discard((claim.holder, claim.generation))
+        self._held[key] = claim, digest_of(manifest)
+        return True
+
+    def _write(self, key: Key, manifest: bytes) -> None:
+        sent = self._references.put(claim_tag(key), manifest, title=_CLAIMING)
+        if not sent.ok:
+            raise self._client.error_for_response(sent)
 
     def put_files(
         self, key: Key, release: Release, *, files: Mapping[str, Path], progress: Progress
@@ -191,13 +219,15 @@ class OciClaims:
         If our claim isn't there any more, one that was late has overwritten it, or has gone on
         with the same bytes: it publishes, unless it was killed.
         """
-        begin = self._wait_policy.clock()
+        begin, seen = self._wait_policy.clock(), -1
         while True:
             current = self.current_claim(key)
             if current is not None and _same(current, claim):
                 return False
             if self._references.find(version_tag(key), title=_CLAIMING) is not None:
                 return True
+            if current is not None and current.generation != seen:  # its run lives
+                begin, seen = self._wait_policy.clock(), current.generation
             if self._wait_policy.clock() - begin > self._longest_wait(current, ours=claim):
                 break
             self._wait_policy.sleep(self._wait_policy.poll)
@@ -212,7 +242,7 @@ class OciClaims:
         # A run that goes on with the same bytes has waited for the grace, and found the files.
         if current is None or current.release is None or current.release == ours.release:
             return 2 * self._wait_policy.grace + self._confirm_wait
-        return lease(current.release).total_seconds()
+        return renewal.DURATION
 
     def _remove_claim(self, key: Key, claim: Claim) -> None:
         """Delete our claim with its tag, where the registry deletes; it only stays to be seen."""

@@ -9,7 +9,8 @@ import pytest
 
 from ign_deploy.errors import VersionConflict
 from ign_deploy.repositories import PublishOutcome
-from ign_deploy.repositories.claims import Claim, lease
+from ign_deploy.repositories.claims import Claim
+from ign_deploy.repositories.renewal import DURATION
 from ign_deploy.repositories.store import Key
 from tests.support.github.server import GitHub, github_simulator
 from tests.support.releases import release_of
@@ -109,7 +110,7 @@ def test_the_claim_of_a_killed_run_is_taken_over_by_other_bytes_after_its_lease(
         release, _ = release_of(tmp_path, content=b"killed")
         killed = store_of(simulator)
         key = Key(release.id, "1.0.0")
-        long_ago = claims_of(killed).now() - lease(release) - timedelta(seconds=2)
+        long_ago = claims_of(killed).now() - timedelta(seconds=DURATION + 2)
         assert claims_of(killed).claim(key, Claim("h" * 32, 0, long_ago, release))
         other, files = release_of(tmp_path, content=b"other")
         assert opened(simulator).publish(other, files=files).outcome is PublishOutcome.PUBLISHED

@@ -6,8 +6,8 @@ Time is counted, not waited for: a clock of the test advances where the test say
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -188,14 +188,50 @@ def test_the_holder_never_writes_over_another_run_that_is_silent(
     server.tags.clear()
     assert claims_of(store_of(server, clock)).claim(KEY, claim_of(other, "late"))
     clock.at_sleep += [
-        lambda: clock.pass_by(500),
-        lambda: clock.pass_by(90),
+        lambda: clock.pass_by(100),
+        lambda: clock.pass_by(40),
         lambda: clock.pass_by(20),
     ]
     with pytest.raises(RepositoryError, match="took over"):
         claims_of(holder).put_record(KEY, mine, release.to_json())
     assert holder.versions.read_record(KEY) is None
     assert clock.at_sleep == []
+
+
+def test_a_claim_is_renewed_without_waiting_while_no_other_run_may_take_it(
+    server: Registry, release: Release, other: Release
+) -> None:
+    clock = Clock()
+    holder = store_of(server, clock)
+    mine = replace(claim_of(release, "holder"), claimed_at=datetime.now(UTC))
+    assert claims_of(holder).claim(KEY, mine)
+    clock.slept.clear()
+    # However long the registry takes: what is uploaded takes all of the line.
+    server.hook = lambda *_: clock.pass_by(5)
+    assert claims_of(holder).claim(KEY, replace(mine, generation=1))
+    assert clock.slept == []
+    server.hook = None
+    current = claims_of(store_of(server, clock)).current_claim(KEY)
+    assert current is not None
+    assert (current.holder, current.generation) == ("holder", 1)
+    # Another run's is not replaced.
+    server.tags.clear()
+    assert claims_of(store_of(server, clock)).claim(KEY, claim_of(other, "next", generation=2))
+    assert not claims_of(holder).claim(KEY, replace(mine, generation=2))
+
+
+def test_a_claim_that_may_have_ended_is_renewed_as_others_claim(
+    server: Registry, release: Release
+) -> None:
+    clock = Clock()
+    holder = store_of(server, clock)
+    long_ago = replace(
+        claim_of(release, "holder"), claimed_at=datetime.now(UTC) - timedelta(seconds=100)
+    )
+    assert claims_of(holder).claim(KEY, long_ago)
+    clock.slept.clear()
+    assert claims_of(holder).claim(KEY, claim_of(release, "holder", generation=1))
+    assert clock.slept == [WAIT]
 
 
 def test_a_silent_run_with_the_same_bytes_is_no_obstacle(
