@@ -231,7 +231,8 @@ def _lasting_failure(host: str, chain: tuple[BaseException, ...]) -> NetworkErro
     if _is_any(chain, SSLError, ssl.SSLCertVerificationError) and not hung_up:
         return NetworkError(
             f"the TLS certificate of {host} isn't trusted, or TLS failed: {_reason(chain)}",
-            hint="for a private authority, set its certificate (PEM) as the CA file.",
+            hint="for a private authority, set its certificate (PEM) as the CA file, or as "
+            "SSL_CERT_FILE; REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE are not read.",
         )
     names = [each for each in chain if isinstance(each, socket.gaierror)]
     if names and names[0].errno != socket.EAI_AGAIN:

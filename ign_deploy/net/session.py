@@ -43,7 +43,7 @@ _UNSAFE_REDIRECT = "correct the server's configuration, or use another URL."
 class HttpSession:
     """HTTP requests with our settings and nothing of the machine's.
 
-    netrc, REQUESTS_CA_BUNDLE and the proxy variables are ignored; what applies is given to
+    netrc and the variables for CAs and proxies are ignored; what applies is given to
     ``open_http_session``. No response takes longer than the time-outs. Cookies aren't kept, so
     nothing changes between requests: several threads may share a session. ``stall`` is the longest
     silence in a transfer, in seconds.

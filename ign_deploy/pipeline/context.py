@@ -166,6 +166,8 @@ def start_run(
         trust=lambda: read_trust(settings.trust_anchor, allow_expired=settings.accepts_expired()),
         ca_files=_ca_files(settings),
         folder=folder.get,
+        default_ca=env.get("SSL_CERT_FILE", "").strip(),
+        warn=report.reporter.warning,
     )
     provenance = read_provenance(env, environment=settings.environment)
     audit = AuditLog(settings.audit_file, provenance, report.reporter, redact)

@@ -215,12 +215,12 @@ def _require_address(entry: GatewayEntry) -> None:
     )
 
 
-def _tls(entry: GatewayEntry | None, context: RunContext) -> tuple[Path | None, str | None]:
+def _tls(entry: GatewayEntry, context: RunContext) -> tuple[Path | None, str | None]:
     """Return what a gateway is recognised by: its own CA or pin, else the ones for all."""
     settings = context.settings
-    own = (entry.ca, entry.pin) if entry is not None else ("", "")
+    own = (entry.ca, entry.pin)
     ca, pin = own if any(own) else (settings.gateway_ca, settings.gateway_pin)
-    return context.workspace.ca_file(ca), pin or None
+    return None if pin and not ca else context.workspace.ca_file(ca), pin or None
 
 
 def _token(entry: GatewayEntry, context: RunContext) -> str:
@@ -290,11 +290,12 @@ def _get(url: str, context: RunContext) -> Response:
     from ign_deploy.net.session import TIMEOUT, open_http_session
 
     same = [each for each in chosen_entries(context.settings) if _is_on(each, url)]
-    ca, pin = _tls(same[0] if same else None, context)
+    all_ca = context.workspace.ca_file(context.settings.gateway_ca)
+    ca, pin = _tls(same[0], context) if same else (all_ca, None)
     retry = RetryPolicy(deadline=float(context.settings.timeout))
     session = open_http_session(
         ca=ca,
-        pin=pin if same else None,
+        pin=pin,
         proxies=partial(proxies_from, context.env),
         stall=min(TIMEOUT[1], retry.deadline),
     )

@@ -55,7 +55,8 @@ class Workspace:
 
     A build runs code of others in these very folders; what it changes there must decide neither
     what is trusted nor what a record says. So a release reads them all in its preflight. CA files
-    are copied into ``folder``, because the libraries that need them take a path.
+    are copied into ``folder``, because the libraries that need them take a path. ``default_ca`` is
+    the one for whatever has none of its own; ``warn`` is told if it can't be read.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Workspace:
         trust: Callable[[], TrustPolicy],
         ca_files: Iterable[str],
         folder: Callable[[], Path],
+        default_ca: str,
+        warn: Callable[[str], None],
     ) -> None:
         self._notes = Once(partial(read_notes, notes, notes_file))
         self._trust = Once(trust)
@@ -73,6 +76,8 @@ class Workspace:
             path: Once(partial(_copy_ca_file, path, folder=folder, number=number))
             for number, path in enumerate(dict.fromkeys(ca_files))
         }
+        copy_default = partial(_copy_default_ca, default_ca, folder=folder, warn=warn)
+        self._default_ca = Once(copy_default)
 
     @property
     def notes(self) -> str:
@@ -85,8 +90,11 @@ class Workspace:
         return self._trust.get()
 
     def ca_file(self, path: str) -> Path | None:
-        """Return the copy of a CA file, None for an empty path; raises ConfigurationError."""
-        return self._ca_files[path].get() if path else None
+        """Return the copy of a CA file, of the default for an empty path; None for public CAs.
+
+        Raises ConfigurationError.
+        """
+        return self._ca_files[path].get() if path else self._default_ca.get()
 
 
 def read_notes(text: str, file: str = "") -> str:
@@ -174,12 +182,25 @@ def _read_anchor(path: str) -> tuple[x509.Certificate, ...]:
         ) from cause
 
 
-def _copy_ca_file(path: str, *, folder: Callable[[], Path], number: int) -> Path:
+def _copy_ca_file(path: str, *, folder: Callable[[], Path], number: int | str) -> Path:
     hint = "correct the path, or drop the setting."
     data = _read_setting("the CA certificates", path, _MAX_CA_FILE, hint=hint)
     copy = folder() / f"ca-{number}.pem"
     copy.write_bytes(data)
     return copy
+
+
+def _copy_default_ca(
+    path: str, *, folder: Callable[[], Path], warn: Callable[[str], None]
+) -> Path | None:
+    """Copy the default CA file; one that isn't there may be a path of the runner's machine."""
+    if not path:
+        return None
+    try:
+        return _copy_ca_file(path, folder=folder, number="default")
+    except ConfigurationError as problem:
+        warn(f"SSL_CERT_FILE is ignored: {problem.message}")
+        return None
 
 
 def _read_setting(what: str, path: str, limit: int, *, hint: str) -> bytes:

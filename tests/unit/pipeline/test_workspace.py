@@ -12,6 +12,7 @@ import pytest
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.pipeline.workspace import Once, read_notes, read_trust
 from tests.support.identities import pem_files, self_signed
+from tests.support.reporting import Recorder
 from tests.support.runs import run_context
 
 
@@ -131,6 +132,36 @@ def test_what_a_build_changes_later_is_not_read_again(here: Path) -> None:
         assert (workspace.notes, workspace.trust, workspace.ca_file(str(ca))) == first
         assert (workspace.notes, copy.read_text()) == ("before", "before")
     assert not copy.exists()
+
+
+def test_ssl_cert_file_is_the_ca_of_whatever_has_none_and_read_once(tmp_path: Path) -> None:
+    default, own = tmp_path / "default.pem", tmp_path / "own.pem"
+    default.write_text("default")
+    own.write_text("own")
+    env = {"SSL_CERT_FILE": str(default)}
+    with run_context(env, repository_ca=str(own)) as context:
+        workspace = context.workspace
+        found = workspace.ca_file("")
+        assert found is not None
+        default.write_text("changed by a build")
+        assert workspace.ca_file("") == found
+        assert found.read_text() == "default"
+        chosen = workspace.ca_file(str(own))
+        assert chosen is not None
+        assert chosen.read_text() == "own"
+    with run_context({}) as context:
+        assert context.workspace.ca_file("") is None
+
+
+def test_an_ssl_cert_file_that_is_not_here_is_ignored_with_one_warning() -> None:
+    """A container sees what earlier steps set, but not the runner's files."""
+    recorder = Recorder()
+    with run_context({"SSL_CERT_FILE": "/not/here.pem"}, reporter=recorder) as context:
+        assert context.workspace.ca_file("") is None
+        assert context.workspace.ca_file("") is None
+    (warning,) = recorder.warnings
+    assert warning.startswith("SSL_CERT_FILE is ignored: ")
+    assert "/not/here.pem" in warning
 
 
 def test_a_value_is_acquired_once_whichever_threads_ask() -> None:
