@@ -25,7 +25,7 @@ from ign_deploy.module.findings import Finding
 from ign_deploy.pipeline.identity import load_signing_identity
 
 if TYPE_CHECKING:
-    from ign_deploy.module.trust import TrustPolicy
+    from ign_deploy.module.trust_policy import TrustPolicy
     from ign_deploy.signing.verdict import SignatureStatus
 
 
@@ -46,34 +46,32 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
     Each FILE (a .modl) is signed into --output-dir under its name without ".unsigned"; an old
     signature is dropped. Passwords come from MODULE_SIGNING_PASSWORD and IGN_DEPLOY_KEY_PASSWORD.
     """
-    from ign_deploy.signing.signer import read_unsigned, sign_module, signed_name
+    from ign_deploy.signing.signer import inspect_unsigned, sign_file, signed_name
 
     identity = load_signing_identity(session.settings, session.reporter)
     output_dir = session.settings.output_dir
     _refuse_equal_names([output_dir / signed_name(file.name) for file in files])
-    modules = [read_unsigned(file) for file in files]
+    inspected = [inspect_unsigned(file) for file in files]
     documents: list[dict[str, Any]] = []
     lines: list[str] = []
-    for module in modules:
-        output = output_dir / signed_name(module.path.name)
-        findings = module.findings
+    for file, module in zip(files, inspected, strict=True):
+        output, found = output_dir / signed_name(file.name), module
         if not session.settings.dry_run:
-            signed = sign_module(
-                module,
+            found = sign_file(
+                file,
                 identity=identity,
                 output_dir=output_dir,
                 now=session.now,
                 reporter=session.reporter,
             )
-            output, findings = signed.path, signed.findings
-        _report(session, findings, module.path)
+        _report(session, found.findings, file)
         documents.append(
             {
-                "input": str(module.path),
+                "input": str(file),
                 "file": str(output),
-                "id": module.descriptor.id,
-                "version": module.descriptor.version,
-                "findings": findings_document(findings),
+                "id": found.descriptor.id,
+                "version": found.descriptor.version,
+                "findings": findings_document(found.findings),
             }
         )
         lines.append(f"{'would sign' if session.settings.dry_run else 'signed'} {output}")

@@ -88,6 +88,35 @@ def iterate_parallel(
         yield from map_parallel(work, items[begin : begin + size], workers=workers)
 
 
+@contextmanager
+def in_thread(work: Callable[[], Result]) -> Iterator[Callable[[], Result]]:
+    """Do ``work`` in a thread meanwhile; yield a function that waits for its result.
+
+    That function raises what ``work`` raised. The thread has ended when the context is left.
+    """
+    results: list[Result] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as problem:  # noqa: BLE001 - handed to the calling thread
+            failures.append(problem)
+
+    def wait() -> Result:
+        thread.join()
+        if failures:
+            raise failures[0]
+        return results[0]
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield wait
+    finally:
+        thread.join()
+
+
 def _join(
     threads: Sequence[threading.Thread],
     failures: list[BaseException],

@@ -140,18 +140,28 @@ class WrittenFile:
             view = view[written:]
         return offset
 
+    def check(self) -> int:
+        """Read the file back; return its size, raise VerificationError if it isn't ours."""
+        return sum(len(data) for data in self._read_back())
+
     def digest(self) -> tuple[str, int]:
-        """Return SHA-256 and size, read back; raises VerificationError if they aren't ours."""
-        digest, position = hashlib.sha256(), 0
+        """Do the same; return SHA-256 and size."""
+        digest, size = hashlib.sha256(), 0
+        for data in self._read_back():
+            digest.update(data)
+            size += len(data)
+        return digest.hexdigest(), size
+
+    def _read_back(self) -> Iterator[bytes]:
+        position = 0
         for offset, (length, checksum) in sorted(self._pieces.items()):
             data = os.pread(self._descriptor, length, offset)
             if offset != position or self._checksum(data) != checksum:
                 raise changed_error(self._path, during="written")
-            digest.update(data)
+            yield data
             position += length
         if os.fstat(self._descriptor).st_size != position:
             raise changed_error(self._path, during="written")
-        return digest.hexdigest(), position
 
 
 def changed_error(path: Path, *, during: str = "checked") -> VerificationError:

@@ -13,6 +13,7 @@ from ign_deploy.module.certificate_info import distinct_names, is_authority, is_
 from ign_deploy.module.chain import validity_findings
 from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.module.path_rules import path_problems
+from ign_deploy.module.trust_policy import TrustAnchor, TrustPolicy
 
 _LOCATION = "certificates.p7b"
 _HINT = "don't install the module; ask its vendor which certificate signs it."
@@ -20,26 +21,6 @@ _EXPIRED_HINT = (
     "ask the vendor for a module that is signed with a valid certificate; --allow-expired accepts "
     "this one."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TrustAnchor:
-    """A certificate that is trusted, and the ``name`` of the file that a person gave."""
-
-    name: str
-    certificate: x509.Certificate
-
-
-@dataclass(frozen=True, slots=True)
-class TrustPolicy:
-    """Which signers are trusted; without anchors none is checked.
-
-    An anchor is an authority, or the signer's own certificate. ``allow_expired`` accepts
-    certificates that were valid once, such as that of an old release.
-    """
-
-    anchors: tuple[TrustAnchor, ...] = ()
-    allow_expired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from ign_deploy.files import (
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from ign_deploy.module.trust import TrustPolicy
+    from ign_deploy.module.trust_policy import TrustPolicy
 
 _MAX_NOTES = 512 << 10
 # One word that is meant as a file, not as notes: "N/A" and "fix/alarms" aren't.
@@ -153,7 +153,7 @@ def _is_notes_file(text: str) -> bool:
 
 def read_trust(paths: Sequence[str], *, allow_expired: bool = False) -> TrustPolicy:
     """Read every certificate of the given trust anchors; raises ConfigurationError."""
-    from ign_deploy.module.trust import TrustAnchor, TrustPolicy
+    from ign_deploy.module.trust_policy import TrustAnchor, TrustPolicy
 
     anchors = [
         TrustAnchor(Path(path).name, certificate)

@@ -17,7 +17,11 @@ class GatewayEntry(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, alias_generator=None
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        alias_generator=None,
+        defer_build=True,
     )
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
@@ -30,7 +34,7 @@ class GatewayEntry(BaseModel):
     insecure_http: bool = False
 
 
-class DeploymentSettings(BaseModel):
+class DeploymentSettings(BaseModel, defer_build=True):
     """How modules are deployed to gateways."""
 
     gateways: tuple[GatewayEntry, ...] = ()

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr
 from ign_deploy.settings.source import Source
 
 
-class EventSettings(BaseModel):
+class EventSettings(BaseModel, defer_build=True):
     """Who is notified of deployments, and where they are recorded."""
 
     webhook_url: Annotated[

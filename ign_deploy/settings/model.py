@@ -19,7 +19,10 @@ from ign_deploy.settings.source import Lines, Source, Tags, Version, default_var
 class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     """What a run should do. An empty text means "not set"."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # Of all classes with settings, only this one is validated, and so needs a validator.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=False
+    )
 
     found: Mapping[str, str] = {}
     """The settings from a config file that was found but not named, with their origins."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, SecretStr
 from ign_deploy.settings.source import Lines, Source
 
 
-class RepositorySettings(BaseModel):
+class RepositorySettings(BaseModel, defer_build=True):
     """Where modules are published, and how published versions are maintained."""
 
     repository_url: Annotated[

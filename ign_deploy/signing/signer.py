@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from ign_deploy.errors import SigningError
 from ign_deploy.files import atomic_output, is_same_file
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule
 from ign_deploy.module.certificates import validity_findings, write_certificates
-from ign_deploy.module.descriptor import read_descriptor
+from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.findings import Finding, Severity, worst_first
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.module.signature import (
@@ -37,6 +38,7 @@ from ign_deploy.report import Progress, Reporter
 from ign_deploy.signing.identity import SigningIdentity
 
 SIGNED_SUFFIX = ".modl"
+Result = TypeVar("Result")
 
 
 def signed_name(name: str) -> str:
@@ -49,11 +51,26 @@ def signed_name(name: str) -> str:
     return stem + SIGNED_SUFFIX
 
 
+@dataclass(frozen=True, slots=True)
+class SignableFile:
+    """A module that can be signed, or was, with what was found out about it."""
+
+    path: Path
+    descriptor: ModuleDescriptor
+    findings: tuple[Finding, ...]
+
+
 def read_unsigned(path: Path) -> UnsignedModule:
     """Open a ``.modl`` for signing; raises VerificationError when it isn't a valid module."""
     with Archive.open(path) as archive:
         descriptor = read_descriptor(archive)
         return UnsignedModule(path, descriptor, archive.digest(), archive.findings)
+
+
+def inspect_unsigned(path: Path) -> SignableFile:
+    """Return what ``sign_file`` would sign; raises VerificationError if it isn't a valid module."""
+    with Archive.open(path) as archive:
+        return SignableFile(path, read_descriptor(archive), archive.findings)
 
 
 def sign_module(
@@ -72,31 +89,69 @@ def sign_module(
     any more, ConfigurationError when the output can't be written; the output is then absent, or
     what it was before.
     """
-    output = output_dir / signed_name(module.path.name)
-    if is_same_file(output, module.path):
-        raise SigningError(
-            f"signing would overwrite its input {module.path}",
-            hint="choose another folder with --output-dir.",
-        )
+
+    def digest(archive: Archive, written: WrittenFile) -> str:
+        # What was checked is what was signed, and the signed file is what was written.
+        readers: list[Callable[[], str]] = [archive.digest, lambda: written.digest()[0]]
+        before, after = map_parallel(_call, readers, workers=usable_processors())
+        if before != module.sha256:
+            raise changed_error(module.path)
+        return after
+
+    output = _output(module.path, output_dir)
     with Archive.open(module.path) as archive:
         descriptor = read_descriptor(archive)
-        kept = [entry for entry in archive.entries if entry.name not in SIGNATURE_FILES]
-        total = sum(entry.compressed_size for entry in kept)
-        with (
-            reporter.progress(f"signing {module.path.name}", total) as progress,
-            atomic_output(output) as stream,
-        ):
-            placed, offset = lay_out([NewEntry.like(entry) for entry in kept])
-            written = WrittenFile(output, stream.fileno())
-            copy = _Copy(archive, identity, written, progress)
-            signatures = _copy_and_sign(copy, list(zip(kept, placed, strict=True)))
-            _append_signature(written, placed, offset, identity, signatures)
-            # What was checked is what was signed, and the signed file is what was written.
-            if archive.digest() != module.sha256:
-                raise changed_error(module.path)
-            sha256, _ = written.digest()
+        sha256 = _sign(archive, output, identity, reporter, digest)
     findings = (*module.findings, *_as_warnings(validity_findings(identity.chain, now)))
     return SignedModule(output, descriptor, sha256, worst_first(findings))
+
+
+def sign_file(
+    path: Path, *, identity: SigningIdentity, output_dir: Path, now: datetime, reporter: Reporter
+) -> SignableFile:
+    """Sign a file as it is now, in the same way; it isn't compared with an earlier reading."""
+    output = _output(path, output_dir)
+    with Archive.open(path) as archive:
+        descriptor = read_descriptor(archive)
+        _sign(archive, output, identity, reporter, lambda _, written: written.check())
+    findings = (*archive.findings, *_as_warnings(validity_findings(identity.chain, now)))
+    return SignableFile(output, descriptor, worst_first(findings))
+
+
+def _call(digest: Callable[[], str]) -> str:
+    return digest()
+
+
+def _output(path: Path, output_dir: Path) -> Path:
+    output = output_dir / signed_name(path.name)
+    if is_same_file(output, path):
+        raise SigningError(
+            f"signing would overwrite its input {path}",
+            hint="choose another folder with --output-dir.",
+        )
+    return output
+
+
+def _sign(
+    archive: Archive,
+    output: Path,
+    identity: SigningIdentity,
+    reporter: Reporter,
+    finish: Callable[[Archive, WrittenFile], Result],
+) -> Result:
+    """Write the signed module; the output appears when ``finish`` has checked what was written."""
+    kept = [entry for entry in archive.entries if entry.name not in SIGNATURE_FILES]
+    total = sum(entry.compressed_size for entry in kept)
+    with (
+        reporter.progress(f"signing {archive.path.name}", total) as progress,
+        atomic_output(output) as stream,
+    ):
+        placed, offset = lay_out([NewEntry.like(entry) for entry in kept])
+        written = WrittenFile(output, stream.fileno())
+        copy = _Copy(archive, identity, written, progress)
+        signatures = _copy_and_sign(copy, list(zip(kept, placed, strict=True)))
+        _append_signature(written, placed, offset, identity, signatures)
+        return finish(archive, written)
 
 
 @dataclass(frozen=True, slots=True)

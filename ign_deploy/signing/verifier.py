@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
-from ign_deploy.module.certificate_file import read_shipped_certificates
-from ign_deploy.module.certificates import (
-    chain_problems,
-    contains_private_key,
-    describe,
-)
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.findings import Finding, Severity, bounded, error, errors_among, worst_first
+from ign_deploy.module.parallel import in_thread
 from ign_deploy.module.signature import (
     CERTIFICATES_NAME,
     GET_AGAIN,
@@ -29,7 +24,7 @@ from ign_deploy.module.signature import (
     parse_signatures,
 )
 from ign_deploy.module.stable_file import changed_error
-from ign_deploy.module.trust import Trust, TrustPolicy, check_trust
+from ign_deploy.module.trust_policy import TrustPolicy
 from ign_deploy.signing.coverage import check_lines, hash_entries
 from ign_deploy.signing.verdict import SignatureStatus, signature_status, verdict_line
 
@@ -37,6 +32,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from ign_deploy.module.certificates import CertificateInfo
+    from ign_deploy.module.trust import Trust
 
 
 ANY_SIGNER = TrustPolicy()
@@ -120,24 +116,21 @@ def inspect_archive(
     descriptor = read_descriptor(archive)
     present = [name for name in sorted(SIGNATURE_FILES) if archive.entry(name) is not None]
     findings = [_as_verified(finding) for finding in archive.findings]
-    certificates: tuple[x509.Certificate, ...] = ()
-    lines: Mapping[str, bytes] = {}
-    if len(present) == 1:
-        findings.append(_half_signed(present[0]))
-    elif present:
-        certificates, lines, problems = _read_signature(archive)
-        findings += problems
-    digests, problems = hash_entries(archive)
-    findings += problems
+    # Loading what reads certificates takes as long as hashing many megabytes.
+    with in_thread(lambda: _read_signature(archive, present)) as signature:
+        digests, damaged = hash_entries(archive)
+    certificates, lines, problems = signature()
+    findings += [*problems, *damaged]
     if len(present) == len(SIGNATURE_FILES):
         findings += check_lines(archive, digests=digests, lines=lines, certificates=certificates)
-    reached = Trust("", ())
+    anchor = ""
     if certificates:
-        reached = check_trust(certificates, trust, now=now)
-        findings += [*chain_problems(certificates), *reached.findings]
+        reached = _check_chain(certificates, trust, now=now)
+        findings += reached.findings
+        anchor = reached.anchor
     status = SignatureStatus.UNSIGNED
     if present:
-        status = signature_status(findings, is_trusted=bool(reached.anchor))
+        status = signature_status(findings, is_trusted=bool(anchor))
     return VerificationReport(
         path=archive.path,
         descriptor=descriptor,
@@ -146,7 +139,7 @@ def inspect_archive(
         licence_crc=_licence_crc(archive, descriptor),
         entries=len(archive.entries),
         findings=worst_first(bounded(findings)),
-        anchor=reached.anchor,
+        anchor=anchor,
     )
 
 
@@ -174,12 +167,27 @@ def _half_signed(present: str) -> Finding:
     )
 
 
+def _check_chain(
+    certificates: tuple[x509.Certificate, ...], trust: TrustPolicy, *, now: datetime
+) -> Trust:
+    from ign_deploy.module.certificates import chain_problems
+    from ign_deploy.module.trust import check_trust
+
+    reached = check_trust(certificates, trust, now=now)
+    return replace(reached, findings=(*chain_problems(certificates), *reached.findings))
+
+
 def _read_signature(
-    archive: Archive,
+    archive: Archive, present: list[str]
 ) -> tuple[tuple[x509.Certificate, ...], Mapping[str, bytes], list[Finding]]:
-    findings: list[Finding] = []
     certificates: tuple[x509.Certificate, ...] = ()
     lines: Mapping[str, bytes] = {}
+    if len(present) != len(SIGNATURE_FILES):
+        return certificates, lines, [_half_signed(name) for name in present]
+    from ign_deploy.module.certificate_file import read_shipped_certificates
+    from ign_deploy.module.certificates import contains_private_key
+
+    findings: list[Finding] = []
     try:
         data = _read_entry(archive, CERTIFICATES_NAME, MAX_CERTIFICATES_SIZE)
         if contains_private_key(data):
@@ -211,7 +219,11 @@ def _read_entry(archive: Archive, name: str, limit: int) -> bytes:
     return archive.read(entry, limit=limit) if entry is not None else b""
 
 
-def _describe(certificates: Iterable[x509.Certificate]) -> tuple[CertificateInfo, ...]:
+def _describe(certificates: tuple[x509.Certificate, ...]) -> tuple[CertificateInfo, ...]:
+    if not certificates:
+        return ()
+    from ign_deploy.module.certificates import describe
+
     return tuple(describe(certificate) for certificate in certificates)
 
 

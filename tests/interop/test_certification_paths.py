@@ -14,7 +14,8 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from ign_deploy.module.trust import TrustAnchor, TrustPolicy, check_trust
+from ign_deploy.module.trust import check_trust
+from ign_deploy.module.trust_policy import TrustAnchor, TrustPolicy
 from tests.support.identities import pem_certificates
 from tests.support.paths import Link, make_path
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from ign_deploy.module.parallel import (
+    in_thread,
     iterate_parallel,
     map_parallel,
     sharing_processors,
@@ -110,3 +111,29 @@ def test_a_stop_ends_work_that_is_under_way_and_wins_over_other_failures() -> No
     with pytest.raises(KeyboardInterrupt):
         map_parallel(work, ["a", "b", "c"], workers=2, interrupt=stopped.set)
     assert stopped.is_set()
+
+
+def test_work_in_a_thread_is_done_meanwhile() -> None:
+    barrier = threading.Barrier(2, timeout=10)
+    with in_thread(lambda: barrier.wait() + 1) as result:
+        barrier.wait()
+    assert result() in (1, 2)
+
+
+def test_what_is_raised_in_a_thread_is_raised_where_its_result_is_wanted() -> None:
+    with in_thread(lambda: int("x")) as result:
+        pass
+    with pytest.raises(ValueError, match="invalid literal"):
+        result()
+
+
+def test_a_thread_has_ended_when_its_context_is_left() -> None:
+    ended: list[int] = []
+
+    def work() -> None:
+        time.sleep(0.02)
+        ended.append(1)
+
+    with pytest.raises(KeyboardInterrupt), in_thread(work):
+        raise KeyboardInterrupt
+    assert ended

@@ -140,6 +140,7 @@ def test_a_written_file_has_the_digest_of_what_was_written(tmp_path: Path) -> No
     assert file.write_at(b"", 5) == 5
     assert file.write_at(b"hello", 0) == 5
     assert file.digest() == (hashlib.sha256(b"helloworld").hexdigest(), 10)
+    assert file.check() == 10
 
 
 @pytest.mark.parametrize("change", [overwrite, append, cut])
@@ -150,5 +151,6 @@ def test_a_change_by_another_process_is_no_part_of_what_was_written(
     file = written_file(path)
     file.write_at(content.read_bytes(), 0)
     change(path)
-    with pytest.raises(VerificationError, match="out changed while"):
-        file.digest()
+    for read_back in (file.check, file.digest):
+        with pytest.raises(VerificationError, match="out changed while"):
+            read_back()

@@ -12,7 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ign_deploy.module.certificates import chain_problems, describe
 from ign_deploy.module.findings import errors_among
-from ign_deploy.module.trust import Trust, TrustAnchor, TrustPolicy, check_trust
+from ign_deploy.module.trust import Trust, check_trust
+from ign_deploy.module.trust_policy import TrustAnchor, TrustPolicy
 from tests.support.identities import NOT_BEFORE, rsa_key, self_signed
 from tests.support.paths import CODE, Link, make_path
 

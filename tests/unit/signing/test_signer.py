@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,30 @@ from ign_deploy.errors import ConfigurationError, SigningError, VerificationErro
 from ign_deploy.module.certificates import read_certificates
 from ign_deploy.module.findings import Severity
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME, parse_signatures
+from ign_deploy.module.stable_file import WrittenFile
 from ign_deploy.report import SilentReporter
-from ign_deploy.signing.signer import read_unsigned, sign_module, signed_name
+from ign_deploy.signing.signer import (
+    SignableFile,
+    inspect_unsigned,
+    read_unsigned,
+    sign_file,
+    sign_module,
+    signed_name,
+)
 from ign_deploy.signing.verdict import SignatureStatus
 from ign_deploy.signing.verifier import inspect_signature
 from tests.support.identities import pem_certificates, pem_key, self_signed
-from tests.support.modules import RawEntry, build_module, module_xml, write_zip
+from tests.support.modules import RawEntry, build_module, module_files, module_xml, write_zip
 from tests.support.signing import NOW, chained_vendor, content, signed_module, vendor
 
 
 @pytest.fixture
 def unsigned(tmp_path: Path) -> Path:
     return build_module(tmp_path / "in" / "pump.unsigned.modl")
+
+
+def signed_file(path: Path, folder: Path) -> SignableFile:
+    return sign_file(path, identity=vendor(), output_dir=folder, now=NOW, reporter=SilentReporter())
 
 
 @pytest.mark.parametrize(
@@ -192,8 +205,59 @@ def test_an_expired_certificate_is_a_warning(unsigned: Path, tmp_path: Path) -> 
     assert inspect_signature(signed.path, now=NOW).status is SignatureStatus.INTACT
 
 
+def test_a_file_is_signed_with_the_same_bytes_as_a_module(unsigned: Path, tmp_path: Path) -> None:
+    one = signed_module(unsigned, output_dir=tmp_path / "one").path
+    other = signed_file(unsigned, tmp_path / "other")
+    assert other.path.read_bytes() == one.read_bytes()
+    assert other.descriptor == inspect_unsigned(unsigned).descriptor
+
+
+def test_a_module_that_was_replaced_is_not_signed(unsigned: Path, tmp_path: Path) -> None:
+    module = read_unsigned(unsigned)
+    build_module(unsigned, files={**module_files(), "other.txt": b"other"})
+    with pytest.raises(VerificationError, match="changed while it was being checked"):
+        sign_module(
+            module,
+            identity=vendor(),
+            output_dir=tmp_path / "out",
+            now=NOW,
+            reporter=SilentReporter(),
+        )
+    assert not [*(tmp_path / "out").iterdir()]
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        lambda path, folder: signed_module(path, output_dir=folder),
+        signed_file,
+    ],
+    ids=["module", "file"],
+)
+def test_an_output_that_another_process_writes_to_is_not_published(
+    unsigned: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sign: Callable[[Path, Path], object],
+) -> None:
+    written: list[Path] = []
+
+    def append(self: WrittenFile) -> Iterator[bytes]:
+        for path in (tmp_path / "out").iterdir():
+            written.append(path)
+            with path.open("r+b") as stream:
+                stream.write(b"other")
+        return read_back(self)
+
+    read_back = WrittenFile._read_back
+    monkeypatch.setattr(WrittenFile, "_read_back", append)
+    with pytest.raises(VerificationError, match="changed while it was being written"):
+        sign(unsigned, tmp_path / "out")
+    assert written
+    assert not [*(tmp_path / "out").iterdir()]
+
+
 def test_progress_counts_every_copied_byte(unsigned: Path, tmp_path: Path) -> None:
-    from collections.abc import Iterator
     from contextlib import contextmanager
 
     from ign_deploy.report import Progress

@@ -22,7 +22,7 @@ from ign_deploy.module.artifacts import SignedModule
 from ign_deploy.module.certificates import write_certificates
 from ign_deploy.module.findings import errors_among
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
-from ign_deploy.module.trust import TrustAnchor, TrustPolicy
+from ign_deploy.module.trust_policy import TrustAnchor, TrustPolicy
 from ign_deploy.signing import verifier
 from ign_deploy.signing.coverage import hash_entries
 from ign_deploy.signing.signer import read_unsigned
