@@ -14,15 +14,15 @@ from ign_deploy.deployment.gateway.errors import ModuleMismatch, explain_unexpec
 from ign_deploy.deployment.gateway.model import require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.outcome import (
+    gateway_record,
     is_stuck,
-    module_outcome,
     numbered_steps,
-    removal_outcome,
     require_known_versions,
     require_rollback_versions,
     restored_versions,
+    with_title,
 )
-from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
+from ign_deploy.deployment.plan import GatewayPlan, ModuleChange
 from ign_deploy.deployment.records import GatewayRecord, Outcome
 from ign_deploy.errors import DeploymentError, IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
@@ -83,12 +83,14 @@ class GatewayDeployment:
         # What a killed run installed has to be verified, and undone if it fails, like our own.
         self.touched += [each for each in self.plan.changes if each.resumed]
         for change, upload in uploads:
+            self.options.require_lease()
             self.touched.append(change)
             self._install(change.module, upload, consent=change.consent(self.options))
 
     def _uninstall_removals(self) -> list[str]:
         for removal in self.plan.removals:
             if removal.present:
+                self.options.require_lease()
                 self.removed.append(removal.id)
                 self._uninstall(removal.id)
         return self.removed
@@ -216,12 +218,6 @@ class GatewayDeployment:
                 break
         raise self._not_running(waiting)
 
-    def _with_title(self, message: str) -> str:
-        """Return the message with the gateway's name before it, or its address; never twice."""
-        title = self.gateway.title
-        is_named = title in message or message.startswith(title.partition("://")[2] or title)
-        return message if is_named else f"{title}: {message}"
-
     def _not_running(self, states: str) -> DeploymentError:
         return DeploymentError(
             f"{self.gateway.title}: {states}",
@@ -244,7 +240,7 @@ class GatewayDeployment:
             )
 
     def _handle_failure(self, problem: IgnDeployError) -> tuple[Outcome, str]:
-        self.reporter.warning(self._with_title(problem.message))
+        self.reporter.warning(with_title(problem.message, self.gateway))
         if self.removed:
             return Outcome.ROLLBACK_FAILED, self._explain_failed_removal(problem)
         if self.touched:
@@ -255,7 +251,10 @@ class GatewayDeployment:
         # Errors of consent say it already.
         unchanged = "" if "; nothing was " in problem.message else "; nothing was changed"
         hint = f"{problem.hint[:1].upper()}{problem.hint[1:]}"
-        return Outcome.FAILED, f"{self._with_title(problem.message)}{unchanged}. {hint}".rstrip()
+        return (
+            Outcome.FAILED,
+            f"{with_title(problem.message, self.gateway)}{unchanged}. {hint}".rstrip(),
+        )
 
     def _restore(self, reason: str, *, restart: Restart | None = None) -> tuple[Outcome, str]:
         """Restore the previous versions, in reverse order."""
@@ -267,7 +266,6 @@ class GatewayDeployment:
         ]
         gone = [each.id for each in self.touched if each.previous is None]
         try:
-            self.options.require_lease()
             if not self.options.allow_uninstall:
                 require_rollback_versions(self.touched, self.gateway)
             if self.plan.facts.capabilities.lists_modules:
@@ -287,7 +285,7 @@ class GatewayDeployment:
             return Outcome.ROLLBACK_FAILED, self._explain_failed_rollback(reason, explained)
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
         restored = f"{restored_versions(self.touched)}{pending}"
-        return Outcome.ROLLED_BACK, f"{self._with_title(reason)}; {restored}"
+        return Outcome.ROLLED_BACK, f"{with_title(reason, self.gateway)}; {restored}"
 
     def _explain_failed_rollback(self, reason: str, problem: IgnDeployError) -> str:
         expected = ", ".join(
@@ -300,7 +298,9 @@ class GatewayDeployment:
             problem.hint,
             f"run `{self.options.rollback_command}`, or install the file by hand.",
         )
-        return f"{self._with_title(reason)}; the rollback failed, too: {second}. Next: {steps}"
+        is_same = second in reason  # such as a lost lease
+        failed = "it was not rolled back" if is_same else f"the rollback failed, too: {second}"
+        return f"{with_title(reason, self.gateway)}; {failed}. Next: {steps}"
 
     def _explain_failed_removal(self, problem: IgnDeployError) -> str:
         """Explain a failed uninstallation, which is to be completed, not undone."""
@@ -310,7 +310,7 @@ class GatewayDeployment:
             problem.hint,
             f"run the same command again: it uninstalls {names} if necessary.",
         )
-        failure = self._with_title(problem.message)
+        failure = with_title(problem.message, self.gateway)
         return f"{failure}; {names} may still be installed. Next: {steps}"
 
     def _pending_message(self) -> str:
@@ -327,27 +327,12 @@ class GatewayDeployment:
         return f"{first} allows, then run the same command again{same} to verify the result{now}"
 
     def _record(self, outcome: Outcome, message: str, *, seconds: float) -> GatewayRecord:
-        is_known = outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.UNINSTALLED)
-        licenses = self._licenses if is_known else {}
-        touched = {change.id for change in self.touched}
-        return GatewayRecord(
-            gateway=self.gateway.location,
-            name=self.gateway.name,
-            outcome=outcome,
+        return gateway_record(
+            self.plan,
+            outcome,
             message=message,
-            seconds=round(seconds, 3),
-            modules=(
-                *(
-                    module_record(
-                        change,
-                        module_outcome(outcome, is_touched=change.id in touched, runs=change.runs),
-                        license_state=licenses.get(change.id, ""),
-                    )
-                    for change in self.plan.changes
-                ),
-                *(
-                    each.record(removal_outcome(outcome, is_removed=each.id in self.removed))
-                    for each in self.plan.removals
-                ),
-            ),
+            seconds=seconds,
+            touched={change.id for change in self.touched},
+            removed=self.removed,
+            licenses=self._licenses,
         )

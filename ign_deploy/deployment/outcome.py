@@ -2,27 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ign_deploy.deployment.gateway import InstalledModule
 from ign_deploy.deployment.options import Gateway
-from ign_deploy.deployment.plan import ModuleChange
-from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, Outcome
+from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
+from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
 from ign_deploy.errors import DeploymentError
 
 
-def module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcome:
+def gateway_record(
+    plan: GatewayPlan,
+    outcome: Outcome,
+    *,
+    message: str,
+    seconds: float,
+    touched: Collection[str],
+    removed: Collection[str],
+    licenses: Mapping[str, str],
+) -> GatewayRecord:
+    """Return a gateway's record; ``touched`` and ``removed`` are ids of modules it changed."""
+    is_known = outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.UNINSTALLED)
+    return GatewayRecord(
+        gateway=plan.gateway.location,
+        name=plan.gateway.name,
+        outcome=outcome,
+        message=message,
+        seconds=round(seconds, 3),
+        modules=(
+            *(
+                module_record(
+                    change,
+                    _module_outcome(outcome, is_touched=change.id in touched, runs=change.runs),
+                    license_state=licenses.get(change.id, "") if is_known else "",
+                )
+                for change in plan.changes
+            ),
+            *(
+                each.record(_removal_outcome(outcome, is_removed=each.id in removed))
+                for each in plan.removals
+            ),
+        ),
+    )
+
+
+def _module_outcome(outcome: Outcome, *, is_touched: bool, runs: bool) -> Outcome:
     """Return what became of a module to install."""
     if is_touched:
         return Outcome.DEPLOYED if outcome is Outcome.UNINSTALLED else outcome
     return Outcome.UNCHANGED if runs else Outcome.UNTOUCHED
 
 
-def removal_outcome(outcome: Outcome, *, is_removed: bool) -> Outcome:
+def _removal_outcome(outcome: Outcome, *, is_removed: bool) -> Outcome:
     """Return what became of a module to uninstall."""
     if is_removed:
         return outcome
     return Outcome.UNCHANGED if outcome in DEPLOYED_OUTCOMES else Outcome.UNTOUCHED
+
+
+def with_title(message: str, gateway: Gateway) -> str:
+    """Return the message with the gateway's name before it, or its address; never twice."""
+    title = gateway.title
+    is_named = title in message or message.startswith(title.partition("://")[2] or title)
+    return message if is_named else f"{title}: {message}"
 
 
 def numbered_steps(*steps: str) -> str:

@@ -54,7 +54,7 @@ class GatewayLease:
             raise DeploymentError(
                 f"this run lost its lease on the gateways ({reason}), so another run may be "
                 "deploying to them: it stopped before the next change",
-                hint="see on the gateways what they run, then run the same command again.",
+                hint="find out with `ign-deploy history` which run deployed there since.",
             )
 
     def _renew(self) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ign_deploy.deployment.options import Gateway as TargetGateway
 from ign_deploy.deployment.records import Outcome
+from ign_deploy.errors import DeploymentError
 from ign_deploy.pipeline.deploy import Order, Part
 from tests.support.deployment_env import (
     DeploymentEnv,
@@ -16,6 +18,7 @@ from tests.support.deployment_env import (
     install_first,
     published_repository,
     running,
+    uploads,
 )
 from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID, attacker, client_of, modl
@@ -116,4 +119,121 @@ def test_a_mismatch_before_the_installation_does_not_uninstall_what_runs(
     assert record.outcome is Outcome.FAILED
     assert "CN=Attacker" in record.message
     assert running(plant) == "0.9.0"
+    assert plant.asked("modules/uninstall") == 0
+
+
+def lease_until(is_lost: Callable[[], bool]) -> Callable[[], None]:
+    """Return what a deployment asks before its changes whether it still has its lease."""
+
+    def require() -> None:
+        if is_lost():
+            raise DeploymentError("this run lost its lease", hint="find out who has it.")
+
+    return require
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+def test_a_run_without_its_lease_changes_nothing(
+    plant: Gateway, published: PublishedModules, sent: int
+) -> None:
+    install_first(published, plant)
+    lease = lease_until(lambda: uploads(plant) == 1 + sent)
+    (record,) = deploy(published, [plant], [published.add("1.1.0")], require_lease=lease)
+    assert record.outcome is Outcome.FAILED
+    assert "this run lost its lease; nothing was changed. Find out who has it." in record.message
+    assert running(plant) == "1.0.0"
+    assert uploads(plant) == 1 + sent
+    assert plant.asked("modules/install") == 1
+
+
+def test_a_run_that_loses_its_lease_in_the_middle_stops_before_its_next_change(
+    gateways: list[Gateway], published: PublishedModules
+) -> None:
+    for each in gateways[:2]:
+        install_first(published, each)
+    first, second = deploy(
+        published, gateways[:2], [published.add("1.1.0")], continue_on_error=True,
+        require_lease=lease_until(lambda: gateways[0].asked("modules/install") == 2),
+    )  # fmt: skip
+    assert first.outcome is Outcome.ROLLBACK_FAILED
+    assert "this run lost its lease; it was not rolled back. Next: 1. check" in first.message
+    assert "2. find out who has it. 3. run `ign-deploy rollback`" in first.message
+    assert [each.state.restarts for each in gateways[:2]] == [1, 1]
+    assert [each.asked("modules/install") for each in gateways[:2]] == [2, 1]
+    assert second.outcome is Outcome.FAILED
+    assert running(gateways[1]) == "1.0.0"
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+def test_a_run_that_loses_its_lease_does_not_roll_back(
+    plant: Gateway, published: PublishedModules, sent: int
+) -> None:
+    install_first(published, plant)
+    plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
+    lease = lease_until(lambda: plant.state.restarts == 2 and uploads(plant) == 2 + sent)
+    (record,) = deploy(published, [plant], [published.add("1.1.0")], require_lease=lease)
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    assert "is faulted" in record.message
+    assert "the rollback failed, too: this run lost its lease" in record.message
+    assert (uploads(plant), plant.asked("modules/install")) == (2 + sent, 2)
+
+
+def test_a_first_installation_that_fails_is_not_uninstalled_without_the_lease(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    plant.options.faults[MODULE_ID] = ModuleFault(version="1.0.0")
+    lease = lease_until(lambda: plant.state.restarts == 1)
+    (record,) = deploy(published, [plant], [published.add("1.0.0")], require_lease=lease)
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    assert plant.asked("modules/uninstall") == 0
+
+
+def test_a_run_without_its_lease_uninstalls_nothing(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    install_first(published, plant)
+    lease = lease_until(lambda: True)
+    (record,) = deploy(published, [plant], [], removals=[MODULE_ID], require_lease=lease)
+    assert record.outcome is Outcome.FAILED
+    assert "nothing was changed" in record.message
+    assert plant.asked("modules/uninstall") == 0
+
+
+class Installing(Recorder):
+    """Someone installs another version just before the rollback."""
+
+    def __init__(self, gateway: Gateway, version: Path) -> None:
+        super().__init__()
+        self.gateway = gateway
+        self.version = version
+
+    def warning(self, message: str) -> None:
+        super().warning(message)
+        if message.endswith("rolling back"):
+            self.gateway.have(self.version)
+
+
+def test_a_rollback_leaves_a_version_alone_that_someone_else_installed_since(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    install_first(published, plant)
+    plant.options.faults[MODULE_ID] = ModuleFault(version="1.1.0")
+    other = Installing(plant, modl(published.folder / "other", "2.0.0"))
+    (record,) = deploy(published, [plant], [published.add("1.1.0")], reporter=other)
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    assert "com.example.pump 2.0.0 is there, which this run did not install" in record.message
+    assert "find out who installed com.example.pump 2.0.0." in record.message
+    assert plant.version_of(MODULE_ID) == "2.0.0"
+    assert plant.asked("modules/install") == 2
+    assert plant.asked("modules/uninstall") == 0
+
+
+def test_a_first_installation_that_fails_does_not_uninstall_what_someone_else_installed(
+    plant: Gateway, published: PublishedModules
+) -> None:
+    plant.options.faults[MODULE_ID] = ModuleFault(version="1.0.0")
+    other = Installing(plant, modl(published.folder / "other", "2.0.0"))
+    (record,) = deploy(published, [plant], [published.add("1.0.0")], reporter=other)
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    assert plant.version_of(MODULE_ID) == "2.0.0"
     assert plant.asked("modules/uninstall") == 0
