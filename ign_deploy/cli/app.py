@@ -43,8 +43,57 @@ _COMMANDS = {
 }
 
 
+# What people type who know other tools, and the commands that do it here.
+_OTHER_WORDS = {
+    "deploy": ("install", "module"),
+    "publish": ("upload", "module"),
+    "release": ("module", "batch"),
+    "build": ("package", "module"),
+    "list": ("list-modules",),
+    "search": ("list-modules",),
+    "ls": ("list-modules",),
+    "get": ("download",),
+    "pull": ("download",),
+    "push": ("upload",),
+    "delete": ("remove",),
+    "uninstall": ("rollback",),
+    "undo": ("rollback",),
+    "check": ("verify", "validate-env"),
+    "log": ("history",),
+    "new": ("init",),
+}
+# Options of every command, which may stand before it as well; True: a value follows.
+_LEADING = {
+    "--json": False,
+    "--verbose": False,
+    "--no-color": False,
+    "--config": True,
+    "--env-file": True,
+}
+
+
+def behind_command(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the common options before the command moved behind it."""
+    rest = list(arguments)
+    moved: list[str] = []
+    while rest and (takes_value := _LEADING.get(rest[0].partition("=")[0])) is not None:
+        count = 2 if takes_value and "=" not in rest[0] else 1
+        moved += rest[:count]
+        del rest[:count]
+    if moved and not rest:
+        raise click.UsageError("Missing command.")
+    return [*rest[:1], *moved, *rest[1:]]
+
+
 class LazyGroup(click.Group):
     """Loads a command's code only when that command is called: `verify` needs no repository."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Accept `help` and `help COMMAND`, and the common options before the command."""
+        args = behind_command(args)
+        if args[:1] == ["help"]:
+            args = [*args[1:2], "--help"]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which a module passes through them."""
@@ -67,9 +116,11 @@ class LazyGroup(click.Group):
         except click.UsageError as cause:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], _COMMANDS, n=1) if args else []
-            if near and args[0] not in self.commands:
-                raise click.UsageError(f"{cause.message} Did you mean {near[0]!r}?", ctx) from cause
+            typed = args[0] if args else ""
+            meant = _OTHER_WORDS.get(typed) or get_close_matches(typed, _COMMANDS, n=1)
+            if meant and typed not in self.commands:
+                choice = " or ".join(map(repr, meant))
+                raise click.UsageError(f"{cause.message} Did you mean {choice}?", ctx) from cause
             raise
 
 
@@ -110,6 +161,9 @@ def run_cli(argv: Sequence[str], env: Mapping[str, str]) -> int:
     except click.ClickException as problem:
         from ign_deploy.cli.failure import report_usage
 
+        if isinstance(problem, click.NoSuchOption) and problem.option_name == "--from":
+            text = f"{problem.message} Did you mean --environment?"
+            problem = click.UsageError(text, ctx=problem.ctx)
         return report_usage(problem, arguments=arguments, env=env)
     except click.Abort:
         sys.stderr.write("stopped by the user\n")

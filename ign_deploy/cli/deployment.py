@@ -51,7 +51,9 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
 
 @click.command("rollback", cls=GroupedCommand, short_help="Restore what ran before.")
 @click.argument("modules", nargs=-1, metavar="[MODULE…]")
-@settings_options("environment", "to", *_USUAL)
+@settings_options(
+    "environment", "to", *_USUAL, meanings={"to": ("Version to roll back to.", "VERSION")}
+)
 @common_options
 def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
     """Bring back what ran in an environment before, on every gateway it was deployed to.
@@ -71,7 +73,15 @@ def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
     "promote", cls=GroupedCommand, short_help="Deploy one environment's versions to another."
 )
 @click.argument("modules", nargs=-1, metavar="[MODULE[@VERSION]…]")
-@settings_options("environment", "to", *_USUAL)
+@settings_options(
+    "environment",
+    "to",
+    *_USUAL,
+    meanings={
+        "environment": ("Environment whose versions are deployed.", "NAME"),
+        "to": ("Environment that gets them.", "NAME"),
+    },
+)
 @common_options
 def promote_command(session: Session, modules: tuple[str, ...]) -> None:
     """Deploy the versions that --environment has to the environment --to, the very same files.

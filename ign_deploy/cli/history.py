@@ -19,7 +19,9 @@ _NOTHING = "nothing was deployed yet"
 
 
 @click.command("status", short_help="Show what runs in an environment.")
-@settings_options("environment", *REPOSITORY)
+@settings_options(
+    "environment", *REPOSITORY, meanings={"environment": ("Environment to show.", "NAME")}
+)
 @common_options
 def status_command(session: Session) -> None:
     """Show what runs where, since when, by whom, and back to which version it can be rolled.
@@ -95,7 +97,16 @@ def _deployed_document(deployed: DeployedVersion) -> dict[str, Any]:
     metavar="N",
     help="Number of deployments to show, newest first.",
 )
-@settings_options("environment", "confirm", *REPOSITORY, "audit_file")
+@settings_options(
+    "environment",
+    "confirm",
+    *REPOSITORY,
+    "audit_file",
+    meanings={
+        "environment": ("Environment to show.", "NAME"),
+        "confirm": ("For `history forget`: the ENVIRONMENT again.", "ENVIRONMENT"),
+    },
+)
 @common_options
 def history_command(session: Session, what: tuple[str, ...], limit: int) -> None:
     """Show the deployments of an environment (or of all), newest first.

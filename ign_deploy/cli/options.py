@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -26,6 +27,7 @@ from ign_deploy.settings import Settings, Source, option_name
 
 Command = Callable[..., Any]
 _SIGPIPE = 128 + 13
+_NO_MEANINGS: Mapping[str, tuple[str, str]] = {}
 
 _SHORT = {
     "version": "-v",
@@ -92,9 +94,17 @@ _GROUPS = {
 }
 
 
-def settings_options(*names: str) -> Callable[[Command], Command]:
-    """Add the options of the named settings; a secret never becomes an option."""
+def settings_options(
+    *names: str, meanings: Mapping[str, tuple[str, str]] = _NO_MEANINGS
+) -> Callable[[Command], Command]:
+    """Add the options of the named settings; a secret never becomes an option.
+
+    ``meanings`` has the help and the metavar of those that mean something else in this command.
+    """
     known = {name: (field, source) for name, field, source in Settings.names()}
+    for name, (text, metavar) in meanings.items():
+        field, source = known[name]
+        known[name] = (field, replace(source, help=text, metavar=metavar))
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):

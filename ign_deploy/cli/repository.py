@@ -120,6 +120,7 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
 
 
 @click.command("list-modules", short_help="List published modules.")
+@click.argument("text", default="", metavar="[TEXT]")
 @click.option(
     "-s",
     "--search",
@@ -138,11 +139,16 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
 @settings_options(*REPOSITORY)
 @common_options
 def list_modules_command(session: Session, **choice: Any) -> None:
-    """List the published modules, each with its newest version."""
+    """List the published modules, each with its newest version.
+
+    TEXT is the same as --search.
+    """
     from ign_deploy.repositories.search import ListFilter, iterate_modules
 
+    if choice["text"] and choice["search"]:
+        raise click.UsageError("give TEXT or --search, not both.")
     wanted = ListFilter(
-        search=choice["search"],
+        search=choice["text"] or choice["search"],
         ignition=choice["ignition"],
         every_version=choice["all_versions"],
         include_yanked=choice["include_yanked"],

@@ -17,6 +17,7 @@ import click
 import pytest
 import yaml
 
+from ign_deploy.cli.app import behind_command
 from ign_deploy.settings import Inputs
 from tests.support.modules import build_module
 from tests.support.pages import (
@@ -64,7 +65,7 @@ def test_every_documented_command_line_is_valid(page: str, line: str) -> None:
 
 
 def assert_valid(arguments: list[str]) -> None:
-    name, *rest = arguments
+    name, *rest = behind_command(arguments)
     command = COMMANDS[name]
     with suppress(click.MissingParameter):  # prose omits what doesn't matter there
         command.parse_args(click.Context(command), rest)

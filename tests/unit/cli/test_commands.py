@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from ign_deploy import __version__
-from ign_deploy.cli import deployment_cli, run_cli
+from ign_deploy.cli import app, deployment_cli, run_cli
 from ign_deploy.pipeline.context import RunContext
 from tests.support.cli import KEY, MODULE, CliWorkspace, make_workspace
 from tests.support.modules import build_module
@@ -100,14 +100,61 @@ def test_the_version_is_reported_by_both_doors(workspace: CliWorkspace) -> None:
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("modul", "module"), ("list", "list-modules"), ("verfy", "verify"), ("downlaod", "download")],
+    [
+        ("modul", "'module'"),
+        ("verfy", "'verify'"),
+        ("downlaod", "'download'"),
+        ("list", "'list-modules'"),
+        ("deploy", "'install' or 'module'"),
+        ("publish", "'upload' or 'module'"),
+        ("release", "'module' or 'batch'"),
+    ],
 )
 def test_a_misspelt_command_gets_a_suggestion(
     workspace: CliWorkspace, typed: str, meant: str
 ) -> None:
     result = workspace.call(typed).must(2)
-    assert f"No such command '{typed}'" in result.stderr
-    assert (f"Did you mean '{meant}'?" in result.stderr) == (typed != "list")
+    assert f"No such command '{typed}'. Did you mean {meant}?" in result.stderr
+
+
+def test_words_of_other_tools_lead_to_commands_that_exist() -> None:
+    assert {name for names in app._OTHER_WORDS.values() for name in names} <= set(COMMANDS)
+    assert not set(app._OTHER_WORDS) & set(COMMANDS)
+
+
+def test_the_word_help_is_understood(workspace: CliWorkspace) -> None:
+    assert workspace.call("help").must(0).stdout == workspace.call("--help").must(0).stdout
+    shown = workspace.call("help", "verify").must(0).stdout
+    assert shown == workspace.call("verify", "--help").must(0).stdout
+
+
+def test_common_options_may_stand_before_the_command(workspace: CliWorkspace) -> None:
+    for folder in ("module-repository", "elsewhere"):
+        (workspace.folder / folder).mkdir()
+    behind = workspace.call("list-modules", "--json").must(0)
+    config = workspace.folder / "other.toml"
+    config.write_text('repository-url = "elsewhere"')
+    for before in (["--json"], ["--no-color", "--verbose", "--json"]):
+        assert workspace.call(*before, "list-modules").must(0).document == behind.document
+    for given in (["--config", "other.toml"], ["--config=other.toml"]):
+        listed = workspace.call("--json", *given, "list-modules").must(0).document
+        assert listed["repository"].endswith("elsewhere")
+    missing = workspace.call("--json").must(2).document
+    assert missing["error"]["message"] == "Missing command."
+
+
+def test_from_leads_to_the_option_that_is_meant(workspace: CliWorkspace) -> None:
+    result = workspace.call("promote", "--from", "staging", "--to", "production").must(2)
+    assert "Did you mean --environment?" in result.stderr
+
+
+def test_help_texts_are_true_for_their_command(workspace: CliWorkspace) -> None:
+    promote = workspace.call("promote", "--help").must(0).stdout
+    assert "Environment whose versions are deployed." in promote
+    assert "--to NAME" in promote
+    assert "--to VERSION" in workspace.call("rollback", "--help").must(0).stdout
+    assert "--confirm ENVIRONMENT" in workspace.call("history", "--help").must(0).stdout
+    assert "--confirm ID@VERSION" in workspace.call("remove", "--help").must(0).stdout
 
 
 def test_a_misspelt_option_gets_a_suggestion(workspace: CliWorkspace) -> None:
