@@ -39,6 +39,10 @@ format: setup ## rewrite the code in the project's style
 bench: setup ## measure speed and memory as ratios
 	@$(BIN)/python -m benchmarks
 
+.PHONY: fleet
+fleet: setup ## kill an installation on 200 simulated gateways, repeat it, and count (some ten minutes)
+	@$(BIN)/python -m benchmarks.fleet 200
+
 .PHONY: container
 container: setup ## build both images and run them like CI hosts do
 	@tools/container-check.sh

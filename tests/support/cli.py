@@ -21,9 +21,9 @@ import pytest
 
 from ign_deploy.cli import run_cli
 from ign_deploy.deployment.gateway import Target, Timing, open_target
-from ign_deploy.net.retry import RetryPolicy
 from tests.support.builds import QUICK_JAVA
 from tests.support.gateway import Gateway, Options, VirtualTime, running_gateway
+from tests.support.gateway.client import retry_of
 from tests.support.identities import pem_files, self_signed
 from tests.support.modules import build_module
 from tests.support.releases import tree
@@ -188,7 +188,7 @@ class GatewayCli:
         assert gateway.clock is not None
         timing = replace(timing, clock=gateway.clock, sleep=gateway.clock.sleep)
         if gateway.options.hangs:
-            options["retry"] = RetryPolicy(deadline=0.5)
+            options["retry"] = retry_of(gateway)
         return open_target(url, timing=timing, **options)
 
     def call(self, *arguments: str | Path, **env: str) -> Result:

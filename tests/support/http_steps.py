@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -84,6 +85,38 @@ def _pool_class() -> Any:
 def count_requests() -> HttpSteps:
     """Only count the requests."""
     return HttpSteps(0, lambda: None)
+
+
+class Killed(BaseException):
+    """No code of ours catches it: what comes after it is left undone, as after a SIGKILL."""
+
+
+@contextmanager
+def killed_when(is_time: Callable[[], bool]) -> Iterator[None]:
+    """End all requests of this process from that moment on, as a dead process makes none.
+
+    The block must have been ended by it.
+    """
+    pool = _pool_class()
+    original, dead = pool.urlopen, threading.Event()
+
+    def urlopen(*arguments: Any, **options: Any) -> Any:
+        if dead.is_set():
+            raise Killed
+        answer = original(*arguments, **options)
+        if dead.is_set() or is_time():
+            dead.set()
+            answer.close()
+            raise Killed
+        return answer
+
+    pool.urlopen = urlopen
+    try:
+        with suppress(Killed):
+            yield
+        assert dead.is_set(), "it ended before it was killed"
+    finally:
+        pool.urlopen = original
 
 
 def kill_self_at_request(number: int) -> HttpSteps:

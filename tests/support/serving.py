@@ -32,11 +32,14 @@ S = TypeVar("S", bound=Server)
 
 
 @contextmanager
-def serving(server: S, *others: Server) -> Iterator[S]:
-    """Run servers, each in a thread, while the block lasts; yields the first."""
+def serving(server: S, *others: Server, poll: float = 0.02) -> Iterator[S]:
+    """Run servers, each in a thread, while the block lasts; yields the first.
+
+    Each looks every ``poll`` seconds whether it is to end.
+    """
     servers: tuple[Server, ...] = (server, *others)
     threads = [
-        threading.Thread(target=each.serve_forever, kwargs={"poll_interval": 0.02})
+        threading.Thread(target=each.serve_forever, kwargs={"poll_interval": poll})
         for each in servers
     ]
     for thread in threads:

@@ -34,7 +34,9 @@ def timing_of(gateway: Gateway) -> Timing:
 
 
 def retry_of(gateway: Gateway) -> RetryPolicy:
-    """Return a policy of a few attempts on the gateway's clock."""
+    """Return a policy of a few attempts on the gateway's clock; one that hangs is given up soon."""
+    if gateway.options.hangs:
+        return RetryPolicy(deadline=0.5)
     if gateway.clock is None:
         return RETRY
     return RetryPolicy(attempts=4, clock=gateway.clock, sleep=gateway.clock.sleep)

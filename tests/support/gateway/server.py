@@ -101,6 +101,13 @@ class Gateway(HttpServer):
         assert isinstance(request, GatewayRequest)
         return self._router.answer(request)
 
+    def has_held(self, count: int) -> bool:
+        """Return whether it let exactly so many requests hang; the last may not have come yet."""
+        end = time.monotonic() + 30
+        while self.held < count and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.held == count
+
     def asked(self, path: str, *, method: str = "") -> int:
         """Count the requests of that method to a path with that end."""
         return len(self.matching(f"^{method}.*{re.escape(path)}$"))
