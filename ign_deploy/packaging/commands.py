@@ -81,7 +81,7 @@ def with_tasks(
     arguments: Sequence[str], *, defaults: Sequence[str], value_options: Collection[str]
 ) -> tuple[str, ...]:
     """Return the arguments, followed by the default tasks unless they name a task themselves."""
-    return tuple(arguments) if _names_task(arguments, value_options) else (*arguments, *defaults)
+    return tuple(arguments) if names_task(arguments, value_options) else (*arguments, *defaults)
 
 
 def format_command(arguments: Sequence[str]) -> str:
@@ -89,7 +89,8 @@ def format_command(arguments: Sequence[str]) -> str:
     return shlex.join(_SECRET_PROPERTY.sub(r"\1=***", argument) for argument in arguments)
 
 
-def _names_task(arguments: Sequence[str], value_options: Collection[str]) -> bool:
+def names_task(arguments: Sequence[str], value_options: Collection[str]) -> bool:
+    """Return whether one of the arguments is a task, rather than an option or its value."""
     is_value = False
     for argument in arguments:
         if not is_value and not argument.startswith("-"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, VerificationError
@@ -29,6 +29,7 @@ from ign_deploy.packaging.java import (
 )
 from ign_deploy.packaging.private import private_folder
 from ign_deploy.packaging.project import GRADLE_FILES, MAVEN_FILE, Project, ProjectKind
+from ign_deploy.packaging.toolchains import toolchain_problems
 from ign_deploy.process import Account
 
 # Older ones, such as Debian's, overlook a Kotlin build script.
@@ -37,17 +38,22 @@ _MAX_WRAPPER = 1 << 20
 
 
 def build_findings(
-    project: Project, *, env: Mapping[str, str], account: Account | None = None
+    project: Project,
+    *,
+    env: Mapping[str, str],
+    account: Account | None = None,
+    arguments: Sequence[str] = (),
 ) -> tuple[Finding, ...]:
     """Return what would make the project's build fail (errors), and what deserves a warning.
 
-    Java and Gradle, which lie where builds may have changed them, are started as ``account``.
+    Java and Gradle, which lie where builds may have changed them, are started as ``account``;
+    ``arguments`` are those of the build.
 
     Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``,
-    ``gradle-home-invalid``, ``gradle-unusable``, ``gradle-kotlin-unsupported``,
-    ``wrapper-jar-missing``, ``wrapper-properties-missing``, ``wrapper-line-endings``,
-    ``build-file-missing``,
-    ``folder-incomplete``, ``module-unreadable``, and those of a module.xml.
+    ``java-toolchain-missing``, ``gradle-home-invalid``, ``gradle-unusable``,
+    ``gradle-kotlin-unsupported``, ``wrapper-jar-missing``, ``wrapper-properties-missing``,
+    ``wrapper-line-endings``, ``build-file-missing``, ``folder-incomplete``, ``module-unreadable``,
+    and those of a module.xml.
     """
     if project.kind is ProjectKind.PREBUILT:
         return tuple(_prebuilt_problems(project))
@@ -55,8 +61,11 @@ def build_findings(
         return tuple(_folder_problems(project))
     java = find_java(env, account=account)
     found = [*_structure_problems(project), *_java_problems(java, env)]
-    if java is not None and project.kind.is_gradle:
-        found += _gradle_problems(project, java, env, account)
+    if java is not None:
+        gradle = _gradle_version(project, env, account) if project.kind.is_gradle else None
+        if project.kind.is_gradle:
+            found += _gradle_problems(project, gradle, java, env)
+        found += toolchain_problems(project, java=java, gradle=gradle, arguments=arguments, env=env)
     return tuple(found)
 
 
@@ -147,10 +156,9 @@ def _java_problems(java: Java | None, env: Mapping[str, str]) -> Iterator[Findin
 
 
 def _gradle_problems(
-    project: Project, java: Java, env: Mapping[str, str], account: Account | None
+    project: Project, version: Version | None, java: Java, env: Mapping[str, str]
 ) -> Iterator[Finding]:
     if project.kind is ProjectKind.GRADLE_WRAPPER:
-        version = wrapper_version(project.root)
         if version is not None:
             yield from _mismatch(version, java)
         return
@@ -161,7 +169,6 @@ def _gradle_problems(
             f"GRADLE_HOME is {home!a}, which has no Gradle; using {project.tool[0]}",
             hint="fix or unset GRADLE_HOME.",
         )
-    version = _gradle_version(project, env, account)
     if version is None:
         yield error(
             "gradle-unusable",
@@ -181,10 +188,12 @@ def _gradle_problems(
 def _gradle_version(
     project: Project, env: Mapping[str, str], account: Account | None
 ) -> Version | None:
-    """Ask an installed Gradle: it may be patched for newer Java, as Debian's is.
+    """Return the wrapper's version; ask an installed Gradle, which may be patched for newer Java.
 
     Not with its caches: an earlier build may have left a native library there, which it loads.
     """
+    if project.kind is ProjectKind.GRADLE_WRAPPER:
+        return wrapper_version(project.root)
     with private_folder() as user_home:
         if account is not None:
             os.chown(user_home, account.uid, account.gid)

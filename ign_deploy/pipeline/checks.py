@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -174,26 +173,37 @@ def check_project(path: Path, context: RunContext) -> Project:
     account = None
     if project.tool:
         account = choose_isolation(settings.isolation(), project=project, env=env).account
-    found: tuple[Finding, ...] = build_findings(project, env=env, account=account)
+    arguments = _build_arguments(settings.gradle_args)
+    found: tuple[Finding, ...] = build_findings(
+        project, env=env, account=account, arguments=arguments
+    )
     errors = errors_among(found)
     for finding in found:
         if finding not in errors:
             context.reporter.finding(finding, file=str(path))
     require_no_problems([as_error(finding, PackagingError) for finding in errors])
     if settings.dry_run and project.tool:
-        _report_command(project, context)
+        _report_command(project, arguments, context)
     return project
 
 
-def _report_command(project: Project, context: RunContext) -> None:
-    """Say what a dry run doesn't run; arguments that can't be split have a check of their own."""
-    from ign_deploy.packaging.commands import build_command, format_command, split_arguments
+def _build_arguments(text: str) -> tuple[str, ...]:
+    """Return the build's arguments, none if they can't be split, which has a check of its own."""
+    from ign_deploy.packaging.commands import split_arguments
 
-    with suppress(ConfigurationError):
-        arguments = split_arguments(context.settings.gradle_args)
-        command = build_command(project, arguments=arguments, env=context.env, private=Path())
-        note = "; the init script is written for the build" if project.kind.is_gradle else ""
-        context.reporter.info(f"would run {format_command(command)} in {project.root}{note}")
+    try:
+        return split_arguments(text)
+    except ConfigurationError:
+        return ()
+
+
+def _report_command(project: Project, arguments: Sequence[str], context: RunContext) -> None:
+    """Say what a dry run doesn't run."""
+    from ign_deploy.packaging.commands import build_command, format_command
+
+    command = build_command(project, arguments=arguments, env=context.env, private=Path())
+    note = "; the init script is written for the build" if project.kind.is_gradle else ""
+    context.reporter.info(f"would run {format_command(command)} in {project.root}{note}")
 
 
 def as_error(finding: Finding, kind: type[IgnDeployError]) -> IgnDeployError:

@@ -119,6 +119,19 @@ def test_no_java_ends_with_3(workspace: CliWorkspace, project: Path) -> None:
     assert codes(workspace, *command, **no_java(workspace)) == (3, ["packaging"])
 
 
+def test_a_missing_toolchain_ends_with_3_and_the_project_is_not_called_ok(
+    workspace: CliWorkspace, project: Path
+) -> None:
+    (project / "build.gradle").write_text("java.toolchain.languageVersion = ")
+    assert "ok: build files" in workspace.call("package", project, "--dry-run").must(0).stderr
+    (project / "build.gradle.kts").write_text("kotlin { jvmToolchain(13) }")
+    for command in (("package", project), ("validate-env", project, "--packaging")):
+        result = workspace.call(*command).must(3)
+        assert "build.gradle.kts needs JDK 13 as a toolchain" in result.stderr
+        assert "actions/setup-java" in result.stderr
+        assert "ok: build files" not in result.stderr
+
+
 def test_a_repository_that_cannot_be_written_is_found_before(
     workspace: CliWorkspace, project: Path
 ) -> None:
