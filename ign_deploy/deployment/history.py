@@ -48,18 +48,22 @@ class History(RecordReader):
 
     redact: Callable[[str], str] = str
     _seen_after: dict[str, str] = field(default_factory=dict)
+    _seen_indexed: set[str] = field(default_factory=set)
+    """Environments that have deployments in their index, so that their name is known."""
 
-    def append(self, record: DeploymentRecord) -> None:
-        """Add a document, and bring the index up to date; raises RepositoryError.
+    def append(self, *records: DeploymentRecord) -> None:
+        """Add documents of a deployment, and bring the index up to date; raises RepositoryError.
 
         A deployment that isn't in the index isn't seen, so nothing may be changed before that.
         """
-        name = check_environment(record.environment)
-        data = self.redacted(record).to_json()  # refuses what is too large
-        if record.phase is Phase.STARTED:
+        name = check_environment(records[0].environment)
+        redacted = [self.redacted(each) for each in records]
+        documents = [each.to_json() for each in redacted]  # refuses what is too large
+        if records[0].phase is Phase.STARTED and name not in self._seen_indexed:
             self._documents.add(f"{ENVIRONMENTS}/{name}.json", b"{}\n")
-        self._documents.add(f"{ROOT}/{name}/{record.file_name}", data)
-        self._index(name, [self.redacted(record)])
+        for each, data in zip(redacted, documents, strict=True):
+            self._documents.add(f"{ROOT}/{name}/{each.file_name}", data)
+        self._index(name, redacted)
 
     def complete(self, ended: DeploymentRecord) -> bool:
         """Add the end of a deployment that an earlier run could not; False if it isn't one's here.
@@ -205,6 +209,8 @@ class History(RecordReader):
         index = None if document is None else self._parsed(name, document.data)
         if index is None or index.after != after:
             return self._rebuilt(name, after)
+        if not index.is_empty:
+            self._seen_indexed.add(name)
         if self._documents.lists_cheaply:
             return self._completed(index)
         return self._with(index, self._ends(index))

@@ -152,6 +152,8 @@ class Deployer:
             everything = [each for _, found in plans for each in found]
             require_expected_consent(everything, self._options(order.kind))
             return started
+        if not any(found for _, found in plans):
+            return self._record(started, order)
         if self._held:
             self._held[0].require()
         self.context.history.append(started)
@@ -160,10 +162,15 @@ class Deployer:
             self.context.events.deployment_started(started)
             ended = _ended(started, (*rollout.run(), *_recorded_gateways(started)))
             record_end(ended, self.context)
-        sizes = {
-            module.descriptor.id: module.size for part in order.parts for module in part.modules
-        }
-        self.context.events.deployment_ended(ended, sizes=sizes)
+        self.context.events.deployment_ended(ended, sizes=_sizes(order))
+        return ended
+
+    def _record(self, started: DeploymentRecord, order: Order) -> DeploymentRecord:
+        """Record a deployment that changes no gateway: its end is known when it starts."""
+        ended = _ended(started, _recorded_gateways(started))
+        self.context.history.append(started, ended)
+        self.context.events.deployment_started(started)
+        self.context.events.deployment_ended(ended, sizes=_sizes(order))
         return ended
 
     def _plan(self, order: Order, state: EnvironmentState) -> list[tuple[Part, list[GatewayPlan]]]:
@@ -258,6 +265,10 @@ class Deployer:
                     self.context.reporter.info(f"{where}: {module.id} {there} → {target}")
             if any(gateway.gateway for gateway in record.gateways):
                 self.context.reporter.info(f"restart: {self.context.settings.restart}")
+
+
+def _sizes(order: Order) -> dict[str, int]:
+    return {module.descriptor.id: module.size for part in order.parts for module in part.modules}
 
 
 def _ended(started: DeploymentRecord, gateways: Sequence[GatewayRecord]) -> DeploymentRecord:

@@ -39,6 +39,7 @@ from ign_deploy.repositories.store import DocumentStore, Key, Publishing, Store
 from ign_deploy.repositories.store_index import StoreIndex
 
 MAX_CACHE_SIZE = 2 << 30
+_MOST_RECORDS = 64
 _LEFTOVER_AGE = 24 * 3600.0
 _OWN_NAME = re.compile(r"[0-9a-f]{64}((\.[0-9a-f]{8})?\.partial)?")
 
@@ -61,6 +62,7 @@ class StoreRepository:
         self._index = StoreIndex(store, reporter=reporter)
         self._probing = threading.Lock()
         self._capabilities: Capabilities | None = None
+        self._records: dict[Key, Release] = {}
 
     @property
     def location(self) -> str:
@@ -112,7 +114,7 @@ class StoreRepository:
         key = Key(module_id, version)
         release = None
         if is_safe_component(module_id) and is_safe_component(version):
-            release = read_record(self.store.versions, key)
+            release = self._record(key)
         if release is None:
             raise NotInRepository(
                 f"{module_id!a} has no published version {version!a} in this repository",
@@ -166,6 +168,17 @@ class StoreRepository:
     def discard(self, release: Release) -> None:
         """See ``Maintenance.discard``."""
         self.store.versions.discard(Key(release.id, release.version), release)
+
+    def _record(self, key: Key) -> Release | None:
+        """Return a version's record, which never changes, so that the last ones are remembered."""
+        if (known := self._records.get(key)) is not None:
+            return known
+        found = read_record(self.store.versions, key)
+        if found is not None:
+            if len(self._records) >= _MOST_RECORDS:
+                self._records.clear()
+            self._records[key] = found
+        return found
 
     def _update_indexes(self, release: Release, *, outcome: PublishOutcome) -> None:
         try:

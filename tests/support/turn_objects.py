@@ -53,6 +53,9 @@ class TurnObjects:
             server_digest=True, resume=False,
         )  # fmt: skip
 
+    def compares(self) -> bool:
+        return self.swaps
+
     def now(self) -> datetime:
         return BEGIN + timedelta(seconds=self.turns.clock + self.ahead)
 

@@ -55,6 +55,9 @@ class ObjectStore(Protocol):
     def probe(self) -> Capabilities:
         """See ``Store.probe``."""
 
+    def compares(self) -> bool:
+        """Return whether ``put`` compares, and no other run can write in between."""
+
     def now(self) -> datetime:
         """See ``Store.now``."""
 
@@ -240,7 +243,7 @@ def object_store(objects: ObjectStore, *, access: Access) -> Store:
 def pending_guard(objects: ObjectStore, access: Access) -> PendingGuard:
     """Return the guard of the indexes; it does nothing where the store compares and swaps."""
     documents = ObjectDocuments(objects)
-    return PendingGuard(documents, access.reporter, lambda: not objects.probe().compare_and_swap)
+    return PendingGuard(documents, access.reporter, lambda: not objects.compares())
 
 
 def compose(

@@ -59,6 +59,9 @@ class MemoryObjects:
             server_digest=True, resume=False,
         )  # fmt: skip
 
+    def compares(self) -> bool:
+        return self.swaps
+
     def now(self) -> datetime:
         return datetime.now(UTC) + timedelta(seconds=self.memory.ahead)
 

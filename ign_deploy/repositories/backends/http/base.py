@@ -89,6 +89,10 @@ class HttpObjectStore(ABC):
                 self._found = self._find_out()
             return self._found
 
+    def compares(self) -> bool:
+        """See ``ObjectStore.compares``: what servers do with conditions isn't safe to rely on."""
+        return False
+
     def now(self) -> datetime:
         """See ``Store.now``."""
         return self._client.now()

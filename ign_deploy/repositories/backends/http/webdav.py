@@ -8,13 +8,13 @@ it, of another name for each run: a run that finds a second one there doesn't ha
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
-from ign_deploy.net.errors import TransientResponse
+from ign_deploy.net.errors import TransientFailure, TransientResponse
 from ign_deploy.net.response import ANY_STATUS, Response
 from ign_deploy.report import Progress
 from ign_deploy.repositories import Capabilities
@@ -66,13 +66,13 @@ class WebDavObjectStore(HttpObjectStore):
 
     def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``ObjectStore.put``; where the server honours conditions, it compares."""
-        self._make(_parent(path))
         headers = {}
         if self._conditions and replaces is None:
             headers["If-None-Match"] = "*"
         elif self._conditions and isinstance(replaces, Tagged) and replaces.etag:
             headers["If-Match"] = replaces.etag
-        if self._put(path, data, headers=headers, expect={412} if headers else ()).ok:
+        refused = {412} if headers else set[int]()
+        if self._put_into(_parent(path), path, data, headers=headers, expect=refused):
             return True
         found = self.get(path, limit=MAX_DOCUMENT_SIZE)
         if found != replaces:
@@ -81,6 +81,23 @@ class WebDavObjectStore(HttpObjectStore):
         # It refuses the right condition, too: Apache does where mod_deflate changes the ETag.
         self._conditions = False
         return self._put(path, data).ok
+
+    def _put_into(
+        self, folder: str, path: str, data: bytes, *, headers: Mapping[str, str], expect: set[int]
+    ) -> bool:
+        """Write a small file; False for a status in ``expect``. Its folder is made if necessary."""
+        if folder not in self._made:
+            # Mostly it is there. If not, servers respond with 409, nginx with 500, others with 403.
+            with suppress(IgnDeployError, TransientResponse, TransientFailure):
+                sent = self._client.attempt(
+                    "PUT", self.url(path), title=f"writing {path}", body=data,
+                    headers={"Content-Type": "application/json", **headers},
+                )  # fmt: skip
+                if sent.ok or sent.status in expect:
+                    self._made.add(folder)
+                    return sent.ok
+            self._make(folder)
+        return self._put(path, data, headers=headers, expect=expect).ok
 
     def claims_folders(self) -> bool:
         """Return whether a folder that is there already can't be made again."""

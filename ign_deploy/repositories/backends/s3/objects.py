@@ -51,6 +51,10 @@ class S3ObjectStore:
                 self._found = probe_s3(self._client)
             return self._found
 
+    def compares(self) -> bool:
+        """See ``ObjectStore.compares``."""
+        return self.probe().compare_and_swap
+
     def now(self) -> datetime:
         """See ``ObjectStore.now``."""
         return self._client.now()
