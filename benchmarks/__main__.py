@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.batch import measure_batch
 from benchmarks.costs import measure_costs
 from benchmarks.deployments import measure_deployments
+from benchmarks.listing import measure_listing
 from benchmarks.measure import Row, print_table
 from benchmarks.publishing import measure_uploads
 from benchmarks.requests import measure_requests
@@ -33,6 +34,7 @@ def main() -> int:
             ("requests of a publication", measure_requests),
             ("costs that must not grow", measure_costs),
             ("stores over the network", measure_stores),
+            ("long lists", measure_listing),
             ("the history of deployments", measure_deployments),
         ):
             print(f"measuring {title} …", file=sys.stderr, flush=True)

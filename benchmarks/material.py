@@ -59,10 +59,10 @@ def small_module(path: Path) -> Path:
     return path
 
 
-def fill_repository(root: Path, *, versions: int) -> None:
+def fill_repository(root: Path, *, versions: int, module_id: str = "com.example.pump") -> None:
     """Write this many published versions of one module, as publishing would."""
     for number in range(versions):
-        fields = release_fields(module_id="com.example.pump", version=f"0.1.{number}")
+        fields = release_fields(module_id=module_id, version=f"0.1.{number}")
         release = make_release(**fields)
         folder = root / "modules" / release.id / release.version
         folder.mkdir(parents=True)
