@@ -327,3 +327,42 @@ def test_eight_workers_share_the_connections_of_one_session(tmp_path: Path) -> N
         results = all_at_once(*(partial(read_many, number) for number in range(8)))
         assert results == [[b"%d" % number] * 25 for number in range(8)]
         assert server.connections <= 8
+
+
+def test_every_request_for_properties_says_that_its_body_is_xml(tmp_path: Path) -> None:
+    """Lighttpd responds with 415 to one that doesn't."""
+    with nginx(tmp_path) as server, fault_proxy(server.url) as proxy:
+        objects = objects_at(proxy.url)
+        objects.exists()
+        objects.create(CLAIM, b"1")
+        objects.created(CLAIM)
+        objects.names("modules")
+        objects.delete(CLAIM)
+        found = [each for each in proxy.rules.requests if each.method == "PROPFIND"]
+    assert len(found) > 4
+    assert {dict(each.headers)["Content-Type"] for each in found} == {"application/xml"}
+
+
+@pytest.mark.parametrize("start", [nginx, apache])
+def test_the_folder_of_a_document_is_made_only_where_it_is_missing(
+    tmp_path: Path, start: Any
+) -> None:
+    with start(tmp_path) as server, fault_proxy(server.url) as proxy:
+
+        def put(path: str) -> list[str]:
+            before = len(proxy.rules.requests)
+            assert objects_at(proxy.url).put(path, b"{}", replaces=None)
+            return [each.method for each in proxy.rules.requests[before:]]
+
+        made = put("a/b/1.json")
+        assert (made[0], made[-1]) == ("PUT", "PUT")
+        assert "MKCOL" in made
+        assert put("a/b/2.json") == ["PUT"]
+        assert put("a/3.json") == ["PUT"]
+        assert (server.root / "a" / "b" / "1.json").read_bytes() == b"{}"
+
+
+def test_a_server_that_refuses_to_write_is_reported_as_before(url: str, web: PlainWeb) -> None:
+    web.statuses = {"PUT": 403, "MKCOL": 403, "PROPFIND": 207}
+    with pytest.raises(RepositoryError, match="returned 403"):
+        objects_at(url).put("a/1.json", b"{}", replaces=None)
