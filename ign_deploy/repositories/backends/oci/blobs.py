@@ -25,6 +25,7 @@ from ign_deploy.repositories.record import ReleaseFile
 # A session that is gone or out of step, or bytes that were changed on the way: start again.
 _AGAIN = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "DIGEST_INVALID", "SIZE_INVALID"})
 _OPAQUE = {"Content-Type": "application/octet-stream"}
+_ON_THEIR_WAY = 16 << 20
 RESUMABLE = 32 << 20
 """Bytes from which on an upload that broke off is continued rather than begun again."""
 _CHECK_REGISTRY = "run again; if it persists, check the registry's log and disk."
@@ -86,17 +87,21 @@ class Blobs:
             progress(expected.size)
             return
         source = UploadSource(path, expected.size, expected.sha256)
+        furthest = _Furthest(progress)
 
         def put(url: str, once: RetryPolicy) -> Response:
             return self._client.upload(
-                "PUT", url, source=source, title=title, progress=progress, retry=once,
+                "PUT", url, source=source, title=title, progress=furthest, retry=once,
                 confirm=lambda: bool(self._holds(digest, expected.size)), expect=ANY_STATUS,
             )  # fmt: skip
 
         resumed = ResumedUpload(
-            self._client, source, title, progress, lambda: self._begun(title), self.session
+            self._client, source, title, furthest, lambda: self._begun(title), self.session
         )
-        self._upload(digest, expected.size, put=put, title=title, resumed=resumed)
+        self._upload(
+            digest, expected.size, put=put, title=title, resumed=resumed,
+            reached=lambda: max(resumed.offset, furthest.arrived),
+        )  # fmt: skip
 
     def put(self, data: bytes, *, title: str) -> None:
         """Upload a small blob of ours."""
@@ -136,6 +141,7 @@ class Blobs:
         put: Callable[[str, RetryPolicy], Response],
         title: str,
         resumed: ResumedUpload | None = None,
+        reached: Callable[[], int] = lambda: 0,
     ) -> None:
         """Upload in one request; a large file that broke off, then in a session to be continued."""
         policy = RetryPolicy.for_size(size)
@@ -154,7 +160,7 @@ class Blobs:
 
         retrying(
             attempt, title=title, reporter=self._client.reporter, policy=policy,
-            reached=lambda: 0 if resumed is None else resumed.offset,
+            reached=reached,
         )  # fmt: skip
 
     def _begun(self, title: str) -> str:
@@ -232,6 +238,25 @@ class _Memory:
             self._blobs.move_to_end(digest)
             while len(self._blobs) > self._MOST:
                 self._blobs.popitem(last=False)
+
+
+class _Furthest:
+    """Progress that remembers how far an attempt got, also where the registry forgets it all."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._sent = self._most = 0
+
+    def __call__(self, advance: int) -> None:
+        """Advance, or go back after an attempt that failed."""
+        self._sent += advance
+        self._most = max(self._most, self._sent)
+        self._progress(advance)
+
+    @property
+    def arrived(self) -> int:
+        """So many bytes arrived in one attempt: others may still have been on their way."""
+        return max(0, self._most - _ON_THEIR_WAY)
 
 
 def upload_address(header: str, *, base: str, location: OciLocation) -> str:

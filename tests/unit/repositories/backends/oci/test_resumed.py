@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ign_deploy.errors import NetworkError
+from ign_deploy.net.errors import TransientFailure
+from ign_deploy.net.response import Response
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.repositories.backends.oci import blobs
+from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.store import Key
 from tests.support.fault_proxy import fault_proxy
 from tests.support.faults import CutRequest
@@ -66,6 +70,33 @@ def test_a_registry_that_forgets_the_session_gets_everything_again(
     digest = send(server.url, tmp_path)
     assert server.blobs[digest] == CONTENT
     assert {part for _, part in server.sent} == {""}
+
+
+@pytest.mark.parametrize(("further", "attempts"), [(32, 9), (0, 5)])
+def test_attempts_that_get_further_do_not_count_where_the_session_is_forgotten(
+    server: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, further: int, attempts: int
+) -> None:
+    """Of what was sent last, the network may still have held some."""
+    upload, tried = RegistryClient.upload, 0
+
+    def breaks(client: RegistryClient, *arguments: Any, progress: Any, **options: Any) -> Response:
+        nonlocal tried
+        tried += 1
+        if tried == 9:
+            return upload(client, *arguments, progress=progress, **options)
+        arrived = (64 + tried * further) * MEGABYTE
+        progress(arrived)
+        progress(-arrived)
+        raise TransientFailure("the connection broke", hint="try again.")
+
+    monkeypatch.setattr(RegistryClient, "upload", breaks)
+    server.forgets = True
+    if further:
+        assert server.blobs[send(server.url, tmp_path)] == CONTENT
+    else:
+        with pytest.raises(TransientFailure):
+            send(server.url, tmp_path)
+    assert tried == attempts
 
 
 def test_without_progress_the_attempts_are_used_up(server: Registry, tmp_path: Path) -> None:
