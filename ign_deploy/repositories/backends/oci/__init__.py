@@ -11,10 +11,15 @@ from ign_deploy.repositories.backends.oci.blobs import Blobs
 from ign_deploy.repositories.backends.oci.claims import Immutability, OciClaims
 from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.location import find_oci_location
-from ign_deploy.repositories.backends.oci.references import References, version_tag
+from ign_deploy.repositories.backends.oci.references import (
+    References,
+    document_tag,
+    version_tag,
+)
 from ign_deploy.repositories.backends.oci.versions import OciDocuments, OciMarks, OciVersions
 from ign_deploy.repositories.index_guard import ListingGuard, MarkGuard
 from ign_deploy.repositories.publishing import ClaimPublisher
+from ign_deploy.repositories.record import INDEX_NAME
 from ign_deploy.repositories.store import Store
 
 _MOVABLE = (
@@ -40,7 +45,7 @@ def open_oci(url: str, access: Access) -> Store:
         wait_policy=access.wait_policy,
         reporter=access.reporter,
     )
-    probe = _Probe(client, blobs, immutability)
+    probe = _Probe(client, references, blobs, immutability)
     return Store(
         versions=versions,
         publisher=ClaimPublisher(versions, claims, access.wait_policy, access.reporter),
@@ -66,12 +71,16 @@ class _Probe:
     """See ``Store.probe``: logs in, and begins an upload that is taken back at once."""
 
     _client: RegistryClient
+    _references: References
     _blobs: Blobs
     _immutability: Immutability | None
 
     def exists(self) -> bool:
         """See ``Store.exists``; the first push makes a repository."""
         self._require_registry()
+        # Not by the list of all tags, which some registries send whole, however long it is.
+        if self._references.find(document_tag(INDEX_NAME), title="checking the repository"):
+            return True
         listed = self._client.request(
             "GET", "/tags/list?n=1", title="checking the repository", expect={404}, truncate=True
         )

@@ -18,6 +18,7 @@ from ign_deploy.errors import NotInRepository, RepositoryError, VerificationErro
 from ign_deploy.net.response import Response
 from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.references import References, mark_tag
+from ign_deploy.repositories.claims import Claim
 from ign_deploy.repositories.index_guard import MarkGuard
 from ign_deploy.repositories.maintenance import StatusChange, remove, yank
 from ign_deploy.repositories.store import Document, Key
@@ -70,6 +71,17 @@ def test_a_repository_is_there_once_something_was_pushed(
 ) -> None:
     assert not store_at(server.url).exists()
     publish(server, tmp_path)
+    with count_requests() as steps:
+        assert store_at(server.url).exists()
+    # The registry, and the index; not the list of all tags, which may be long.
+    assert steps.methods == ["GET", "GET"]
+
+
+def test_a_repository_without_an_index_is_there(server: RegistryServer, tmp_path: Path) -> None:
+    """Its first run was killed before it wrote one, or other programs pushed to it."""
+    store, (release, files) = store_at(server.url), release_of(tmp_path)
+    assert claims_of(store).claim(KEY, Claim("me", 0, datetime.now(UTC), release))
+    claims_of(store).put_files(KEY, release, files=files, progress=lambda _: None)
     assert store_at(server.url).exists()
 
 
