@@ -20,6 +20,8 @@ def main(argv: Sequence[str], env: Mapping[str, str]) -> int:
         # Asked by every job that prints its tools: answered without loading any of them.
         sys.stdout.write(f"ign-deploy, version {__version__}\n")
         return 0
+    # Looking for pydantic's plugins reads the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     from ign_deploy.cli import run_cli
     from ign_deploy.container import with_home
 
@@ -67,8 +69,6 @@ def run() -> None:
     """Run as the console script ``ign-deploy``."""
     if sys.platform == "win32":  # no flock, no process groups; builds can't be isolated
         sys.exit("ign-deploy doesn't run on Windows: use WSL, or the container image.")
-    # Looking for pydantic's plugins reads the metadata of every installed package.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(main(sys.argv, os.environ))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 _WHITE_SPACE = " \t\f"
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9/._-]*")
+_PLAIN_VALUE = re.compile(r"[A-Za-z0-9/._+=-]*")
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 
 
@@ -39,6 +41,8 @@ def escape_key(key: str) -> str:
 
 
 def _escape(text: str, *, first_only: bool) -> str:
+    if (_PLAIN_VALUE if first_only else _PLAIN_KEY).fullmatch(text):
+        return text
     named = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\f": "\\f"}
     escaped: list[str] = []
     for index, character in enumerate(text):

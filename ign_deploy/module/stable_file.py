@@ -16,6 +16,7 @@ from pathlib import Path
 from ign_deploy.errors import VerificationError
 from ign_deploy.files import open_regular, os_error_reason
 from ign_deploy.module.findings import error
+from ign_deploy.module.parallel import map_parallel, usable_processors
 
 # Small enough to stay in the processor's cache between reading, inflating and hashing.
 BLOCK = 64 * 1024
@@ -142,26 +143,41 @@ class WrittenFile:
 
     def check(self) -> int:
         """Read the file back; return its size, raise VerificationError if it isn't ours."""
-        return sum(len(data) for data in self._read_back())
+        pieces = self._ordered_pieces()
+        # In any order, and so on all processors; only a digest needs one.
+        map_parallel(self._compare, pieces, workers=usable_processors())
+        return self._require_size(pieces)
 
     def digest(self) -> tuple[str, int]:
         """Do the same; return SHA-256 and size."""
-        digest, size = hashlib.sha256(), 0
-        for data in self._read_back():
-            digest.update(data)
-            size += len(data)
-        return digest.hexdigest(), size
+        digest, pieces = hashlib.sha256(), self._ordered_pieces()
+        for piece in pieces:
+            digest.update(self._read_back(piece))
+        return digest.hexdigest(), self._require_size(pieces)
 
-    def _read_back(self) -> Iterator[bytes]:
-        position = 0
-        for offset, (length, checksum) in sorted(self._pieces.items()):
-            data = os.pread(self._descriptor, length, offset)
-            if offset != position or self._checksum(data) != checksum:
-                raise changed_error(self._path, during="written")
-            yield data
-            position += length
-        if os.fstat(self._descriptor).st_size != position:
+    def _ordered_pieces(self) -> list[tuple[int, int, bytes]]:
+        """Return offset, length and checksum of each piece."""
+        return sorted((offset, *piece) for offset, piece in self._pieces.items())
+
+    def _compare(self, piece: tuple[int, int, bytes]) -> None:
+        self._read_back(piece)
+
+    def _read_back(self, piece: tuple[int, int, bytes]) -> bytes:
+        offset, length, checksum = piece
+        data = os.pread(self._descriptor, length, offset)
+        if self._checksum(data) != checksum:
             raise changed_error(self._path, during="written")
+        return data
+
+    def _require_size(self, pieces: list[tuple[int, int, bytes]]) -> int:
+        size = 0
+        for offset, length, _ in pieces:
+            if offset != size:
+                raise changed_error(self._path, during="written")
+            size += length
+        if os.fstat(self._descriptor).st_size != size:
+            raise changed_error(self._path, during="written")
+        return size
 
 
 def changed_error(path: Path, *, during: str = "checked") -> VerificationError:

@@ -242,15 +242,15 @@ def test_an_output_that_another_process_writes_to_is_not_published(
 ) -> None:
     written: list[Path] = []
 
-    def append(self: WrittenFile) -> Iterator[bytes]:
+    def overwrite(self: WrittenFile) -> list[tuple[int, int, bytes]]:
         for path in (tmp_path / "out").iterdir():
             written.append(path)
             with path.open("r+b") as stream:
                 stream.write(b"other")
-        return read_back(self)
+        return ordered_pieces(self)
 
-    read_back = WrittenFile._read_back
-    monkeypatch.setattr(WrittenFile, "_read_back", append)
+    ordered_pieces = WrittenFile._ordered_pieces
+    monkeypatch.setattr(WrittenFile, "_ordered_pieces", overwrite)
     with pytest.raises(VerificationError, match="changed while it was being written"):
         sign(unsigned, tmp_path / "out")
     assert written
