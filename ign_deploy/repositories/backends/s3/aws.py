@@ -122,6 +122,7 @@ class AwsSettings:
                 )
         session.set_config_variable("region", self.region)
         session.set_default_client_config(Config(proxies=proxies_from(env, _STS)))
+        session.set_config_variable("ca_bundle", self._ca_bundle())
         chain = session.get_component("credential_provider")
         for provider in (self._web_identity(), ContainerProvider(environ=env)):
             chain.insert_after(provider.METHOD, provider)
@@ -131,6 +132,16 @@ class AwsSettings:
         if env.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             chain.remove("iam-role")
         return session.get_credentials()
+
+    def _ca_bundle(self) -> str | bool:
+        """Return what proves the server of the credentials: never REQUESTS_CA_BUNDLE.
+
+        That is AWS_CA_BUNDLE, else the CA of the store for a server of one's own, else that of
+        SSL_CERT_FILE; True for the public CAs.
+        """
+        ca = self._access.ca
+        is_ours = bool(self.endpoint("sts") or self._env.get("SSL_CERT_FILE"))
+        return self._get("ca_bundle") or (str(ca) if ca is not None and is_ours else True)
 
     def _web_identity(self) -> Any:
         profile = self._get("profile") or "default"

@@ -17,6 +17,7 @@ from ign_deploy.repositories.backends.s3.aws import AwsSettings
 from tests.contract.stores_s3 import s3_server
 from tests.support.servers import moto
 from tests.support.serving import Reply, scripted_server, unused_port
+from tests.support.tls import make_tls
 from tests.unit.repositories.backends.s3.conftest import BucketEnv
 
 ENV = {
@@ -221,6 +222,34 @@ def test_a_rejected_web_identity_is_explained(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match="AWS settings") as caught:
             settings(env).credentials()
     assert "t0ken" not in str(caught.value)
+
+
+ROLE = b"""<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>
+<AccessKeyId>role-id</AccessKeyId><SecretAccessKey>role-secret</SecretAccessKey>
+<SessionToken>role-token</SessionToken><Expiration>2999-01-01T00:00:00Z</Expiration>
+</Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"""
+
+
+def test_a_role_is_fetched_with_the_stores_authority_or_amazons_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("t0ken")
+    tls = make_tls(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tls.ca))
+    with scripted_server(*[Reply(200, body=ROLE)] * 2, tls=tls.context) as server:
+        env = {
+            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/publisher",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
+            "AWS_ENDPOINT_URL_STS": server.url,
+            "AWS_MAX_ATTEMPTS": "1",
+        }
+        with pytest.raises(NetworkError, match="cannot fetch the credentials"):
+            settings(env).credentials()
+        for found in (
+            AwsSettings(Access(env=env, ca=tls.ca)),
+            settings({**env, "AWS_CA_BUNDLE": str(tls.ca)}),
+        ):
+            assert found.credentials()[:3] == ("role-id", "role-secret", "role-token")
 
 
 def test_certificates_that_are_not_there_are_named(tmp_path: Path) -> None:
