@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.batch import measure_batch
+from benchmarks.beside import measure_beside
 from benchmarks.costs import measure_costs
 from benchmarks.deployments import measure_deployments
 from benchmarks.listing import measure_listing
@@ -33,6 +34,7 @@ def main() -> int:
             ("a batch of 20 modules", measure_batch),
             ("requests of a publication", measure_requests),
             ("costs that must not grow", measure_costs),
+            ("a publication beside many modules", measure_beside),
             ("stores over the network", measure_stores),
             ("long lists", measure_listing),
             ("the history of deployments", measure_deployments),

@@ -96,7 +96,7 @@ def prune_command(session: Session, modules: tuple[str, ...]) -> None:
 @settings_options(*REPOSITORY)
 @common_options
 def reindex_command(session: Session) -> None:
-    """Rebuild the repository's indexes and its page from the records.
+    """Rebuild the repository's indexes from the records.
 
     The records are the truth. Run this when an index was lost or damaged, also that of an
     environment's deployments.

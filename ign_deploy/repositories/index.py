@@ -1,16 +1,15 @@
-"""Indexes, similar to PEP 691 and 700: never the truth, always rebuildable.
+"""A module's index, similar to PEP 691 and 700: never the truth, always rebuildable.
 
-``modules/<id>/index.json`` lists a module's versions, the root ``index.json`` the modules. Both
-are compact JSON with sorted keys. TypedDicts rather than models: one publication may read and
+``modules/<id>/index.json`` lists a module's versions; see ``root_index`` for the list of modules.
+Both are compact JSON with sorted keys. TypedDicts rather than models: one publication may read and
 write ten thousand lines, and plain dicts cost least.
 """
 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from operator import itemgetter
 from typing import Annotated, Any, cast
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -57,8 +56,8 @@ VersionEntry = TypedDict(
 class ModuleIndex(TypedDict):
     """A module's versions, oldest first; the texts are those of ``latest``.
 
-    ``status_events`` names the events that ``files`` accounts for; ``removed`` counts the removed
-    versions, which aren't listed.
+    ``status_events`` is how many of them ``files`` accounts for: none is ever deleted. ``removed``
+    counts the removed versions, which aren't listed.
     """
 
     description: str
@@ -68,34 +67,9 @@ class ModuleIndex(TypedDict):
     meta: Meta
     name: str
     removed: int
-    status_events: list[str]
+    status_events: int
     tags: list[str]
     versions: list[str]
-
-
-ModuleEntry = TypedDict(
-    "ModuleEntry",
-    {
-        "count": int,
-        "description": str,
-        "id": str,
-        "latest": str,
-        "name": str,
-        "removed": int,
-        "requires-ignition": str,
-        "status_events": list[str],
-        "tags": list[str],
-        "upload-time": str,
-        "yanked": Yanked,
-    },
-)
-
-
-class RootIndex(TypedDict):
-    """The modules, ordered by id."""
-
-    meta: Meta
-    modules: list[ModuleEntry]
 
 
 RecordReader = Callable[[str], Release | None]
@@ -104,11 +78,6 @@ RecordReader = Callable[[str], Release | None]
 @cache
 def _module_adapter() -> TypeAdapter[ModuleIndex]:
     return TypeAdapter(ModuleIndex)
-
-
-@cache
-def _root_adapter() -> TypeAdapter[RootIndex]:
-    return TypeAdapter(RootIndex)
 
 
 def parse_module_index(data: bytes) -> ModuleIndex | None:
@@ -125,15 +94,7 @@ def parse_module_index(data: bytes) -> ModuleIndex | None:
     return index if is_sound else None
 
 
-def parse_root_index(data: bytes) -> RootIndex | None:
-    """Read the root index; None when it is corrupt."""
-    try:
-        return _root_adapter().validate_json(data, strict=True)
-    except ValidationError:
-        return None
-
-
-def index_bytes(index: ModuleIndex | RootIndex) -> bytes:
+def index_bytes(index: Mapping[str, Any]) -> bytes:
     """Return the index as JSON; equal indexes have equal bytes."""
     return to_json(index) + b"\n"
 
@@ -193,7 +154,7 @@ def merge_module(
         "meta": {"api-version": API_VERSION},
         "name": name,
         "removed": len(present) - len(kept),
-        "status_events": list(status.names),
+        "status_events": len(status.names),
         "tags": tags,
         "versions": [file["version"] for file in files],
     }
@@ -260,51 +221,10 @@ def nothing_published(module_id: str) -> ModuleIndex:
         "meta": {"api-version": API_VERSION},
         "name": "",
         "removed": 0,
-        "status_events": [],
+        "status_events": 0,
         "tags": [],
         "versions": [],
     }
-
-
-def module_entry(index: ModuleIndex) -> ModuleEntry:
-    """Return a module's line of the root index."""
-    latest = next(file for file in index["files"] if file["version"] == index["latest"])
-    return {
-        "count": len(index["files"]),
-        "description": index["description"],
-        "id": index["id"],
-        "latest": index["latest"],
-        "name": index["name"],
-        "removed": index["removed"],
-        "requires-ignition": latest["requires-ignition"],
-        "status_events": index["status_events"],
-        "tags": index["tags"],
-        "upload-time": latest["upload-time"],
-        "yanked": latest["yanked"],
-    }
-
-
-def make_root(kept: Iterable[ModuleEntry], *, added: Sequence[ModuleEntry]) -> RootIndex:
-    """Return the root index; ``kept`` are an earlier one's lines in their order."""
-    modules = [*kept, *added]
-    # Nearly sorted already, which makes this cheap.
-    modules.sort(key=itemgetter("id"))
-    return {"meta": {"api-version": API_VERSION}, "modules": modules}
-
-
-def module_row(entry: ModuleEntry) -> CatalogueEntry:
-    """Return the catalogue entry of a line of the root index: the module's newest version."""
-    return CatalogueEntry(
-        id=entry["id"],
-        name=entry["name"],
-        version=entry["latest"],
-        description=entry["description"],
-        tags=tuple(entry["tags"]),
-        requires_ignition=entry["requires-ignition"],
-        published_at=entry["upload-time"],
-        yanked=_yanked(entry["yanked"]),
-        versions=entry["count"],
-    )
 
 
 def version_rows(index: ModuleIndex) -> tuple[CatalogueEntry, ...]:
@@ -319,14 +239,15 @@ def version_rows(index: ModuleIndex) -> tuple[CatalogueEntry, ...]:
             tags=tags,
             requires_ignition=file["requires-ignition"],
             published_at=file["upload-time"],
-            yanked=_yanked(file["yanked"]),
+            yanked=yank_reason(file["yanked"]),
             versions=len(index["files"]),
         )
         for file in reversed(index["files"])
     )
 
 
-def _yanked(value: bool | str) -> str | None:  # noqa: FBT001 - the type that PEP 691 gives it
+def yank_reason(value: Yanked) -> str | None:
+    """Return why something was yanked, None when it isn't."""
     if value is False:
         return None
     return value if isinstance(value, str) else ""

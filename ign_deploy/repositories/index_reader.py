@@ -7,18 +7,16 @@ from collections.abc import Collection, Mapping
 from ign_deploy.errors import RepositoryError
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import Reporter
-from ign_deploy.repositories.index import (
-    ModuleEntry,
-    ModuleIndex,
-    RootIndex,
-    make_root,
-    merge_module,
-    module_entry,
-    parse_module_index,
-    parse_root_index,
-)
+from ign_deploy.repositories.index import ModuleIndex, merge_module, parse_module_index
 from ign_deploy.repositories.publishing import read_record
 from ign_deploy.repositories.record import INDEX_NAME, Release
+from ign_deploy.repositories.root_index import (
+    ModuleEntry,
+    RootIndex,
+    make_root,
+    module_entry,
+    parse_root_index,
+)
 from ign_deploy.repositories.skipped import warn_skipped
 from ign_deploy.repositories.status_events import read_module_status, status_event_names
 from ign_deploy.repositories.store import Document, Key, Store
@@ -135,7 +133,8 @@ class IndexReader:
     def _agrees(self, known: ModuleEntry, versions: Collection[str]) -> bool:
         if len(versions) != known["count"] + known["removed"] or known["latest"] not in versions:
             return False
-        return status_event_names(self._documents, known["id"]) == known["status_events"]
+        # None is ever deleted: as many are the same.
+        return len(status_event_names(self._documents, known["id"])) == known["status_events"]
 
 
 def module_path(module_id: str) -> str:

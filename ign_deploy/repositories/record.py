@@ -29,7 +29,7 @@ SCHEMA_VERSION = 1
 # Excludes the names of our own files, '..' and a final '.': something follows each dot.
 # A single expression, because each publication checks ten thousand names.
 _COMPONENT = re.compile(
-    r"(?!(?i:release|index)\.(?i:json)\Z)[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-]))*\Z"
+    r"(?!(?i:release|index)\.(?i:json|js)\Z)[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-]))*\Z"
 ).match
 _MAX_COMPONENT = 200
 _MAX_FILE_NAME = 255

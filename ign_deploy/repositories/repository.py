@@ -23,13 +23,14 @@ from ign_deploy.repositories import (
     Reindexed,
 )
 from ign_deploy.repositories.access import WaitPolicy
-from ign_deploy.repositories.index import module_row, version_rows
+from ign_deploy.repositories.index import version_rows
 from ign_deploy.repositories.leases import LeaseStore
 from ign_deploy.repositories.ledger import Ledger
 from ign_deploy.repositories.local_files import copy_out
 from ign_deploy.repositories.partial_files import partial_file
 from ign_deploy.repositories.publishing import confirm_same, read_record, refuse_removed
 from ign_deploy.repositories.record import FileRole, Release, ReleaseFile, is_safe_component
+from ign_deploy.repositories.root_index import module_row
 from ign_deploy.repositories.status_events import (
     ModuleStatus,
     RememberedLedger,

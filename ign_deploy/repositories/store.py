@@ -165,9 +165,11 @@ class Store:
     whole store, without credentials.
     ``location`` returns where a person finds a version, without credentials. ``snapshot``: while it
     is open, listings may be as of its beginning. ``has_page``: people can open the store's files in
-    a browser. ``lists_cheaply``: a listing costs so little that readers compare the indexes with
-    it. ``now`` is the store's own time, as its last response gave it. ``compares`` returns whether
-    ``DocumentStore.write`` never replaces another document than the one that was read.
+    a browser. ``has_scripts``: their page can't request other files there, since it comes from a
+    folder or the server isolates it, so the indexes are scripts, too. ``lists_cheaply``: a listing
+    costs so little that readers compare the indexes with it. ``now`` is the store's own time, as
+    its last response gave it. ``compares`` returns whether ``DocumentStore.write`` never replaces
+    another document than the one that was read.
     """
 
     versions: VersionStore
@@ -182,4 +184,5 @@ class Store:
     compares: Callable[[], bool]
     snapshot: Callable[[], AbstractContextManager[None]] = nullcontext
     has_page: bool = False
+    has_scripts: bool = False
     lists_cheaply: bool = False

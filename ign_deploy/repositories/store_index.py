@@ -5,45 +5,42 @@ Writers see to it that an index is complete once they have ended (``IndexGuard``
 
 from __future__ import annotations
 
-import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
-from ign_deploy.errors import IgnDeployError, RepositoryError
+from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import Reindexed
 from ign_deploy.repositories.index import (
     ModuleIndex,
-    RootIndex,
     add_version,
     index_bytes,
-    make_root,
-    module_entry,
     nothing_published,
     parse_module_index,
-    parse_root_index,
 )
 from ign_deploy.repositories.index_reader import WORKERS, IndexReader, module_path
-from ign_deploy.repositories.page import (
-    PAGE_NAME,
-    PageModule,
-    merge,
-    read_page,
-    refresh_module,
-    render_page,
-)
+from ign_deploy.repositories.index_writer import IndexWriter
+from ign_deploy.repositories.page_documents import PageDocuments
 from ign_deploy.repositories.record import INDEX_NAME, Release
+from ign_deploy.repositories.root_index import (
+    RootIndex,
+    make_root,
+    module_entry,
+    parse_root_index,
+)
 from ign_deploy.repositories.store import Document, Indexed, IndexSession, Key, Store
 
-Stored = TypeVar("Stored", ModuleIndex, RootIndex, list[PageModule])
-_TRIES = 40
-_LONGEST_WAIT = 2.0
-_UNREAD = Document(b"", tag="unread")
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all runs write, as it was before this run read anything else."""
+
+    root: Document | None
+    script: Document | None
 
 
 @dataclass
@@ -64,7 +61,8 @@ class StoreIndex:
         self._store = store
         self._documents = store.documents
         self._reader = IndexReader(store, reporter=reporter)
-        self._sleep = sleep
+        self._writer = IndexWriter(store.documents, sleep=sleep)
+        self._page = PageDocuments(store, reader=self._reader, writer=self._writer)
         self._joining = threading.Lock()
         self._writing = threading.Lock()
         self._batch = _Batch()
@@ -75,11 +73,12 @@ class StoreIndex:
         return self._reader
 
     def lists(self, release: Release) -> bool:
-        """Return whether both stored indexes have the version."""
+        """Return whether both stored indexes have the version, and the page shows what they say."""
         module, root = self._reader.stored_module(release.id), self._reader.stored_root()
         if module is None or root is None or not module["files"]:
             return False
-        return release.version in module["versions"] and module_entry(module) in root["modules"]
+        is_current = module_entry(module) in root["modules"] and self._page.shows(module, root)
+        return is_current and release.version in module["versions"]
 
     def add(self, release: Release) -> None:
         """Add a published version to both indexes; raises RepositoryError.
@@ -111,7 +110,7 @@ class StoreIndex:
         """Write all indexes from records and status events alone; raises RepositoryError."""
         with self._writing, self._store.guard.session([Key("", "")]) as session:
             # Before the listing: what is written since then is not overwritten unseen.
-            shared = {path: self._documents.read(path) for path in self._shared_paths()}
+            shared = self._read_shared()
             with self._store.snapshot():
                 ids = sorted(self._ids())
                 share = WORKERS // max(1, min(WORKERS, len(ids)))
@@ -127,16 +126,9 @@ class StoreIndex:
                 entries = [module_entry(each) for each in found.values() if each["files"]]
                 return make_root((), added=entries)
 
-            _, root = self._write(
-                INDEX_NAME, parse_root_index, make, index_bytes,
-                first=shared[INDEX_NAME], reread=reread,
-            )  # fmt: skip
-            if self._store.has_page:
-                self._write(
-                    PAGE_NAME, read_page, lambda _: self._derived_page(found.values()), render_page,
-                    first=shared[PAGE_NAME], reread=reread,
-                )  # fmt: skip
+            _, root = self._write_root(make, shared=shared, reread=reread)
             root = self._complete(session, root, ids=set(found))
+            self._page.write_page()
         return Reindexed(len(root["modules"]), sum(each["count"] for each in root["modules"]))
 
     def _update(self, added: Mapping[str, list[Release]]) -> None:
@@ -149,6 +141,7 @@ class StoreIndex:
         with self._store.guard.session(keys) as session:
             _, root = self._write_all(added, is_complete=True)
             self._complete(session, root, ids=set(added))
+            self._page.write_page()
 
     def _complete(self, session: IndexSession, root: RootIndex, *, ids: set[str]) -> RootIndex:
         """Write what other runs may have overwritten, of these modules and theirs, if any did."""
@@ -166,7 +159,7 @@ class StoreIndex:
         def change(_: ModuleIndex | None) -> ModuleIndex:
             return self._fresh(module_id, workers=workers)
 
-        return self._write(module_path(module_id), parse_module_index, change, index_bytes)[1]
+        return self._write_module(module_id, change)[1]
 
     def _fresh(self, module_id: str, *, workers: int = WORKERS) -> ModuleIndex:
         found = self._reader.derived(module_id, workers=workers)
@@ -183,18 +176,18 @@ class StoreIndex:
         ``is_complete``: the stored index of a module lacks nothing but the versions ``added``.
         """
         # Read before the modules' own: a line that is written is never older than what it replaces.
-        shared = {path: self._documents.read(path) for path in self._shared_paths()}
+        shared = self._read_shared()
         written: list[bool] = []
         modules: dict[str, ModuleIndex] = {}
 
         def write_module(module_id: str) -> None:
-            path = module_path(module_id)
-
             def change(stored: ModuleIndex | None) -> ModuleIndex:
                 stored = stored if stored is not None and stored["id"] == module_id else None
                 return self._changed(stored, module_id, added[module_id], is_complete=is_complete)
 
-            wrote, modules[module_id] = self._write(path, parse_module_index, change, index_bytes)
+            wrote, modules[module_id] = self._write_module(
+                module_id, change, known=added[module_id]
+            )
             written.append(wrote)
 
         map_parallel(write_module, sorted(added), workers=WORKERS)
@@ -210,14 +203,41 @@ class StoreIndex:
             for module_id, written_before in modules.items():
                 modules[module_id] = self._reader.stored_module(module_id) or written_before
 
-        wrote, root = self._write(
-            INDEX_NAME, parse_root_index, with_modules, index_bytes,
-            first=shared[INDEX_NAME], reread=reread,
-        )  # fmt: skip
+        wrote, root = self._write_root(with_modules, shared=shared, reread=reread)
         written.append(wrote)
-        if self._store.has_page:
-            written.append(self._write_page(modules, added, first=shared[PAGE_NAME], reread=reread))
         return any(written), root
+
+    def _read_shared(self) -> _Shared:
+        script = self._page.read_script(INDEX_NAME)  # first, see PageDocuments
+        return _Shared(self._documents.read(INDEX_NAME), script)
+
+    def _write_root(
+        self,
+        change: Callable[[RootIndex | None], RootIndex],
+        *,
+        shared: _Shared,
+        reread: Callable[[], None],
+    ) -> tuple[bool, RootIndex]:
+        wrote, root = self._writer.write(
+            INDEX_NAME, parse_root_index, change, index_bytes, first=shared.root, reread=reread
+        )
+        return self._page.write_root(root, first=shared.script) or wrote, root
+
+    def _write_module(
+        self,
+        module_id: str,
+        change: Callable[[ModuleIndex | None], ModuleIndex],
+        *,
+        known: Iterable[Release] = (),
+    ) -> tuple[bool, ModuleIndex]:
+        path, records = module_path(module_id), {each.version: each for each in known}
+        script = self._page.read_script(path)
+        wrote, index = self._writer.write(path, parse_module_index, change, index_bytes)
+
+        def read(version: str) -> Release | None:
+            return records.get(version) or self._reader.record(module_id, version)
+
+        return self._page.write_module(index, read=read, first=script) or wrote, index
 
     def _changed(
         self,
@@ -236,89 +256,11 @@ class StoreIndex:
             stored = add_version(stored, release)
         return stored
 
-    def _write_page(
-        self,
-        modules: Mapping[str, ModuleIndex],
-        added: Mapping[str, list[Release]],
-        *,
-        first: Document | None,
-        reread: Callable[[], None],
-    ) -> bool:
-        known = {Key(each.id, each.version): each for some in added.values() for each in some}
-
-        def with_modules(stored: list[PageModule] | None) -> list[PageModule]:
-            if stored is None:
-                stored = self._derived_page(self._modules_but(modules))
-            for module_id, index in modules.items():
-                old = next((each for each in stored if each["id"] == module_id), None)
-                stored = merge(stored, self._page_module(index, old=old, known=known))
-            return stored
-
-        wrote, _ = self._write(
-            PAGE_NAME, read_page, with_modules, render_page, first=first, reread=reread
-        )
-        return wrote
-
-    def _page_module(
-        self, index: ModuleIndex, *, old: PageModule | None, known: Mapping[Key, Release]
-    ) -> PageModule:
-        def read(version: str) -> Release | None:
-            return known.get(Key(index["id"], version)) or self._reader.record(index["id"], version)
-
-        return refresh_module(index, module_id=index["id"], old=old, read=read)
-
-    def _derived_page(self, modules: Iterable[ModuleIndex]) -> list[PageModule]:
-        pages: list[PageModule] = []
-        for index in modules:
-            pages = merge(pages, self._page_module(index, old=None, known={}))
-        return pages
-
-    def _modules_but(self, known: Collection[str]) -> list[ModuleIndex]:
-        """Return the indexes of all modules but the known ones."""
-        ids = [each["id"] for each in self._reader.root()["modules"] if each["id"] not in known]
-        found = map_parallel(self._reader.module, ids, workers=WORKERS)
-        return [index for index in found if index is not None]
-
-    def _write(
-        self,
-        path: str,
-        parse: Callable[[bytes], Stored | None],
-        change: Callable[[Stored | None], Stored],
-        dump: Callable[[Stored], bytes],
-        *,
-        first: Document | None = _UNREAD,
-        reread: Callable[[], None] | None = None,
-    ) -> tuple[bool, Stored]:
-        """Change a document until the store takes the change; others may write it, too.
-
-        Return whether it may have been written, and what it is now. ``first`` is what was read
-        already; ``reread`` is called before the change is made once more.
-        """
-        for attempt in range(_TRIES):
-            is_read = not attempt and first is not _UNREAD
-            document = first if is_read else self._documents.read(path)
-            if attempt and reread is not None:
-                reread()
-            stored = None if document is None else parse(document.data)
-            changed = change(stored)
-            if changed == stored:
-                return attempt > 0, changed
-            if self._documents.write(path, dump(changed), replaces=document):
-                return True, changed
-            self._sleep(random.uniform(0, min(_LONGEST_WAIT, 0.05 * 2**attempt)))  # noqa: S311
-        raise RepositoryError(
-            f"{path} is written by many runs at once: {_TRIES} attempts to change it failed",
-            hint="run `ign-deploy reindex` when the other jobs are done.",
-        )
-
-    def _shared_paths(self) -> list[str]:
-        return [INDEX_NAME, PAGE_NAME] if self._store.has_page else [INDEX_NAME]
-
 
 def _indexed(root: RootIndex) -> dict[str, Indexed]:
     return {
         entry["id"]: Indexed(
-            entry["count"] + entry["removed"], entry["latest"], len(entry["status_events"])
+            entry["count"] + entry["removed"], entry["latest"], entry["status_events"]
         )
         for entry in root["modules"]
     }

@@ -21,6 +21,7 @@ from ign_deploy.repositories.record import FileRole
 from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
 from tests.contract.kinds import KINDS, Kind
 from tests.contract.opened import Opened
+from tests.contract.page import shown_on_page
 from tests.contract.publishing import content_of, run_publishers, visible, without_retries
 from tests.support.releases import release_of, verified_module
 
@@ -224,6 +225,7 @@ def test_everything_published_is_listed(store: Opened) -> None:
         listed = {(each.id, each.version) for m in modules for each in repository.catalogue(m.id)}
         assert listed == published
         assert sum(module.versions for module in modules) == len(published)
+        assert shown_on_page(repository) in (None, dict.fromkeys(published, False))
 
 
 def test_what_is_said_of_a_version_is_kept(store: Opened, tmp_path: Path) -> None:
@@ -238,6 +240,8 @@ def test_what_is_said_of_a_version_is_kept(store: Opened, tmp_path: Path) -> Non
         "1.0.0": None,
         "1.1.0": "bad",
     }
+    shown = shown_on_page(store.open())
+    assert shown in (None, {(release.id, "1.0.0"): False, (release.id, "1.1.0"): "bad"})
 
 
 def test_a_removed_version_never_comes_back(store: Opened, tmp_path: Path) -> None:
@@ -247,6 +251,7 @@ def test_a_removed_version_never_comes_back(store: Opened, tmp_path: Path) -> No
     for _ in range(2):  # again, it finishes what was interrupted
         remove(store.open(), release, change=said)
     assert store.open().catalogue() == ()
+    assert shown_on_page(store.open()) in (None, {})
     with pytest.raises(NotInRepository, match="removed on 2026-02-01 by ann: leaked"):
         content_of(store.open(), release.id, release.version)
     for content in (b"one", b"two"):

@@ -8,7 +8,7 @@ import os
 import select
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -92,9 +92,10 @@ def running_browser(home: Path) -> Iterator[Browser]:
 
 
 class _Site(HttpServer):
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, headers: Mapping[str, str]) -> None:
         super().__init__()
         self._folder = folder
+        self._headers = headers
 
     def respond(self, request: Request) -> Reply:
         path = self._folder / request.decoded_path.lstrip("/")
@@ -102,11 +103,11 @@ class _Site(HttpServer):
         if not path.is_file():
             return Reply(404)
         kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        return Reply(200, {"Content-Type": kind}, path.read_bytes())
+        return Reply(200, {"Content-Type": kind, **self._headers}, path.read_bytes())
 
 
 @contextmanager
-def static_site(folder: Path) -> Iterator[str]:
-    """Serve the folder on loopback; yields the address, with a slash at the end."""
-    with serving(_Site(folder)) as server:
+def static_site(folder: Path, *, headers: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Serve the folder on loopback with more headers; yields its address, with a slash."""
+    with serving(_Site(folder, headers or {})) as server:
         yield f"{server.url}/"

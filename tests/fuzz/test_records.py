@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.index import parse_module_index, parse_root_index
+from ign_deploy.repositories.index import parse_module_index
 from ign_deploy.repositories.record import Release, is_safe_component, make_release, parse_release
+from ign_deploy.repositories.root_index import parse_root_index
 from tests.support.releases import release_fields
 
 SOUND = make_release(**release_fields()).to_json()

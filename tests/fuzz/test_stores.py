@@ -18,21 +18,22 @@ from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.claims import Claim, claim_bytes, parse_claim
 from ign_deploy.repositories.index import (
     index_bytes,
-    make_root,
     merge_module,
-    module_entry,
-    module_row,
     parse_module_index,
-    parse_root_index,
     version_rows,
 )
-from ign_deploy.repositories.page import read_page, render_page
+from ign_deploy.repositories.page import known_records, module_script
 from ign_deploy.repositories.record import make_release
+from ign_deploy.repositories.root_index import (
+    make_root,
+    module_entry,
+    module_row,
+    parse_root_index,
+)
 from ign_deploy.repositories.status_events import StatusEvent, read_states, status_folder
 from ign_deploy.repositories.store import Document
 from ign_deploy.repositories.versions import VersionRange
 from tests.support.mutations import mutated
-from tests.support.page_samples import page_module
 from tests.support.releases import release_fields
 
 ID = "com.acme.thing"
@@ -55,7 +56,7 @@ MARK = StatusEvent.model_validate(
         "at": "2026-01-31T12:00:00Z",
     }
 ).to_json()
-PAGE = render_page([page_module([(RECORDS["1.0.0"], "a reason")])], title="Modules")
+SCRIPT = module_script(MODULE, read=RECORDS.get)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda children: (
@@ -142,11 +143,12 @@ def test_any_mark_is_left_out_or_counts(data: bytes) -> None:
     assert len(states) <= 1
 
 
-@given(mutated([PAGE]))
-def test_a_damaged_page_is_ignored_or_rendered_again(data: bytes) -> None:
-    modules = read_page(data)
-    if modules is not None:
-        assert read_page(render_page(modules, title="Modules")) == modules
+@given(mutated([SCRIPT]) | st.binary(max_size=100))
+def test_a_damaged_script_gives_records_of_the_index_or_none(data: bytes) -> None:
+    assert MODULE is not None
+    for version, release in known_records(data, MODULE).items():
+        assert (release.id, release.version) == (ID, version)
+        assert release.module_file.sha256 == RECORDS[version].module_file.sha256
 
 
 @given(

@@ -3,13 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ign_deploy.repositories.index import (
-    index_bytes,
-    merge_module,
-    module_entry,
-    parse_module_index,
-)
+from ign_deploy.repositories.index import index_bytes, merge_module, parse_module_index
 from ign_deploy.repositories.record import make_release
+from ign_deploy.repositories.root_index import module_entry
 from ign_deploy.repositories.versions import is_final, newest, newest_of_sorted, version_key
 from tests.support.releases import release_fields
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from ign_deploy.repositories.index import merge_module
-from ign_deploy.repositories.page import PageModule, refresh_module
-from ign_deploy.repositories.record import Release, make_release
+from ign_deploy.repositories.index import ModuleIndex, merge_module
+from ign_deploy.repositories.page import (
+    PAGE_NAME,
+    document_script,
+    module_script,
+    page_bytes,
+    script_path,
+)
+from ign_deploy.repositories.record import INDEX_NAME, RECORD_NAME, Release, make_release
+from ign_deploy.repositories.root_index import ModuleEntry, make_root, module_entry
 from ign_deploy.repositories.status_events import ModuleStatus, VersionState
 from tests.support.releases import release_fields
 
@@ -48,36 +58,75 @@ def meter_releases() -> list[tuple[Release, str | None]]:
     ]
 
 
-def page_module(versions: Sequence[tuple[Release, str | None]]) -> PageModule:
-    """Return what the page shows of a module, from all its records and why each is yanked."""
+@dataclass
+class SampleModule:
+    """A module as its documents have it: its line of the root index, its index, its records."""
+
+    entry: ModuleEntry
+    index: ModuleIndex
+    records: dict[str, Release]
+
+
+def sample_module(versions: Sequence[tuple[Release, str | None]]) -> SampleModule:
+    """Return a module, from all its records and why each is yanked."""
+    index = module_index(versions)
+    records = {release.version: release for release, _ in versions}
+    return SampleModule(module_entry(index), index, records)
+
+
+def module_index(versions: Sequence[tuple[Release, str | None]]) -> ModuleIndex:
+    """Return the index of a module's versions, each with why it is yanked."""
     records = {release.version: release for release, _ in versions}
     states = {release.version: VersionState(yanked=reason) for release, reason in versions}
-    module_id = versions[0][0].id
     index = merge_module(
         None,
-        module_id=module_id,
+        module_id=versions[0][0].id,
         present=list(records),
         read=records.get,
         status=ModuleStatus(states=states),
     )
-    return refresh_module(index, module_id=module_id, old=None, read=records.get)
+    assert index is not None
+    return index
+
+
+def write_site(folder: Path, modules: Sequence[SampleModule]) -> Path:
+    """Write a repository's page and all that it reads; return the page."""
+    write_document(folder / INDEX_NAME, make_root((), added=[each.entry for each in modules]))
+    for each in modules:
+        location = folder / "modules" / each.index["id"]
+        write_document(location / INDEX_NAME, each.index)
+        script = module_script(each.index, read=each.records.get)
+        (location / script_path(INDEX_NAME)).write_bytes(script)
+        for version, record in each.records.items():
+            (location / version).mkdir(exist_ok=True)
+            (location / version / RECORD_NAME).write_bytes(record.to_json())
+    page = folder / PAGE_NAME
+    page.write_bytes(page_bytes())
+    return page
+
+
+def write_document(path: Path, document: object) -> None:
+    """Write a document as JSON, and as a script beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document))
+    path.with_name(script_path(path.name)).write_bytes(document_script(document))
 
 
 def single_version(
     module_id: str, version: str, *, yanked: str | None = None, **changes: object
-) -> PageModule:
+) -> SampleModule:
     """Return a module of one version."""
-    return page_module([(release(module_id, version, **changes), yanked)])
+    return sample_module([(release(module_id, version, **changes), yanked)])
 
 
-def ordinary_modules() -> list[PageModule]:
+def ordinary_modules() -> list[SampleModule]:
     """Modules by id, each with something special."""
     return [
         single_version(
             "com.acme.batch", "1.0.0-SNAPSHOT",
             name="Batch Reports", free=True, licence_crc=None, tags=[], dependencies=[],
         ),
-        page_module(meter_releases()),
+        sample_module(meter_releases()),
         single_version(
             "com.acme.vision.gauges", "4.2.1",
             name="Vision Gauges", required_ignition_version="8.1.33",
@@ -102,14 +151,14 @@ HOSTILE_TEXTS = (
 )
 
 
-def hostile_module() -> PageModule:
+def hostile_module() -> SampleModule:
     """A module whose record is sound, but whose texts all try to do something."""
     everything = " ".join(HOSTILE_TEXTS)
     return single_version(
         "com.hostile",
         "1.0.0+b_1",
         yanked=everything,
-        name=HOSTILE_TEXTS[1] + "N" * 900_000,
+        name=HOSTILE_TEXTS[1] + "N" * 90_000,
         description=everything,
         notes=everything,
         tags=HOSTILE_TEXTS,
@@ -122,14 +171,63 @@ def hostile_module() -> PageModule:
     )
 
 
-def forged_module() -> PageModule:
-    """What no record gives: a module as someone with a text editor might put it into a page."""
-    module = hostile_module()
-    module["id"] = module["latest"] = "_query'\"><b onclick=hacked=1>"
-    version = module["versions"][0]
-    version["folder"] = "javascript:hacked=1//"
-    version["file"]["name"] = "javascript:hacked=1"
-    version["version"] = module["id"]
-    version["signer"]["sha1"] = HOSTILE_TEXTS[2]
-    version["published_at"] = HOSTILE_TEXTS[4]
-    return module
+FORGED = "com.forged"
+
+
+def write_forged_site(folder: Path) -> Path:
+    """Write a page and documents as someone with a text editor might; return the page."""
+    page = write_site(folder, [hostile_module()])
+    root, location = folder / INDEX_NAME, folder / "modules" / FORGED
+    entry = {
+        "count": HOSTILE_TEXTS[0],
+        "id": FORGED,
+        "latest": "1.0.0",
+        "lines": {HOSTILE_TEXTS[1]: "1.0.0", "8.1": "javascript:hacked=1", "8.2": "2.0.0"},
+        "name": HOSTILE_TEXTS[1],
+        "upload-time": HOSTILE_TEXTS[4],
+        "tags": "tags",
+        "yanked": {},
+    }
+    broken: list[object] = [None, 7, [], {}, {**entry, "id": "_query'\"><b onclick=hacked=1>"}]
+    known = json.loads(root.read_text())["modules"]
+    write_document(root, {"modules": [*broken, {**entry, "latest": "../.."}, entry, *known]})
+    write_document(
+        location / INDEX_NAME,
+        {"files": [*broken, *_forged_lines()], "records": [None, 7, _forged_record()]},
+    )
+    write_document(location / "1.0.0" / RECORD_NAME, _forged_record())
+    return page
+
+
+def _forged_lines() -> list[dict[str, object]]:
+    line: dict[str, object] = {
+        "filename": "a.modl",
+        "hashes": {"sha256": HOSTILE_TEXTS[0]},
+        "requires-ignition": HOSTILE_TEXTS[1],
+        "size": 1,
+        "upload-time": HOSTILE_TEXTS[4],
+        "version": "1.0.0",
+        "yanked": HOSTILE_TEXTS[2],
+    }
+    changes: list[dict[str, object]] = [
+        {"size": "1"}, {"version": "../.."}, {"version": HOSTILE_TEXTS[0]}, {"version": {}},
+        {"filename": HOSTILE_TEXTS[3]}, {"filename": None},
+    ]  # fmt: skip
+    return [{**line, **each} for each in changes] + [line]
+
+
+def _forged_record() -> dict[str, object]:
+    file = {"name": "javascript:hacked=1", "role": HOSTILE_TEXTS[0], "sha256": [], "size": 1}
+    return {
+        "id": FORGED,
+        "version": "1.0.0",
+        "certificate": {"sha1": HOSTILE_TEXTS[2], "sha256": {}, "subject": HOSTILE_TEXTS[5]},
+        "commit": [HOSTILE_TEXTS[3]],
+        "dependencies": [None, 7, {"id": HOSTILE_TEXTS[6], "required": "yes", "scope": {}}],
+        "files": [None, file, {**file, "name": "sbom.json"}, {**file, "name": "../../x"}],
+        "free": "yes",
+        "licence_crc": HOSTILE_TEXTS[0],
+        "notes": " ".join(HOSTILE_TEXTS),
+        "scopes": [HOSTILE_TEXTS[1], {}],
+        "tags": {"length": 3},
+    }

@@ -28,13 +28,14 @@ from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
 from ign_deploy.repositories.backends.gitlab.packages import DOCUMENTS
 from ign_deploy.repositories.backends.gitlab.versions import GitLabClaims, GitLabVersions
 from ign_deploy.repositories.backends.object_store import object_store
-from ign_deploy.repositories.index import parse_module_index, parse_root_index
+from ign_deploy.repositories.index import parse_module_index
 from ign_deploy.repositories.index_guard import ListingGuard, MarkGuard
 from ign_deploy.repositories.maintenance import StatusChange, yank
-from ign_deploy.repositories.page import PAGE_NAME, read_page
+from ign_deploy.repositories.page import PAGE_NAME, script_path
 from ign_deploy.repositories.publishing import ClaimPublisher, read_record
 from ign_deploy.repositories.renewal import Renewal
 from ign_deploy.repositories.repository import StoreRepository
+from ign_deploy.repositories.root_index import parse_root_index
 from ign_deploy.repositories.status_events import status_event_names
 from ign_deploy.repositories.store import Key, Store
 from tests.support.interleaving import Choice, Killed, TurnLock, Turns, at_random, scripted
@@ -92,7 +93,7 @@ class World:
         else:
             store = self._object_store(access, **options)
         opened = StoreRepository(store, reporter=self.reporter)
-        opened._index._sleep = self.turns.sleep
+        opened._index._writer.sleep = self.turns.sleep
         opened._index._writing = TurnLock(self.turns)  # type: ignore[assignment]
         return opened
 
@@ -113,7 +114,7 @@ class World:
         if self.kind == "marked":
             listing = ListingGuard(lambda: _listing(store), may_have_lost=lambda: True)
             return replace(store, guard=MarkGuard(listing, TurnMarks(objects)), has_page=False)
-        return replace(store, has_page=self.has_page)
+        return replace(store, has_page=self.has_page, has_scripts=self.has_page)
 
     def _gitlab_store(self, access: Access, transfer: Transfer) -> Store:
         packages: Any = TurnPackages(self.turns, self.packages, transfer)
@@ -174,13 +175,14 @@ class World:
             key for key in opened.store.versions.versions()
             if key.id != DOCUMENTS and read_record(opened.store.versions, key)
         }  # fmt: skip
-        paths = ["index.json", *sorted({f"modules/{key.id}/index.json" for key in published})]
-        before = [self._read(opened, path) for path in [*paths, PAGE_NAME]]
+        indexes = ["index.json", *sorted({f"modules/{key.id}/index.json" for key in published})]
+        paths = [*indexes, *map(script_path, indexes), PAGE_NAME]
+        before = [self._read(opened, path) for path in paths]
         opened.reindex()
-        after = [self._read(opened, path) for path in [*paths, PAGE_NAME]]
+        after = [self._read(opened, path) for path in paths]
         found = [
             f"{path}: {now}, not {then}"
-            for path, now, then in zip([*paths, PAGE_NAME], before, after, strict=True)
+            for path, now, then in zip(paths, before, after, strict=True)
             if now != then
         ]
         return found + [each for key in sorted(published) if (each := self._mixed(opened, key))]
@@ -189,8 +191,8 @@ class World:
         document = opened.documents.read(path)
         if document is None:
             return None
-        if path == PAGE_NAME:
-            return read_page(document.data)
+        if not path.endswith(".json"):
+            return document.data
         return (parse_root_index if path == "index.json" else parse_module_index)(document.data)
 
     def _mixed(self, opened: StoreRepository, key: Key) -> str:
@@ -377,7 +379,8 @@ def test_the_next_run_completes_what_a_killed_one_left(tmp_path: Path, kind: str
     chance = random.Random(1)
     for seed in range(ORDERS):
         kills = {"b": chance.randrange(1, 40)}
-        world = stocked(kind, tmp_path, at_random(seed), kills=kills)
+        has_page = seed % 3 == 0
+        world = stocked(kind, tmp_path, at_random(seed), kills=kills, has_page=has_page)
         results = world.run({each: world.publisher(each) for each in "abc"})
         world.turns.clock += chance.choice([0, 1200])
         world.publisher("z", "9.0.0")()

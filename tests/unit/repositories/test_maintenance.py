@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,12 +24,12 @@ from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.maintenance import StatusChange, remove, to_prune, unyank, yank
 from ign_deploy.repositories.mirror import mirror
-from ign_deploy.repositories.page import PageModule, read_page
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
 from ign_deploy.repositories.status_events import StatusKind, add_status_event
 from ign_deploy.repositories.store import Document
+from tests.contract.page import shown_on_page
 from tests.support.releases import release_of, verified_module
 from tests.support.reporting import Recorder
 from tests.unit.repositories.memory_objects import Memory, MemoryObjects
@@ -39,14 +40,18 @@ QUIET = SilentReporter()
 Open = Callable[[], Repository]
 
 
-@pytest.fixture(params=["folder", "store"])
+@pytest.fixture(params=["folder", "store", "isolated store"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     if request.param == "folder":
         return lambda: open_repository(str(tmp_path / "repository"))
     memory = Memory()
-    return lambda: StoreRepository(
-        object_store(MemoryObjects(memory), access=Access()), reporter=QUIET
-    )
+    has_scripts = request.param == "isolated store"
+
+    def opened() -> Repository:
+        store = object_store(MemoryObjects(memory), access=Access())
+        return StoreRepository(replace(store, has_scripts=has_scripts), reporter=QUIET)
+
+    return opened
 
 
 def publish(opened: Open, folder: Path, *versions: str) -> list[Release]:
@@ -58,33 +63,25 @@ def publish(opened: Open, folder: Path, *versions: str) -> list[Release]:
     return found
 
 
-def page_of(opened: Open) -> list[PageModule] | None:
-    """Return what the repository's page shows."""
-    repository = opened()
-    document = repository.maintenance.documents.read("index.html")
-    assert document is not None
-    return read_page(document.data)
+def shown(opened: Open) -> list[tuple[str, str | bool]] | None:
+    """Return the versions that the page shows of the module, newest first; None for no module."""
+    shown = shown_on_page(opened())
+    assert shown is not None
+    return [(version, yanked) for (_, version), yanked in reversed(shown.items())] or None
 
 
 def test_the_page_follows_every_change(opened: Open, tmp_path: Path) -> None:
-    def shown() -> list[tuple[str, str | None]]:
-        return [
-            (each["version"], each["yanked"])
-            for module in page_of(opened) or []
-            for each in module["versions"]
-        ]
-
     old, new = publish(opened, tmp_path, "1.0.0", "1.1.0")
-    assert shown() == [("1.1.0", None), ("1.0.0", None)]
+    assert shown(opened) == [("1.1.0", False), ("1.0.0", False)]
     yank(opened(), new, change=said("bad"))
-    assert shown() == [("1.1.0", "bad"), ("1.0.0", None)]
+    assert shown(opened) == [("1.1.0", "bad"), ("1.0.0", False)]
     remove(opened(), old, change=said("", after=1))
-    assert shown() == [("1.1.0", "bad")]
-    before = page_of(opened)
+    assert shown(opened) == [("1.1.0", "bad")]
+    before = shown(opened)
     opened().maintenance.reindex()
-    assert page_of(opened) == before
+    assert shown(opened) == before
     remove(opened(), new, change=said("", after=2))
-    assert page_of(opened) == []
+    assert shown(opened) is None
 
 
 def said(reason: str = "", *, after: int = 0) -> StatusChange:

@@ -42,6 +42,7 @@ def open_directory(url: str, access: Access) -> Store:
         now=documents.now,
         compares=lambda: True,
         has_page=True,
+        has_scripts=True,
         lists_cheaply=True,
     )
 

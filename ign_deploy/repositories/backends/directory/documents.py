@@ -137,7 +137,7 @@ class DirectoryDocuments:
             is_real_folder(location)
 
 
-_OWN_NAMES = frozenset({"index.json", "release.json"})
+_OWN_NAMES = frozenset({"index.json", "index.js", "release.json"})
 
 
 def _show(fresh: Path, location: Path) -> None:

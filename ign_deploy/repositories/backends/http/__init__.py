@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.folder_claims import folder_store
@@ -34,4 +35,6 @@ def open_http(url: str, access: Access) -> Store:
     objects = kinds[location.kind](location, access=access)
     if isinstance(objects, WebDavObjectStore):
         return folder_store(objects, access=access)
-    return object_store(objects, access=access)
+    store = object_store(objects, access=access)
+    # Nexus isolates the page (`sandbox` in its Content-Security-Policy), unless set up otherwise.
+    return replace(store, has_scripts=isinstance(objects, NexusObjectStore))

@@ -36,6 +36,7 @@ _FRESH = {"Cache-Control": "no-cache"}
 _REPR = re.compile(r"(?:^|[,\s])sha-256=:([A-Za-z0-9+/]{43}=):", re.IGNORECASE)
 _OLD = re.compile(r"(?:^|[,\s])sha-256=([A-Za-z0-9+/]{43}=)(?:[,\s]|$)", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-fA-F]{64}")
+_TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 REQUESTED: Mapping[str, str] = {"Want-Repr-Digest": "sha-256=10", "Want-Digest": "sha-256"}
 """Headers that request the digest."""
 
@@ -209,9 +210,11 @@ class HttpObjectStore(ABC):
         self, path: str, data: bytes, *, title: str = "", headers: Mapping[str, str] = NO_HEADERS,
         expect: Container[int] = (),
     ) -> Response:  # fmt: skip
+        # Servers may serve a file as what it was sent.
+        kind = _TYPES.get(path.rpartition(".")[2], "application/json")
         return self._client.request(
             "PUT", self.url(path), title=title or f"writing {path}", body=data,
-            headers={"Content-Type": "application/json", **headers}, expect=expect,
+            headers={"Content-Type": kind, **headers}, expect=expect,
         )  # fmt: skip
 
     def _upload(

@@ -2,13 +2,11 @@
 
 /* ---- a module -------------------------------------------------------------------------- */
 
-const pick = (module) => {
-  const line = form.elements.line.value;
-  return best(line ? module.versions.filter((each) => each.line === line) : module.versions) || module.versions[0];
-};
+const inLine = (versions, line) => (line ? versions.filter((each) => each.line === line) : versions);
+const pick = (versions) => best(inLine(versions, form.elements.line.value)) || best(versions);
 
 function card(module) {
-  const version = pick(module);
+  const version = pick(module.heads);
   const bodyId = `${module.id}/body`;
   const isOpen = state.open.has(module.id);
   const button = el("button", { type: "button", "aria-expanded": String(isOpen), "aria-controls": bodyId },
@@ -22,40 +20,73 @@ function card(module) {
       el("p", { class: "facts" },
         el("span", { class: "number" }, shown(version.version)), badges(version),
         el("span", {}, ignition(version)),
-        el("span", {}, day(version.published_at)),
-        el("span", {}, version.free ? "Free" : "Licensed"),
+        version.published_at ? el("span", {}, day(version.published_at)) : null,
         module.count > 1 ? el("span", {}, plural(module.count, "version")) : null),
       version.yanked ? el("p", { class: "reason" }, "Yanked: ", shown(version.yanked)) : null),
     el("div", { id: bodyId, class: "body", hidden: isOpen ? null : "" }));
   return el("li", {}, article);
 }
 
-function renderBody(module) {
-  const body = byId(`${module.id}/body`);
-  if (!body) return;
+function bodyOf(module, versions, version, record) {
   const wanted = state.open.get(module.id);
-  const version = module.versions.find((each) => each.version === wanted) || pick(module);
-  body.replaceChildren(...[
-    version.yanked === null ? null : yankedBanner(module, version),
+  return [
+    wanted === undefined || wanted === version.version ? null : missingBanner(module, wanted),
+    version.yanked === null ? null : yankedBanner(module, versions, version),
     version.stage === "malformed" ? malformedBanner() : null,
-    titleOf(version),
+    titleOf(module, version),
     worksWith(version),
     installing(module, version),
-    checking(version),
-    describing(version),
-    notesOf(version),
-    versionsOf(module, version.version),
-  ].filter((part) => part !== null));
+    checking(version, record),
+    record ? describing(module, version, record) : withoutRecord(module, version),
+    notesOf(record),
+    versionsOf(module, versions, version.version),
+  ].filter((part) => part !== null);
 }
 
-function setOpen(module, version) {
+/* Where the module's index can't be loaded. */
+function failed(module, problem) {
+  say(`The versions of ${visible(module.name || module.id)} could not be loaded.`);
+  return [el("p", { class: "note" },
+    `The versions could not be loaded: ${visible(problem.message)}. See `,
+    el("a", { href: indexOf(module.id) }, "all versions (JSON)"), ". ", advice())];
+}
+const advice = () => (isolated && !served
+  ? "If this folder was copied, run ign-deploy reindex on it." : "");
+
+async function contentOf(module) {
+  try {
+    const { versions, records } = await loadVersions(module);
+    const wanted = state.open.get(module.id);
+    const version = versions.find((each) => each.version === wanted) || pick(versions);
+    return bodyOf(module, versions, version, await loadRecord(module, version, records));
+  } catch (problem) {
+    return failed(module, problem);
+  }
+}
+
+/* Load and show what is in an open module; of several calls the last one counts. */
+const filling = new Map();
+async function fill(module) {
+  const body = byId(`${module.id}/body`);
+  if (!body) return;
+  const turn = {};
+  filling.set(module.id, turn);
+  if (!body.childNodes.length) body.append(el("p", { class: "note" }, "Loading\u2026"));
+  body.setAttribute("aria-busy", "true");
+  const parts = await contentOf(module);
+  if (filling.get(module.id) !== turn) return;
+  body.removeAttribute("aria-busy");
+  body.replaceChildren(...parts);
+}
+
+async function setOpen(module, version) {
   state.open.set(module.id, version);
   const article = byId(module.id);
   if (!article) return;
   article.classList.add("open");
   article.querySelector("button").setAttribute("aria-expanded", "true");
   byId(`${module.id}/body`).hidden = false;
-  renderBody(module);
+  await fill(module);
 }
 
 function toggle(module) {
@@ -71,17 +102,17 @@ function toggle(module) {
 
 /* ---- search ---------------------------------------------------------------------------- */
 
-const haystacks = new Map(modules.map((module) =>
-  [module, [module.id, module.name, module.description, ...module.tags].join("\n").toLowerCase()]));
+const haystack = (module) =>
+  [module.id, module.name, module.description, ...module.tags].join("\n").toLowerCase();
 
 function found() {
   const words = query.value.toLowerCase().split(/\s+/).filter((word) => word);
-  return modules.filter((module) => words.every((word) => haystacks.get(module).includes(word)));
+  return state.modules.filter((module) => words.every((word) => haystack(module).includes(word)));
 }
 
 function summary(matching, silent, line) {
-  const all = plural(modules.length, "module");
-  let text = matching.length === modules.length ? `${all}.` : `${matching.length} of ${all}.`;
+  const all = plural(state.modules.length, "module");
+  let text = matching.length === state.modules.length ? `${all}.` : `${matching.length} of ${all}.`;
   if (line && silent) text += silent === 1
     ? " 1 more does not say which Ignition it needs."
     : ` ${silent} more do not say which Ignition they need.`;
@@ -91,18 +122,18 @@ function summary(matching, silent, line) {
 function render() {
   const line = form.elements.line.value;
   const words = found();
-  const matching = line ? words.filter((each) => each.versions.some((version) => version.line === line)) : words;
-  const silent = words.filter((each) => !matching.includes(each) && each.versions.every((version) => !version.line)).length;
+  const matching = words.filter((each) => inLine(each.heads, line).length);
+  const silent = words.filter((each) => !matching.includes(each) && each.heads.every((version) => !version.line)).length;
   const visibleOnes = matching.slice(0, state.limit);
   list.replaceChildren(...visibleOnes.map(card));
-  for (const module of visibleOnes) if (state.open.has(module.id)) renderBody(module);
+  for (const module of visibleOnes) if (state.open.has(module.id)) fill(module);
   more.hidden = matching.length <= state.limit;
   if (!matching.length) list.append(nothing());
   say(summary(matching, silent, line));
 }
 
 function nothing() {
-  if (!modules.length) return el("li", { class: "nothing" }, "Nothing is published here yet.");
+  if (!state.modules.length) return el("li", { class: "nothing" }, "Nothing is published here yet.");
   const button = el("button", { type: "button", class: "quiet" }, "Clear search and filter");
   button.addEventListener("click", () => {
     form.reset();
@@ -114,7 +145,7 @@ function nothing() {
 
 function makeLines() {
   const known = new Set(["8.1", "8.3"]);
-  for (const module of modules) for (const version of module.versions) if (version.line) known.add(version.line);
+  for (const module of state.modules) for (const version of module.heads) if (version.line) known.add(version.line);
   const sorted = [...known].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   for (const line of ["", ...sorted.slice(-8)]) {
     lines.append(el("label", {},
@@ -139,38 +170,17 @@ async function follow() {
     return;
   }
   const [id, version] = target.split("@", 2);
-  const module = modules.find((each) => each.id === id);
+  const module = state.modules.find((each) => each.id === id);
   if (!module) return;
   if (!byId(id)) {
     form.reset();
-    state.limit = Math.max(state.limit, modules.indexOf(module) + 1);
+    state.limit = Math.max(state.limit, state.modules.indexOf(module) + 1);
     render();
   }
-  state.chosen = version === undefined ? null : version;
-  setOpen(module, version);
+  await setOpen(module, version);
   const body = byId(`${module.id}/body`);
-  if (version === undefined || module.versions.some((each) => each.version === version)) {
-    focusOn(version === undefined ? byId(id).querySelector("button") : body.querySelector("h3"), byId(id));
-    return;
-  }
-  await followOlder(module, version, body);
-}
-
-async function followOlder(module, version, body) {
-  const note = body.querySelector(".after [role=status]");
-  if (served && module.count > module.versions.length && (state.all.has(module.id) || await loadAll(module, note))) {
-    const line = byId(rowId(module, version));
-    if (line) {
-      focusOn(line);
-      return;
-    }
-  }
-  const banner = el("div", { class: "banner warn", role: "note", tabindex: "-1" },
-    el("strong", {}, "Version ", shown(version), " is not on this page."),
-    el("p", {}, "What follows is another version. See ",
-      el("a", { href: indexOf(module.id) }, "all versions (JSON)"), "."));
-  body.prepend(banner);
-  focusOn(banner, byId(module.id));
+  const part = version === undefined ? null : body.querySelector(".banner[tabindex]") || body.querySelector("h3");
+  focusOn(part || byId(id).querySelector("button"), byId(id));
 }
 
 /* ---- start ----------------------------------------------------------------------------- */
@@ -183,10 +193,6 @@ function onKey(event) {
   }
 }
 
-makeLines();
-total.textContent = modules.length
-  ? "Choose a module for its versions, checksums and signer."
-  : "";
 form.addEventListener("input", () => {
   state.limit = PAGE_OF_MODULES;
   render();
@@ -201,9 +207,24 @@ more.firstElementChild.addEventListener("click", () => {
   render();
   focusOn(list.children[before]?.querySelector("h2 button"));
 });
-addEventListener("keydown", onKey);
-addEventListener("hashchange", follow);
-tools.hidden = false;
-if (modules.length === 1) state.open.set(modules[0].id, undefined);
-render();
-follow();
+
+async function start() {
+  loading.textContent = "Loading\u2026";
+  try {
+    state.modules = await loadModules();
+  } catch (problem) {
+    loading.textContent = `The list of modules could not be loaded: ${visible(problem.message)}. ${advice()}`;
+    return;
+  }
+  loading.remove();
+  makeLines();
+  total.textContent = state.modules.length
+    ? "Choose a module for its versions, checksums and signer." : "";
+  tools.hidden = false;
+  if (state.modules.length === 1) state.open.set(state.modules[0].id, undefined);
+  render();
+  addEventListener("keydown", onKey);
+  addEventListener("hashchange", follow);
+  await follow();
+}
+start();

@@ -2,14 +2,15 @@
    as text, through shown() or visible(). */
 
 const PAGE_OF_MODULES = 100;
+const PAGE_OF_VERSIONS = 10;
 const MAX_ROWS = 1000;
 const MAX_TEXT = 20000;
 const byId = (id) => document.getElementById(id);
-const [tools, form, query, lines, status, total, list, more] =
-  ["_tools", "_form", "_query", "_lines", "_status", "_total", "_list", "_more"].map(byId);
-const modules = JSON.parse(byId("_data").textContent).modules;
+const [tools, form, query, lines, status, total, list, more, loading] =
+  ["_tools", "_form", "_query", "_lines", "_status", "_total", "_list", "_more", "_loading"].map(byId);
 const served = location.protocol === "http:" || location.protocol === "https:";
-const state = { limit: PAGE_OF_MODULES, open: new Map(), all: new Map(), chosen: null };
+/* `open` has the chosen version of each module that is open, undefined for the best one. */
+const state = { modules: [], limit: PAGE_OF_MODULES, open: new Map(), all: new Set() };
 
 /* ---- text of others -------------------------------------------------------------------- */
 
@@ -59,6 +60,7 @@ function address(folder, file) {
 }
 
 const indexOf = (id) => `modules/${encodeURIComponent(id)}/index.json`;
+const recordOf = (id, version) => `${folderOf(id, version)}/release.json`;
 const hashOf = (id, version) => `#${id}` + (version === undefined ? "" : `@${version}`);
 
 function repositoryUrl() {
@@ -79,7 +81,7 @@ function size(bytes) {
   }
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[0]}`;
 }
-const day = (time) => el("time", { datetime: time }, time.slice(0, 10));
+const day = (time) => (time ? el("time", { datetime: time }, time.slice(0, 10)) : "");
 const badge = (text, kind) => el("span", { class: `badge ${kind}` }, text);
 const plural = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;
 

@@ -5,9 +5,9 @@
 const best = (versions) =>
   versions.find((each) => each.yanked === null && each.stage === "final") || versions[0];
 
-function yankedBanner(module, version) {
+function yankedBanner(module, versions, version) {
   const reason = version.yanked.trim();
-  const other = best(module.versions.filter((each) => each.line === version.line));
+  const other = best(versions.filter((each) => each.line === version.line));
   const better = other && other.yanked === null && other.stage === "final" ? other : null;
   return el("div", { class: "banner", role: "note" },
     el("strong", {}, "Version ", shown(version.version), " was yanked. Do not install it."),
@@ -25,9 +25,16 @@ function malformedBanner() {
     el("p", {}, "Its number is not of the form that Ignition reads, such as 1.4.2 or 1.5.0-rc1."));
 }
 
-function titleOf(version) {
+function missingBanner(module, version) {
+  return el("div", { class: "banner warn", role: "note", tabindex: "-1" },
+    el("strong", {}, "Version ", shown(version), " is not in this repository."),
+    el("p", {}, "What follows is another version. See ",
+      el("a", { href: indexOf(module.id) }, "all versions (JSON)"), "."));
+}
+
+function titleOf(module, version) {
   const file = version.file;
-  const href = address(version.folder, file.name);
+  const href = address(folderOf(module.id, version.version), file.name);
   const kind = version.yanked === null ? "button" : "button plain";
   return el("div", { class: "title" },
     el("h3", { tabindex: "-1" }, "Version ", shown(version.version)),
@@ -64,27 +71,32 @@ function installing(module, version) {
     command(download, "the line to download"));
 }
 
-function checking(version) {
-  const { signer, file } = version;
-  const crc = version.licence_crc;
+function signedBy({ signer, licence_crc: crc }) {
+  return [
+    fact("Signed by", shown(signer.subject)),
+    digest("Certificate SHA-1", "as the gateway shows it", signer.sha1, "the certificate's SHA-1 fingerprint"),
+    digest("Certificate SHA-256", null, signer.sha256, "the certificate's SHA-256 fingerprint"),
+    crc === null
+      ? fact("Licence text", "none to accept")
+      : digest("Licence CRC-32", "of the licence text, as in the gateway's modules.json", String(crc), "the licence CRC"),
+  ];
+}
+
+function checking(version, record) {
+  const { file } = version;
   return el("section", {},
     el("h4", {}, "Compare before you accept"),
     el("dl", {},
-      fact("Signed by", shown(signer.subject)),
-      digest("Certificate SHA-1", "as the gateway shows it", signer.sha1, "the certificate's SHA-1 fingerprint"),
-      digest("Certificate SHA-256", null, signer.sha256, "the certificate's SHA-256 fingerprint"),
-      crc === null
-        ? fact("Licence text", "none to accept")
-        : digest("Licence CRC-32", "of the licence text, as in the gateway's modules.json", String(crc), "the licence CRC"),
+      record ? signedBy(record) : null,
       digest("File SHA-256", `${file.size.toLocaleString("en")} bytes`, file.sha256, "the file's SHA-256 checksum")));
 }
 
 const SCOPES = { G: "gateway", D: "designer", C: "client", A: "all" };
-const scopeNames = (text) =>
-  /^[GDCA]+$/.test(text) ? [...text].map((letter) => SCOPES[letter]).join(", ") : shown(text);
+const scopeNames = (letters) =>
+  /^[GDCA]+$/.test(letters) ? [...letters].map((letter) => SCOPES[letter]).join(", ") : shown(letters);
 
 function dependency(each) {
-  const known = modules.some((module) => module.id === each.id);
+  const known = state.modules.some((module) => module.id === each.id);
   const id = shown(each.id, "code");
   const about = [
     each.required === null ? null : each.required ? "required" : "optional",
@@ -94,42 +106,48 @@ function dependency(each) {
     about.length ? [" (", about.flatMap((part, index) => (index ? [", ", part] : [part])), ")"] : null);
 }
 
-function fileLink(version, file) {
-  const href = address(version.folder, file.name);
+function fileLink(module, version, file) {
+  const href = address(folderOf(module.id, version.version), file.name);
   return el("li", {}, href ? el("a", { href, download: "" }, shown(file.name)) : shown(file.name),
     " (", shown(file.role), `, ${size(file.size)})`);
 }
 
 const listOf = (items, kind) => el("ul", { class: kind }, items);
 const join = (parts) => el("div", {}, parts.flatMap((part, index) => (index ? [", ", part] : [part])));
+const published = ({ published_at: time }) => fact("Published",
+  time ? el("time", { datetime: time }, time.slice(0, 16).replace("T", " ") + " UTC") : "not stated");
 
-function describing(version) {
+function describing(module, version, record) {
   const some = (items, make, kind) => (items.length ? listOf(items.map(make), kind) : "none");
   return el("section", {},
     el("h4", {}, "Details"),
     el("dl", {},
-      version.framework ? fact("Framework version", shown(version.framework)) : null,
-      fact("Runs in", version.scopes.length ? join(version.scopes.map(scopeNames)) : "not stated"),
-      fact("Needs modules", some(version.dependencies, dependency)),
-      fact("Licence", version.free ? "Free" : "Licensed"),
-      fact("Tags", some(version.tags, (tag) => el("li", {}, shown(tag)), "tags")),
-      fact("Published", el("time", { datetime: version.published_at },
-        version.published_at.slice(0, 16).replace("T", " ") + " UTC")),
-      version.commit ? fact("Commit", shown(version.commit, "code")) : null,
-      version.others.length
-        ? fact("Other files", listOf(version.others.map((file) => fileLink(version, file)))) : null));
+      record.framework ? fact("Framework version", shown(record.framework)) : null,
+      fact("Runs in", record.scopes.length ? join(record.scopes.map(scopeNames)) : "not stated"),
+      fact("Needs modules", some(record.dependencies, dependency)),
+      fact("Licence", record.free ? "Free" : "Licensed"),
+      fact("Tags", some(record.tags, (tag) => el("li", {}, shown(tag)), "tags")),
+      published(version),
+      record.commit ? fact("Commit", shown(record.commit, "code")) : null,
+      record.others.length
+        ? fact("Other files", listOf(record.others.map((file) => fileLink(module, version, file)))) : null));
 }
 
-function notesOf(version) {
-  if (!version.notes.trim()) return null;
+function withoutRecord(module, version) {
+  return el("section", {},
+    el("h4", {}, "Details"),
+    el("dl", {}, published(version)),
+    el("p", { class: "note" }, "Signer, dependencies and release notes of this version could not be loaded; they are in ",
+      el("a", { href: recordOf(module.id, version.version) }, "its record (JSON)"), "."));
+}
+
+function notesOf(record) {
+  if (!record || !record.notes.trim()) return null;
   return el("section", {}, el("h4", {}, "Release notes"),
-    el("div", { class: "notes" }, shown(version.notes.trim())));
+    el("div", { class: "notes" }, shown(record.notes.trim())));
 }
 
 /* ---- the other versions ---------------------------------------------------------------- */
-
-/* Not the text of a deep link, or the browser would scroll there by itself. */
-const rowId = (module, version) => `${module.id}@${version}/row`;
 
 function row(module, version, current) {
   const isCurrent = version.version === current;
@@ -143,84 +161,31 @@ function row(module, version, current) {
     el("span", { class: "dim" }, size(version.file.size)));
 }
 
-const COMPONENT = /^[A-Za-z0-9](?:[A-Za-z0-9_+-]|\.(?=[A-Za-z0-9_+-])){0,254}$/;
-
-/* A line of modules/<id>/index.json; null when it isn't one. */
-function readLine(line) {
-  const strings = [line?.version, line?.filename, line?.hashes?.sha256, line?.["requires-ignition"], line?.["upload-time"]];
-  const sound = strings.every((text) => typeof text === "string") && Number.isSafeInteger(line.size);
-  if (!sound || !COMPONENT.test(line.version) || !COMPONENT.test(line.filename)) return null;
-  const needs = /^(\d{1,9})\.(\d{1,9})(?:[.-]|$)/.exec(line["requires-ignition"]);
-  return {
-    version: line.version,
-    file: { name: line.filename, sha256: line.hashes.sha256, size: line.size },
-    line: needs ? `${Number(needs[1])}.${Number(needs[2])}` : "",
-    published_at: line["upload-time"],
-    stage: /-|^dev$/.test(line.version) ? "prerelease" : "final",
-    yanked: line.yanked === false ? null : String(line.yanked === true ? "" : line.yanked),
-  };
+/* The newest ones, those that the root index names, and the one that is shown. */
+function rowsOf(module, versions, current) {
+  if (state.all.has(module.id)) return versions.slice(0, MAX_ROWS);
+  const heads = new Set([current, ...module.heads.map((each) => each.version)]);
+  return versions.filter((each, index) => index < PAGE_OF_VERSIONS || heads.has(each.version));
 }
 
-function lineRow(module, version, wanted) {
-  const code = shown(version.file.sha256, "code");
-  const isWanted = version.version === wanted;
-  return el("li", {
-    id: rowId(module, version.version), class: isWanted ? "current" : null,
-    tabindex: isWanted ? "-1" : null,
-  },
-    el("span", { class: "which" }, el("strong", {}, shown(version.version)), badges(version)),
-    el("span", {}, shown(ignition(version))),
-    el("span", { class: "dim" }, shown(version.published_at.slice(0, 10))),
-    el("span", { class: "dim" }, size(version.file.size)),
-    version.yanked === null ? null
-      : el("span", { class: "wide reason" }, el("span", {}, "Yanked: ", version.yanked ? shown(version.yanked) : "no reason given")),
-    el("span", { class: "wide" }, code,
-      copyButton(version.file.sha256, `the SHA-256 of version ${visible(version.version)}`, code),
-      el("a", { href: address(folderOf(module.id, version.version), version.file.name), download: "" },
-        "Download ", el("span", {}, shown(version.version)))));
-}
-
-async function fetchAll(module) {
-  const answer = await fetch(indexOf(module.id), { signal: AbortSignal.timeout(20000) });
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-  const files = (await answer.json()).files;
-  if (!Array.isArray(files)) throw new Error("it is not an index of versions");
-  return files.map(readLine).filter((line) => line !== null).reverse();
-}
-
-async function loadAll(module, note) {
-  note.textContent = "Loading\u2026";
-  try {
-    state.all.set(module.id, await fetchAll(module));
-    say(`All ${plural(state.all.get(module.id).length, "version")} of ${visible(module.name)} are shown.`);
-  } catch (problem) {
-    note.textContent = `The other versions could not be loaded: ${visible(problem.message)}.`;
-    return false;
-  }
-  renderBody(module);
-  return true;
-}
-
-function versionsOf(module, current) {
-  const every = state.all.get(module.id) || [];
-  const known = new Map(module.versions.map((version) => [version.version, version]));
-  const rows = every.length
-    ? every.slice(0, MAX_ROWS).map((line) => (known.has(line.version)
-      ? row(module, known.get(line.version), current) : lineRow(module, line, state.chosen)))
-    : module.versions.map((version) => row(module, version, current));
-  const note = el("p", { class: "note", role: "status" });
-  const index = el("a", { href: indexOf(module.id) }, `All ${plural(module.count, "version")} as JSON`);
-  const rest = module.count > module.versions.length && !every.length;
-  const button = rest && served
-    ? el("button", { type: "button", class: "quiet" }, `Show all ${plural(module.count, "version")}`) : null;
+function versionsOf(module, versions, current) {
+  const rows = rowsOf(module, versions, current);
+  const isPart = rows.length < versions.length && !state.all.has(module.id);
+  const every = plural(versions.length, "version");
+  const button = isPart
+    ? el("button", { type: "button", class: "quiet" }, `Show all ${every}`) : null;
   if (button) {
     button.addEventListener("click", async () => {
-      if (await loadAll(module, note)) focusOn(byId(`${module.id}/versions`));
+      state.all.add(module.id);
+      await fill(module);
+      focusOn(byId(`${module.id}/versions`));
+      say(`All ${every} of ${visible(module.name)} are shown.`);
     });
   }
-  const label = rest ? `Versions (${rows.length} of ${module.count})` : "Versions";
+  const label = rows.length < versions.length ? `Versions (${rows.length} of ${versions.length})` : "Versions";
   return el("section", {},
     el("h4", { id: `${module.id}/versions`, tabindex: "-1" }, label),
-    el("ul", { class: "versions" }, rows),
-    el("div", { class: "after" }, button, index, note));
+    el("ul", { class: "versions" }, rows.map((version) => row(module, version, current))),
+    el("div", { class: "after" }, button,
+      el("a", { href: indexOf(module.id) }, `All ${every} as JSON`)));
 }
