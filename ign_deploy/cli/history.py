@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +16,41 @@ from ign_deploy.errors import ConfigurationError, NotInRepository
 if TYPE_CHECKING:
     from ign_deploy.deployment.history import DeployedVersion, Deployment
 
+GATEWAYS_DIFFER = 10
+"""The exit code of ``status --live --exit-code`` when a gateway isn't as recorded."""
 _NOTHING = "nothing was deployed yet"
 
 
 @click.command("status", short_help="Show what runs in an environment.")
+@click.option("--live", is_flag=True, help="Ask the gateways, and compare them with the history.")
+@click.option(
+    "--exit-code", is_flag=True, help="With --live: end with 10 unless all are as recorded."
+)
 @settings_options(
-    "environment", *REPOSITORY, meanings={"environment": ("Environment to show.", "NAME")}
+    "environment",
+    *REPOSITORY,
+    "gateway",
+    "gateway_ca",
+    "gateway_pin",
+    "insecure_http",
+    meanings={"environment": ("Environment to show.", "NAME")},
 )
 @common_options
-def status_command(session: Session) -> None:
+def status_command(session: Session, *, live: bool, exit_code: bool) -> None:
     """Show what runs where, since when, by whom, and back to which version it can be rolled.
 
-    Without --environment, of all environments. It is what deployments wrote down: the gateways
-    themselves aren't asked. Modules that were uninstalled are listed without a version.
+    Without --environment, of all environments. It is what deployments wrote down; with --live, the
+    gateways of --gateway or of the config file are asked as well, for at most 30 seconds each.
+    Modules that were uninstalled are listed without a version.
     """
+    if live:
+        _answer_live(session, exit_code=exit_code)
+        return
+    if exit_code or session.settings.gateway:
+        given = "--exit-code" if exit_code else "--gateway"
+        raise ConfigurationError(
+            f"{given} was given without --live", hint="add --live to ask the gateways."
+        )
     history = session.context.history
     modules = [each for name in _environments(session) for each in history.state(name).modules]
     here = [each for each in modules if each.version or each.uncertain]
@@ -51,6 +73,17 @@ def status_command(session: Session) -> None:
         "not_installed": [_deployed_document(each) for each in gone],
     }
     session.answer(document, "\n".join(table(rows)) if modules else _NOTHING)
+
+
+def _answer_live(session: Session, *, exit_code: bool) -> None:
+    from ign_deploy.cli.live import live_document, live_text
+    from ign_deploy.pipeline.live import ask_gateways
+
+    found = ask_gateways(session.context)
+    width = shutil.get_terminal_size().columns if session.out.isatty() else 0
+    session.answer(live_document(found), live_text(found, now=session.now, width=width))
+    if exit_code and not all(gateway.is_as_recorded for gateway in found):
+        click.get_current_context().exit(GATEWAYS_DIFFER)
 
 
 def _shown_version(deployed: DeployedVersion) -> str:

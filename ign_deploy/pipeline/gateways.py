@@ -42,7 +42,7 @@ def open_gateways(context: RunContext) -> list[Gateway]:
     Those of --gateway, by name or URL; without any, those that the config file has for the
     environment. Raises ConfigurationError.
     """
-    found = [_open(entry, context) for entry in chosen_entries(context.settings)]
+    found = [open_gateway(entry, context) for entry in chosen_entries(context.settings)]
     locations = [gateway.location for gateway in found]
     for location in locations:
         if locations.count(location) > 1:
@@ -150,7 +150,8 @@ def _check_gateway(gateway: Gateway, context: RunContext) -> None:
         )
 
 
-def _open(entry: GatewayEntry, context: RunContext) -> Gateway:
+def open_gateway(entry: GatewayEntry, context: RunContext) -> Gateway:
+    """Return a gateway of the config file or of --gateway; nothing is sent to it yet."""
     from ign_deploy.deployment.gateway import GatewayAccess, Timing, open_target
     from ign_deploy.deployment.options import Gateway
     from ign_deploy.net.proxies import proxies_from

@@ -1,0 +1,187 @@
+"""`status --live`: what the gateways themselves report, compared with the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.cli.live import live_text
+from ign_deploy.pipeline.live import Attempt, LiveGateway, LiveModule
+from tests.support.cli import CliWorkspace, GatewayCli, open_gateway_cli
+from tests.support.deployment_env import published_repository
+from tests.support.gateway import ModuleFault
+from tests.support.gateway.client import MODULE_ID, client_of
+
+CONFIG = """
+[[gateways]]
+name = "plant"
+url = "GATEWAY"
+environment = "production"
+"""
+UNREACHABLE = """
+[[gateways]]
+name = "line"
+url = "https://127.0.0.1:1"
+environment = "staging"
+"""
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return published_repository(tmp_path_factory.mktemp("repository"), "1.0.0", "1.1.0")
+
+
+@pytest.fixture
+def cli(
+    workspace: CliWorkspace, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[GatewayCli]:
+    with open_gateway_cli(workspace, repository, monkeypatch=monkeypatch) as cli:
+        cli.config(CONFIG)
+        cli.install(f"{MODULE_ID}@1.0.0").must(0)
+        yield cli
+
+
+def module_of(cli: GatewayCli, *arguments: str) -> dict[str, object]:
+    """Return what is reported of the module."""
+    (gateway,) = cli.call("status", "--live", "--json", *arguments).must(0).document["gateways"]
+    (module,) = gateway["modules"]
+    found: dict[str, object] = module
+    return found
+
+
+def test_a_gateway_that_is_as_recorded(cli: GatewayCli) -> None:
+    done = cli.call("status", "--live", "--exit-code").must(0)
+    assert done.stdout.startswith("✓ 1 of 1 gateways as recorded\n")
+    module = module_of(cli)
+    assert (module["version"], module["recorded"], module["state"]) == ("1.0.0", "1.0.0", "ACTIVE")
+    assert (module["difference"], module["attempt"]) == ("", None)
+
+
+def test_what_was_removed_by_hand_differs(cli: GatewayCli) -> None:
+    target = client_of(cli.gateway)
+    target.uninstall(MODULE_ID)
+    target.restart()
+    target.wait_until_running()
+    done = cli.call("status", "--live", "--exit-code").must(10)
+    assert done.stdout.startswith("✗ 1 of 1 differs from the history\n")
+    assert "not installed; the history has 1.0.0" in done.stdout
+    # Without the option, the answer is an answer.
+    assert cli.call("status", "--live", "--json").must(0).document["result"] == "different"
+
+
+def test_a_module_that_faults_later_differs(cli: GatewayCli) -> None:
+    cli.gateway.options.faults[MODULE_ID] = ModuleFault("the licence is missing")
+    target = client_of(cli.gateway)
+    target.restart()
+    target.wait_until_running()
+    assert module_of(cli)["difference"] == "faulted: the licence is missing"
+
+
+def test_why_the_last_deployment_failed_is_said(cli: GatewayCli) -> None:
+    cli.gateway.options.faults[MODULE_ID] = ModuleFault("no database", version="1.1.0")
+    cli.install(f"{MODULE_ID}@1.1.0").must(7)
+    module = module_of(cli)
+    assert (module["version"], module["difference"]) == ("1.0.0", "")
+    attempt = module["attempt"]
+    assert isinstance(attempt, dict)
+    assert (attempt["version"], attempt["outcome"]) == ("1.1.0", "rolled-back")
+    assert "no database" in attempt["reason"]
+    assert "1.1.0 rolled-back" in cli.call("status", "--live").must(0).stdout
+
+
+def test_what_waits_for_a_restart_is_no_difference(cli: GatewayCli) -> None:
+    options = ("--gateway", cli.gateway.url, "-e", "production", "--accept-certificate", "yes")
+    cli.call("install", f"{MODULE_ID}@1.1.0", *options, "--accept-license", "yes").must(0)
+    assert module_of(cli)["difference"] == ""
+    assert "restart pending" in cli.call("status", "--live", "--exit-code").must(0).stdout
+
+
+def test_one_that_can_t_be_reached_hides_no_other(cli: GatewayCli) -> None:
+    cli.config(CONFIG + UNREACHABLE)
+    done = cli.call("status", "--live", "--exit-code").must(10)
+    assert done.stdout.startswith("✗ 1 of 2 can't be asked\n")
+    first, second = done.stdout.splitlines()[2:4]
+    assert "line" in first  # what needs a look comes first
+    assert "plant" in second
+    assert cli.call("status", "--live", "-e", "production", "--exit-code").must(0)
+
+
+def test_one_that_hangs_hides_no_other(cli: GatewayCli) -> None:
+    with cli.another_gateway() as other:
+        other.options.hangs = True
+        cli.config(CONFIG + UNREACHABLE.replace("https://127.0.0.1:1", other.url))
+        cli.gateway.options.hangs = False
+        done = cli.call("status", "--live", "--json").must(0)
+        problems = {each["name"]: bool(each["problem"]) for each in done.document["gateways"]}
+        assert problems == {"plant": False, "line": True}
+
+
+def test_a_module_of_another_s_is_listed_but_no_difference(cli: GatewayCli) -> None:
+    cli.call("history", "forget", "production", "--confirm", "production").must(0)
+    assert module_of(cli)["recorded"] == ""
+    assert "not in the history" in cli.call("status", "--live", "--exit-code").must(0).stdout
+
+
+@pytest.mark.parametrize("arguments", [("--exit-code",), ("--gateway", "https://x.example")])
+def test_options_of_the_live_report_need_it(cli: GatewayCli, arguments: tuple[str, ...]) -> None:
+    assert "without --live" in cli.call("status", *arguments).must(2).stderr
+
+
+def test_without_any_gateway_there_is_nothing_to_ask(cli: GatewayCli) -> None:
+    cli.config("")
+    assert "no gateway to ask" in cli.call("status", "--live").must(2).stderr
+
+
+GATEWAY = LiveGateway(
+    "production",
+    "line-1",
+    "https://line-1.example:8043",
+    ignition="8.3.8",
+    modules=(LiveModule("com.example.pump", "1.0.0", "ACTIVE", recorded="1.0.0"),),
+)
+
+
+def test_on_a_narrow_terminal_each_gateway_is_a_block() -> None:
+    broken = replace(GATEWAY, title="line-2", problem="cannot reach line-2", modules=())
+    text = live_text([GATEWAY] * 3 + [broken] * 2, now=NOW, width=40)
+    assert text.splitlines()[:3] == [
+        "✗ 2 of 5 can't be asked",
+        "✗ line-2",
+        "    cannot reach line-2",
+    ]
+    assert all(len(line) <= 40 for line in text.splitlines())
+    assert "MODULE" in live_text([GATEWAY], now=NOW, width=0)
+
+
+def test_no_text_of_a_gateway_reaches_the_terminal_as_it_is() -> None:
+    evil = "\x1b[2K\n::error::evil\u202e"
+    module = LiveModule(
+        evil, evil, evil, evil, None, evil, evil, Attempt(evil, "failed", evil, evil)
+    )
+    gateway = replace(GATEWAY, title=evil, problem=evil, modules=(module,))
+    for width in (0, 1):
+        text = live_text([gateway], now=NOW, width=width)
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert not any(line.startswith("::") for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("at", "age"),
+    [
+        ("2026-01-02T11:59:30Z", "just now"),
+        ("2026-01-02T11:48:00Z", "12 min ago"),
+        ("2026-01-02T09:00:00Z", "3 h ago"),
+        ("2025-12-31T12:00:00Z", "2 d ago"),
+        ("2026-01-02T11:00:00", "at an unknown time"),
+    ],
+)
+def test_the_age_of_the_last_attempt_is_relative(at: str, age: str) -> None:
+    module = replace(GATEWAY.modules[0], attempt=Attempt("1.1.0", "rolled-back", at, "no database"))
+    text = live_text([replace(GATEWAY, modules=(module,))], now=NOW, width=0)
+    assert f"1.1.0 rolled-back {age}: no database" in text
