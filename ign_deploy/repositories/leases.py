@@ -8,18 +8,19 @@ reads back whether it still has them (see ``claims.write_and_wait``).
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
+from ign_deploy.report import Reporter
 from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.claims import write_and_wait
 from ign_deploy.repositories.renewal import DURATION
-from ign_deploy.repositories.store import Document, DocumentStore
+from ign_deploy.repositories.store import Document, Store
 
 LEASES = "leases/gateways.json"
 CONFIRM_WAIT = 3.0
@@ -78,32 +79,31 @@ class LeaseHeld(Exception):
         self.remaining = remaining
 
 
-@dataclass(frozen=True, slots=True)
 class LeaseStore:
-    """The leases in a repository's documents.
+    """The leases in a store's documents; one for the whole run."""
 
-    ``now`` is the store's time, as its last response gave it. ``compares`` returns whether the
-    store refuses to replace another document than the one that was read.
-    """
-
-    documents: DocumentStore
-    now: Callable[[], datetime]
-    compares: Callable[[], bool]
-    wait_policy: WaitPolicy
+    def __init__(self, store: Store, wait_policy: WaitPolicy, reporter: Reporter) -> None:
+        self._store = store
+        self.wait_policy = wait_policy
+        self._reporter = reporter
+        self._written: Document | None = None
+        self._unsaid = threading.Lock()
 
     def take(self, names: Sequence[str], holder: Holder) -> int:
         """Take all of these or none; return their number, which is higher than any before.
 
         Raises LeaseHeld, or RepositoryError.
         """
-        is_settled = self.compares()
+        is_settled = self._store.compares()
+        if not is_settled:
+            self._warn()
         for attempt in range(_TRIES):
             begin = self.wait_policy.clock()
             document, found = self._read()
-            now = self.now()
+            now = self._store.now()
             ours = [each for each in found.leases if each.holder.token == holder.token]
             if ours:  # the acknowledgement got lost, or another run's writing brought it back
-                if self.compares() or self._is_confirmed(holder):
+                if self._store.compares() or self._is_confirmed(holder):
                     return ours[0].number
                 continue
             try:
@@ -134,12 +134,12 @@ class LeaseStore:
         """
         for attempt in range(_TRIES):
             document, found = self._read()
-            now = self.now()
+            now = self._store.now()
             _require_free(found, names, now, but=holder.token, above=self._overwritten_by(number))
             if any(each.number > number for each in found.leases if each.name in names):
                 raise _lost()
             known = {each.name: each for each in found.leases if each.holder.token == holder.token}
-            if self.compares() and set(known) != set(names):
+            if self._store.compares() and set(known) != set(names):
                 raise _lost()
             ours = [
                 Lease(
@@ -157,20 +157,36 @@ class LeaseStore:
     def release(self, holder: Holder) -> None:
         """Give back what the run has; raises RepositoryError."""
         for attempt in range(_TRIES):
-            document, found = self._read()
+            document, found = self._read() if attempt else self._known()
             if not any(each.holder.token == holder.token for each in found.leases):
-                return
-            changed = _with(found, (), holder, self.now(), last_number=found.last_number)
+                if attempt:
+                    return
+                continue  # another thread of this run wrote later
+            changed = _with(found, (), holder, self._store.now(), last_number=found.last_number)
             if self._write(changed, document):
                 return
             self._pause(attempt)
         raise _too_busy()
 
+    def _warn(self) -> None:
+        if self._unsaid.acquire(blocking=False):  # once in a run
+            self._reporter.warning(
+                f"{self._store.address} can't promise that only one of several runs deploys to a "
+                f"gateway: those that begin at the same moment are kept apart by waiting "
+                f"{CONFIRM_WAIT:.0f} s; also let your CI host run one deployment at a time"
+            )
+
+    def _known(self) -> tuple[Document | None, _Leases]:
+        """Return what this run has written last if the store notices when it is out of date."""
+        if self._written is None or not self._store.compares():
+            return self._read()
+        return self._written, _Leases.model_validate_json(self._written.data)
+
     def _read(self) -> tuple[Document | None, _Leases]:
         for look in range(_LOOKS):
             if look:
                 self.wait_policy.sleep(self.wait_policy.poll)
-            document = self.documents.read(LEASES)
+            document = self._store.documents.read(LEASES)
             if document is None:
                 return None, _Leases()
             # Some servers show a file while it is being written (sabre/dav, WsgiDAV).
@@ -186,7 +202,7 @@ class LeaseStore:
         self, changed: _Leases, document: Document | None, holder: Holder, *, since: float
     ) -> bool:
         """Write what was taken; return whether it is this run's now."""
-        if self.compares():
+        if self._store.compares():
             return self._write(changed, document)
         took = write_and_wait(
             lambda: self._write(changed, document),
@@ -220,11 +236,14 @@ class LeaseStore:
     def _write(self, changed: _Leases, document: Document | None) -> bool:
         """Return False if another run has written since, where the store compares."""
         data = changed.model_dump_json().encode()
-        return self.documents.write(LEASES, data, replaces=document)
+        if not self._store.documents.write(LEASES, data, replaces=document):
+            return False
+        self._written = Document(data)
+        return True
 
     def _overwritten_by(self, number: int) -> int:
         """Return the highest number of what can only be a slow run's, written over ours."""
-        return 0 if self.compares() else number
+        return 0 if self._store.compares() else number
 
     def _pause(self, attempt: int) -> None:
         longest = min(_LONGEST_WAIT, 0.05 * 2**attempt)

@@ -58,9 +58,9 @@ class StoreRepository:
     ) -> None:
         self.store = store = replace(store, documents=RememberedLedger(store.documents))
         self._reporter = reporter
-        self._wait_policy = wait_policy or WaitPolicy()
         self._cache = DownloadCache(cache)
         self._index = StoreIndex(store, reporter=reporter)
+        self._leases = LeaseStore(store, wait_policy or WaitPolicy(), reporter)
         self._probing = threading.Lock()
         self._capabilities: Capabilities | None = None
         self._records: dict[Key, Release] = {}
@@ -151,8 +151,7 @@ class StoreRepository:
     @property
     def leases(self) -> LeaseStore:
         """See ``Maintenance.leases``."""
-        store = self.store
-        return LeaseStore(store.documents, store.now, store.compares, self._wait_policy)
+        return self._leases
 
     def status(self, module_id: str) -> ModuleStatus:
         """See ``Maintenance.status``."""

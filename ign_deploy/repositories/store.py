@@ -92,7 +92,10 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A small file; ``tag`` identifies its content to the store, empty where it has none."""
+    """A small file; ``tag`` identifies its content to the store, empty where it has none.
+
+    What this run has written itself needs none.
+    """
 
     data: bytes
     tag: str = ""

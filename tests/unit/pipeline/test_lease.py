@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -13,7 +15,8 @@ from ign_deploy.pipeline.lease import GatewayLease
 from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.leases import LEASES, Holder, LeaseHeld, LeaseStore
 from ign_deploy.repositories.renewal import DURATION, INTERVAL
-from ign_deploy.repositories.store import Document
+from ign_deploy.repositories.store import Document, Store
+from tests.support.reporting import Recorder
 
 BEGIN = datetime(2026, 1, 31, 12, tzinfo=UTC)
 PLANT = ["https://plant:8043"]
@@ -29,8 +32,11 @@ class World:
     documents: dict[str, bytes] = field(default_factory=dict)
     between: Callable[[], None] | None = None
     asleep: Callable[[], object] | None = None
+    reporter: Recorder = field(default_factory=Recorder)
+    requests: list[str] = field(default_factory=list)
 
     def read(self, path: str) -> Document | None:
+        self.requests.append("read")
         if self.fails:
             raise RepositoryError("the store is down", hint="wait.")
         data = self.documents.get(path)
@@ -40,16 +46,12 @@ class World:
         between, self.between = self.between, None
         if between is not None:
             between()
-        if self.compares and self.read(path) != replaces:
+        self.requests.append("write")
+        there = self.documents.get(path)
+        if self.compares and there != (None if replaces is None else replaces.data):
             return False
         self.documents[path] = data
         return True
-
-    def add(self, path: str, data: bytes) -> None:
-        raise NotImplementedError
-
-    def names(self, folder: str) -> Sequence[str]:
-        raise NotImplementedError
 
     def sleep(self, seconds: float) -> None:
         for _ in range(int(seconds // INTERVAL)):
@@ -59,13 +61,14 @@ class World:
         self.seconds += seconds % INTERVAL
 
     def store(self) -> LeaseStore:
-        policy = WaitPolicy(sleep=self.sleep, clock=lambda: self.seconds)
-        return LeaseStore(
-            self,  # type: ignore[arg-type]  # names are a sequence here
-            lambda: BEGIN + timedelta(seconds=self.seconds),
-            lambda: self.compares,
-            policy,
+        store = SimpleNamespace(
+            documents=self,
+            now=lambda: BEGIN + timedelta(seconds=self.seconds),
+            compares=lambda: self.compares,
+            address="https://store.example",
         )
+        policy = WaitPolicy(sleep=self.sleep, clock=lambda: self.seconds)
+        return LeaseStore(cast("Store", store), policy, self.reporter)
 
     def taken(self, token: str = "ours") -> GatewayLease:
         lease = GatewayLease(self.store(), PLANT, Holder(token=token, actor="ben"))
@@ -158,3 +161,43 @@ def test_a_lease_from_the_future_or_a_broken_document_doesn_t_hold_for_ever() ->
     world.documents[LEASES] = b"[]"
     with pytest.raises(RepositoryError, match="is not valid"):
         world.store().take(PLANT, Holder(token="third"))
+
+
+def test_a_store_that_promises_nothing_is_warned_of_once() -> None:
+    world = World(compares=False)
+    leases = world.store()
+    for number in range(2):
+        leases.take([f"{PLANT}/{number}"], Holder(token=f"run-{number}"))
+    (warning,) = world.reporter.warnings
+    assert warning.startswith("https://store.example can't promise that only one of several runs")
+
+
+def test_a_store_that_compares_is_not_warned_of_and_needs_three_requests() -> None:
+    world = World()
+    leases = world.store()
+    leases.take(PLANT, Holder(token="ours"))
+    leases.release(Holder(token="ours"))
+    assert world.requests == ["read", "write", "write"]
+    assert world.reporter.warnings == []
+
+
+def test_what_another_run_wrote_in_between_survives_a_release() -> None:
+    world = World()
+    leases = world.store()
+    leases.take(PLANT, Holder(token="ours"))
+    other = world.store()
+    other.take(["https://other:8043"], Holder(token="other"))
+    leases.release(Holder(token="ours"))
+    with pytest.raises(LeaseHeld):
+        leases.take(["https://other:8043"], Holder(token="third"))
+    leases.take(PLANT, Holder(token="third"))
+
+
+def test_a_release_finds_the_lease_also_when_another_thread_wrote_before() -> None:
+    world = World()
+    leases = world.store()
+    leases.take(PLANT, Holder(token="ours"))
+    world.store().take(["https://other:8043"], Holder(token="other"))
+    leases.release(Holder(token="unknown"))
+    leases.release(Holder(token="ours"))
+    world.store().take(PLANT, Holder(token="next"))

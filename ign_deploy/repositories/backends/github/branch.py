@@ -74,7 +74,7 @@ class BranchDocuments:
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``."""
-        expected = None if replaces is None else replaces.tag
+        expected = None if replaces is None else replaces.tag or blob_hash(replaces.data)
         return self._put(path, data, expected=expected, ours=False)
 
     def add(self, path: str, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -37,6 +38,7 @@ class S3ObjectStore:
         self._claims = OrderedClaims(client, wait=self._wait, sleep=wait_policy.sleep)
         self._lock = threading.Lock()
         self._found: Capabilities | None = None
+        self._tags: dict[str, tuple[bytes, str]] = {}
 
     def exists(self) -> bool:
         """See ``ObjectStore.exists``; a bucket that isn't there raises."""
@@ -78,9 +80,15 @@ class S3ObjectStore:
         if replaces is None and found.create_once:
             condition = {"If-None-Match": "*"}
         elif replaces is not None and found.compare_and_swap:
-            condition = {"If-Match": replaces.tag}
+            tag = replaces.tag or self._tag_of(path, replaces.data)
+            if not tag:
+                return False
+            condition = {"If-Match": tag}
+        sent = self._send_small(path, data, condition)
+        if sent.ok:
+            self._tags[path] = (_digest(data), sent.headers.get("ETag", ""))
         # Ours, if only the response to an earlier attempt got lost.
-        return self._write(path, data, condition) or self._holds(path, data)
+        return sent.ok or self._holds(path, data)
 
     def create(self, path: str, data: bytes) -> bool:
         """See ``ObjectStore.create``."""
@@ -137,9 +145,10 @@ class S3ObjectStore:
         if self.probe().create_once or not self._claims.remove(path):
             self._client.call("DeleteObject", path, expect={"NoSuchKey"})
 
-    def _write(self, path: str, data: bytes, condition: Mapping[str, str] = NO_HEADERS) -> bool:
-        """Write an object; return whether the condition held."""
-        return self._send_small(path, data, condition).ok
+    def _tag_of(self, path: str, data: bytes) -> str:
+        """Return the tag of what this run has written; empty for anything else."""
+        digest, tag = self._tags.get(path, (b"", ""))
+        return tag if digest == _digest(data) else ""
 
     def _send_small(self, path: str, data: bytes, condition: Mapping[str, str]) -> Response:
         kind = _TYPES.get(path.rpartition(".")[2], "application/octet-stream")
@@ -151,6 +160,10 @@ class S3ObjectStore:
     def _holds(self, path: str, data: bytes) -> bool:
         found = self.get(path, limit=MAX_DOCUMENT_SIZE)
         return found is not None and found.data == data
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
 
 
 class OrderedClaims:
