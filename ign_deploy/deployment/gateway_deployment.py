@@ -299,8 +299,8 @@ class GatewayDeployment:
             f"run `{self.options.rollback_command}`, or install the file by hand.",
         )
         is_same = second in reason  # such as a lost lease
-        failed = "it was not rolled back" if is_same else f"the rollback failed, too: {second}"
-        return f"{with_title(reason, self.gateway)}; {failed}. Next: {steps}"
+        failed = "; it was not rolled back" if is_same else f"; the rollback failed, too: {second}"
+        return f"{with_title(reason, self.gateway)}{failed}. Next: {steps}"
 
     def _explain_failed_removal(self, problem: IgnDeployError) -> str:
         """Explain a failed uninstallation, which is to be completed, not undone."""
