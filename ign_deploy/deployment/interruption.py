@@ -9,6 +9,10 @@ from ign_deploy.deployment.plan import GatewayPlan
 from ign_deploy.deployment.records import GatewayRecord
 
 
+class Interrupted(BaseException):
+    """The run was interrupted: what is under way at a gateway is left as it is."""
+
+
 def interrupted_gateways(
     plans: Sequence[GatewayPlan],
     deployments: Mapping[str, GatewayDeployment],

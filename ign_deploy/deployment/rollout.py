@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ign_deploy.deployment.gateway import GatewayCapabilities, GatewayFacts
 from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
-from ign_deploy.deployment.interruption import interrupted_gateways
+from ign_deploy.deployment.interruption import Interrupted, interrupted_gateways
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
@@ -27,6 +27,8 @@ from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
 
 WORKERS = 8
+PATIENCE = 2.0
+"""Seconds that an interrupted run waits for gateways: for requests that are under way."""
 
 
 def in_dependency_order(modules: Sequence[VerifiedModule]) -> tuple[VerifiedModule, ...]:
@@ -70,7 +72,7 @@ def plan_gateways(
             return [explain_unexpected(problem)]
         return [*problems] if problems else planned
 
-    found = map_parallel(plan, gateways, workers=WORKERS)
+    found = map_parallel(plan, gateways, workers=WORKERS, patience=PATIENCE)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
     _require_no_problems(problems)
     plans = [each for each in found if isinstance(each, GatewayPlan)]
@@ -113,7 +115,8 @@ class Rollout:
     reporter: Reporter
     _deployments: dict[str, GatewayDeployment] = field(default_factory=dict)
     _records: dict[str, GatewayRecord] = field(default_factory=dict)
-    _is_interruption_reported: bool = False
+    _buffers: list[BufferedReporter] = field(default_factory=list)
+    _is_interrupted: bool = False
 
     @contextmanager
     def explaining_interruptions(self) -> Iterator[None]:
@@ -150,24 +153,32 @@ class Rollout:
         if len(wave) == 1:
             self._deploy(wave[0], self.reporter)
             return
-        reporters = [BufferedReporter(self.reporter) for _ in wave]
-        jobs = list(zip(wave, reporters, strict=True))
-        try:
-            map_parallel(
-                lambda job: self._deploy(*job),
-                jobs,
-                workers=len(wave),
-                interrupt=self._report_interruption,
-            )
-        finally:
-            for each in reporters:
-                each.play_back()
+        self._buffers = [BufferedReporter(self.reporter) for _ in wave]
+        jobs = list(zip(wave, self._buffers, strict=True))
+        map_parallel(
+            lambda job: self._deploy(*job),
+            jobs,
+            workers=len(wave),
+            interrupt=self._report_interruption,
+            patience=PATIENCE,
+        )
+        self._play_back()
+
+    def _play_back(self) -> None:
+        for each in self._buffers:
+            each.play_back()
+        self._buffers = []
 
     def _report_interruption(self) -> None:
-        """Say what each gateway has now; at once, although others may still be at work."""
-        if self._is_interruption_reported:
+        """Say what each gateway has, and how to go on: the last lines of the run.
+
+        At once: little time may be left. Those at work wait for a restart, or for a response: none
+        of them begins another change.
+        """
+        if self._is_interrupted:
             return
-        self._is_interruption_reported = True
+        self._is_interrupted = True
+        self._play_back()
         self.reporter.warning("interrupted; the history shows the deployment as unfinished")
         for line in interrupted_gateways(self.plans, self._deployments, self._records):
             self.reporter.warning(line)
@@ -183,10 +194,17 @@ class Rollout:
                 update={"outcome": Outcome.FAILED, "message": f"{message}."}
             )
             return
-        deployment = GatewayDeployment(plan, self.options, reporter)
+        options = replace(self.options, require_lease=self._require_lease)
+        deployment = GatewayDeployment(plan, options, reporter)
         location = plan.gateway.location
         self._deployments[location] = deployment
         self._records[location] = deployment.deploy()
+
+    def _require_lease(self) -> None:
+        """Raise Interrupted once it was said what the gateways have; see DeployOptions."""
+        if self._is_interrupted:
+            raise Interrupted
+        self.options.require_lease()
 
     def _failed(self) -> bool:
         return any(each.outcome not in DEPLOYED_OUTCOMES for each in self._records.values())

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,10 +101,14 @@ class CliWorkspace:
         self,
         number: signal.Signals,
         *arguments: str | Path,
-        once: Sequence[Path],
+        once: Sequence[Path] | Callable[[], bool],
         env: Mapping[str, str] | None = None,
     ) -> Result:
-        """Run a command as a process of its own, and send it a signal once those files exist."""
+        """Run a command as a process of its own, and send it a signal ``once`` that is so.
+
+        For paths: once they exist.
+        """
+        is_time = once if callable(once) else lambda: all(path.exists() for path in once)
         child = subprocess.Popen(
             [sys.executable, "-I", "-m", "ign_deploy", *map(str, arguments)],
             cwd=self.folder,
@@ -114,7 +118,7 @@ class CliWorkspace:
         )
         try:
             deadline = time.monotonic() + 60
-            while not all(path.exists() for path in once):
+            while not is_time():
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
             child.send_signal(number)

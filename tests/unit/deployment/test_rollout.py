@@ -15,6 +15,7 @@ import pytest
 
 from ign_deploy.deployment.gateway import GatewayAccess, InstalledModule, Timing, open_target
 from ign_deploy.deployment.gateway.rest_api import ApiGateway
+from ign_deploy.deployment.interruption import Interrupted
 from ign_deploy.deployment.options import Gateway as TargetGateway
 from ign_deploy.deployment.records import Outcome
 from ign_deploy.deployment.rollout import Rollout, plan_gateways, require_reachable, require_success
@@ -111,6 +112,25 @@ def test_an_interruption_is_passed_on(plant: Gateway, published: PublishedModule
             [published.add("1.0.0")],
             wrap=failing(1, KeyboardInterrupt(), after=1),
         )
+
+
+def test_once_it_was_said_what_the_gateways_have_nothing_is_changed_any_more(
+    gateways: list[Gateway], published: PublishedModules
+) -> None:
+    options = deploy_options_for(published, wave=3)
+    plans = plan_gateways(
+        [TargetGateway(client_of(each)) for each in gateways],
+        [published.add("1.0.0")],
+        options=options,
+        history=EnvironmentState(),
+        reporter=Recorder(),
+    )
+    rollout = Rollout(plans, options, Recorder())
+    with pytest.raises(KeyboardInterrupt), rollout.explaining_interruptions():
+        raise KeyboardInterrupt
+    with pytest.raises(Interrupted):  # as the threads that are at work then
+        rollout.run()
+    assert [uploads(each) for each in gateways] == [0, 0, 0]
 
 
 def test_the_end_is_in_the_history_when_a_gateway_sends_what_cannot_be_parsed(

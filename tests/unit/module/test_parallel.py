@@ -113,6 +113,26 @@ def test_a_stop_ends_work_that_is_under_way_and_wins_over_other_failures() -> No
     assert stopped.is_set()
 
 
+def test_after_a_stop_work_that_does_not_end_is_abandoned() -> None:
+    ended = threading.Event()
+    begun = threading.Barrier(2, timeout=60)
+
+    def work(_: str) -> None:
+        begun.wait()
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        assert ended.wait(timeout=60)
+
+    asked: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        map_parallel(
+            work, ["a", "b"], workers=2, interrupt=lambda: asked.append("to end"), patience=0.0
+        )
+    assert asked
+    assert not ended.is_set()
+    ended.set()
+
+
 def test_work_in_a_thread_is_done_meanwhile() -> None:
     barrier = threading.Barrier(2, timeout=10)
     with in_thread(lambda: barrier.wait() + 1) as result:
