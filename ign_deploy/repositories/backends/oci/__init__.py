@@ -79,7 +79,7 @@ class _Probe:
         """See ``Store.exists``; the first push makes a repository."""
         self._require_registry()
         # Not by the list of all tags, which some registries send whole, however long it is.
-        if self._references.find(document_tag(INDEX_NAME), title="checking the repository"):
+        if self._references.is_there(document_tag(INDEX_NAME)):
             return True
         listed = self._client.request(
             "GET", "/tags/list?n=1", title="checking the repository", expect={404}, truncate=True

@@ -102,6 +102,13 @@ class References:
         location = f"the tag {tag} of {self._client.location.shown}"
         return Found(parse_manifest(response.body, location=location), digest)
 
+    def is_there(self, tag: str) -> bool:
+        """Return whether there is such a tag, as far as the registry says; whatever it holds."""
+        return self._client.request(
+            "HEAD", f"/manifests/{tag}", title=f"checking the tag {tag}", expect=ANY_STATUS,
+            headers={"Accept": MANIFEST_TYPE},
+        ).ok  # fmt: skip
+
     def put(self, tag: str, manifest: bytes, *, title: str) -> Response:
         """Point a tag to a manifest; the response may be a rejection.
 

@@ -74,7 +74,7 @@ def test_a_repository_is_there_once_something_was_pushed(
     with count_requests() as steps:
         assert store_at(server.url).exists()
     # The registry, and the index; not the list of all tags, which may be long.
-    assert steps.methods == ["GET", "GET"]
+    assert steps.methods == ["GET", "HEAD"]
 
 
 def test_a_repository_without_an_index_is_there(server: RegistryServer, tmp_path: Path) -> None:
