@@ -55,7 +55,7 @@ def load_everything() -> None:
         except ImportError:
             continue
     # The page's files are kept once they have been read.
-    importlib.import_module("ign_deploy.repositories.page.render").render_page(())
+    importlib.import_module("ign_deploy.repositories.page.render").page_bytes()
 
 
 def _ignore(name: str) -> None:
