@@ -283,6 +283,11 @@ class Explanation:
         """Whether it says only which step failed."""
         return CAUSES[self.rank].is_general
 
+    @property
+    def is_of_compiler(self) -> bool:
+        """Whether a compiler's errors say more."""
+        return CAUSES[self.rank].hint == _FIX_SOURCES
+
 
 def explain_line(
     line: str, *, shows: Shows, below: int = len(CAUSES), host: str = ""

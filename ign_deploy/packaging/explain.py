@@ -29,6 +29,7 @@ _GRADLE_TASK = re.compile(r"(?:> Task )?(:[\w.:-]{1,200})(?: [A-Z-]{1,20}$|$|(?=
 _MAVEN_GOAL = re.compile(r"\[INFO\] --- (\S{1,200})")
 _MAVEN_ERROR = "[ERROR]"
 _REPORT = re.compile(r"FAILURE: Build |\[INFO\] BUILD FAILURE")
+_MAVEN_REASON = re.compile(r" on project \S{1,200}: (.{1,1000}?)(?: -> \[Help \d+\])?$")
 _FAILED_TASK = re.compile(r"Execution failed for task '([^']+)'")
 _COMPILER = re.compile(r"(?:^|:)(?:compile|kapt|ksp|maven-compiler-plugin:|compiler:)", re.I)
 _TEST = re.compile(r"(?:^|:)\w*test\w*$|(?:surefire|failsafe)", re.I)
@@ -87,7 +88,7 @@ class FailureWatch:
         found = self._explain()
         if found is None:
             return shown_text(self._reasons[0]).rstrip(" .:") if self._reasons else ""
-        detail = self._detail() if found.is_general else ""
+        detail = self._detail(found) if found.is_general else ""
         return f"{found.meaning}: {detail}" if detail else found.meaning
 
     @property
@@ -104,11 +105,12 @@ class FailureWatch:
             return found
         return reported
 
-    def _detail(self) -> str:
-        """Return a compiler's first error, or the innermost reason in Gradle's report."""
-        task = self._failed_task()
-        if _COMPILER.search(task):
-            return self._outputs.get(task, _Output()).mistake
+    def _detail(self, found: Explanation) -> str:
+        """Return a compiler's first error, or the innermost reason in the report."""
+        if found.is_of_compiler:
+            return self._outputs.get(self._failed_task(), _Output()).mistake
+        if of_maven := _MAVEN_REASON.search(self._reasons[0] if self._reasons else ""):
+            return shown_text(of_maven[1]).rstrip(" .:")
         inner = [each for each in self._reasons[1:] if each.startswith(">")]
         return shown_text(inner[-1]).strip(" >.:") if inner else ""
 

@@ -27,6 +27,7 @@ from ign_deploy.packaging.project import ProjectKind, detect_project
 from ign_deploy.process import build_environment, run_command
 from tests.support.builds import EXAMPLE, QUICK_JAVA
 from tests.support.reporting import Recorder
+from tests.support.serving import Reply, scripted_server
 
 # A module without jars, and a block that holds its values as the vendor's plugin does.
 SECOND_MODULE = """
@@ -246,6 +247,17 @@ def test_sources_that_do_not_compile_are_explained(tmp_path: Path, home: Path) -
         build(root, make_env(home), recorder := Recorder())
     assert any("nowhere.invalid" in line for line in recorder.lines), "another task's output"
     assert not (root / "dist").exists()
+
+
+def test_a_repository_that_wants_credentials_is_named(tmp_path: Path, home: Path) -> None:
+    with scripted_server(*[Reply(401)] * 9) as server:
+        tail = f"""
+        allprojects {{ repositories {{ maven {{ url '{server.url}' }} }} }}
+        project(':common').afterEvaluate {{ it.dependencies.add('compile', 'com.x:sdk:8.3.0') }}
+        """
+        root = copy_example(tmp_path / "example", tail=tail)
+        with pytest.raises(PackagingError, match=r": 127\.0\.0\.1 refused .* \(status 401\)"):
+            build(root, make_env(home))
 
 
 def test_a_missing_task_is_explained(tmp_path: Path, home: Path) -> None:

@@ -122,3 +122,18 @@ def test_sources_that_do_not_compile_are_explained(tmp_path: Path, home: Path) -
     with pytest.raises(PackagingError, match=r"Maven failed .*goal .*antrun.* failed"):
         build(make_project(tmp_path / "p", body="no Java"), home, recorder)
     assert any("GatewayHook.java:1: error" in line for line in recorder.lines)
+
+
+def test_a_host_that_is_not_found_is_named(tmp_path: Path, home: Path) -> None:
+    root = make_project(tmp_path / "project")
+    elsewhere = (
+        "<repositories><repository><id>x</id><url>https://nowhere.invalid/m</url></repository>"
+        "</repositories><dependencies><dependency><groupId>com.x</groupId>"
+        "<artifactId>sdk</artifactId><version>1</version></dependency></dependencies><build>"
+    )
+    pom = root / "pom.xml"
+    pom.write_text(pom.read_text().replace("<build>", elsewhere))
+    with pytest.raises(
+        PackagingError, match=r"host name of nowhere\.invalid could not be resolved"
+    ):
+        build(root, home)

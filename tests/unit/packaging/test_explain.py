@@ -358,6 +358,16 @@ java.net.UnknownHostException: nowhere
 MAVEN_REPORTS = [
     (
         (
+            "[ERROR] Failed to execute goal a:frontend-maven-plugin:1:npm (build) on project web: "
+            "Failed to run task: 'npm run build' failed. -> [Help 1]"
+        ),
+        (
+            "the Maven goal a:frontend-maven-plugin:1:npm failed: Failed to run task: 'npm run "
+            "build' failed"
+        ),
+    ),
+    (
+        (
             "[ERROR] Failed to execute goal org.x:maven-compiler-plugin:3.11.0:compile "
             "(default-compile) on project b: Compilation failure\n"
             "[ERROR] symbol: java.net.UnknownHostException: x\n[ERROR] -> [Help 1]"
