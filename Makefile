@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
+# On two processors: a third of the time, a test waits for a server or the disk.
+WORKERS ?= 3
 
 .PHONY: help
 help: ## list these targets
@@ -18,12 +20,12 @@ demo: setup ## release the example module: build, sign, verify, upload, download
 .PHONY: test
 test: setup ## run the tests, the contract of all stores on some of them
 	@tools/setup.sh tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: contract
 contract: setup ## run the contract of all stores on every server
 	@tools/setup.sh tests
-	@IGN_DEPLOY_CONTRACT=all $(BIN)/python -m pytest -n 2 --dist worksteal tests/contract
+	@IGN_DEPLOY_CONTRACT=all $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contract
 
 .PHONY: lint
 lint: setup ## style, types, import contract, YAML, workflows, Dockerfile
