@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -142,3 +143,30 @@ class MemoryObjects:
         with self.memory.lock:
             self.memory.objects.pop(path, None)
         self._done()
+
+
+class CountedObjects(MemoryObjects):
+    """Counts reads and writes by path; ``fails`` are paths that can't be deleted."""
+
+    def __init__(self, memory: Memory, *, fails: str = "") -> None:
+        super().__init__(memory)
+        self.reads: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
+        self.fails = fails
+
+    def get(self, path: str, *, limit: int) -> Document | None:
+        self.reads[path] += 1
+        return super().get(path, limit=limit)
+
+    def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
+        self.writes[path] += 1
+        return super().put(path, data, replaces=replaces)
+
+    def create(self, path: str, data: bytes) -> bool:
+        self.writes[path] += 1
+        return super().create(path, data)
+
+    def delete(self, path: str) -> None:
+        if path == self.fails:
+            raise RepositoryError("the disk is broken", hint="")
+        super().delete(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,15 +23,15 @@ from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.maintenance import StatusChange, remove, to_prune, unyank, yank
 from ign_deploy.repositories.mirror import mirror
+from ign_deploy.repositories.page import script_path
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.search import ListFilter, choose_version, list_modules
 from ign_deploy.repositories.status_events import StatusKind, add_status_event
-from ign_deploy.repositories.store import Document
 from tests.contract.page import shown_on_page
 from tests.support.releases import release_of, verified_module
 from tests.support.reporting import Recorder
-from tests.unit.repositories.memory_objects import Memory, MemoryObjects
+from tests.unit.repositories.memory_objects import CountedObjects, Memory, MemoryObjects
 
 ID = "com.acme.thing"
 BEGIN = datetime(2026, 2, 1, tzinfo=UTC)
@@ -150,48 +149,26 @@ def test_a_removed_version_is_gone_and_never_comes_back(opened: Open, tmp_path: 
     assert opened().catalogue()[0].versions == 1
 
 
-class CountedObjects(MemoryObjects):
-    """Counts reads and writes by path; ``fails`` are paths that can't be deleted."""
-
-    def __init__(self, memory: Memory, *, fails: str = "") -> None:
-        super().__init__(memory)
-        self.reads: Counter[str] = Counter()
-        self.writes: Counter[str] = Counter()
-        self.fails = fails
-
-    def get(self, path: str, *, limit: int) -> Document | None:
-        self.reads[path] += 1
-        return super().get(path, limit=limit)
-
-    def put(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
-        self.writes[path] += 1
-        return super().put(path, data, replaces=replaces)
-
-    def create(self, path: str, data: bytes) -> bool:
-        self.writes[path] += 1
-        return super().create(path, data)
-
-    def delete(self, path: str) -> None:
-        if path == self.fails:
-            raise RepositoryError("the disk is broken", hint="")
-        super().delete(path)
-
-
-def test_removing_many_versions_costs_one_index_write_and_no_event_is_read(tmp_path: Path) -> None:
-    memory = Memory()
-    objects = CountedObjects(memory)
+@pytest.mark.parametrize("has_scripts", [False, True])
+def test_removing_many_versions_costs_one_index_write_and_no_event_is_read(
+    tmp_path: Path, has_scripts: bool
+) -> None:
+    objects = CountedObjects(Memory())
 
     def opened() -> Repository:
-        return StoreRepository(object_store(objects, access=Access()), reporter=QUIET)
+        store = object_store(objects, access=Access())
+        return StoreRepository(replace(store, has_scripts=has_scripts), reporter=QUIET)
 
     releases = publish(opened, tmp_path, *(f"1.{number}.0" for number in range(20)))
     objects.reads.clear()
     objects.writes.clear()
     remove(opened(), *releases[:15], change=said())
-    assert {path: objects.writes[path] for path in ("index.json", f"modules/{ID}/index.json")} == {
-        "index.json": 1,
-        f"modules/{ID}/index.json": 1,
+    indexes = ["index.json", f"modules/{ID}/index.json"]
+    indexes += [script_path(path) for path in indexes] if has_scripts else []
+    written = {
+        each: count for each, count in objects.writes.items() if "/status-events/" not in each
     }
+    assert written == dict.fromkeys(indexes, 1)
     assert not [path for path in objects.reads if path.startswith("ledger/")]
     assert versions(opened) == [f"1.{number}.0" for number in range(19, 14, -1)]
 
