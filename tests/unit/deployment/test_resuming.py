@@ -107,6 +107,20 @@ def test_what_others_put_in_its_place_is_replaced(
     assert plant.state.listed[MODULE_ID].modl.fingerprint == ours
 
 
+def test_another_version_of_the_same_signer_is_found_after_the_restart_and_stays(
+    env: DeploymentEnv, plant: Gateway
+) -> None:
+    env.install(OLD, plant)
+    kill_when("restarting", NEW, env, plant)
+    path = env.repository.parent / f"{MODULE_ID}-{NEXT}.modl"
+    plant.state.upload(read_modl(path, file_name=f"{MODULE_ID}.modl"))
+    plant.state.install(MODULE_ID)
+    record = env.install(NEW, plant)
+    assert record.outcome is Outcome.ROLLBACK_FAILED
+    assert f"{NEXT} is there, which this run did not install" in record.gateways[0].message
+    assert active(plant) == NEXT
+
+
 def test_what_is_to_be_removed_at_the_restart_is_installed_again(
     env: DeploymentEnv, plant: Gateway
 ) -> None:
