@@ -9,8 +9,10 @@ from pathlib import Path
 
 from benchmarks.batch import measure_batch
 from benchmarks.beside import measure_beside
+from benchmarks.breaks import measure_breaks
 from benchmarks.costs import measure_costs
 from benchmarks.deployments import measure_deployments
+from benchmarks.gateways import measure_gateways
 from benchmarks.listing import measure_listing
 from benchmarks.measure import Row, print_table
 from benchmarks.publishing import measure_uploads
@@ -38,6 +40,8 @@ def main() -> int:
             ("stores over the network", measure_stores),
             ("long lists", measure_listing),
             ("the history of deployments", measure_deployments),
+            ("transfers that break off", measure_breaks),
+            ("several gateways", measure_gateways),
         ):
             print(f"measuring {title} …", file=sys.stderr, flush=True)
             rows += measure(workspace)

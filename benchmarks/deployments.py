@@ -55,7 +55,9 @@ def measure_deployments(workspace: Workspace, many: int = _MANY) -> list[Row]:
             _fill(root, modules, count=count)
             workspace.ign_deploy("reindex", "--repository-url", str(root))
         rows = [_folder_row(workspace, server.root, name, many=many) for name in _COMMANDS]
-        return rows + [_network_row(workspace, far, name, many=many) for name in _COMMANDS]
+        return rows + [
+            _network_row(workspace, far, server.root, name, many=many) for name in _COMMANDS
+        ]
 
 
 def _fill(root: Path, modules: list[Path], *, count: int) -> None:
@@ -96,8 +98,16 @@ def _fill(root: Path, modules: list[Path], *, count: int) -> None:
             (folder / each.file_name).write_bytes(each.to_json())
 
 
+def _prepare(workspace: Workspace, root: Path, name: str) -> None:
+    """Record what a rollback takes back: after one, there is nothing to roll back."""
+    for version in ("1.0.0", "1.0.1") if name == "rollback" else ():
+        command = ("install", f"{_ID}@{version}", *_ENVIRONMENT, "--track-only")
+        workspace.ign_deploy(*command, "--repository-url", str(root))
+
+
 def _folder_row(workspace: Workspace, root: Path, name: str, *, many: int) -> Row:
     def measure(count: int) -> Run:
+        _prepare(workspace, root / str(count), name)
         return workspace.ign_deploy(*_COMMANDS[name], "--repository-url", str(root / str(count)))
 
     runs = in_turn(
@@ -111,10 +121,11 @@ def _folder_row(workspace: Workspace, root: Path, name: str, *, many: int) -> Ro
     )  # fmt: skip
 
 
-def _network_row(workspace: Workspace, far: Distance, name: str, *, many: int) -> Row:
+def _network_row(workspace: Workspace, far: Distance, root: Path, name: str, *, many: int) -> Row:
     requests: dict[int, int] = {}
 
     def measure(count: int) -> Run:
+        _prepare(workspace, root / str(count), name)
         far.requests()
         url = f"{far.url}/{count}"
         found = workspace.ign_deploy(*_COMMANDS[name], "--repository-url", url)

@@ -30,12 +30,12 @@ def measure_uploads(workspace: Workspace) -> list[Row]:
     return [Row("upload with 10,000 versions / with 10", f"{cost:.2f} x", "1.5 x", cost <= 1.5)]
 
 
-def signed_versions(workspace: Workspace, *, count: int) -> list[Path]:
-    """Sign this many versions of one small module."""
+def signed_versions(workspace: Workspace, *, count: int, requires: str = "8.1.0") -> list[Path]:
+    """Sign this many versions of one small module, for that Ignition."""
     signed: list[Path] = []
     for number in range(count):
         path = workspace.folder / "versions" / f"pump-{number}.unsigned.modl"
-        build_module(path, texts={"version": f"1.0.{number}"})
+        build_module(path, texts={"version": f"1.0.{number}", "requiredIgnitionVersion": requires})
         workspace.sign(path)
         target = path.with_name(f"pump-{number}.modl")
         (workspace.folder / "dist" / target.name).rename(target)
