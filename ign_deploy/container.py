@@ -41,7 +41,7 @@ def become(program: str, arguments: Sequence[str], env: Mapping[str, str]) -> in
     try:
         os.execve(program, list(arguments), dict(env))  # noqa: S606 - no shell, on purpose
     except OSError as cause:
-        sys.stderr.write(f"error: cannot run {program!a}: {cause.strerror or cause}\n")
+        sys.stderr.write(f"error: cannot run {program!r}: {cause.strerror or cause}\n")
         return _CANNOT_EXECUTE
 
 

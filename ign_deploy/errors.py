@@ -104,9 +104,21 @@ class VerificationError(IgnDeployError):
 
 
 def with_subject(subject: str, message: str) -> str:
-    """Return ``subject: message``; the message alone if it names the subject itself."""
-    is_named = re.search(rf"(?<![\w.-]){re.escape(subject)}(?![\w-])", message) is not None
-    return message if not subject or is_named else f"{subject}: {message}"
+    """Return ``subject: message``, naming nothing twice.
+
+    Of a subject with parts (``module.xml: version``), the message may name the first, or begin with
+    the last one.
+    """
+    whole, *parts = subject.split(": ")
+    if not subject or _names(message, whole):
+        return message
+    if parts and re.match(rf"{re.escape(parts[-1])}(?![\w-])", message):
+        subject = ": ".join((whole, *parts[:-1]))
+    return f"{subject}: {message}"
+
+
+def _names(message: str, subject: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(subject)}(?![\w-])", message) is not None
 
 
 class RepositoryError(IgnDeployError):

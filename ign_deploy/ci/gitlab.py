@@ -19,6 +19,7 @@ from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import FindingRow
 from ign_deploy.ci.terminal import TerminalReporter
 from ign_deploy.ci.text import safe_lines, variable_name
+from ign_deploy.errors import with_subject
 from ign_deploy.module.findings import Severity
 
 DOTENV_VARIABLES = 20
@@ -108,8 +109,7 @@ def _issue(located: FindingRow, seen: dict[str, int], masker: Masker) -> dict[st
     def clean(text: str) -> str:
         return " ".join(safe_lines(text, masker=masker))
 
-    about = [part for part in (finding.location, finding.message) if part]
-    description = clean(": ".join(about))
+    description = clean(with_subject(finding.location, finding.message))
     if finding.hint:
         description += f" ({clean(finding.hint)})"
     # GitLab requires a path inside the repository; "." where no file is to blame.

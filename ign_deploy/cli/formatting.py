@@ -95,7 +95,7 @@ def verification_document(report: VerificationReport) -> dict[str, Any]:
         "verdict": report.verdict,
         "trust_anchor": report.anchor or None,
         "module": descriptor_document(report.descriptor),
-        "entries": report.entries,
+        "file_count": report.file_count,
         "certificates": [certificate.as_dict() for certificate in report.certificates],
         "licence_crc": report.licence_crc,
         "findings": findings_document(report.findings),
@@ -117,7 +117,7 @@ def describe_verification(report: VerificationReport) -> str:
         ("module", f"{descriptor.name} ({descriptor.id})"),
         ("version", descriptor.version),
         ("for Ignition", descriptor.required_ignition_version),
-        ("files", str(report.entries)),
+        ("files", str(report.file_count)),
     ]
     lines = [plain(report.verdict), *(f"{title + ':':<16}{plain(value)}" for title, value in rows)]
     if report.certificates:

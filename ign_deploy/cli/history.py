@@ -209,7 +209,7 @@ def _newest(session: Session, name: str, limit: int) -> Sequence[Deployment]:
     if name and not found:
         known = {each.id for one in environments for each in history.state(one).modules}
         raise NotInRepository(
-            f"the history has no deployment and no module {name[:200]!a}",
+            f"the history has no deployment and no module {name[:200]!r}",
             hint=f"give the id of a deployment, or of a module: {', '.join(sorted(known))}."
             if known
             else "nothing was deployed yet.",
@@ -234,7 +234,7 @@ def _environments(session: Session) -> list[str]:
 
 def _unknown(name: str, known: Sequence[str]) -> NotInRepository:
     return NotInRepository(
-        f"the history has no environment {name[:200]!a}",
+        f"the history has no environment {name[:200]!r}",
         hint=f"give one of these: {', '.join(known)}." if known else "nothing was deployed yet.",
     )
 

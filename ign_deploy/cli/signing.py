@@ -21,7 +21,7 @@ from ign_deploy.cli.options import SIGNING, common_options, settings_options
 from ign_deploy.cli.reporting import write_page
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import SigningError, VerificationError
-from ign_deploy.module.findings import Finding
+from ign_deploy.module.findings import Finding, legible
 from ign_deploy.pipeline.identity import load_signing_identity
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def inspect_command(session: Session, file: Path) -> None:
         "files": [{"name": name, "size": size} for name, size in names],
         "findings": findings_document(findings),
     }
-    lines = [f"  {size:>12,}  {ascii(name)[1:-1]}" for name, size in names[:_MOST_FILES]]
+    lines = [f"  {size:>12,}  {legible(name)}" for name, size in names[:_MOST_FILES]]
     if len(names) > _MOST_FILES:
         lines.append(f"  and {len(names) - _MOST_FILES} more (--json lists all)")
     listing = "\n".join(lines)

@@ -51,7 +51,7 @@ class UrlCheck:
             )
         if self.text and self.text not in response.body.decode("utf-8", "replace"):
             raise DeploymentError(
-                f"{self.title} returned {response.status} without the text {self.text[:100]!a}",
+                f"{self.title} returned {response.status} without the text {self.text[:100]!r}",
                 hint="check the service at that address.",
             )
 

@@ -107,7 +107,7 @@ class History(RecordReader):
         for file in sorted(self._documents.names(ENVIRONMENTS)):
             name = file.removesuffix(".json")
             if not is_environment(name):
-                self._warn(f"skipped {file!a}: not a valid environment name")
+                self._warn(f"skipped {file!r}: not a valid environment name")
             elif name not in forgotten or self._is_used_again(name, forgotten[name]):
                 found.append(name)
         return found
@@ -303,7 +303,7 @@ class History(RecordReader):
         for file in sorted(self._documents.names(FORGOTTEN)):
             match = _FORGOTTEN_NAME.fullmatch(file)
             if match is None or match[1] > latest:
-                self._warn(f"skipped {file!a} among the forgotten environments: not valid")
+                self._warn(f"skipped {file!r} among the forgotten environments: not valid")
             else:
                 found[match[2]] = match[1]
         return found

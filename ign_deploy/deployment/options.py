@@ -114,7 +114,7 @@ class AcceptOptions:
         ):
             for each in sorted(given - {ANY} - found):
                 raise ConfigurationError(
-                    f"{option} {each[:100]!a} matches no {what} of these modules, expected "
+                    f"{option} {each[:100]!r} matches no {what} of these modules, expected "
                     f"{' or '.join(sorted(found)) or 'none'}; nothing was changed",
                     hint="find out which value is correct before you accept it.",
                 )

@@ -103,13 +103,13 @@ class RecordReader:
         belongs_here = record is not None and f"{ROOT}/{record.environment}" == folder
         is_valid = record is not None and record.file_name == name and _is_plausible(record)
         if record is None or not (belongs_here and is_valid):
-            self._warn(f"skipped {name!a}: not a valid deployment record")
+            self._warn(f"skipped {name!r}: not a valid deployment record")
             return None
         return record if self._is_past(record) else None
 
     def _is_past(self, record: DeploymentRecord) -> bool:
         if max(record.started_at, record.ended_at) > timestamp(self.clock() + CLOCK_SKEW):
-            self._warn(f"skipped {record.file_name!a}: a deployment record from the future")
+            self._warn(f"skipped {record.file_name!r}: a deployment record from the future")
             return False
         return True
 
@@ -121,9 +121,9 @@ class RecordReader:
             if record.phase is Phase.STARTED:
                 starts[key] = record
             elif key not in starts:
-                self._warn(f"skipped {record.file_name!a}: the deployment has no beginning")
+                self._warn(f"skipped {record.file_name!r}: the deployment has no beginning")
             elif not belong_together(starts[key], record):
-                self._warn(f"skipped {record.file_name!a}: it contradicts the deployment's start")
+                self._warn(f"skipped {record.file_name!r}: it contradicts the deployment's start")
             else:
                 ends[key] = record
         found = [Deployment(starts[key], ends.get(key)) for key in sorted(starts)]
@@ -142,7 +142,7 @@ class RecordReader:
         if deployment is original or deployment.ended is not None:
             return False
         name = deployment.started.file_name
-        self._warn(f"skipped {name!a}: another deployment has the id {deployment.started.id}")
+        self._warn(f"skipped {name!r}: another deployment has the id {deployment.started.id}")
         return True
 
     def _warn(self, message: str) -> None:

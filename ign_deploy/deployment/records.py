@@ -85,7 +85,7 @@ def check_environment(name: str) -> str:
     """Return the environment's name; raises ConfigurationError if it is not valid."""
     if not is_environment(name):
         raise ConfigurationError(
-            f"{name[:100]!a} is not a valid environment name",
+            f"{name[:100]!r} is not a valid environment name",
             hint="use letters, digits and . _ - (first a letter or digit), such as production.",
         )
     return name

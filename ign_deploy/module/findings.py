@@ -93,6 +93,27 @@ def bounded(findings: Iterable[Finding]) -> list[Finding]:
     return [finding for alike in kept.values() for finding in alike]
 
 
+def legible(text: str) -> str:
+    """Return untrusted text as it is, but for control and other invisible characters, escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
+def legible_bytes(text: bytes) -> str:
+    r"""Return a name in an archive, in the encoding that it probably has: ``Gr\xfc\xdfe`` is Grüße.
+
+    Java and Unix write UTF-8, some tools ISO 8859-1, and the others what DOS had.
+    """
+    for encoding in ("utf-8", "iso-8859-1"):
+        try:
+            decoded = text.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if decoded.isprintable():
+            return decoded
+    is_utf8 = text.decode("utf-8", "ignore").encode() == text
+    return legible(text.decode("utf-8" if is_utf8 else "cp437"))
+
+
 def quoted(text: str) -> str:
     """Quote untrusted text for a message: at most 100 characters, control characters escaped."""
     return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")

@@ -160,10 +160,10 @@ def _reject_unsupported(jar: zipfile.ZipFile) -> None:
     """Reject what makes Java reject the whole jar, wherever in it that is."""
     for entry in jar.infolist():
         if entry.flag_bits & FLAG_ENCRYPTED:
-            raise zipfile.BadZipFile(f"{entry.filename!a} is encrypted")
+            raise zipfile.BadZipFile(f"{entry.filename!r} is encrypted")
         if entry.compress_type not in (STORED, DEFLATED):
             raise zipfile.BadZipFile(
-                f"{entry.filename!a} has compression method {entry.compress_type}"
+                f"{entry.filename!r} has compression method {entry.compress_type}"
             )
 
 

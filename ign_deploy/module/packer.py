@@ -50,7 +50,7 @@ class DosTime:
             moment = datetime.fromtimestamp(int(text), tz=UTC)
         except (ValueError, OverflowError, OSError) as cause:
             raise ConfigurationError(
-                f"SOURCE_DATE_EPOCH is {text[:40]!a}, expected seconds since 1970",
+                f"SOURCE_DATE_EPOCH is {text[:40]!r}, expected seconds since 1970",
                 hint="set it to the commit's time: `git log -1 --format=%ct`.",
             ) from cause
         return cls.from_datetime(moment)
@@ -160,7 +160,7 @@ def _raw_name(name: str) -> bytes:
         return name.encode()
     except UnicodeEncodeError as cause:
         raise ConfigurationError(
-            f"the file name {name!a} isn't UTF-8; Java couldn't open the archive",
+            f"the file name {name!r} isn't UTF-8; Java couldn't open the archive",
             hint="rename the file, or run with a UTF-8 locale.",
         ) from cause
 

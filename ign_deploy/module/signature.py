@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.findings import Finding, bounded, error
+from ign_deploy.module.findings import Finding, bounded, error, legible
 from ign_deploy.module.properties import (
     PropertiesSyntaxError,
     format_properties,
@@ -29,7 +29,10 @@ MAX_CERTIFICATES_SIZE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class SignatureLines:
-    """The lines by entry name (without the leading slash), and what is wrong with the rest."""
+    """The lines by entry name (without the leading slash), and what is wrong with the rest.
+
+    Names are as Java's ``Properties.load(InputStream)`` reads them: see ``read_as_utf8``.
+    """
 
     signatures: Mapping[str, bytes]
     findings: tuple[Finding, ...]
@@ -67,6 +70,23 @@ def parse_signatures(data: bytes, *, files: int = MOST_FILES) -> SignatureLines:
     return SignatureLines(signatures, tuple(findings))
 
 
+def read_as_utf8(signatures: Mapping[str, bytes], names: Collection[str]) -> dict[str, str]:
+    """Map names of files without a line to lines whose names are theirs when read as UTF-8.
+
+    Some signers write names as they are instead of escaping them. Java then reads a name as ISO
+    8859-1, unless a reader decodes the file first.
+    """
+    found = {}
+    for line in signatures.keys() - set(names):
+        try:
+            name = line.encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            continue
+        if name in names and name not in signatures:
+            found[name] = line
+    return found
+
+
 GET_AGAIN = "don't install this module; download it again from where its vendor publishes it."
 
 
@@ -89,11 +109,11 @@ def _check_lines(data: bytes, signatures: dict[str, bytes], *, most: int) -> Ite
 def _check_line(key: str, value: str, signatures: dict[str, bytes]) -> Finding | None:
     """Put a valid line into ``signatures``; otherwise return what is wrong with it."""
     name = key.removeprefix("/")
-    shown = ascii(name)[1:-1]
+    shown = legible(name)
     if not key.startswith("/"):
         return error(
             "signature-line-name",
-            f"the line {ascii(key)[1:-1]} lacks its leading slash",
+            f"the line {legible(key)} lacks its leading slash",
             location=shown,
             hint=GET_AGAIN,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ign_deploy.errors import VerificationError
-from ign_deploy.module.findings import Finding, error
+from ign_deploy.module.findings import Finding, error, legible_bytes
 from ign_deploy.module.stable_file import StableFile
 from ign_deploy.module.zip_entry import Limits, ZipEntry, check_duplicates, check_entry
 from ign_deploy.module.zip_records import (
@@ -131,10 +131,10 @@ def require_one_name(raw_name: bytes, extra: bytes) -> None:
     """
     other = unicode_path(raw_name, extra)
     if other not in (None, raw_name):
-        shown = ascii(raw_name)[2:-1]
+        shown, second = legible_bytes(raw_name), legible_bytes(other)
         raise archive_error(
             "archive-ambiguous",
-            f"the entry {shown} has a second name, {ascii(other)[2:-1]}, which other readers take",
+            f"the entry {shown} has a second name, {second}, which other readers take",
             "build the module again with UTF-8 names.",
         )
 
@@ -283,7 +283,7 @@ def _check_extra(raw_name: bytes, extra: bytes, *, comment: bytes) -> None:
     """Refuse an extra field or a comment that Java can't read, or that hides a record."""
     if not extra and not comment:
         return
-    shown = ascii(raw_name)[2:-1]
+    shown = legible_bytes(raw_name)
     require_no_record(f"the comment of {shown}", comment)
     require_no_record(f"the extra field of {shown}", extra)
     require_one_name(raw_name, extra)
@@ -308,6 +308,6 @@ def _decode_name(raw_name: bytes) -> str:
     try:
         return raw_name.decode("utf-8")
     except UnicodeDecodeError as cause:
-        shown = ascii(raw_name)[2:-1]
+        shown = legible_bytes(raw_name)
         message = f"the entry name {shown} isn't UTF-8; Java rejects the whole archive"
         raise archive_error("entry-name", message, "build with a UTF-8 locale.") from cause

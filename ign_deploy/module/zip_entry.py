@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ign_deploy.module.findings import Finding, error, warning
+from ign_deploy.module.findings import Finding, error, legible, warning
 from ign_deploy.module.zip_records import (
     DEFLATED,
     FLAG_ENCRYPTED,
@@ -96,7 +96,7 @@ def check_entry(entry: ZipEntry) -> Iterator[Finding]:
 
 
 def _check_name(name: str) -> Iterator[Finding]:
-    shown = ascii(name)[1:-1]
+    shown = legible(name)
     if not name or name == "/":
         yield error("entry-name", "an entry has no name")
         return

@@ -16,7 +16,7 @@ MODULE_SUFFIX = ".modl"
 BUILD_REPORT = "buildResult.json"
 _PRUNED = frozenset({".gradle", ".git", "node_modules", ".m2", ".gradle-home"})
 _BUILD_FOLDERS = frozenset({"build", "target"})
-_UNSIGNED = re.compile(r"[.-]unsigned(?=\.modl$)", re.I)
+_UNSIGNED = re.compile(r"([.-]unsigned)+(?=\.modl$)", re.I)
 _LFS_MARK = b"version https://git-lfs.github.com/spec/"
 _MAX_REPORT = 1 << 20
 
@@ -162,7 +162,7 @@ def _inside(root: Path, folder: str) -> Path:
         real = Path("/")
     if not real.is_relative_to(top):
         raise PackagingError(
-            f"the build folder {folder!a} is outside the project {root}",
+            f"the build folder {folder!r} is outside the project {root}",
             hint="build into a folder of the project, or pass the .modl file that was built.",
         )
     return root / real.relative_to(top)

@@ -149,7 +149,7 @@ def _require_distinct(candidates: Sequence[_Candidate]) -> None:
             findings.append(
                 error(
                     "module-id-repeated",
-                    f"{both} share the id {first.descriptor.id!a}",
+                    f"{both} share the id {first.descriptor.id!r}",
                     location=second.path.name,
                     hint="give each module its own id, or build only one of them.",
                 )
@@ -292,11 +292,11 @@ class _Build:
         warn, env = self.reporter.warning, self.env
         named, used = env.get("GRADLE_USER_HOME", ""), sandbox.variables.get("GRADLE_USER_HOME", "")
         if named and used and named != used:
-            warn(f"GRADLE_USER_HOME is {named!a}, which can't be used here; using {used}")
+            warn(f"GRADLE_USER_HOME is {named!r}, which can't be used here; using {used}")
         built = build_environment(env, extra=sandbox.variables)
         home = built.get("JAVA_HOME", "")
         if home and not is_java_home(home) and java_command(env) is not None:
-            warn(f"JAVA_HOME is {home!a}, which has no Java; using {java_command(env)}")
+            warn(f"JAVA_HOME is {home!r}, which has no Java; using {java_command(env)}")
             del built["JAVA_HOME"]
         return built
 

@@ -91,6 +91,6 @@ def _require_inside(root: Path, name: str) -> None:
     folders = [root.joinpath(*path.parts[:count]) for count in range(1, len(path.parts) + 1)]
     if path.is_absolute() or ".." in path.parts or any(part.is_symlink() for part in folders):
         raise PackagingError(
-            f"{name!a} is outside the folder {root.name}, or is a symbolic link",
+            f"{name!r} is outside the folder {root.name}, or is a symbolic link",
             hint="put the file itself into the folder.",
         )

@@ -141,7 +141,7 @@ def _line_ending_problems(wrapper: Path) -> Iterator[Finding]:
 def _java_problems(java: Java | None, env: Mapping[str, str]) -> Iterator[Finding]:
     home = env.get("JAVA_HOME", "")
     if java is None:
-        where = f"JAVA_HOME is {home!a}, and " if home else "JAVA_HOME is not set, and "
+        where = f"JAVA_HOME is {home!r}, and " if home else "JAVA_HOME is not set, and "
         yield error(
             "java-missing",
             f"no Java was found: {where}PATH has no java",
@@ -150,7 +150,7 @@ def _java_problems(java: Java | None, env: Mapping[str, str]) -> Iterator[Findin
     elif home and not is_java_home(home):
         yield warning(
             "java-home-invalid",
-            f"JAVA_HOME is {home!a}, which has no Java; using {java.command}",
+            f"JAVA_HOME is {home!r}, which has no Java; using {java.command}",
             hint="fix or unset JAVA_HOME.",
         )
 
@@ -166,7 +166,7 @@ def _gradle_problems(
     if home and not Path(home, "bin", "gradle").is_file():
         yield warning(
             "gradle-home-invalid",
-            f"GRADLE_HOME is {home!a}, which has no Gradle; using {project.tool[0]}",
+            f"GRADLE_HOME is {home!r}, which has no Gradle; using {project.tool[0]}",
             hint="fix or unset GRADLE_HOME.",
         )
     if version is None:

@@ -147,7 +147,7 @@ def _repeated_ids(outputs: Sequence[_Output]) -> list[Finding]:
     return [
         error(
             "module-id-repeated",
-            f"{first.path} and {second.path} share the id {second.module_id!a}",
+            f"{first.path} and {second.path} share the id {second.module_id!r}",
             location=str(second.path),
             hint="give each module its own id, or release only one of them.",
         )

@@ -208,8 +208,7 @@ def _report_command(project: Project, arguments: Sequence[str], context: RunCont
 
 def as_error(finding: Finding, kind: type[IgnDeployError]) -> IgnDeployError:
     """Turn a finding about the environment into an error of the given kind."""
-    location = f"{finding.location}: " if finding.location else ""
-    return kind(f"{location}{finding.message}", hint=finding.hint)
+    return kind(with_subject(finding.location, finding.message), hint=finding.hint)
 
 
 def check_not_over_input(path: Path, context: RunContext) -> None:

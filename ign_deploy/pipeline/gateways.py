@@ -77,7 +77,7 @@ def no_gateways(settings: Settings) -> ConfigurationError:
             hint="give --gateway URL; --track-only records the versions without installing them.",
         )
     what = (
-        f"no gateway in the config file has the environment {settings.environment!a}"
+        f"no gateway in the config file has the environment {settings.environment!r}"
         if settings.environment
         else "no environment given"
     )
@@ -211,7 +211,7 @@ def _require_address(entry: GatewayEntry) -> None:
         return
     shown = entry.url[:200]
     raise ConfigurationError(
-        f"the gateway {shown!a} is neither a URL, nor a name in the config file, nor a folder",
+        f"the gateway {shown!r} is neither a URL, nor a name in the config file, nor a folder",
         hint=f"write https://{shown}." if entry.url.isprintable() else "correct --gateway.",
     )
 
@@ -230,7 +230,7 @@ def _token(entry: GatewayEntry, context: RunContext) -> str:
     token = context.env.get(entry.token_variable, "").strip()
     if not token:
         raise ConfigurationError(
-            f"the token of the gateway {entry.name!a} is missing: {entry.token_variable} isn't set",
+            f"the token of the gateway {entry.name!r} is missing: {entry.token_variable} isn't set",
             hint="set that variable from a secret of the CI host.",
         )
     return token

@@ -47,26 +47,26 @@ def version_of_tag(pattern: str, tag: str) -> str:
     """Return the version inside a tag; raises ConfigurationError with the reason."""
     if pattern.count(_VERSION_FIELD) != 1:
         raise ConfigurationError(
-            f"the tag pattern {pattern[:100]!a} doesn't contain {_VERSION_FIELD} exactly once",
+            f"the tag pattern {pattern[:100]!r} doesn't contain {_VERSION_FIELD} exactly once",
             hint="write it like v{version}, or pump-v{version} in a monorepo.",
         )
     if not tag:
         raise ConfigurationError(
-            f"no tag given, but the release must have one like {pattern!a}",
+            f"no tag given, but the release must have one like {pattern!r}",
             hint="run on a tag (on: push: tags), or give --tag.",
         )
     before, after = pattern.removeprefix(_TAG_REF).split(_VERSION_FIELD)
     match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(after)}", tag)
     if match is None:
         raise ConfigurationError(
-            f"the tag {tag[:200]!a} doesn't match the pattern {pattern!a}",
+            f"the tag {tag[:200]!r} doesn't match the pattern {pattern!r}",
             hint="tag the commit according to the pattern, or correct --tag-pattern.",
         )
     try:
         return ModuleVersion.parse(match[1]).text
     except VersionSyntaxError as cause:
         raise ConfigurationError(
-            f"the tag {tag[:200]!a} has no installable version: {cause.message}",
+            f"the tag {tag[:200]!r} has no installable version: {cause.message}",
             hint=cause.hint,
         ) from cause
 
@@ -77,7 +77,7 @@ def check_tag(context: RunContext) -> None:
     version = version_of_tag(settings.tag_pattern, tag)
     if settings.version and ModuleVersion.parse(settings.version) != ModuleVersion.parse(version):
         raise ConfigurationError(
-            f"version {settings.version} was requested, but the tag {tag!a} is for {version}",
+            f"version {settings.version} was requested, but the tag {tag!r} is for {version}",
             hint="drop --version, or tag the right commit.",
         )
 

@@ -143,7 +143,7 @@ def select_modules(
     for name in names:
         if name not in ids:
             raise DeploymentError(
-                f"{environment} has no {name[:200]!a}, only {', '.join(sorted(ids))}",
+                f"{environment} has no {name[:200]!r}, only {', '.join(sorted(ids))}",
                 hint="give the id of one of these modules."
                 if name.partition("@")[0] not in ids
                 else "give the id alone; `rollback` takes the version as --to.",

@@ -73,7 +73,7 @@ def _projects(paths: Sequence[Path], context: RunContext) -> Sequence[Project]:
 def _project(path: Path, context: RunContext) -> Project:
     if not str(path).isprintable():
         raise ConfigurationError(
-            f"the path {str(path)!a} has characters that can't be printed",
+            f"the path {str(path)!r} has characters that can't be printed",
             hint="rename it: CI hosts can't pass it on.",
         )
     try:
@@ -131,7 +131,7 @@ def _repeated_id(module_id: str, first: Decision, second: Decision) -> IgnDeploy
 
     finding = error(
         "module-id-repeated",
-        f"{first.path} and {second.path} share the id {module_id!a}",
+        f"{first.path} and {second.path} share the id {module_id!r}",
         location=str(second.path),
         hint="give each module its own id, or plan only one of them.",
     )

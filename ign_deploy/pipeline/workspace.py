@@ -110,7 +110,7 @@ def read_notes(text: str, file: str = "") -> str:
         return _read_notes_file(file)
     if _looks_like_file(text) and (not os.path.lexists(text) or _is_notes_file(text)):
         raise ConfigurationError(
-            f"--notes takes text, but {text!a} looks like a file",
+            f"--notes takes text, but {text!r} looks like a file",
             hint=f"give --notes-file {text}, or more than one word.",
         )
     if len(text) > _MAX_NOTES:
@@ -133,7 +133,7 @@ def _read_notes_file(file: str) -> str:
         except ValueError as cause:
             reason = str(cause)
     raise ConfigurationError(
-        f"cannot read the release notes {file!a}: {reason}",
+        f"cannot read the release notes {file!r}: {reason}",
         hint="give a UTF-8 text file of at most 512 KiB in the working directory, not a link.",
     )
 

@@ -40,7 +40,7 @@ def config_layer(chosen: Path | None, folder: Path) -> dict[str, tuple[object, s
         if not name:
             near = get_close_matches(key, known, n=1)
             raise ConfigurationError(
-                f"unknown setting {key!a} in {path}",
+                f"unknown setting {key!r} in {path}",
                 hint=f"did you mean '{near[0]}'?" if near else f"use one of: {', '.join(known)}.",
             )
         if source.secret:
@@ -78,7 +78,7 @@ def _gateways(value: object, path: Path) -> tuple[GatewayEntry, ...]:
     names = [each.name for each in found]
     if again := next((name for name in names if names.count(name) > 1), ""):
         raise ConfigurationError(
-            f"two gateways in {path} share the name {again[:100]!a}",
+            f"two gateways in {path} share the name {again[:100]!r}",
             hint="give each gateway a unique name.",
         )
     return tuple(found)

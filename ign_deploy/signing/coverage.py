@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
-from ign_deploy.module.findings import Finding, bounded, error
+from ign_deploy.module.findings import Finding, bounded, error, legible, warning
 from ign_deploy.module.parallel import map_parallel, usable_processors
-from ign_deploy.module.signature import CERTIFICATES_NAME, GET_AGAIN, needs_signature
+from ign_deploy.module.signature import CERTIFICATES_NAME, GET_AGAIN, needs_signature, read_as_utf8
 from ign_deploy.module.stable_file import BLOCK
 from ign_deploy.module.zip_entry import ZipEntry
 
@@ -57,10 +57,15 @@ def check_lines(
     and has been reported; so has a line whose signature is empty.
     """
     signed = [entry.name for entry in archive.entries if needs_signature(entry)]
+    misread = read_as_utf8(lines, dict.fromkeys(signed))
+    if misread:
+        others = {line: lines[line] for line in lines.keys() - set(misread.values())}
+        lines = {**others, **{name: lines[line] for name, line in misread.items()}}
     findings = bounded(_missing_line(name) for name in signed if name not in lines)
     comparable = [name for name in signed if name in digests and lines.get(name)]
     if certificates:
         findings += _check_signatures(comparable, digests, lines, certificates)
+    findings += bounded(map(_misread_line, sorted(misread)))
     return [*findings, *bounded(_orphan_lines(set(signed), lines))]
 
 
@@ -73,12 +78,22 @@ def _missing_line(name: str) -> Finding:
     )
 
 
+def _misread_line(name: str) -> Finding:
+    return warning(
+        "signature-line-utf8",
+        f"the signature has the name {legible(name)} as UTF-8 instead of escaped: a gateway may "
+        "not find the file's line",
+        location=legible(name),
+        hint="sign the module again, for example with `ign-deploy sign`.",
+    )
+
+
 def _orphan_lines(signed: set[str], lines: Iterable[str]) -> Iterator[Finding]:
     return (
         error(
             "signature-line-orphan",
-            f"the signature has a line for {ascii(name)[1:-1]}, which isn't in the module",
-            location=ascii(name)[1:-1],
+            f"the signature has a line for {legible(name)}, which isn't in the module",
+            location=legible(name),
             hint=GET_AGAIN,
         )
         for name in sorted(lines)

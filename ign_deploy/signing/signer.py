@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -38,6 +39,7 @@ from ign_deploy.report import Progress, Reporter
 from ign_deploy.signing.identity import SigningIdentity
 
 SIGNED_SUFFIX = ".modl"
+_UNSIGNED = re.compile(r"([.-]unsigned)+\Z", re.IGNORECASE)
 Result = TypeVar("Result")
 
 
@@ -45,10 +47,8 @@ def signed_name(name: str) -> str:
     """Return the file name of the signed module: the input's without ``.unsigned``."""
     # In any case: X.UNSIGNED.MODL comes from a case-insensitive file system.
     stem = name[: -len(SIGNED_SUFFIX)] if name.lower().endswith(SIGNED_SUFFIX) else name
-    for marker in (".unsigned", "-unsigned"):
-        if stem.lower().endswith(marker):
-            stem = stem[: -len(marker)]
-    return stem + SIGNED_SUFFIX
+    # More than once: some builds add it to a name that has it.
+    return (_UNSIGNED.sub("", stem) or stem) + SIGNED_SUFFIX
 
 
 @dataclass(frozen=True, slots=True)

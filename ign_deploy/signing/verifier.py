@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,16 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
-from ign_deploy.module.findings import Finding, Severity, bounded, error, errors_among, worst_first
+from ign_deploy.module.findings import (
+    Finding,
+    Severity,
+    bounded,
+    error,
+    errors_among,
+    legible,
+    warning,
+    worst_first,
+)
 from ign_deploy.module.parallel import in_thread
 from ign_deploy.module.signature import (
     CERTIFICATES_NAME,
@@ -36,6 +46,7 @@ if TYPE_CHECKING:
 
 
 ANY_SIGNER = TrustPolicy()
+_OLD_SIGNATURE = re.compile(r"module-signatures(\.\w+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,7 @@ class VerificationReport:
     status: SignatureStatus
     certificates: tuple[CertificateInfo, ...]
     licence_crc: int | None
-    entries: int
+    file_count: int
     findings: tuple[Finding, ...]
     anchor: str = ""
 
@@ -116,6 +127,7 @@ def inspect_archive(
     descriptor = read_descriptor(archive)
     present = [name for name in sorted(SIGNATURE_FILES) if archive.entry(name) is not None]
     findings = [_as_verified(finding) for finding in archive.findings]
+    findings += _old_signatures(archive)
     # Loading what reads certificates takes as long as hashing many megabytes.
     with in_thread(lambda: _read_signature(archive, present)) as signature:
         digests, damaged = hash_entries(archive)
@@ -137,7 +149,7 @@ def inspect_archive(
         status=status,
         certificates=_describe(certificates),
         licence_crc=_licence_crc(archive, descriptor),
-        entries=len(archive.entries),
+        file_count=sum(not entry.is_directory for entry in archive.entries),
         findings=worst_first(bounded(findings)),
         anchor=anchor,
     )
@@ -155,6 +167,17 @@ def unsigned_finding(path: Path) -> Finding:
 def _as_verified(finding: Finding) -> Finding:
     # Signing drops such bytes; in a signed module a reader that streams stops at them.
     return replace(finding, severity=Severity.ERROR) if finding.code == "archive-gap" else finding
+
+
+def _old_signatures(archive: Archive) -> Iterator[Finding]:
+    for entry in archive.entries:
+        if _OLD_SIGNATURE.fullmatch(entry.name):
+            yield warning(
+                "signature-old",
+                f"{legible(entry.name)} is a signature of before Ignition 7.8; it is not checked",
+                location=legible(entry.name),
+                hint="sign the module in today's format, and leave the file out of the build.",
+            )
 
 
 def _half_signed(present: str) -> Finding:

@@ -234,7 +234,7 @@ def _local_path(url: str) -> Path:
         text = unquote(parts.path)
     if not text.strip() or not text.isprintable():
         raise ConfigurationError(
-            f"{text[:100]!a} is not a valid path of a modules folder",
+            f"{text[:100]!r} is not a valid path of a modules folder",
             hint="give the path of a folder such as user-lib/modules.",
         )
     return Path(text)

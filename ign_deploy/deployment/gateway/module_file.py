@@ -75,7 +75,7 @@ def require_file_name(file_name: str) -> str:
     """
     if _FILE_NAME.fullmatch(file_name) is None or ".." in file_name:
         raise ConfigurationError(
-            f"{file_name[:100]!a} is not a valid module file name",
+            f"{file_name[:100]!r} is not a valid module file name",
             hint="use letters, digits and . _ + - (no folders), ending in .modl.",
         )
     return file_name

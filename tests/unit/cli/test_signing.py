@@ -14,7 +14,7 @@ from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
 from ign_deploy.pipeline import context
 from tests.support.cli import KEY, MODULE, CliWorkspace, make_workspace
 from tests.support.identities import pem_certificates, self_signed
-from tests.support.modules import build_module, module_xml
+from tests.support.modules import RawEntry, build_module, module_files, module_xml, write_zip
 from tests.support.signing import content, rewritten
 
 ANCHOR = ("--trust-anchor", "signing.cert.pem")
@@ -219,3 +219,17 @@ def test_inspect_reads_one_file_only(
     expected = len(content(path)["pump.jar"])
     files = workspace.call("inspect", path, "--json").must(0).document["files"]
     assert {each["name"]: each["size"] for each in files}["pump.jar"] == expected
+
+
+def test_files_are_counted_without_folders_and_shown_by_their_names(
+    workspace: CliWorkspace,
+) -> None:
+    entries = [RawEntry(name, data) for name, data in module_files().items()]
+    entries += [RawEntry("doc/", b"", stored=b"", mode=0o040755), RawEntry("doc/Grüße.html", b"x")]
+    write_zip(workspace.folder / "odd.modl", entries)
+    shown = workspace.call("inspect", "odd.modl").must(0)
+    files = len(entries) - 1
+    assert f"files:          {files}\n" in shown.stdout
+    assert "  doc/Grüße.html\n" in shown.stdout
+    document = workspace.call("inspect", "odd.modl", "--json").must(0).document
+    assert document["file_count"] == len(document["files"]) == files

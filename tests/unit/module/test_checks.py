@@ -297,7 +297,7 @@ class TestFiles:
 
     def test_a_backslash_in_a_name_is_a_warning(self, tmp_path: Path) -> None:
         findings = found_in(tmp_path, files={"doc\\more.html": b"<html/>"})
-        assert findings == [(WARNING, "entry-backslash", "doc\\\\more.html")]
+        assert findings == [(WARNING, "entry-backslash", "doc\\more.html")]
 
     def test_the_named_licence_is_missing(self, tmp_path: Path) -> None:
         assert found_in(tmp_path, files={"license.html": None}) == [

@@ -8,7 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from ign_deploy.errors import VerificationError
+import pytest
+
+from ign_deploy.ci.text import finding_headline, finding_message
+from ign_deploy.errors import VerificationError, with_subject
 from ign_deploy.module.findings import (
     MOST_ALIKE,
     Severity,
@@ -16,6 +19,8 @@ from ign_deploy.module.findings import (
     error,
     errors_among,
     info,
+    legible,
+    legible_bytes,
     warning,
     worst_first,
 )
@@ -133,3 +138,51 @@ def test_an_error_sums_up_its_findings_worst_first() -> None:
 def test_an_error_of_one_finding_says_what_it_says() -> None:
     problem = VerificationError.from_findings(error("a", "broken"), hint="look.")
     assert (problem.message, problem.hint) == ("broken", "look.")
+
+
+@pytest.mark.parametrize(
+    ("subject", "message", "whole"),
+    [
+        ("pump.modl", "it is broken", "pump.modl: it is broken"),
+        ("pump.modl", "pump.modl is broken", "pump.modl is broken"),
+        ("", "it is broken", "it is broken"),
+        ("module.xml: version", "version: 'x' is odd", "module.xml: version: 'x' is odd"),
+        ("module.xml: version", "version 'x' is odd", "module.xml: version 'x' is odd"),
+        ("module.xml: version", "versions differ", "module.xml: version: versions differ"),
+        ("module.xml: id", "module.xml has no <id>", "module.xml has no <id>"),
+        ("module.xml: hook", "a <hook> is odd", "module.xml: hook: a <hook> is odd"),
+    ],
+)
+def test_nothing_is_named_twice(subject: str, message: str, whole: str) -> None:
+    assert with_subject(subject, message) == whole
+    assert finding_headline(error("a", message, location=subject)) == f"error[a]: {whole}"
+    assert finding_message(error("a", message, location=subject)) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Grüße.html", "Grüße.html"),
+        ("水.html", "水.html"),
+        ("doc\\a", "doc\\a"),
+        ("a\n\x1b[31m\x7f", "a\\n\\x1b[31m\\x7f"),
+        ("a\u202eb\u200b", "a\\u202eb\\u200b"),
+        ("a\udcff", "a\\udcff"),
+    ],
+)
+def test_names_are_shown_as_they_are_but_for_what_is_invisible(text: str, shown: str) -> None:
+    assert legible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("Grüße".encode(), "Grüße"),
+        (b"Gr\xfc\xdfe", "Grüße"),
+        (b"Gr\x81\xe1e", "Grüße"),
+        ("a\u202e".encode(), "a\\u202e"),
+        (b"\xfc\n", "ⁿ\\n"),
+    ],
+)
+def test_a_name_is_shown_in_the_encoding_that_it_probably_has(raw: bytes, shown: str) -> None:
+    assert legible_bytes(raw) == shown

@@ -144,6 +144,9 @@ def test_of_twins_the_unsigned_one_is_taken() -> None:
 
 
 def test_unsigned_modules_are_named_so() -> None:
+    twice = Path("A.unsigned.unsigned.modl")
+    assert without_twins([Path("A.modl"), twice]) == (twice,)
+    assert unsigned_name(twice) == twice.name
     assert unsigned_name(Path("Pump.modl")) == "Pump.unsigned.modl"
     assert unsigned_name(Path("Pump.unsigned.modl")) == "Pump.unsigned.modl"
     assert unsigned_name(Path("pump-unsigned.modl")) == "pump-unsigned.modl"

@@ -47,6 +47,10 @@ def signed_file(path: Path, folder: Path) -> SignableFile:
         ("pump.modl", "pump.modl"),
         ("pump", "pump.modl"),
         ("PUMP.MODL", "PUMP.modl"),
+        ("pump.unsigned.unsigned.modl", "pump.modl"),
+        ("pump-unsigned.Unsigned-UNSIGNED.modl", "pump.modl"),
+        ("pump.unsigned.1.modl", "pump.unsigned.1.modl"),
+        ("-unsigned.modl", "-unsigned.modl"),
         ("Pump.Unsigned.Modl", "Pump.modl"),
     ],
 )

@@ -144,6 +144,59 @@ def test_a_repeated_line_is_named(signed: Path) -> None:
     assert problems(rewritten(signed, change)) == [("signature-line-repeated", "pump.jar")]
 
 
+@pytest.fixture
+def umlaut(tmp_path: Path) -> Path:
+    """Return a signed module with a name that vendors' signers may write as it is."""
+    unsigned = build_module(tmp_path / "in/pump.modl", files={"doc/Grüße.html": b"x"})
+    return signed_module(unsigned, output_dir=tmp_path).path
+
+
+def as_utf8(files: Content) -> Content:
+    lines = files[SIGNATURES_NAME].replace(b"\\u00FC\\u00DF", "üß".encode())
+    assert "Grüße".encode() in lines
+    return {**files, SIGNATURES_NAME: lines}
+
+
+def test_a_name_that_was_signed_as_utf8_is_a_warning(umlaut: Path) -> None:
+    path = rewritten(umlaut, as_utf8)
+    report = inspect_signature(path, now=NOW)
+    assert report.status is SignatureStatus.INTACT
+    (finding,) = report.findings
+    assert (finding.code, finding.location) == ("signature-line-utf8", "doc/Grüße.html")
+
+
+def test_a_changed_file_whose_name_was_signed_as_utf8_is_named(umlaut: Path) -> None:
+    path = rewritten(umlaut, lambda files: as_utf8({**files, "doc/Grüße.html": b"y"}))
+    assert problems(path) == [("signature-bad", "doc/Grüße.html")]
+
+
+def test_a_line_is_read_as_java_does_where_that_fits(umlaut: Path) -> None:
+    """Of two files, the one with the name that Java reads has the line."""
+    misread = "doc/Grüße.html".encode().decode("latin-1")
+    path = rewritten(umlaut, lambda files: as_utf8({**files, misread: files["doc/Grüße.html"]}))
+    assert problems(path) == [("signature-line-missing", "doc/Grüße.html")]
+
+
+def test_a_removed_file_whose_name_was_signed_as_utf8_is_named(umlaut: Path) -> None:
+    def change(files: Content) -> Content:
+        return {name: data for name, data in as_utf8(files).items() if name != "doc/Grüße.html"}
+
+    ((code, _),) = problems(rewritten(umlaut, change))
+    assert code == "signature-line-orphan"
+
+
+def test_a_signature_of_before_ignition_7_8_is_said(tmp_path: Path) -> None:
+    path = build_module(tmp_path / "pump.modl", files={"module-signatures": b"x"})
+    report = inspect_signature(path, now=NOW)
+    assert report.status is SignatureStatus.UNSIGNED
+    assert [finding.code for finding in report.findings] == ["signature-old"]
+    # It is content like any other: signing covers it, and whoever changes it is noticed.
+    signed = signed_module(path, output_dir=tmp_path / "signed").path
+    assert inspect_signature(signed, now=NOW).status is SignatureStatus.INTACT
+    changed = rewritten(signed, lambda files: {**files, "module-signatures": b"y"})
+    assert ("signature-bad", "module-signatures") in problems(changed)
+
+
 def test_a_malformed_escape_is_an_error_not_a_crash(signed: Path) -> None:
     def change(files: Content) -> Content:
         return {**files, SIGNATURES_NAME: b"\\u12 = x\n" + files[SIGNATURES_NAME]}

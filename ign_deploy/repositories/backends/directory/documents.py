@@ -118,7 +118,7 @@ class DirectoryDocuments:
         parts = path.split("/")
         if not all(is_safe_component(part) or part in _OWN_NAMES for part in parts):
             raise RepositoryError(
-                f"{path!a} is not a valid document path", hint="use letters, digits and . _ + -"
+                f"{path!r} is not a valid document path", hint="use letters, digits and . _ + -"
             )
         return self._root.joinpath(*parts)
 

@@ -274,13 +274,13 @@ class Drafts:
         if not self._has(draft, wanted):
             raise RepositoryError(
                 f"GitHub has {asset.size} bytes with {asset.digest or 'no digest'} as "
-                f"{asset.name[:100]!a}, expected {wanted.size} bytes with SHA-256 "
+                f"{asset.name[:100]!r}, expected {wanted.size} bytes with SHA-256 "
                 f"{wanted.sha256} as {wanted.name}",
                 hint="run again; nothing was published.",
             )
 
     def _delete(self, asset: Asset) -> None:
-        title = f"deleting the incomplete file {asset.name[:100]!a}"
+        title = f"deleting the incomplete file {asset.name[:100]!r}"
         self._api.request("DELETE", f"releases/assets/{asset.id}", title=title, expect={404})
 
 

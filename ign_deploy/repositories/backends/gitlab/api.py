@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from ign_deploy.errors import IgnDeployError, RepositoryError
+from ign_deploy.module.findings import legible
 from ign_deploy.net.client import MAX_BODY, Client
 from ign_deploy.net.response import Response
 from ign_deploy.net.retry import RetryPolicy
@@ -261,7 +262,7 @@ def gitlab_reason(response: Response) -> str:
     fields = response.fields()
     found = [fields.get(name) for name in ("message", "error", "error_description")]
     text = ", ".join(each for each in found if isinstance(each, str))
-    return ascii(text[:200])[1:-1]
+    return legible(text[:200])
 
 
 def _hint(status: int, reason: str, *, caller: Caller) -> str:

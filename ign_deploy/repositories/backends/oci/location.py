@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ign_deploy.errors import ConfigurationError, RepositoryError
+from ign_deploy.module.findings import legible
 from ign_deploy.net.credentials import is_this_machine
 from ign_deploy.net.response import Response
 from ign_deploy.repositories.access import StoreUrl, split_store_url
@@ -133,7 +134,7 @@ def oci_reason(response: Response) -> str:
         for name in ("code", "message")
         if isinstance(text := each.get(name), str) and text
     ]
-    return ascii(": ".join(texts[:2])[:200])[1:-1]
+    return legible(": ".join(texts[:2])[:200])
 
 
 def _errors(response: Response) -> list[dict[str, Any]]:
