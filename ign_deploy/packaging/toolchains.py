@@ -20,6 +20,8 @@ _GRADLE = re.compile(
     r"JavaLanguageVersion\.of\(\s*[\"']?(\d{1,2})[\"']?\s*\)|\bjvmToolchain\b\s*\(?\s*(\d{1,2})\b"
 )
 _GRADLE_COMMENT = re.compile(r"/\*(?:.*?\*/|.*\Z)|(?:^|(?<=[\s;{}]))//[^\n]*", re.DOTALL)
+# What tests run on doesn't matter to a module.
+_LAUNCHER = re.compile(r"launcherFor\s{0,100}\{[^}]*\}?")
 _DAEMON = re.compile(r"^[ \t]*toolchainVersion[ \t]*[=:][ \t]*(\d{1,2})[ \t\r]*$", re.MULTILINE)
 _RESOLVER = re.compile(r"foojay|toolchainManagement|org\.gradle\.toolchains")
 _LOCATIONS = re.compile(r"org\.gradle\.java\.installations\.(?:paths|fromEnv)")
@@ -99,8 +101,9 @@ def _needed_by_gradle(
     if _LOCATIONS.search(properties) or (downloads and not _NO_DOWNLOAD.search(properties)):
         return {}
     needed: dict[int, str] = {}
-    for path in islice(_build_files(project.root), _MOST_FILES):
-        for match in _GRADLE.finditer(_GRADLE_COMMENT.sub("", _text(path))):
+    for path in islice(_build_files(project.root, settings), _MOST_FILES):
+        text = _LAUNCHER.sub("", _GRADLE_COMMENT.sub("", _text(path)))
+        for match in _GRADLE.finditer(text):
             name = str(path.relative_to(project.root))
             needed.setdefault(int(match[1] or match[2]), name)
     if for_daemon := _DAEMON.search(daemon):
@@ -142,14 +145,21 @@ def _installed(env: Mapping[str, str]) -> frozenset[int]:
     return frozenset(int(match[1]) for match in releases if match) | _in_maven_toolchains(env)
 
 
-def _build_files(root: Path) -> Iterator[Path]:
-    """Yield the project's Gradle files, also those of its convention plugins."""
+def _build_files(root: Path, settings: str) -> Iterator[Path]:
+    """Yield the project's Gradle files, also those of its convention plugins.
+
+    A folder with settings of its own is another project, unless the ``settings`` name it.
+    """
     waiting = [(root, 0)]
     while waiting:
         folder, depth = waiting.pop()
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:
+            continue
+        names = {entry.name for entry in entries}
+        is_other = folder != root and folder.name not in settings
+        if is_other and names & {"settings.gradle", "settings.gradle.kts"}:
             continue
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):

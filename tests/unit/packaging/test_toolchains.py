@@ -95,6 +95,24 @@ def test_what_names_no_missing_jdk_is_fine(root: Path, env: dict[str, str], text
     assert codes(root, env) == []
 
 
+def test_what_only_tests_run_on_is_fine(root: Path, env: dict[str, str]) -> None:
+    launcher = "javaLauncher = javaToolchains.launcherFor {{ languageVersion = {} }}"
+    text = f"tasks.register('testOn13', Test) {{ {launcher.format('JavaLanguageVersion.of(13)')} }}"
+    (root / "build.gradle").write_text(text)
+    assert codes(root, env) == []
+
+
+def test_another_project_in_the_folder_does_not_count(root: Path, env: dict[str, str]) -> None:
+    (root / "build.gradle").write_text("")
+    inner = root / "samples" / "one"
+    inner.mkdir(parents=True)
+    (inner / "settings.gradle.kts").touch()
+    (inner / "build.gradle.kts").write_text("kotlin { jvmToolchain(13) }")
+    assert codes(root, env) == []
+    (root / "settings.gradle").write_text("includeBuild('samples/one')")
+    assert codes(root, env) == [CODE]
+
+
 def test_what_a_build_made_is_not_read(root: Path, env: dict[str, str]) -> None:
     (root / "build.gradle").write_text("")
     for folder in ("build", "node_modules/x", ".gradle", "gateway/src/main/resources"):
@@ -192,6 +210,7 @@ def test_mavens_toolchains_have_to_be_defined(tmp_path: Path, env: dict[str, str
     [
         ("build.gradle", "/*" * 250_000),
         ("build.gradle", "JavaLanguageVersion.of(" * 40_000),
+        ("build.gradle", "launcherFor {" * 60_000),
         ("gradle/gradle-daemon-jvm.properties", "\n" * 500_000),
         ("settings.gradle", " " * 500_000),
     ],
