@@ -324,7 +324,7 @@ class DeploymentManager(_Noun[DeploymentConfig]):
 
     @property
     def _environment(self) -> str:
-        from ign_deploy.pipeline.deploy import environment_of
+        from ign_deploy.pipeline.environment import environment_of
 
         return environment_of(self._context)
 

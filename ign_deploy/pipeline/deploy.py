@@ -20,7 +20,6 @@ from ign_deploy.deployment.records import (
     ModuleOnGateway,
     Outcome,
     Phase,
-    check_environment,
     timestamp,
 )
 from ign_deploy.deployment.rollout import (
@@ -31,9 +30,10 @@ from ign_deploy.deployment.rollout import (
     require_success,
     unreachable_plan,
 )
-from ign_deploy.errors import ConfigurationError, IgnDeployError
+from ign_deploy.errors import IgnDeployError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.environment import environment_of
 from ign_deploy.pipeline.gateways import deploy_options, open_gateways
 from ign_deploy.pipeline.lease import GatewayLease, lease_gateways
 from ign_deploy.pipeline.transfer import download_module
@@ -42,7 +42,6 @@ from ign_deploy.pipeline.unrecorded import record_end, require_recorded
 if TYPE_CHECKING:
     from ign_deploy.deployment.plan import GatewayPlan
 
-DEFAULT_ENVIRONMENT = "default"
 _TICK = timedelta(microseconds=1)
 _COMMANDS = {
     DeploymentKind.DEPLOYMENT: "install",
@@ -313,24 +312,6 @@ def _recorded(part: Part, state: EnvironmentState, outcome: Outcome) -> GatewayR
             for module in part.modules
         ),
     )
-
-
-def environment_of(context: RunContext) -> str:
-    """Return the environment's name; without one, deployments are those of ``default``."""
-    return named_environment(context.settings.environment or DEFAULT_ENVIRONMENT, context)
-
-
-def named_environment(name: str, context: RunContext) -> str:
-    """Return an environment's name; raises ConfigurationError if the history can't have it.
-
-    It becomes a part of paths in the repository, where no one would look for a secret.
-    """
-    if context.redact(check_environment(name)) != name:
-        raise ConfigurationError(
-            "the name of the environment contains one of the secrets of this run",
-            hint="give another name as --environment, such as production.",
-        )
-    return name
 
 
 def deploy_release(modules: Sequence[VerifiedModule], context: RunContext) -> str:

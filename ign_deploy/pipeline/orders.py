@@ -11,7 +11,8 @@ from ign_deploy.deployment.records import DeploymentKind, Outcome
 from ign_deploy.errors import ConfigurationError, DeploymentError, VerificationError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.version import same_version
-from ign_deploy.pipeline.deploy import Deployer, Order, Part, environment_of, named_environment
+from ign_deploy.pipeline.deploy import Deployer, Order, Part
+from ign_deploy.pipeline.environment import environment_of, named_environment
 from ign_deploy.pipeline.gateways import gateways_or_tracking
 from ign_deploy.pipeline.verify import verify_file
 
