@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,12 @@ import click
 from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
-from ign_deploy.pipeline.checks import Check, run_checks
+from ign_deploy.pipeline.checks import Check, describe_repository, run_checks
 from ign_deploy.pipeline.gateways import chosen_entries
 from ign_deploy.pipeline.preflight import (
     REPOSITORY_CHECK,
     gateways_check,
     packaging_checks,
-    repository_check,
     signing_check,
 )
 
@@ -66,7 +66,7 @@ def validate_env_command(
     if signing or everything:
         checks.append(signing_check(context))
     if repository or everything:
-        checks.append(repository_check(context))
+        checks.append(Check(REPOSITORY_CHECK, partial(describe_repository, context)))
     if gateways or (everything and chosen_entries(context.settings)):
         checks.append(gateways_check(context))
     with context.reporter.group("validate-env"):

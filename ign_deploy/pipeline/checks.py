@@ -142,6 +142,12 @@ def check_repository(context: RunContext) -> Capabilities:
     return require_writable(context.repository, context)
 
 
+def describe_repository(context: RunContext) -> Capabilities:
+    """Return all that the repository can do; see ``require_writable``."""
+    check_repository(context)
+    return context.repository.describe()
+
+
 def require_writable(repository: Repository, context: RunContext) -> Capabilities:
     """Return what the repository can do; raises RepositoryError unless it is there and writable.
 

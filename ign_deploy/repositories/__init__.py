@@ -25,7 +25,8 @@ class Capabilities:
     ``location`` has no credentials. ``obstacle`` says why the repository isn't ``writable``.
     ``create_once``: of concurrent writers of one version exactly one wins; ``compare_and_swap``:
     indexes are updated without losing updates; ``server_digest``: the store states the digest of
-    its files; ``resume``: an interrupted download can continue. ``remarks`` are full sentences on
+    its files; ``resume``: an interrupted download can continue (both only as far as
+    ``Repository.describe`` looked). ``remarks`` are full sentences on
     what a user has to know about the store, such as why ``create_once`` isn't guaranteed.
     ``workers`` is a good number of parallel transfers.
     """
@@ -144,6 +145,9 @@ class Repository(Protocol):
         For what publishes; reading needs none of it. Raises RepositoryError if it can't be reached
         or isn't a repository.
         """
+
+    def describe(self) -> Capabilities:
+        """Find out all that the store can do, for people: more than ``check`` needs to know."""
 
     def publish(
         self, release: Release, *, files: Mapping[str, Path], progress: Progress = no_progress

@@ -81,6 +81,11 @@ class StoreRepository:
                 self._capabilities = self.store.probe()
             return self._capabilities
 
+    def describe(self) -> Capabilities:
+        """See ``Repository.describe``."""
+        found = self.check()
+        return self.store.describe(found) if found.writable else found
+
     def publish(
         self, release: Release, *, files: Mapping[str, Path], progress: Progress = no_progress
     ) -> Publication:

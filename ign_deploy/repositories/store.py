@@ -164,8 +164,8 @@ class Store:
     """A whole store. ``probe`` finds out what it can do, by as few requests as possible.
 
     It writes, and raises RepositoryError (wrong credentials: say which right is missing) or
-    NetworkError. ``exists`` only reads; see ``Repository.exists``. ``address`` is that of the
-    whole store, without credentials.
+    NetworkError. ``describe`` adds what publishing needn't know. ``exists`` only reads; see
+    ``Repository.exists``. ``address`` is that of the whole store, without credentials.
     ``location`` returns where a person finds a version, without credentials. ``snapshot``: while it
     is open, listings may be as of its beginning. ``has_page``: people can open the store's files in
     a browser. ``has_scripts``: their page can't request other files there, since it comes from a
@@ -185,6 +185,7 @@ class Store:
     guard: IndexGuard
     now: Callable[[], datetime]
     compares: Callable[[], bool]
+    describe: Callable[[Capabilities], Capabilities] = lambda found: found
     snapshot: Callable[[], AbstractContextManager[None]] = nullcontext
     has_page: bool = False
     has_scripts: bool = False

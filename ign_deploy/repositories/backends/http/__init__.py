@@ -34,7 +34,7 @@ def open_http(url: str, access: Access) -> Store:
     location = find_http_location(url, access=access)
     objects = kinds[location.kind](location, access=access)
     if isinstance(objects, WebDavObjectStore):
-        return folder_store(objects, access=access)
+        return replace(folder_store(objects, access=access), describe=objects.describe)
     store = object_store(objects, access=access)
     # Nexus isolates the page (`sandbox` in its Content-Security-Policy), unless set up otherwise.
     return replace(store, has_scripts=isinstance(objects, NexusObjectStore))

@@ -26,7 +26,7 @@ from ign_deploy.repositories.backends.http.listing import (
     parse_multistatus,
 )
 from ign_deploy.repositories.backends.http.location import HttpLocation
-from ign_deploy.repositories.backends.http.webdav_probe import probe_webdav
+from ign_deploy.repositories.backends.http.webdav_probe import describe_webdav, probe_webdav
 from ign_deploy.repositories.backends.object_store import Name, last_generation
 from ign_deploy.repositories.claims import any_claim, claim_bytes, parse_claim
 from ign_deploy.repositories.record import INDEX_NAME, ReleaseFile
@@ -172,6 +172,10 @@ class WebDavObjectStore(HttpObjectStore):
             raise self._client.error_for_response(made)
         self._made |= _with_parents(folder)
         return True
+
+    def describe(self, found: Capabilities) -> Capabilities:
+        """See ``Store.describe``."""
+        return describe_webdav(self._client, self._location.root, found=found)
 
     def _find_out(self) -> Capabilities:
         found = probe_webdav(self._client, self._location)

@@ -70,8 +70,6 @@ class _Trial:
     exclusive: bool = False
     racy: bool = False
     deletes: bool = True
-    digest: bool = False
-    resume: bool = False
 
 
 def probe_webdav(client: Client, location: HttpLocation) -> ProbeResult:
@@ -174,11 +172,11 @@ def _try_writing(client: Client, root: str) -> _Trial:
         if first.status in {423, 507}:
             raise client.error_for_response(first)
         if not first.ok:
-            return _try_file(client, name, folder=name)
+            return _try_file(client, name, folder=name)[0]
     if not exclusive:
         # Not left to the race: all runs have to agree on how versions are claimed.
         exclusive = not _make_collection(client, f"{name}/").ok
-    trial = _try_file(client, f"{name}/trial", folder=f"{name}/")
+    trial = _try_file(client, f"{name}/trial", folder=f"{name}/")[0]
     return replace(trial, exclusive=exclusive, racy=created > 1)
 
 
@@ -203,21 +201,29 @@ def _race(client: Client, url: str) -> list[int]:
     return map_parallel(create, range(_RACERS), workers=_RACERS)
 
 
-def _try_file(client: Client, url: str, *, folder: str) -> _Trial:
-    """Put a file, and delete the ``folder`` that it is in."""
-    title = "writing a test file"
+def describe_webdav(client: Client, root: str, *, found: Capabilities) -> Capabilities:
+    """Add how the server hands out files; the probe of a publication needn't know."""
+    name = _trial_name(f"{root}/")
+    _, head = _try_file(client, name, folder=name, look=True)
+    if head is None:
+        return found
+    has_digest = stated_digest(head.headers) is not None
+    return replace(found, server_digest=has_digest, resume=accepts_ranges(head.headers))
+
+
+def _try_file(
+    client: Client, url: str, *, folder: str, look: bool = False
+) -> tuple[_Trial, Response | None]:
+    """Put a file, look at it if wanted, and delete the ``folder`` that it is in."""
+    title, head = "writing a test file", None
     sent = client.request("PUT", url, title=title, body=b"trial\n", expect=ANY_STATUS)
-    if not sent.ok:
-        trial = _Trial(refused=sent)
-    else:
+    trial = _Trial(refused=None if sent.ok else sent)
+    if sent.ok and look:
         head = client.request("HEAD", url, title=title, headers=REQUESTED, expect=ANY_STATUS)
-        trial = _Trial(
-            digest=stated_digest(head.headers) is not None, resume=accepts_ranges(head.headers)
-        )
     if sent.ok or folder != url:
         gone = client.request("DELETE", folder, title=title, expect=ANY_STATUS)
         trial = replace(trial, deletes=gone.ok or gone.status == 404)
-    return trial
+    return trial, head
 
 
 def _found(client: Client, location: HttpLocation, trial: _Trial) -> ProbeResult:
@@ -234,8 +240,8 @@ def _found(client: Client, location: HttpLocation, trial: _Trial) -> ProbeResult
         obstacle=obstacle,
         create_once=trial.exclusive and not trial.racy,
         compare_and_swap=False,
-        server_digest=trial.digest,
-        resume=trial.resume,
+        server_digest=False,
+        resume=False,
         remarks=tuple(remarks),
     )
     return ProbeResult(capabilities, claims_folders=trial.exclusive)

@@ -27,7 +27,8 @@ from tests.unit.repositories.backends.http.plain_web import CLAIM, PLAIN, PlainW
 @pytest.mark.parametrize("start", [nginx, apache])
 def test_a_webdav_server_is_written_exactly_once(tmp_path: Path, start: Any) -> None:
     with start(tmp_path) as server:
-        found = objects_at(f"{server.url}/new").probe()
+        objects = objects_at(f"{server.url}/new")
+        found = objects.describe(objects.probe())
         assert (found.location, found.remarks) == (f"{server.url}/new", ())
         assert found.writable
         assert found.create_once
@@ -285,7 +286,7 @@ def test_a_digest_that_the_server_states_is_compared(
     web.known, web.lists, web.digests = PLAIN, True, True
     file = file_of(tmp_path / "a.modl", b"content")
     objects = objects_at(url)
-    assert objects.probe().server_digest
+    assert objects.describe(objects.probe()).server_digest
     objects.send("a.modl", tmp_path / "a.modl", expected=file, progress=Counter())
     web.corrupts = True
     with pytest.raises(RepositoryError, match=r"has a\.modl with 7 bytes and SHA-256"):
