@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,7 +77,7 @@ def lease_gateways(
         token=secrets.token_hex(16),
         environment=environment,
         actor=provenance.actor[:400],
-        host=socket.gethostname()[:400],
+        host="" if provenance.run_url else context.redact(socket.gethostname())[:400],
         run_url=provenance.run_url[:2000],
     )
     lease = GatewayLease(context.repository.maintenance.leases, sorted(set(names)), holder)
@@ -94,19 +93,20 @@ def lease_gateways(
 def _take(lease: GatewayLease, context: RunContext) -> None:
     """Take it, or wait for it as long as --wait-for-lock says."""
     limit = context.settings.wait_for_lock
-    start = time.monotonic()
+    wait_policy = lease.store.wait_policy
+    start = wait_policy.clock()
     is_reported = False
     while True:
         try:
             lease.take()
         except LeaseHeld as other:
-            left = limit - (time.monotonic() - start)
+            left = limit - (wait_policy.clock() - start)
             if left <= 0:
                 raise _locked(other, context) from None
             if not is_reported:
                 context.reporter.info(f"{_explained(other)}; waiting up to {limit} s for it")
                 is_reported = True
-            lease.store.wait_policy.sleep(min(_POLL, left))
+            wait_policy.sleep(min(_POLL, left))
         else:
             return
 
@@ -129,7 +129,7 @@ def _who(holder: Holder) -> str:
 def _explained(other: LeaseHeld) -> str:
     lease = other.lease
     return (
-        f"{_who(lease.holder)} is deploying {lease.holder.environment} to {lease.name} since "
+        f"{_who(lease.holder)} has been deploying {lease.holder.environment} to {lease.name} since "
         f"{lease.since:%Y-%m-%dT%H:%M:%SZ} (lease {lease.number})"
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,10 +11,11 @@ from typing import cast
 
 import pytest
 
-from ign_deploy.errors import DeploymentError, RepositoryError
-from ign_deploy.pipeline.lease import GatewayLease
+from ign_deploy.errors import DeploymentError, IgnDeployError, RepositoryError
+from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.lease import GatewayLease, lease_gateways
 from ign_deploy.repositories.access import WaitPolicy
-from ign_deploy.repositories.leases import LEASES, Holder, LeaseHeld, LeaseStore
+from ign_deploy.repositories.leases import LEASES, Holder, Lease, LeaseHeld, LeaseStore, _Leases
 from ign_deploy.repositories.renewal import DURATION, INTERVAL
 from ign_deploy.repositories.store import Document, Store
 from tests.support.reporting import Recorder
@@ -34,6 +36,8 @@ class World:
     asleep: Callable[[], object] | None = None
     reporter: Recorder = field(default_factory=Recorder)
     requests: list[str] = field(default_factory=list)
+    afterwards: Callable[[], None] | None = None
+    short_asleep: Callable[[], None] | None = None
 
     def read(self, path: str) -> Document | None:
         self.requests.append("read")
@@ -51,6 +55,9 @@ class World:
         if self.compares and there != (None if replaces is None else replaces.data):
             return False
         self.documents[path] = data
+        afterwards, self.afterwards = self.afterwards, None
+        if afterwards is not None:
+            afterwards()
         return True
 
     def sleep(self, seconds: float) -> None:
@@ -59,6 +66,8 @@ class World:
             if self.asleep is not None:
                 self.asleep()
         self.seconds += seconds % INTERVAL
+        if self.short_asleep is not None and seconds < INTERVAL:
+            self.short_asleep()
 
     def store(self) -> LeaseStore:
         store = SimpleNamespace(
@@ -71,7 +80,9 @@ class World:
         return LeaseStore(cast("Store", store), policy, self.reporter)
 
     def taken(self, token: str = "ours") -> GatewayLease:
-        lease = GatewayLease(self.store(), PLANT, Holder(token=token, actor="ben"))
+        lease = GatewayLease(
+            self.store(), PLANT, Holder(token=token, actor="ben", environment="production")
+        )
         lease.renewal.clock = lambda: self.seconds
         lease.take()
         return lease
@@ -201,3 +212,128 @@ def test_a_release_finds_the_lease_also_when_another_thread_wrote_before() -> No
     leases.release(Holder(token="unknown"))
     leases.release(Holder(token="ours"))
     world.store().take(PLANT, Holder(token="next"))
+
+
+@dataclass
+class Asked(threading.Event):
+    """Ends a renewal's thread after so many waits, in no time."""
+
+    times: int
+    waits: list[float | None] = field(default_factory=list)
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout)
+        if len(self.waits) > self.times:
+            self.done.set()
+            return True
+        return False
+
+
+def test_a_lease_is_renewed_while_the_run_works() -> None:
+    world = World()
+    lease = world.taken()
+    asked = lease.renewal._ended = Asked(times=3)
+    before = len(world.requests)
+    with lease.renewal.kept():
+        assert asked.done.wait(60)
+    assert asked.waits == [INTERVAL] * 4
+    assert world.requests[before:] == ["read", "write"] * 3
+    assert asked.is_set()
+
+
+def context_of(world: World, *, wait_for_lock: int = 0) -> RunContext:
+    provenance = SimpleNamespace(actor="anna", run_url="https://ci.example/7")
+    context = SimpleNamespace(
+        repository=SimpleNamespace(maintenance=SimpleNamespace(leases=world.store())),
+        published=SimpleNamespace(provenance=provenance),
+        settings=SimpleNamespace(wait_for_lock=wait_for_lock),
+        reporter=world.reporter,
+        redact=str,
+    )
+    return cast("RunContext", context)
+
+
+@pytest.mark.parametrize("error", [ValueError, IgnDeployError, KeyboardInterrupt, SystemExit])
+def test_whatever_ends_a_deployment_gives_the_gateways_back(error: type[BaseException]) -> None:
+    world = World()
+
+    def deploy() -> None:
+        with lease_gateways(PLANT, "production", context_of(world)):
+            with pytest.raises(LeaseHeld) as held:
+                world.taken("other")
+            assert held.value.lease.holder.run_url == "https://ci.example/7"
+            raise error("something happened")
+
+    with pytest.raises(error):
+        deploy()
+    world.taken("other").require()
+
+
+@pytest.mark.parametrize("error", [RepositoryError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("compares", [True, False])
+def test_what_ends_the_taking_gives_back_what_the_store_has_already(
+    error: type[BaseException], *, compares: bool
+) -> None:
+    world = World(compares=compares)
+
+    def fail() -> None:
+        assert len(world.documents) == 1
+        raise error("something happened")
+
+    world.afterwards = fail
+    with pytest.raises(error), lease_gateways(PLANT, "production", context_of(world)):
+        raise AssertionError
+    world.taken("other").require()
+
+
+def test_a_run_waits_as_long_as_it_should_for_the_lease_of_another_one() -> None:
+    world = World()
+    world.taken("other")
+    begin = world.seconds
+    context = context_of(world, wait_for_lock=12)
+    with (
+        pytest.raises(DeploymentError) as problem,
+        lease_gateways(PLANT, "production", context),
+    ):
+        raise AssertionError
+    assert world.seconds - begin == 12
+    assert problem.value.message == (
+        "ben has been deploying production to https://plant:8043 since 2026-01-31T12:00:00Z "
+        "(lease 1) after waiting 12 s; nothing was changed"
+    )
+    assert "if it was killed, its lease ends in 138 s" in problem.value.hint
+    (info,) = world.reporter.infos
+    assert info.endswith("(lease 1); waiting up to 12 s for it")
+
+
+def test_a_run_that_waits_gets_a_killed_one_s_lease_when_it_is_over() -> None:
+    world = World()
+    world.taken("other")
+    with lease_gateways(PLANT, "production", context_of(world, wait_for_lock=600)) as lease:
+        lease.require()
+        assert lease.number == 2
+        assert DURATION <= world.seconds <= DURATION + 5
+
+
+def leases_of(token: str) -> _Leases:
+    holder = Holder(token=token)
+    lease = Lease(name=PLANT[0], number=1, holder=holder, since=BEGIN, renewed_at=BEGIN)
+    return _Leases(last_number=1, leases=(lease,))
+
+
+def test_of_several_losers_each_names_the_run_that_has_it_in_the_end() -> None:
+    """In a store that doesn't compare, the last one to write has it."""
+    world = World(compares=False)
+    world.store()._write(leases_of("first"), None)
+
+    def another_one_writes_last() -> None:
+        world.documents[LEASES] = leases_of("last").model_dump_json().encode()
+
+    world.short_asleep = another_one_writes_last
+    with pytest.raises(LeaseHeld) as held:
+        world.taken("ours")
+    assert held.value.lease.holder.token == "last"
