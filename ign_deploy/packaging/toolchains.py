@@ -6,11 +6,12 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from ign_deploy.files import read_regular
-from ign_deploy.module.findings import Finding, error, warning
+from ign_deploy.module.findings import Finding, Severity, error
 from ign_deploy.packaging.commands import GRADLE_VALUE_OPTIONS, gradle_user_home, names_task
 from ign_deploy.packaging.java import Java, Version
 from ign_deploy.packaging.project import MAVEN_FILE, Project
@@ -72,13 +73,13 @@ def toolchain_problems(
         installed = _installed(env) | {java.release} if needed else frozenset()
         remedy = "install it, too; actions/setup-java installs every"
     for release in sorted(needed.keys() - installed):
-        report = warning if names_tasks else error
-        yield report(
+        missing = error(
             "java-toolchain-missing",
             f"{needed[release]} needs JDK {release} as a toolchain, which was not found; the build "
             f"runs on Java {java.release}",
             hint=f"{remedy} line of `java-version`, of which the last one runs the build.",
         )
+        yield replace(missing, severity=Severity.WARNING) if names_tasks else missing
 
 
 def _needed_by_gradle(
