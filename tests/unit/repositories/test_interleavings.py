@@ -178,6 +178,8 @@ class World:
         indexes = ["index.json", *sorted({f"modules/{key.id}/index.json" for key in published})]
         paths = [*indexes, *map(script_path, indexes), PAGE_NAME]
         before = [self._read(opened, path) for path in paths]
+        for path in map(script_path, indexes):
+            twin.objects.pop(path, None)
         opened.reindex()
         after = [self._read(opened, path) for path in paths]
         found = [
@@ -429,6 +431,22 @@ def test_what_a_fourth_run_repaired_is_not_forgotten(tmp_path: Path) -> None:
     world.run({each: world.publisher(each) for each in "abcd"})
     world.require_complete()
     assert world.pending == []
+
+
+@pytest.mark.parametrize("kind", [*NOTED, "swaps"])
+@pytest.mark.parametrize("path", ["index.js", "modules/b/index.js"])
+def test_a_script_that_is_written_late_takes_out_nothing(
+    tmp_path: Path, kind: str, path: str
+) -> None:
+    """Between an index and its script, another run writes both."""
+    choose = scripted(
+        ("one", f"put {path}on"),
+        ("one", f"put {path}"),  # has written the index, which lacks the other version
+        ("other", ""),
+    )
+    world = stocked(kind, tmp_path, choose, has_page=True)
+    world.run({"one": world.publisher("b", "2.0.0"), "other": world.publisher("b", "3.0.0")})
+    world.require_complete()
 
 
 @pytest.mark.parametrize("has_page", [False, True])
