@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
+from ign_deploy.module.version import parsed_version
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import PublishOutcome, renewal
 from ign_deploy.repositories.access import WaitPolicy
@@ -235,9 +236,24 @@ def require_same(present: Release, offered: Release) -> Release:
         raise VersionConflict(
             f"{offered.id} {offered.version} is already published with other bytes: there SHA-256 "
             f"{theirs}, here {ours}; nothing was changed",
-            hint="raise the module's version and publish that: a published version never changes.",
+            hint=_other_line_hint(present, offered)
+            or "raise the module's version and publish that: a published version never changes.",
         )
     return present
+
+
+def _other_line_hint(present: Release, offered: Release) -> str:
+    """Return what to do where one version was built for two lines of Ignition; else ""."""
+    versions = [parsed_version(each.required_ignition_version) for each in (present, offered)]
+    lines = [".".join(map(str, each.minor_line)) for each in versions if each]
+    if len(set(lines)) < len(versions):
+        return ""
+    theirs, ours = lines
+    return (
+        f"the published module is for Ignition {theirs}, this one for {ours}: give each its own "
+        "version, for example by the fourth number, such as "
+        f"1.4.2.{theirs.replace('.', '')} and 1.4.2.{ours.replace('.', '')}."
+    )
 
 
 def refuse_removed(release: Release, *, status: Callable[[str], ModuleStatus]) -> None:

@@ -13,6 +13,7 @@ from ign_deploy.errors import IgnDeployError, RepositoryError, VersionConflict
 from ign_deploy.repositories import Publication, PublishOutcome
 from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.object_store import object_store
+from ign_deploy.repositories.publishing import require_same
 from ign_deploy.repositories.repository import StoreRepository
 from tests.support.releases import release_of
 from tests.support.reporting import Recorder
@@ -318,3 +319,22 @@ def test_a_claim_is_not_taken_for_left_behind_by_a_late_answer(tmp_path: Path) -
     with pytest.raises(VersionConflict):
         publish(late, tmp_path / "late", content=b"late", wait_policy=wait_policy)
     assert content_of(memory) == b"first"
+
+
+@pytest.mark.parametrize(
+    ("published", "offered", "hint"),
+    [
+        ("8.1.20", "8.3.0", "is for Ignition 8.1, this one for 8.3: give each its own version"),
+        ("8.1.20", "8.1.33", "raise the module's version"),
+        ("8.1.20", "", "raise the module's version"),
+    ],
+)
+def test_a_version_that_was_built_for_two_lines_of_ignition_has_a_way_out(
+    tmp_path: Path, published: str, offered: str, hint: str
+) -> None:
+    first, _ = release_of(tmp_path, content=b"1", required_ignition_version=published)
+    second, _ = release_of(tmp_path, content=b"2", required_ignition_version=offered)
+    with pytest.raises(VersionConflict) as caught:
+        require_same(first, second)
+    assert hint in caught.value.hint
+    assert ("1.4.2.81 and 1.4.2.83" in caught.value.hint) == ("8.3" in offered)
