@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ign_deploy.net.retry import RetryPolicy
 from tests.support.cli import TOKEN, WITH_RESTART, CliWorkspace, GatewayCli, open_gateway_cli
 from tests.support.deployment_env import active, published_repository
 from tests.support.gateway import ModuleFault, running_gateway
@@ -132,7 +133,10 @@ def test_a_secret_does_not_become_the_name_of_an_environment(cli: GatewayCli, na
     assert tree(cli.workspace.repository) == before
 
 
-def test_where_there_is_no_repository_nothing_is_claimed(tmp_path: Path) -> None:
+def test_where_there_is_no_repository_nothing_is_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "wait_before", lambda *_: 0.001)
     workspace = CliWorkspace(tmp_path)
     for line in (
         "history forget test --confirm test",
