@@ -76,6 +76,10 @@ deploy generate-certificate --common-name "ign-deploy demo" --output-dir identit
 
 title "2. Build, sign, verify and upload examples/gradle-module"
 release "$first" dist
+# The next version is built in the meantime, which takes longer than steps 3 to 7.
+release "$second" dist-next >release-next.log 2>&1 &
+build=$!
+started+=("$build")
 
 title "3. List what the repository contains"
 deploy list-modules
@@ -110,9 +114,6 @@ fails 7 install "$id@$first" "${there[@]}"
 title "8. Install, with consent to this signer and licence, and permission to restart"
 there+=(--accept-certificate "$(value "$module" "['certificates'][0]['sha1']")"
   --accept-license "$(value "$module" "['licence_crc']")" --restart if-needed)
-release "$second" dist-next >release-next.log 2>&1 & # build the next version in the meantime
-build=$!
-started+=("$build")
 deploy install "$id@$first" "${there[@]}"
 
 title "9. Install the next version, which fails on the gateway and is rolled back"

@@ -114,7 +114,8 @@ make_environment() {
   rm -f "$stamp"
   .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
   local pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet install)
-  "${pip[@]}" --require-hashes --requirement requirements-dev.lock
+  # Byte code of what is used is written at its first use; all of it takes ten seconds.
+  "${pip[@]}" --no-compile --require-hashes --requirement requirements-dev.lock
   # The project itself, editable, built by the locked hatchling.
   "${pip[@]}" --no-deps --no-build-isolation --editable .
   echo "$wanted" >"$stamp"
