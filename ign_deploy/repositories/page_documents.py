@@ -48,7 +48,12 @@ class PageDocuments:
         return self._store.documents.read(script_path(path))
 
     def shows(self, index: ModuleIndex, root: RootIndex) -> bool:
-        """Return whether the scripts are those of the indexes."""
+        """Return whether the page is there, and the scripts are those of the indexes."""
+        if self._store.has_page and not self._is_page_current:
+            page = self._store.documents.read(PAGE_NAME)
+            self._is_page_current = page is not None and page.data == page_bytes()
+            if not self._is_page_current:
+                return False
         if not self._store.has_scripts:
             return True
         module = self.read_script(module_path(index["id"]))

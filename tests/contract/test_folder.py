@@ -14,6 +14,7 @@ import pytest
 from ign_deploy.errors import VersionConflict
 from ign_deploy.repositories import Repository
 from ign_deploy.repositories.backends import open_repository
+from tests.contract.page import shown_on_page
 from tests.contract.publishing import content_of, require_whole, run_publishers
 from tests.support.releases import release_of, tree
 
@@ -57,7 +58,7 @@ def store(tmp_path: Path) -> Folder:
 def test_killed_at_every_step_it_shows_all_or_nothing_and_converges(tmp_path: Path) -> None:
     """A run is killed before each step that touches a file, then run again."""
     job = [[["com.acme.thing", "1.1.0", "new content"]]]
-    last = 80
+    last = 96
     stores = [directory_store(tmp_path / str(step)) for step in range(1, last + 1)]
     for step, each in enumerate(stores, start=1):
         (tmp_path / str(step)).mkdir()
@@ -88,6 +89,9 @@ def test_killed_at_every_step_it_shows_all_or_nothing_and_converges(tmp_path: Pa
         assert repository.catalogue()[0].versions == (2 if step % 2 else 1)
         require_whole(repository)
         assert ("com.acme.thing", "1.1.0") in stores[step - 1].indexed()
+        shown = shown_on_page(repository)
+        assert shown is not None
+        assert ("com.acme.thing", "1.1.0") in shown
     assert 0 < seen_before_rename < len(killed)
     # The same module by another writer is still a conflict: nothing was loosened by the repair.
     other, files = release_of(tmp_path / "in", content=b"other", version="1.1.0")

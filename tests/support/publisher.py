@@ -29,6 +29,7 @@ import requests  # noqa: F401 - loaded once, before the forks, like the backends
 import tenacity  # noqa: F401
 
 from ign_deploy.errors import IgnDeployError
+from ign_deploy.repositories.page import page_bytes
 from tests.contract.opened import EAGER, QUICK, Opened
 from tests.support.http_steps import kill_self_at_request
 from tests.support.releases import release_of
@@ -41,6 +42,8 @@ STEPS = frozenset(
 )  # fmt: skip
 
 
+# Another user may not be able to read our source tree.
+page_bytes()
 # It is killed, but no test cuts the power.
 os.fsync = os.fstat  # type: ignore[assignment]
 

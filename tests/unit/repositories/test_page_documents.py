@@ -105,15 +105,15 @@ def test_what_a_script_has_is_not_read_again(objects: CountedObjects, tmp_path: 
     assert [each["version"] for each in script["records"]] == [f"1.{n}.0" for n in (4, 3, 2, 1, 0)]
 
 
-@pytest.mark.parametrize("lost", ["index.js", f"modules/{ID}/index.js"])
+@pytest.mark.parametrize("lost", ["index.html", "index.js", f"modules/{ID}/index.js"])
 @pytest.mark.parametrize("is_old", [False, True])
-def test_a_run_that_is_made_again_completes_the_scripts(
+def test_a_run_that_is_made_again_completes_the_page_and_its_scripts(
     tmp_path: Path, lost: str, is_old: bool
 ) -> None:
     """The run before was killed after it had written the indexes."""
     root = tmp_path / "repository"
     publish(open_repository(str(root)), tmp_path, "1.0.0")
-    before = (root / lost).read_bytes()
+    before = b"old" if lost == "index.html" else (root / lost).read_bytes()
     publish(open_repository(str(root)), tmp_path, "1.1.0")
     (root / lost).write_bytes(before) if is_old else (root / lost).unlink()
     release, files = release_of(tmp_path, version="1.1.0")
