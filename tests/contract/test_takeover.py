@@ -14,6 +14,7 @@ from ign_deploy.report import SilentReporter
 from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.claims import Claim, ClaimStore
+from ign_deploy.repositories.held_claim import HeldClaim
 from ign_deploy.repositories.publishing import ClaimPublisher
 from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.store import Key
@@ -68,6 +69,29 @@ def test_other_bytes_after_a_killed_publisher(http_store: Opened, tmp_path: Path
     assert content_of(http_store.open(), ID, "2.0.0") == b"other"
     listed = http_store.open().catalogue(ID)
     assert [entry.version for entry in listed] == ["2.0.0"]
+
+
+def test_a_claim_is_renewed_in_each_kind_of_store(http_store: Opened, tmp_path: Path) -> None:
+    claims, seconds = claims_in(http_store), 0.0
+    release, files = release_of(tmp_path, content=b"slow")
+    key = Key(ID, "1.0.0")
+    first = Claim("s" * 32, 0, claims.now(), release)
+    assert claims.claim(key, first)
+    held = HeldClaim(claims, key, first, 0.0, lambda: seconds)
+    for generation in (1, 2, 3):
+        seconds += 65
+        held.refresh()
+        assert held.claim.generation == generation
+    current = claims_in(http_store).current_claim(key)
+    assert current is not None
+    assert (current.holder, current.generation) == (first.holder, 3)
+    with pytest.raises(Waited):
+        publish(http_store, tmp_path, version="1.0.0", wait_policy=WaitPolicy(sleep=wait))
+    claims.put_files(key, release, files=files, progress=lambda _: None)
+    assert claims.put_record(key, held.claim, release.to_json())
+    assert content_of(http_store.open(), ID, "1.0.0") == b"slow"
+    with pytest.raises(VersionConflict):
+        publish(http_store, tmp_path, version="1.0.0", wait_policy=EAGER)
 
 
 @dataclass
