@@ -204,14 +204,26 @@ def test_what_another_run_wrote_in_between_survives_a_release() -> None:
     leases.take(PLANT, Holder(token="third"))
 
 
-def test_a_release_finds_the_lease_also_when_another_thread_wrote_before() -> None:
+def test_a_release_finds_the_lease_also_when_another_thread_was_slower() -> None:
     world = World()
     leases = world.store()
+    leases.take(["https://other:8043"], Holder(token="thread"))
+    late = leases._written
     leases.take(PLANT, Holder(token="ours"))
-    world.store().take(["https://other:8043"], Holder(token="other"))
-    leases.release(Holder(token="unknown"))
+    leases._written = late
     leases.release(Holder(token="ours"))
     world.store().take(PLANT, Holder(token="next"))
+
+
+@pytest.mark.parametrize("compares", [True, False])
+def test_a_lease_that_another_run_has_had_since_is_not_renewed(*, compares: bool) -> None:
+    world = World(compares=compares)
+    lease = world.taken()
+    world.seconds += DURATION
+    world.taken("other")
+    world.seconds += DURATION
+    with pytest.raises(RepositoryError, match="another run has had it since"):
+        world.store().renew(PLANT, lease.holder, lease.number)
 
 
 @dataclass
@@ -271,6 +283,12 @@ def test_whatever_ends_a_deployment_gives_the_gateways_back(error: type[BaseExce
     with pytest.raises(error):
         deploy()
     world.taken("other").require()
+
+
+def test_a_lease_is_renewed_from_its_taking_to_the_deployment_s_end() -> None:
+    with lease_gateways(PLANT, "production", context_of(World())) as lease:
+        assert not lease.renewal._ended.is_set()
+    assert lease.renewal._ended.is_set()
 
 
 @pytest.mark.parametrize("error", [RepositoryError, KeyboardInterrupt, SystemExit])
