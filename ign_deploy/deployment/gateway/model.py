@@ -230,15 +230,19 @@ class Timing:
     sleep: Callable[[float], None] = time.sleep
 
     def polls(self, seconds: float) -> Iterator[float]:
-        """Yield the elapsed seconds, at once and after each poll, until ``seconds`` have passed."""
+        """Yield the elapsed seconds, at once and after each poll, until ``seconds`` have passed.
+
+        One of the polls is at the floor: it is the first that can show a gateway that is up again.
+        """
         start = self.clock()
         while True:
             passed = self.clock() - start
             yield passed
-            left = seconds - (self.clock() - start)
-            if left < _SHORTEST_WAIT:
+            passed = self.clock() - start
+            if seconds - passed < _SHORTEST_WAIT:
                 return
-            self.sleep(min(self.poll, left))
+            next_one = self.floor if passed < self.floor - _SHORTEST_WAIT else seconds
+            self.sleep(min(self.poll, next_one - passed, seconds - passed))
 
 
 def require_consent(upload: Upload, consent: Consent, *, host: str) -> None:

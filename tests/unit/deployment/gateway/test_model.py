@@ -67,7 +67,14 @@ def test_polls_end_when_the_time_has_passed_after_one_last_poll(
 def test_the_time_that_a_poll_takes_counts() -> None:
     clock = VirtualTime()
     looks = []
-    for passed in Timing(poll=2, clock=clock, sleep=clock.sleep).polls(10):
+    for passed in Timing(poll=2, floor=0, clock=clock, sleep=clock.sleep).polls(10):
         looks.append(passed)
         clock.sleep(4)
     assert looks == [0, 6]
+
+
+def test_one_poll_is_at_the_floor() -> None:
+    """A gateway that came up before is seen then, not a poll later."""
+    clock = VirtualTime()
+    timing = Timing(poll=2, floor=5, clock=clock, sleep=clock.sleep)
+    assert [*timing.polls(10)] == [0, 2, 4, 5, 7, 9, 10]
