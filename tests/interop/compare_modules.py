@@ -291,7 +291,7 @@ def _unescaped(text: str) -> str:
 
 def digest_of(files: dict[str, str]) -> str:
     """Return a SHA-256 over names and contents, as ``ReadModules.java`` makes it."""
-    lines = sorted(f"{name.encode().hex()}:{content}\n" for name, content in files.items())
+    lines = [f"{name.encode().hex()}:{files[name]}\n" for name in sorted(files, key=str.encode)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

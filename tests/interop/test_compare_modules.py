@@ -18,7 +18,7 @@ from tests.support.signing import VECTORS, Content, chained_vendor, rewritten, s
 
 def make_modules(folder: Path) -> dict[str, str]:
     """Make modules; return for each what the comparison has to say."""
-    files = {"doc/Grüße.html": b"x", "doc/a b=c.html": b"y"}
+    files = {"doc/Grüße.html": b"x", "doc/a b=c.html": b"y", "pump.jar.txt": b""}
     unsigned = build_module(folder / "unsigned.modl", files=files)
     plain = signed_module(unsigned, output_dir=folder / "plain").path
     chained = signed_module(unsigned, output_dir=folder / "chained", identity=chained_vendor()).path
