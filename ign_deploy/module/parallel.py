@@ -15,7 +15,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_AHEAD = 4
+_AHEAD = 2
 _PAUSE = 0.2
 """Seconds."""
 
