@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE
+from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 from tests.support.github.server import GitHub, github_simulator
 from tests.support.github.state import blob_sha
 from tests.support.serving import Fault
@@ -53,6 +53,13 @@ def test_a_document_is_only_replaced_by_whoever_has_read_it(simulator: GitHub) -
     again = store.documents.read("index.json")
     assert again is not None
     assert again.data == b"three"
+
+
+def test_what_a_run_wrote_itself_is_replaced_without_reading_it(simulator: GitHub) -> None:
+    store = store_of(simulator)
+    assert store.documents.write("index.json", b"one", replaces=None)
+    assert store.documents.write("index.json", b"two", replaces=Document(b"one"))
+    assert not store.documents.write("index.json", b"three", replaces=Document(b"one"))
 
 
 def test_adding_the_same_again_is_no_error_but_another_is(simulator: GitHub) -> None:

@@ -14,6 +14,7 @@ from ign_deploy.errors import NotInRepository, RepositoryError, VerificationErro
 from ign_deploy.repositories.access import WaitPolicy
 from ign_deploy.repositories.backends.object_store import Name
 from ign_deploy.repositories.backends.s3.objects import S3ObjectStore
+from ign_deploy.repositories.store import Document
 from tests.support.faults import AnswerInstead, CutAnswer, LoseAnswer
 from tests.support.transfers import Counter
 from tests.unit.repositories.backends.s3.conftest import PROBE, BucketEnv, file_of, s3_error
@@ -109,6 +110,14 @@ def test_a_document_is_swapped_only_for_what_was_read(bucket: BucketEnv) -> None
     objects.delete("index.json")
     assert not objects.put("index.json", b"4", replaces=read)
     objects.delete("index.json")
+
+
+def test_what_a_run_wrote_itself_is_swapped_without_reading_it(bucket: BucketEnv) -> None:
+    objects = bucket.objects()
+    assert objects.put("index.json", b"1", replaces=None)
+    assert objects.put("index.json", b"2", replaces=Document(b"1"))
+    assert not objects.put("index.json", b"3", replaces=Document(b"1"))
+    assert not bucket.objects().put("index.json", b"3", replaces=Document(b"2"))
 
 
 def test_a_swap_whose_acknowledgement_got_lost_counts(bucket: BucketEnv) -> None:
