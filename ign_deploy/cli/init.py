@@ -21,6 +21,7 @@ from ign_deploy.pipeline.scaffold import (
     survey_project,
     write_missing,
 )
+from ign_deploy.settings import CONFIG_FILE
 
 
 @click.command("init", short_help="Write a config file and a release workflow.")
@@ -46,13 +47,13 @@ def init_command(session: Session, ci: str | None, *, yes: bool) -> None:
     url = _choose_url(session, survey, host, asks=asks)
     written, kept = write_missing(starter_files(survey, host, url), folder)
     for name in kept:
-        session.reporter.warning(f"{name} exists and was kept as it is")
+        session.reporter.warning(f"{name} exists and was kept as it is{_lacking(folder / name)}")
     if url == survey.default_url(host) == "module-repository":
         session.reporter.warning(
             "releases go to the folder module-repository, which ends with the CI job's workspace: "
             "set repository-url in ign-deploy.toml to a store that lasts"
         )
-    steps = next_steps(survey, host, written)
+    steps = next_steps(survey, host)
     session.answer(
         {
             "result": "initialized" if written else "unchanged",
@@ -72,6 +73,17 @@ def _report(session: Session, survey: Survey) -> None:
         session.reporter.info(f"found the project {path}")
     for path in survey.discovery.left_out:
         session.reporter.info(f"not searched: {path}")
+
+
+def _lacking(path: Path) -> str:
+    """Return what a file that was kept doesn't do, for a workflow that was written for others."""
+    try:
+        text = path.read_text("utf-8", "replace")
+    except OSError:
+        return ", though it can't be read"
+    if path.name == CONFIG_FILE or "ign-deploy" in text:
+        return ""
+    return ": add a job that runs ign-deploy, as the guide for your CI host shows"
 
 
 def _choose_host(survey: Survey, given: str | None, *, asks: bool) -> CiHost:

@@ -116,10 +116,11 @@ class Git:
             self._ask(*question, commit, self.head, "--", self.path) is not None
         )
 
-    def tracks_it(self) -> bool:
-        """Return whether git tracks the file, or anything in the folder."""
+    def tracks_it(self, name: str = "") -> bool:
+        """Return whether git tracks the file, or anything in the folder, or ``name`` in it."""
         question = ("ls-tree", "--name-only", "--full-tree")
-        return bool(self.head) and bool(self._ask(*question, self.head, "--", self.path))
+        path = os.path.normpath(os.path.join(self.path, name))
+        return bool(self.head) and bool(self._ask(*question, self.head, "--", path))
 
     def _is_ancestor(self, first: str, second: str) -> bool:
         return bool(first and second) and (

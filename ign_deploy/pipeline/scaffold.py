@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -23,7 +23,10 @@ from ign_deploy.settings import CONFIG_FILE
 _SCHEMA = "https://raw.githubusercontent.com/org/ign-deploy/v1/docs/ign-deploy.schema.json"
 _PART = r"[\w.-]+"
 # As git and ssh write it: git@github.com:owner/name.git
-_REMOTE = re.compile(rf"(?:{_PART}@)?({_PART}):(?!/)((?:{_PART}/)*{_PART})", re.ASCII)
+_REMOTE = re.compile(rf"(?:{_PART}@)?({_PART}):/?((?:{_PART}/)*{_PART})", re.ASCII)
+# Where the hosts serve SSH on port 443, for networks that let nothing else through.
+_HTTPS_HOSTS = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
+_WRAPPER = ("gradlew", "gradle")
 _KEY_FOLDER = "~/ign-deploy-signing"
 _IMAGE = "Build the image from ign-deploy's Dockerfile, target jdk, and push it to your registry."
 _WRITABLE = "check that you may write here, and that no file is in the place of the folder."
@@ -49,14 +52,18 @@ class Survey:
     """What is known about a project before anything is written.
 
     ``remote`` is the host of the git remote and the path there, without credentials; ``branch`` the
-    one that is released from. All are empty where there is no git, or no remote.
+    one that is released from. All are empty where there is no git, or no remote. ``lacks_wrapper``
+    has the Gradle projects without a wrapper, ``committed`` what git has of the files to write.
     """
 
     discovery: Discovery
     remote: tuple[str, str]
     branch: str
     ci_host: CiHost | None
-    lacks_wrapper: bool
+    lacks_wrapper: tuple[Path, ...]
+    has_git: bool = False
+    has_remote: bool = False
+    committed: frozenset[str] = frozenset()
 
     @property
     def is_single(self) -> bool:
@@ -91,13 +98,16 @@ def survey_project(folder: Path, env: Mapping[str, str]) -> Survey:
             "nothing to release here: found no Gradle or Maven build and no module.xml",
             hint="run init in the folder of the module's project.",
         )
-    remote = _split_remote(git.remote_url() if git else "")
+    url = git.remote_url() if git else ""
     return Survey(
         discovery=found,
-        remote=remote,
+        remote=_split_remote(url),
         branch=git.main_branch() if git else "",
-        ci_host=_recognised(folder, remote[0]),
-        lacks_wrapper=any(_lacks_wrapper(folder / each) for each in found.projects),
+        ci_host=_recognised(folder, _split_remote(url)[0]),
+        lacks_wrapper=tuple(each for each in found.projects if _lacks_wrapper(folder / each)),
+        has_git=git is not None,
+        has_remote=bool(url),
+        committed=_committed(git),
     )
 
 
@@ -149,18 +159,20 @@ class NextStep:
     commands: tuple[str, ...] = ()
 
 
-def next_steps(survey: Survey, host: CiHost, written: Sequence[str]) -> list[NextStep]:
-    """Return what leads from the files that were written to the first release."""
-    steps = [
+def next_steps(survey: Survey, host: CiHost) -> list[NextStep]:
+    """Return what leads from the files of ``starter_files`` to the first release."""
+    steps = [] if survey.has_remote else [_into_git(survey)]
+    steps += [
         NextStep(
-            "Make a signing key, once, and keep it safe with its password: gateways ask again for "
-            "every new one.",
+            "Make a signing key, once for all modules: gateways ask again for every new one. Keep "
+            "it safe, with the password that the last command shows.",
             (
                 'export MODULE_SIGNING_PASSWORD="$(openssl rand -base64 24)"',
                 f'ign-deploy generate-certificate --common-name "Your company" -o {_KEY_FOLDER}',
+                'echo "$MODULE_SIGNING_PASSWORD"',
             ),
         ),
-        _hand_over_key(host),
+        _hand_over_key(host, "v*" if survey.is_single else "release-*"),
     ]
     if host is CiHost.GITLAB:
         steps.append(NextStep(_IMAGE, ("glab variable set IGN_DEPLOY_IMAGE IMAGE",)))
@@ -169,22 +181,48 @@ def next_steps(survey: Survey, host: CiHost, written: Sequence[str]) -> list[Nex
             NextStep(f"{_IMAGE} Set the global environment variable IGN_DEPLOY_IMAGE to it.")
         )
     if survey.lacks_wrapper:
-        add = ("gradle wrapper", "git add gradlew gradle")
-        steps.append(NextStep("Add a Gradle wrapper: the image has no Gradle.", add))
-    commit = (f"git add {shlex.join(written)}", 'git commit -m "Release with ign-deploy"')
-    tag = "v1.2.3" if survey.is_single else "release-1"
-    push = (f"git tag {tag}", f"git push origin HEAD {tag}")
-    text = "Release the version that your build files have, such as 1.2.3."
-    steps.append(
-        NextStep(
-            text if survey.is_single else "Release all modules.",
-            (*commit, *push) if written else push,
+        steps.append(
+            NextStep(
+                "Add a Gradle wrapper: the image has no Gradle.",
+                tuple(_wrapper_commands(survey.lacks_wrapper)),
+            )
         )
-    )
+    steps.append(_first_release(survey, host))
     return steps
 
 
-def _hand_over_key(host: CiHost) -> NextStep:
+def _into_git(survey: Survey) -> NextStep:
+    remote = "git remote add origin URL"
+    if survey.has_git:
+        return NextStep("Give git the address of your repository.", (remote,))
+    return NextStep("Put the project into git.", ("git init -b main", "git add .", remote))
+
+
+def _wrapper_commands(projects: Sequence[Path]) -> Iterator[str]:
+    """Yield commands for each project's own: one in the root would make that a project, too."""
+    for path in projects:
+        where = "" if path == Path() else f"-p {shlex.quote(path.as_posix())} "
+        yield f"gradle {where}wrapper"
+        yield f"git add {shlex.join((path / name).as_posix() for name in _WRAPPER)}"
+
+
+def _first_release(survey: Survey, host: CiHost) -> NextStep:
+    missing = [name for name in (CONFIG_FILE, _WORKFLOWS[host]) if name not in survey.committed]
+    commands = [f"git add {shlex.join(missing)}"] if missing else []
+    if missing or survey.lacks_wrapper:
+        commands.append('git commit -m "Release with ign-deploy"')
+    tag = "v1.2.3" if survey.is_single else "release-1"
+    commands += [f"git tag {tag}", f"git push origin HEAD {tag}"]
+    what = (
+        "the version that your build files have, such as 1.2.3"
+        if survey.is_single
+        else "all modules"
+    )
+    branch = (survey.branch or "main").encode("ascii", "backslashreplace").decode()
+    return NextStep(f"Release {what}, from the branch {branch}.", tuple(commands))
+
+
+def _hand_over_key(host: CiHost, tags: str) -> NextStep:
     key, certificate = f"{_KEY_FOLDER}/signing.key.pem", f"{_KEY_FOLDER}/signing.cert.pem"
     given = 'printf %s "$MODULE_SIGNING_PASSWORD" |'
     if host is CiHost.GITHUB:
@@ -199,7 +237,7 @@ def _hand_over_key(host: CiHost) -> NextStep:
     if host is CiHost.GITLAB:
         variable = "glab variable set MODULE_SIGNING"
         return NextStep(
-            "Give the key to GitLab, and protect the tags v* (Settings > Repository).",
+            f"Give the key to GitLab, and protect the tags {tags} (Settings > Repository).",
             (
                 f"{variable}_KEY_PATH --type file --protected <{key}",
                 f"{variable}_CERT_PATH --type file --protected <{certificate}",
@@ -251,6 +289,11 @@ def _checkout(folder: Path, env: Mapping[str, str]) -> Git | None:
         return None  # without git there is no remote to learn from
 
 
+def _committed(git: Git | None) -> frozenset[str]:
+    names = (CONFIG_FILE, *_WORKFLOWS.values())
+    return frozenset(name for name in names if git is not None and git.tracks_it(name))
+
+
 def _split_remote(url: str) -> tuple[str, str]:
     """Return host and path of a git remote, https or ssh; empty for anything else."""
     if match := _REMOTE.fullmatch(url):
@@ -259,6 +302,8 @@ def _split_remote(url: str) -> tuple[str, str]:
         try:
             parts = urlsplit(url)
             host, path = parts.hostname or "", parts.path
+            if host and parts.scheme == "https" and parts.port not in (None, 443):
+                host = f"{host}:{parts.port}"
         except ValueError:
             return "", ""
         if parts.scheme not in ("https", "http", "ssh", "git"):
@@ -266,7 +311,8 @@ def _split_remote(url: str) -> tuple[str, str]:
     path = path.strip("/").removesuffix(".git")
     if not host or not re.fullmatch(rf"{_PART}(?:/{_PART})*", path, re.ASCII):
         return "", ""
-    return host.lower(), path
+    host = host.lower()
+    return _HTTPS_HOSTS.get(host, host), path
 
 
 def _recognised(folder: Path, remote_host: str) -> CiHost | None:

@@ -165,6 +165,16 @@ def test_a_half_written_config_file_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / ".github").exists()
 
 
+def test_a_workflow_of_another_s_is_kept_and_needs_a_job(tmp_path: Path) -> None:
+    workspace = checkout(tmp_path, "git@gitlab.example.com:plant/pump.git")
+    (tmp_path / ".gitlab-ci.yml").write_text("test: {script: [make test]}\n")
+    done = workspace.run("init", "--yes").must(0)
+    assert ".gitlab-ci.yml exists and was kept as it is: add a job that runs" in done.stderr
+    assert "ign-deploy.toml exists" not in done.stderr
+    again = workspace.run("init", "--yes").must(0)
+    assert "ign-deploy.toml exists and was kept as it is\n" in again.stderr
+
+
 def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
     workspace = checkout(tmp_path)
     workspace.run("init", "--yes").must(0)

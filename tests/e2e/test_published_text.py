@@ -82,17 +82,18 @@ def test_a_description_of_the_publisher_holds_none(workspace: CliWorkspace) -> N
 
 
 def test_metrics_hold_none(workspace: CliWorkspace) -> None:
-    """An environment's name can come from a branch, whose name anyone may choose."""
+    """A module's id can come from a branch, whose name anyone may choose."""
+    build_module(workspace.folder / "review.modl", texts={"id": f"com.example.{SECRET}"})
     with serving(Pushgateway()) as pushgateway, serving(Collector()) as collector:
-        workspace.run("module", "pump.unsigned.modl", *KEY).must(0)
+        workspace.run("module", "review.modl", *KEY, env={"REPOSITORY_API_TOKEN": ""}).must(0)
         workspace.run(
-            "install", "com.example.pump", "-e", f"review-{SECRET}", "--track-only",
+            "install", f"com.example.{SECRET}", "-e", "review", "--track-only",
             "--metrics-file", "metrics.txt", "--pushgateway-url", pushgateway.url,
             "--otlp-endpoint", collector.url, env=ENV,
         ).must(0)  # fmt: skip
         sent = [*pushgateway.requests, *collector.requests]
     written = (workspace.folder / "metrics.txt").read_bytes()
-    assert b"review-***" in written
+    assert b'"com.example.***"' in written
     assert len(sent) >= 2
     for text in (written, *(request.body + request.path.encode() for request in sent)):
         assert not any(form in text for form in FORMS)

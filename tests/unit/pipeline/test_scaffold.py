@@ -12,12 +12,14 @@ import yaml
 from ign_deploy.errors import ConfigurationError, PackagingError
 from ign_deploy.pipeline.scaffold import (
     CiHost,
+    Survey,
     next_steps,
     starter_files,
     survey_project,
     write_missing,
 )
 from tests.support.git import git
+from tests.support.gitlab import commit
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -45,6 +47,15 @@ def project(folder: Path, *, remote: str = "", single: bool = True) -> Path:
             CiHost.GITLAB,
             "gitlab://gitlab.example.com/plant/line/pump",
         ),
+        ("git@github.com:/acme/pump.git", CiHost.GITHUB, "github://acme/pump"),
+        ("ssh://git@ssh.github.com:443/acme/pump.git", CiHost.GITHUB, "github://acme/pump"),
+        ("ssh://git@altssh.gitlab.com:443/a/b", CiHost.GITLAB, "gitlab://gitlab.com/a/b"),
+        ("ssh://git@gitlab.example.com:2222/a/b", CiHost.GITLAB, "gitlab://gitlab.example.com/a/b"),
+        (
+            "https://gitlab.example.com:8443/a/b.git",
+            CiHost.GITLAB,
+            "gitlab://gitlab.example.com:8443/a/b",
+        ),
         # Only github.com is github:// without more ado.
         ("https://github.example.com/acme/pump.git", CiHost.GITHUB, "module-repository"),
     ],
@@ -68,6 +79,7 @@ def test_the_remote_names_host_and_repository(
         "C:\\pump",
         "ext::sh -c evil",
         "https://",
+        "https://github.com:x/acme/pump",
     ],
 )
 def test_a_remote_that_says_nothing_is_no_host(tmp_path: Path, remote: str) -> None:
@@ -143,11 +155,65 @@ def test_a_file_in_the_place_of_the_folder_is_explained(tmp_path: Path) -> None:
         write_missing({".github/workflows/release.yml": "x"}, tmp_path)
 
 
-def test_a_missing_wrapper_is_a_step(tmp_path: Path) -> None:
-    folder = project(tmp_path)
+def commands_of(survey: Survey, host: CiHost = CiHost.GITHUB) -> list[str]:
+    return [command for step in next_steps(survey, host) for command in step.commands]
+
+
+def test_a_missing_wrapper_is_a_step_and_is_committed(tmp_path: Path) -> None:
+    folder = project(tmp_path, remote="git@github.com:acme/pump.git")
     (folder / "build.gradle").touch()
+    write_missing(starter_files(survey_project(folder, ENV), CiHost.GITHUB, "x"), folder)
+    commit(folder)
     survey = survey_project(folder, ENV)
-    texts = [step.text for step in next_steps(survey, CiHost.GITHUB, ["ign-deploy.toml"])]
-    assert any("Gradle wrapper" in text for text in texts)
+    assert survey.lacks_wrapper == (Path(),)
+    assert commands_of(survey)[-5:] == [
+        "gradle wrapper",
+        "git add gradlew gradle",
+        'git commit -m "Release with ign-deploy"',
+        "git tag v1.2.3",
+        "git push origin HEAD v1.2.3",
+    ]
     (folder / "gradlew").touch()
-    assert not survey_project(folder, ENV).lacks_wrapper
+    survey = survey_project(folder, ENV)
+    assert survey.lacks_wrapper == ()
+    # The files are committed already: an empty commit would fail.
+    assert commands_of(survey)[-2:] == ["git tag v1.2.3", "git push origin HEAD v1.2.3"]
+    assert "git commit" not in str(commands_of(survey))
+
+
+def test_the_wrapper_of_one_of_several_projects_is_its_own(tmp_path: Path) -> None:
+    folder = project(tmp_path, single=False)
+    (folder / "line 3").mkdir()
+    (folder / "line 3" / "build.gradle").touch()
+    commands = commands_of(survey_project(folder, ENV))
+    assert "gradle -p 'line 3' wrapper" in commands
+    assert "git add 'line 3/gradlew' 'line 3/gradle'" in commands
+
+
+def test_files_of_an_earlier_run_are_committed_still(tmp_path: Path) -> None:
+    folder = project(tmp_path)
+    write_missing(starter_files(survey_project(folder, ENV), CiHost.GITHUB, "x"), folder)
+    commands = commands_of(survey_project(folder, ENV))
+    assert "git add ign-deploy.toml .github/workflows/release.yml" in commands
+
+
+def test_what_git_lacks_comes_first(tmp_path: Path) -> None:
+    (tmp_path / "module.xml").touch()
+    first = next_steps(survey_project(tmp_path, ENV), CiHost.GITHUB)[0]
+    assert first.commands == ("git init -b main", "git add .", "git remote add origin URL")
+    folder = project(tmp_path)
+    first = next_steps(survey_project(folder, ENV), CiHost.GITHUB)[0]
+    assert first.commands == ("git remote add origin URL",)
+    for url in ("git@github.com:acme/pump.git", "/srv/git/pump.git"):
+        git(folder, "config", "remote.origin.url", url)
+        first = next_steps(survey_project(folder, ENV), CiHost.GITHUB)[0]
+        assert "git remote" not in str(first.commands)
+
+
+@pytest.mark.parametrize(("single", "tags"), [(True, "v*"), (False, "release-*")])
+def test_the_tags_to_protect_are_those_that_release(
+    tmp_path: Path, single: bool, tags: str
+) -> None:
+    steps = next_steps(survey_project(project(tmp_path, single=single), ENV), CiHost.GITLAB)
+    assert any(f"protect the tags {tags} " in step.text for step in steps)
+    assert steps[-1].commands[-1].rpartition(" ")[2].startswith(tags.removesuffix("*"))
