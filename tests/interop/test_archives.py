@@ -65,7 +65,9 @@ def _entry(chance: random.Random, number: int, odd: float) -> RawEntry:
     name = rarely(
         "a", "A", "a/", "./b", "a//b", "/c", "..", "a\\b", "d\0", usual=f"{number}-{ending}"
     )
-    data = b"" if name.endswith("/") else chance.randbytes(chance.choice((0, 1, 30, 200)))
+    # The last one is inflated at once.
+    size = chance.choice((*(0, 1, 30, 200) * 5, 70_000))
+    data = b"" if name.endswith("/") else (chance.randbytes(size // 2 + 1) * 2)[:size]
     return RawEntry(
         name,
         data,
