@@ -97,7 +97,7 @@ def _block(gateway: LiveGateway, now: datetime) -> Iterator[str]:
 def _remark(gateway: LiveGateway, module: LiveModule, now: datetime) -> str:
     """Return what isn't as recorded or is still to come, and why the last attempt failed."""
     parts = [plain(module.difference)] if module.difference else []
-    if any(module.id in task for task in gateway.pending):
+    if any(module.id in task.split() for task in gateway.pending):
         parts.append("restart pending")
     if not module.recorded and not module.difference:
         parts.append("not in the history")

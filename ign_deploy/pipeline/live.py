@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from ign_deploy.errors import ConfigurationError, IgnDeployError
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.environment import DEFAULT_ENVIRONMENT
 from ign_deploy.pipeline.gateways import chosen_entries, open_gateway
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def ask_gateways(context: RunContext) -> tuple[LiveGateway, ...]:
     """Ask the requested gateways, at once, and compare them with the history.
 
     Those of --gateway, of the environment, or all of the config file. One that hangs costs its own
-    time-out only. Raises ConfigurationError if there is none.
+    time-out only, and one whose settings are wrong hides no other. Raises ConfigurationError if
+    there is none that can be asked.
     """
     settings = context.settings
     entries = _entries(context)
@@ -89,11 +91,12 @@ def ask_gateways(context: RunContext) -> tuple[LiveGateway, ...]:
             hint="give --gateway URL, or list the gateways in the config file.",
         )
     brief = context.with_settings(timeout=min(settings.timeout, _SECONDS))
-    gateways = [(entry, open_gateway(entry, brief)) for entry in entries]
-    names = {entry.environment or settings.environment for entry in entries} - {""}
-    states = {name: context.history.state(name) for name in sorted(names)}
-    ask = partial(_ask, states=states, default=settings.environment)
-    return tuple(map_parallel(ask, gateways, workers=_WORKERS))
+    gateways = [(_environment(entry, context), _open(entry, brief)) for entry in entries]
+    problems = [each for _, each in gateways if isinstance(each, _Unopened)]
+    if len(problems) == len(gateways):
+        raise problems[0].problem
+    states = {name: context.history.state(name) for name in sorted({name for name, _ in gateways})}
+    return tuple(map_parallel(partial(_ask, states=states), gateways, workers=_WORKERS))
 
 
 def _entries(context: RunContext) -> Sequence[GatewayEntry]:
@@ -103,11 +106,33 @@ def _entries(context: RunContext) -> Sequence[GatewayEntry]:
     return settings.gateways
 
 
+@dataclass(frozen=True, slots=True)
+class _Unopened:
+    """A gateway that isn't asked, since its settings are wrong, such as a missing token."""
+
+    entry: GatewayEntry
+    problem: ConfigurationError
+
+
+def _open(entry: GatewayEntry, context: RunContext) -> Gateway | _Unopened:
+    try:
+        return open_gateway(entry, context)
+    except ConfigurationError as problem:
+        return _Unopened(entry, problem)
+
+
+def _environment(entry: GatewayEntry, context: RunContext) -> str:
+    """Return whose history has the gateway's deployments, as commands that deploy choose it."""
+    return context.settings.environment or entry.environment or DEFAULT_ENVIRONMENT
+
+
 def _ask(
-    job: tuple[GatewayEntry, Gateway], *, states: Mapping[str, EnvironmentState], default: str
+    job: tuple[str, Gateway | _Unopened], *, states: Mapping[str, EnvironmentState]
 ) -> LiveGateway:
-    entry, gateway = job
-    environment = entry.environment or default
+    environment, gateway = job
+    if isinstance(gateway, _Unopened):
+        entry = gateway.entry
+        return LiveGateway(environment, entry.name, entry.url, problem=gateway.problem.message)
     report = partial(LiveGateway, environment, gateway.title, gateway.location)
     target = gateway.target
     try:
@@ -137,7 +162,7 @@ def _ask(
             id_,
             found.get(id_),
             recorded.get(id_),
-            is_waiting=any(id_ in task for task in pending),
+            is_waiting=any(id_ in task.split() for task in pending),
             attempt=_last_attempt(state, gateway, id_),
         )
         for id_ in sorted({*wanted, *gone})

@@ -121,6 +121,42 @@ def test_one_that_hangs_hides_no_other(cli: GatewayCli) -> None:
         assert problems == {"plant": False, "line": True}
 
 
+def test_a_missing_token_hides_no_other(cli: GatewayCli) -> None:
+    lacking = UNREACHABLE + 'token-variable = "LINE_TOKEN"\n'
+    cli.config(CONFIG + lacking)
+    done = cli.call("status", "--live", "--json").must(0)
+    problems = {each["name"]: each["problem"] for each in done.document["gateways"]}
+    assert problems["plant"] == ""
+    assert "the token of the gateway 'line' is missing" in problems["line"]
+    # If none is left, it is an error of its own.
+    assert "LINE_TOKEN" in cli.call("status", "--live", "-e", "staging").must(2).stderr
+
+
+def test_without_an_environment_it_is_the_default_s_history(cli: GatewayCli) -> None:
+    cli.config("")
+    gateway = ("--gateway", cli.gateway.url)
+    cli.call("install", f"{MODULE_ID}@1.0.0", *gateway, "--accept-certificate", "yes").must(0)
+    module = module_of(cli, *gateway)
+    assert (module["version"], module["recorded"]) == ("1.0.0", "1.0.0")
+
+
+def test_the_environment_given_is_that_of_the_history(cli: GatewayCli) -> None:
+    options = ("--gateway", "plant", "-e", "pilot")
+    assert module_of(cli, *options)["recorded"] == ""
+    cli.call("install", f"{MODULE_ID}@1.0.0", *options, "--accept-certificate", "yes").must(0)
+    assert module_of(cli, *options)["recorded"] == "1.0.0"
+
+
+def test_what_waits_is_the_module_of_that_id(cli: GatewayCli) -> None:
+    cli.gateway.options.faults[MODULE_ID] = ModuleFault("no database")
+    target = client_of(cli.gateway)
+    target.restart()
+    target.wait_until_running()
+    cli.gateway.state.tasks.append(f"install {MODULE_ID}.extra 1.0")
+    assert module_of(cli)["difference"] == "faulted: no database"
+    assert "restart pending" not in cli.call("status", "--live").must(0).stdout
+
+
 def test_a_module_of_another_s_is_listed_but_no_difference(cli: GatewayCli) -> None:
     cli.call("history", "forget", "production", "--confirm", "production").must(0)
     assert module_of(cli)["recorded"] == ""
