@@ -57,6 +57,9 @@ def send_measurement(
     if targets.otlp is not None:
         for secret in targets.otlp.secrets:
             reporter.mask(secret)
+    if targets.file is not None or targets.pushgateway:
+        # Its modules import each other: two threads that load it at once block each other.
+        import prometheus_client.openmetrics.exposition  # noqa: F401
     steps = dict(_steps(measurement, targets, env))
     problems = best_effort(list(steps.values()), deadline=deadline)
     for failure, problem in zip(steps, problems, strict=True):

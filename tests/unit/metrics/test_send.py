@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,32 @@ def test_a_pushgateway_that_cannot_be_used_is_found_before_the_run() -> None:
     MetricTargets(pushgateway="http://pushgateway:9091").check()
     with pytest.raises(ConfigurationError, match="URL of the Pushgateway"):
         MetricTargets(pushgateway="pushgateway").check()
+
+
+def test_no_thread_is_the_first_to_load_a_library(tmp_path: Path) -> None:
+    """Two threads that load modules which import each other block each other."""
+    code = """
+import sys
+from datetime import UTC, datetime
+import subprocess
+import sys
+from pathlib import Path
+from ign_deploy.metrics import Measurement, send
+from ign_deploy.report import SilentReporter
+
+def watched(actions, *, deadline):
+    before = set(sys.modules)
+    actions[0]()
+    late = {name for name in set(sys.modules) - before if name.startswith("prometheus_client")}
+    assert not late, late
+    return [""] * len(actions)
+
+send.best_effort = watched
+send.send_measurement(
+    Measurement("release", "uploaded", True, datetime.now(UTC), 1.0),
+    targets=send.MetricTargets(file=Path(sys.argv[1])), env={}, reporter=SilentReporter(),
+)
+"""
+    target = tmp_path / "metrics.txt"
+    subprocess.run([sys.executable, "-c", code, str(target)], check=True, timeout=120)
+    assert target.exists()
