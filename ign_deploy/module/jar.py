@@ -20,6 +20,8 @@ _CLASS_HEADER = struct.Struct(">IHH")
 _CLASS_MAGIC = 0xCAFEBABE
 # Java 1 is class-file format 45 (JVM specification, table 4.1-A).
 _FORMAT_OFFSET = 44
+_END_MAGIC = b"PK\5\6"
+_END_SIZE = 22
 _GZIP = b"\x1f\x8b"
 _PACKED = b"\xca\xfe\xd0\x0d"
 _MANIFEST = "META-INF/MANIFEST.MF"
@@ -101,19 +103,28 @@ def jar_contents(stream: IO[bytes]) -> Mapping[str, bytes]:
     """Return the SHA-256 of every file in a jar by name, folders included.
 
     Raises UnreadableJarError, also for a jar in which the order matters, since it has a name twice,
-    and for one that is very large when it is unpacked.
+    for one that is very large when it is unpacked, and for one with bytes before or after it, in
+    which another reader could find another directory.
     """
     try:
         with zipfile.ZipFile(_Bounded(stream), metadata_encoding="utf-8") as jar:
             _reject_unsupported(jar)
             entries = jar.infolist()
-            if len({entry.filename for entry in entries}) != len(entries):
+            # Not ``filename``, which ends at a NUL: Java's name doesn't.
+            if len({entry.orig_filename for entry in entries}) != len(entries):
                 raise UnreadableJarError("it has a name twice")
             if sum(entry.file_size for entry in entries) > _MAX_CONTENT:
                 raise UnreadableJarError("it is too large")
-            return {entry.filename: _sha256(jar, entry) for entry in entries}
+            if min((entry.header_offset for entry in entries), default=0) or _has_tail(jar, stream):
+                raise UnreadableJarError("there are bytes before or after it")
+            return {entry.orig_filename: _sha256(jar, entry) for entry in entries}
     except _ZIP_ERRORS as cause:
         raise UnreadableJarError(str(cause) or type(cause).__name__) from cause
+
+
+def _has_tail(jar: zipfile.ZipFile, stream: IO[bytes]) -> bool:
+    stream.seek(-(_END_SIZE + len(jar.comment)), 2)
+    return stream.read(len(_END_MAGIC)) != _END_MAGIC
 
 
 def _sha256(jar: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

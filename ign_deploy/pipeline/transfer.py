@@ -95,7 +95,9 @@ def _published_before(
     if found.certificate.sha256 != module.certificate.sha256 or is_own or not is_stable:
         raise conflict
     if folder is not None:
-        found = download_module(key[0], context, folder=folder, version=key[1])
+        # The very bytes that were compared, whatever the repository holds by now.
+        sha256 = found.sha256
+        found = download_module(key[0], context, folder=folder, version=key[1], sha256=sha256)
     context.reporter.info(
         f"{' '.join(key)} is published with the same content, packed otherwise: the published file "
         f"counts, with the SHA-256 {found.sha256}"

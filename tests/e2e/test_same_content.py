@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ign_deploy.module.artifacts import VerifiedModule
+from ign_deploy.pipeline.transfer import download_module
 from tests.support.cli import KEY, MODULE, CliWorkspace
 from tests.support.identities import pem_files, self_signed
 from tests.support.modules import jar
@@ -121,3 +125,25 @@ def test_a_signed_file_of_the_user_is_never_replaced(
     before = sha256(mine)
     workspace.call("module", mine, "--skip-signing").must(6)
     assert sha256(mine) == before != published
+
+
+def test_what_is_used_is_what_was_compared(
+    workspace: CliWorkspace, published: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository has another file of the same signer by the time of the second download."""
+    ours = (workspace.folder / MODULE).read_bytes()
+    rebuild(workspace.folder / MODULE, files={"doc/index.html": b"<p>"})
+    workspace.run("module", MODULE, *KEY, "--repository-url", "other").must(0)
+    (workspace.folder / MODULE).write_bytes(ours)
+
+    def swapping(*arguments: Any, **options: Any) -> VerifiedModule:
+        found = download_module(*arguments, **options)
+        shutil.rmtree(workspace.repository)
+        shutil.copytree(workspace.folder / "other", workspace.repository)
+        return found
+
+    monkeypatch.setattr("ign_deploy.pipeline.transfer.download_module", swapping)
+    refused = workspace.call("module", MODULE, *KEY)
+    assert refused.exit_code == 5, refused.stderr
+    assert not (workspace.folder / "dist" / PUBLISHED).exists()
+    assert published

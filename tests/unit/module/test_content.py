@@ -64,6 +64,28 @@ def test_a_jar_that_readers_could_read_differently_counts_as_a_whole(
     assert differing(first, second) == ["odd.jar"]
 
 
+PLAIN = zip_bytes({"A.class": b"1", "A.class_x": b"2"})
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [b"#!/bin/sh\n" + PLAIN, PLAIN + b"junk", zip_bytes({"A.class": b"9"}) + PLAIN],
+    ids=["before", "after", "another one before"],
+)
+def test_bytes_around_a_jar_count(tmp_path: Path, odd: bytes) -> None:
+    first = build_module(tmp_path / "first.modl", files={"odd.jar": PLAIN})
+    second = rebuild(tmp_path / "second.modl", files={"odd.jar": odd})
+    assert differing(first, second) == ["odd.jar"]
+
+
+def test_a_name_does_not_end_at_a_nul(tmp_path: Path) -> None:
+    plain = zip_bytes({"A.class": b"1"})
+    odd = zip_bytes({"A.class_x": b"1"}).replace(b"A.class_x", b"A.class\0x")
+    first = build_module(tmp_path / "first.modl", files={"odd.jar": plain})
+    second = rebuild(tmp_path / "second.modl", files={"odd.jar": odd})
+    assert differing(first, second)
+
+
 def test_a_jar_that_unpacks_to_gigabytes_is_not_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
