@@ -190,7 +190,7 @@ class ModuleSigner(_Noun[SignerConfig]):
         context = self._context
         return sign_module(
             read_unsigned(module) if isinstance(module, Path) else module,
-            identity=load_signing_identity(context.settings, context.reporter),
+            identity=load_signing_identity(context),
             output_dir=context.settings.output_dir,
             now=context.now,
             reporter=context.reporter,

@@ -136,11 +136,9 @@ def mirror_command(
     IGN_DEPLOY_SOURCE_PASSWORD.
     """
     from ign_deploy.pipeline.maintenance import copy_versions, entries_to_mirror, open_source
-    from ign_deploy.repositories.skipped import SourceReporter
 
     context = session.context
-    reading = SourceReporter(context.reporter)
-    origin = open_source(source, context, reporter=reading)
+    origin, reading = open_source(source, context)
     entries = entries_to_mirror(origin, modules, every_version=all_versions)
     ids = {entry.id for entry in entries} if modules else None
     if session.settings.dry_run:

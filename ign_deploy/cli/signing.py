@@ -48,7 +48,7 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
     """
     from ign_deploy.signing.signer import inspect_unsigned, sign_file, signed_name
 
-    identity = load_signing_identity(session.settings, session.reporter)
+    identity = load_signing_identity(session.context)
     output_dir = session.settings.output_dir
     _refuse_equal_names([output_dir / signed_name(file.name) for file in files])
     inspected = [inspect_unsigned(file) for file in files]

@@ -129,7 +129,7 @@ def check_values(context: RunContext) -> None:
 
 def check_identity(context: RunContext) -> SigningIdentity:
     """Load the signing identity and say who will sign."""
-    identity = load_signing_identity(context.settings, context.reporter)
+    identity = load_signing_identity(context)
     from ign_deploy.module.certificate_info import subject_text
 
     context.reporter.info(f"signing as {subject_text(identity.leaf)}")

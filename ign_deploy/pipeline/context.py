@@ -211,15 +211,14 @@ def repository_url(settings: Settings) -> str:
     return settings.repository_url or DEFAULT_REPOSITORY
 
 
-def open_mirror_source(url: str, context: RunContext, *, reporter: Reporter) -> Repository:
-    """Open the repository to mirror, which has its own credentials and its own ``reporter``."""
+def open_mirror_source(url: str, context: RunContext) -> Repository:
+    """Open the repository to mirror, which has its own credentials."""
     settings = context.settings
     access = replace(
         _repository_access(settings, context.env, context.workspace, context.report),
         token=settings.source_token.get_secret_value().strip(),
         username=settings.source_username,
         password=settings.source_password.get_secret_value(),
-        reporter=reporter,
     )
     return _open_repository(url, settings, lambda: access)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, IdentityError
-from ign_deploy.report import Reporter
-from ign_deploy.settings import Settings
 
 if TYPE_CHECKING:
+    from ign_deploy.pipeline.context import RunContext
     from ign_deploy.signing.identity import SigningIdentity
 
 
@@ -18,10 +17,11 @@ _PASSWORDS = (
 )
 
 
-def load_signing_identity(settings: Settings, reporter: Reporter) -> SigningIdentity:
+def load_signing_identity(context: RunContext) -> SigningIdentity:
     """Load the key and its certificates; raises IdentityError with the reason and what to do."""
     from ign_deploy.signing.identity import IdentityMaterial, load_identity
 
+    settings = context.settings
     if not settings.is_signing_configured:
         raise IdentityError(
             "no signing key given",
@@ -49,5 +49,5 @@ def load_signing_identity(settings: Settings, reporter: Reporter) -> SigningIden
             raise
         raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
     for note in identity.notes:
-        reporter.warning(note)
+        context.reporter.warning(note)
     return identity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,9 +14,9 @@ from ign_deploy.module.version import plain_version
 from ign_deploy.pipeline.checks import check_repository
 from ign_deploy.pipeline.context import RunContext, open_mirror_source
 from ign_deploy.pipeline.verify import verify_file
+from ign_deploy.repositories.skipped import SourceReporter
 
 if TYPE_CHECKING:
-    from ign_deploy.report import Reporter
     from ign_deploy.repositories import CatalogueEntry, Repository
     from ign_deploy.repositories.maintenance import StatusChange
     from ign_deploy.repositories.mirror import Mirrored
@@ -145,13 +146,17 @@ def _audit(action: str, done: Sequence[tuple[Named, str]], context: RunContext) 
             )
 
 
-def open_source(url: str, context: RunContext, *, reporter: Reporter) -> Repository:
-    """Return the repository to copy from, once the target and the trust anchors are checked."""
+def open_source(url: str, context: RunContext) -> tuple[Repository, SourceReporter]:
+    """Return the repository to copy from, and what knows later whether all of it could be read.
+
+    First, the target and the trust anchors are checked.
+    """
     _ = context.workspace.trust  # before anything is transferred
     context.audit.check()
-    source = open_mirror_source(url, context, reporter=reporter)
+    reading = SourceReporter(context.reporter)
+    source = open_mirror_source(url, context.with_report(replace(context.report, reporter=reading)))
     check_repository(context)
-    return source
+    return source, reading
 
 
 def entries_to_mirror(

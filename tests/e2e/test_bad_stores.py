@@ -163,7 +163,9 @@ def test_hostile_texts_are_harmless_wherever_they_are_shown(store: Stocked, text
         harmless(result)
     listed = store.call("list-modules", "--include-yanked", "--json").must(0)
     (module,) = listed.document["modules"]
-    assert module["name"] == text
+    # The list of all modules has the beginning of a long one.
+    name = module["name"]
+    assert name == text or (len(name) >= 80 and text.startswith(name.removesuffix("…")))
 
 
 def broken_indexes(root: Path) -> dict[str, Callable[[], None]]:

@@ -38,7 +38,7 @@ def use(folder: Path, text: str, env: Mapping[str, str], *, what: str, named: bo
     settings = inputs.resolve().settings
     with start_run(settings, env=env, report=RunReport(SilentReporter())) as context:
         if what == "mirror":
-            open_mirror_source("https://source.example/modules", context, reporter=SilentReporter())
+            open_mirror_source("https://source.example/modules", context)
         else:
             getattr(context, what)
 
