@@ -267,6 +267,25 @@ CAUSES = (
     ),
 )
 
+# Most lines of a build show no cause: only one with any of these is compared with all patterns.
+_TELLING = (
+    "JAVA_HOME", "class file major", "gradle-wrapper.jar", "org.gradle.wrapper", "not found",
+    "\\r'", "No such file", "bad interpreter", "Illegal option", "languageVersion=", "jdk [",
+    "matching toolchain definitions", "installed toolchains match", "JVM runtime version",
+    "release", "nknown", "resolve host", "getaddrinfo", "service not known", "nor servname",
+    "in name resolution", "No address associated", "PKIX path", "valid certification path",
+    "tatus", "code E", "Proxy Authentication", "Connection ", "timed out", "No route to host",
+    "No cached version", "in offline mode", "Dependency verification", "Could not ",
+    "could not be resolved", "OutOfMemoryError", "heap space", "GC overhead", "Metaspace",
+    "Not enough memory", "insufficient memory", "Expiring Daemon", "disappeared unexpectedly",
+    "exit value 137", "No space left", "Execution failed for task", "COMPILATION ERROR",
+    "Compilation failure", "Failed to execute goal", "cript compilation error",
+    "A problem occurred",
+)  # fmt: skip
+_SHOWN = {
+    shows: [(rank, cause) for rank, cause in enumerate(CAUSES) if shows in cause.shows]
+    for shows in (Shows.REASON, Shows.OUTPUT, Shows.COMPILER)
+}
 _URL_HOST = re.compile(r"https?://(?:[^\s/@]{1,200}@)?([\w.-]{1,253})")
 
 
@@ -293,8 +312,15 @@ def explain_line(
     line: str, *, shows: Shows, below: int = len(CAUSES), host: str = ""
 ) -> Explanation | None:
     """Return the first known cause that the line shows, None if there is none before ``below``."""
-    for rank, cause in enumerate(CAUSES[:below]):
-        if shows in cause.shows and (match := cause.pattern.search(line)) is not None:
+    for word in _TELLING:  # faster than any()
+        if word in line:
+            break
+    else:
+        return None
+    for rank, cause in _SHOWN[shows]:
+        if rank >= below:
+            break
+        if (match := cause.pattern.search(line)) is not None:
             host = match.groupdict().get("host") or last_host(line) or host
             groups = [shown_text(text or "") for text in match.groups()]
             meaning = cause.meaning.format(*groups, host=shown_text(host) or "a server")

@@ -6,7 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ign_deploy.packaging import causes
 from ign_deploy.packaging.explain import FailureWatch
 from ign_deploy.process import run_command
 from tests.support.builds import PATH
@@ -425,3 +428,12 @@ MAVEN_REPORTS = [
 @pytest.mark.parametrize(("report", "meaning"), MAVEN_REPORTS)
 def test_mavens_first_error_explains(report: str, meaning: str) -> None:
     assert explained(MAVEN + report).meaning == meaning
+
+
+@pytest.mark.parametrize("cause", causes.CAUSES, ids=lambda cause: cause.pattern.pattern[:40])
+@given(data=st.data())
+def test_no_line_that_shows_a_cause_is_passed_over(
+    cause: causes.Cause, data: st.DataObject
+) -> None:
+    line = data.draw(st.from_regex(cause.pattern).filter(cause.pattern.search))
+    assert any(word in line for word in causes._TELLING), line
