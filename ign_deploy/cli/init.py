@@ -12,6 +12,7 @@ import click
 from ign_deploy.cli.options import common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.files import read_regular
 from ign_deploy.pipeline.scaffold import (
     CiHost,
     NextStep,
@@ -22,6 +23,8 @@ from ign_deploy.pipeline.scaffold import (
     write_missing,
 )
 from ign_deploy.settings import CONFIG_FILE
+
+_LARGEST_WORKFLOW = 1 << 20
 
 
 @click.command("init", short_help="Write a config file and a release workflow.")
@@ -78,10 +81,10 @@ def _report(session: Session, survey: Survey) -> None:
 def _lacking(path: Path) -> str:
     """Return what a file that was kept doesn't do, for a workflow that was written for others."""
     try:
-        text = path.read_text("utf-8", "replace")
+        workflow = read_regular(path, limit=_LARGEST_WORKFLOW)
     except OSError:
         return ", though it can't be read"
-    if path.name == CONFIG_FILE or "ign-deploy" in text:
+    if path.name == CONFIG_FILE or b"ign-deploy" in workflow:
         return ""
     return ": add a job that runs ign-deploy, as the guide for your CI host shows"
 

@@ -80,9 +80,9 @@ def _is_certain(
     digests = {
         each.sha256
         for deployment in history.deployments
-        for place in deployment.last.gateways
-        for each in place.modules
-        if place.gateway == gateway.location and each.id == id_
+        for record in deployment.last.gateways
+        for each in record.modules
+        if record.gateway == gateway.location and each.id == id_
         if same_version(each.version, version)
     }
     return (

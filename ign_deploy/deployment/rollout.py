@@ -27,7 +27,7 @@ from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
 
 WORKERS = 8
-PATIENCE = 2.0
+GRACE = 2.0
 """Seconds that an interrupted run waits for gateways: for requests that are under way."""
 
 
@@ -72,7 +72,7 @@ def plan_gateways(
             return [explain_unexpected(problem)]
         return [*problems] if problems else planned
 
-    found = map_parallel(plan, gateways, workers=WORKERS, patience=PATIENCE)
+    found = map_parallel(plan, gateways, workers=WORKERS, grace=GRACE)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
     _require_no_problems(problems)
     plans = [each for each in found if isinstance(each, GatewayPlan)]
@@ -160,7 +160,7 @@ class Rollout:
             jobs,
             workers=len(wave),
             interrupt=self._report_interruption,
-            patience=PATIENCE,
+            grace=GRACE,
         )
         self._play_back()
 

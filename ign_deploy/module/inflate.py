@@ -88,7 +88,7 @@ class WholeEntry:
 
     libdeflate doesn't say where a stream ends, and so whether bytes follow it. But of gzip it
     compares the eight bytes after the stream, CRC and size, with the content. So it gets the stream
-    as gzip, with random bytes as the beginning of its content: without knowing them, nobody can put
+    as gzip, with random bytes as the beginning of its content: without knowing them, no one can put
     bytes after an earlier end that make it pass. A stream that refers back to them is found by
     zlib-ng, which gets the beginning of the stream alone.
     """

@@ -44,14 +44,14 @@ def map_parallel(
     *,
     workers: int,
     interrupt: Callable[[], None] | None = None,
-    patience: float = inf,
+    grace: float = inf,
 ) -> list[Result]:
     """Return ``work(item)`` for every item, in the items' order.
 
     Items are started in order; after the first exception no more are started, and that exception
     is raised when all threads have ended. After a signal (KeyboardInterrupt, SystemExit),
     ``interrupt`` is called repeatedly until they have ended: it makes ``work`` return. Threads that
-    haven't ended ``patience`` seconds after it are abandoned.
+    haven't ended ``grace`` seconds after it are abandoned.
     """
     queue = _filled_queue(range(len(items)))
     results: dict[int, Result] = {}
@@ -74,7 +74,7 @@ def map_parallel(
     for thread in threads:
         thread.start()
     run()
-    _join(threads, failures, interrupt, patience)
+    _join(threads, failures, interrupt, grace)
     if failures:
         raise next((each for each in failures if not isinstance(each, Exception)), failures[0])
     return [results[index] for index in range(len(items))]
@@ -125,7 +125,7 @@ def _join(
     threads: Sequence[threading.Thread],
     failures: list[BaseException],
     interrupt: Callable[[], None] | None,
-    patience: float,
+    grace: float,
 ) -> None:
     """Wait for the threads, but end their work if a signal came before or while waiting."""
     try:
@@ -134,14 +134,14 @@ def _join(
                 thread.join()
     except (KeyboardInterrupt, SystemExit) as signal:
         failures.append(signal)
-    end = time.monotonic() + patience
+    end = time.monotonic() + grace
     while alive := [thread for thread in threads if thread.is_alive()]:
         # Repeatedly: a thread may just have been about to start something.
         if interrupt is not None:
             interrupt()
         if time.monotonic() >= end:
             return
-        alive[0].join(min(_PAUSE, patience))
+        alive[0].join(min(_PAUSE, grace))
 
 
 def _filled_queue(numbers: Iterable[int]) -> SimpleQueue[int]:

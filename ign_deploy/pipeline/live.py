@@ -38,7 +38,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class LiveModule:
-    """A module on a gateway; ``version`` is empty if it isn't installed, ``state`` if not told.
+    """A module on a gateway; ``version`` is empty if it isn't installed, ``state`` if not reported.
 
     ``recorded`` is the version that the history has, empty for none. ``difference`` says what is
     not as recorded, empty if all is.
@@ -58,6 +58,7 @@ class LiveModule:
 class LiveGateway:
     """A gateway's own report; ``problem`` is why there is none, then all else is empty.
 
+    ``location`` is its address, empty if the settings of the gateway are wrong.
     ``pending`` is what waits for a restart, in the gateway's words.
     """
 
@@ -110,7 +111,7 @@ def _entries(context: RunContext) -> Sequence[GatewayEntry]:
 class _Unopened:
     """A gateway that isn't asked, since its settings are wrong, such as a missing token."""
 
-    entry: GatewayEntry
+    name: str
     problem: ConfigurationError
 
 
@@ -118,7 +119,7 @@ def _open(entry: GatewayEntry, context: RunContext) -> Gateway | _Unopened:
     try:
         return open_gateway(entry, context)
     except ConfigurationError as problem:
-        return _Unopened(entry, problem)
+        return _Unopened(entry.name, problem)
 
 
 def _environment(entry: GatewayEntry, context: RunContext) -> str:
@@ -131,8 +132,8 @@ def _ask(
 ) -> LiveGateway:
     environment, gateway = job
     if isinstance(gateway, _Unopened):
-        entry = gateway.entry
-        return LiveGateway(environment, entry.name, entry.url, problem=gateway.problem.message)
+        # Its address was perhaps refused because it contains credentials.
+        return LiveGateway(environment, gateway.name, "", problem=gateway.problem.message)
     report = partial(LiveGateway, environment, gateway.title, gateway.location)
     target = gateway.target
     try:
@@ -219,7 +220,7 @@ def _condition(found: InstalledModule, recorded: DeployedVersion) -> str:
     if found.fault_cause:
         return f"faulted: {found.fault_cause}"
     if found.pending_upgrade:
-        return ""  # which version will run after the restart isn't told
+        return ""  # which version will run after the restart isn't reported
     if not found.version.is_version(recorded.version):
         return f"{found.version}; the history has {recorded.version}"
     state = found.state or "in an unknown state"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ign_deploy.deployment.history import DeployedVersion
 from ign_deploy.deployment.records import DeploymentKind, GatewayRecord, ModuleOnGateway, Outcome
 from ign_deploy.deployment.resuming import UNREACHABLE, facts_once_started
-from ign_deploy.deployment.rollout import PATIENCE, WORKERS
+from ign_deploy.deployment.rollout import GRACE, WORKERS
 from ign_deploy.errors import ConfigurationError, DeploymentError, IgnDeployError, NotInRepository
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.module.version import plain_version
@@ -102,7 +102,7 @@ def _look_at(
                 raise
             return problem
 
-    looks = map_parallel(look, gateways, workers=WORKERS, patience=PATIENCE)
+    looks = map_parallel(look, gateways, workers=WORKERS, grace=GRACE)
     found = list(zip(gateways, looks, strict=True))
     return (
         {gateway.location: each for gateway, each in found if isinstance(each, _Seen)},

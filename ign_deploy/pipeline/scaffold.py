@@ -132,10 +132,17 @@ def starter_files(survey: Survey, host: CiHost, repository_url: str) -> dict[str
 def write_missing(files: Mapping[str, str], folder: Path) -> tuple[list[str], list[str]]:
     """Write the files that don't exist; return what was written and what was kept.
 
-    Raises ConfigurationError for what can't be written.
+    Raises ConfigurationError for what can't be written, and before anything is written, if a link
+    in a foreign checkout leads out of the folder.
     """
     written: list[str] = []
     kept: list[str] = []
+    for name in files:
+        if not (folder / name).parent.resolve().is_relative_to(folder.resolve()):
+            raise ConfigurationError(
+                f"{name} would be written outside of this folder, through a link",
+                hint="replace the link with a folder.",
+            )
     for name, text in files.items():
         path = folder / name
         with explain_os_error("create", path, error=ConfigurationError, hint=_WRITABLE):

@@ -56,7 +56,7 @@ class Workspace:
     A build runs code of others in these very folders; what it changes there must decide neither
     what is trusted nor what a record says. So a release reads them all in its preflight. CA files
     are copied into ``folder``, because the libraries that need them take a path. ``default_ca`` is
-    the one for whatever has none of its own; ``warn`` is told if it can't be read.
+    the one for whatever has none of its own; ``warn`` is called if it can't be read.
     """
 
     def __init__(

@@ -221,3 +221,36 @@ def test_on_a_terminal_it_asks_for_host_and_repository(tmp_path: Path) -> None:
     assert b"[github://acme/modules]" in stderr
     config = (tmp_path / "ign-deploy.toml").read_text()
     assert 'repository-url = "https://store.example/modules"' in config
+
+
+def test_a_named_pipe_in_the_place_of_the_workflow_does_not_block(tmp_path: Path) -> None:
+    workspace = checkout(tmp_path)
+    (tmp_path / ".github" / "workflows").mkdir(parents=True)
+    os.mkfifo(tmp_path / ".github" / "workflows" / "release.yml")
+    done = workspace.run("init", "--yes").must(0)
+    assert "release.yml exists and was kept as it is, though it can't be read" in done.stderr
+
+
+@pytest.mark.parametrize("files", [["dist/a.modl"], ["dist/a b.modl", "dist/$(id).modl"]])
+def test_all_modules_are_attached_to_the_release_of_the_tag(
+    tmp_path: Path, files: list[str]
+) -> None:
+    checkout(tmp_path).run("init", "--yes").must(0)
+    workflow = yaml.safe_load((tmp_path / ".github/workflows/release.yml").read_text())
+    (step,) = (each for each in workflow["jobs"]["release"]["steps"] if "run" in each)
+    gh = tmp_path / "bin" / "gh"
+    gh.parent.mkdir()
+    gh.write_text(f'#!/bin/sh\nfor each; do echo "$each" >>{tmp_path}/called; done\n')
+    gh.chmod(0o755)
+    subprocess.run(
+        ["bash", "-e", "-c", step["run"]],
+        env={
+            "PATH": f"{gh.parent}{os.pathsep}{os.environ['PATH']}",
+            "GITHUB_REF_NAME": "v1.2.3",
+            "MODULE_FILE": "\n".join(files),
+        },
+        check=True,
+    )
+    called = (tmp_path / "called").read_text().splitlines()
+    view = ["release", "view", "v1.2.3"]
+    assert called == [*view, "release", "upload", "--clobber", "v1.2.3", *files]

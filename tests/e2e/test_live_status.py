@@ -173,6 +173,14 @@ def test_without_any_gateway_there_is_nothing_to_ask(cli: GatewayCli) -> None:
     assert "no gateway to ask" in cli.call("status", "--live").must(2).stderr
 
 
+def test_an_address_with_credentials_is_not_repeated(cli: GatewayCli) -> None:
+    cli.config(CONFIG + UNREACHABLE.replace("https://", "https://user:secret-of-line@"))
+    done = cli.call("status", "--live", "--json").must(0)
+    assert "secret-of-line" not in done.stdout + done.stderr
+    refused = {each["name"]: each["gateway"] for each in done.document["gateways"]}
+    assert refused["line"] == ""
+
+
 GATEWAY = LiveGateway(
     "production",
     "line-1",

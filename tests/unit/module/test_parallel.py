@@ -126,7 +126,7 @@ def test_after_a_stop_work_that_does_not_end_is_abandoned() -> None:
     asked: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         map_parallel(
-            work, ["a", "b"], workers=2, interrupt=lambda: asked.append("to end"), patience=0.0
+            work, ["a", "b"], workers=2, interrupt=lambda: asked.append("to end"), grace=0.0
         )
     assert asked
     assert not ended.is_set()

@@ -217,3 +217,15 @@ def test_the_tags_to_protect_are_those_that_release(
     steps = next_steps(survey_project(project(tmp_path, single=single), ENV), CiHost.GITLAB)
     assert any(f"protect the tags {tags} " in step.text for step in steps)
     assert steps[-1].commands[-1].rpartition(" ")[2].startswith(tags.removesuffix("*"))
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    """A foreign checkout may contain one."""
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "project"
+    elsewhere.mkdir()
+    folder.mkdir()
+    (folder / ".github").symlink_to(elsewhere, target_is_directory=True)
+    with pytest.raises(ConfigurationError, match="outside of this folder, through a link"):
+        write_missing({"ign-deploy.toml": "x", ".github/workflows/release.yml": "x"}, folder)
+    assert list(elsewhere.iterdir()) == []
+    assert not (folder / "ign-deploy.toml").exists()

@@ -142,7 +142,7 @@ class OciClaims:
     def _is_renewed(self, key: Key, claim: Claim, manifest: bytes) -> bool:
         """Replace our claim by its next generation; False unless ours still holds.
 
-        Nobody else writes the tag then, so there is nothing to wait for.
+        No one else writes the tag then, so there is nothing to wait for.
         """
         held, digest = self._held.get(key, (None, ""))
         if held is None or held.claimed_at is None or held.release != claim.release:
