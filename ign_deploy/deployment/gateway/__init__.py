@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from ign_deploy.deployment.gateway.model import (
@@ -28,6 +28,9 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.report import Progress, Reporter, SilentReporter, no_progress
+
+if TYPE_CHECKING:
+    from ign_deploy.deployment.gateway.client import Observer
 
 __all__ = [
     "DEVELOPER_PREFIX",
@@ -129,11 +132,12 @@ class GatewayAccess:
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """How to communicate with a target: waits, retries, and who gets the messages."""
+    """How to communicate with a target: waits, retries, and who gets messages and requests."""
 
     timing: Timing
     retry: RetryPolicy
     reporter: Reporter
+    observe: Observer | None = None
 
 
 TargetOpener = Callable[[str, GatewayAccess, TargetOptions], Target]
@@ -144,7 +148,12 @@ def _open_api(url: str, access: GatewayAccess, options: TargetOptions) -> Target
     from ign_deploy.deployment.gateway.rest_api import ApiGateway
 
     client = open_gateway_client(
-        url, access, token=access.token, retry=options.retry, reporter=options.reporter
+        url,
+        access,
+        token=access.token,
+        retry=options.retry,
+        reporter=options.reporter,
+        observe=options.observe,
     )
     return ApiGateway(client, timing=options.timing)
 
@@ -186,6 +195,7 @@ def open_target(
     timing: Timing | None = None,
     retry: RetryPolicy | None = None,
     reporter: Reporter | None = None,
+    observe: Observer | None = None,
 ) -> Target:
     """Return the target at ``url``; nothing is requested or changed yet.
 
@@ -194,7 +204,8 @@ def open_target(
     ConfigurationError for anything unsafe; messages never repeat URLs or tokens.
 
     Without ``retry``, a request with all its attempts takes at most the timing's ``deadline`` and
-    the time that a large module needs, however slowly the gateway responds.
+    the time that a large module needs, however slowly the gateway responds. ``observe`` gets every
+    request to the API of 8.3.
     """
     match = _SCHEME.match(url)
     scheme = match[1].lower() if match else "file"
@@ -203,7 +214,7 @@ def open_target(
         raise _unsupported(scheme, rest=url.partition(":")[2])
     timing = timing or Timing()
     retry = retry or RetryPolicy(deadline=timing.deadline)
-    options = TargetOptions(timing, retry, reporter or SilentReporter())
+    options = TargetOptions(timing, retry, reporter or SilentReporter(), observe)
     return opener(url, access or GatewayAccess(), options)
 
 

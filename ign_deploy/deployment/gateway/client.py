@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sized
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
+from ign_deploy.deployment.gateway.denied import forbidden_error, unauthorized_error
 from ign_deploy.deployment.gateway.errors import GatewayRequestError
-from ign_deploy.errors import ConfigurationError, DeploymentError
+from ign_deploy.errors import ConfigurationError, DeploymentError, IgnDeployError
 from ign_deploy.module.findings import quoted
 from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import HostAuth, is_private, origin
-from ign_deploy.net.response import ANY_STATUS, Response
+from ign_deploy.net.response import ANY_STATUS, NO_HEADERS, Response
 from ign_deploy.net.retry import Deadline, RetryPolicy
 from ign_deploy.net.session import TIMEOUT, HttpSession, open_http_session
 from ign_deploy.report import Progress, Reporter, no_progress
@@ -31,8 +32,29 @@ MAX_RESPONSE = 4 << 20
 _NO_REASON = "it gave no reason"
 
 
+@dataclass(frozen=True, slots=True)
+class SentRequest:
+    """A request as it was made; ``path`` has its query, ``is_anonymous``: without a token."""
+
+    method: str
+    path: str
+    body: Sized
+    headers: Mapping[str, str]
+    is_anonymous: bool
+
+
+class Observer(Protocol):
+    """Gets every attempt of a request, with the response or the error that came of it."""
+
+    def __call__(self, request: SentRequest, result: Response | IgnDeployError, /) -> None:
+        """Take note of an attempt."""
+
+
 class GatewayClient(Client):
-    """Requests to the gateway at ``base``; ``token`` is only for keeping it out of messages."""
+    """Requests to the gateway at ``base``; ``token`` is only for keeping it out of messages.
+
+    ``observe`` gets each attempt and what came of it.
+    """
 
     retry: RetryPolicy
 
@@ -44,6 +66,7 @@ class GatewayClient(Client):
         reporter: Reporter,
         retry: RetryPolicy,
         token: str = "",
+        observe: Observer | None = None,
     ) -> None:
         super().__init__(
             session,
@@ -53,10 +76,43 @@ class GatewayClient(Client):
             retry=retry,
             redirects=False,
             error=DeploymentError,
-            error_for_response=self._error_for,
+            error_for_response=self.error_for,
         )
         self.host = base.partition("://")[2].partition("/")[0]
         self._token = token
+        self._is_accepted = False
+        self._observe = observe
+
+    def attempt(
+        self,
+        method: str,
+        path: str = "",
+        *,
+        title: str,
+        body: Sized = b"",
+        headers: Mapping[str, str] = NO_HEADERS,
+        anonymous: bool = False,
+        **options: Any,
+    ) -> Response:
+        """Make one attempt; see ``Client.attempt``."""
+
+        def report(result: Response | IgnDeployError) -> None:
+            if self._observe is not None:
+                is_anonymous = anonymous or not self._token
+                self._observe(SentRequest(method, path, body, headers, is_anonymous), result)
+
+        try:
+            response = super().attempt(
+                method, path, title=title, body=body, headers=headers, anonymous=anonymous,
+                **options,
+            )  # fmt: skip
+        except IgnDeployError as problem:
+            report(problem)
+            raise
+        if response.ok and not anonymous and path.startswith(API):
+            self._is_accepted = True
+        report(response)
+        return response
 
     def get(
         self,
@@ -145,7 +201,7 @@ class GatewayClient(Client):
     def require_success(self, response: Response) -> None:
         """Raise GatewayRequestError, or DeploymentError, unless the status is 2xx."""
         if not response.ok:
-            raise self._error_for(response)
+            raise self.error_for(response)
 
     def no_api(self, response: Response) -> DeploymentError:
         """Return the error for a URL that isn't the API of a gateway."""
@@ -161,18 +217,19 @@ class GatewayClient(Client):
             text = text.replace(self._token, "***")
         return quoted(text) if text else ""
 
-    def _error_for(self, response: Response) -> DeploymentError:
+    def error_for(self, response: Response) -> DeploymentError:
+        """Return the error for a response that isn't a success."""
         if response.status == 401:
-            return self._unauthorized(response)
+            return unauthorized_error(
+                response,
+                host=self.host,
+                has_token=bool(self._token),
+                is_accepted=self._is_accepted,
+            )
         reason = self._reason(response)
         if response.status == 403:
-            level = "read" if response.method == "GET" else "write"
-            return GatewayRequestError(
-                f"{response.title} failed: the API token lacks a security level on {self.host} "
-                f"(403): {reason}",
-                hint=f"grant the token a security level that has the gateway's {level} permission.",
-                status=403,
-            )
+            is_page = is_html(response)
+            return forbidden_error(response, host=self.host, reason=reason, is_page=is_page)
         if is_html(response):
             return self.no_api(response)
         return self._rejected(response, f"{response.status}, {reason}")
@@ -182,22 +239,6 @@ class GatewayClient(Client):
             f"{response.title} failed: {self.host} rejected it: {reason}",
             hint="check the gateway's log for the reason.",
             status=response.status,
-        )
-
-    def _unauthorized(self, response: Response) -> GatewayRequestError:
-        if not self._token:
-            return GatewayRequestError(
-                f"{response.title} failed: {self.host} requires an API token, and none is set",
-                hint="create a token under Platform > Security > API Keys of the gateway, and set "
-                "it as IGN_DEPLOY_GATEWAY_TOKEN.",
-                status=401,
-            )
-        plain = self.base.startswith("http://")
-        return GatewayRequestError(
-            f"{response.title} failed: {self.host} doesn't accept the API token (401)",
-            hint="check the token (NAME:KEY), and that it is enabled on this gateway"
-            + ("; use https://, since a token may demand a secure channel." if plain else "."),
-            status=401,
         )
 
     def _reason(self, response: Response) -> str:
@@ -237,6 +278,7 @@ def open_gateway_client(
     token: str,
     retry: RetryPolicy,
     reporter: Reporter,
+    observe: Observer | None = None,
 ) -> GatewayClient:
     """Return a client for the gateway at ``url``, with its TLS and ``token``; requests nothing yet.
 
@@ -260,7 +302,9 @@ def open_gateway_client(
         auth=auth,
         stall=min(TIMEOUT[1], retry.deadline),
     )
-    return GatewayClient(session, base=base, reporter=reporter, retry=retry, token=token)
+    return GatewayClient(
+        session, base=base, reporter=reporter, retry=retry, token=token, observe=observe
+    )
 
 
 def parse_gateway_url(text: str, *, allow_insecure_http: bool = False) -> str:

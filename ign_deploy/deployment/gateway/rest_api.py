@@ -14,6 +14,7 @@ from ign_deploy.deployment.gateway.comparison import (
     mismatch_error,
     signer_differences,
 )
+from ign_deploy.deployment.gateway.denied import unusable_error
 from ign_deploy.deployment.gateway.errors import GatewayRequestError
 from ign_deploy.deployment.gateway.model import (
     NO_CONSENT,
@@ -55,6 +56,8 @@ from ign_deploy.report import Progress, no_progress
 _ALREADY_ACCEPTED = 409
 # Statuses by which a route says that it doesn't know this form of a request.
 _UNKNOWN_FORM = frozenset({400, 404, 405, 411, 415, 422})
+# What a gateway answers that has no API, or denies access to it.
+_UNUSABLE = frozenset({401, 403, 404})
 _PAGE_SIZE = 100
 _MAX_MODULES = 10_000
 # The description of the whole API has a few megabytes.
@@ -84,8 +87,8 @@ class ApiGateway:
         title = "reading the gateway information"
         # It is asked first: one that hangs costs its time-out once.
         response = self._client.get(f"{API}gateway-info", title=title, retries_timeouts=False)
-        if response.status == 404:
-            raise self._client.no_api(response)
+        if response.status in _UNUSABLE:
+            raise unusable_error(self._client, response)
         info = self._client.parse(response, GatewayInfo)
         if not info.ignition_version:
             raise self._client.no_api(response)

@@ -35,6 +35,8 @@ class Options:
     can_read: bool = True
     can_write: bool = True
     secure_only: bool = False
+    requires_tls: bool = False  # for all tokens, and it says so without one
+    denies_writes_with: int = 403  # 401 was seen as well
     described: bool = True
     old_forms: bool | None = None
     developer_upload: bool = False

@@ -47,6 +47,8 @@ class Router:
             return self._ping(request)
         if self.state.phase() == "starting":
             return self._error(request, 503, "the gateway is starting")
+        if request.path == "/system/gwinfo":
+            return self._gwinfo(request)
         if request.path == SERVLET:
             return self._developer(request)
         if not options.has_api:
@@ -103,10 +105,12 @@ class Router:
             self.violation(request, "Authorization instead of the gateway's own header")
         if request.headers.get(TOKEN) != options.token:
             raise Refused(401, "Unauthorized")
-        if options.secure_only and not request.is_tls:
+        if (options.secure_only or options.requires_tls) and not request.is_tls:
             raise Refused(401, "a secure channel is required")
-        if not options.can_read or (writes and not options.can_write):
+        if not options.can_read:
             raise Refused(403, "Forbidden")
+        if writes and not options.can_write:
+            raise Refused(options.denies_writes_with, "Forbidden")
 
     def _error(self, request: GatewayRequest, status: int, message: str) -> Reply:
         document = {"message": message, "url": request.path, "status": str(status)}
@@ -123,6 +127,14 @@ class Router:
         if self.state.options.commissioning:
             return json_reply(200, {"state": "RUNNING", "details": "COMMISSIONING"})
         return json_reply(200, {"state": "RUNNING"})
+
+    def _gwinfo(self, request: GatewayRequest) -> Reply:
+        if TOKEN in request.headers:
+            self.violation(request, "a token where none is needed")
+        options = self.state.options
+        tls = str(options.requires_tls).lower()
+        text = f"ContextStatus=RUNNING;Version={options.version};RequireSsl={tls};"
+        return Reply(200, {"Content-Type": "text/plain"}, text.encode())
 
     def _developer(self, request: GatewayRequest) -> Reply:
         options = self.state.options

@@ -109,10 +109,10 @@ def test_anything_but_a_gateways_response_is_not_the_api(gateway: Gateway, body:
 def test_gateways_before_8_3_have_no_api() -> None:
     with (
         running_gateway(Options(version="8.1.44"), clock=VirtualTime()) as gateway,
-        pytest.raises(DeploymentError, match="a web page") as raised,
+        pytest.raises(DeploymentError, match=r"runs Ignition 8\.1\.44") as raised,
     ):
         client_of(gateway).facts()
-    assert "before 8.3 have no API" in raised.value.hint
+    assert "before 8.3 have no API" in raised.value.message
 
 
 def test_an_endless_response_is_given_up(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
