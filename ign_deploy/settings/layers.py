@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,13 +11,16 @@ from pydantic import SecretStr, ValidationError
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import decode_text, os_error_reason, read_regular
-from ign_deploy.settings.config_file import config_layer
+from ign_deploy.settings.config_file import ConfigLayer, config_layer
 from ign_deploy.settings.model import Settings
-from ign_deploy.settings.source import Source, default_variable, input_variable, option_name
+from ign_deploy.settings.source import (
+    Source,
+    default_variable,
+    input_variable,
+    looks_like_path,
+    option_name,
+)
 
-_LONGEST_PATH = 4095
-_LONGEST_MISSING_PATH = 255
-_MAYBE_KEY = re.compile(r"[A-Za-z0-9+/_ -]{60,}={0,2}|.*-----.*")
 _LONGEST_PASSWORD_FILE = 4096
 _LARGEST_ENV_FILE = 1 << 20
 
@@ -46,7 +47,7 @@ class Resolved:
             value = getattr(self.settings, name)
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
-            elif not source.material or _looks_like_path(value):
+            elif not source.material or looks_like_path(value):
                 continue
             if value:
                 yield self.origin(name), value
@@ -73,11 +74,12 @@ class Inputs:
         origins: dict[str, str] = {}
         chosen = self._chosen_config()
         config = config_layer(chosen, self.folder)
-        for layer in (config, *self._layers()):
+        for layer in (config.values, *self._layers()):
             for name, (value, origin) in layer.items():
                 if "\0" in str(value):
+                    shown = config.excerpt(name) if layer is config.values else ""
                     raise ConfigurationError(
-                        f"{origin} contains a NUL character", hint="give plain text."
+                        f"{origin} contains a NUL character{shown}", hint="give plain text."
                     )
                 values[name] = _read_secret_file(name, value, origin)
                 if values[name] is not value:
@@ -85,12 +87,12 @@ class Inputs:
                 origins[name] = origin
         values["secret_files"] = tuple(secret_files)
         if chosen is None:
-            found = {name: origin for name, (_, origin) in config.items()}
+            found = {name: origin for name, (_, origin) in config.values.items()}
             values["found"] = {name: each for name, each in found.items() if origins[name] == each}
         try:
             return Resolved(Settings.model_validate(values), origins, self.env)
         except ValidationError as cause:
-            raise _explain(cause, origins) from None
+            raise _explain(cause, origins, config) from None
 
     def _chosen_config(self) -> Path | None:
         """Return the config file that the user named, if any."""
@@ -118,7 +120,7 @@ def given_secrets(env: Mapping[str, str]) -> tuple[str, ...]:
     for name, _, source in Settings.names():
         for variable in (default_variable(name), source.env, input_variable(name)):
             value = env.get(variable, "") if variable else ""
-            is_secret = source.secret or (source.material and not _looks_like_path(value))
+            is_secret = source.secret or (source.material and not looks_like_path(value))
             if value.strip() and is_secret:
                 found.append(value)
     return tuple(found)
@@ -150,19 +152,6 @@ def _read_secret_file(name: str, value: object, origin: str) -> object:
             hint="put only the secret into the file.",
         )
     return text
-
-
-def _looks_like_path(value: str) -> bool:
-    """Return whether this is a path, even of a missing file, rather than key material.
-
-    Key material is longer: the shortest key in Base64 has 64 characters. Messages must be able to
-    name a missing file.
-    """
-    if len(value) > _LONGEST_PATH or "\n" in value:
-        return False
-    if os.path.exists(value):
-        return True
-    return len(value) <= _LONGEST_MISSING_PATH and not _MAYBE_KEY.fullmatch(value.strip())
 
 
 def _environment_layer(env: Mapping[str, str], where: str) -> dict[str, tuple[object, str]]:
@@ -205,12 +194,20 @@ def _read_env_file(path: Path) -> Mapping[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _explain(problem: ValidationError, origins: Mapping[str, str]) -> ConfigurationError:
+def _explain(
+    problem: ValidationError, origins: Mapping[str, str], config: ConfigLayer
+) -> ConfigurationError:
     """Rebuild pydantic's error without the values, which may be secrets."""
     parts: list[str] = []
+    excerpts: list[str] = []
     for item in problem.errors(include_input=False, include_url=False, include_context=False):
-        name = str(item["loc"][0]) if item["loc"] else ""
-        parts.append(f"{origins.get(name, name)}: {item['msg']}")
+        name, *inner = item["loc"] or ("",)
+        name = str(name)
+        origin = origins.get(name, name)
+        parts.append(f"{origin}: {item['msg']}")
+        if name in config.values and config.values[name][1] == origin:
+            excerpts.append(config.excerpt(name, *inner))
     return ConfigurationError(
-        "invalid settings: " + "; ".join(parts), hint="see `ign-deploy COMMAND --help`."
+        "invalid settings: " + "; ".join(parts) + "".join(excerpts),
+        hint="see `ign-deploy COMMAND --help`.",
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,7 +22,8 @@ class Source:
     ``env`` is its environment variable. A ``secret`` has no option (other users can read command
     lines) and no config key (files get committed); its value is masked wherever it appears.
     ``material`` may be a path, Base64 or the value itself: only the latter two are secrets.
-    ``metavar`` and ``default`` are for the help: what the value is, and a default that depends.
+    ``metavar`` and ``default`` are for the help: what the value is, and a default that depends. A
+    ``PATH`` in a config file is relative to the file.
     """
 
     help: str
@@ -29,6 +32,29 @@ class Source:
     env: str = ""
     secret: bool = False
     material: bool = False
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the value is the path of a file or folder."""
+        return self.metavar == "PATH"
+
+
+_LONGEST_PATH = 4095
+_LONGEST_MISSING_PATH = 255
+_MAYBE_KEY = re.compile(r"[A-Za-z0-9+/_ -]{60,}={0,2}|.*-----.*")
+
+
+def looks_like_path(value: str) -> bool:
+    """Return whether this is a path, even of a missing file, rather than key material.
+
+    Key material is longer: the shortest key in Base64 has 64 characters. Messages must be able to
+    name a missing file.
+    """
+    if len(value) > _LONGEST_PATH or "\n" in value:
+        return False
+    if os.path.exists(value):
+        return True
+    return len(value) <= _LONGEST_MISSING_PATH and not _MAYBE_KEY.fullmatch(value.strip())
 
 
 def _split_lines(value: object) -> object:

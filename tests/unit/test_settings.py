@@ -52,7 +52,7 @@ def test_every_layer_overrides_the_one_below_and_names_its_origin(tmp_path: Path
     flags = {"repository_url": "from-flag"}
     cases = [
         (resolve(tmp_path / "elsewhere"), "", "the default"),
-        (resolve(tmp_path), "from-config", f"repository-url in {path}"),
+        (resolve(tmp_path), f"{tmp_path}/from-config", f"repository-url in {path}"),
         (
             resolve(tmp_path, env_file=env_file),
             "from-env-file",
@@ -117,7 +117,7 @@ def test_lists_are_separated_by_lines_or_commas(tmp_path: Path) -> None:
     assert resolve(tmp_path, flags={"tags": ("a,b c", "d")}).settings.tags == tags
     config(tmp_path, 'tags = ["a", "b c", "d"]\ntrust-anchor = ["x,y.pem"]\n')
     assert resolve(tmp_path).settings.tags == tags
-    assert resolve(tmp_path).settings.trust_anchor == ("x,y.pem",)
+    assert resolve(tmp_path).settings.trust_anchor == (f"{tmp_path}/x,y.pem",)
 
 
 def test_a_final_line_feed_is_dropped_from_values_but_not_from_passwords(tmp_path: Path) -> None:
