@@ -122,5 +122,5 @@ class WholeEntry:
             beginning = zlib_ng.decompressobj(-15).decompress(first, _WINDOW)
         except (deflate.DeflateError, InflateError):
             return None
-        is_same = len(content) == entry.size and content[:_WINDOW] == beginning
+        is_same = len(content) == entry.size and bytes(content[:_WINDOW]) == beginning
         return content if is_same else None
