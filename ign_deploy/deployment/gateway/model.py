@@ -218,8 +218,8 @@ class Timing:
     """How long to wait for a gateway, in seconds, and on which clock.
 
     ``poll`` is the time between two polls; until ``floor`` seconds after a restart was requested,
-    a gateway is not believed to be up again; ``confirm`` is how long a listing may take to show
-    the effect of a request; ``deadline`` limits a whole restart.
+    a gateway is not believed to be up again unless it was seen starting; ``confirm`` is how long a
+    listing may take to show the effect of a request; ``deadline`` limits a whole restart.
     """
 
     poll: float = 2.0
@@ -229,10 +229,11 @@ class Timing:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def polls(self, seconds: float) -> Iterator[float]:
+    def polls(self, seconds: float, *, early: float | None = None) -> Iterator[float]:
         """Yield the elapsed seconds, at once and after each poll, until ``seconds`` have passed.
 
-        One of the polls is at the floor: it is the first that can show a gateway that is up again.
+        ``early`` is the time between two polls before the floor. One is at the floor: the first
+        that shows a gateway which is up again, however little of its restart was seen.
         """
         start = self.clock()
         while True:
@@ -241,8 +242,10 @@ class Timing:
             passed = self.clock() - start
             if seconds - passed < _SHORTEST_WAIT:
                 return
-            next_one = self.floor if passed < self.floor - _SHORTEST_WAIT else seconds
-            self.sleep(min(self.poll, next_one - passed, seconds - passed))
+            wait = min(self.poll, seconds - passed)
+            if passed < self.floor - _SHORTEST_WAIT:
+                wait = min(wait, self.floor - passed, early or wait)
+            self.sleep(wait)
 
 
 def require_consent(upload: Upload, consent: Consent, *, host: str) -> None:

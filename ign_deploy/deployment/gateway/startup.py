@@ -16,6 +16,7 @@ from ign_deploy.errors import DeploymentError
 from ign_deploy.net.errors import TransientFailure, TransientResponse
 
 DOWN = "DOWN"
+STARTING = "STARTING"
 RUNNING = "RUNNING"
 COMMISSIONING = "COMMISSIONING"
 _TIMEOUT = (5.0, 10.0)
@@ -62,19 +63,20 @@ def wait_until_running(client: GatewayClient, timing: Timing) -> Startup:
     """Poll until the gateway runs; call it right after a restart was requested.
 
     A gateway that still reports RUNNING may not have gone down yet, and one lost response doesn't
-    prove that it has: neither counts before the floor. Raises CommissioningError for one that is
-    still in commissioning after the floor, RestartTimeout at the deadline, and NetworkError for a
-    failure that is not temporary.
+    prove that it has: neither counts before the floor. Only its own word that it is starting, after
+    it was down, does. Raises CommissioningError for one that is still in commissioning after the
+    floor, RestartTimeout at the deadline, and NetworkError for a failure that is not temporary.
     """
     states: list[str] = []
     passed = 0.0
-    for passed in timing.polls(timing.deadline):
+    # At first more often: a quick start may be over between two usual polls.
+    for passed in timing.polls(timing.deadline, early=timing.poll / 4):
         status = read_status(client)
         word = COMMISSIONING if status.is_commissioning else status.state
         if states[-1:] != [word]:
             states.append(word)
             client.reporter.info(f"{client.host}: {word} after {passed:.0f} s")
-        if status.is_running and passed >= timing.floor:
+        if status.is_running and (passed >= timing.floor or _has_restarted(states)):
             went_down = any(each != RUNNING for each in states)
             return Startup(passed, went_down, tuple(states))
         if status.is_commissioning and passed >= timing.floor:
@@ -86,6 +88,11 @@ def wait_until_running(client: GatewayClient, timing: Timing) -> Startup:
         f"{client.host} is not running after {passed:.0f} s (seen: {' → '.join(states)})",
         hint="check the gateway's log; if it only starts slowly, raise --timeout.",
     )
+
+
+def _has_restarted(states: list[str]) -> bool:
+    """Return whether the states, without repetitions, end with a whole start."""
+    return states[-3:] == [DOWN, STARTING, RUNNING]
 
 
 def wait_while_starting(client: GatewayClient, timing: Timing, *, may_be_down: bool) -> bool:

@@ -78,3 +78,9 @@ def test_one_poll_is_at_the_floor() -> None:
     clock = VirtualTime()
     timing = Timing(poll=2, floor=5, clock=clock, sleep=clock.sleep)
     assert [*timing.polls(10)] == [0, 2, 4, 5, 7, 9, 10]
+
+
+def test_polls_before_the_floor_can_be_more_frequent() -> None:
+    clock = VirtualTime()
+    timing = Timing(poll=2, floor=1, clock=clock, sleep=clock.sleep)
+    assert [*timing.polls(4, early=0.5)] == [0, 0.5, 1, 3, 4]

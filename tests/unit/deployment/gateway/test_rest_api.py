@@ -265,6 +265,36 @@ def test_a_gateway_that_never_seemed_down_is_believed_after_the_floor(gateway: G
     assert startup.seconds >= 5
 
 
+def test_a_gateway_that_was_seen_starting_is_believed_before_the_floor(gateway: Gateway) -> None:
+    gateway.options.down_seconds, gateway.options.starting_seconds = 1, 2
+    client = client_of(gateway)
+    client.restart()
+    startup = client.wait_until_running()
+    assert startup.states == ("DOWN", "STARTING", "RUNNING")
+    assert startup.seconds < 4
+
+
+def test_a_restart_whose_start_was_not_seen_is_not_believed_before_the_floor(
+    gateway: Gateway,
+) -> None:
+    """A lost response, from a gateway that is about to go down, looks the same."""
+    gateway.options.down_seconds, gateway.options.starting_seconds = 1, 0
+    client = client_of(gateway)
+    client.restart()
+    startup = client.wait_until_running()
+    assert startup.states == ("DOWN", "RUNNING")
+    assert startup.seconds >= 5
+
+
+def test_a_start_that_was_going_on_before_does_not_count_before_the_floor(
+    gateway: Gateway,
+) -> None:
+    gateway.faults.append(Fault("/StatusPing$", status=200, body=b'{"state":"STARTING"}'))
+    startup = client_of(gateway).wait_until_running()
+    assert startup.states == ("STARTING", "RUNNING")
+    assert startup.seconds >= 5
+
+
 def test_nothing_pending_does_not_mean_that_it_has_restarted(
     gateway: Gateway, tmp_path: Path
 ) -> None:
