@@ -45,30 +45,31 @@ class GitHubReporter:
         self._out = LineWriter(stream, self._masker)
         self._depth = 0
         self._annotations: Counter[str] = Counter()
+        self._stopped = ""
+        """The word that lets the runner obey commands again; empty while it does."""
 
     def mask(self, secret: str) -> None:
         """Make the runner redact ``secret`` at once; we redact it ourselves, too."""
         with self._out.lock:
             forms = self._masker.add(secret)
-            self._out.write([_command("add-mask", message=form) for form in forms])
+            self._write([_command("add-mask", message=form) for form in forms])
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:
         """Fold the stage's lines; the runner has one level, so inner groups are just titles."""
         heading = " ".join(self._out.clean(title))
         outermost = self._depth == 0
-        self._out.write([_command("group", message=heading) if outermost else heading])
+        self._write([_command("group", message=heading) if outermost else heading])
         self._depth += 1
         try:
             yield
         finally:
             self._depth -= 1
-            if outermost:
-                self._out.write([_command("endgroup")])
+            self._write([_command("endgroup")] if outermost else [])
 
     def info(self, message: str) -> None:
         """Write the message's lines."""
-        self._out.write(self._out.clean(message))
+        self._write(self._out.clean(message))
 
     def warning(self, message: str) -> None:
         """Annotate the run with a warning."""
@@ -81,22 +82,40 @@ class GitHubReporter:
         self._annotate(_TYPES[finding.severity], finding_message(finding), plain, **properties)
 
     def untrusted(self, lines: Sequence[str]) -> None:
-        """Write the lines while the runner ignores commands, and neutralised all the same."""
-        token = secrets.token_hex(16)
+        """Write the lines while the runner ignores commands, and neutralised all the same.
+
+        In a group, it goes on ignoring them until we say something ourselves or the group ends: a
+        build's output, which comes in parts, is between one pair of commands.
+        """
         cleaned = [text for line in lines for text in self._out.clean(line)]
-        self._out.write([_command("stop-commands", message=token), *cleaned, f"::{token}::"])
+        with self._out.lock:
+            if not self._stopped:
+                self._stopped = secrets.token_hex(16)
+                cleaned.insert(0, _command("stop-commands", message=self._stopped))
+            self._out.write(cleaned)
+            if self._depth == 0:
+                self._write([])
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:
         """Show nothing: a log has no use for a moving bar."""
         yield _ignore
 
+    def _write(self, lines: Sequence[str]) -> None:
+        """Write lines of our own, after which the runner obeys commands again."""
+        with self._out.lock:
+            if self._stopped:
+                lines = [f"::{self._stopped}::", *lines]
+                self._stopped = ""
+            if lines:
+                self._out.write(lines)
+
     def _annotate(self, kind: str, message: str, plain: str, **properties: str) -> None:
         """Write an annotation, or a plain line when the runner would drop the annotation."""
         with self._out.lock:
             self._annotations[kind] += 1
             if self._annotations[kind] > ANNOTATIONS_PER_TYPE:
-                self._out.write(self._out.clean(plain))
+                self._write(self._out.clean(plain))
                 return
             text = "\n".join(self._out.clean(message))
             cleaned = {
@@ -104,7 +123,7 @@ class GitHubReporter:
                 for name, value in properties.items()
                 if value
             }
-            self._out.write([_command(kind, message=text[:ANNOTATION_LENGTH], **cleaned)])
+            self._write([_command(kind, message=text[:ANNOTATION_LENGTH], **cleaned)])
 
 
 def append_outputs(outputs: Mapping[str, str], *, env: Mapping[str, str], masker: Masker) -> None:

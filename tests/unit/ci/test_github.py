@@ -95,6 +95,35 @@ def test_each_untrusted_block_has_its_own_token() -> None:
     assert len(first.data) == 32
 
 
+def test_a_builds_output_is_between_one_pair_of_commands_however_it_comes() -> None:
+    def run(reporter: Reporter) -> None:
+        with reporter.group("package"):
+            reporter.info("running gradle")
+            for number in range(7):
+                reporter.untrusted([f"::error::{number}"])
+
+    reader = read_back(run)
+    assert names(reader) == ["group", "stop-commands", "endgroup"]
+    assert not reader.stopped
+    assert reader.problems == []
+
+
+def test_what_we_say_ourselves_between_lines_of_a_build_is_obeyed() -> None:
+    def run(reporter: Reporter) -> None:
+        with reporter.group("package"), reporter.group("inner"):
+            reporter.untrusted(["::error::a"])
+            reporter.warning("low on memory")
+            reporter.untrusted(["::error::b"])
+        reporter.mask("a secret")
+        reporter.untrusted(["::error::c"])
+
+    reader = read_back(run)
+    expected = ["group", "stop-commands", "warning", "stop-commands", "endgroup"]
+    assert names(reader) == [*expected, *["add-mask"] * (len(names(reader)) - 6), "stop-commands"]
+    assert [each.message for each in reader.annotations] == ["low on memory"]
+    assert not reader.stopped
+
+
 def test_a_finding_is_an_annotation_of_its_file() -> None:
     finding = error("missing-line", "no line", location="lib.jar", hint="sign again.")
     reader = read_back(lambda reporter: reporter.finding(finding, file="dist/a,b:c.modl"))
