@@ -209,6 +209,7 @@ def _session(
         report=RunReport(reporter),
         redact=masker.redact,
         command_line=command_line,
+        verbose=verbose,
     )
     return Session(
         context=context,

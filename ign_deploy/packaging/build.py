@@ -59,7 +59,7 @@ class PackageOptions:
 
     ``arguments`` replace ``clean zipModule``, or precede it when they name no task. ``timeout`` and
     ``grace`` (from TERM to KILL) are in seconds. Empty ``expected_…`` match anything. See
-    ``isolation`` for ``isolate``.
+    ``isolation`` for ``isolate``. ``verbose``: Gradle shows its stack traces.
     """
 
     output_dir: Path = Path("dist")
@@ -70,6 +70,7 @@ class PackageOptions:
     grace: float = 5
     isolate: IsolateMode = "auto"
     protected: Protected = field(default_factory=Protected)
+    verbose: bool = False
 
 
 def package_project(
@@ -246,7 +247,13 @@ class _Build:
         private = sandbox.private
         if project.kind.is_gradle:
             write_init_script(private)
-        command = build_command(project, arguments=arguments, env=self.env, private=private)
+        command = build_command(
+            project,
+            arguments=arguments,
+            env=self.env,
+            private=private,
+            verbose=self.options.verbose,
+        )
         outputs, kept = [self.options.output_dir], self.options.protected.kept
         with requiring_in_place(project.root, outputs=outputs, kept=kept):
             self._run_command(sandbox, command)

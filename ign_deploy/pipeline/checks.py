@@ -207,7 +207,9 @@ def _report_command(project: Project, arguments: Sequence[str], context: RunCont
     """Say what a dry run doesn't run."""
     from ign_deploy.packaging.commands import build_command, format_command
 
-    command = build_command(project, arguments=arguments, env=context.env, private=Path())
+    command = build_command(
+        project, arguments=arguments, env=context.env, private=Path(), verbose=context.verbose
+    )
     note = "; the init script is written for the build" if project.kind.is_gradle else ""
     context.reporter.info(f"would run {format_command(command)} in {project.root}{note}")
 

@@ -50,7 +50,8 @@ class RunContext:
     """What the stages of a run work with; they take it and their input, nothing else.
 
     Copies share what was acquired. ``now`` is when the run began; ``redact`` replaces secrets in
-    text that leaves the machine; ``command_line`` is None if the run has none. Only ``report``,
+    text that leaves the machine; ``command_line`` is None if the run has none; ``verbose`` asks for
+    details. Only ``report``,
     ``audit`` and ``events`` change: they hold what happened. Close it when the run ends.
     """
 
@@ -63,6 +64,7 @@ class RunContext:
     provenance: Provenance
     audit: AuditLog
     command_line: CommandLine | None
+    verbose: bool
     _folder: Once[Path]
     _repository: Once[Repository]
     _baseline: Once[Repository]
@@ -151,6 +153,7 @@ def start_run(
     now: datetime | None = None,
     redact: Callable[[str], str] = str,
     command_line: CommandLine | None = None,
+    verbose: bool = False,
 ) -> RunContext:
     """Return the context of a new run; nothing is read or opened yet.
 
@@ -183,6 +186,7 @@ def start_run(
         provenance=provenance,
         audit=audit,
         command_line=command_line,
+        verbose=verbose,
         _folder=folder,
         _repository=repository,
         _baseline=repository,

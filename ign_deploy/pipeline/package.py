@@ -68,6 +68,7 @@ def _run_build(project: Project, context: RunContext) -> Sequence[UnsignedModule
         timeout=settings.build_timeout,
         isolate=settings.isolation(),
         protected=protected_paths(context),
+        verbose=context.verbose,
     )
     return package_project(project, options=options, env=context.env, reporter=context.reporter)
 

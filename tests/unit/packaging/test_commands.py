@@ -71,19 +71,29 @@ def test_secrets_in_properties_are_not_shown() -> None:
     assert text == "'-PnexusPassword=***' '-Da.Token=***' -Pversion=1.2.3 zipModule"
 
 
-def gradle_command(*arguments: str) -> tuple[str, ...]:
+def gradle_command(*arguments: str, verbose: bool = False) -> tuple[str, ...]:
     project = Project(Path("/p"), ProjectKind.GRADLE_WRAPPER, "", tool=("sh", "/p/gradlew"))
     return gradle_build_command(
-        project, arguments=arguments, init_script=Path("/i.gradle"), module_list=Path("/l.json")
+        project,
+        arguments=arguments,
+        init_script=Path("/i.gradle"),
+        module_list=Path("/l.json"),
+        verbose=verbose,
     )
 
 
 def test_the_usual_tasks_leave_signing_out() -> None:
     assert gradle_command() == (
-        *("sh", "/p/gradlew", "--no-daemon", "--console=plain", "--stacktrace"),
+        *("sh", "/p/gradlew", "--no-daemon", "--console=plain"),
         *("-Dorg.gradle.configuration-cache=false", "-I", "/i.gradle"),
         *("-Dign.deploy.modules=/l.json", "clean", "zipModule"),
     )
+
+
+def test_only_a_verbose_build_shows_stack_traces() -> None:
+    assert "--stacktrace" not in gradle_command()
+    assert "--stacktrace" in gradle_command(verbose=True)
+    assert "--stacktrace" in gradle_command("--stacktrace", "zipModule")
 
 
 def test_arguments_are_passed_on() -> None:
