@@ -54,10 +54,20 @@ class ConfigurationError(IgnDeployError):
 
 
 class PackagingError(IgnDeployError):
-    """The project could not be turned into a module."""
+    """The project could not be turned into a module.
+
+    ``mistakes`` are the errors in its sources that the build names, each with the path of its file;
+    the first one is in the message as well, and has the error's hint.
+    """
 
     code = "packaging"
     exit_code = 3
+
+    def __init__(
+        self, message: str, *, hint: str = "", mistakes: Sequence[tuple[Finding, str]] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.mistakes = tuple(mistakes)
 
 
 class SigningError(IgnDeployError):

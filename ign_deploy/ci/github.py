@@ -78,6 +78,9 @@ class GitHubReporter:
     def finding(self, finding: Finding, *, file: str = "") -> None:
         """Annotate the run; ``file`` is relative to the workspace and makes it show in the diff."""
         properties = {"file": file, "title": finding.code}
+        if file and finding.line:
+            place = {"line": str(finding.line), "col": str(finding.column or "")}
+            properties = {"file": file, **place, "title": finding.code}
         plain = finding_headline(finding, file=file)
         self._annotate(_TYPES[finding.severity], finding_message(finding), plain, **properties)
 

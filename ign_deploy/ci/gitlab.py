@@ -121,7 +121,7 @@ def _issue(located: FindingRow, seen: dict[str, int], masker: Masker) -> dict[st
         "check_name": finding.code,
         "fingerprint": hashlib.sha256(f"{identity}\n{repeated}".encode()).hexdigest(),
         "severity": _SEVERITIES[finding.severity],
-        "location": {"path": path, "lines": {"begin": 1}},
+        "location": {"path": path, "lines": {"begin": finding.line or 1}},
     }
 
 

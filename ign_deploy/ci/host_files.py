@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET  # only written, nothing untrusted is pa
 from ign_deploy.ci.host import Host, workspace_of
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import FindingRow, StageRow, Summary
-from ign_deploy.ci.text import safe_lines, variable_name
+from ign_deploy.ci.text import finding_place, safe_lines, variable_name
 from ign_deploy.files import write_atomically
 from ign_deploy.module.findings import Severity
 from ign_deploy.module.properties import format_properties
@@ -160,7 +160,8 @@ def _finding_cases(findings: Sequence[FindingRow], clean: _Cleaner) -> Iterator[
     used: dict[str, int] = {}
     for located in findings:
         finding = located.finding
-        about = " ".join(part for part in (finding.code, located.file, finding.location) if part)
+        file = finding_place(finding, file=located.file) if finding.line else located.file
+        about = " ".join(part for part in (finding.code, file, finding.location) if part)
         name = clean.line(about)
         used[name] = repeated = used.get(name, 0) + 1
         case = ET.Element(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar, cast
 
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.text import neutral_lines, shorten
+from ign_deploy.ci.text import finding_place, neutral_lines, shorten
 from ign_deploy.module.findings import Finding, Severity, worst_first
 
 T = TypeVar("T")
@@ -203,7 +203,7 @@ def _findings(findings: Sequence[FindingRow]) -> Iterator[str]:
             (
                 _SEVERITIES[finding.severity],
                 _code(finding.code),
-                escape(": ".join(part for part in (files[id(finding)], finding.location) if part)),
+                escape(finding_place(finding, file=files[id(finding)])),
                 escape(finding.message),
                 escape(finding.hint),
             )

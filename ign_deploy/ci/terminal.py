@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.text import LineWriter, finding_headline
+from ign_deploy.ci.text import LineWriter, finding_headline, finding_place
 from ign_deploy.module.findings import Finding, Severity
 
 if TYPE_CHECKING:
@@ -66,9 +66,12 @@ class TerminalReporter:
         self._write_headline("warning", f": {message}", _YELLOW)
 
     def finding(self, finding: Finding, *, file: str = "") -> None:
-        """Write severity, code, location and message on one line and the hint below."""
+        """Write severity, code, location and message on one line, below it the place and hint."""
         word, _, rest = finding_headline(finding, file=file).partition("[")
         self._write_headline(word, f"[{rest}", _COLOURS[finding.severity])
+        if finding.line:
+            place = finding_place(finding, file=file)
+            self._write([f"  at {line}" for line in self._out.clean(place)])
         if finding.hint:
             self._write([f"  {line}" for line in self._out.clean(f"hint: {finding.hint}")])
 

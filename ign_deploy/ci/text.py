@@ -77,9 +77,20 @@ def safe_lines(text: str, *, masker: Masker) -> list[str]:
 
 
 def finding_headline(finding: Finding, *, file: str = "") -> str:
-    """Return ``error[code]: file: location: message``, and nothing of it twice."""
-    about = with_subject(file, with_subject(finding.location, finding.message))
+    """Return ``error[code]: file: location: message``, and nothing of it twice.
+
+    A file with a line has a line of its own; see ``finding_place``.
+    """
+    subject = "" if finding.line else file
+    about = with_subject(subject, with_subject(finding.location, finding.message))
     return f"{_WORDS[finding.severity]}[{finding.code}]: {about}"
+
+
+def finding_place(finding: Finding, *, file: str) -> str:
+    """Return where a finding is: ``file: location``, or ``file:13:5`` with line and column."""
+    if file and finding.line:
+        return ":".join(map(str, filter(None, (file, finding.line, finding.column))))
+    return ": ".join(filter(None, (file, finding.location)))
 
 
 def finding_message(finding: Finding) -> str:

@@ -62,7 +62,7 @@ def batch_table(report: RunReport) -> list[str]:
     return lines
 
 
-def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:
+def findings_document(findings: Iterable[Finding]) -> list[dict[str, str | int]]:
     """Return findings as JSON values."""
     return [finding.as_dict() for finding in findings]
 

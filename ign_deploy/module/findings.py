@@ -30,6 +30,7 @@ class Finding:
 
     ``code`` is stable and kebab-case, ``location`` names the entry (``lib.jar``), element
     (``module.xml: version``) or file it is about and may be empty, ``hint`` says what to do.
+    ``line`` and ``column`` are the place in the file, counted from 1; 0 where there is none.
     """
 
     code: str
@@ -37,15 +38,19 @@ class Finding:
     message: str
     location: str = ""
     hint: str = ""
+    line: int = 0
+    column: int = 0
 
-    def as_dict(self) -> dict[str, str]:
-        """Return the finding as plain strings for JSON output."""
+    def as_dict(self) -> dict[str, str | int]:
+        """Return the finding as JSON values; line and column only where there are any."""
+        place = {"line": self.line, "column": self.column}
         return {
             "code": self.code,
             "severity": self.severity.label,
             "message": self.message,
             "location": self.location,
             "hint": self.hint,
+            **{name: number for name, number in place.items() if number},
         }
 
 

@@ -30,7 +30,7 @@ from ign_deploy.packaging.commands import (
     module_list,
     write_init_script,
 )
-from ign_deploy.packaging.explain import FailureWatch
+from ign_deploy.packaging.explain import FailureWatch, build_error
 from ign_deploy.packaging.folder import (
     folder_members,
     folder_module_name,
@@ -284,14 +284,16 @@ class _Build:
         except ProcessTimeout as cause:
             raise PackagingError(
                 f"{name} did not finish within {timeout:g} s and was stopped",
-                hint="see its last lines above, or allow more time with --build-timeout.",
+                hint="see its last lines in the log, or allow more time with --build-timeout.",
             ) from cause
         finally:
             output.flush()
         if completed.returncode != 0:
             why = f": {watch.meaning}" if watch.meaning else ""
-            raise PackagingError(
-                f"{name} failed (exit code {completed.returncode}){why}", hint=watch.hint
+            raise build_error(
+                f"{name} failed (exit code {completed.returncode}){why}",
+                watch,
+                root=self.project.root,
             )
 
     def _environment(self, sandbox: Sandbox) -> dict[str, str]:

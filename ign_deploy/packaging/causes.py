@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Flag, auto
 
+from ign_deploy.packaging.mistakes import shown_text
+
 _HOST = r"(?P<host>[\w.-]{1,253})"
 _COMPILES = r"(?:\S*:)?(?:compile|kapt|ksp)\w*"
 
@@ -64,8 +66,9 @@ _NO_MEMORY = (
     "the build ran out of memory",
     "raise org.gradle.jvmargs (-Xmx) in gradle.properties, or MAVEN_OPTS; or use a larger runner.",
 )
-_FIX_SOURCES = "fix the compiler errors above."
-_SEE_OUTPUT = "see its output above."
+_FIX_SOURCES = "fix the sources; the build's log has every error."
+_FIX_SCRIPT = "fix that line of the build script."
+_SEE_OUTPUT = "see its output in the build's log."
 
 # The first in this list wins: a network failure also shows up as an unresolved library.
 CAUSES = (
@@ -231,12 +234,12 @@ CAUSES = (
     _cause(
         r"Execution failed for task '((?:\S*:)?\w*[tT]est\w*)'",
         "the project's tests failed ({0})",
-        "fix them; the output above names their report.",
+        "fix them; the build's log names their report.",
     ),
     _cause(
         r"Failed to execute goal \S*:maven-(?:surefire|failsafe)-plugin:",
         "the project's tests failed",
-        "fix them; the output above names their report.",
+        "fix them; the build's log names their report.",
     ),
     _cause(
         r"Execution failed for task '((?:\S*:)?signModule)'",
@@ -252,17 +255,17 @@ CAUSES = (
     _cause(
         r"Could not compile (?:build|settings|initialization) (?:file|script) '([^']+)'",
         "the build script {0} has an error",
-        "fix the line named above.",
+        _FIX_SCRIPT,
     ),
     _cause(
         r"Script compilation errors?:",
         "a Kotlin build script has an error",
-        "fix the line named above.",
+        _FIX_SCRIPT,
     ),
     _cause(
         r"A problem occurred (?:evaluating|configuring) (.+?)\.?$",
         "Gradle could not configure {0}",
-        "see what went wrong above.",
+        "see what went wrong in the build's log.",
         is_general=True,
     ),
 )
@@ -307,6 +310,12 @@ class Explanation:
         """Whether a compiler's errors say more."""
         return CAUSES[self.rank].hint == _FIX_SOURCES
 
+    @property
+    def is_of_script(self) -> bool:
+        """Whether the place in the build script says more."""
+        cause = CAUSES[self.rank]
+        return cause.hint == _FIX_SCRIPT or cause.meaning.startswith("Gradle could not configure")
+
 
 def explain_line(
     line: str, *, shows: Shows, below: int = len(CAUSES), host: str = ""
@@ -343,8 +352,3 @@ def last_host(line: str) -> str:
     """Return the host of the last URL in a line."""
     found = _URL_HOST.findall(line)
     return str(found[-1]) if found else ""
-
-
-def shown_text(text: str) -> str:
-    """Make untrusted text safe for a message."""
-    return "".join(character if character.isprintable() else "?" for character in text[:200])

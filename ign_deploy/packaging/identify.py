@@ -15,7 +15,7 @@ from ign_deploy.module.dependencies import Needs
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.packaging.artifacts import built_modules, reject_lfs_pointer, without_twins
 from ign_deploy.packaging.commands import gradle_list_command, module_list, write_init_script
-from ign_deploy.packaging.explain import FailureWatch
+from ign_deploy.packaging.explain import FailureWatch, build_error
 from ign_deploy.packaging.folder import folder_module_name, read_folder_descriptor
 from ign_deploy.packaging.isolation import (
     IsolateMode,
@@ -152,9 +152,10 @@ def _list_modules(
     )
     if done.returncode != 0:
         why = f": {watch.meaning}" if watch.meaning else ""
-        raise PackagingError(
+        raise build_error(
             f"Gradle failed to list its modules (exit code {done.returncode}){why}",
-            hint=watch.hint,
+            watch,
+            root=project.root,
         )
     return tuple(_listed(listing))
 

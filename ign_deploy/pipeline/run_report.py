@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ign_deploy.errors import IgnDeployError, VerificationError
+from ign_deploy.errors import IgnDeployError, PackagingError, VerificationError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
 from ign_deploy.module.findings import Finding, Severity
@@ -155,6 +155,9 @@ def problem_findings(problem: IgnDeployError) -> tuple[tuple[Finding, str], ...]
     if isinstance(problem, VerificationError) and problem.findings:
         file = shown_path(Path(problem.file)) if problem.file else ""
         return tuple((finding, file) for finding in problem.findings)
+    if isinstance(problem, PackagingError) and problem.mistakes:
+        mistakes = problem.mistakes
+        return tuple((one, shown_path(Path(file)) if file else "") for one, file in mistakes)
     if problem.causes:
         return tuple(one for inner in problem.causes for one in problem_findings(inner))
     return ((Finding(problem.code, Severity.ERROR, problem.message, "", problem.hint), ""),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,22 @@ def test_a_finding_is_an_annotation_of_its_file() -> None:
     assert annotation.type == "error"
     assert annotation.properties == {"file": "dist/a,b:c.modl", "title": "missing-line"}
     assert annotation.message == "lib.jar: no line\nhint: sign again."
+
+
+def test_a_finding_with_a_line_is_an_annotation_of_that_line() -> None:
+    hostile = "x\x1b[31m,line=1::\u202eerror\r\n::error::100%: y" + "z" * 9000
+    finding = replace(error("packaging", hostile), line=13, column=5)
+    reader = read_back(lambda reporter: reporter.finding(finding, file="a,b:c%2C/Hook.java"))
+    (annotation,) = reader.annotations
+    assert annotation.properties == {
+        "file": "a,b:c%2C/Hook.java",
+        "line": "13",
+        "col": "5",
+        "title": "packaging",
+    }
+    assert annotation.message.startswith("x,line=1::\\u202eerror\n\\::error::100%: y")
+    assert len(annotation.message) <= 4096
+    assert names(reader) == ["error"]
 
 
 def test_the_severity_chooses_the_type() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -167,6 +168,12 @@ def test_findings_are_code_quality_issues() -> None:
     assert code_quality_report(findings, masker=masker) == code_quality_report(
         findings, masker=masker
     )
+
+
+def test_the_line_of_a_finding_is_that_of_its_issue() -> None:
+    finding = replace(error("packaging", "Hook.java:13: error: x"), line=13)
+    (issue,) = json.loads(code_quality_report([FindingRow(finding, "Hook.java")], masker=Masker()))
+    assert issue["location"] == {"path": "Hook.java", "lines": {"begin": 13}}
 
 
 def test_no_finding_is_an_empty_report() -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TextIO
 
 import pytest
@@ -135,3 +136,12 @@ def test_plain_lines_need_no_rich() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert child.stdout == "[]\n"
+
+
+def test_the_line_of_a_finding_is_below_its_message() -> None:
+    stream = io.StringIO()
+    finding = replace(error("packaging", "Hook.java:13: error: x", hint="fix it."), line=13)
+    TerminalReporter(stream).finding(finding, file="src/Hook\x07.java")
+    assert stream.getvalue() == (
+        "error[packaging]: Hook.java:13: error: x\n  at src/Hook\\x07.java:13\n  hint: fix it.\n"
+    )

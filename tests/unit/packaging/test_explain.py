@@ -81,7 +81,7 @@ def test_other_lines_mean_nothing() -> None:
     watch = FailureWatch()
     watch.see("BUILD FAILED in 3s {0}")
     assert watch.meaning == ""
-    assert watch.hint == "read the build's output above."
+    assert watch.hint == "read the build's log."
 
 
 def test_what_a_build_says_is_shown_without_control_characters() -> None:
@@ -143,8 +143,8 @@ REPORTS = {
             "/w/src/Valve.java:9: error: class expected"
         ),
         "Execution failed for task ':compileJava'.\n> Compilation failed; see the compiler output.",
-        "the sources don't compile (:compileJava): Pump.java:3: ';' expected",
-        "compiler errors",
+        "the sources don't compile (:compileJava): Pump.java:3: error: ';' expected",
+        "every error",
     ),
     "kotlin": (
         (
@@ -152,14 +152,14 @@ REPORTS = {
             "e: file:///w/Pump.kt:3:5 Unresolved reference: x"
         ),
         "Execution failed for task ':a:compileKotlin'.\n> Compilation error. See log for more",
-        "the sources don't compile (:a:compileKotlin): Pump.kt:3: Unresolved reference: x",
-        "compiler errors",
+        "the sources don't compile (:a:compileKotlin): Pump.kt:3: error: Unresolved reference: x",
+        "every error",
     ),
     "old kotlin": (
         "> Task :compileKotlin FAILED\ne: /w/Pump.kt: (3, 5): Unresolved reference: x",
         "Execution failed for task ':compileKotlin'.\n> Compilation error. See log for more",
-        "the sources don't compile (:compileKotlin): Pump.kt:3: Unresolved reference: x",
-        "compiler errors",
+        "the sources don't compile (:compileKotlin): Pump.kt:3: error: Unresolved reference: x",
+        "every error",
     ),
     "heap of the compiler": (
         (
@@ -263,7 +263,7 @@ REPORTS = {
         "a shell script has Windows line endings (CRLF)",
         ".gitattributes",
     ),
-    "anything else": ("", "Something new happened.\n> Why", "Something new happened", "output"),
+    "anything else": ("", "Something new happened.\n> Why", "Something new happened", "log"),
 }
 
 
@@ -293,7 +293,7 @@ def test_what_another_task_or_a_test_wrote_explains_nothing() -> None:
         noise = f"{task}\nCaused by: java.net.UnknownHostException: nowhere.invalid"
         for text in (f"{noise}\n{compiled}", f"{compiled}\n{noise}"):
             watch = explained(f"{text}\n{GRADLE_REPORT.replace('{reasons}', report)}")
-            expected = "the sources don't compile (:b:compileJava): B.java:1: class expected"
+            expected = "the sources don't compile (:b:compileJava): B.java:1: error: class expected"
             assert watch.meaning == expected
 
 
@@ -375,7 +375,7 @@ MAVEN_REPORTS = [
             "(default-compile) on project b: Compilation failure\n"
             "[ERROR] symbol: java.net.UnknownHostException: x\n[ERROR] -> [Help 1]"
         ),
-        "the sources don't compile: Pump.java:3: ';' expected",
+        "the sources don't compile: Pump.java:3: error: ';' expected",
     ),
     (
         (
