@@ -95,14 +95,14 @@ def _key_seconds(bits: int) -> float:
     """Measure the private-key operations of 300 entries on one thread, and loading the key."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    from ign_deploy.signing.identity import RsaKey
+    from ign_deploy.signing.keys.file import FileKey
     from tests.support.identities import pem_key
 
     pem = pem_key(rsa_key(f"bench{bits}", bits))
     digest = hashlib.sha256(b"entry").digest()
     begin = time.perf_counter()
     load_pem_private_key(pem, None)
-    key = RsaKey(rsa_key(f"bench{bits}", bits))
+    key = FileKey(rsa_key(f"bench{bits}", bits))
     for _ in range(_JARS):
-        key.sign_digest(digest)
+        key.sign_digests([digest])
     return time.perf_counter() - begin

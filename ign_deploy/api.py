@@ -52,10 +52,13 @@ class SignerConfig:
     """The signing identity, and what signatures must lead to.
 
     Either ``keystore`` (PKCS#12 or JKS), or ``key_path`` and ``cert_path``: a path or Base64, or
-    for the latter two PEM text. ``trust_anchor`` holds paths of certificates.
+    for the latter two PEM text. Or ``key``, the URI of a key in hardware, with ``signing_pin``.
+    ``trust_anchor`` holds paths of certificates.
     """
 
     output_dir: Path = Path("dist")
+    key: str = field(default="", repr=False)
+    signing_pin: str = field(default="", repr=False)
     key_path: str = field(default="", repr=False)
     cert_path: str = field(default="", repr=False)
     keystore: str = field(default="", repr=False)
@@ -184,13 +187,12 @@ class ModuleSigner(_Noun[SignerConfig]):
 
     def sign(self, module: UnsignedModule | Path) -> SignedModule:
         """Sign a module into the output folder; raises SigningError, IdentityError."""
-        from ign_deploy.pipeline.identity import load_signing_identity
         from ign_deploy.signing.signer import read_unsigned, sign_module
 
         context = self._context
         return sign_module(
             read_unsigned(module) if isinstance(module, Path) else module,
-            identity=load_signing_identity(context),
+            identity=context.identity,
             output_dir=context.settings.output_dir,
             now=context.now,
             reporter=context.reporter,

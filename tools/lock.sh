@@ -20,6 +20,6 @@ compile() { # <output> <uv arguments…>
   echo "$output: $(grep -c '==' "$output") packages"
 }
 
-compile requirements.lock --extra s3 --extra otel "$@"
+compile requirements.lock --extra s3 --extra otel --extra pkcs11 "$@"
 # Runtime versions must be the same in both files.
-compile requirements-dev.lock --extra s3 --extra otel --group dev --constraint requirements.lock "$@"
+compile requirements-dev.lock --extra s3 --extra otel --extra pkcs11 --group dev --constraint requirements.lock "$@"

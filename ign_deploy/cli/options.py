@@ -44,7 +44,7 @@ PACKAGING = (
     "isolate",
     "format",
 )
-SIGNING = ("cert_path", "key_path", "keystore", "alias")
+SIGNING = ("key", "cert_path", "key_path", "keystore", "alias")
 GUARDS = ("tag", "tag_pattern", "protected_branch", "require_unpublished", "rehearsal")
 REPOSITORY = ("repository_url", "repository_username", "repository_ca")
 DEPLOYING = (

@@ -22,7 +22,6 @@ from ign_deploy.cli.reporting import write_page
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import SigningError, VerificationError
 from ign_deploy.module.findings import Finding, legible
-from ign_deploy.pipeline.identity import load_signing_identity
 
 if TYPE_CHECKING:
     from ign_deploy.module.trust_policy import TrustPolicy
@@ -48,7 +47,7 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
     """
     from ign_deploy.signing.signer import inspect_unsigned, sign_file, signed_name
 
-    identity = load_signing_identity(session.context)
+    identity = session.context.identity
     output_dir = session.settings.output_dir
     _refuse_equal_names([output_dir / signed_name(file.name) for file in files])
     inspected = [inspect_unsigned(file) for file in files]

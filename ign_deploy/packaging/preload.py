@@ -24,7 +24,7 @@ _LATE = (
     *("prometheus_client", "prometheus_client.exposition", "prometheus_client.metrics_core"),
     "prometheus_client.openmetrics.exposition",
     *("pydantic", "requests.exceptions", "tenacity", "urllib3.exceptions"),
-    *("deflate", "zlib_ng"),
+    *("deflate", "pkcs11", "pkcs11._pkcs11", "zlib_ng"),
     *("rich.console", "rich.progress", "rich.text"),
     *("base64", "ctypes", "datetime", "difflib", "functools", "importlib", "ipaddress", "pwd"),
     *("selectors", "shutil", "socket", "tempfile", "tomllib", "xml.etree.ElementTree"),

@@ -23,7 +23,6 @@ from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.module.packer import DosTime
 from ign_deploy.module.version import ModuleVersion
 from ign_deploy.pipeline.context import RunContext
-from ign_deploy.pipeline.identity import load_signing_identity
 
 if TYPE_CHECKING:
     from ign_deploy.packaging.project import Project
@@ -129,7 +128,7 @@ def check_values(context: RunContext) -> None:
 
 def check_identity(context: RunContext) -> SigningIdentity:
     """Load the signing identity and say who will sign."""
-    identity = load_signing_identity(context)
+    identity = context.identity
     from ign_deploy.module.certificate_info import subject_text
 
     context.reporter.info(f"signing as {subject_text(identity.leaf)}")

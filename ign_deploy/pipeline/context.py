@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ign_deploy.pipeline.events import RunEvents
     from ign_deploy.repositories import Repository
     from ign_deploy.repositories.access import Access
+    from ign_deploy.signing.identity import SigningIdentity
 
 # In the working directory, not beside whatever PATH was given: every command finds the same one,
 # and in a CI job it lies inside the workspace, where it can be kept.
@@ -70,6 +71,7 @@ class RunContext:
     _baseline: Once[Repository]
     _history: Once[History]
     _events: Once[RunEvents]
+    _identity: Once[SigningIdentity]
     _resources: ExitStack
 
     @property
@@ -122,6 +124,14 @@ class RunContext:
         return self._events.get()
 
     @property
+    def identity(self) -> SigningIdentity:
+        """The signing key and its certificates: one session with its token for the whole run.
+
+        Raises IdentityError with the reason and what to do.
+        """
+        return self._identity.get()
+
+    @property
     def folder(self) -> Path:
         """A private folder outside the workspace, removed when the run ends."""
         return self._folder.get()
@@ -135,7 +145,7 @@ class RunContext:
         return replace(self, report=report)
 
     def close(self) -> None:
-        """Remove the private folder."""
+        """End the session of the signing key, and remove the private folder."""
         self._resources.close()
 
     def __enter__(self) -> Self:
@@ -192,6 +202,7 @@ def start_run(
         _baseline=repository,
         _history=Once(partial(_open_history, repository, report, redact)),
         _events=Once(partial(_open_events, settings, env, workspace, audit)),
+        _identity=Once(partial(_load_identity, settings, env, report, resources)),
         _resources=resources,
     )
 
@@ -284,6 +295,16 @@ def _open_events(
 
     ca = workspace.ca_file(settings.notification_ca)
     return open_events(settings, env=env, ca=ca, audit=audit)
+
+
+def _load_identity(
+    settings: Settings, env: Mapping[str, str], report: RunReport, resources: ExitStack
+) -> SigningIdentity:
+    from ign_deploy.pipeline.identity import load_signing_identity
+
+    identity = load_signing_identity(settings, env=env, reporter=report.reporter)
+    resources.callback(identity.close)
+    return identity
 
 
 def _ca_files(settings: Settings) -> list[str]:

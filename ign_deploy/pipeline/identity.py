@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, IdentityError
+from ign_deploy.settings import Settings, option_name
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline.context import RunContext
+    from ign_deploy.report import Reporter
     from ign_deploy.signing.identity import SigningIdentity
+    from ign_deploy.signing.material import IdentityMaterial
 
 
 _PASSWORDS = (
@@ -17,37 +20,53 @@ _PASSWORDS = (
 )
 
 
-def load_signing_identity(context: RunContext) -> SigningIdentity:
+def load_signing_identity(
+    settings: Settings, *, env: Mapping[str, str], reporter: Reporter
+) -> SigningIdentity:
     """Load the key and its certificates; raises IdentityError with the reason and what to do."""
-    from ign_deploy.signing.identity import IdentityMaterial, load_identity
+    from ign_deploy.signing.identity import load_identity
+    from ign_deploy.signing.keys.protocol import KeyAccess
 
-    settings = context.settings
+    pin = settings.signing_pin.get_secret_value()
+    material, access = _material(settings), KeyAccess(pin=pin, env=env)
+    try:
+        identity = load_identity(material, access=access)
+    except IdentityError as problem:
+        if "password" not in problem.message:
+            raise
+        raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
+    for note in identity.notes:
+        reporter.warning(note)
+    return identity
+
+
+def _material(settings: Settings) -> IdentityMaterial:
+    """Return the key material of the settings, of which at most one key is given."""
+    from ign_deploy.signing.keys import key_scheme
+    from ign_deploy.signing.material import IdentityMaterial
+
     if not settings.is_signing_configured:
         raise IdentityError(
             "no signing key given",
-            hint="give --keystore, or --key-path and --cert-path (or MODULE_SIGNING_KEY_PATH and "
-            "MODULE_SIGNING_CERT_PATH). A pull request from a fork gets no secrets: use "
-            "--skip-signing --skip-upload there.",
+            hint="give --key, --keystore, or --key-path and --cert-path (or MODULE_SIGNING_KEY, "
+            "MODULE_SIGNING_KEY_PATH and MODULE_SIGNING_CERT_PATH). A pull request from a fork "
+            "gets no secrets: use --skip-signing --skip-upload there.",
         )
-    if settings.keystore and settings.key_path:
+    names = ("key", "key_path", "keystore")
+    given = [option_name(name) for name in names if getattr(settings, name)]
+    if len(given) > 1:
         raise ConfigurationError(
-            "both a keystore and a key are given", hint="give --keystore or --key-path, not both."
+            f"several signing keys are given: {' and '.join(given)}",
+            hint=f"give only one of them: {' or '.join(given)}.",
         )
+    if key_scheme(settings.key):
+        settings.require_named("key", decides="which library or service gets the PIN of the key")
     password = settings.signing_password.get_secret_value() or None
-    material = IdentityMaterial(
-        key=settings.key_path or None,
+    return IdentityMaterial(
+        key=settings.key or settings.key_path or None,
         certificates=settings.cert_path or None,
         keystore=settings.keystore or None,
         store_password=password,
         key_password=settings.key_password.get_secret_value() or password,
         alias=settings.alias or None,
     )
-    try:
-        identity = load_identity(material)
-    except IdentityError as problem:
-        if "password" not in problem.message:
-            raise
-        raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
-    for note in identity.notes:
-        context.reporter.warning(note)
-    return identity

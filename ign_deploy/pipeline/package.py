@@ -81,7 +81,8 @@ def protected_paths(context: RunContext) -> Protected:
     repository = repository_url(settings).removeprefix("file:")
     local = [repository, settings.audit_file, settings.metrics_file]
     # They may hold the key itself instead of its path.
-    keys = [each for each in (settings.key_path, settings.keystore) if os.path.isfile(each)]
+    given = (settings.key, settings.key_path, settings.keystore)
+    keys = [each for each in given if os.path.isfile(each)]
     return Protected(
         kept=tuple(Path(each) for each in local if each and "://" not in each),
         secret=(*map(Path, keys), *settings.secret_files),

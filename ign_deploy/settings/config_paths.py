@@ -51,7 +51,9 @@ def address_from_file(address: str, folder: Path) -> str:
 
 
 def path_from_file(path: str, folder: Path, source: Source) -> str:
-    """Return a path below ``folder``; key material stays as it is."""
+    """Return a path below ``folder``; key material and the URI of a key stay as they are."""
+    if source.material and _SCHEME.match(path.strip()):
+        return path
     moved = _below(folder, path)
     is_key = source.material and not (os.path.exists(moved) or looks_like_path(path))
     return path if is_key else moved

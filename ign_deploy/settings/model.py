@@ -104,6 +104,23 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
         Source("Run builds as the user ign-build: if possible, or fail, or never."),
     ] = "auto"
 
+    key: Annotated[
+        str,
+        Source(
+            "Signing key: the URI of a key in hardware (pkcs11:), or like --key-path.",
+            metavar="URI",
+            env="MODULE_SIGNING_KEY",
+            material=True,
+        ),
+    ] = ""
+    signing_pin: Annotated[
+        SecretStr,
+        Source(
+            "PIN of the token with the signing key.",
+            env="MODULE_SIGNING_PIN",
+            secret=True,
+        ),
+    ] = SecretStr("")
     cert_path: Annotated[
         str,
         Source(
@@ -211,4 +228,4 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     @property
     def is_signing_configured(self) -> bool:
         """Whether any key material was given."""
-        return bool(self.keystore or self.key_path or self.cert_path)
+        return bool(self.key or self.keystore or self.key_path or self.cert_path)

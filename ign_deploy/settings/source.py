@@ -36,23 +36,24 @@ class Source:
     @property
     def is_path(self) -> bool:
         """Whether the value is the path of a file or folder."""
-        return self.metavar == "PATH"
+        return self.metavar == "PATH" or self.material
 
 
 _LONGEST_PATH = 4095
 _LONGEST_MISSING_PATH = 255
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!.*-----)")
 _MAYBE_KEY = re.compile(r"[A-Za-z0-9+/_ -]{60,}={0,2}|.*-----.*")
 
 
 def looks_like_path(value: str) -> bool:
-    """Return whether this is a path, even of a missing file, rather than key material.
+    """Return whether this is a path, even of a missing file, or a URI, rather than key material.
 
     Key material is longer: the shortest key in Base64 has 64 characters. Messages must be able to
     name a missing file.
     """
     if len(value) > _LONGEST_PATH or "\n" in value:
         return False
-    if os.path.exists(value):
+    if os.path.exists(value) or _URI.match(value):
         return True
     return len(value) <= _LONGEST_MISSING_PATH and not _MAYBE_KEY.fullmatch(value.strip())
 

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from ign_deploy.errors import IdentityError, VerificationError
 from ign_deploy.module.certificate_file import java_problem
 from ign_deploy.module.certificate_info import identified, subject_of
 from ign_deploy.module.certificates import find_chain, read_certificates
-from ign_deploy.module.chain import MIN_RSA_BITS
 from ign_deploy.module.pem import looks_like_pem
+from ign_deploy.report import Reporter
 from ign_deploy.signing.jks import JCEKS_MAGIC, MAGIC, read_jks
+from ign_deploy.signing.keys import key_scheme, open_key
+from ign_deploy.signing.keys.file import FileKey
+from ign_deploy.signing.keys.protocol import (
+    GENERATE_HINT,
+    KeyAccess,
+    SigningKey,
+    not_rsa,
+    require_rsa,
+)
+from ign_deploy.signing.keys.signer import DigestSigner
 from ign_deploy.signing.keysource import KEYTOOL_IMPORT, KeySource, WrongPassword
 from ign_deploy.signing.material import IdentityMaterial, read_material
 from ign_deploy.signing.pem import read_der_key, read_pem
@@ -27,32 +35,9 @@ from ign_deploy.signing.pkcs12 import is_pkcs12, read_pkcs12, without_armour
 __all__ = [
     "IdentityMaterial",
     "SigningIdentity",
-    "SigningKey",
     "load_identity",
     "read_material",
 ]
-
-_DIGEST_SIZE = 32
-_GENERATE_HINT = "create one with `ign-deploy generate-certificate` or `keytool -keyalg RSA`."
-
-
-class SigningKey(Protocol):
-    """Something that signs a SHA-256 digest: a key in memory, in a token, or in a cloud."""
-
-    def sign_digest(self, digest: bytes) -> bytes:
-        """Return RSASSA-PKCS1-v1_5 (RFC 8017, 8.2) of a 32-byte SHA-256 digest."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class RsaKey:
-    """An RSA key in memory. Threads may share it."""
-
-    _private_key: rsa.RSAPrivateKey = field(repr=False)
-
-    def sign_digest(self, digest: bytes) -> bytes:
-        """Return RSASSA-PKCS1-v1_5 of the SHA-256 digest."""
-        return self._private_key.sign(digest, padding.PKCS1v15(), Prehashed(hashes.SHA256()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +48,7 @@ class SigningIdentity:
     """
 
     chain: tuple[x509.Certificate, ...]
-    key: SigningKey = field(repr=False)
+    signer: DigestSigner = field(repr=False)
     notes: tuple[str, ...] = ()
     """What the user should correct, though the key could be used."""
 
@@ -72,20 +57,34 @@ class SigningIdentity:
         """The signing key's own certificate."""
         return self.chain[0]
 
-    def sign_digest(self, digest: bytes) -> bytes:
-        """Return RSASSA-PKCS1-v1_5 of a SHA-256 digest (32 bytes, else ValueError)."""
-        if len(digest) != _DIGEST_SIZE:
-            raise ValueError(f"a SHA-256 digest has {_DIGEST_SIZE} bytes, this has {len(digest)}")
-        return self.key.sign_digest(digest)
+    @property
+    def location(self) -> str:
+        """Where the key is, for people."""
+        return self.signer.key.location
+
+    def sign_digests(
+        self, digests: Sequence[bytes], *, reporter: Reporter
+    ) -> Mapping[bytes, bytes]:
+        """Return RSASSA-PKCS1-v1_5 of each SHA-256 digest, see ``DigestSigner.sign``."""
+        return self.signer.sign(digests, reporter=reporter)
+
+    def close(self) -> None:
+        """End the key's session, if it has one."""
+        self.signer.key.close()
 
 
-def load_identity(material: IdentityMaterial) -> SigningIdentity:
+def load_identity(
+    material: IdentityMaterial, *, access: KeyAccess | None = None
+) -> SigningIdentity:
     """Return the identity made from the user's key or keystore and certificates.
 
+    A key that is elsewhere is reached by ``access``; close the identity when all is signed.
     An explicit certificate file overrides the keystore's chain. If a password is wrong but for the
     line break at its end (``echo secret |``), it is used without it. Whether the certificates are
     valid today is not checked here (``validity_findings``). Raises IdentityError.
     """
+    if material.key and not material.keystore and key_scheme(material.key):
+        return _elsewhere(material.key, material, access or KeyAccess())
     try:
         return _load(material)
     except WrongPassword:
@@ -101,30 +100,47 @@ def load_identity(material: IdentityMaterial) -> SigningIdentity:
 
 
 def _load(material: IdentityMaterial) -> SigningIdentity:
-    source = _key_source(material)
-    key = _checked_key(source.key)
-    chain, notes = _chain(material, source, key.public_key())
-    if chain[0].public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
-        raise IdentityError(
-            "the signing key is for RSA-PSS signatures only, but gateways check PKCS #1 v1.5 ones",
-            hint=f"use a plain RSA key and a certificate for it; {_GENERATE_HINT}",
-        )
-    return SigningIdentity(chain, RsaKey(key), notes)
-
-
-def _key_source(material: IdentityMaterial) -> KeySource:
     if material.keystore and material.key:
         raise IdentityError(
             "both a keystore and a key were given",
             hint="provide one of them: the keystore, or the key with its certificates.",
         )
+    source = _key_source(material)
+    return _identity(FileKey(_rsa_key(source.key), source.certificates), material, source)
+
+
+def _elsewhere(uri: str, material: IdentityMaterial, access: KeyAccess) -> SigningIdentity:
+    """Return the identity of a key that a URI names."""
+    key = open_key(uri, access=access)
+    try:
+        return _identity(key, material)
+    except BaseException:
+        key.close()
+        raise
+
+
+def _identity(
+    key: SigningKey, material: IdentityMaterial, source: KeySource | None = None
+) -> SigningIdentity:
+    """Return the identity of a key and its certificates; ``source`` is the file it is from."""
+    public_key = require_rsa(key.public_key)
+    chain, notes = _chain(material, key, source)
+    if chain[0].public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+        raise IdentityError(
+            "the signing key is for RSA-PSS signatures only, but gateways check PKCS #1 v1.5 ones",
+            hint=f"use a plain RSA key and a certificate for it; {GENERATE_HINT}",
+        )
+    return SigningIdentity(chain, DigestSigner(key, public_key), notes)
+
+
+def _key_source(material: IdentityMaterial) -> KeySource:
     if material.keystore:
         return _read_source(read_material(material.keystore, what="keystore"), material)
     if material.key:
         return _read_source(read_material(material.key, what="signing key"), material)
     raise IdentityError(
         "no signing key given",
-        hint=f"provide a key and its certificates, or a keystore; {_GENERATE_HINT}",
+        hint=f"provide a key and its certificates, or a keystore; {GENERATE_HINT}",
     )
 
 
@@ -152,27 +168,18 @@ def _read_source(data: bytes, material: IdentityMaterial) -> KeySource:
     )
 
 
-def _checked_key(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
+def _rsa_key(key: PrivateKeyTypes) -> rsa.RSAPrivateKey:
     if not isinstance(key, rsa.RSAPrivateKey):
         is_ec = isinstance(key, ec.EllipticCurvePrivateKey)
-        kind = "EC" if is_ec else type(key).__name__.removesuffix("PrivateKey")
-        raise IdentityError(
-            f"the signing key is not RSA ({kind}); gateways accept RSA with SHA-256 only",
-            hint=f"use an RSA key and a certificate for it; {_GENERATE_HINT}",
-        )
-    if key.key_size < MIN_RSA_BITS:
-        raise IdentityError(
-            f"the RSA key has {key.key_size} bits, fewer than the required {MIN_RSA_BITS}",
-            hint=f"use a longer key; {_GENERATE_HINT}",
-        )
+        raise not_rsa("EC" if is_ec else type(key).__name__.removesuffix("PrivateKey"))
     return key
 
 
 def _chain(
-    material: IdentityMaterial, source: KeySource, public_key: rsa.RSAPublicKey
+    material: IdentityMaterial, key: SigningKey, source: KeySource | None
 ) -> tuple[tuple[x509.Certificate, ...], tuple[str, ...]]:
     """Return the chain of the key, and what to say of certificates that are not in it."""
-    certificates, problem = source.certificates, source.problem
+    certificates, problem = tuple(key.certificates), source.problem if source else None
     try:
         if material.certificates:
             problem = None
@@ -183,7 +190,7 @@ def _chain(
                 "no certificate given for the signing key",
                 hint="provide the key's certificate chain (PEM or PKCS#7).",
             )
-        chain, others = find_chain(certificates, public_key)
+        chain, others = find_chain(certificates, key.public_key)
     except VerificationError as cause:
         reason = problem or cause
         raise IdentityError(reason.message, hint=reason.hint) from cause
@@ -193,8 +200,8 @@ def _chain(
                 f"no gateway could read the certificates: {subject_of(certificate)} {defect}",
                 hint="have the certificate issued again.",
             )
-    if source.may_hold_others and not material.certificates:
-        # A store's trusted certificates have nothing to do with the key; a namesake has.
+    if not material.certificates and (source is None or source.may_hold_others):
+        # A store's or token's trusted certificates have nothing to do with the key; a namesake has.
         subjects = {each.subject for each in chain}
         others = tuple(each for each in others if each.subject in subjects)
     return chain, _left_out(chain, others)

@@ -38,8 +38,8 @@ _LONGEST_WORD = re.compile(r"\w{33,}")
 class IdentityMaterial:
     """What the user provided for signing: ``keystore``, or ``key`` and usually ``certificates``.
 
-    Each of these three is a path, Base64 or PEM text, see ``read_material``. The representation
-    shows none of it.
+    Each of these three is a path, Base64 or PEM text, see ``read_material``; ``key`` may also be
+    the URI of a key that is elsewhere. The representation shows none of it.
     """
 
     key: str | None = field(default=None, repr=False)

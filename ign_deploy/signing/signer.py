@@ -1,4 +1,4 @@
-"""Signing: compressed members are copied as they are while their content is hashed and signed."""
+"""Signing: compressed members are copied as they are while their content is hashed."""
 
 from __future__ import annotations
 
@@ -148,23 +148,24 @@ def _sign(
     ):
         placed, offset = lay_out([NewEntry.like(entry) for entry in kept])
         written = WrittenFile(output, stream.fileno())
-        copy = _Copy(archive, identity, written, progress)
-        signatures = _copy_and_sign(copy, list(zip(kept, placed, strict=True)))
+        copy = _Copy(archive, written, progress)
+        digests = _copy_and_hash(copy, list(zip(kept, placed, strict=True)))
+        signed = identity.sign_digests(list(digests.values()), reporter=reporter)
+        signatures = {name: signed[digest] for name, digest in digests.items()}
         _append_signature(written, placed, offset, identity, signatures)
         return finish(archive, written)
 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """What each thread needs to copy and sign an entry."""
+    """What each thread needs to copy and hash an entry."""
 
     archive: Archive
-    identity: SigningIdentity
     output: WrittenFile
     progress: Progress
 
-    def sign_entry(self, job: tuple[ZipEntry, PlacedEntry]) -> tuple[str, bytes]:
-        """Copy the entry's stored bytes to the output; return its name and signature."""
+    def copy_entry(self, job: tuple[ZipEntry, PlacedEntry]) -> bytes:
+        """Copy the entry's stored bytes to the output; return the SHA-256 of its content."""
         entry, placed = job
         position = self.output.write_at(placed.local, placed.header_offset)
         digest = hashlib.sha256()
@@ -176,15 +177,18 @@ class _Copy:
 
         for piece in self.archive.chunks(entry, on_raw=copy_block):
             digest.update(piece)
-        signature = self.identity.sign_digest(digest.digest()) if needs_signature(entry) else b""
-        return entry.name, signature
+        return digest.digest()
 
 
-def _copy_and_sign(copy: _Copy, jobs: list[tuple[ZipEntry, PlacedEntry]]) -> Mapping[str, bytes]:
+def _copy_and_hash(copy: _Copy, jobs: list[tuple[ZipEntry, PlacedEntry]]) -> Mapping[str, bytes]:
     # The largest first, so that no thread is left with a large one at the end.
     jobs.sort(key=lambda job: job[0].size // BLOCK, reverse=True)
-    signed = map_parallel(copy.sign_entry, jobs, workers=usable_processors())
-    return {name: signature for name, signature in signed if signature}
+    digests = map_parallel(copy.copy_entry, jobs, workers=usable_processors())
+    return {
+        entry.name: digest
+        for (entry, _), digest in zip(jobs, digests, strict=True)
+        if needs_signature(entry)
+    }
 
 
 def _append_signature(

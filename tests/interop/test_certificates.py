@@ -16,6 +16,7 @@ from ign_deploy.module.certificates import (
     read_certificates,
     write_certificates,
 )
+from ign_deploy.report import SilentReporter
 from ign_deploy.signing.generate import GeneratedCertificate, generate_certificate
 from ign_deploy.signing.identity import IdentityMaterial, load_identity
 from tests.support.identities import chain, pem_certificates, pem_files, self_signed
@@ -285,7 +286,8 @@ def test_openssl_verifies_our_signature(tmp_path: Path) -> None:
     content, signature = tmp_path / "content", tmp_path / "signature"
     content.write_bytes(b"content")
     digest = hashlib.sha256(b"content").digest()
-    signature.write_bytes(load_identity(material).sign_digest(digest))
+    signed = load_identity(material).sign_digests([digest], reporter=SilentReporter())
+    signature.write_bytes(signed[digest])
     public_key = tmp_path / "public.pem"
     public_key.write_text(run("openssl", "x509", "-in", certificate_path, "-noout", "-pubkey"))
     printed = run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
-from ign_deploy.pipeline.identity import load_signing_identity
 from tests.support.keystores import VECTORS
 from tests.support.reporting import Recorder
 from tests.support.runs import run_context
@@ -18,7 +17,7 @@ def test_a_line_break_after_the_password_is_a_warning() -> None:
         keystore=str(VECTORS / "self4096.pfx"),
         signing_password=SecretStr("changeit\n"),
     )
-    assert load_signing_identity(context).chain
+    assert context.identity.chain
     (warning,) = reporter.warnings
     assert "ends with a line break" in warning
     assert "changeit" not in warning

@@ -1,0 +1,38 @@
+"""Signing keys, wherever they are: ``protocol`` is what each of them can do.
+
+An adapter is imported when a key of its kind is opened: the others cost nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from ign_deploy.errors import IdentityError
+from ign_deploy.signing.keys.protocol import KeyAccess, SigningKey
+
+SCHEMES = ("pkcs11",)
+"""The schemes of the URIs that name a key."""
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+
+
+def key_scheme(text: str) -> str:
+    """Return the scheme of a key URI in lower case; empty for a path, Base64 or PEM text."""
+    found = _SCHEME.match(text.strip())
+    if found is None or "-----BEGIN " in text:
+        return ""
+    scheme = found[1].lower()
+    return scheme if scheme in SCHEMES or not os.path.exists(text) else ""
+
+
+def open_key(uri: str, *, access: KeyAccess) -> SigningKey:
+    """Open the key that a URI names; the caller closes it. Raises IdentityError, NetworkError."""
+    scheme = key_scheme(uri)
+    if scheme == "pkcs11":
+        from ign_deploy.signing.keys.pkcs11 import open_pkcs11_key
+
+        return open_pkcs11_key(uri.strip(), access=access)
+    raise IdentityError(
+        f'unsupported kind of signing key "{scheme[:20]}:"',
+        hint=f"give --key a path, or a URI that begins with {' or '.join(SCHEMES)}: instead.",
+    )
