@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ from ign_deploy.pipeline.verify import verify_file
 if TYPE_CHECKING:
     from ign_deploy.repositories import Publication
     from ign_deploy.repositories.record import Release
-
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +68,18 @@ def _published_before(
     module: VerifiedModule, context: RunContext, conflict: VersionConflict, *, folder: Path | None
 ) -> VerifiedModule:
     """Return the file that is published as this version; raises the conflict for other content."""
-    from ign_deploy.module.archive import Archive
-    from ign_deploy.module.content import differing_files
     from ign_deploy.repositories.record import module_file_name
+    from ign_deploy.repositories.same_content import require_same_content
 
     key = (module.descriptor.id, module.descriptor.version)
     private = context.folder / f"published-{secrets.token_hex(4)}"
     try:
         found = download_module(key[0], context, folder=private, version=key[1])
-        with Archive.open(module.path) as ours, Archive.open(found.path) as theirs:
-            differing = list(islice(differing_files(ours, theirs), _MOST_NAMED + 1))
-            is_stable = (ours.digest(), theirs.digest()) == (module.sha256, found.sha256)
     except (IgnDeployError, OSError) as problem:
         raise conflict from problem
-    if differing:
-        more = ", …" if len(differing) > _MOST_NAMED else ""
-        names = ", ".join(f"{name[:200]!a}" for name in differing[:_MOST_NAMED])
-        raise VersionConflict(
-            f"{conflict.message}; what differs: {names}{more}", hint=conflict.hint
-        )
+    require_same_content(module, found, conflict=conflict)
     target = None if folder is None else folder / module_file_name(*key)
-    is_own = target is not None and is_same_file(target, module.path)
-    if found.certificate.sha256 != module.certificate.sha256 or is_own or not is_stable:
+    if target is not None and is_same_file(target, module.path):
         raise conflict
     if folder is not None:
         # The very bytes that were compared, whatever the repository holds by now.

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import IgnDeployError, RepositoryError, VersionConflict
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter, SilentReporter
-from ign_deploy.repositories import CatalogueEntry, PublishOutcome, Repository
-from ign_deploy.repositories.download import require_agreement
+from ign_deploy.repositories import CatalogueEntry, Publication, PublishOutcome, Repository
+from ign_deploy.repositories.download import download, require_agreement
 from ign_deploy.repositories.record import FileRole, Release, ReleaseFile
+from ign_deploy.repositories.same_content import require_same_content
 from ign_deploy.repositories.status_events import (
     ModuleStatus,
     StatusEvent,
@@ -33,8 +34,13 @@ _CLOCKS_DIFFER = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """A version that is in the target now; ``outcome`` says whether it was there before."""
+    """A version that is in the target now; ``outcome`` says whether it was there before.
 
+    ``release`` is the target's record: that of another file than the ``source``'s if the target had
+    the version with the same content, packed otherwise.
+    """
+
+    source: Release
     release: Release
     outcome: PublishOutcome
 
@@ -51,8 +57,9 @@ def mirror(
 
     Whoever can write to the source must not undo what was decided in the target: a version that
     is yanked there stays so, and none is removed; both are warnings. The records stay byte for byte
-    what they were. Run again, it copies what is missing. Raises RepositoryError, VersionConflict
-    when the target has other bytes, or VerificationError; what is in progress then is finished, and
+    what they were. Run again, it copies what is missing; a version that the target has with the
+    same content and signer counts as copied. Raises RepositoryError, VersionConflict when the
+    target has other content, or VerificationError; what is in progress then is finished, and
     nothing new is started.
     """
     printing = threading.Lock()
@@ -62,17 +69,17 @@ def mirror(
         try:
             with reported.group(f"{entry.id} {entry.version}"):
                 release = source.fetch(entry.id, version=entry.version)
-                outcome = _Copy(source, target, release, verify, reported).run()
+                publication = _Copy(source, target, release, verify, reported).run()
         finally:
             with printing:
                 reported.play_back()
-        return Mirrored(release, outcome)
+        return Mirrored(release, publication.release, publication.outcome)
 
     workers = min(target.check().workers, _MOST_WORKERS)
     done = map_parallel(copy, entries, workers=max(1, workers))
     for module_id in sorted({each.release.id for each in done}):
-        releases = [each.release for each in done if each.release.id == module_id]
-        _StatusCopy(source, target, module_id, reporter).run(releases)
+        mirrored = [each for each in done if each.release.id == module_id]
+        _StatusCopy(source, target, module_id, reporter).run(mirrored)
     return done
 
 
@@ -86,7 +93,7 @@ class _Copy:
     verify: Callable[[Path], VerifiedModule]
     reporter: Reporter
 
-    def run(self) -> PublishOutcome:
+    def run(self) -> Publication:
         """Fetch, verify and publish the version."""
         release = self.release
         with tempfile.TemporaryDirectory(prefix="ign-deploy-mirror-") as folder:
@@ -95,10 +102,37 @@ class _Copy:
             require_agreement(module, release=release)
             total = sum(file.size for file in release.files)
             title = f"uploading {release.id} {release.version}"
-            with self.reporter.progress(title, total) as progress:
-                publication = self.target.publish(release, files=files, progress=progress)
+            try:
+                with self.reporter.progress(title, total) as progress:
+                    publication = self.target.publish(release, files=files, progress=progress)
+            except VersionConflict as conflict:
+                publication = self._published_before(module, conflict)
         self.reporter.info(f"{release.id} {release.version}: {publication.outcome.value}")
-        return publication.outcome
+        return publication
+
+    def _published_before(self, module: VerifiedModule, conflict: VersionConflict) -> Publication:
+        """Return what the target has of the version; raises the conflict for other content."""
+        name, version = self.release.id, self.release.version
+        with tempfile.TemporaryDirectory(prefix="ign-deploy-mirror-") as folder:
+            try:
+                found = download(
+                    self.target,
+                    name,
+                    version=version,
+                    output_dir=Path(folder),
+                    verify=self.verify,
+                )
+                there = self.target.fetch(name, version=version)
+            except (IgnDeployError, OSError) as problem:
+                raise conflict from problem
+            require_same_content(module, found, conflict=conflict)
+        if there.module_file.sha256 != found.sha256:
+            raise conflict
+        self.reporter.info(
+            f"{name} {version} is in the target with the same content, packed otherwise: its file "
+            f"stays, with the SHA-256 {found.sha256}"
+        )
+        return Publication(PublishOutcome.ALREADY_PUBLISHED, there, self.target.location)
 
     def _fetch(self, file: ReleaseFile, folder: Path) -> Path:
         path = folder / file.name
@@ -138,18 +172,27 @@ class _StatusCopy:
     module_id: str
     reporter: Reporter
 
-    def run(self, releases: Sequence[Release]) -> None:
+    def run(self, mirrored: Sequence[Mirrored]) -> None:
         """Yank what is yanked in the source; report what else differs."""
         own = self.target.maintenance.status(self.module_id)
         there = self.target.maintenance.documents
         events = self._events()
         is_changed = False
-        for release in releases:
+        for each in mirrored:
+            release = each.source
             name, last = _last_event(release, events)
             if last is None or name in own.names:
                 continue
             yanked = own.yanked(release.version) is not None
-            if last.kind is StatusKind.YANKED and not yanked:
+            is_same_file = each.release.module_file.sha256 == release.module_file.sha256
+            if last.kind is StatusKind.YANKED and not yanked and not is_same_file:
+                # The event names a file that the target doesn't have.
+                self.reporter.warning(
+                    f"{release.id} {release.version} is yanked in the source, but not here, where "
+                    "it is another file; to follow, run "
+                    f"`ign-deploy yank {release.id}@{release.version}`"
+                )
+            elif last.kind is StatusKind.YANKED and not yanked:
                 # The event as it was parsed: the source could answer differently the next time.
                 there.add(f"{status_folder(self.module_id)}/{name}", last.to_json())
                 is_changed = True

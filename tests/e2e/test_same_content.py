@@ -12,7 +12,7 @@ import pytest
 
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.pipeline.transfer import download_module
-from tests.support.cli import KEY, MODULE, CliWorkspace
+from tests.support.cli import KEY, MODULE, CliWorkspace, Result
 from tests.support.identities import pem_files, self_signed
 from tests.support.modules import jar
 from tests.support.releases import tree
@@ -146,4 +146,55 @@ def test_what_is_used_is_what_was_compared(
     refused = workspace.call("module", MODULE, *KEY)
     assert refused.exit_code == 5, refused.stderr
     assert not (workspace.folder / "dist" / PUBLISHED).exists()
+    assert published
+
+
+@pytest.fixture
+def target(workspace: CliWorkspace, published: str) -> str:
+    """Another repository, which has the module as it was built again."""
+    workspace.run("module", MODULE, *KEY, "--repository-url", "other").must(0)
+    assert published
+    return "other"
+
+
+def mirrored(workspace: CliWorkspace, target: str) -> Result:
+    return workspace.call("mirror", workspace.repository, "--repository-url", target, "--json")
+
+
+def test_a_mirror_leaves_the_same_content_as_it_is(
+    workspace: CliWorkspace, target: str, published: str
+) -> None:
+    before = tree(workspace.folder / target)
+    (version,) = mirrored(workspace, target).must(0).document["versions"]
+    assert version["result"] == "already-published"
+    assert version["sha256"] != published, "the target's file counts"
+    assert tree(workspace.folder / target) == before
+
+
+def test_a_yank_of_the_same_content_is_reported_by_a_mirror(
+    workspace: CliWorkspace, target: str
+) -> None:
+    workspace.call("yank", f"{ID}@1.2.3", "--reason", "bad").must(0)
+    before = tree(workspace.folder / target)
+    command = ("mirror", workspace.repository, f"{ID}@1.2.3", "--repository-url", target)
+    assert f"ign-deploy yank {ID}@1.2.3" in workspace.call(*command).must(0).stderr
+    assert tree(workspace.folder / target) == before
+
+
+def test_other_content_is_a_conflict_for_a_mirror(workspace: CliWorkspace, published: str) -> None:
+    rebuild(workspace.folder / MODULE, files={"doc/index.html": b"<p>"})
+    workspace.run("module", MODULE, *KEY, "--repository-url", "other").must(0)
+    before = tree(workspace.folder / "other")
+    refused = mirrored(workspace, "other").must(6)
+    assert "'doc/index.html'" in refused.stderr
+    assert tree(workspace.folder / "other") == before
+    assert published
+
+
+def test_another_signer_is_a_conflict_for_a_mirror(workspace: CliWorkspace, published: str) -> None:
+    key, certificate = self_signed("Another Vendor")
+    pem_files(workspace.folder, key, (certificate,))
+    workspace.run("module", MODULE, *KEY, "--repository-url", "other").must(0)
+    refused = mirrored(workspace, "other").must(6)
+    assert "already published with other bytes" in refused.stderr
     assert published
