@@ -38,8 +38,13 @@ _COMMANDS = {
     "install": ("install", f"{_ID}@1.0.1", *_ENVIRONMENT, "--track-only"),
     "rollback": ("rollback", *_ENVIRONMENT, "--track-only"),
 }
-_REQUESTS = {"status": 6, "history": 6, "install": 11, "rollback": 13}
-"""At most so many; two are those of the module itself, its record and its file."""
+_REQUESTS = {"status": 4, "history": 4, "install": 6 + 2, "rollback": 7 + 2}
+"""At most so many; two are those of the module itself, its record and its file.
+
+Six: a note of the pending write, the index, the record, the index again, a look at the notes, the
+note's end. A rollback reads the index before it gets the module, too, which may take longer than a
+note holds.
+"""
 
 
 def measure_deployments(workspace: Workspace, many: int = _MANY) -> list[Row]:

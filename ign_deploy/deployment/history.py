@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from ign_deploy.deployment.environment_index import EnvironmentIndex, started_name, stem
@@ -47,7 +48,6 @@ class History(RecordReader):
     """
 
     redact: Callable[[str], str] = str
-    _seen_after: dict[str, str] = field(default_factory=dict)
     _seen_indexed: set[str] = field(default_factory=set)
     """Environments that have deployments in their index, so that their name is known."""
 
@@ -59,7 +59,8 @@ class History(RecordReader):
         name = check_environment(records[0].environment)
         redacted = [self.redacted(each) for each in records]
         documents = [each.to_json() for each in redacted]  # refuses what is too large
-        if records[0].phase is Phase.STARTED and name not in self._seen_indexed:
+        is_new = records[0].phase is Phase.STARTED or records[0].is_only_recorded
+        if is_new and name not in self._seen_indexed:
             self._documents.add(f"{ENVIRONMENTS}/{name}.json", b"{}\n")
         for each, data in zip(redacted, documents, strict=True):
             self._documents.add(f"{ROOT}/{name}/{each.file_name}", data)
@@ -99,6 +100,15 @@ class History(RecordReader):
         document = {"environment": name, "at": at, "by": self.redact(actor)}
         data = json.dumps(document, sort_keys=True, indent=2).encode() + b"\n"
         self._documents.add(f"{FORGOTTEN}/{stamp(at)}-{secrets.token_hex(6)}-{name}.json", data)
+        self._index(name, [], is_forgotten=True)
+
+    def session(self, environment: str) -> AbstractContextManager[None]:
+        """Read an environment's index once for what is decided and appended within.
+
+        For what takes seconds, and appends once.
+        """
+        name = check_environment(environment)
+        return self._documents.session(_index_path(name), key=name)
 
     def environments(self) -> list[str]:
         """Return the names of all environments, sorted; skip invalid ones with a warning."""
@@ -108,7 +118,7 @@ class History(RecordReader):
             name = file.removesuffix(".json")
             if not is_environment(name):
                 self._warn(f"skipped {file!r}: not a valid environment name")
-            elif name not in forgotten or self._is_used_again(name, forgotten[name]):
+            elif name not in forgotten or not self._current_index(name, forgotten[name]).is_empty:
                 found.append(name)
         return found
 
@@ -133,13 +143,13 @@ class History(RecordReader):
     def find(self, environment: str, deployment_id: str) -> Deployment | None:
         """Return the deployment with that id, None if the environment has none."""
         name = check_environment(environment)
-        after = self._after(name)
-        for each in self._recent(self._current_index(name, after)):
+        index = self._current_index(name)
+        for each in self._recent(index):
             if each.started.id == deployment_id:
                 return each
         names = [
             each
-            for each in self._names(name, after=after)
+            for each in self._names(name, after=index.after)
             if each.partition("-")[2].rpartition("-")[0] == deployment_id
         ]
         return next(iter(self._deployments_in(name, names)), None)
@@ -153,7 +163,7 @@ class History(RecordReader):
         if is_whole:
             state = replay(self.deployments(name))
         else:
-            index = self._current_index(name, self._after(name))
+            index = self._current_index(name)
             state = replay(self._recent(index), since=index.checkpoint)
         for contradiction in state.contradictions:
             self._warn(f"the history of {environment} contradicts itself: {contradiction}")
@@ -184,31 +194,32 @@ class History(RecordReader):
                 found |= {(module.id, module.version), (module.id, module.previous)}
         return {(module_id, version) for module_id, version in found if version}
 
-    def _is_used_again(self, name: str, forgotten: str) -> bool:
-        return not self._current_index(name, forgotten).is_empty
-
     def _newest_first(self, name: str) -> Iterator[Deployment]:
-        after = self._after(name)
-        index = self._current_index(name, after)
+        index = self._current_index(name)
         recent = self._recent(index)
         yield from reversed(recent)
         if not index.checkpoint.through:
             return
         known = {stem(each.started) for each in recent}
         names: dict[str, list[str]] = {}
-        for each in self._names(name, after=after):
+        for each in self._names(name, after=index.after):
             names.setdefault(each.rpartition("-")[0], []).append(each)
         older = sorted((each for each in names if each not in known), reverse=True)
         for begin in range(0, len(older), _PAGE):
             page = [file for each in older[begin : begin + _PAGE] for file in names[each]]
             yield from reversed(self._deployments_in(name, page))
 
-    def _current_index(self, name: str, after: str) -> EnvironmentIndex:
-        """Return the index with the deployments that it lacks; nothing is written."""
-        document = self._documents.read(f"{INDEXES}/{name}.json")
+    def _current_index(self, name: str, after: str | None = None) -> EnvironmentIndex:
+        """Return the index with the deployments that it lacks; nothing is written.
+
+        ``after`` is since when the environment is forgotten, None if the index says so.
+        """
+        document = self._documents.read_derived(_index_path(name))
         index = None if document is None else self._parsed(name, document.data)
-        if index is None or index.after != after:
-            return self._rebuilt(name, after)
+        if after is None and (index is None or self._documents.lists_cheaply):
+            after = self._after(name)
+        if index is None or (after is not None and index.after != after):
+            return self._rebuilt(name, after or "")
         if not index.is_empty:
             self._seen_indexed.add(name)
         if self._documents.lists_cheaply:
@@ -221,27 +232,27 @@ class History(RecordReader):
         records: Sequence[DeploymentRecord],
         *,
         rebuilt: EnvironmentIndex | None = None,
+        is_forgotten: bool = False,
     ) -> None:
         """Bring the stored index up to date with these documents, and what other runs added."""
-        # Each run looks at the environment's state before it adds to it.
-        after = self._seen_after[name] if name in self._seen_after else self._after(name)
 
         def change(stored: bytes | None, *, is_complete: bool) -> bytes:
             index = None if stored is None else self._parsed(name, stored)
             if rebuilt is not None and is_complete:
                 index = self._completed(rebuilt)
-            elif index is None or index.after != after:
-                index = self._rebuilt(name, after)
-            elif not is_complete:
-                index = self._completed(index)
+            elif index is None or is_forgotten or not is_complete:
+                after = self._after(name)
+                if index is None or index.after != after:
+                    index = self._rebuilt(name, after)
+                else:
+                    index = self._completed(index)
             return self._with(index, records).to_json()
 
-        self._documents.update(f"{INDEXES}/{name}.json", key=name, change=change)
+        self._documents.update(_index_path(name), key=name, change=change)
 
     def _after(self, name: str) -> str:
         """Return since when the environment is forgotten, empty if it isn't."""
-        self._seen_after[name] = self._forgotten().get(name, "")
-        return self._seen_after[name]
+        return self._forgotten().get(name, "")
 
     def _parsed(self, name: str, data: bytes) -> EnvironmentIndex | None:
         index = EnvironmentIndex.parse(data, name)
@@ -285,7 +296,9 @@ class History(RecordReader):
         if not records:
             return index
         known = {each.id for each in index.recent}
-        known |= {each.id for each in records if each.phase is Phase.STARTED}
+        known |= {
+            each.id for each in records if each.phase is Phase.STARTED or each.is_only_recorded
+        }
         lost = [started_name(each) for each in records if each.id not in known]
         starts = self._read_all(index.environment, lost, may_be_missing=True)
         return index.with_deployments(self._recent(index, [*starts, *records]))
@@ -307,3 +320,7 @@ class History(RecordReader):
             else:
                 found[match[2]] = match[1]
         return found
+
+
+def _index_path(name: str) -> str:
+    return f"{INDEXES}/{name}.json"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
+from ign_deploy.deployment.environment_index import started_from
 from ign_deploy.deployment.records import DeploymentRecord, Phase, timestamp
 from ign_deploy.deployment.state import Deployment
 from ign_deploy.module.parallel import map_parallel
@@ -51,6 +53,9 @@ class HistoryStore(Protocol):
     def read(self, path: str) -> HistoryDocument | None:
         """Return a document, None if there is none."""
 
+    def read_derived(self, path: str) -> HistoryDocument | None:
+        """Return an index, which ``update`` then needn't read again where that is safe."""
+
     def add(self, path: str, data: bytes) -> None:
         """Write a document that is never changed."""
 
@@ -59,6 +64,9 @@ class HistoryStore(Protocol):
 
     def update(self, path: str, *, key: str, change: IndexChange) -> None:
         """Change an index until it has what runs that change it at once have added."""
+
+    def session(self, path: str, *, key: str) -> AbstractContextManager[None]:
+        """Have an index read once for what is decided by it and for its change."""
 
 
 def _utc_now() -> datetime:
@@ -118,6 +126,8 @@ class RecordReader:
         ends: dict[tuple[str, str], DeploymentRecord] = {}
         for record in sorted(records, key=lambda each: each.phase is Phase.ENDED):
             key = (record.started_at, record.id)
+            if record.phase is Phase.ENDED and record.is_only_recorded:
+                starts.setdefault(key, started_from(record))
             if record.phase is Phase.STARTED:
                 starts[key] = record
             elif key not in starts:

@@ -142,8 +142,9 @@ class GatewayRecord(_Part):
 class DeploymentRecord(_Part):
     """One of a deployment's documents; times are ISO 8601 (UTC), ``ended_at`` empty in the first.
 
-    Without gateways, one entry with an empty address holds what is only recorded. ``lease`` is the
-    number of the lease on the gateways: that of a later deployment to one of them is higher.
+    Without gateways, one entry with an empty address holds what is only recorded; that has one
+    document. ``lease`` is the number of the lease on the gateways: that of a later deployment to
+    one of them is higher.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = 1
@@ -162,6 +163,11 @@ class DeploymentRecord(_Part):
     tags: tuple[LimitedText, ...] = Field(default=(), strict=False)
     source: LimitedText = ""
     lease: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def is_only_recorded(self) -> bool:
+        """Return whether it changes no gateway: then its end is all there is of it."""
+        return bool(self.gateways) and not any(each.gateway for each in self.gateways)
 
     def to_json(self) -> bytes:
         """Return the record's bytes, which can always be read again.

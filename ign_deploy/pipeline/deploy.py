@@ -117,6 +117,9 @@ class Deployer:
         everything that prevents it, before anything is changed.
         """
         gateways = [each for part in order.parts for each in part.gateways]
+        is_dry = self.context.settings.dry_run
+        if order.parts and not gateways and not order.unreachable and not is_dry:
+            return self._record(order)
         with self.leasing(gateways, order.environment):
             return self._deploy(order)
 
@@ -134,25 +137,29 @@ class Deployer:
             finally:
                 self._held.clear()
 
-    def _deploy(self, order: Order) -> DeploymentRecord:
+    def _begin(self, order: Order) -> tuple[DeploymentRecord, list[tuple[Part, list[GatewayPlan]]]]:
+        """Return the record of the start, and what is to be done on each gateway."""
         begin = timestamp(_now())  # what others change from now on isn't in our plan
         state = self.context.history.state(order.environment)
         begin = _after(state, begin)
         self._warn_of_others(state.unfinished_deployments)
         plans = self._plan(order, state)
         started = self._start_record(order, plans, state, begin=begin)
+        if order.parts:
+            started.to_json()  # refuses what is too large for the history, also in a dry run
+            self._report_plan(started)
+        return started, plans
+
+    def _deploy(self, order: Order) -> DeploymentRecord:
+        started, plans = self._begin(order)
         if not order.parts:
             return started.model_copy(
                 update={"gateways": tuple(order.unchanged), "outcome": Outcome.UNCHANGED}
             )
-        started.to_json()  # refuses what is too large for the history, also in a dry run
-        self._report_plan(started)
         if self.context.settings.dry_run:
             everything = [each for _, found in plans for each in found]
             require_expected_consent(everything, self._options(order.kind))
             return started
-        if not any(found for _, found in plans):
-            return self._record(started, order)
         if self._held:
             self._held[0].require()
         self.context.history.append(started)
@@ -164,10 +171,12 @@ class Deployer:
         self.context.events.deployment_ended(ended, sizes=_sizes(order))
         return ended
 
-    def _record(self, started: DeploymentRecord, order: Order) -> DeploymentRecord:
+    def _record(self, order: Order) -> DeploymentRecord:
         """Record a deployment that changes no gateway: its end is known when it starts."""
-        ended = _ended(started, _recorded_gateways(started))
-        self.context.history.append(started, ended)
+        with self.context.history.session(order.environment):
+            started, _ = self._begin(order)
+            ended = _ended(started, _recorded_gateways(started))
+            self.context.history.append(ended)
         self.context.events.deployment_started(started)
         self.context.events.deployment_ended(ended, sizes=_sizes(order))
         return ended

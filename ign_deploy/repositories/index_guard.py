@@ -19,6 +19,8 @@ _DONE = "done "
 class _Undisturbed:
     """A session beside which no other run can lose anything; see ``store.IndexSession``."""
 
+    is_exclusive = True
+
     def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:  # noqa: ARG002
         return ()
 
@@ -46,6 +48,11 @@ class ListingGuard:
 
     listing: Callable[[], Iterable[Key]]
     may_have_lost: Callable[[], bool]
+
+    @property
+    def is_exclusive(self) -> bool:
+        """See ``IndexSession.is_exclusive``."""
+        return False
 
     @contextmanager
     def session(self, keys: Collection[Key]) -> Iterator[IndexSession]:  # noqa: ARG002
@@ -112,6 +119,7 @@ class _MarkedSession:
     name: str
     ours: str = ""
     is_disturbed: bool = False
+    is_exclusive: bool = False
 
     def begin(self) -> None:
         found = self.guard.marks.read(self.name)

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Protocol
 
 from ign_deploy.errors import RepositoryError
-from ign_deploy.repositories.store import LEDGER_KEY, Document, DocumentStore, IndexGuard, Key
+from ign_deploy.repositories.store import (
+    LEDGER_KEY,
+    Document,
+    DocumentStore,
+    IndexGuard,
+    IndexSession,
+    Key,
+)
 
 _TRIES = 40
 _LONGEST_WAIT = 2.0
@@ -25,6 +34,18 @@ class Change(Protocol):
         """
 
 
+@dataclass(slots=True)
+class _Session:
+    """A thread's guarded session; ``is_writing`` once a write has been tried in it.
+
+    ``known`` is the document as it was read last, if it needn't be read again.
+    """
+
+    guarded: IndexSession
+    known: Document | None = None
+    is_writing: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """The documents below ``ledger/``.
@@ -37,10 +58,26 @@ class Ledger:
     guard: IndexGuard
     lists_cheaply: bool
     sleep: Callable[[float], None] = time.sleep
+    _sessions: dict[tuple[str, int], _Session] = field(default_factory=dict)
+    """By path and thread."""
+    _known: dict[str, Document] = field(default_factory=dict)
+    """Derived documents, as this run read or wrote them last."""
 
     def read(self, path: str) -> Document | None:
         """See ``DocumentStore.read``."""
         return self.documents.read(path)
+
+    def read_derived(self, path: str) -> Document | None:
+        """Read a derived document; within its session it is read once."""
+        session = self._sessions.get((path, get_ident()))
+        if session is not None and session.known is not None:
+            return session.known
+        document = self.documents.read(path)
+        if document is not None:
+            self._known[path] = document
+        if session is not None:
+            session.known = document
+        return document
 
     def add(self, path: str, data: bytes) -> None:
         """See ``DocumentStore.add``."""
@@ -55,22 +92,53 @@ class Ledger:
 
         ``key`` is the same for all who write it. Raises RepositoryError.
         """
-        key = LEDGER_KEY + key
-        with self.guard.session([Key(key, "")]) as session:
-            self._write(path, change, is_complete=True)
-            while session.overlaps(key):
-                if not self._write(path, change, is_complete=False):
+        with self.session(path, key=key):
+            session = self._sessions[path, get_ident()]
+            self._write(path, change, session, is_complete=True)
+            while session.guarded.overlaps(LEDGER_KEY + key):
+                session.known = None
+                if not self._write(path, change, session, is_complete=False):
                     break
 
-    def _write(self, path: str, change: Change, *, is_complete: bool) -> bool:
+    @contextmanager
+    def session(self, path: str, *, key: str) -> Iterator[None]:
+        """Have ``update`` write what ``read_derived`` returns within: one request less.
+
+        Fit for what takes seconds: meanwhile, other runs check more.
+        """
+        ours = (path, get_ident())
+        if ours in self._sessions:
+            yield
+            return
+        failure: Exception | None = None
+        with self.guard.session([Key(LEDGER_KEY + key, "")]) as guarded:
+            known = self._known.get(path) if guarded.is_exclusive else None
+            self._sessions[ours] = session = _Session(guarded, known)
+            try:
+                yield
+            except Exception as problem:
+                if session.is_writing:
+                    raise
+                failure = problem  # the guard is left in order, as by a run that wrote nothing
+            finally:
+                del self._sessions[ours]
+        if failure is not None:
+            raise failure
+
+    def _write(self, path: str, change: Change, session: _Session, *, is_complete: bool) -> bool:
         """Return whether it may have been written: others may do so at the same time."""
         for attempt in range(_TRIES):
-            document = self.documents.read(path)
+            known, session.known = session.known, None
+            document = known or self.documents.read(path)
             stored = None if document is None else document.data
             changed = change(stored, is_complete=is_complete)
             if changed == stored:
+                if known is not None and session.guarded.is_exclusive:
+                    continue  # another run may have written since it was read
                 return attempt > 0
+            session.is_writing = True
             if self.documents.write(path, changed, replaces=document):
+                self._known[path] = session.known = Document(changed)
                 return True
             self.sleep(random.uniform(0, min(_LONGEST_WAIT, 0.05 * 2**attempt)))  # noqa: S311
         raise RepositoryError(

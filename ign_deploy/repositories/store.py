@@ -136,7 +136,15 @@ class Indexed(NamedTuple):
 
 
 class IndexSession(Protocol):
-    """One run's writing of the indexes, from before its first read to after its last write."""
+    """One run's writing of the indexes, from before its first read to after its last write.
+
+    ``is_exclusive``: a write over what another run has written since the read is refused, so that
+    what was read before the session may be replaced in it.
+    """
+
+    @property
+    def is_exclusive(self) -> bool:
+        """See above."""
 
     def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:
         """Return the modules that other runs may have changed since the session began.

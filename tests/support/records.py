@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -42,6 +43,12 @@ class MemoryDocuments:
     def read(self, path: str) -> Stored | None:
         data = self.files.get(path)
         return None if data is None else Stored(data)
+
+    def read_derived(self, path: str) -> Stored | None:
+        return self.read(path)
+
+    def session(self, path: str, *, key: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def add(self, path: str, data: bytes) -> None:
         assert self.files.setdefault(path, data) == data, path

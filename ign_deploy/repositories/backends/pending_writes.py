@@ -131,6 +131,7 @@ class _Session:
     own: list[PendingWrite]
     siblings: Mapping[Key, PendingWrite]
     seen: list[PendingWrite] = field(default_factory=list)
+    is_exclusive: bool = False
 
     def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:  # noqa: ARG002
         self.seen = self._look()

@@ -131,7 +131,7 @@ def test_the_cost_does_not_grow(ledger: Ledger, network: Network) -> None:
         assert len(found) == 10
         costs.append((network.requests, len(network.files[INDEX])))
         network.requests = Counter()
-    assert costs[0][0] == costs[1][0] == {"read": 2, "names forgotten": 2}
+    assert costs[0][0] == costs[1][0] == {"read": 2}
     assert costs[1][1] < 100_000
 
 
@@ -141,7 +141,35 @@ def test_writing_costs_as_much_with_many_deployments_as_with_few(
     deploy_many(ledger, RECENT * 2)
     network.requests.clear()
     ledger.deploy("2.0.0", previous=f"1.{RECENT * 2 - 1}.0")
-    assert network.requests == {"names forgotten": 2}  # the index is read by ``update``
+    assert network.requests == {}  # the index is read by ``update``
+
+
+def test_forgetting_an_environment_that_a_killed_run_forgot_is_completed(
+    ledger: Ledger, network: Network
+) -> None:
+    ledger.deploy("1.0.0")
+    network.kills_index = True
+    with pytest.raises(Killed):
+        ledger.history.forget("production", actor="someone")
+    network.kills_index = False
+    assert len(ledger.history.latest("production", limit=10)) == 1  # not in effect yet
+    ledger.history.forget("production", actor="someone")
+    assert ledger.history.latest("production", limit=10) == []
+
+
+def test_what_is_only_recorded_has_one_document(ledger: Ledger, network: Network) -> None:
+    for number in range(2):
+        minute = f"2026-01-31T12:0{number}:00.000000Z"
+        started = record(f"1.{number}.0", gateway="", id=f"{number:02x}", started_at=minute)
+        network.requests.clear()
+        ledger.history.append(ledger.ended(started, Outcome.RECORDED))
+    assert network.requests == {}
+    ledger.history.reindex()
+    for is_whole in (False, True):
+        state = ledger.history.state("production", is_whole=is_whole)
+        (deployed,) = state.deployed
+        assert (deployed.version, deployed.uncertain) == ("1.1.0", False)
+        assert state.unfinished_deployments == []
 
 
 def test_older_deployments_are_read_page_by_page(ledger: Ledger, network: Network) -> None:
