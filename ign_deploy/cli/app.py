@@ -29,7 +29,7 @@ _COMMANDS = {
     "install": "ign_deploy.cli.deployment",
     "rollback": "ign_deploy.cli.deployment",
     "promote": "ign_deploy.cli.deployment",
-    "status": "ign_deploy.cli.history",
+    "status": "ign_deploy.cli.status",
     "history": "ign_deploy.cli.history",
     "audit": "ign_deploy.cli.audit",
     "render": "ign_deploy.cli.render",

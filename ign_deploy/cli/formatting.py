@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ign_deploy.module.findings import Finding
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from ign_deploy.module.descriptor import ModuleDescriptor
     from ign_deploy.pipeline.run_report import RunReport
     from ign_deploy.signing.verifier import VerificationReport
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def json_text(document: Mapping[str, Any], *, masker: Masker) -> str:
@@ -167,3 +171,47 @@ def table(rows: Sequence[tuple[str, ...]], *, indent: str = "  ") -> list[str]:
         + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def is_too_wide(lines: Sequence[str], width: int) -> bool:
+    """Return whether a line is longer than ``width`` columns; 0 is no limit."""
+    return bool(width) and max(map(len, lines), default=0) > width
+
+
+def wrap(text: str, width: int, *, first: str = "", rest: str = "  ") -> list[str]:
+    """Return ``text`` in lines of at most ``width`` columns, which begin with ``first``, ``rest``.
+
+    A ``width`` of 0 is no limit. A longer word, such as an address, is kept whole to be copied.
+    """
+    if not width:
+        return [first + text]
+    return textwrap.wrap(
+        text,
+        max(width, 20),
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [first]
+
+
+def shown_time(text: str, *, is_local: bool) -> str:
+    """Return a time of a record (UTC) to the minute with its zone: the reader's own, or UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        moment = moment.astimezone(None if is_local else UTC)
+    except (ValueError, OverflowError, OSError):
+        return plain(text[:16])
+    return plain(f"{moment:%Y-%m-%d %H:%M %Z}")
+
+
+def shown_age(text: str, now: datetime) -> str:
+    """Return how long ago a time of a record was."""
+    try:
+        seconds = (now - datetime.fromisoformat(text)).total_seconds()
+    except (ValueError, TypeError):
+        return "at an unknown time"
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= unit:
+            return f"{int(seconds // unit)} {name} ago"
+    return "just now"

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ign_deploy.cli.formatting import plain, table
+from ign_deploy.cli.formatting import is_too_wide, plain, shown_age, table, wrap
+from ign_deploy.pipeline.live import LiveResult, overall_result
 
 if TYPE_CHECKING:
-    from ign_deploy.pipeline.live import Attempt, LiveGateway, LiveModule
+    from ign_deploy.pipeline.live import LiveGateway
+    from ign_deploy.pipeline.live_comparison import Attempt, LiveModule
 
 _HEADER = ("ENVIRONMENT", "GATEWAY", "MODULE", "RUNS", "RECORDED", "STATE", "LICENCE", "REMARK")
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_UNLISTED = "this kind of gateway doesn't list its modules"
+_SIGNS = {LiveResult.AS_RECORDED: "✓", LiveResult.NOT_COMPARABLE: "-"}
 
 
 def live_document(gateways: Sequence[LiveGateway]) -> dict[str, Any]:
     """Return the report as JSON values."""
     return {
-        "result": "as-recorded" if all(each.is_as_recorded for each in gateways) else "different",
+        "result": overall_result(gateways).value,
         "gateways": [
             {
                 "environment": each.environment,
                 "name": each.title,
                 "gateway": each.location,
-                "as_recorded": each.is_as_recorded,
+                "result": each.result.value,
                 "ignition": each.ignition,
                 "problem": each.problem,
                 "pending_restart": list(each.pending),
@@ -41,34 +45,40 @@ def live_text(gateways: Sequence[LiveGateway], *, now: datetime, width: int) -> 
 
     What differs comes first. A ``width`` of 0 is no limit.
     """
-    ordered = sorted(gateways, key=lambda each: each.is_as_recorded)
-    rows = [_HEADER, *(row for each in ordered for row in _rows(each, now))]
-    lines = table(rows)
-    if width and max(map(len, lines)) > width:
-        lines = [line for each in ordered for line in _block(each, now)]
-    return "\n".join([_verdict(gateways), *lines])
+    order = list(LiveResult)
+    ordered = sorted(
+        gateways, key=lambda each: (not each.needs_attention, -order.index(each.result))
+    )
+    lines = table([_HEADER, *(row for each in ordered for row in _rows(each, now))])
+    verdict = [_verdict(gateways)]
+    if is_too_wide(lines, width):
+        verdict = wrap(verdict[0], width)
+        lines = [line for each in ordered for line in _block(each, now, width)]
+    return "\n".join([*verdict, *lines])
 
 
 def _verdict(gateways: Sequence[LiveGateway]) -> str:
-    unreachable = sum(bool(each.problem) for each in gateways)
-    differing = sum(not each.is_as_recorded for each in gateways) - unreachable
+    found = Counter(each.result for each in gateways)
     total = len(gateways)
-    if not unreachable and not differing:
-        return f"✓ {total} of {total} gateways as recorded"
     parts = []
-    if differing:
-        parts.append(
-            f"{differing} of {total} differ{'s' if differing == 1 else ''} from the history"
-        )
-    if unreachable:
+    if differing := found[LiveResult.DIFFERENT]:
+        verb = "differs" if differing == 1 else "differ"
+        parts.append(f"{differing} of {total} {verb} from the history")
+    if unreachable := found[LiveResult.UNREACHABLE]:
         parts.append(f"{unreachable} of {total} can't be asked")
-    return f"✗ {', '.join(parts)}"
+    sign = "✗" if parts else "✓" if found[LiveResult.AS_RECORDED] else "-"
+    if not parts:
+        parts.append(f"{found[LiveResult.AS_RECORDED]} of {total} gateways as recorded")
+    if unlisted := found[LiveResult.NOT_COMPARABLE]:
+        verb = "doesn't list its" if unlisted == 1 else "don't list their"
+        parts.append(f"{unlisted} {verb} modules")
+    return f"{sign} {', '.join(parts)}"
 
 
 def _rows(gateway: LiveGateway, now: datetime) -> Iterator[tuple[str, ...]]:
     first = (plain(gateway.environment) or "-", plain(gateway.title))
     if gateway.problem or not gateway.modules:
-        remark = plain(gateway.problem) or "no modules of yours"
+        remark = plain(gateway.problem) or _nothing(gateway)
         yield (*first, "-", "-", "-", "-", "-", remark)
     for module in gateway.modules:
         yield (
@@ -82,16 +92,32 @@ def _rows(gateway: LiveGateway, now: datetime) -> Iterator[tuple[str, ...]]:
         )
 
 
-def _block(gateway: LiveGateway, now: datetime) -> Iterator[str]:
-    sign = "✓" if gateway.is_as_recorded else "✗"
-    yield f"{sign} {plain(gateway.title)}"
-    if gateway.problem:
-        yield f"    {plain(gateway.problem)}"
+def _nothing(gateway: LiveGateway) -> str:
+    return "no modules of yours" if gateway.lists_modules else _UNLISTED
+
+
+def _block(gateway: LiveGateway, now: datetime, width: int) -> Iterator[str]:
+    """Yield a gateway's lines; one line if it is as recorded, and fits."""
+    title = f"{_SIGNS.get(gateway.result, '✗')} {plain(gateway.title)}"
+    modules = ", ".join(f"{plain(each.id)} {plain(each.version)}" for each in gateway.modules)
+    is_quiet = not any(_remark(gateway, each, now) for each in gateway.modules)
+    short = f"{title}  {modules or _nothing(gateway)}"
+    if gateway.result is LiveResult.AS_RECORDED and is_quiet and not is_too_wide([short], width):
+        yield short
+        return
+    yield from wrap(title, width)
+    if gateway.problem or not gateway.modules:
+        yield from wrap(
+            plain(gateway.problem) or _nothing(gateway), width, first="    ", rest="    "
+        )
     for module in gateway.modules:
-        yield f"  {plain(module.id)}"
-        yield f"    {plain(module.version) or 'not installed'} {plain(module.state)}".rstrip()
+        shown = plain(module.version) or "not installed"
+        if not gateway.lists_modules:
+            shown = f"{plain(module.recorded) or 'nothing'} recorded"
+        yield from wrap(plain(module.id), width, first="  ", rest="    ")
+        yield from wrap(f"{shown} {plain(module.state)}".rstrip(), width, first="    ", rest="    ")
         if remark := _remark(gateway, module, now):
-            yield f"    {remark}"
+            yield from wrap(remark, width, first="    ", rest="    ")
 
 
 def _remark(gateway: LiveGateway, module: LiveModule, now: datetime) -> str:
@@ -99,7 +125,9 @@ def _remark(gateway: LiveGateway, module: LiveModule, now: datetime) -> str:
     parts = [plain(module.difference)] if module.difference else []
     if any(module.id in task.split() for task in gateway.pending):
         parts.append("restart pending")
-    if not module.recorded and not module.difference:
+    if not gateway.lists_modules:
+        parts.append(_UNLISTED)
+    elif not module.recorded and not module.difference:
         parts.append("not in the history")
     if module.self_signed:
         parts.append("self-signed")
@@ -110,15 +138,4 @@ def _remark(gateway: LiveGateway, module: LiveModule, now: datetime) -> str:
 
 def _attempt(attempt: Attempt, now: datetime) -> str:
     reason = f": {plain(attempt.reason)}" if attempt.reason else ""
-    return f"{plain(attempt.version)} {attempt.outcome} {_age(attempt.at, now)}{reason}"
-
-
-def _age(at: str, now: datetime) -> str:
-    try:
-        seconds = (now - datetime.fromisoformat(at)).total_seconds()
-    except (ValueError, TypeError):
-        return "at an unknown time"
-    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= unit:
-            return f"{int(seconds // unit)} {name} ago"
-    return "just now"
+    return f"{plain(attempt.version)} {attempt.outcome} {shown_age(attempt.at, now)}{reason}"

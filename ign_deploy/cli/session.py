@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ign_deploy.ci.host import Host, check_host_files, detect_host, reporter_for
 from ign_deploy.ci.mask import SHORTEST_SECRET, Masker
 from ign_deploy.ci.text import LineWriter
 from ign_deploy.cli.action import is_action
-from ign_deploy.cli.formatting import json_text
+from ign_deploy.cli.formatting import json_text, shown_time
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding
@@ -69,6 +70,16 @@ class Session:
     def now(self) -> datetime:
         """When the run began."""
         return self.context.now
+
+    @property
+    def width(self) -> int:
+        """The columns of the terminal that shows the result; 0 if there is none."""
+        return shutil.get_terminal_size().columns if self.out.isatty() else 0
+
+    def shown_time(self, text: str) -> str:
+        """Return a time of a record for people: their own, but UTC in the log of a CI job."""
+        is_job = detect_host(self.env, is_terminal=True) is not Host.TERMINAL
+        return shown_time(text, is_local=not is_job)
 
     def answer(
         self,

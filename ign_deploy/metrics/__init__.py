@@ -40,10 +40,50 @@ class MeasuredModule:
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
-    """A run: ``event`` is ``deployment``, ``rollback``, ``release``, ….
+class ComparedModule:
+    """A module on a gateway, and the version that the history has; empty texts if unknown."""
 
-    ``started_at`` is an aware time, ``seconds`` the duration. ``gateways`` counts them by outcome.
+    id: str
+    version: str
+    recorded: str
+    state: str
+    is_as_recorded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedGateway:
+    """A gateway that was asked what it runs."""
+
+    name: str
+    environment: str
+    is_reachable: bool
+    modules: tuple[ComparedModule, ...] = ()
+
+    def redacted(self, redact: Callable[[str], str]) -> Self:
+        """Return it without secrets in the texts that others choose."""
+        return replace(
+            self,
+            name=redact(self.name),
+            environment=redact(self.environment),
+            modules=tuple(
+                replace(
+                    each,
+                    id=redact(each.id),
+                    version=redact(each.version),
+                    recorded=redact(each.recorded),
+                    state=redact(each.state),
+                )
+                for each in self.modules
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A run: ``event`` is ``deployment``, ``rollback``, ``release``, ``status``, ….
+
+    ``started_at`` is an aware time, ``seconds`` the duration. ``gateways`` counts them by outcome;
+    ``compared`` has those that were compared with the history.
     """
 
     event: str
@@ -55,6 +95,7 @@ class Measurement:
     stages: tuple[MeasuredStage, ...] = ()
     modules: tuple[MeasuredModule, ...] = ()
     gateways: Mapping[str, int] = field(default_factory=dict)
+    compared: tuple[ComparedGateway, ...] = ()
     deployment_id: str = ""
 
     def redacted(self, redact: Callable[[str], str]) -> Self:
@@ -67,6 +108,7 @@ class Measurement:
                 replace(each, id=redact(each.id), version=redact(each.version))
                 for each in self.modules
             ),
+            compared=tuple(each.redacted(redact) for each in self.compared),
             deployment_id=redact(self.deployment_id),
         )
 

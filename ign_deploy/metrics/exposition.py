@@ -99,6 +99,17 @@ class _Run:
             for outcome, count in sorted(measurement.gateways.items())
         ]
         yield self._family("gateways", "Number of gateways by outcome.", outcomes)
+        if measurement.compared:
+            yield self._family(
+                "gateway_reachable",
+                "Whether the gateway responded (1) or not (0).",
+                self._reached(),
+            )
+            yield self._family(
+                "module_as_recorded",
+                "Whether the module is as the history has it (1) or not (0).",
+                self._compared(),
+            )
 
     def _stages(self) -> _Rows:
         """Add up stages of the same name: a batch has several, but a sample must be unique."""
@@ -119,13 +130,43 @@ class _Run:
             ({"module": name, "version": number}, size) for (name, number), size in sizes.items()
         ]
 
+    def _reached(self) -> _Rows:
+        return [
+            (_labels(gateway=each.name, environment=each.environment), float(each.is_reachable))
+            for each in self._measurement.compared
+        ]
+
+    def _compared(self) -> _Rows:
+        return [
+            (
+                _labels(
+                    gateway=each.name,
+                    environment=each.environment,
+                    module=module.id,
+                    version=module.version,
+                    recorded=module.recorded,
+                    state=module.state,
+                ),
+                float(module.is_as_recorded),
+            )
+            for each in self._measurement.compared
+            for module in each.modules
+        ]
+
     def _family(self, name: str, about: str, rows: _Rows) -> Metric:
         from prometheus_client.metrics_core import Metric
 
         family = Metric(_PREFIX + name, about, "gauge")
-        for own, value in rows:
+        # A sample must be unique, but two gateways may have one name.
+        for _, (own, value) in {
+            tuple(sorted(own.items())): (own, value) for own, value in rows
+        }.items():
             family.add_sample(_PREFIX + name, {**self._common, **own}, value)
         return family
+
+
+def _labels(**labels: str) -> dict[str, str]:
+    return {name: label_value(value) for name, value in labels.items()}
 
 
 def _registry(measurement: Measurement) -> CollectorRegistry:

@@ -200,7 +200,7 @@ def open_events(
     for channel in channels:
         for secret in channel.secrets:
             reporter.mask(secret)
-    targets = _targets(settings, env, ca)
+    targets = metric_targets(settings, env=env, ca=ca)
     _require_named_hosts(settings, channels, targets)
     return RunEvents(
         audit=audit,
@@ -278,7 +278,10 @@ def _service(env: Mapping[str, str], ca: Path | None) -> ServiceOptions:
     return ServiceOptions(ca, partial(proxies_from, env))
 
 
-def _targets(settings: Settings, env: Mapping[str, str], ca: Path | None) -> MetricTargets | None:
+def metric_targets(
+    settings: Settings, *, env: Mapping[str, str], ca: Path | None
+) -> MetricTargets | None:
+    """Return where metrics go, None for nowhere; raises ConfigurationError."""
     if not (settings.metrics_file or settings.pushgateway_url or settings.otlp_endpoint):
         return None
     from ign_deploy.metrics.send import MetricTargets
@@ -296,4 +299,5 @@ def _targets(settings: Settings, env: Mapping[str, str], ca: Path | None) -> Met
         service=_service(env, ca),
     )
     targets.check()
+    _require_named_hosts(settings, (), targets)
     return targets

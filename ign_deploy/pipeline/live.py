@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -12,9 +14,15 @@ from ign_deploy.module.parallel import map_parallel
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.environment import DEFAULT_ENVIRONMENT
 from ign_deploy.pipeline.gateways import chosen_entries, open_gateway
+from ign_deploy.pipeline.live_comparison import (
+    LiveModule,
+    compare_module,
+    last_attempt,
+    unseen_module,
+)
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.gateway import InstalledModule, Restartable
+    from ign_deploy.deployment.gateway import Restartable
     from ign_deploy.deployment.options import Gateway
     from ign_deploy.deployment.state import DeployedVersion, EnvironmentState
     from ign_deploy.settings import GatewayEntry
@@ -26,32 +34,13 @@ _WORKERS = 32
 _PLATFORM = "com.inductiveautomation."
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """The last deployment of a module to a gateway, if it didn't succeed; ``at`` is in UTC."""
+class LiveResult(StrEnum):
+    """How a gateway, or all of them, compare with the history."""
 
-    version: str
-    outcome: str
-    at: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LiveModule:
-    """A module on a gateway; ``version`` is empty if it isn't installed, ``state`` if not reported.
-
-    ``recorded`` is the version that the history has, empty for none. ``difference`` says what is
-    not as recorded, empty if all is.
-    """
-
-    id: str
-    version: str = ""
-    state: str = ""
-    license_state: str = ""
-    self_signed: bool | None = None
-    recorded: str = ""
-    difference: str = ""
-    attempt: Attempt | None = None
+    AS_RECORDED = "as-recorded"
+    DIFFERENT = "different"
+    UNREACHABLE = "unreachable"
+    NOT_COMPARABLE = "not-comparable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,8 @@ class LiveGateway:
     """A gateway's own report; ``problem`` is why there is none, then all else is empty.
 
     ``location`` is its address, empty if the settings of the gateway are wrong.
-    ``pending`` is what waits for a restart, in the gateway's words.
+    ``pending`` is what waits for a restart, in the gateway's words. One that doesn't list its
+    modules has those of the history, without versions. ``seconds`` is how long it took to ask.
     """
 
     environment: str
@@ -69,11 +59,32 @@ class LiveGateway:
     pending: tuple[str, ...] = ()
     modules: tuple[LiveModule, ...] = ()
     problem: str = ""
+    lists_modules: bool = True
+    seconds: float = 0.0
 
     @property
-    def is_as_recorded(self) -> bool:
-        """Whether it responded, and nothing differs from the history."""
-        return not self.problem and not any(module.difference for module in self.modules)
+    def result(self) -> LiveResult:
+        """How it compares with the history."""
+        if self.problem:
+            return LiveResult.UNREACHABLE
+        if not self.lists_modules:
+            return LiveResult.NOT_COMPARABLE
+        differs = any(module.difference for module in self.modules)
+        return LiveResult.DIFFERENT if differs else LiveResult.AS_RECORDED
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether it differs from the history, or didn't respond."""
+        return self.result in (LiveResult.DIFFERENT, LiveResult.UNREACHABLE)
+
+
+def overall_result(gateways: Sequence[LiveGateway]) -> LiveResult:
+    """Return how all of them compare: those that don't list their modules change nothing."""
+    if any(gateway.needs_attention for gateway in gateways):
+        return LiveResult.DIFFERENT
+    if any(gateway.result is LiveResult.AS_RECORDED for gateway in gateways):
+        return LiveResult.AS_RECORDED
+    return LiveResult.NOT_COMPARABLE
 
 
 def ask_gateways(context: RunContext) -> tuple[LiveGateway, ...]:
@@ -97,7 +108,7 @@ def ask_gateways(context: RunContext) -> tuple[LiveGateway, ...]:
     if len(problems) == len(gateways):
         raise problems[0].problem
     states = {name: context.history.state(name) for name in sorted({name for name, _ in gateways})}
-    return tuple(map_parallel(partial(_ask, states=states), gateways, workers=_WORKERS))
+    return tuple(map_parallel(partial(_timed, states=states), gateways, workers=_WORKERS))
 
 
 def _entries(context: RunContext) -> Sequence[GatewayEntry]:
@@ -127,6 +138,14 @@ def _environment(entry: GatewayEntry, context: RunContext) -> str:
     return context.settings.environment or entry.environment or DEFAULT_ENVIRONMENT
 
 
+def _timed(
+    job: tuple[str, Gateway | _Unopened], *, states: Mapping[str, EnvironmentState]
+) -> LiveGateway:
+    begin = time.monotonic()
+    found = _ask(job, states=states)
+    return replace(found, seconds=time.monotonic() - begin)
+
+
 def _ask(
     job: tuple[str, Gateway | _Unopened], *, states: Mapping[str, EnvironmentState]
 ) -> LiveGateway:
@@ -138,10 +157,6 @@ def _ask(
     target = gateway.target
     try:
         facts = target.facts()
-        if not facts.capabilities.lists_modules:
-            return report(
-                ignition=facts.version, problem="this kind of gateway doesn't list its modules"
-            )
         found = {module.id: module for module in target.modules()}
         pending: tuple[str, ...] = ()
         if facts.capabilities.restart:
@@ -150,6 +165,7 @@ def _ask(
         return report(problem=problem.message)
     except Exception as bug:  # noqa: BLE001 - one gateway's nonsense must not hide the others
         return report(problem=f"its response can't be read ({type(bug).__name__})")
+    lists_modules = facts.capabilities.lists_modules
     state = states.get(environment)
     recorded = _recorded(state, gateway.location)
     wanted = [id_ for id_ in found if id_ in recorded or not id_.startswith(_PLATFORM)]
@@ -158,94 +174,22 @@ def _ask(
         for id_, each in recorded.items()
         if id_ not in found and (each.version or each.uncertain)
     ]
+    compare = compare_module if lists_modules else unseen_module
     modules = tuple(
-        _compare(
+        compare(
             id_,
             found.get(id_),
             recorded.get(id_),
             is_waiting=any(id_ in task.split() for task in pending),
-            attempt=_last_attempt(state, gateway, id_),
+            attempt=last_attempt(state, gateway, id_),
         )
         for id_ in sorted({*wanted, *gone})
     )
-    return report(ignition=facts.version, pending=pending, modules=modules)
+    return report(
+        ignition=facts.version, pending=pending, modules=modules, lists_modules=lists_modules
+    )
 
 
 def _recorded(state: EnvironmentState | None, location: str) -> dict[str, DeployedVersion]:
     modules = state.modules if state else ()
     return {each.id: each for each in modules if each.gateway == location}
-
-
-def _compare(
-    module_id: str,
-    found: InstalledModule | None,
-    recorded: DeployedVersion | None,
-    *,
-    is_waiting: bool,
-    attempt: Attempt | None,
-) -> LiveModule:
-    """Compare a module; ``is_waiting``: the gateway has something pending for it."""
-    return LiveModule(
-        id=module_id,
-        version=str(found.version) if found else "",
-        state=(found.state or ("QUARANTINED" if found.is_quarantined else "")) if found else "",
-        license_state=found.license_state if found else "",
-        self_signed=found.self_signed if found else None,
-        recorded=recorded.version if recorded else "",
-        difference=""
-        if is_waiting and recorded and not recorded.uncertain
-        else _difference(found, recorded),
-        attempt=attempt,
-    )
-
-
-def _difference(found: InstalledModule | None, recorded: DeployedVersion | None) -> str:
-    """Return what isn't as the history has it; nothing for a module that it doesn't know."""
-    if recorded is None:
-        return ""
-    if found is None:
-        known = recorded.version or " or ".join(recorded.attempted)
-        return f"not installed; the history has {known}"
-    if recorded.uncertain:
-        return f"uncertain in the history; the gateway has {found.version}"
-    if not recorded.version:
-        return f"installed; it was uninstalled according to the history (had {recorded.previous})"
-    return _condition(found, recorded)
-
-
-def _condition(found: InstalledModule, recorded: DeployedVersion) -> str:
-    """Return what keeps an installed module from running the recorded version."""
-    if found.is_quarantined:
-        return f"in quarantine: {found.quarantine or 'no reason given'}"
-    if found.fault_cause:
-        return f"faulted: {found.fault_cause}"
-    if found.pending_upgrade:
-        return ""  # which version will run after the restart isn't reported
-    if not found.version.is_version(recorded.version):
-        return f"{found.version}; the history has {recorded.version}"
-    state = found.state or "in an unknown state"
-    return "" if found.runs(recorded.version) else f"{state}, expected ACTIVE"
-
-
-def _last_attempt(
-    state: EnvironmentState | None, gateway: Gateway, module_id: str
-) -> Attempt | None:
-    """Return the newest deployment of the module to the gateway, if it didn't succeed."""
-    from ign_deploy.deployment.records import DEPLOYED_OUTCOMES
-
-    for deployment in sorted(
-        state.deployments if state else (), key=lambda each: each.started.started_at, reverse=True
-    ):
-        for record in deployment.last.gateways:
-            module = next((each for each in record.modules if each.id == module_id), None)
-            if record.gateway != gateway.location or module is None:
-                continue
-            if deployment.ended is None:
-                return Attempt(
-                    module.version, "unfinished", deployment.started.started_at, "it didn't end"
-                )
-            if module.outcome in DEPLOYED_OUTCOMES:
-                return None
-            at = deployment.ended.ended_at or deployment.started.started_at
-            return Attempt(module.version, module.outcome.value, at, record.message)
-    return None

@@ -141,3 +141,31 @@ def test_a_developer_gateway_is_never_said_to_have_uninstalled_a_module(cli: Gat
         assert f"cannot uninstall {NAME} from {address}" in result.stderr
         assert "on the gateway's web page" in result.stderr
     assert "(uninstalled)" not in cli.call("status").must(0).stdout
+
+
+def test_status_live_compares_what_it_can(cli: GatewayCli, folder: Path) -> None:
+    """A developer gateway was asked, though it can't say what it has: it is no failure."""
+    cli.config(f"""
+[[gateways]]
+name = "bench"
+url = "developer+{cli.gateway.url}"
+environment = "plant"
+
+[[gateways]]
+name = "line"
+url = "{folder}"
+environment = "line"
+""")
+    cli.call("install", f"{NAME}@1.1.0", "-e", "plant").must(0)
+    cli.call("install", f"{NAME}@1.0.0", "-e", "line").must(0)
+    done = cli.call("status", "--live", "--json", "--exit-code").must(0)
+    found = {each["name"]: each for each in done.document["gateways"]}
+    results = {name: (each["result"], each["problem"]) for name, each in found.items()}
+    assert results == {"bench": ("not-comparable", ""), "line": ("as-recorded", "")}
+    (module,) = found["bench"]["modules"]
+    assert (module["version"], module["recorded"], module["difference"]) == ("", "1.1.0", "")
+    text = cli.call("status", "--live").must(0).stdout
+    assert text.startswith("✓ 1 of 2 gateways as recorded, 1 doesn't list its modules\n")
+    # Alone, nothing could be compared: that is no success.
+    alone = cli.call("status", "--live", "-e", "plant", "--exit-code").must(10)
+    assert alone.stdout.startswith("- 0 of 1 gateways as recorded, 1 doesn't list its modules\n")

@@ -165,7 +165,7 @@ def test_a_module_that_was_uninstalled_is_listed_with_when(cli: GatewayCli) -> N
     (gone,) = document["not_installed"]
     assert (document["deployed"], gone["outcome"]) == ([], "uninstalled")
     shown = cli.call("status", "-e", "production").must(0).stdout
-    assert f"{NAME}  - (uninstalled)  {gone['since'][:16]}" in shown
+    assert f"{NAME}  - (uninstalled)  {gone['since'][:10]} " in shown
     assert "nothing was deployed yet" not in shown
 
 

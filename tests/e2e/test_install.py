@@ -400,7 +400,7 @@ def test_status_and_history_are_tables(cli: GatewayCli) -> None:
         "ENVIRONMENT", "GATEWAY", "MODULE", "VERSION", "SINCE", "BY", "BEFORE"
     ]  # fmt: skip
     row = status[1].split()
-    assert [*row[:4], *row[5:]] == ["test", "-", NAME, "1.1.0", "mary", "1.0.0"]
+    assert [*row[:4], *row[7:]] == ["test", "-", NAME, "1.1.0", "mary", "1.0.0"]
     history = cli.call("history", "-e", "test").must(0).stdout.splitlines()
     assert [line.split()[4] for line in history[1:]] == ["recorded", "recorded"]
     assert f"{NAME} 1.0.0 → 1.1.0" in history[1]

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from ign_deploy.cli.live import live_text
-from ign_deploy.pipeline.live import Attempt, LiveGateway, LiveModule
+from ign_deploy.pipeline.live import LiveGateway
+from ign_deploy.pipeline.live_comparison import Attempt, LiveModule
 from tests.support.cli import CliWorkspace, GatewayCli, open_gateway_cli
 from tests.support.deployment_env import published_repository
 from tests.support.gateway import ModuleFault
@@ -101,6 +104,55 @@ def test_what_waits_for_a_restart_is_no_difference(cli: GatewayCli) -> None:
     assert "restart pending" in cli.call("status", "--live", "--exit-code").must(0).stdout
 
 
+def test_a_pending_restart_hides_no_other_difference(cli: GatewayCli) -> None:
+    """What waits was installed by hand, over a version that isn't the recorded one."""
+    target = client_of(cli.gateway)
+    cli.gateway.state.tasks.append(f"Module Upgraded: {MODULE_ID}")
+    assert module_of(cli)["difference"] == ""
+    target.restart()
+    target.wait_until_running()
+    options = ("--gateway", cli.gateway.url, "-e", "production", "--accept-certificate", "yes")
+    cli.call("install", f"{MODULE_ID}@1.1.0", *options, "--accept-license", "yes").must(0)
+    cli.gateway.state.listed[MODULE_ID].fault = "no database"
+    assert module_of(cli)["difference"] == "faulted: no database"
+    done = cli.call("status", "--live", "--exit-code").must(10)
+    assert "faulted: no database; restart pending" in done.stdout
+
+
+def test_a_folder_is_compared_though_it_reports_no_states(cli: GatewayCli, tmp_path: Path) -> None:
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    there = ("--gateway", str(folder), "-e", "bench")
+    cli.call("install", f"{MODULE_ID}@1.0.0", *there, "--accept-certificate", "yes").must(0)
+    assert "✓ 1 of 1" in cli.call("status", "--live", "--exit-code", *there).must(0).stdout
+    (folder / f"{MODULE_ID}.modl").unlink()
+    cli.call("status", "--live", "--exit-code", *there).must(10)
+
+
+def test_the_metrics_have_every_gateway_and_module(cli: GatewayCli, tmp_path: Path) -> None:
+    cli.config(CONFIG + UNREACHABLE)
+    file = tmp_path / "metrics.prom"
+    cli.call("status", "--live", "--metrics-file", str(file)).must(0)
+    parse: Any = parse_openmetrics
+    found = {each.name: each.samples for each in parse(file.read_text())}
+    reachable = {
+        (each.labels["gateway"], each.labels["environment"]): each.value
+        for each in found["ign_deploy_gateway_reachable"]
+    }
+    assert reachable == {("plant", "production"): 1.0, ("line", "staging"): 0.0}
+    (module,) = found["ign_deploy_module_as_recorded"]
+    assert (module.labels["event"], module.labels["module"]) == ("status", MODULE_ID)
+    assert (module.labels["version"], module.labels["state"], module.value) == (
+        "1.0.0",
+        "ACTIVE",
+        1,
+    )
+    outcomes = {each.labels["outcome"]: each.value for each in found["ign_deploy_gateways"]}
+    assert outcomes == {"as-recorded": 1.0, "unreachable": 1.0}
+    (success,) = found["ign_deploy_last_run_success"]
+    assert (success.labels["result"], success.value) == ("different", 0.0)
+
+
 def test_one_that_can_t_be_reached_hides_no_other(cli: GatewayCli) -> None:
     cli.config(CONFIG + UNREACHABLE)
     done = cli.call("status", "--live", "--exit-code").must(10)
@@ -163,7 +215,10 @@ def test_a_module_of_another_s_is_listed_but_no_difference(cli: GatewayCli) -> N
     assert "not in the history" in cli.call("status", "--live", "--exit-code").must(0).stdout
 
 
-@pytest.mark.parametrize("arguments", [("--exit-code",), ("--gateway", "https://x.example")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--exit-code",), ("--gateway", "https://x.example"), ("--metrics-file", "status.prom")],
+)
 def test_options_of_the_live_report_need_it(cli: GatewayCli, arguments: tuple[str, ...]) -> None:
     assert "without --live" in cli.call("status", *arguments).must(2).stderr
 
@@ -200,6 +255,26 @@ def test_on_a_narrow_terminal_each_gateway_is_a_block() -> None:
     ]
     assert all(len(line) <= 40 for line in text.splitlines())
     assert "MODULE" in live_text([GATEWAY], now=NOW, width=0)
+
+
+def test_two_hundred_gateways_fit_on_forty_columns() -> None:
+    hanging = replace(
+        GATEWAY, modules=(), problem="no response within 30 s from https://line.example:8043/data"
+    )
+    developer = replace(GATEWAY, title="bench", modules=(), lists_modules=False)
+    fleet = [replace(GATEWAY, title=f"line-{number:03}") for number in range(194)]
+    fleet += [replace(hanging, title=f"line-{number:03}") for number in range(194, 199)]
+    lines = live_text([*fleet, developer], now=NOW, width=40).splitlines()
+    assert all(len(line) <= 40 for line in lines)
+    assert lines[:2] == ["✗ 5 of 200 can't be asked, 1 doesn't", "  list its modules"]
+    assert lines[2:5] == [
+        "✗ line-194",
+        "    no response within 30 s from",
+        "    https://line.example:8043/data",
+    ]
+    assert lines[-1] == "✓ line-193  com.example.pump 1.0.0"
+    # Those that are as recorded take one line each.
+    assert len(lines) < 200 + 5 * 3
 
 
 def test_no_text_of_a_gateway_reaches_the_terminal_as_it_is() -> None:

@@ -12,7 +12,7 @@ import click
 import pytest
 
 import ign_deploy
-from ign_deploy.cli.history import GATEWAYS_DIFFER
+from ign_deploy.cli.status import GATEWAYS_DIFFER
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, Outcome
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.settings import GatewayEntry, Settings, Source, default_variable, option_name
