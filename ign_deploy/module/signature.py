@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ign_deploy.errors import VerificationError
@@ -84,6 +85,25 @@ def read_as_utf8(signatures: Mapping[str, bytes], names: Collection[str]) -> dic
             continue
         if name in names and name not in signatures:
             found[name] = line
+    return found
+
+
+def written_without_letters(
+    signatures: Mapping[str, bytes], names: Iterable[str]
+) -> dict[str, str]:
+    """Map names of files without a line to lines that have question marks for their letters.
+
+    Java writes so, or reads file names so, where the locale has no such letters (LANG=C).
+    """
+    lines = {name for name in signatures if "?" in name}
+    found = {}
+    for name in names:
+        # One for each letter, or one for each of its bytes.
+        letters = name.encode("ascii", "replace").decode("ascii")
+        octets = re.sub(rb"[^\0-\x7f]", b"?", name.encode("utf-8", "replace")).decode("ascii")
+        shown = next((each for each in (letters, octets) if each in lines), "")
+        if name not in signatures and shown and not name.isascii():
+            found[name] = shown
     return found
 
 

@@ -10,7 +10,13 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.findings import Finding, bounded, error, legible, warning
 from ign_deploy.module.parallel import map_parallel, usable_processors
-from ign_deploy.module.signature import CERTIFICATES_NAME, GET_AGAIN, needs_signature, read_as_utf8
+from ign_deploy.module.signature import (
+    CERTIFICATES_NAME,
+    GET_AGAIN,
+    needs_signature,
+    read_as_utf8,
+    written_without_letters,
+)
 from ign_deploy.module.stable_file import BLOCK
 from ign_deploy.module.zip_entry import ZipEntry
 
@@ -61,15 +67,27 @@ def check_lines(
     if misread:
         others = {line: lines[line] for line in lines.keys() - set(misread.values())}
         lines = {**others, **{name: lines[line] for name, line in misread.items()}}
-    findings = bounded(_missing_line(name) for name in signed if name not in lines)
+    lossy = written_without_letters(lines, signed)
+    findings = bounded(
+        _missing_line(name, lossy.get(name, "")) for name in signed if name not in lines
+    )
     comparable = [name for name in signed if name in digests and lines.get(name)]
     if certificates:
         findings += _check_signatures(comparable, digests, lines, certificates)
     findings += bounded(map(_misread_line, sorted(misread)))
-    return [*findings, *bounded(_orphan_lines(set(signed), lines))]
+    explained = {*signed, *lossy.values()}
+    return [*findings, *bounded(_orphan_lines(explained, lines))]
 
 
-def _missing_line(name: str) -> Finding:
+def _missing_line(name: str, lossy: str) -> Finding:
+    if lossy:
+        return error(
+            "signature-line-missing",
+            f"{name} isn't covered by the signature, which has the name {legible(lossy)} instead: "
+            "the module was signed where its letters can't be written, such as with LANG=C",
+            location=name,
+            hint="sign the module again, with `ign-deploy sign`, or with LC_ALL=C.UTF-8 set.",
+        )
     return error(
         "signature-line-missing",
         f"{name} isn't covered by the signature",
@@ -88,7 +106,7 @@ def _misread_line(name: str) -> Finding:
     )
 
 
-def _orphan_lines(signed: set[str], lines: Iterable[str]) -> Iterator[Finding]:
+def _orphan_lines(known: set[str], lines: Iterable[str]) -> Iterator[Finding]:
     return (
         error(
             "signature-line-orphan",
@@ -97,7 +115,7 @@ def _orphan_lines(signed: set[str], lines: Iterable[str]) -> Iterator[Finding]:
             hint=GET_AGAIN,
         )
         for name in sorted(lines)
-        if name not in signed
+        if name not in known
     )
 
 

@@ -20,7 +20,7 @@ from ign_deploy.errors import VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule
 from ign_deploy.module.certificates import write_certificates
-from ign_deploy.module.findings import errors_among
+from ign_deploy.module.findings import Severity, errors_among
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME
 from ign_deploy.module.trust_policy import TrustAnchor, TrustPolicy
 from ign_deploy.signing import verifier
@@ -163,6 +163,33 @@ def test_a_name_that_was_signed_as_utf8_is_a_warning(umlaut: Path) -> None:
     assert report.status is SignatureStatus.INTACT
     (finding,) = report.findings
     assert (finding.code, finding.location) == ("signature-line-utf8", "doc/Grüße.html")
+
+
+@pytest.mark.parametrize("marks", ["??", "????"], ids=["per letter", "per byte"])
+def test_a_name_that_was_signed_without_its_letters_is_explained(umlaut: Path, marks: str) -> None:
+    """What Java makes of a name under LANG=C."""
+
+    def change(files: Content) -> Content:
+        lines = files[SIGNATURES_NAME].replace(b"\\u00FC\\u00DF", marks.encode())
+        assert f"/doc/Gr{marks}e.html".encode() in lines
+        return {**files, SIGNATURES_NAME: lines}
+
+    (finding,) = inspect_signature(rewritten(umlaut, change), now=NOW).findings
+    assert (finding.code, finding.location) == ("signature-line-missing", "doc/Grüße.html")
+    assert finding.severity is Severity.ERROR
+    assert f"doc/Gr{marks}e.html" in finding.message
+    assert "LANG=C" in finding.message
+    assert "LC_ALL=C.UTF-8" in finding.hint
+
+
+def test_a_line_with_a_question_mark_in_a_plain_name_is_for_a_file_that_is_missing(
+    umlaut: Path,
+) -> None:
+    def change(files: Content) -> Content:
+        return {**files, SIGNATURES_NAME: files[SIGNATURES_NAME].replace(b"pump.jar", b"p?mp.jar")}
+
+    codes = {code for code, _ in problems(rewritten(umlaut, change))}
+    assert codes == {"signature-line-missing", "signature-line-orphan"}
 
 
 def test_a_changed_file_whose_name_was_signed_as_utf8_is_named(umlaut: Path) -> None:
