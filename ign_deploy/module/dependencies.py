@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import Self
 
 from ign_deploy.errors import VerificationError
 from ign_deploy.module.descriptor import ModuleDescriptor
-from ign_deploy.module.findings import error
+from ign_deploy.module.findings import Finding, error
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,17 @@ class Needs:
         ids = {each.module_id for each in descriptor.depends} - {descriptor.id}
         required = {each.module_id for each in descriptor.depends if each.required is not False}
         return cls(frozenset(required & ids), frozenset(ids - required))
+
+
+def repeated_id(module_id: str, first: Path, second: Path, *, action: str) -> Finding:
+    """Return the finding about two paths with modules of one id, of which none can be chosen."""
+    return error(
+        "module-id-repeated",
+        f"{first} and {second} share the id {module_id!r}",
+        location=str(second),
+        hint=f"give each module its own id, or {action} only one of them; if they are one module "
+        f"for two lines of Ignition, give each its own version and {action} them one by one.",
+    )
 
 
 def dependency_order(needs: Mapping[str, Needs]) -> Sequence[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ign_deploy.errors import PackagingError, VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import UnsignedModule
+from ign_deploy.module.dependencies import repeated_id
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.descriptor_checks import asked_id, asked_version
 from ign_deploy.module.findings import Finding, error, info
@@ -147,14 +148,8 @@ def _require_distinct(candidates: Sequence[_Candidate]) -> None:
     for first, second in itertools.combinations(candidates, 2):
         both = f"{first.path} and {second.path}"
         if first.descriptor.id == second.descriptor.id:
-            findings.append(
-                error(
-                    "module-id-repeated",
-                    f"{both} share the id {first.descriptor.id!r}",
-                    location=second.path.name,
-                    hint="give each module its own id, or build only one of them.",
-                )
-            )
+            finding = repeated_id(first.descriptor.id, first.path, second.path, action="build")
+            findings.append(replace(finding, location=second.path.name))
         if first.output_name.lower() == second.output_name.lower():
             findings.append(
                 error(

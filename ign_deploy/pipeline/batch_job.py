@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ign_deploy.errors import IgnDeployError, VerificationError
 from ign_deploy.module.artifacts import VerifiedModule
-from ign_deploy.module.dependencies import dependency_order
+from ign_deploy.module.dependencies import dependency_order, repeated_id
 from ign_deploy.module.findings import Finding, error
 from ign_deploy.packaging.identify import KnownModule
 from ign_deploy.packaging.project import ProjectKind
@@ -145,12 +145,7 @@ def _require_distinct(outputs: Sequence[_Output]) -> None:
 
 def _repeated_ids(outputs: Sequence[_Output]) -> list[Finding]:
     return [
-        error(
-            "module-id-repeated",
-            f"{first.path} and {second.path} share the id {second.module_id!r}",
-            location=str(second.path),
-            hint="give each module its own id, or release only one of them.",
-        )
+        repeated_id(second.module_id, first.path, second.path, action="release")
         for first, second in _conflicts(outputs, [output.module_id for output in outputs])
     ]
 

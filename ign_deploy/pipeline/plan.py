@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ign_deploy.errors import ConfigurationError, IgnDeployError, NotInRepository
-from ign_deploy.module.dependencies import Needs, dependency_order
+from ign_deploy.module.dependencies import Needs, dependency_order, repeated_id
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.packaging.identify import KnownModule, identify
 from ign_deploy.packaging.isolation import IsolationError
@@ -127,14 +127,8 @@ def _in_order(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
 
 def _repeated_id(module_id: str, first: Decision, second: Decision) -> IgnDeployError:
     from ign_deploy.errors import VerificationError
-    from ign_deploy.module.findings import error
 
-    finding = error(
-        "module-id-repeated",
-        f"{first.path} and {second.path} share the id {module_id!r}",
-        location=str(second.path),
-        hint="give each module its own id, or plan only one of them.",
-    )
+    finding = repeated_id(module_id, first.path, second.path, action="plan")
     return VerificationError.from_findings(finding)
 
 

@@ -194,6 +194,7 @@ def test_two_modules_with_one_id_are_rejected_before_anything_is_built(
     build_module(workspace.folder / "b.unsigned.modl", texts={"id": module_id("a")})
     result = batch(workspace, first, "b.unsigned.modl", "--continue-on-error").must(5)
     assert "module-id-repeated" in result.stderr
+    assert "two lines of Ignition, give each its own version" in result.stderr
     assert not published(workspace)
     assert not list(workspace.folder.glob("dist/*.modl"))
 

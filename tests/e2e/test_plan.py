@@ -227,6 +227,7 @@ def test_one_id_on_two_paths_is_rejected(checkout: CliWorkspace) -> None:
     module_project(checkout.folder / "again", "c")
     refused = checkout.call("plan", "modules/c", "again/c").must(5)
     assert "modules/c and again/c share the id" in refused.stderr
+    assert "two lines of Ignition, give each its own version" in refused.stderr
 
 
 def test_a_circle_is_rejected(checkout: CliWorkspace) -> None:

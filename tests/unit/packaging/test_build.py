@@ -103,7 +103,9 @@ def test_two_modules_with_one_id_are_rejected(tmp_path: Path) -> None:
     one = build_module(tmp_path / "1")
     with pytest.raises(VerificationError, match="share the id") as caught:
         build(making(tmp_path / "p", A=one, B=one), tmp_path / "dist")
-    assert [finding.code for finding in caught.value.findings] == ["module-id-repeated"]
+    (finding,) = caught.value.findings
+    assert finding.code == "module-id-repeated"
+    assert "two lines of Ignition" in finding.hint
     assert not (tmp_path / "dist").exists()
 
 
