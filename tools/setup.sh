@@ -64,6 +64,8 @@ missing_server_packages() {
   if [ ! -e /usr/share/php/Sabre/autoload.php ]; then echo "php-sabre-dav"; fi
   if ! command -v rclone >/dev/null; then echo "rclone"; fi
   if ! command -v docker-registry >/dev/null; then echo "docker-registry"; fi
+  if ! command -v softhsm2-util >/dev/null; then echo "softhsm2"; fi
+  if ! command -v pkcs11-tool >/dev/null; then echo "opensc"; fi
   if ! command -v memcached >/dev/null; then echo "memcached"; fi
   local part
   for part in account container object proxy; do

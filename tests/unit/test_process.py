@@ -251,6 +251,11 @@ def test_a_build_sees_an_allow_list_only() -> None:
     [
         "MODULE_SIGNING_PASSWORD",
         "MODULE_SIGNING_KEY_PATH",
+        "MODULE_SIGNING_KEY",
+        "MODULE_SIGNING_PIN",
+        "IGN_DEPLOY_SIGNING_PIN",
+        "INPUT_SIGNING-PIN",
+        "SOFTHSM2_CONF",
         "IGN_DEPLOY_KEYSTORE",
         "REPOSITORY_API_TOKEN",
         "INPUT_SIGNING-PASSWORD",

@@ -32,7 +32,8 @@ def open_key(uri: str, *, access: KeyAccess) -> SigningKey:
         from ign_deploy.signing.keys.pkcs11 import open_pkcs11_key
 
         return open_pkcs11_key(uri.strip(), access=access)
+    known = " or ".join(f"{each}:" for each in SCHEMES)
     raise IdentityError(
         f'unsupported kind of signing key "{scheme[:20]}:"',
-        hint=f"give --key a path, or a URI that begins with {' or '.join(SCHEMES)}: instead.",
+        hint=f"give --key a path, or a URI that begins with {known}",
     )
