@@ -12,6 +12,7 @@ import click
 from ign_deploy.cli.formatting import plain
 from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
+from ign_deploy.errors import ConfigurationError
 from ign_deploy.pipeline.checks import Check, describe_repository, run_checks
 from ign_deploy.pipeline.gateways import chosen_entries
 from ign_deploy.pipeline.preflight import (
@@ -24,12 +25,21 @@ from ign_deploy.pipeline.preflight import (
 if TYPE_CHECKING:
     from ign_deploy.repositories import Capabilities
 
+_DIFFERS = 10
+_MOST_SHOWN = 20
+
 
 @click.command("validate-env", short_help="Check that a release can start.")
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("--packaging", is_flag=True, help="Check build files, Java, Gradle or Maven.")
 @click.option("--signing", is_flag=True, help="Check key, certificates, passwords and alias.")
 @click.option("--repository", is_flag=True, help="Check that the repository can be written.")
+@click.option(
+    "--conformance",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="REPORT",
+    help="Try --gateway, which must be one to throw away, and write what it answered.",
+)
 @settings_options(
     *SIGNING,
     "version",
@@ -41,6 +51,9 @@ if TYPE_CHECKING:
     "gateway_pin",
     "gateway_manifest",
     "insecure_http",
+    "timeout",
+    "confirm",
+    meanings={"confirm": ("With --conformance: the gateway's own name.", "GATEWAY-NAME")},
 )
 @common_options
 def validate_env_command(
@@ -50,13 +63,27 @@ def validate_env_command(
     packaging: bool,
     signing: bool,
     repository: bool,
+    conformance: Path | None,
 ) -> None:
     """Check that a release can start, and list everything that would stop it.
 
     PATH is the project (default: the current folder). Without --packaging, --signing,
     --repository or --gateway, everything is checked, with the gateways that the config file has
     for --environment.
+
+    With --conformance, a tiny module is installed on a throw-away gateway, upgraded and removed
+    again; exit code 10 if the gateway answers otherwise than expected.
     """
+    confirm = session.settings.confirm
+    if conformance is not None or confirm:
+        if conformance is None or len(confirm) != 1 or packaging or signing or repository:
+            raise ConfigurationError(
+                "--conformance requires --gateway and --confirm, and excludes other checks",
+                hint="run `ign-deploy validate-env --gateway URL --conformance REPORT.json "
+                "--confirm GATEWAY-NAME`.",
+            )
+        _try_gateway(session, path=conformance, confirm=confirm[0])
+        return
     gateways = session.resolved.origin("gateway") == "--gateway"
     everything = not (packaging or signing or repository or gateways)
     context = session.context
@@ -78,6 +105,37 @@ def validate_env_command(
         document["repository"] = asdict(capabilities)
         lines += _describe(capabilities)
     session.answer(document, "\n".join(lines))
+
+
+def _try_gateway(session: Session, *, path: Path, confirm: str) -> None:
+    from ign_deploy.pipeline.conformance import try_gateway
+
+    with session.reporter.group("conformance"):
+        report = try_gateway(session.context, path=path, confirm=confirm)
+    document = {
+        "result": report.result,
+        "report": str(path),
+        "deviations": [each.model_dump(mode="json") for each in report.deviations],
+        "left": list(report.left),
+    }
+    counted = [each for each in report.deviations if each.counts]
+    added = len(report.deviations) - len(counted)
+    lines = ["✓ the gateway answers as expected"]
+    if counted:
+        noun = "difference" if len(counted) == 1 else "differences"
+        lines = [f"✗ {len(counted)} {noun} between the gateway and what was expected"]
+    lines += [
+        f"  {each.step}: {plain(each.what)}: {plain(each.found)}, expected {plain(each.expected)}"
+        for each in counted[:_MOST_SHOWN]
+    ]
+    if len(counted) > _MOST_SHOWN:
+        lines.append(f"  and {len(counted) - _MOST_SHOWN} more in the report")
+    if added:
+        lines.append(f"  new fields in its answers: {added}; see the report")
+    lines.append(f"report: {path} (without names, addresses and secrets; check it, then paste it)")
+    session.answer(document, "\n".join(lines))
+    if counted:
+        click.get_current_context().exit(_DIFFERS)
 
 
 def _describe(found: Capabilities) -> list[str]:

@@ -15,6 +15,7 @@ from ign_deploy.pipeline.context import RunContext
 from ign_deploy.settings import GatewayEntry, Settings
 
 if TYPE_CHECKING:
+    from ign_deploy.deployment.gateway.client import Observer
     from ign_deploy.deployment.health import HealthCheck
     from ign_deploy.deployment.options import DeployOptions, Gateway
     from ign_deploy.net.response import Response
@@ -150,8 +151,17 @@ def _check_gateway(gateway: Gateway, context: RunContext) -> None:
         )
 
 
-def open_gateway(entry: GatewayEntry, context: RunContext) -> Gateway:
-    """Return a gateway of the config file or of --gateway; nothing is sent to it yet."""
+def open_gateway(
+    entry: GatewayEntry,
+    context: RunContext,
+    *,
+    observe: Observer | None = None,
+    is_anonymous: bool = False,
+) -> Gateway:
+    """Return a gateway of the config file or of --gateway; nothing is sent to it yet.
+
+    ``observe`` gets every request to it; ``is_anonymous``: none has the token.
+    """
     from ign_deploy.deployment.gateway import GatewayAccess, Timing, open_target
     from ign_deploy.deployment.options import Gateway
     from ign_deploy.net.proxies import proxies_from
@@ -161,7 +171,7 @@ def open_gateway(entry: GatewayEntry, context: RunContext) -> Gateway:
     ca, pin = _tls(entry, context)
     manifest = entry.manifest or settings.gateway_manifest
     is_web = entry.url.partition(":")[0].rpartition("+")[2] in ("http", "https")
-    token = _token(entry, context)
+    token = "" if is_anonymous else _token(entry, context)
     if token:
         _require_named_host(entry, settings)
     access = GatewayAccess(
@@ -173,7 +183,9 @@ def open_gateway(entry: GatewayEntry, context: RunContext) -> Gateway:
         manifest=Path(manifest) if manifest else None,
     )
     timing = Timing(deadline=float(settings.timeout))
-    target = open_target(entry.url, access=access, timing=timing, reporter=context.reporter)
+    target = open_target(
+        entry.url, access=access, timing=timing, reporter=context.reporter, observe=observe
+    )
     is_named = entry in settings.gateways
     return Gateway(target, name=entry.name if is_named else "")
 

@@ -1,7 +1,7 @@
 """A simulated Ignition gateway: stateful, strict, and changed by tests while it runs."""
 
 from tests.support.gateway.modl import UNSIGNED, Modl
-from tests.support.gateway.options import ModuleFault, Options
+from tests.support.gateway.options import ModuleFault, Options, options_of
 from tests.support.gateway.server import Gateway, running_gateway
 from tests.support.gateway.state import State, VirtualTime
 
@@ -13,5 +13,6 @@ __all__ = [
     "Options",
     "State",
     "VirtualTime",
+    "options_of",
     "running_gateway",
 ]

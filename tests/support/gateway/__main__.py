@@ -8,7 +8,8 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.support.gateway import ModuleFault, Options, running_gateway
+from ign_deploy.deployment.conformance.report import read_report
+from tests.support.gateway import ModuleFault, Options, options_of, running_gateway
 
 
 def main(arguments: list[str]) -> int:
@@ -16,6 +17,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.support.gateway", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0: any free one")
     parser.add_argument("--version", default="8.3.8")
+    parser.add_argument(
+        "--report", type=Path, help="a conformance report: behave like the gateway in it"
+    )
     parser.add_argument("--token", default="demo:s3cret", help="NAME:KEY")
     parser.add_argument("--scale", type=float, default=0.1, help="real seconds per gateway second")
     parser.add_argument("--allow-unsigned", action="store_true")
@@ -25,13 +29,11 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--have", action="append", default=[], type=Path, metavar="FILE")
     given = parser.parse_args(arguments)
-    options = Options(
-        version=given.version,
-        token=given.token,
-        scale=given.scale,
-        allow_unsigned=given.allow_unsigned,
-        developer_upload=given.developer,
-    )
+    options = Options(version=given.version, allow_unsigned=given.allow_unsigned)
+    if given.report:
+        options = options_of(read_report(given.report))
+    options.token, options.scale = given.token, given.scale
+    options.developer_upload = given.developer
     for text in given.fault:
         module_id, _, version = text.partition("=")
         options.faults[module_id] = ModuleFault(version=version)

@@ -42,6 +42,12 @@ def info(state: State, _: GatewayRequest) -> Document:
         "edition": options.edition,
         "name": options.name,
         "license": license_,
+        "hostname": f"{options.name}.plant.example",
+        "port": "8088",
+        "redundantPeerAddress": None,
+        "timeZone": "Central European Time",
+        "timeZoneId": "Europe/Berlin",
+        "jvmVersion": "17.0.16+8",
     }
 
 
@@ -219,7 +225,12 @@ def _healthy(state: State, listed: Listed) -> Document:
         "exception": None,
         "selfSigned": modl.self_signed,
         "licenseState": "FREE" if modl.free else license_state,
+        "startupTime": 17,
+        "description": "",
+        "docUrl": None,
+        "vendorId": 0,
         "vendorName": "Example",
+        "restrictions": {},
     }
     if listed.fault:
         item["faultCause"] = listed.fault

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZipFile
 
 from cryptography import x509
 
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.certificates import is_self_signed, read_certificates
-from ign_deploy.module.descriptor import read_descriptor
+from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
 from ign_deploy.module.version import ModuleVersion, parsed_version
 
 UNSIGNED = "unsigned"
@@ -31,6 +33,7 @@ class Modl:
     eula: bytes | None = None
     eula_crc: int | None = None
     file_name: str = ""
+    missing_hook: str = ""
 
     @property
     def is_signed(self) -> bool:
@@ -84,7 +87,20 @@ def read_modl(path: Path, *, file_name: str) -> Modl:
             eula=archive.read(eula, limit=1 << 20) if eula is not None else None,
             eula_crc=eula.crc32 if eula is not None else None,
             file_name=file_name,
+            missing_hook=_missing_hook(archive, descriptor),
         )
+
+
+def _missing_hook(archive: Archive, descriptor: ModuleDescriptor) -> str:
+    """Return the gateway's hook class if no jar has it: such a module can't start."""
+    wanted = [hook.class_name for hook in descriptor.hooks if {*hook.scope} & {"G", "A"}]
+    entries = [archive.entry(jar.path) for jar in descriptor.jars]
+    classes: set[str] = set()
+    for entry in entries:
+        if entry is not None:
+            with ZipFile(io.BytesIO(archive.read(entry, limit=64 << 20))) as content:
+                classes.update(content.namelist())
+    return next((name for name in wanted if f"{name.replace('.', '/')}.class" not in classes), "")
 
 
 def stock() -> list[Modl]:

@@ -4,7 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ign_deploy.deployment.conformance.report import ConformanceReport, RecordedStep
 from tests.support.gateway.modl import Modl
+from tests.support.gateway.reported import Answers
+
+
+def options_of(report: ConformanceReport) -> Options:
+    """Return how to behave like the gateway of a report, as far as it says."""
+    gateway, install = report.gateway, _step(report, "install")
+    answers = Answers.of(report)
+    seconds = install.seconds if install else 15.0
+    states = install.states if install else ("gateway: down",)
+    down = 5.0 if "gateway: down" in states else 0.0
+    return Options(
+        version=gateway.version or "8.3.8",
+        build=gateway.build,
+        edition=gateway.edition,
+        redundancy_role=gateway.redundancy_role,
+        deployment_mode=gateway.deployment_mode,
+        allow_unsigned=gateway.allows_unsigned is True,
+        old_forms=any("moduleId" in each.query for each in answers.to("DELETE", "uninstall")),
+        described=any(each.status == 200 for each in answers.to("GET", "/openapi.json")),
+        restart_cuts=any(each.failure for each in answers.to("POST", "/restart")),
+        down_seconds=down,
+        starting_seconds=max(0.0, seconds - down),
+        answers=answers,
+    )
+
+
+def _step(report: ConformanceReport, name: str) -> RecordedStep | None:
+    return next((each for each in report.steps if each.name == name), None)
 
 
 @dataclass
@@ -56,6 +85,7 @@ class Options:
     # By module id: what the gateway reads in an uploaded file, and what it installs instead.
     reads_as: dict[str, Modl] = field(default_factory=dict)
     installs_as: dict[str, Modl] = field(default_factory=dict)
+    answers: Answers | None = None  # the forms of answers, as a report has them
     faults: dict[str, ModuleFault] = field(default_factory=dict)  # by module id, at its start
 
     @property

@@ -40,6 +40,14 @@ class Router:
     violations: list[str] = field(default_factory=list)
 
     def answer(self, request: GatewayRequest) -> Reply:
+        """Answer a request, in the forms of a report if there is one."""
+        reply, answers = self._answer(request), self.state.options.answers
+        if answers is None:
+            return reply
+        is_anonymous = TOKEN not in request.headers
+        return answers.adapt(request.method, request.path, reply, is_anonymous=is_anonymous)
+
+    def _answer(self, request: GatewayRequest) -> Reply:
         options = self.state.options
         if options.html:
             return html(200, "Ignition Gateway")

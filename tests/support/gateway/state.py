@@ -318,6 +318,9 @@ class State:
             listed.state = "INACTIVE"
         elif missing:
             listed.state, listed.fault = "FAULTED", f"Missing dependency: {missing[0]}"
+        elif listed.modl.missing_hook:
+            cause = f"java.lang.ClassNotFoundException: {listed.modl.missing_hook}"
+            listed.state, listed.fault = "FAULTED", cause
         elif fault is not None and fault.version in ("", listed.modl.version):
             listed.state, listed.fault = "FAULTED", fault.cause
         else:
