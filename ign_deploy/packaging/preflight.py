@@ -50,10 +50,10 @@ def build_findings(
     ``arguments`` are those of the build.
 
     Codes: ``java-missing``, ``java-home-invalid``, ``java-gradle-mismatch``,
-    ``java-toolchain-missing``, ``gradle-home-invalid``, ``gradle-unusable``,
-    ``gradle-kotlin-unsupported``, ``wrapper-jar-missing``, ``wrapper-properties-missing``,
-    ``wrapper-line-endings``, ``build-file-missing``, ``folder-incomplete``, ``module-unreadable``,
-    and those of a module.xml.
+    ``java-toolchain-missing``, ``java-toolchain-computed``, ``gradle-home-invalid``,
+    ``gradle-unusable``, ``gradle-kotlin-unsupported``, ``wrapper-jar-missing``,
+    ``wrapper-properties-missing``, ``wrapper-line-endings``, ``build-file-missing``,
+    ``folder-incomplete``, ``module-unreadable``, and those of a module.xml.
     """
     if project.kind is ProjectKind.PREBUILT:
         return tuple(_prebuilt_problems(project))

@@ -11,18 +11,20 @@ from itertools import islice
 from pathlib import Path
 
 from ign_deploy.files import read_regular
-from ign_deploy.module.findings import Finding, Severity, error
+from ign_deploy.module.findings import Finding, Severity, error, info
 from ign_deploy.packaging.commands import GRADLE_VALUE_OPTIONS, gradle_user_home, names_task
 from ign_deploy.packaging.java import Java, Version
 from ign_deploy.packaging.project import MAVEN_FILE, Project
 
-# Literal numbers; what a build computes shows only when it fails.
 _GRADLE = re.compile(
     r"JavaLanguageVersion\.of\(\s*[\"']?(\d{1,2})[\"']?\s*\)|\bjvmToolchain\b\s*\(?\s*(\d{1,2})\b"
 )
+# No literal number: a variable, a property, or an entry of a version catalogue.
+_COMPUTED = re.compile(r"JavaLanguageVersion\.of\((?!\s*[\"']?\s*\d)|\bjvmToolchain\s*\((?!\s*\d)")
 _GRADLE_COMMENT = re.compile(r"/\*(?:.*?\*/|.*\Z)|(?:^|(?<=[\s;{}]))//[^\n]*", re.DOTALL)
 # What tests run on doesn't matter to a module.
 _LAUNCHER = re.compile(r"launcherFor\s{0,100}\{[^}]*\}?")
+_DAEMON_FILE = "gradle/gradle-daemon-jvm.properties"
 _DAEMON = re.compile(r"^[ \t]*toolchainVersion[ \t]*[=:][ \t]*(\d{1,2})[ \t\r]*$", re.MULTILINE)
 _RESOLVER = re.compile(r"foojay|toolchainManagement|org\.gradle\.toolchains")
 _LOCATIONS = re.compile(r"org\.gradle\.java\.installations\.(?:paths|fromEnv)")
@@ -61,14 +63,17 @@ def toolchain_problems(
 ) -> Iterator[Finding]:
     """Yield each JDK that the build files name, and that is neither installed nor downloaded.
 
-    An error, or a warning if ``arguments`` name tasks, which may need no such JDK.
+    An error, or a warning if ``arguments`` name tasks, which may need no such JDK. What they
+    compute is only mentioned.
     """
     if project.kind.is_maven:
         needed, names_tasks = _needed_by_maven(project, arguments), False
         installed = _in_maven_toolchains(env) if needed else frozenset()
         remedy = "define it in ~/.m2/toolchains.xml; actions/setup-java does that for every"
     else:
-        needed = _needed_by_gradle(project, gradle, arguments, env)
+        texts = _read_by_gradle(project, gradle, arguments, env)
+        yield from _computed(texts)
+        needed = _needed_by_gradle(texts)
         names_tasks = names_task(arguments, GRADLE_VALUE_OPTIONS)
         installed = _installed(env) | {java.release} if needed else frozenset()
         remedy = "install it, too; actions/setup-java installs every"
@@ -82,10 +87,20 @@ def toolchain_problems(
         yield replace(missing, severity=Severity.WARNING) if names_tasks else missing
 
 
-def _needed_by_gradle(
+def _computed(texts: Mapping[str, str]) -> Iterator[Finding]:
+    if names := [name for name, text in texts.items() if _COMPUTED.search(text)]:
+        yield info(
+            "java-toolchain-computed",
+            f"{names[0]} computes which JDK it needs as a toolchain, so whether that is installed "
+            "was not checked",
+            location=names[0],
+        )
+
+
+def _read_by_gradle(
     project: Project, gradle: Version | None, arguments: Sequence[str], env: Mapping[str, str]
-) -> Mapping[int, str]:
-    """Return the JDKs that Gradle would have to find, and where each is named."""
+) -> Mapping[str, str]:
+    """Return the build files by name, without comments; none if Gradle gets JDKs elsewhere."""
     properties = "\n".join(
         [
             _text(project.root / "gradle.properties"),
@@ -96,19 +111,24 @@ def _needed_by_gradle(
     settings = "\n".join(
         _text(project.root / name) for name in ("settings.gradle", "settings.gradle.kts")
     )
-    daemon = _text(project.root / "gradle" / "gradle-daemon-jvm.properties")
+    daemon = _text(project.root / _DAEMON_FILE)
     downloads = bool(_RESOLVER.search(settings) or "toolchainUrl" in daemon)
     downloads |= gradle is None or gradle < _FIRST_WITH_RESOLVERS
     if _LOCATIONS.search(properties) or (downloads and not _NO_DOWNLOAD.search(properties)):
         return {}
-    needed: dict[int, str] = {}
+    found = {}
     for path in islice(_build_files(project.root, settings), _MOST_FILES):
-        text = _LAUNCHER.sub("", _GRADLE_COMMENT.sub("", _text(path)))
-        for match in _GRADLE.finditer(text):
-            name = str(path.relative_to(project.root))
-            needed.setdefault(int(match[1] or match[2]), name)
-    if for_daemon := _DAEMON.search(daemon):
-        needed.setdefault(int(for_daemon[1]), "gradle/gradle-daemon-jvm.properties")
+        name = str(path.relative_to(project.root))
+        found[name] = _LAUNCHER.sub("", _GRADLE_COMMENT.sub("", _text(path)))
+    return {**found, _DAEMON_FILE: daemon}
+
+
+def _needed_by_gradle(texts: Mapping[str, str]) -> Mapping[int, str]:
+    """Return the JDKs that Gradle would have to find, and where each is named."""
+    needed: dict[int, str] = {}
+    for name, text in texts.items():
+        for match in (_DAEMON if name == _DAEMON_FILE else _GRADLE).finditer(text):
+            needed.setdefault(int(next(filter(None, match.groups()))), name)
     return needed
 
 

@@ -85,14 +85,33 @@ def test_every_way_to_name_it_is_read(
         "// languageVersion = JavaLanguageVersion.of(13)",
         "/* jvmToolchain(13)\n jvmToolchain(13) */ jvmToolchain(17)",
         "/* jvmToolchain(13)",
-        "languageVersion = JavaLanguageVersion.of(version.toInteger())",
         "sourceCompatibility = 13",
         "jvmToolchain(17)",
+        'jvmToolchain { languageVersion = JavaLanguageVersion.of( "17" ) }',
     ],
 )
 def test_what_names_no_missing_jdk_is_fine(root: Path, env: dict[str, str], text: str) -> None:
     (root / "build.gradle").write_text(text)
     assert codes(root, env) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "languageVersion = JavaLanguageVersion.of(version.toInteger())",
+        "languageVersion.set(JavaLanguageVersion.of(libs.versions.java.get()))",
+        "kotlin { jvmToolchain( jdk ) }",
+    ],
+)
+def test_a_version_that_the_build_computes_is_said_not_to_be_checked(
+    root: Path, env: dict[str, str], text: str
+) -> None:
+    (root / "build.gradle").write_text(text)
+    (found,) = findings(root, env)
+    assert (found.code, found.severity) == ("java-toolchain-computed", Severity.INFO)
+    assert found.message.startswith("build.gradle computes which JDK")
+    (root / "settings.gradle").write_text("plugins { id 'org.gradle.toolchains.foojay' }")
+    assert codes(root, env) == [], "Gradle downloads it"
 
 
 def test_what_only_tests_run_on_is_fine(root: Path, env: dict[str, str]) -> None:
