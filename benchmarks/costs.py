@@ -49,8 +49,8 @@ def _measure_prune(folder: Path) -> Row:
     return Row(
         f"nginx, prune --keep {_KEPT} of {_VERSIONS} versions: requests a removed version",
         f"{each:.2f}",
-        "3, and 40 in all",
-        steps.count <= 3 * (_VERSIONS - _KEPT) + 40,
+        "3, and 25 in all",
+        steps.count <= 3 * (_VERSIONS - _KEPT) + 25,
     )
 
 

@@ -8,6 +8,7 @@ it, of another name for each run: a run that finds a second one there doesn't ha
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,7 @@ class WebDavObjectStore(HttpObjectStore):
     def __init__(self, location: HttpLocation, **options: Any) -> None:
         super().__init__(location, **options)
         self._made: set[str] = set()
+        self._making: dict[str, threading.RLock] = {}
         self._claims_folders = False
         self._conditions = True
 
@@ -87,16 +89,19 @@ class WebDavObjectStore(HttpObjectStore):
     ) -> bool:
         """Write a small file; False for a status in ``expect``. Its folder is made if necessary."""
         if folder not in self._made:
-            # Mostly it is there. If not, servers respond with 409, nginx with 500, others with 403.
-            with suppress(IgnDeployError, TransientResponse, TransientFailure):
-                sent = self._client.attempt(
-                    "PUT", self.url(path), title=f"writing {path}", body=data,
-                    headers={"Content-Type": "application/json", **headers},
-                )  # fmt: skip
-                if sent.ok or sent.status in expect:
-                    self._made.add(folder)
-                    return sent.ok
-            self._make(folder)
+            with self._alone_with(folder):
+                if folder not in self._made:
+                    # Mostly it is there. If not, servers respond with 409, nginx with 500, others
+                    # with 403.
+                    with suppress(IgnDeployError, TransientResponse, TransientFailure):
+                        sent = self._client.attempt(
+                            "PUT", self.url(path), title=f"writing {path}", body=data,
+                            headers={"Content-Type": "application/json", **headers},
+                        )  # fmt: skip
+                        if sent.ok or sent.status in expect:
+                            self._made.add(folder)
+                            return sent.ok
+                    self._make(folder)
         return self._put(path, data, headers=headers, expect=expect).ok
 
     def claims_folders(self) -> bool:
@@ -218,8 +223,16 @@ class WebDavObjectStore(HttpObjectStore):
 
     def _make(self, folder: str) -> None:
         """Create a folder and those above it, unless they exist."""
-        if folder in self._made:
-            return
+        if folder not in self._made:
+            with self._alone_with(folder):
+                if folder not in self._made:
+                    self._make_missing(folder)
+
+    def _alone_with(self, folder: str) -> threading.RLock:
+        """Return the lock with which one thread makes a folder, for all that write into it."""
+        return self._making.setdefault(folder, threading.RLock())
+
+    def _make_missing(self, folder: str) -> None:
         # A server without collections needs none.
         expected = {*_UNSUPPORTED, 403}
         made = self._make_collection(folder, expect={*expected, 409} if folder else expected)

@@ -363,6 +363,18 @@ def test_the_folder_of_a_document_is_made_only_where_it_is_missing(
         assert (server.root / "a" / "b" / "1.json").read_bytes() == b"{}"
 
 
+def test_one_thread_makes_the_folder_that_others_write_into(tmp_path: Path) -> None:
+    with nginx(tmp_path) as server, fault_proxy(server.url) as proxy:
+        proxy.rules.set_round_trip(0.02)  # so that they all begin before the first has ended
+        objects = objects_at(proxy.url)
+        together = [partial(objects.put, f"a/b/{number}.json", b"{}", replaces=None)
+                    for number in range(8)]  # fmt: skip
+        assert all_at_once(*together) == [True] * 8
+        methods = [each.method for each in proxy.rules.requests]
+    assert methods.count("PUT") == 8 + 1
+    assert methods.count("MKCOL") == 3  # b, which a is missing for, a, and b
+
+
 def test_a_server_that_refuses_to_write_is_reported_as_before(url: str, web: PlainWeb) -> None:
     web.statuses = {"PUT": 403, "MKCOL": 403, "PROPFIND": 207}
     with pytest.raises(RepositoryError, match="returned 403"):
