@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ign_deploy.cli.environments import NOTHING, chosen_environments, unknown_environment
-from ign_deploy.cli.formatting import describe_deployment, plain, table
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.session import Session
+from ign_deploy.cli.timeline import deployment_lines, timeline
 from ign_deploy.errors import ConfigurationError, NotInRepository
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("history", short_help="Show deployments, or forget an environment.")
-@click.argument("what", nargs=-1, metavar="[DEPLOYMENT|MODULE|forget ENVIRONMENT]")
+@click.argument("what", nargs=-1, metavar="[MODULE|show DEPLOYMENT|forget ENVIRONMENT]")
 @click.option(
     "--limit",
     default=50,
@@ -39,79 +39,69 @@ if TYPE_CHECKING:
 )
 @common_options
 def history_command(session: Session, what: tuple[str, ...], limit: int) -> None:
-    """Show the deployments of an environment (or of all), newest first.
+    """Show the deployments of an environment (or of all) as a timeline, newest first.
 
-    With the id of a DEPLOYMENT, show that one; with the id of a MODULE, those of the module.
-    `history forget ENVIRONMENT --confirm ENVIRONMENT` hides an environment and its deployments,
-    such as one that was created by a typing error.
+    With the id of a MODULE, only those of the module. `history show DEPLOYMENT` shows everything
+    about one. `history forget ENVIRONMENT --confirm ENVIRONMENT` hides an environment and its
+    deployments, such as one that was created by a typing error.
     """
-    if what[:1] == ("forget",):
-        _forget(session, what[1:])
+    action, names = (what[0], what[1:]) if what[:1] in (("show",), ("forget",)) else ("", what)
+    if action == "forget":
+        _forget(session, names)
         return
-    if len(what) > 1:
+    if len(names) > 1 or (action and not names):
         raise ConfigurationError(
-            f"{len(what)} arguments were given, expected one", hint="give one id."
+            f"{len(names) or 'no'} ids were given, expected one",
+            hint="write `ign-deploy history MODULE` or `ign-deploy history show DEPLOYMENT`.",
         )
-    shown = _newest(session, what[0] if what else "", limit)
+    shown: Sequence[Deployment]
+    if action == "show":
+        shown = [_named(session, names[0])]
+        lines = deployment_lines(shown[0], session)
+    else:
+        shown = _newest(session, names[0] if names else "", limit)
+        lines = timeline(shown, session) or [NOTHING]
     documents = [each.last.model_dump(mode="json") for each in shown]
-    session.answer({"deployments": documents}, "\n".join(_lines(shown, what)))
+    session.answer({"deployments": documents}, "\n".join(lines))
 
 
-def _lines(found: Sequence[Deployment], what: Sequence[str]) -> list[str]:
-    """Return what people read: a table, or everything about the one deployment they named."""
-    if not found:
-        return [NOTHING]
-    if [each.started.id for each in found] == list(what):
-        record = found[0].last
-        outcome = record.outcome.value if record.outcome else "unfinished"
-        by = f"by {plain(record.actor)}" if record.actor else ""
-        return [
-            *describe_deployment(record, outcome),
-            f"  {record.kind.value}, started {plain(record.started_at[:16])}Z {by}".rstrip(),
-        ]
-    rows = [("STARTED", "ENVIRONMENT", "DEPLOYMENT", "KIND", "OUTCOME", "BY", "MODULES")]
-    for each in found:
-        record = each.last
-        modules = dict.fromkeys(
-            f"{plain(one.id)} {plain(one.previous) or '-'} → {plain(one.version) or '-'}"
-            for gateway in record.gateways
-            for one in gateway.modules
-        )
-        rows.append(
-            (
-                plain(record.started_at[:16]),
-                plain(record.environment),
-                record.id,
-                record.kind.value,
-                record.outcome.value if record.outcome else "unfinished",
-                plain(record.actor) or "-",
-                ", ".join(modules),
-            )
-        )
-    return table(rows)
+def _named(session: Session, name: str) -> Deployment:
+    """Return the deployment with that id; raises NotInRepository."""
+    for each in chosen_environments(session):
+        if found := session.context.history.find(each, name):
+            return found
+    raise NotInRepository(
+        f"the history has no deployment {name[:200]!r}",
+        hint="run `ign-deploy history` to see the ids of deployments.",
+    )
 
 
 def _newest(session: Session, name: str, limit: int) -> Sequence[Deployment]:
-    """Return the newest deployments, or the one with that id, or those of that module.
-
-    Raises NotInRepository if there is neither.
-    """
+    """Return the newest deployments, or those of that module; raises NotInRepository for none."""
     history, environments = session.context.history, chosen_environments(session)
-    named = [history.find(each, name) for each in environments] if name else []
-    found = [each for each in named if each is not None] or [
+    found = [
         each
         for environment in environments
         for each in history.latest(environment, limit=limit, module_id=name)
     ]
     if name and not found:
-        known = {each.id for one in environments for each in history.state(one).modules}
-        raise NotInRepository(
-            f"the history has no deployment and no module {name[:200]!r}",
-            hint=f"give the id of a deployment, or of a module: {', '.join(sorted(known))}."
-            if known
-            else "nothing was deployed yet.",
-        )
+        raise _no_module(session, name, environments)
     return sorted(found, key=lambda each: each.started.started_at, reverse=True)[:limit]
+
+
+def _no_module(session: Session, name: str, environments: Sequence[str]) -> NotInRepository:
+    history = session.context.history
+    if any(history.find(each, name) for each in environments):
+        return NotInRepository(
+            f"{name} is a deployment, not a module", hint=f"run `ign-deploy history show {name}`."
+        )
+    known = {each.id for one in environments for each in history.state(one).modules}
+    return NotInRepository(
+        f"the history has no module {name[:200]!r}",
+        hint=f"give the id of a module: {', '.join(sorted(known))}."
+        if known
+        else "nothing was deployed yet.",
+    )
 
 
 def _forget(session: Session, names: tuple[str, ...]) -> None:

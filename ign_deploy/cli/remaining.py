@@ -126,6 +126,8 @@ def _gateways(addresses: Sequence[str], environment: str, session: Session) -> s
 
     Those of the config file by name, or their own settings wouldn't count.
     """
+    if session.resolved.origin("gateway") == "--gateway":
+        return ""  # the command is repeated with its options
     names = {entry.url.rstrip("/"): entry.name for entry in session.settings.gateways}
     chosen = [names.get(each.rstrip("/"), each) for each in addresses]
     own = {each.name for each in session.settings.gateways if each.environment == environment}

@@ -97,7 +97,7 @@ def test_an_unknown_environment_module_or_deployment_is_an_error(cli: GatewayCli
     for command in (
         ("status", "-e", "prodution"),
         ("history", "-e", "prodution"),
-        ("history", "0123456789ab"),
+        ("history", "show", "0123456789ab", "-e", "prodution"),
         ("history", "com.example.other"),
     ):
         result = cli.call(*command).must(6)
@@ -110,9 +110,15 @@ def test_history_shows_one_deployment_or_those_of_a_module(cli: GatewayCli) -> N
     cli.install(f"{NAME}@1.1.0").must(0)
     entries = cli.call("history", NAME, "--json").must(0).document["deployments"]
     assert len(entries) == 2
-    (first,) = cli.call("history", entries[1]["id"], "--json").must(0).document["deployments"]
+    named = ("history", "show", entries[1]["id"])
+    (first,) = cli.call(*named, "--json").must(0).document["deployments"]
     assert first["id"] == entries[1]["id"]
-    shown = cli.call("history", entries[1]["id"]).must(0).stdout
+    assert "history show" in cli.call("history", entries[1]["id"]).must(6).stderr
+    assert (
+        "no deployment '0123456789ab'" in cli.call("history", "show", "0123456789ab").must(6).stderr
+    )
+    assert "expected one" in cli.call("history", "show").must(2).stderr
+    shown = cli.call(*named).must(0).stdout
     assert shown.startswith(f"deployed: deployment {first['id']} to production")
     assert cli.gateway.url in shown
 

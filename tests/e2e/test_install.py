@@ -402,9 +402,9 @@ def test_status_and_history_are_tables(cli: GatewayCli) -> None:
     row = status[1].split()
     assert [*row[:4], *row[7:]] == ["test", "-", NAME, "1.1.0", "mary", "1.0.0"]
     history = cli.call("history", "-e", "test").must(0).stdout.splitlines()
-    assert [line.split()[4] for line in history[1:]] == ["recorded", "recorded"]
+    assert [line.split()[1:3] for line in history[1::2]] == [["✓", "recorded"]] * 2
     assert f"{NAME} 1.0.0 → 1.1.0" in history[1]
-    assert len(cli.call("history", "--limit", "1").must(0).stdout.splitlines()) == 2
+    assert len(cli.call("history", "--limit", "1").must(0).stdout.splitlines()) == 3
     assert (
         "no module 'com.example.other'" in cli.call("history", "com.example.other").must(6).stderr
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -162,3 +163,50 @@ def test_a_clock_that_was_ahead_does_not_change_the_order(
     result = rollback(cli, "--restart", "if-needed").must(0)
     assert "contradicts" not in result.stderr
     assert active(cli.gateway) == "1.0.0"
+
+
+def test_after_a_kill_one_command_says_what_runs_where_and_what_to_do(
+    cli: GatewayCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.install(f"{NAME}@1.0.0").must(0)
+    assert "what to do" not in cli.call("status").must(0).stdout
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "ign_deploy.deployment.gateway.rest_api.ApiGateway.wait_until_running", interrupt
+        )
+        assert cli.install(f"{NAME}@1.1.0").exit_code == 130
+    cli.gateway.state.come_back()
+    there = ("-e", "production", "--gateway", cli.gateway.url)
+    live = cli.call("status", "--live", *there, "--exit-code").must(10).stdout
+    assert "uncertain in the history; the gateway has 1.1.0" in live
+    for shown in (live, cli.call("status").must(0).stdout):
+        told = shown.partition("what to do:")[2]
+        assert "just now" in told
+        assert "has not ended: it is still running, or was killed" in told
+        for command in (f"install {NAME}@1.1.0", f"rollback {NAME}"):
+            name, _, module = command.partition(" ")
+            lines = [each for each in told.splitlines() if f"ign-deploy {name} -e" in each]
+            assert [each.split().count(cli.gateway.url) for each in lines] == [1]
+            assert module in lines[0].split()
+    steps = cli.call("status", "--json").must(0).document["next"]
+    live_command, install, _ = steps[0]["commands"]
+    assert live_command == "ign-deploy status -e production --live"
+    again = [*shlex.split(install)[1:], "--restart", "if-needed", "--accept-certificate", "yes"]
+    cli.call(*again).must(0)
+    assert active(cli.gateway) == "1.1.0"
+    assert "what to do" not in cli.call("status").must(0).stdout
+
+
+def test_a_restart_that_is_pending_has_the_command_that_makes_it(cli: GatewayCli) -> None:
+    options = ("--accept-certificate", "yes", "--accept-license", "yes", "-e", "production")
+    cli.call("install", f"{NAME}@1.0.0", "--gateway", cli.gateway.url, *options).must(0)
+    (step,) = cli.call("status", "--json").must(0).document["next"]
+    assert "waits for a restart" in step["step"]
+    (command,) = step["commands"]
+    cli.call(*shlex.split(command)[1:]).must(0)
+    assert active(cli.gateway) == "1.0.0"
+    assert cli.call("status", "--json").must(0).document["next"] == []
