@@ -1,7 +1,9 @@
-"""The Markdown summary of a run, for the person responsible for the release: result first.
+"""The Markdown summary of a run, as people read it: verdict, cause and next step come first.
 
-Every string may come from a build or a file, so it is neutralised and escaped for HTML and
-Markdown. The page stays far below the mebibyte that GitHub accepts.
+Then what was found, what was done, what to compare, and last where the time went. Every string may
+come from a build or a file, so it is neutralised and escaped for HTML and Markdown. Each part has a
+limit of its own, so that the page stays below the mebibyte that GitHub accepts, and in each part
+failures come first: they are what remains if something has to go.
 """
 
 from __future__ import annotations
@@ -11,18 +13,40 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar, cast
 
+from ign_deploy.ci.markdown import (
+    code,
+    escape,
+    link,
+    markdown_list,
+    markdown_table,
+    prose,
+    split_steps,
+)
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.text import finding_place, neutral_lines, shorten
-from ign_deploy.module.findings import Finding, Severity, worst_first
+from ign_deploy.ci.text import finding_place, neutral_lines
+from ign_deploy.errors import with_subject
+from ign_deploy.module.findings import Finding, Severity
 
 T = TypeVar("T")
 
-_BUDGET = 60_000
-"""Characters of rows in one table: at most 240,000 bytes, and there are four tables."""
-_CELL = 400
+_FINDINGS, _TABLES, _MODULES, _FINGERPRINTS, _STEPS, _STAGES = (
+    300_000,
+    200_000,
+    150_000,
+    80_000,
+    50_000,
+    50_000,
+)
+"""Bytes: together less than the mebibyte, with verdict and cause."""
+_CAUSE = 4000
+"""Characters that are shown of the cause."""
+_UNFOLDED = 5
+"""How many digests are shown without a click."""
+_CHARTED = 60
+"""Seconds: a shorter run needs no chart."""
 _MARKS = {"ok": "✅", "failed": "❌", "skipped": "⏭️"}
 _SEVERITIES = {Severity.ERROR: "❌ error", Severity.WARNING: "⚠️ warning", Severity.INFO: "info"}
-_ACTIVE = re.compile(r"""[\\`*_\[\]#|~!<>&@$"'{}()]|:(?=//)|(?<=www)\.""", re.IGNORECASE)
+_URGENCY = ("failed", "skipped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +66,7 @@ class ModuleRow:
     """Fingerprint as the gateway shows it."""
     certificate_sha256: str = ""
     result: str = ""
+    reason: str = ""
     url: str = ""
 
 
@@ -64,6 +89,15 @@ class FindingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SummaryTable:
+    """A command's own table, such as gateways or paths: plain text, what failed first."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """Everything the page shows; empty parts are omitted."""
 
@@ -74,6 +108,7 @@ class Summary:
     hint: str = ""
     modules: Sequence[ModuleRow] = ()
     findings: Sequence[FindingRow] = ()
+    tables: Sequence[SummaryTable] = ()
     stages: Sequence[StageRow] = ()
     next_steps: Sequence[str] = ()
 
@@ -81,27 +116,24 @@ class Summary:
 def render_summary(summary: Summary, *, masker: Masker) -> str:
     """Return the page as GitHub-flavoured Markdown, ending with a newline, without secrets."""
     summary = _redacted(summary, masker)
+    modules = sorted(summary.modules, key=_urgency)
     parts = [
         f"## {_MARKS['ok' if summary.succeeded else 'failed']} {escape(summary.headline)}",
-        *_error(summary),
-        *_modules(summary.modules),
-        *_next_steps(summary.next_steps),
+        *_cause(summary),
+        *_next_steps([*split_steps(summary.hint), *summary.next_steps]),
+        *_findings([each for each in summary.findings if not _is_cause(each, summary)]),
+        *_tables(summary.tables),
+        *_modules(modules),
+        *_fingerprints(modules),
         *_stages(summary.stages),
-        *_findings(summary.findings),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def escape(text: str) -> str:
-    """Return untrusted text that renders as itself: one line, no markup, no links."""
-    line = shorten(" ".join(neutral_lines(text)).strip(), _CELL)
-    return _ACTIVE.sub(lambda match: f"&#{ord(match[0])};", line)
 
 
 def _redacted(value: T, masker: Masker) -> T:
     """Return ``value`` with all its strings redacted; escaping would disguise secrets."""
     if isinstance(value, str):
-        return cast("T", masker.redact(" ".join(neutral_lines(masker.redact(value)))))
+        return cast("T", masker.redact("\n".join(neutral_lines(masker.redact(value)))))
     if isinstance(value, tuple | list):
         return cast("T", tuple(_redacted(item, masker) for item in value))
     if is_dataclass(value) and not isinstance(value, type):
@@ -110,70 +142,147 @@ def _redacted(value: T, masker: Masker) -> T:
     return value
 
 
-def _error(summary: Summary) -> Iterator[str]:
-    """Show what went wrong and what to do about it."""
-    if summary.error:
-        yield f"**What happened:** {escape(summary.error)}"
-    if summary.hint:
-        yield f"**What to do:** {escape(summary.hint)}"
+def _urgency(module: ModuleRow) -> int:
+    result = module.result.partition(":")[0]
+    return _URGENCY.index(result) if result in _URGENCY else len(_URGENCY)
+
+
+def _cause(summary: Summary) -> Iterator[str]:
+    """Show why the run failed, and where."""
+    if not summary.error:
+        return
+    yield f"**Cause:** {prose(summary.error, length=_CAUSE)}"
+    for each in summary.findings:
+        place = _place(each)
+        if _is_cause(each, summary) and with_subject(place, summary.error) != summary.error:
+            yield f"**Where:** {code(place)}"
+            return
+
+
+def _is_cause(row: FindingRow, summary: Summary) -> bool:
+    """Return whether a finding is the error itself, which is on top already."""
+    return row.finding.severity is Severity.ERROR and row.finding.message == summary.error
+
+
+def _place(row: FindingRow) -> str:
+    return finding_place(row.finding, file=row.file)
+
+
+def _next_steps(steps: Sequence[str]) -> Iterator[str]:
+    """List the next steps, each once."""
+    entries = list(dict.fromkeys(prose(f"{step[:1].upper()}{step[1:]}") for step in steps if step))
+    if entries:
+        yield "### Next"
+        yield markdown_list(entries, size=_STEPS, numbered=len(entries) > 1)
+
+
+def _findings(findings: Sequence[FindingRow]) -> Iterator[str]:
+    """List the findings, the worst first."""
+    if not findings:
+        return
+    yield f"### Findings ({len(findings)})"
+    yield markdown_table(
+        ("Severity", "Code", "Where", "What", "What to do"),
+        [
+            (
+                _SEVERITIES[each.finding.severity],
+                code(each.finding.code),
+                escape(_place(each)),
+                prose(each.finding.message),
+                prose(each.finding.hint),
+            )
+            for each in sorted(findings, key=lambda each: each.finding.severity)
+        ],
+        size=_FINDINGS,
+    )
+
+
+def _tables(tables: Sequence[SummaryTable]) -> Iterator[str]:
+    """Show the command's own tables."""
+    for each in tables:
+        if each.rows:
+            yield f"### {escape(each.title)}"
+            yield markdown_table(
+                [escape(title) for title in each.header],
+                [[prose(cell) for cell in row] for row in each.rows],
+                size=_TABLES // len(tables),
+            )
 
 
 def _modules(modules: Sequence[ModuleRow]) -> Iterator[str]:
-    """List the modules: a table for the eye, and the digests below it to compare with."""
+    """List the modules, those that failed first."""
     if not modules:
         return
-    yield _table(
-        ("Module", "Version", "Ignition", "Size", "Signed by", "Result"),
+    yield "### Modules"
+    yield markdown_table(
+        ("Module", "Version", "Ignition", "Size", "Result", "Reason"),
         [
             (
                 _named(module),
                 escape(module.version),
                 escape(module.ignition_version),
                 _size(module.size),
-                escape(module.signer),
-                _linked(module),
+                link(module.result, url=module.url),
+                prose(module.reason),
             )
             for module in modules
         ],
-    )
-    yield _table(
-        ("File", "SHA-256", "Certificate SHA-1 (as the gateway shows it)", "Certificate SHA-256"),
-        [
-            (
-                _code(module.file),
-                _code(module.sha256),
-                _code(module.certificate_sha1),
-                _code(module.certificate_sha256),
-            )
-            for module in modules
-        ],
+        size=_MODULES,
     )
 
 
-def _next_steps(steps: Sequence[str]) -> Iterator[str]:
-    """List the next steps."""
-    if steps:
-        yield "### What to do next"
-        yield "\n".join(f"- {escape(step)}" for step in steps[:20])
+def _fingerprints(modules: Sequence[ModuleRow]) -> Iterator[str]:
+    """List what people compare: each certificate once, then the files' digests."""
+    certificates = {
+        (module.signer, module.certificate_sha1, module.certificate_sha256): None
+        for module in modules
+        if module.certificate_sha1
+    }
+    entries = [
+        entry
+        for signer, sha1, sha256 in certificates
+        for entry in (
+            f"**Signed by:** {escape(signer)}",
+            f"**Certificate SHA-1, as the gateway shows it:** {code(sha1)}",
+            f"**Certificate SHA-256:** {code(sha256)}",
+        )
+    ]
+    digests = [
+        f"**{escape(module.file or f'{module.id} {module.version}')}** SHA-256: "
+        f"{code(module.sha256)}"
+        for module in modules
+        if module.sha256
+    ]
+    if not entries and not digests:
+        return
+    yield "### Fingerprints"
+    is_folded = len(digests) > _UNFOLDED
+    yield markdown_list([*entries, *([] if is_folded else digests)], size=_FINGERPRINTS)
+    if is_folded:
+        yield f"<details><summary>SHA-256 of {len(digests)} files</summary>"
+        yield markdown_list(digests, size=_FINGERPRINTS)
+        yield "</details>"
 
 
 def _stages(stages: Sequence[StageRow]) -> Iterator[str]:
-    """Show where the time went: a chart, and a table with the reasons for skipping."""
+    """Show where the time went; a chart only where there is much of it."""
     if not stages:
         return
     yield "### Stages"
-    yield _chart(stages)
-    yield _table(
+    if sum(stage.seconds for stage in stages) > _CHARTED:
+        yield _chart(stages)
+    yield markdown_table(
         ("Stage", "Result", "Time", "Remark"),
         [
             (
                 escape(stage.name),
                 f"{_MARKS.get(stage.result, '')} {escape(stage.result)}".strip(),
-                f"{stage.seconds:.1f} s",
-                escape(stage.reason),
+                "" if stage.result == "skipped" else f"{stage.seconds:.1f} s",
+                prose(stage.reason),
             )
-            for stage in stages
+            for stage in sorted(stages, key=lambda stage: stage.result != "failed")
         ],
+        size=_STAGES,
     )
 
 
@@ -190,59 +299,9 @@ def _chart(stages: Sequence[StageRow]) -> str:
     return "\n".join([*lines, "```"])
 
 
-def _findings(findings: Sequence[FindingRow]) -> Iterator[str]:
-    """List the findings, the worst first."""
-    if not findings:
-        return
-    yield f"### Findings ({len(findings)})"
-    order = worst_first(located.finding for located in findings)
-    files = {id(located.finding): located.file for located in findings}
-    yield _table(
-        ("Severity", "Code", "Where", "What", "What to do"),
-        [
-            (
-                _SEVERITIES[finding.severity],
-                _code(finding.code),
-                escape(finding_place(finding, file=files[id(finding)])),
-                escape(finding.message),
-                escape(finding.hint),
-            )
-            for finding in order
-        ],
-    )
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of as many rows as fit; a last line counts the others."""
-    lines = [f"| {' | '.join(header)} |", f"|{' --- |' * len(header)}"]
-    used = 0
-    for number, row in enumerate(rows):
-        line = f"| {' | '.join(row)} |"
-        used += len(line)
-        if used > _BUDGET:
-            lines.append(f"\n… and {len(rows) - number} more; the result file has everything.")
-            break
-        lines.append(line)
-    return "\n".join(lines)
-
-
 def _named(module: ModuleRow) -> str:
     """Return name and id of a module."""
-    return f"{escape(module.name)} {_code(module.id)}" if module.name else _code(module.id)
-
-
-def _linked(module: ModuleRow) -> str:
-    """Return the result, linked to where the release is when that is a web page."""
-    result = escape(module.result) or "—"
-    if not re.fullmatch(r"https?://[\x21-\x7e]{1,1000}", module.url):
-        return result
-    address = re.sub(r"""[&<>"'|`\\]""", lambda match: f"&#{ord(match[0])};", module.url)
-    return f'<a href="{address}">{result}</a>'
-
-
-def _code(text: str) -> str:
-    """Return text as code; HTML, since text could break out of Markdown's backticks."""
-    return f"<code>{escape(text)}</code>" if text else ""
+    return f"{escape(module.name)} {code(module.id)}" if module.name else code(module.id)
 
 
 def _size(size: int) -> str:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.ci.host import write_summary
-from ign_deploy.ci.summary import ModuleRow, StageRow, Summary, render_summary
+from ign_deploy.ci.summary import ModuleRow, Summary
 from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.formatting import describe_deployment, plain
 from ign_deploy.cli.options import (
@@ -19,6 +18,7 @@ from ign_deploy.cli.options import (
     common_options,
     settings_options,
 )
+from ign_deploy.cli.page import gateway_table, pending_steps, write_page
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 
@@ -125,6 +125,17 @@ def _carry_out(order: Order, deployer: Deployer, session: Session) -> None:
 
 def _answer_unchanged(session: Session, order: Order) -> None:
     """Answer that there was nothing to do: the history has no entry for it."""
+    count = len(order.unchanged)
+    write_page(
+        session,
+        Summary(
+            headline="Unchanged: the gateway is up to date"
+            if count == 1
+            else f"Unchanged: {count} gateways are up to date",
+            succeeded=True,
+            tables=[gateway_table(order.unchanged)],
+        ),
+    )
     session.answer(
         {"result": "unchanged", "deployment": None, **_unchanged_document(order)},
         "\n".join(plain(gateway.message) for gateway in order.unchanged),
@@ -146,7 +157,7 @@ def _answer(
     document = _deployment_document(record, is_dry_run=session.settings.dry_run)
     document |= _unchanged_document(order)
     result = document["result"]
-    _write_page(session, record, result, problem=problem)
+    _write_page(session, record, order, result, problem=problem)
     if problem is not None:
         document |= failure_document(problem) | {"result": result}
     lines = describe_deployment(record, result)
@@ -180,43 +191,46 @@ def _deployment_outputs(record: DeploymentRecord, result: str, *, head: str) -> 
     }
 
 
+_HEADLINES = {
+    "deployed": "Deployed",
+    "uninstalled": "Uninstalled",
+    "unchanged": "Unchanged:",
+    "recorded": "Recorded",
+    "restart-pending": "Installed, but not running before a restart:",
+    "rolled-back": "Not deployed, and rolled back:",
+    "failed": "Not deployed:",
+    "rollback-failed": "Needs manual repair:",
+    "dry-run": "Dry run, nothing was changed:",
+}
+_NAMED = 5
+"""How many modules the headline names; the others are counted."""
+
+
 def _write_page(
-    session: Session, record: DeploymentRecord, result: str, *, problem: IgnDeployError | None
+    session: Session,
+    record: DeploymentRecord,
+    order: Order,
+    result: str,
+    *,
+    problem: IgnDeployError | None,
 ) -> None:
-    names = ", ".join(
-        dict.fromkeys(
-            f"{module.id} {module.version or '(uninstalled)'}"
-            for gateway in record.gateways
-            for module in gateway.modules
-        )
+    modules = {module.id: module for gateway in record.gateways for module in gateway.modules}
+    names = [f"{each.id} {each.version}".strip() for each in modules.values()]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    what = f"{', '.join(names[:_NAMED])}{more}"
+    write_page(
+        session,
+        Summary(
+            headline=f"{_HEADLINES.get(result, result)} {what} → {record.environment}",
+            succeeded=problem is None,
+            error=problem.message if problem else "",
+            hint=problem.hint if problem else "",
+            tables=[gateway_table([*record.gateways, *order.unchanged])],
+            modules=[
+                ModuleRow(id=each.id, version=each.version, sha256=each.sha256)
+                for each in modules.values()
+                if each.version
+            ],
+            next_steps=pending_steps(record.gateways),
+        ),
     )
-    summary = Summary(
-        headline=f"{result}: {names} → {record.environment}",
-        succeeded=problem is None,
-        error=problem.message if problem else "",
-        hint=problem.hint if problem else "",
-        modules=[
-            ModuleRow(
-                id=module.id,
-                version=module.version,
-                name=gateway.name or gateway.gateway,
-                sha256=module.sha256,
-                result=f"{module.outcome.value} (before: {module.previous or 'none'})",
-            )
-            for gateway in record.gateways
-            for module in gateway.modules
-        ],
-        stages=[
-            StageRow(
-                gateway.name or gateway.gateway or "no gateway",
-                gateway.seconds,
-                "ok" if problem is None else "failed",
-                gateway.message,
-            )
-            for gateway in record.gateways
-        ],
-        next_steps=[gateway.message for gateway in record.gateways if gateway.message],
-    )
-    page = render_summary(summary, masker=session.masker)
-    session.pages.append(page)
-    write_summary(page, host=session.host, env=session.env, masker=session.masker)

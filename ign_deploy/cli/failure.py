@@ -124,8 +124,8 @@ def write_failure(session: Session, problem: IgnDeployError) -> None:
     """Write the failure to the run's summary page, if no stage has done so."""
     if session.host is not Host.GITHUB:
         return
-    from ign_deploy.ci.host import write_summary
-    from ign_deploy.ci.summary import FindingRow, Summary, render_summary
+    from ign_deploy.ci.summary import FindingRow, Summary
+    from ign_deploy.cli.page import write_page
 
     summary = Summary(
         headline="The run failed",
@@ -134,5 +134,4 @@ def write_failure(session: Session, problem: IgnDeployError) -> None:
         hint=problem.hint,
         findings=[FindingRow(*item) for item in problem_findings(problem)],
     )
-    page = render_summary(summary, masker=session.masker)
-    write_summary(page, host=session.host, env=session.env, masker=session.masker)
+    write_page(session, summary)

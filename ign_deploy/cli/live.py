@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ign_deploy.ci.summary import Summary, SummaryTable
 from ign_deploy.cli.formatting import is_too_wide, plain, shown_age, table, wrap
 from ign_deploy.pipeline.live import LiveResult, overall_result
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ign_deploy.pipeline.live import LiveGateway
     from ign_deploy.pipeline.live_comparison import Attempt, LiveModule
 
-_HEADER = ("ENVIRONMENT", "GATEWAY", "MODULE", "RUNS", "RECORDED", "STATE", "LICENCE", "REMARK")
+_HEADER = ("Environment", "Gateway", "Module", "Runs", "Recorded", "State", "Licence", "Remark")
 _UNLISTED = "this kind of gateway doesn't list its modules"
 _SIGNS = {LiveResult.AS_RECORDED: "✓", LiveResult.NOT_COMPARABLE: "-"}
 
@@ -45,16 +46,38 @@ def live_text(gateways: Sequence[LiveGateway], *, now: datetime, width: int) -> 
 
     What differs comes first. A ``width`` of 0 is no limit.
     """
-    order = list(LiveResult)
-    ordered = sorted(
-        gateways, key=lambda each: (not each.needs_attention, -order.index(each.result))
-    )
-    lines = table([_HEADER, *(row for each in ordered for row in _rows(each, now))])
+    ordered = _ordered(gateways)
+    heading = tuple(title.upper() for title in _HEADER)
+    lines = table([heading, *(row for each in ordered for row in _rows(each, now))])
     verdict = [_verdict(gateways)]
     if is_too_wide(lines, width):
         verdict = wrap(verdict[0], width)
         lines = [line for each in ordered for line in _block(each, now, width)]
     return "\n".join([*verdict, *lines])
+
+
+def live_summary(
+    gateways: Sequence[LiveGateway], *, now: datetime, next_steps: Sequence[str] = ()
+) -> Summary:
+    """Return the report as a page."""
+    sign, _, headline = _verdict(gateways).partition(" ")
+    return Summary(
+        headline=headline,
+        succeeded=sign != "✗",
+        tables=[
+            SummaryTable(
+                "Gateways",
+                _HEADER,
+                [row for each in _ordered(gateways) for row in _rows(each, now)],
+            )
+        ],
+        next_steps=next_steps,
+    )
+
+
+def _ordered(gateways: Sequence[LiveGateway]) -> Sequence[LiveGateway]:
+    order = list(LiveResult)
+    return sorted(gateways, key=lambda each: (not each.needs_attention, -order.index(each.result)))
 
 
 def _verdict(gateways: Sequence[LiveGateway]) -> str:

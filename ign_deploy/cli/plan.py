@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from ign_deploy.ci.host import Host
+from ign_deploy.ci.summary import Summary, SummaryTable
 from ign_deploy.cli.formatting import json_line
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
+from ign_deploy.cli.page import write_page
 from ign_deploy.cli.session import Session
 from ign_deploy.pipeline.plan import Decision, make_plan
 
@@ -43,10 +45,36 @@ def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) ->
             f"{wanted} paths need a release, but {host} runs at most {LIMITS[host]} jobs of a "
             "matrix: split the plan, or use `ign-deploy batch`"
         )
+    write_page(session, _summary(decisions))
     value = matrix(decisions, host=host)
     line = json_line(value, masker=session.masker)
     document = {"result": "planned", "matrix": value, "decisions": _documents(decisions)}
     session.answer(document, line, outputs={"matrix": line}, is_clean=True)
+
+
+def _summary(decisions: Sequence[Decision]) -> Summary:
+    """Return the run's page: what needs a release and why, then the rest."""
+    wanted = sum(each.needs_release for each in decisions)
+    verb = "needs" if wanted == 1 else "need"
+    return Summary(
+        headline=f"{wanted} of {len(decisions)} paths {verb} a release",
+        succeeded=True,
+        tables=[
+            SummaryTable(
+                "Paths",
+                ("Release", "Path", "Module", "Reason"),
+                [
+                    (
+                        "yes" if each.needs_release else "no",
+                        str(each.path),
+                        ", ".join(f"{one.id} {one.version}".strip() for one in each.modules),
+                        each.reason,
+                    )
+                    for each in sorted(decisions, key=lambda each: not each.needs_release)
+                ],
+            )
+        ],
+    )
 
 
 def _documents(decisions: Sequence[Decision]) -> list[dict[str, Any]]:

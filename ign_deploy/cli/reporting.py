@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ign_deploy.ci.host import workspace_of, write_outputs, write_summary
+from ign_deploy.ci.host import workspace_of, write_outputs
 from ign_deploy.ci.host_files import write_host_files
-from ign_deploy.ci.summary import FindingRow, ModuleRow, StageRow, Summary, render_summary
+from ign_deploy.ci.summary import FindingRow, ModuleRow, StageRow, Summary
 from ign_deploy.cli.failure import failure_document
 from ign_deploy.cli.formatting import (
     batch_table,
@@ -17,6 +17,7 @@ from ign_deploy.cli.formatting import (
     descriptor_document,
     json_text,
 )
+from ign_deploy.cli.page import gateway_table, pending_steps, write_page
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
 from ign_deploy.files import write_atomically
@@ -59,16 +60,6 @@ def report_outcome(session: Session, *, result: str, problem: IgnDeployError | N
         session.answer(document, _text(report, result), outputs=outputs)
     else:
         write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
-
-
-def write_page(session: Session, summary: Summary) -> None:
-    """Write the summary where the CI host shows it; without it, the work is done all the same."""
-    page = render_summary(summary, masker=session.masker)
-    session.pages.append(page)
-    try:
-        write_summary(page, host=session.host, env=session.env, masker=session.masker)
-    except IgnDeployError as problem:
-        session.reporter.warning(f"cannot write the summary: {problem.message}")
 
 
 def run_document(
@@ -159,6 +150,7 @@ def run_summary(
             *(_path_row(each) for each in report.paths if not each.modules),
         ],
         findings=findings,
+        tables=[gateway_table(report.deployment.gateways)] if report.deployment else [],
         stages=[
             StageRow(stage.name, stage.seconds, stage.result, stage.reason)
             for stage in report.stages
@@ -185,11 +177,7 @@ def _headline(report: RunReport, result: str) -> str:
 
 def _path_row(record: PathRecord) -> ModuleRow:
     """Return the row of a path that made no module."""
-    return ModuleRow(id=str(record.path), version="", result=_explained(record))
-
-
-def _explained(record: ModuleRecord | PathRecord) -> str:
-    return f"{record.result}: {record.reason}" if record.reason else record.result
+    return ModuleRow(id=str(record.path), version="", result=record.result, reason=record.reason)
 
 
 def _module_row(module: ModuleRecord) -> ModuleRow:
@@ -205,25 +193,25 @@ def _module_row(module: ModuleRecord) -> ModuleRow:
         signer=verified.certificate.subject if verified else "",
         certificate_sha1=verified.certificate.sha1 if verified else "",
         certificate_sha256=verified.certificate.sha256 if verified else "",
-        result=_explained(module),
+        result=module.result,
+        reason=module.reason,
         url=module.release_url,
     )
 
 
 def _next_steps(report: RunReport, result: str) -> list[str]:
+    """Return what to do after a success; one step for all modules."""
     if report.deployment is not None and any(each.gateway for each in report.deployment.gateways):
-        return [each.message for each in report.deployment.gateways if each.message]
+        return pending_steps(report.deployment.gateways)
     if result not in ("uploaded", "unchanged"):
         return []
-    steps: list[str] = []
-    for module in report.modules.values():
-        if module.verified is None:
-            continue
-        steps.append(
-            f"Install {module.file.name} on the gateway; accept the certificate only if it shows "
-            f"{module.verified.certificate.sha1}."
-        )
-    return steps
+    modules = [each for each in report.modules.values() if each.verified is not None]
+    if not modules:
+        return []
+    what = modules[0].file.name if len(modules) == 1 else f"the {len(modules)} modules"
+    shown = {f"`{each.verified.certificate.sha1}`": None for each in modules if each.verified}
+    which = " or ".join(shown)
+    return [f"Install {what} on the gateway; accept the certificate only if its SHA-1 is {which}."]
 
 
 def _text(report: RunReport, result: str) -> str:

@@ -18,7 +18,7 @@ from ign_deploy.cli.formatting import (
     verification_document,
 )
 from ign_deploy.cli.options import SIGNING, common_options, settings_options
-from ign_deploy.cli.reporting import write_page
+from ign_deploy.cli.page import write_page
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import SigningError, VerificationError
 from ign_deploy.module.findings import Finding, legible

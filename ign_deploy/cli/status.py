@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ign_deploy.ci.summary import Summary, SummaryTable
 from ign_deploy.cli.environments import NOTHING, chosen_environments
 from ign_deploy.cli.formatting import is_too_wide, plain, table, wrap
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
+from ign_deploy.cli.page import write_page
 from ign_deploy.cli.remaining import Remaining, remaining_steps
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 GATEWAYS_DIFFER = 10
 """The exit code of ``status --live --exit-code`` when a gateway isn't as recorded."""
 _ONLY_LIVE = ("gateway", "metrics_file", "pushgateway_url", "otlp_endpoint")
-_HEADER = ("ENVIRONMENT", "GATEWAY", "MODULE", "VERSION", "SINCE", "BY", "BEFORE")
+_HEADER = ("Environment", "Gateway", "Module", "Version", "Since", "By", "Before")
 
 
 @click.command("status", short_help="Show what runs in an environment.")
@@ -73,7 +75,9 @@ def status_command(session: Session, *, live: bool, exit_code: bool) -> None:
         "not_installed": [_deployed_document(each) for each in gone],
         "next": [step.document() for step in steps],
     }
-    lines = _lines([*here, *gone], session) if modules else [NOTHING]
+    rows = _rows([*here, *gone], session)
+    write_page(session, _summary(here, rows, steps))
+    lines = _lines(rows, session) if modules else [NOTHING]
     session.answer(document, "\n".join([*lines, *_next_lines(steps, session)]))
 
 
@@ -82,13 +86,14 @@ def _is_option(session: Session, name: str) -> bool:
 
 
 def _answer_live(session: Session, *, exit_code: bool) -> None:
-    from ign_deploy.cli.live import live_document, live_text
+    from ign_deploy.cli.live import live_document, live_summary, live_text
     from ign_deploy.pipeline.live import LiveResult, ask_gateways, overall_result
     from ign_deploy.pipeline.live_metrics import check_metrics, measure_gateways
 
     check_metrics(session.context)
     found = ask_gateways(session.context)
     steps = remaining_steps(sorted({each.environment for each in found}), session, is_live=True)
+    write_page(session, live_summary(found, now=session.now, next_steps=_page_steps(steps)))
     document = live_document(found) | {"next": [step.document() for step in steps]}
     text = live_text(found, now=session.now, width=session.width)
     session.answer(document, "\n".join([text, *_next_lines(steps, session)]))
@@ -97,9 +102,35 @@ def _answer_live(session: Session, *, exit_code: bool) -> None:
         click.get_current_context().exit(GATEWAYS_DIFFER)
 
 
-def _lines(deployed: Sequence[DeployedVersion], session: Session) -> list[str]:
-    """Return a table, or blocks where it is wider than the terminal."""
-    rows = [
+def _summary(
+    here: Sequence[DeployedVersion],
+    rows: Sequence[tuple[str, ...]],
+    steps: Sequence[Remaining],
+) -> Summary:
+    """Return the run's page: how much runs where, and what is left to do."""
+    gateways = len({(each.environment, each.gateway) for each in here})
+    uncertain = sum(each.uncertain for each in here)
+    headline = f"{_count(len(here), 'module')} on {_count(gateways, 'gateway')}"
+    if uncertain:
+        headline += f", {uncertain} uncertain"
+    return Summary(
+        headline=headline if rows else f"{NOTHING[:1].upper()}{NOTHING[1:]}",
+        succeeded=not uncertain,
+        tables=[SummaryTable("Modules", _HEADER, rows)],
+        next_steps=_page_steps(steps),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _page_steps(steps: Sequence[Remaining]) -> list[str]:
+    return [" ".join([each.text, *(f"`{one}`" for one in each.commands)]) for each in steps]
+
+
+def _rows(deployed: Sequence[DeployedVersion], session: Session) -> list[tuple[str, ...]]:
+    return [
         (
             plain(each.environment),
             plain(each.gateway) or "-",
@@ -111,7 +142,12 @@ def _lines(deployed: Sequence[DeployedVersion], session: Session) -> list[str]:
         )
         for each in deployed
     ]
-    lines = table([_HEADER, *rows])
+
+
+def _lines(rows: Sequence[tuple[str, ...]], session: Session) -> list[str]:
+    """Return a table, or blocks where it is wider than the terminal."""
+    heading = tuple(title.upper() for title in _HEADER)
+    lines = table([heading, *rows])
     if not is_too_wide(lines, session.width):
         return lines
     return [line for row in rows for line in _block(row, session.width)]

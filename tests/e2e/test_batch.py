@@ -281,7 +281,7 @@ def test_a_failed_batch_tells_later_steps_only_of_what_they_may_use(
     assert module_id("b") not in outputs
     summary = (workspace.folder / "GITHUB_STEP_SUMMARY").read_text()
     assert "Batch: 1 failed, 1 uploaded" in summary
-    assert "failed: " in summary
+    assert "| failed | " in summary
 
 
 def test_a_dry_run_only_checks(workspace: CliWorkspace) -> None:
