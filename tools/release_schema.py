@@ -53,6 +53,9 @@ _ABOUT: Mapping[type[BaseModel], tuple[str, Mapping[str, str]]] = {
             "required_ignition_version": "The minimum version of Ignition; the gateway must be of "
             "the same line (8.1, 8.3). Empty: not stated.",
             "required_framework_version": "As the module states it; empty: not stated.",
+            "max_ignition_version": "The newest version or line of Ignition that the vendor "
+            "supports; empty: not stated.",
+            "tested_on": "Versions or lines of Ignition that the vendor tested the module on.",
             "scopes": "Where the module has code: G (gateway), D (designer), C (client), A (all).",
             "dependencies": "Modules that this one requires.",
             "free": "Whether the module runs without a licence.",

@@ -33,7 +33,7 @@ _USUAL = (*DEPLOYING, "continue_on_error", "notes", "notes_file", "tags", *REPOS
 
 @click.command("install", cls=GroupedCommand, short_help="Install modules on gateways.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME|FILE…")
-@settings_options("version", "environment", *_USUAL)
+@settings_options("version", "ignition", "environment", *_USUAL)
 @common_options
 def install_command(session: Session, names: tuple[str, ...]) -> None:
     """Install published modules, or signed files, on gateways, and check that they run.

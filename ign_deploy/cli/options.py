@@ -83,7 +83,16 @@ EVENTS = (
     "metrics_job",
     "otlp_endpoint",
 )
-PUBLISHING = (*REPOSITORY, "description", "notes", "notes_file", "tags", "environment")
+SUPPORT = ("tested_on", "max_ignition")
+PUBLISHING = (
+    *REPOSITORY,
+    "description",
+    "notes",
+    "notes_file",
+    "tags",
+    *SUPPORT,
+    "environment",
+)
 _GROUPS = {
     "Build": ("module_id", "output_dir", "gradle_args", "build_timeout", "isolate", "format"),
     "Signing": (*SIGNING, "trust_anchor", "allow_expired"),

@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Output file.  [default: standard output]",
 )
-@settings_options("accept_certificate", "accept_license", *REPOSITORY)
+@settings_options("ignition", "accept_certificate", "accept_license", *REPOSITORY)
 @common_options
 def render_command(
     session: Session, *, kind: Any, modules: tuple[str, ...], output: Path | None, **options: Any
@@ -100,7 +100,7 @@ def render_command(
     from ign_deploy.render import RenderOptions, Secret, render
 
     settings, reporter = session.settings, session.reporter
-    chosen = modules_to_render(session.context.repository, modules)
+    chosen = modules_to_render(session.context.repository, modules, ignition=settings.ignition)
     keys = tuple(_pair(text) for text in options.pop("credentials_keys"))
     secret = Secret(options.pop("credentials_secret"), keys)
     url = repository_url(settings)
@@ -137,20 +137,23 @@ def _pair(text: str) -> tuple[str, str]:
     return variable, key
 
 
-def modules_to_render(repository: Repository, names: Sequence[str]) -> list[RenderedModule]:
+def modules_to_render(
+    repository: Repository, names: Sequence[str], *, ignition: str = ""
+) -> list[RenderedModule]:
     """Return the modules by ``NAME[@VERSION]``; without names, the newest of every module."""
     from ign_deploy.repositories.download import find_release
-    from ign_deploy.repositories.search import list_modules
+    from ign_deploy.repositories.search import ListFilter, list_modules
 
     if not names:
-        entries = list_modules(repository)
+        entries = list_modules(repository, ListFilter(ignition=ignition))
         if not entries:
             raise NotInRepository("no modules are published", hint="publish one first.")
         return [_rendered(repository.fetch(entry.id, version=entry.version)) for entry in entries]
     found: list[RenderedModule] = []
     for name in names:
         module, _, version = name.partition("@")
-        found.append(_rendered(find_release(repository, module, version=version or None)))
+        release = find_release(repository, module, version=version or None, ignition=ignition)
+        found.append(_rendered(release))
     return found
 
 

@@ -9,7 +9,7 @@ import click
 
 from ign_deploy.cli.formatting import certificate_lines, findings_document, plain
 from ign_deploy.cli.listing import Row, answer_list
-from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
+from ign_deploy.cli.options import REPOSITORY, SUPPORT, common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.pipeline.checks import check_repository
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     "notes",
     "notes_file",
     "tags",
+    *SUPPORT,
     "environment",
     "trust_anchor",
     "allow_expired",
@@ -79,7 +80,9 @@ def upload_command(session: Session, file: Path) -> None:
     help="Version, or a range such as '>=1.2,<2'.  [default: newest]",
 )
 @click.option("--sha256", default="", metavar="HEX", help="Expected SHA-256 of the file.")
-@settings_options("output_dir", *REPOSITORY, "cache_dir", "trust_anchor", "allow_expired")
+@settings_options(
+    "output_dir", "ignition", *REPOSITORY, "cache_dir", "trust_anchor", "allow_expired"
+)
 @common_options
 def download_command(session: Session, name: str, wanted: str | None, sha256: str) -> None:
     """Fetch a module by its id or name, and verify it.
@@ -128,15 +131,9 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
     metavar="TEXT",
     help="Text in id, name, description or tags.",
 )
-@click.option(
-    "--ignition",
-    default="",
-    metavar="VERSION",
-    help="Only modules for a gateway of this version: 8.3, or 8.3.4.",
-)
 @click.option("--all-versions", is_flag=True, help="All versions, not only the newest.")
 @click.option("--include-yanked", is_flag=True, help="Also yanked versions.")
-@settings_options(*REPOSITORY)
+@settings_options("ignition", *REPOSITORY)
 @common_options
 def list_modules_command(session: Session, **choice: Any) -> None:
     """List the published modules, each with its newest version.
@@ -149,7 +146,7 @@ def list_modules_command(session: Session, **choice: Any) -> None:
         raise click.UsageError("give TEXT or --search, not both.")
     wanted = ListFilter(
         search=choice["text"] or choice["search"],
-        ignition=choice["ignition"],
+        ignition=session.settings.ignition,
         every_version=choice["all_versions"],
         include_yanked=choice["include_yanked"],
     )
@@ -176,6 +173,7 @@ def _row(entry: CatalogueEntry) -> Row:
         "description": entry.description,
         "tags": list(entry.tags),
         "required_ignition_version": entry.requires_ignition,
+        "max_ignition_version": entry.max_ignition,
         "published_at": entry.published_at,
         "yanked": entry.yanked,
     }

@@ -8,7 +8,8 @@ from ign_deploy.deployment.gateway import GatewayFacts, InstalledModule
 from ign_deploy.errors import DeploymentError
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs
-from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
+from ign_deploy.module.ignition import ignition_line, line_name, parsed_ignition
+from ign_deploy.module.version import parsed_version
 
 
 class Incompatible(DeploymentError):
@@ -60,42 +61,50 @@ def incompatibilities(
 def _other_line(
     module: VerifiedModule, what: str, name: str, facts: GatewayFacts
 ) -> Iterator[Incompatible]:
-    required, running = (
-        _version(module.descriptor.required_ignition_version),
-        _version(facts.version),
-    )
+    required = parsed_ignition(module.descriptor.required_ignition_version)
+    running = parsed_ignition(facts.version)
     if required is None or running is None:
         return
-    if required.minor_line != running.minor_line:
+    if ignition_line(required) != ignition_line(running):
         yield Incompatible(
-            f"{what} is built for Ignition {_line(required)}, but {name} runs {facts.version}",
-            hint=f"deploy a build of the module for Ignition {_line(running)}.",
+            f"{what} is built for Ignition {line_name(required)}, but {name} runs {facts.version}",
+            hint=f"deploy a build of the module for Ignition {line_name(running)}: add "
+            f"--ignition {line_name(running)} to select the newest.",
         )
     elif required.numbers > running.numbers:
         yield Incompatible(
             f"{what} requires Ignition {required}, but {name} runs {facts.version}",
             hint="upgrade the gateway first, or deploy an older version of the module.",
         )
+    elif not module.support.includes(running):
+        yield Incompatible(
+            f"{what} supports Ignition up to {module.support.maximum}, but {name} runs "
+            f"{facts.version}",
+            hint="deploy a version of the module that supports it.",
+        )
+
+
+def untested(module: VerifiedModule, *, name: str, facts: GatewayFacts) -> str:
+    """Return that the module wasn't tested on the gateway's version; empty if it was.
+
+    Also if its vendor doesn't say what it was tested on.
+    """
+    running = parsed_ignition(facts.version)
+    if running is None or module.support.is_tested_on(running):
+        return ""
+    return (
+        f"{module.descriptor.id} {module.descriptor.version} was tested on Ignition "
+        f"{', '.join(module.support.tested_on)}, but {name} runs {facts.version}"
+    )
 
 
 def _downgrade(
     module: VerifiedModule, what: str, name: str, present: InstalledModule
 ) -> Iterator[Incompatible]:
-    new, current = _version(module.descriptor.version), _version(present.version.full)
+    new, current = parsed_version(module.descriptor.version), parsed_version(present.version.full)
     if new is not None and current is not None and new < current:
         yield Incompatible(
             f"{what} is older than {current}, the current version on {name}",
             hint="add --allow-downgrade to downgrade, or run `ign-deploy rollback` to restore the "
             "previous version.",
         )
-
-
-def _version(text: str) -> ModuleVersion | None:
-    try:
-        return ModuleVersion.parse(text)
-    except VersionSyntaxError:
-        return None
-
-
-def _line(version: ModuleVersion) -> str:
-    return ".".join(map(str, version.minor_line))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ign_deploy.deployment.compatibility import Incompatible, incompatibilities
+from ign_deploy.deployment.compatibility import Incompatible, incompatibilities, untested
 from ign_deploy.deployment.gateway import NO_CONSENT, Consent, GatewayFacts, InstalledModule
 from ign_deploy.deployment.options import DeployOptions, Gateway
 from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
@@ -172,6 +172,8 @@ def plan_gateway(
     }
     changes: list[ModuleChange] = []
     for module in modules:
+        if warning := untested(module, name=gateway.full_title, facts=facts):
+            reporter.warning(warning)
         present = installed.get(module.descriptor.id)
         change = _change(module, present, facts=facts, history=history, options=options)
         if facts.capabilities.restart and is_staged(

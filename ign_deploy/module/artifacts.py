@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ign_deploy.module.descriptor import ModuleDescriptor
 from ign_deploy.module.findings import Finding
+from ign_deploy.module.ignition import NOT_STATED, IgnitionSupport
 
 if TYPE_CHECKING:
     from ign_deploy.module.certificates import CertificateInfo
@@ -39,7 +40,8 @@ class VerifiedModule:
 
     ``sha256`` (lower-case hex) and ``size`` (bytes) are of the .modl as it was verified;
     ``licence_crc`` is the CRC-32 of its licence file, None when it has none. Both fingerprints of
-    ``certificate`` and the CRC are what a gateway asks its operator to accept.
+    ``certificate`` and the CRC are what a gateway asks its operator to accept. ``support`` is what
+    its vendor said when publishing it: the file doesn't contain it.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class VerifiedModule:
     certificate: CertificateInfo
     licence_crc: int | None
     findings: tuple[Finding, ...] = ()
+    support: IgnitionSupport = NOT_STATED
 
 
 @dataclass(frozen=True, slots=True)

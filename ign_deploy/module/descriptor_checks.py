@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ign_deploy.module.descriptor import ALL, SCOPES, scope_letters, scope_names
 from ign_deploy.module.findings import Finding, error, info, quoted, warning
+from ign_deploy.module.ignition import ignition_line
 from ign_deploy.module.rule_context import RuleContext, element
 from ign_deploy.module.version import (
     GRAMMAR,
@@ -200,7 +201,7 @@ def _scopes_of(kind: str, items: Iterable[tuple[str, str]]) -> Iterator[Finding]
 def dependency_attributes(context: RuleContext) -> Iterator[Finding]:
     """Warn of ``required`` where the gateway is too old for it: it came with Ignition 8.3."""
     ignition = parsed_version(context.descriptor.required_ignition_version)
-    if ignition is None or ignition.minor_line >= (8, 3):
+    if ignition is None or ignition_line(ignition) >= (8, 3):
         return
     for dependency in context.descriptor.depends:
         if dependency.required is not None:

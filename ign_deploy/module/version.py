@@ -13,7 +13,7 @@ _NUMBERS = re.compile(
     r"(?P<numbers>[0-9]{1,10}\.[0-9]{1,10}\.[0-9]{1,10}(?:\.[0-9]{1,10})?)"
     r"(?:-(?P<stage>rc|beta|SNAPSHOT)(?P<count>[0-9]{1,10})?)?"
 )
-_MAX_NUMBER = 2**31 - 1
+MAX_NUMBER = 2**31 - 1
 # How git tags write versions.
 _TAG_PREFIX = re.compile(r"(?:refs/tags/)?[vV]?(?=[0-9])")
 _DEVELOPMENT = "dev"
@@ -58,9 +58,9 @@ class ModuleVersion:
             )
         parts = [int(part) for part in match["numbers"].split(".")]
         count = int(match["count"] or 0)
-        if max(*parts, count) > _MAX_NUMBER:
+        if max(*parts, count) > MAX_NUMBER:
             raise VersionSyntaxError(
-                f"{text!a} has a number above {_MAX_NUMBER}; a gateway can't store it",
+                f"{text!a} has a number above {MAX_NUMBER}; a gateway can't store it",
                 hint="use smaller numbers; a time stamp fits as YYYYMMDDHH.",
             )
         major, minor, revision, build = (*parts, 0)[:4]
@@ -70,11 +70,6 @@ class ModuleVersion:
     def is_prerelease(self) -> bool:
         """Whether it carries a stage such as ``-rc1``, or is ``dev``."""
         return self.stage != ""
-
-    @property
-    def minor_line(self) -> tuple[int, int]:
-        """The first two numbers: for an Ignition version, the line a module is built for."""
-        return self.numbers[:2]
 
     def _key(self) -> tuple[tuple[int, int, int, int], int, int]:
         return self.numbers, _STAGES[self.stage], self.count

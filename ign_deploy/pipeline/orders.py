@@ -167,7 +167,12 @@ def _module(name: str, deployer: Deployer) -> VerifiedModule:
         return verify_file(Path(name), deployer.context)
     module, at, version = name.partition("@")
     requested = version if at else deployer.context.settings.version
-    release = find_release(deployer.context.repository, module, version=requested or None)
+    release = find_release(
+        deployer.context.repository,
+        module,
+        version=requested or None,
+        ignition=deployer.context.settings.ignition,
+    )
     return deployer.obtain(release.id, release.version)
 
 

@@ -14,6 +14,7 @@ from ign_deploy.pipeline.package import build_modules, make_bundle
 from ign_deploy.pipeline.preflight import PreflightResult, check_release
 from ign_deploy.pipeline.run_report import ModuleRecord
 from ign_deploy.pipeline.transfer import publication_result, publish_module
+from ign_deploy.pipeline.verify import with_support
 
 if TYPE_CHECKING:
     from ign_deploy.signing.identity import SigningIdentity
@@ -143,6 +144,7 @@ def _verify(modules: Sequence[SignedModule], context: RunContext) -> Sequence[Ve
     with context.report.stage("verify"):
         for module in modules:
             done = verify_module(module, now=context.now, trust=trust)
+            done = with_support(done, context)
             verified.append(done)
             context.report.note(ModuleRecord(done.path, done.descriptor, "verified", done))
             context.report.add_findings(done.findings, file=done.path)

@@ -120,6 +120,7 @@ def download_module(
         context.repository,
         name,
         version=version or None,
+        ignition=context.settings.ignition,
         sha256=sha256,
         output_dir=folder,
         verify=lambda path: verify_file(path, context, match_settings=False),
@@ -137,4 +138,5 @@ def _record_facts(module: VerifiedModule, context: RunContext) -> dict[str, Any]
         "tags": published.tags,
         "commit": published.provenance.commit,
         "build": published.provenance.build,
+        "support": module.support,
     }

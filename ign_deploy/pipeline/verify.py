@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from ign_deploy.errors import VerificationError
+from ign_deploy.errors import ConfigurationError, VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.findings import Finding, errors_among
+from ign_deploy.module.ignition import parsed_ignition, require_support
 from ign_deploy.pipeline.context import RunContext
 
 
@@ -30,7 +32,25 @@ def verify_file(
         is_release=is_release,
     )
     require_no_errors(path, checked)
-    return verify_module(module, now=context.now, trust=context.workspace.trust)
+    verified = verify_module(module, now=context.now, trust=context.workspace.trust)
+    return with_support(verified, context) if match_settings else verified
+
+
+def with_support(module: VerifiedModule, context: RunContext) -> VerifiedModule:
+    """Return the module with what the settings say of the Ignition versions it supports.
+
+    Raises ConfigurationError if that contradicts the module.
+    """
+    settings = context.settings
+    support = require_support(settings.max_ignition, settings.tested_on)
+    required = parsed_ignition(module.descriptor.required_ignition_version)
+    if required is not None and not support.includes(required):
+        raise ConfigurationError(
+            f"{module.descriptor.id} requires Ignition {required}, but the newest that is "
+            f"supported is {support.maximum}",
+            hint="correct --max-ignition, or requiredIgnitionVersion in the build.",
+        )
+    return replace(module, support=support)
 
 
 def validate(

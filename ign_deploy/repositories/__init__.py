@@ -65,9 +65,10 @@ class Publication:
 class CatalogueEntry:
     """A published version, as far as the indexes know it.
 
-    ``name``, ``description`` and ``tags`` are those of the module's newest version; ``versions``
-    counts the module's published versions; ``published_at`` is ISO 8601 (UTC); ``yanked`` is
-    the reason, None if the version isn't yanked.
+    ``max_ignition`` is the newest Ignition that it supports, empty if that isn't stated, or for an
+    entry of the list of modules. ``name``, ``description`` and ``tags`` are those of the module's
+    newest version; ``versions`` counts the module's published versions; ``published_at`` is ISO
+    8601 (UTC); ``yanked`` is the reason, None if the version isn't yanked.
     """
 
     id: str
@@ -79,6 +80,7 @@ class CatalogueEntry:
     published_at: str
     yanked: str | None
     versions: int
+    max_ignition: str = ""
 
 
 @dataclass(frozen=True, slots=True)

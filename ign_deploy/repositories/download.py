@@ -34,13 +34,15 @@ def download(
     output_dir: Path,
     verify: Callable[[Path], VerifiedModule],
     version: str | None = None,
+    ignition: str = "",
     sha256: str = "",
     reporter: Reporter | None = None,
 ) -> VerifiedModule:
     """Fetch a module by id or name into ``output_dir``, as ``<id>-<version>.modl``.
 
     ``version`` is a version, or a range such as ``>=1.2,<2``; without it, the newest final release
-    is taken, else the newest prerelease. ``sha256`` is what the file must have. The file gets its
+    is taken, else the newest prerelease; ``ignition`` is the version or line of a gateway that must
+    be able to run what is chosen. ``sha256`` is what the file must have. The file gets its
     name only after size, digest, ``verify`` and the record's id, version and signer
     agree; until then it is in a hidden ``.partial`` folder, which stays only if the transfer breaks
     off: the next run continues it. It replaces a module, and never anything else.
@@ -48,7 +50,7 @@ def download(
     output folder.
     """
     tell = SilentReporter() if reporter is None else reporter
-    release = find_release(repository, name, version=version)
+    release = find_release(repository, name, version=version, ignition=ignition)
     _require_digest(release, sha256)
     # Not the record's file name: it could be that of the user's trust anchor.
     final = output_dir / module_file_name(release.id, release.version)
@@ -67,10 +69,12 @@ def download(
         finally:
             partial.unlink(missing_ok=True)
     tell.info(f"{release.id} {release.version} is verified: {final}")
-    return dataclasses.replace(module, path=final)
+    return dataclasses.replace(module, path=final, support=release.support)
 
 
-def find_release(repository: Repository, name: str, *, version: str | None = None) -> Release:
+def find_release(
+    repository: Repository, name: str, *, version: str | None = None, ignition: str = ""
+) -> Release:
     """Return the record of a module's version, by id or name; see ``choose_version``.
 
     An exact version of an exact id is found without any index. Raises NotInRepository,
@@ -81,7 +85,7 @@ def find_release(repository: Repository, name: str, *, version: str | None = Non
         with suppress(NotInRepository):
             return repository.fetch(name, version=version)
     module_id = find_module(repository, name=name).id
-    chosen = choose_version(repository, module_id=module_id, wanted=version)
+    chosen = choose_version(repository, module_id=module_id, wanted=version, ignition=ignition)
     return repository.fetch(module_id, version=chosen)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NotRequired, cast
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -44,6 +44,7 @@ VersionEntry = TypedDict(
     {
         "filename": str,
         "hashes": Hashes,
+        "max-ignition": NotRequired[str],
         "requires-ignition": str,
         "size": int,
         "upload-time": str,
@@ -102,7 +103,7 @@ def index_bytes(index: Mapping[str, Any]) -> bytes:
 def version_entry(release: Release) -> VersionEntry:
     """Return a version's line of its module's index."""
     file = release.module_file
-    return {
+    entry: VersionEntry = {
         "filename": file.name,
         "hashes": {"sha256": file.sha256},
         "requires-ignition": release.required_ignition_version,
@@ -111,6 +112,9 @@ def version_entry(release: Release) -> VersionEntry:
         "version": release.version,
         "yanked": False,
     }
+    if release.max_ignition_version:
+        entry["max-ignition"] = release.max_ignition_version
+    return entry
 
 
 def merge_module(
@@ -238,6 +242,7 @@ def version_rows(index: ModuleIndex) -> tuple[CatalogueEntry, ...]:
             description=index["description"],
             tags=tags,
             requires_ignition=file["requires-ignition"],
+            max_ignition=file.get("max-ignition", ""),
             published_at=file["upload-time"],
             yanked=yank_reason(file["yanked"]),
             versions=len(index["files"]),

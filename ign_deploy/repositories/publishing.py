@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ign_deploy.errors import NotInRepository, RepositoryError, VersionConflict
-from ign_deploy.module.version import parsed_version
+from ign_deploy.module.ignition import line_name, parsed_ignition
 from ign_deploy.report import Reporter
 from ign_deploy.repositories import PublishOutcome, renewal
 from ign_deploy.repositories.access import WaitPolicy
@@ -244,8 +244,8 @@ def require_same(present: Release, offered: Release) -> Release:
 
 def _other_line_hint(present: Release, offered: Release) -> str:
     """Return what to do where one version was built for two lines of Ignition; else ""."""
-    versions = [parsed_version(each.required_ignition_version) for each in (present, offered)]
-    lines = [".".join(map(str, each.minor_line)) for each in versions if each]
+    versions = [parsed_ignition(each.required_ignition_version) for each in (present, offered)]
+    lines = [line_name(each) for each in versions if each]
     if len(set(lines)) < len(versions):
         return ""
     theirs, ours = lines

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import from_json
 
 from ign_deploy.errors import NotInRepository, RepositoryError, explain_validation
+from ign_deploy.module.ignition import IgnitionSupport
 
 RECORD_NAME = "release.json"
 INDEX_NAME = "index.json"
@@ -122,7 +123,9 @@ class Release(_Part):
     """The facts about a published version, written to ``release.json`` once.
 
     ``scopes`` are letters out of G, D, C and A; ``licence_crc`` is the CRC-32 of the licence
-    file, None without one; ``published_at`` is ISO 8601 in UTC; ``build`` is free text by key.
+    file, None without one; ``max_ignition_version`` and ``tested_on`` are what the vendor says of
+    its support, versions or lines of Ignition; ``published_at`` is ISO 8601 in UTC; ``build`` is
+    free text by key.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
@@ -132,6 +135,8 @@ class Release(_Part):
     description: str = ""
     required_ignition_version: str = ""
     required_framework_version: str = ""
+    max_ignition_version: str = ""
+    tested_on: tuple[str, ...] = Field(default=(), strict=False)
     scopes: tuple[str, ...] = Field(default=(), strict=False)
     dependencies: tuple[ReleaseDependency, ...] = Field(default=(), strict=False)
     free: bool = False
@@ -152,6 +157,11 @@ class Release(_Part):
         if len({file.name.lower() for file in self.files}) != len(self.files):
             raise ValueError("files must not list a name twice")
         return self
+
+    @property
+    def support(self) -> IgnitionSupport:
+        """Which versions of Ignition the vendor supports."""
+        return IgnitionSupport(self.max_ignition_version, self.tested_on)
 
     @property
     def module_file(self) -> ReleaseFile:

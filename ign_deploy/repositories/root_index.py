@@ -6,9 +6,8 @@ are cut, and the module's own index has them in full.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from operator import itemgetter
 
 from pydantic import TypeAdapter, ValidationError
@@ -16,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 # pydantic reads the standard library's TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
 
+from ign_deploy.module.ignition import line_required
 from ign_deploy.repositories import CatalogueEntry
 from ign_deploy.repositories.index import (
     API_VERSION,
@@ -32,7 +32,6 @@ _LONGEST_TEXT = 200
 _MOST_TAGS = 10
 _LONGEST_TAG = 40
 _MOST_LINES = 8
-_LINE = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})(?:[.-]|\Z)")
 
 # Keys are declared in sorted order: reading keeps the order of declaration, so writing is sorted.
 ModuleEntry = TypedDict(
@@ -108,7 +107,7 @@ def newest_of_lines(files: Sequence[VersionEntry]) -> dict[str, VersionEntry]:
     found: dict[str, VersionEntry] = {}
     settled: set[str] = set()
     for file in reversed(files):
-        line = ignition_line(file["requires-ignition"])
+        line = line_required(file["requires-ignition"])
         if not line or line in settled or file["yanked"] is not False:
             continue
         if is_final(file["version"]):
@@ -117,16 +116,6 @@ def newest_of_lines(files: Sequence[VersionEntry]) -> dict[str, VersionEntry]:
         else:
             found.setdefault(line, file)
     return found
-
-
-@lru_cache(maxsize=256)
-def ignition_line(required: str) -> str:
-    """Return the minor line of a required Ignition version: ``8.3`` for ``8.3.0``; else ''.
-
-    A gateway of any other line refuses the module.
-    """
-    match = _LINE.match(required)
-    return f"{int(match[1])}.{int(match[2])}" if match else ""
 
 
 def _numbers(line: str) -> list[int]:

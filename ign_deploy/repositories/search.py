@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import chain
 
 from ign_deploy.errors import ConfigurationError, NotInRepository
+from ign_deploy.module.ignition import newest_of_line, runs_on
 from ign_deploy.module.parallel import iterate_parallel
-from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
+from ign_deploy.module.version import ModuleVersion
 from ign_deploy.repositories import CatalogueEntry, Repository
 from ign_deploy.repositories.versions import VersionRange, is_range, newest
 
@@ -46,7 +47,7 @@ def iterate_modules(
 ) -> Iterator[Sequence[CatalogueEntry]]:
     """Yield what ``list_modules`` returns, module by module, while others are still to be read."""
     what = selected or ListFilter()
-    gateway = _gateway_version(what.ignition) if what.ignition else None
+    gateway = newest_of_line(what.ignition) if what.ignition else None
     text = what.search.strip().casefold()
     modules = [entry for entry in repository.catalogue() if _matches(entry, text)]
     if gateway is None and not what.every_version:
@@ -60,32 +61,13 @@ def iterate_modules(
             entry
             for entry in history
             if (what.include_yanked or entry.yanked is None)
-            and (gateway is None or runs_on(entry.requires_ignition, gateway))
+            and (gateway is None or _runs_on(entry, gateway))
         ]
         yield versions if what.every_version else _newest_alone(versions)
 
 
-def runs_on(required: str, gateway: ModuleVersion) -> bool:
-    """Return whether a gateway of that version can run a module that requires ``required``.
-
-    It must be of the same minor line (8.3 rejects modules for 8.1), and not older.
-    """
-    try:
-        minimum = ModuleVersion.parse(required)
-    except VersionSyntaxError:
-        return False
-    return minimum.minor_line == gateway.minor_line and minimum.numbers <= gateway.numbers
-
-
-def _gateway_version(text: str) -> ModuleVersion:
-    """Read a gateway's version; ``8.3`` means any of that line."""
-    try:
-        return ModuleVersion.parse(f"{text}.2147483647" if text.count(".") == 1 else text)
-    except VersionSyntaxError as cause:
-        raise ConfigurationError(
-            f"{text[:40]!a} is not a valid Ignition version",
-            hint="use a version such as 8.3 or 8.3.4.",
-        ) from cause
+def _runs_on(entry: CatalogueEntry, gateway: ModuleVersion) -> bool:
+    return runs_on(entry.requires_ignition, gateway, maximum=entry.max_ignition)
 
 
 def _newest_alone(entries: Sequence[CatalogueEntry]) -> list[CatalogueEntry]:
@@ -122,11 +104,14 @@ def find_module(repository: Repository, *, name: str) -> CatalogueEntry:
     return found[0]
 
 
-def choose_version(repository: Repository, *, module_id: str, wanted: str | None) -> str:
+def choose_version(
+    repository: Repository, *, module_id: str, wanted: str | None, ignition: str = ""
+) -> str:
     """Return the requested version, the newest in a range, or the newest.
 
-    A final release is preferred to a prerelease; a yanked version must be requested exactly.
-    Raises NotInRepository, naming the newest versions.
+    ``ignition`` is the version or line of a gateway that must be able to run it, unless an exact
+    version is requested. A final release is preferred to a prerelease; a yanked version must be
+    requested exactly. Raises NotInRepository, naming the newest versions.
     """
     entries = repository.catalogue(module_id)
     if wanted is not None and not is_range(wanted):
@@ -136,6 +121,8 @@ def choose_version(repository: Repository, *, module_id: str, wanted: str | None
                 hint="choose one of these, or publish the version first.",
             )
         return wanted
+    if ignition:
+        entries = _require_suitable(entries, ignition, module_id=module_id)
     candidates = [entry.version for entry in entries if entry.yanked is None]
     found = newest(candidates) if wanted is None else VersionRange.parse(wanted).pick(candidates)
     if found is not None:
@@ -150,6 +137,21 @@ def choose_version(repository: Repository, *, module_id: str, wanted: str | None
         f"{module_id!r} has no version to install: all of its versions are yanked",
         hint="give an exact version.",
     )
+
+
+def _require_suitable(
+    entries: tuple[CatalogueEntry, ...], ignition: str, *, module_id: str
+) -> tuple[CatalogueEntry, ...]:
+    """Return the versions that a gateway can run; raises NotInRepository if there are none."""
+    gateway = newest_of_line(ignition)
+    suitable = tuple(entry for entry in entries if _runs_on(entry, gateway))
+    if not suitable:
+        raise NotInRepository(
+            f"{module_id} has no version for Ignition {ignition}; the newest are "
+            f"{_newest_few(entries)}",
+            hint=_SEE_ALL,
+        )
+    return suitable
 
 
 def _newest_few(entries: Sequence[CatalogueEntry]) -> str:

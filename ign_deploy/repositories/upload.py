@@ -9,6 +9,7 @@ from typing import Any
 
 from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.module.descriptor import ModuleDescriptor
+from ign_deploy.module.ignition import NOT_STATED, IgnitionSupport
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Publication, PublishOutcome, Repository
 from ign_deploy.repositories.record import FileRole, Release, make_release, module_file_name
@@ -27,6 +28,7 @@ def upload(
     tags: Sequence[str] = (),
     commit: str = "",
     build: Mapping[str, str] = _NOTHING,
+    support: IgnitionSupport = NOT_STATED,
     bundle: Bundle | None = None,
     reporter: Reporter | None = None,
 ) -> Publication:
@@ -45,6 +47,7 @@ def upload(
         tags=tags,
         commit=commit,
         build=build,
+        support=support,
         bundle=bundle,
     )
     files = {release.module_file.name: module.path}
@@ -71,6 +74,7 @@ def describe_release(
     tags: Sequence[str] = (),
     commit: str = "",
     build: Mapping[str, str] = _NOTHING,
+    support: IgnitionSupport = NOT_STATED,
     bundle: Bundle | None = None,
 ) -> Release:
     """Return the record under which the module is to be published; writes nothing."""
@@ -88,6 +92,8 @@ def describe_release(
         description=description or descriptor.description,
         required_ignition_version=descriptor.required_ignition_version,
         required_framework_version=descriptor.required_framework_version,
+        max_ignition_version=support.maximum,
+        tested_on=support.tested_on,
         scopes=_scopes(descriptor),
         dependencies=[
             {"id": each.module_id, "scope": each.scope, "required": each.required}

@@ -44,6 +44,21 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
         str, Source("File with the notes, in the working directory.", metavar="PATH")
     ] = ""
     tags: Annotated[Tags, Source("Tags, separated by commas.", metavar="TAG,…")] = ()
+    tested_on: Annotated[
+        Tags,
+        Source(
+            "Ignition versions or lines the module was tested on, separated by commas.",
+            metavar="VERSION,…",
+        ),
+    ] = ()
+    max_ignition: Annotated[
+        str,
+        Source("Newest Ignition version or line the module supports.", metavar="VERSION"),
+    ] = ""
+    ignition: Annotated[
+        str,
+        Source("Only versions for a gateway with this Ignition: 8.3, or 8.3.4.", metavar="VERSION"),
+    ] = ""
     dry_run: Annotated[bool, Source("Check everything, change nothing.")] = False
     skip_packaging: Annotated[
         bool, Source("Don't build; use the modules that are already built.")

@@ -36,6 +36,12 @@ def _step(report: ConformanceReport, name: str) -> RecordedStep | None:
     return next((each for each in report.steps if each.name == name), None)
 
 
+def line_of(version: str) -> tuple[int, ...]:
+    """Return the line of an Ignition version: two numbers, or the year that it is named by."""
+    major, minor = (int(part) for part in version.split(".")[:2])
+    return (major,) if major > 2000 else (major, minor)
+
+
 @dataclass
 class ModuleFault:
     """A module that fails when it starts; ``version`` empties to every version."""
@@ -89,9 +95,8 @@ class Options:
     faults: dict[str, ModuleFault] = field(default_factory=dict)  # by module id, at its start
 
     @property
-    def line(self) -> tuple[int, int]:
-        major, minor = self.version.split(".")[:2]
-        return int(major), int(minor)
+    def line(self) -> tuple[int, ...]:
+        return line_of(self.version)
 
     @property
     def has_api(self) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from tests.support.gateway.modl import Modl, stock
-from tests.support.gateway.options import Options
+from tests.support.gateway.options import Options, line_of
 
 NO_CERTIFICATE = "Certificate has not been accepted."
 NO_LICENSE = "License has not been accepted."
@@ -143,8 +143,7 @@ class State:
 
     def upload(self, modl: Modl) -> Modl:
         self._require_changes()
-        line = tuple(int(part) for part in modl.requires.split(".")[:2])
-        if line != self.options.line:
+        if line_of(modl.requires) != self.options.line:
             raise Refused(
                 400,
                 f"{modl.name} requires Ignition {modl.requires}; "

@@ -63,10 +63,6 @@ def test_stages_make_a_prerelease() -> None:
     ]
 
 
-def test_the_minor_line_is_the_first_two_numbers() -> None:
-    assert ModuleVersion.parse("8.1.20-rc1").minor_line == (8, 1)
-
-
 @pytest.mark.parametrize(
     ("text", "version"),
     [

@@ -8,7 +8,6 @@ from ign_deploy.repositories.index import index_bytes
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.root_index import (
     ModuleEntry,
-    ignition_line,
     make_root,
     module_entry,
     module_row,
@@ -90,21 +89,3 @@ def test_the_root_index_is_read_as_it_was_written() -> None:
     )
     assert parse_root_index(index_bytes(root)) == root
     assert index_bytes(parse_root_index(index_bytes(root)) or {}) == index_bytes(root)
-
-
-@pytest.mark.parametrize(
-    ("required", "line"),
-    [
-        ("8.3.0", "8.3"),
-        ("8.1", "8.1"),
-        ("8.10.2-rc1", "8.10"),
-        ("8.3-beta1", "8.3"),
-        ("", ""),
-        ("8", ""),
-        ("8.3x", ""),
-        ("８.３.0", ""),
-        ("9" * 5_000 + ".1", ""),
-    ],
-)
-def test_the_line_is_major_and_minor(required: str, line: str) -> None:
-    assert ignition_line(required) == line

@@ -72,6 +72,8 @@ def test_the_record_tells_all_that_is_known(
         "description": "Does things",
         "required_ignition_version": "8.1.0",
         "required_framework_version": "",
+        "max_ignition_version": "",
+        "tested_on": [],
         "scopes": ["G", "D", "C"],
         "dependencies": [{"id": "com.acme.base", "scope": "G", "required": True}],
         "free": False,

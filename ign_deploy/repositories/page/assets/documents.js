@@ -74,9 +74,12 @@ function stageOf(version) {
   return /-|^dev$/.test(version) ? "prerelease" : "final";
 }
 
+/* The lines of Ignition are named by two numbers (8.3), from 2027 on by their year. */
+const FIRST_YEAR = 1000;
 function lineOf(required) {
-  const needs = /^(\d{1,9})\.(\d{1,9})(?:[.-]|$)/.exec(required);
-  return needs ? `${Number(needs[1])}.${Number(needs[2])}` : "";
+  const needs = /^(\d{1,9})(?:\.(\d{1,9}))?(?:[.-]|$)/.exec(required);
+  if (needs && Number(needs[1]) >= FIRST_YEAR) return String(Number(needs[1]));
+  return needs?.[2] ? `${Number(needs[1])}.${Number(needs[2])}` : "";
 }
 
 /* A module of the root index; null when it isn't one. `heads` are the versions that it names: the
