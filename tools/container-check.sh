@@ -169,6 +169,7 @@ step "jdk: a build in the GitHub runner's user's workspace" builds_in_another_us
 step "jdk: as Jenkins runs it, an unknown user" runs_as_jenkins_does
 step "jdk: javac, jar and java" compiles_java
 step "jdk: the GitLab example, by gitlab-ci-local" tools/gitlab-check.sh localhost/ign-deploy:jdk "$base"
+step "jdk: every workflow of the documentation, by act" tools/act-check.sh localhost/ign-deploy:jdk "$base"
 step "slim: start-up" .venv/bin/python -m benchmarks.container localhost/ign-deploy:slim
 echo "container-check: base $(size_mb "$base") MB, slim $(size_mb localhost/ign-deploy:slim) MB," \
   "jdk $(size_mb localhost/ign-deploy:jdk) MB"
