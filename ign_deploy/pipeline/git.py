@@ -101,6 +101,24 @@ class Git:
         """Return whether the checked-out commit is on the branch (a full ref)."""
         return self._is_ancestor(self.head, branch)
 
+    def tagged(self, tag: str) -> str:
+        """Return the commit of a tag, empty if there is no such tag."""
+        ref = f"refs/tags/{tag}"
+        form = "--format=%(refname) %(*objectname) %(objectname)"
+        for line in (self._ask("for-each-ref", form, ref) or "").splitlines():
+            name, *hashes = line.split(" ")
+            if name == ref:
+                return next(filter(None, hashes), "")
+        return ""
+
+    def left(self, branch: str) -> str:
+        """Return the commit where the checked-out one left a branch (a full ref).
+
+        Empty if it is on the branch, or has nothing in common with it.
+        """
+        base = (self.head and self._ask("merge-base", self.head, branch)) or ""
+        return "" if base == self.head else base
+
     def knows(self, commit: str) -> bool:
         """Return whether the commit (a full hash) is in this checkout."""
         return self._ask("cat-file", "-e", f"{commit}^{{commit}}") is not None

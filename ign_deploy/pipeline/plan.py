@@ -24,6 +24,9 @@ from ign_deploy.repositories import CatalogueEntry, Repository
 
 # Records are untrusted: nothing else may become an argument of git.
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+# How the only project of a repository is tagged; of several, it may be another's tag.
+_TAGS = "v{version}"
+_TARGET_BRANCH = ("GITHUB_BASE_REF", "CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "CHANGE_TARGET")
 _FETCH_ALL = "fetch the whole history: `fetch-depth: 0` on GitHub, `GIT_DEPTH: 0` on GitLab"
 
 
@@ -54,7 +57,7 @@ def make_plan(paths: Sequence[Path], context: RunContext) -> tuple[Decision, ...
     # Before a build tool runs, too: it could lead git to another repository.
     checkouts = [None if settings.all else Git.at(path, context.env) for path in paths]
     jobs = list(zip(paths, projects, checkouts, strict=True))
-    decide_one = partial(_decide, context=context)
+    decide_one = partial(_decide, context=context, is_alone=len(paths) == 1)
     decisions = _in_order(map_parallel(decide_one, jobs, workers=workers, interrupt=stop_running))
     for each in decisions:
         verdict = "release" if each.needs_release else "skip"
@@ -82,7 +85,9 @@ def _project(path: Path, context: RunContext) -> Project:
         raise name_path(problem, path) from problem
 
 
-def _decide(job: tuple[Path, Project, Git | None], context: RunContext) -> Decision:
+def _decide(
+    job: tuple[Path, Project, Git | None], context: RunContext, *, is_alone: bool
+) -> Decision:
     path, project, git = job
     settings = context.settings
     try:
@@ -102,7 +107,14 @@ def _decide(job: tuple[Path, Project, Git | None], context: RunContext) -> Decis
         return Decision(path, (), needs_release=True, reason=reason)
     if settings.all:
         return Decision(path, modules, needs_release=True, reason="--all was given")
-    return decide(path, modules, repository=context.repository, git=git)
+    return decide(
+        path,
+        modules,
+        repository=context.repository,
+        git=git,
+        tag_pattern=settings.tag_pattern or (_TAGS if is_alone else ""),
+        branches=_branches(git, context),
+    )
 
 
 def _in_order(decisions: Sequence[Decision]) -> tuple[Decision, ...]:
@@ -138,10 +150,13 @@ def decide(
     *,
     repository: Repository,
     git: Git | None,
+    tag_pattern: str = "",
+    branches: Sequence[str] = (),
 ) -> Decision:
     """Compare a path with what is published of its modules; when in doubt, it needs a release.
 
-    ``git`` is the path's checkout, if it is in one. Raises RepositoryError when the repository
+    ``git`` is the path's checkout, if it is in one. ``tag_pattern`` is how releases are tagged,
+    ``branches`` are those that releases are made from. Raises RepositoryError when the repository
     doesn't answer.
     """
     if not modules:
@@ -149,14 +164,20 @@ def decide(
         return Decision(path, modules, needs_release=True, reason=reason)
     reasons: list[str] = []
     for module in modules:
-        needs_release, reason = _compare(module, repository, git)
+        needs_release, reason = _compare(module, repository, git, tag_pattern, branches)
         if needs_release:
             return Decision(path, modules, needs_release=True, reason=reason)
         reasons.append(reason)
     return Decision(path, modules, needs_release=False, reason="; ".join(reasons))
 
 
-def _compare(module: KnownModule, repository: Repository, git: Git | None) -> tuple[bool, str]:
+def _compare(
+    module: KnownModule,
+    repository: Repository,
+    git: Git | None,
+    tag_pattern: str,
+    branches: Sequence[str],
+) -> tuple[bool, str]:
     published = _published(module.id, repository)
     if not published:
         return True, f"no version of {module.id} is published"
@@ -169,11 +190,15 @@ def _compare(module: KnownModule, repository: Repository, git: Git | None) -> tu
             return False, f"{module.id} {module.version} is published; the path is not in git"
         return True, f"cannot tell whether {module.id} changed: the path is not in git"
     commit = repository.fetch(module.id, version=newest).commit
-    needs_release, reason = _since(commit, git)
+    tag = tag_pattern.replace("{version}", newest)
+    changed, reason = _since_release(commit, tag, git)
     reason = f"{module.id} {newest}: {reason}"
-    if needs_release and is_published:
+    if changed is None and is_published:
+        changed, shown = _since_branch(branches, git)
+        reason += f"; {shown}" if shown else ""
+    if changed and is_published:
         reason += f"; but {module.version} is already published: raise the version"
-    return needs_release, reason
+    return changed is not False, reason
 
 
 def _published(module_id: str, repository: Repository) -> Sequence[CatalogueEntry]:
@@ -184,16 +209,50 @@ def _published(module_id: str, repository: Repository) -> Sequence[CatalogueEntr
         return ()  # there is no repository yet
 
 
-def _since(commit: str, git: Git) -> tuple[bool, str]:
-    """Return whether the path may have changed since that commit, and the reason."""
+def _since_release(commit: str, tag: str, git: Git) -> tuple[bool | None, str]:
+    """Return whether the path changed since a release, None if unknown, and the reason.
+
+    The release's own record says its commit, if it was made in a CI job; its tag may say it, too.
+    """
+    tagged = git.tagged(tag) if tag else ""
     if not _COMMIT.fullmatch(commit):
-        return True, "its record has no commit to compare with"
-    short = commit[:12]
+        if not tagged:
+            missing = f", and there is no tag {tag}" if tag else ""
+            return None, f"its record has no commit to compare with{missing}{_shallow(git)}"
+        commit, name = tagged, f"its tag {tag}"
+    else:
+        name = f"its commit {commit[:12]}"
     if not git.knows(commit):
-        missing = f"it is shallow ({_FETCH_ALL})" if git.is_shallow() else "unrelated history"
-        return True, f"its commit {short} isn't in this checkout: {missing}"
+        return None, f"{name} isn't in this checkout{_shallow(git) or ': unrelated history'}"
     if not git.descends_from(commit):
-        return True, f"its commit {short} isn't an ancestor of the checked-out one"
+        return None, f"{name} isn't an ancestor of the checked-out one"
     if git.is_unchanged_since(commit):
-        return False, f"unchanged since its commit {short}"
-    return True, f"changed since its commit {short}"
+        return False, f"unchanged since {name}"
+    return True, f"changed since {name}"
+
+
+def _since_branch(branches: Sequence[str], git: Git) -> tuple[bool | None, str]:
+    """Return whether the checked-out branch changes the path, and a sentence about it.
+
+    If it doesn't, that is unknown: the branch that it left may have changes since the release.
+    """
+    for name in branches:
+        for ref in git.branches(name):
+            if base := git.left(ref):
+                if git.is_unchanged_since(base):
+                    return None, f"the checked-out branch doesn't change it, since it left {name}"
+                return True, f"changed since it left {name}"
+    return None, ""
+
+
+def _shallow(git: Git) -> str:
+    return f": it is shallow ({_FETCH_ALL})" if git.is_shallow() else ""
+
+
+def _branches(git: Git | None, context: RunContext) -> Sequence[str]:
+    """Return the branches that releases may be made from, the target of a merge request first."""
+    if git is None:
+        return ()
+    targets = [context.env.get(name, "") for name in _TARGET_BRANCH]
+    found = [*targets, *context.settings.protected_branch, git.main_branch()]
+    return [name for name in dict.fromkeys(found) if name]

@@ -135,6 +135,46 @@ def test_a_release_from_another_branch_is_no_base(checkout: CliWorkspace) -> Non
     assert "isn't an ancestor of the checked-out one" in result.stderr
 
 
+def test_a_release_without_a_commit_is_compared_with_its_tag(checkout: CliWorkspace) -> None:
+    """It was made on a developer's machine, where no CI host says which commit it is."""
+    checkout.call("batch", *PATHS, *KEY).must(0)
+    config = checkout.folder / "ign-deploy.toml"
+    config.write_text('tag-pattern = "rel-{version}"\n')
+    for advice in ("no tag rel-1.2.3", "no commit to compare with"):
+        result = plan(checkout, *PATHS)
+        assert wanted(result) == ["c", "b", "a"]
+        assert result.stderr.count(advice) == 3
+        # Nothing shows that they changed.
+        assert "raise the version" not in result.stderr
+    git(checkout.folder, "tag", "-a", "-m", "released", "rel-1.2.3")
+    assert plan(checkout, *PATHS).stderr.count("unchanged since its tag rel-1.2.3") == 3
+    (checkout.folder / "modules/c/doc/index.html").write_text("new")
+    commit(checkout)
+    result = plan(checkout, *PATHS)
+    assert wanted(result) == ["c"]
+    assert "changed since its tag rel-1.2.3; but 1.2.3 is already" in result.stderr
+
+
+def test_the_usual_tag_counts_for_the_only_project(checkout: CliWorkspace) -> None:
+    """Of several projects, v1.2.3 may be another one's."""
+    checkout.call("batch", *PATHS, *KEY).must(0)
+    git(checkout.folder, "tag", "v1.2.3")
+    assert wanted(plan(checkout, "modules/c")) == []
+    assert wanted(plan(checkout, *PATHS)) == ["c", "b", "a"]
+
+
+def test_only_what_a_branch_changes_has_to_have_another_version(checkout: CliWorkspace) -> None:
+    checkout.call("batch", *PATHS, *KEY).must(0)
+    git(checkout.folder, "checkout", "-q", "-b", "side")
+    (checkout.folder / "modules/c/doc/index.html").write_text("new")
+    commit(checkout)
+    result = plan(checkout, *PATHS, env={"GITHUB_BASE_REF": "main"})
+    assert wanted(result) == ["c", "b", "a"]
+    assert result.stderr.count("raise the version") == 1
+    assert "changed since it left main; but 1.2.3 is already" in result.stderr
+    assert result.stderr.count("doesn't change it, since it left main") == 2
+
+
 @pytest.mark.parametrize("recorded", ["", "--output=pwned", "HEAD", "0" * 40])
 def test_a_record_without_a_usable_commit_is_planned(checkout: CliWorkspace, recorded: str) -> None:
     checkout.call("batch", *PATHS, *KEY, env={"GITHUB_SHA": recorded}).must(0)

@@ -47,6 +47,7 @@ def ask_everything(folder: Path) -> None:
     assert asked.descends_from(head)
     assert asked.is_unchanged_since(head)
     assert asked.tracks_it()
+    assert (asked.tagged("main"), asked.left("refs/heads/main")) == ("", "")
 
 
 def plain(folder: Path, *arguments: str) -> None:
@@ -193,3 +194,21 @@ def test_another_user_s_checkout_is_read(checkout: Path) -> None:
     for path in (checkout, *checkout.rglob("*")):
         os.chown(path, 1001, 1001)
     ask_everything(checkout)
+
+
+def test_a_tag_is_found_by_its_exact_name(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "main")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "one")
+    one = git(tmp_path, "rev-parse", "HEAD")
+    git(tmp_path, "tag", "light")
+    git(tmp_path, "tag", "-a", "-m", "full", "full")
+    git(tmp_path, "checkout", "-q", "-b", "side")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "two")
+    asked = Git.at(tmp_path, ENV)
+    assert asked is not None
+    assert (asked.tagged("light"), asked.tagged("full")) == (one, one)
+    for name in ("l*", "light^{commit}", "--all", "lig", "", "../heads/main"):
+        assert asked.tagged(name) == ""
+    assert asked.left("refs/heads/main") == one
+    assert asked.left("refs/heads/side") == ""
+    assert asked.left("refs/heads/none") == ""
