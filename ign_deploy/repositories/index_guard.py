@@ -5,15 +5,20 @@ See docs/decisions/0015: why an index is complete once the publishers have ended
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from ign_deploy.repositories.store import LEDGER_KEY, Indexed, IndexSession, Key
 
 _DONE = "done "
+_HOLDS = timedelta(minutes=10)
+_TIME = "%Y%m%dT%H%M%SZ"
+_MARK = re.compile(r"([0-9]{8}T[0-9]{6}Z) [0-9a-f]{32}")
 
 
 class _Undisturbed:
@@ -93,11 +98,13 @@ class MarkGuard:
     """Lists, as ``ListingGuard`` does, only after another run has begun to write, or was killed.
 
     For stores whose listing grows: a run leaves its mark before it reads the indexes, looks after
-    writing whether it is still there, and marks the end.
+    writing whether it is still there, and marks the end: unless it has seen the mark of another run
+    that may write yet, or may have been killed before it looks. ``now`` is the store's own time.
     """
 
     listing: ListingGuard
     marks: Marks
+    now: Callable[[], datetime]
 
     @contextmanager
     def session(self, keys: Collection[Key]) -> Iterator[IndexSession]:
@@ -107,7 +114,7 @@ class MarkGuard:
         session = _MarkedSession(self, ids, ledger[0] if ledger else "indexes")
         session.begin()
         yield session
-        self.marks.write(session.name, f"{_DONE}{secrets.token_hex(16)}")
+        session.end()
 
 
 @dataclass
@@ -118,6 +125,7 @@ class _MarkedSession:
     ids: Collection[str]
     name: str
     ours: str = ""
+    others_until: datetime | None = None
     is_disturbed: bool = False
     is_exclusive: bool = False
 
@@ -125,7 +133,15 @@ class _MarkedSession:
         found = self.guard.marks.read(self.name)
         # Of a run that is still writing, or was killed.
         self.is_disturbed = bool(found) and not found.startswith(_DONE)
+        self._note(found)
         self._leave_mark()
+
+    def end(self) -> None:
+        """Mark the end; others check more until those that this run has seen can't write."""
+        if self.others_until is not None and self.guard.now() < self.others_until:
+            self._leave_mark(until=self.others_until)
+        else:
+            self.guard.marks.write(self.name, f"{_DONE}{secrets.token_hex(16)}")
 
     def others(self, indexed: Mapping[str, Indexed]) -> Collection[str]:
         if not self._was_disturbed():
@@ -136,15 +152,30 @@ class _MarkedSession:
         return self._was_disturbed()
 
     def _was_disturbed(self) -> bool:
-        if not self.is_disturbed and self.guard.marks.read(self.name) == self.ours:
-            return False
+        if not self.is_disturbed:
+            found = self.guard.marks.read(self.name)
+            if found == self.ours:
+                return False
+            self._note(found)
         self.is_disturbed = False
         # Before all is read again: a run that overwrites what is found then will see the mark.
         self._leave_mark()
         return True
 
-    def _leave_mark(self) -> None:
-        self.ours = secrets.token_hex(16)
+    def _note(self, found: str) -> None:
+        """Note until when the run that left this mark may write."""
+        match = _MARK.fullmatch(found)
+        if match is None:
+            return
+        with suppress(ValueError):
+            until = datetime.strptime(match[1], _TIME).replace(tzinfo=UTC)
+            # One from the future isn't believed.
+            until = min(until, self.guard.now() + _HOLDS)
+            self.others_until = max(until, self.others_until or until)
+
+    def _leave_mark(self, *, until: datetime | None = None) -> None:
+        until = until or self.guard.now() + _HOLDS
+        self.ours = f"{until.astimezone(UTC):{_TIME}} {secrets.token_hex(16)}"
         self.guard.marks.write(self.name, self.ours)
 
 

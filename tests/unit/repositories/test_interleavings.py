@@ -113,7 +113,9 @@ class World:
             return replace(store, guard=guard, has_page=False)
         if self.kind == "marked":
             listing = ListingGuard(lambda: _listing(store), may_have_lost=lambda: True)
-            return replace(store, guard=MarkGuard(listing, TurnMarks(objects)), has_page=False)
+            return replace(
+                store, guard=MarkGuard(listing, TurnMarks(objects), objects.now), has_page=False
+            )
         return replace(store, has_page=self.has_page, has_scripts=self.has_page)
 
     def _gitlab_store(self, access: Access, transfer: Transfer) -> Store:

@@ -60,6 +60,7 @@ def open_oci(url: str, access: Access) -> Store:
         guard=MarkGuard(
             ListingGuard(versions.listing, may_have_lost=lambda: True),
             OciMarks(client, references, blobs),
+            client.now,
         ),
         now=client.now,
         compares=lambda: False,
