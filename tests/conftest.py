@@ -2,6 +2,8 @@
 
 What they write doesn't wait for the disk: no test cuts the power.
 
+The longest tests start first: one of them as the last would keep the other processors waiting.
+
 A shell's background jobs, and so the programs that the tests start, ignore Ctrl-C; here they don't.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -22,3 +25,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Only an invalid descriptor is still an error.
 os.fsync = os.fstat  # type: ignore[assignment]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that are marked ``long`` before all others, both in their order."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)

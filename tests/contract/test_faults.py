@@ -227,6 +227,7 @@ def test_wrong_credentials_are_found_before_anything_is_sent(
     assert len(sent) <= 1
 
 
+@pytest.mark.long
 def test_killed_at_any_request_it_shows_all_or_nothing_and_converges(
     http_store: Opened, tmp_path: Path
 ) -> None:

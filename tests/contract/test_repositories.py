@@ -186,6 +186,7 @@ def test_concurrent_writers_of_the_same_bytes_all_succeed(store: Opened) -> None
     assert outcomes.count("already-published") == 11
 
 
+@pytest.mark.long
 def test_fifty_writers_of_different_versions_lose_none_of_them(store: Opened) -> None:
     jobs = [
         [
@@ -208,6 +209,7 @@ def test_fifty_writers_of_different_versions_lose_none_of_them(store: Opened) ->
     assert listed == {(module_id, version) for job in jobs for module_id, version, _ in job}
 
 
+@pytest.mark.long
 def test_everything_published_is_listed(store: Opened) -> None:
     """Without a reindex: 24 versions by 8 processes, in so many rounds."""
     rounds = int(os.environ.get("IGN_DEPLOY_CONTRACT_ROUNDS", "2"))

@@ -145,6 +145,7 @@ def test_a_mail_server_that_is_not_there_is_only_a_warning(cli: GatewayCli) -> N
     assert active(cli.gateway) == "1.2.3"
 
 
+@pytest.mark.long
 def test_the_action_deploys_and_gives_id_result_and_head_and_a_page(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "runner", secrets=(TOKEN, SECRET, "h00k-s3cret"))
     checkout = runner.workspace

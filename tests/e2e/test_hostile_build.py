@@ -208,6 +208,7 @@ def test_secrets_printed_by_the_build_are_hidden_everywhere(tmp_path: Path) -> N
             assert not any(secret in text for text in shown)
 
 
+@pytest.mark.long
 def test_fifty_megabytes_of_lines_take_neither_memory_nor_long(job: Job, tmp_path: Path) -> None:
     usage = measured(job, tmp_path)
     line = "::set-output name=result::evil \\033[31m> Task :compileJava" + " and more" * 12

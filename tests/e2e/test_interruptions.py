@@ -110,6 +110,7 @@ def test_killed_in_the_middle_of_writing_leaves_no_output(large: CliWorkspace, s
     ],
     ids=["sign", "package", "download"],
 )
+@pytest.mark.long
 def test_killed_at_any_step_an_output_is_absent_or_whole(
     workspace: CliWorkspace, command: tuple[str, ...]
 ) -> None:

@@ -569,6 +569,7 @@ def test_what_is_for_the_screen_alone_is_not_printed(browser: Browser, page: str
 
 
 @pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.long
 def test_axe_finds_nothing(browser: Browser, site: str, dark: bool) -> None:
     opened = [
         OPEN_ALL,

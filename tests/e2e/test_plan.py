@@ -275,6 +275,7 @@ def test_a_circle_is_rejected(checkout: CliWorkspace) -> None:
     assert "in a circle" in checkout.call("plan", *PATHS).must(5).stderr
 
 
+@pytest.mark.long
 def test_gradle_tells_its_modules_without_building_them(workspace: CliWorkspace) -> None:
     project = workspace.folder / "project"
     shutil.copytree(EXAMPLE, project, ignore=shutil.ignore_patterns("build", ".gradle", "dist"))

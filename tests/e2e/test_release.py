@@ -58,6 +58,7 @@ def test_a_bare_folder_is_released_from_within_twice_with_equal_bytes(
         )
 
 
+@pytest.mark.long
 def test_the_example_is_built_by_gradle_signed_published_and_fetched(
     workspace: CliWorkspace,
 ) -> None:

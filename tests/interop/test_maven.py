@@ -106,6 +106,7 @@ def build(root: Path, home: Path, recorder: Recorder | None = None, **env: str) 
     return module
 
 
+@pytest.mark.long
 def test_maven_makes_the_same_module_anywhere(tmp_path: Path, home: Path) -> None:
     first = build(make_project(tmp_path / "one"), home)
     second = build(make_project(tmp_path / "two ü"), home, TZ="Pacific/Kiritimati", LC_ALL="C")

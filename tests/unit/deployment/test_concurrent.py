@@ -8,6 +8,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from ign_deploy.deployment.records import Outcome
 from tests.support.cli import CliWorkspace
 from tests.support.deployment_env import DeploymentEnv
@@ -17,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PROCESSES, EACH, ENVIRONMENTS = 8, 25, 4
 
 
+@pytest.mark.long
 def test_200_deployments_from_eight_processes_lose_nothing(tmp_path: Path) -> None:
     repository, trail, module = tmp_path / "repository", tmp_path / "audit.jsonl", modl(tmp_path)
     repository.mkdir()

@@ -110,6 +110,7 @@ def test_a_connection_cut_at_any_request_changes_nothing_about_the_end(
 
 
 @pytest.mark.parametrize(("version", "name", "sign"), KILLS)
+@pytest.mark.long
 def test_killed_at_any_request_the_same_command_converges(
     new_env: Callable[[], DeploymentEnv], version: str, name: str, sign: int
 ) -> None:

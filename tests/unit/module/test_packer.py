@@ -59,6 +59,7 @@ def test_unzip_finds_no_errors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [65534, 65535, 65536])
+@pytest.mark.long
 def test_many_entries_need_zip64_records_and_have_them(tmp_path: Path, count: int) -> None:
     path = packed(tmp_path, {f"{number:05}": b"" for number in range(count)})
     assert (b"PK\x06\x06" in path.read_bytes()[-200:]) == (count >= 65535)

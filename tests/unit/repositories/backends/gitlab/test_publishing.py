@@ -119,6 +119,7 @@ def test_a_race_in_which_gitlab_returns_500_still_has_one_winner(tmp_path: Path)
         assert found.count(VersionConflict) == 3
 
 
+@pytest.mark.long
 def test_of_many_versions_at_once_none_is_lost(opened: World, tmp_path: Path) -> None:
     def publish_one(number: int) -> object:
         version = f"1.0.{number}"
