@@ -155,6 +155,73 @@ def test_what_cannot_be_removed_is_named(tried: TriedSimulator) -> None:
 
 
 @pytest.mark.parametrize(
+    "fault",
+    [{"kind": "broken"}, {"status": 200, "body": LARGE}, {"status": 200, "body": b"<html>"}],
+    ids=["silent", "10 MB", "html"],
+)
+def test_a_gateway_that_stops_making_sense_midway_is_told_from_one_that_is_clean(
+    tried: TriedSimulator, fault: dict[str, Any]
+) -> None:
+    gateway = tried.cli.gateway
+    gateway.faults.append(Fault("modules/(healthy|quarantined)$", times=9999, skip=8, **fault))
+    done = tried.run().must(8)
+    assert f"{PROBE_ID} (user-lib/modules/{PROBE_ID}.modl)" in done.stderr
+    assert tried.report.result == "failed"
+    assert [step.result for step in tried.report.steps[-2:]] == ["failed", "failed"]
+
+
+def test_a_clean_up_that_is_interrupted_says_what_is_left(
+    tried: TriedSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        ApiGateway, "pending_restart", _second_call(ApiGateway.pending_restart, stop)
+    )
+    monkeypatch.setattr(ApiGateway, "uninstall", stop)
+    done = tried.run().must(130)
+    assert f"left on {tried.cli.gateway.url}: {PROBE_ID}" in done.stderr
+    assert tried.report.result == "interrupted"
+    assert PROBE_ID in tried.report.left[0]
+
+
+def _second_call(first: Callable[..., Any], then: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does the first thing once, and then the other."""
+    calls = iter([first])
+
+    def call(*arguments: Any) -> Any:
+        return next(calls, then)(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason", "hint"),
+    [
+        (be(token="other:k3y"), "doesn't accept the API token (401)", "deleted, replaced"),
+        (be(can_read=False), "lacks a security level", "gateway's read permission"),
+        (be(requires_tls=True), "requires https", "give its https:// address"),
+        (be(version="8.1.44"), "runs Ignition 8.1.44", "modules folder"),
+    ],
+)
+def test_validate_env_explains_a_denied_request_by_what_is_missing(
+    tried: TriedSimulator, tmp_path: Path, prepare: Any, reason: str, hint: str
+) -> None:
+    prepare(tried, tmp_path)
+    done = tried.cli.call("validate-env", "--gateway", tried.cli.gateway.url).must(7)
+    assert reason in done.stderr
+    assert hint in done.stderr
+
+
+def test_validate_env_without_a_token_says_how_to_make_one(tried: TriedSimulator) -> None:
+    url = tried.cli.gateway.url
+    done = tried.cli.call("validate-env", "--gateway", url, IGN_DEPLOY_GATEWAY_TOKEN="").must(7)
+    assert "requires an API token, and none is set" in done.stderr
+    assert "Platform > Security > API Keys" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("stop", "exit_code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)]
 )
 def test_an_interrupted_run_removes_the_probe(

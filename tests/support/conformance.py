@@ -97,7 +97,8 @@ def expectation(version: str) -> str:
         step.model_copy(
             update={
                 "exchanges": tuple(
-                    each.model_copy(update={"milliseconds": 0}) for each in step.exchanges
+                    each.model_copy(update={"milliseconds": 0, "times": 1})
+                    for each in step.exchanges
                 )
             }
         )
