@@ -41,6 +41,16 @@ class Reporter(Protocol):
     def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
         """Show progress towards ``total`` units while the context is open."""
 
+    def waiting(self, title: str, *, limit: float = 0) -> AbstractContextManager[None]:
+        """Show that something is waited for, at most ``limit`` seconds (0: without a limit)."""
+
+    def end_progress(self) -> None:
+        """Stop showing progress, at once and for good: the run ends, or was interrupted."""
+
+    @property
+    def is_detailed(self) -> bool:
+        """Whether lines about what succeeded are wanted: with --verbose."""
+
 
 def no_progress(advance: int) -> None:
     """Ignore progress."""
@@ -74,12 +84,25 @@ class SilentReporter:
         """Show nothing."""
         yield no_progress
 
+    @contextmanager
+    def waiting(self, title: str, *, limit: float = 0) -> Iterator[None]:
+        """Show nothing."""
+        yield
+
+    def end_progress(self) -> None:
+        """Do nothing: there is no progress."""
+
+    @property
+    def is_detailed(self) -> bool:
+        """False: nothing is wanted."""
+        return False
+
 
 class BufferedReporter:
     """Keeps what is reported, and passes it to another reporter later, in one piece.
 
-    For parallel work, whose lines must not mix. Secrets are masked at once. Of a build's output,
-    ``room`` characters and the last lines are kept.
+    For parallel work, whose lines must not mix. Secrets are masked, and progress is shown, at once.
+    Of a build's output, ``room`` characters and the last lines are kept.
     """
 
     def __init__(self, target: Reporter, *, room: int = 16 << 20) -> None:
@@ -129,10 +152,22 @@ class BufferedReporter:
         kept = tuple(lines)
         self._keep(lambda reporter, _: reporter.untrusted(kept))
 
-    @contextmanager
-    def progress(self, title: str, total: int) -> Iterator[Progress]:
-        """Show nothing: a later report makes no progress."""
-        yield no_progress
+    def progress(self, title: str, total: int) -> AbstractContextManager[Progress]:
+        """Show progress at once."""
+        return self._target.progress(title, total)
+
+    def waiting(self, title: str, *, limit: float = 0) -> AbstractContextManager[None]:
+        """Show at once that something is waited for."""
+        return self._target.waiting(title, limit=limit)
+
+    def end_progress(self) -> None:
+        """Stop showing progress."""
+        self._target.end_progress()
+
+    @property
+    def is_detailed(self) -> bool:
+        """As the other reporter has it."""
+        return self._target.is_detailed
 
     def play_back(self) -> None:
         """Report everything in order, and forget it."""

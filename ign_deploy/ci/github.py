@@ -18,6 +18,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
+from ign_deploy.ci.heartbeat import (
+    Beats,
+    every_minute,
+    heartbeat,
+    transfer_line,
+    waiting_line,
+)
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.text import LineWriter, encodable, finding_headline, finding_message, neutralise
 from ign_deploy.errors import ConfigurationError
@@ -40,9 +47,18 @@ _TYPES = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "
 class GitHubReporter:
     """Writes log commands for the runner that reads ``stream`` (stdout or stderr alike)."""
 
-    def __init__(self, stream: TextIO, *, masker: Masker | None = None) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        masker: Masker | None = None,
+        is_detailed: bool = False,
+        beats: Beats = every_minute,
+    ) -> None:
         self._masker = masker if masker is not None else Masker()
         self._out = LineWriter(stream, self._masker)
+        self._is_detailed = is_detailed
+        self._beats = beats
         self._depth = 0
         self._annotations: Counter[str] = Counter()
         self._stopped = ""
@@ -101,8 +117,37 @@ class GitHubReporter:
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:
-        """Show nothing: a log has no use for a moving bar."""
-        yield _ignore
+        """Write a line a minute: a log has no use for a moving bar."""
+        shown, done = self._out.clean(title)[0], [0]
+
+        def count(advance: int) -> None:
+            done[0] += advance
+
+        def say(passed: float) -> None:
+            # Not through _write: a plain line needs no runner that obeys commands.
+            self._out.write([transfer_line(shown, passed, done=done[0], total=total)])
+
+        with heartbeat(say, beats=self._beats):
+            yield count
+
+    @contextmanager
+    def waiting(self, title: str, *, limit: float = 0) -> Iterator[None]:
+        """Write a line a minute."""
+        shown = self._out.clean(title)[0]
+
+        def say(passed: float) -> None:
+            self._out.write([waiting_line(shown, passed, limit=limit)])
+
+        with heartbeat(say, beats=self._beats):
+            yield
+
+    def end_progress(self) -> None:
+        """Do nothing: a line that was written stays."""
+
+    @property
+    def is_detailed(self) -> bool:
+        """Whether lines about what succeeded are wanted."""
+        return self._is_detailed
 
     def _write(self, lines: Sequence[str]) -> None:
         """Write lines of our own, after which the runner obeys commands again."""
@@ -218,7 +263,3 @@ def _command(name: str, *, message: str = "", **properties: str) -> str:
     from actions_toolkit.command import Command
 
     return str(Command(name, properties, message))
-
-
-def _ignore(advance: int) -> None:
-    """Ignore progress."""

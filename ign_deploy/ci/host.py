@@ -57,24 +57,34 @@ def reporter_for(
     env: Mapping[str, str],
     masker: Masker,
     color: bool = True,
+    is_live: bool = True,
+    is_detailed: bool = False,
 ) -> Reporter:
     """Return the reporter that writes to ``stream`` in the form that ``host`` reads.
 
     ``masker`` is shared with what writes outputs and the summary, so that a secret masked by the
-    reporter is redacted there, too. Jenkins and unknown hosts get plain lines.
+    reporter is redacted there, too. Jenkins and unknown hosts get plain lines. Without ``is_live``,
+    nothing moves on a terminal; ``is_detailed`` is --verbose.
     """
     if host is Host.GITHUB:
         from ign_deploy.ci.github import GitHubReporter
 
-        return GitHubReporter(stream, masker=masker)
+        return GitHubReporter(stream, masker=masker, is_detailed=is_detailed)
     if host is Host.GITLAB:
         from ign_deploy.ci.gitlab import GitLabReporter
 
-        return GitLabReporter(stream, env=env, color=color, masker=masker)
+        return GitLabReporter(stream, env=env, color=color, masker=masker, is_detailed=is_detailed)
     from ign_deploy.ci.terminal import TerminalReporter
 
     watched = env if host is Host.TERMINAL else None
-    return TerminalReporter(stream, env=watched, color=color, masker=masker)
+    return TerminalReporter(
+        stream,
+        env=watched,
+        color=color,
+        masker=masker,
+        is_live=is_live,
+        is_detailed=is_detailed,
+    )
 
 
 def check_host_files(host: Host, *, env: Mapping[str, str], reporter: Reporter) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from ign_deploy.ci.heartbeat import (
+    Beats,
+    every_minute,
+    heartbeat,
+    transfer_line,
+    waiting_line,
+)
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.text import LineWriter, finding_headline, finding_place
 from ign_deploy.module.findings import Finding, Severity
 
 if TYPE_CHECKING:
-    from rich.progress import Progress as RichProgress
-
+    from ign_deploy.ci.display import Display
     from ign_deploy.report import Progress
 
 _BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "1;33", "1;36"
@@ -24,7 +29,8 @@ class TerminalReporter:
     """Writes plain lines to ``stream``; colours and progress bars only on a real terminal.
 
     ``color=False`` is the user's ``--no-color``; ``NO_COLOR`` and ``TERM=dumb`` of ``env`` do the
-    same. ``env=None`` means that the reader isn't a terminal, whatever the stream says.
+    same. ``env=None`` means that the reader isn't a terminal, whatever the stream says. Without
+    ``is_live``, nothing moves. ``beats`` says when it is time for a sign of life.
     """
 
     def __init__(
@@ -34,6 +40,9 @@ class TerminalReporter:
         env: Mapping[str, str] | None = None,
         color: bool = True,
         masker: Masker | None = None,
+        is_live: bool = True,
+        is_detailed: bool = False,
+        beats: Beats = every_minute,
     ) -> None:
         self._stream = stream
         self._masker = masker if masker is not None else Masker()
@@ -41,7 +50,10 @@ class TerminalReporter:
         self._is_terminal = is_terminal(stream, env)
         self._color = color and self._is_terminal and not (env or {}).get("NO_COLOR")
         self._depth = 0
-        self._bars: _Bars | None = None
+        self._is_live = is_live and self._is_terminal
+        self._is_detailed = is_detailed
+        self._beats = beats
+        self._shown: Display | None = None
 
     def mask(self, secret: str) -> None:
         """Replace ``secret`` by ``***`` in everything written from now on."""
@@ -81,14 +93,61 @@ class TerminalReporter:
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Progress]:
-        """Show a progress bar on a terminal, and nothing elsewhere."""
-        if not self._is_terminal:
-            yield _ignore
+        """Show a progress bar on a terminal, elsewhere a line a minute."""
+        shown = self._out.clean(title)[0]
+        display = self._display()
+        if display is not None:
+            with display.bar(shown, total=total) as advance:
+                yield advance
             return
+        done = [0]
+
+        def count(advance: int) -> None:
+            done[0] += advance
+
+        with self._heartbeat(
+            lambda passed: transfer_line(shown, passed, done=done[0], total=total)
+        ):
+            yield count
+
+    @contextmanager
+    def waiting(self, title: str, *, limit: float = 0) -> Iterator[None]:
+        """Show a spinner with the time on a terminal, elsewhere a line a minute."""
+        shown = self._out.clean(title)[0]
+        display = self._display()
+        context = (
+            self._heartbeat(lambda passed: waiting_line(shown, passed, limit=limit))
+            if display is None
+            else display.spinner(shown, limit=limit)
+        )
+        with context:
+            yield
+
+    def end_progress(self) -> None:
+        """Leave a clean terminal, whatever is still at work."""
         with self._out.lock:
-            self._bars = self._bars or _Bars(self._stream, color=self._color)
-        with self._bars.bar(self._out.clean(title)[0], total=total) as advance:
-            yield advance
+            self._is_live = False
+            if self._shown is not None:
+                self._shown.end()
+
+    @property
+    def is_detailed(self) -> bool:
+        """Whether lines about what succeeded are wanted."""
+        return self._is_detailed
+
+    def _display(self) -> Display | None:
+        """Return what shows progress on a terminal; None elsewhere."""
+        with self._out.lock:
+            if not self._is_live:
+                return None
+            if self._shown is None:
+                from ign_deploy.ci.display import Display
+
+                self._shown = Display(self._stream, color=self._color)
+            return self._shown
+
+    def _heartbeat(self, line: Callable[[float], str]) -> AbstractContextManager[None]:
+        return heartbeat(lambda passed: self._write([line(passed)]), beats=self._beats)
 
     def _heading(self, title: str) -> str:
         """Return a stage's title, bold if colours are on."""
@@ -104,7 +163,7 @@ class TerminalReporter:
         """Write lines at the group's indentation, above any progress bars."""
         indented = [f"{'  ' * self._depth}{line}".rstrip() for line in lines]
         with self._out.lock:
-            if self._bars is None or not self._bars.write_above(indented):
+            if self._shown is None or not self._shown.write_above(indented):
                 self._out.write(indented)
 
     def _paint(self, text: str, colour: str) -> str:
@@ -115,76 +174,3 @@ class TerminalReporter:
 def is_terminal(stream: TextIO, env: Mapping[str, str] | None) -> bool:
     """Return whether ``stream`` is a terminal that understands more than plain lines."""
     return env is not None and env.get("TERM") != "dumb" and stream.isatty()
-
-
-def _ignore(advance: int) -> None:
-    """Ignore progress."""
-
-
-class _Bars:
-    """Progress bars of several threads (rich) on one live display, which ends with the last."""
-
-    def __init__(self, stream: TextIO, *, color: bool) -> None:
-        from rich.console import Console
-
-        self._console = Console(
-            file=stream, force_terminal=True, no_color=not color, markup=False, highlight=False
-        )
-        self._lock = threading.RLock()
-        self._display: RichProgress | None = None
-        self._open = 0
-
-    @contextmanager
-    def bar(self, title: str, *, total: int) -> Iterator[Progress]:
-        """Show a bar of ``total`` bytes while the context is open."""
-        display = self._opened()
-        task = display.add_task(title, total=total)
-        try:
-            yield lambda advance: display.advance(task, advance)
-        finally:
-            self._closed(display)
-
-    def write_above(self, lines: Sequence[str]) -> bool:
-        """Write lines above the bars; False when no bar is shown."""
-        from rich.text import Text
-
-        with self._lock:
-            if self._display is None:
-                return False
-            for line in lines:
-                self._console.print(Text.from_ansi(line), soft_wrap=True)
-            return True
-
-    def _opened(self) -> RichProgress:
-        """Return the live display, started when this is its first bar."""
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as RichProgress
-
-        with self._lock:
-            if self._display is None:
-                self._display = RichProgress(
-                    TextColumn("{task.description}", markup=False),
-                    BarColumn(),
-                    DownloadColumn(binary_units=True),
-                    TimeRemainingColumn(),
-                    console=self._console,
-                    transient=True,
-                    redirect_stdout=False,
-                    redirect_stderr=False,
-                )
-                self._display.start()
-            self._open += 1
-            return self._display
-
-    def _closed(self, display: RichProgress) -> None:
-        """Stop the display when its last bar ends."""
-        with self._lock:
-            self._open -= 1
-            if self._open == 0:
-                self._display = None
-                display.stop()

@@ -227,7 +227,10 @@ def _run_command(
     ctx: click.Context, command: Command, session: Session, arguments: dict[str, Any]
 ) -> Any:
     try:
-        return command(session, **arguments)
+        try:
+            return command(session, **arguments)
+        finally:
+            session.reporter.end_progress()  # before anything else is written
     except IgnDeployError as problem:
         ctx.exit(report_failure(session, problem))
     except (click.exceptions.Exit, click.ClickException, click.Abort):

@@ -205,11 +205,19 @@ def _session(
     stream = sys.stdout if is_action(env) and not as_json else sys.stderr
     host = detect_host(env, is_terminal=stream.isatty())
     masker = Masker()
-    reporter = reporter_for(host, stream, env=env, masker=masker, color=color)
-    for secret in (*secrets, *proxy_passwords(env)):
-        reporter.mask(secret)
     # "Re-run with debug logging" on GitHub.
     verbose = verbose or env.get("RUNNER_DEBUG") == "1"
+    reporter = reporter_for(
+        host,
+        stream,
+        env=env,
+        masker=masker,
+        color=color,
+        is_live=not as_json,
+        is_detailed=verbose,
+    )
+    for secret in (*secrets, *proxy_passwords(env)):
+        reporter.mask(secret)
     if verbose:
         # Without values: some are key material.
         for name, origin in sorted(resolved.origins.items()):

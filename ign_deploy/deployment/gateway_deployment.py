@@ -11,7 +11,7 @@ from typing import cast
 
 from ign_deploy.deployment.gateway import Consent, InstalledModule, Restartable, Upload
 from ign_deploy.deployment.gateway.errors import ModuleMismatch, explain_unexpected
-from ign_deploy.deployment.gateway.model import require_consent
+from ign_deploy.deployment.gateway.model import Timing, require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.outcome import (
     gateway_record,
@@ -156,8 +156,10 @@ class GatewayDeployment:
             again = " again, since the request was probably lost" if attempt else ""
             self.reporter.info(f"{self.gateway.title}: restarting{again}")
             self.restarted = True
-            target.restart()
-            started = target.wait_until_running()
+            limit = self.gateway.target.timing.deadline
+            with self.reporter.waiting(f"{self.gateway.title}: restarting", limit=limit):
+                target.restart()
+                started = target.wait_until_running()
             if started.went_down or not self._is_restart_lost(changes, gone):
                 break
         self.reporter.info(f"{self.gateway.title}: running again after {started.seconds:.0f} s")
@@ -204,8 +206,15 @@ class GatewayDeployment:
 
     def _verify(self, changes: Sequence[ModuleChange], gone: Sequence[str]) -> None:
         """Wait until every module runs in its new version; a fault ends the wait at once."""
-        waiting = ""
         timing = self.gateway.target.timing
+        title = f"{self.gateway.title}: waiting until the modules run"
+        with self.reporter.waiting(title, limit=timing.deadline):
+            self._poll_modules(changes, gone, timing)
+
+    def _poll_modules(
+        self, changes: Sequence[ModuleChange], gone: Sequence[str], timing: Timing
+    ) -> None:
+        waiting = ""
         for _ in timing.polls(timing.deadline):
             installed = self._installed()
             states = [change.problem(installed.get(change.id)) for change in changes]

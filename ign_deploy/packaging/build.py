@@ -265,17 +265,19 @@ class _Build:
             watch.see(line)
             output.add(line)
 
+        title = f"building {self.project.root.absolute().name}"
         try:
-            completed = run_command(
-                command,
-                cwd=self.project.root,
-                env=self._environment(sandbox),
-                account=sandbox.account,
-                timeout=timeout,
-                grace=self.options.grace,
-                on_line=on_line,
-                on_silence=output.flush,
-            )
+            with self.reporter.waiting(title, limit=timeout):
+                completed = run_command(
+                    command,
+                    cwd=self.project.root,
+                    env=self._environment(sandbox),
+                    account=sandbox.account,
+                    timeout=timeout,
+                    grace=self.options.grace,
+                    on_line=on_line,
+                    on_silence=output.flush,
+                )
         except ProcessTimeout as cause:
             raise PackagingError(
                 f"{name} did not finish within {timeout:g} s and was stopped",

@@ -28,7 +28,7 @@ from ign_deploy.packaging.isolation import (
 from ign_deploy.packaging.project import Project, ProjectKind
 from ign_deploy.packaging.protected import Protected
 from ign_deploy.process import ProcessesLeft, ProcessTimeout, build_environment, run_command
-from ign_deploy.report import Reporter
+from ign_deploy.report import Reporter, SilentReporter
 
 _MAX_LIST = 1 << 20
 _NOTHING = Protected()
@@ -82,9 +82,11 @@ def identify(
         isolation = choose_isolation(isolate, project=project, env=env)
         if reporter is not None:
             reporter.info(isolation.describe())
-        return _of_gradle(
-            project, env=env, timeout=timeout, isolation=isolation, protected=protected
-        )
+        title = f"listing the modules of {project.root.absolute().name}"
+        with (reporter or SilentReporter()).waiting(title, limit=timeout):
+            return _of_gradle(
+                project, env=env, timeout=timeout, isolation=isolation, protected=protected
+            )
     if project.kind.is_maven:
         return tuple(_built_by_maven(project))
     return known_modules(project)

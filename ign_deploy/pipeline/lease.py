@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -96,19 +96,22 @@ def _take(lease: GatewayLease, context: RunContext) -> None:
     wait_policy = lease.store.wait_policy
     start = wait_policy.clock()
     is_reported = False
-    while True:
-        try:
-            lease.take()
-        except LeaseHeld as other:
-            left = limit - (wait_policy.clock() - start)
-            if left <= 0:
-                raise _locked(other, context) from None
-            if not is_reported:
-                context.reporter.info(f"{_explained(other)}; waiting up to {limit} s for it")
-                is_reported = True
-            wait_policy.sleep(min(_POLL, left))
-        else:
-            return
+    with ExitStack() as waiting:
+        while True:
+            try:
+                lease.take()
+            except LeaseHeld as other:
+                left = limit - (wait_policy.clock() - start)
+                if left <= 0:
+                    raise _locked(other, context) from None
+                if not is_reported:
+                    context.reporter.info(f"{_explained(other)}; waiting up to {limit} s for it")
+                    shown = context.reporter.waiting(f"waiting for {lease.names[0]}", limit=limit)
+                    waiting.enter_context(shown)
+                    is_reported = True
+                wait_policy.sleep(min(_POLL, left))
+            else:
+                return
 
 
 def _give_back(lease: GatewayLease, context: RunContext) -> None:

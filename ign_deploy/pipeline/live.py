@@ -108,7 +108,9 @@ def ask_gateways(context: RunContext) -> tuple[LiveGateway, ...]:
     if len(problems) == len(gateways):
         raise problems[0].problem
     states = {name: context.history.state(name) for name in sorted({name for name, _ in gateways})}
-    return tuple(map_parallel(partial(_timed, states=states), gateways, workers=_WORKERS))
+    noun = "gateway" if len(gateways) == 1 else "gateways"
+    with context.reporter.waiting(f"asking {len(gateways)} {noun}"):
+        return tuple(map_parallel(partial(_timed, states=states), gateways, workers=_WORKERS))
 
 
 def _entries(context: RunContext) -> Sequence[GatewayEntry]:

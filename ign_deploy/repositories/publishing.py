@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -124,6 +125,10 @@ class _Attempt:
 
     def _claim_or_find(self) -> HeldClaim | Release:
         """Return our claim on the version, or the record that makes it needless."""
+        with ExitStack() as waiting:
+            return self._poll_claim(waiting)
+
+    def _poll_claim(self, waiting: ExitStack) -> HeldClaim | Release:
         is_first, is_reported = not self.claims.claims_unseen(), False
         while True:
             if (there := read_record(self.versions, self.key)) is not None:
@@ -144,6 +149,8 @@ class _Attempt:
             elif current is not None and not is_reported:
                 is_reported = True
                 self._report_waiting()
+                title = f"waiting for the run that publishes {self.key.id} {self.key.version}"
+                waiting.enter_context(self.publisher.reporter.waiting(title))
             self.wait_policy.sleep(self.wait_policy.poll)
 
     def _found_ours(self, current: Claim | None) -> HeldClaim | Release | None:

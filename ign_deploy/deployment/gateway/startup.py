@@ -107,7 +107,8 @@ def wait_while_starting(client: GatewayClient, timing: Timing, *, may_be_down: b
     if status.is_commissioning or (status.state == DOWN and not may_be_down):
         return False
     client.reporter.info(f"{client.host} is starting; waiting until it runs")
-    wait_until_running(client, timing)
+    with client.reporter.waiting(f"{client.host}: starting", limit=timing.deadline):
+        wait_until_running(client, timing)
     return True
 
 

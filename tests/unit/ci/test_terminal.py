@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from typing import TextIO
 
 import pytest
 
+from ign_deploy.ci.display import Display
 from ign_deploy.ci.host import Host, reporter_for
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.terminal import TerminalReporter
@@ -145,3 +147,92 @@ def test_the_line_of_a_finding_is_below_its_message() -> None:
     assert stream.getvalue() == (
         "error[packaging]: Hook.java:13: error: x\n  at src/Hook\\x07.java:13\n  hint: fix it.\n"
     )
+
+
+class Clock:
+    """A time that only the test changes."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_spinner_shows_the_time_and_the_limit() -> None:
+    clock = Clock()
+    with terminal() as (stream, said):
+        display = Display(stream, color=False, clock=clock)
+        with display.spinner("line-1: restarting", limit=300):
+            clock.now = 42.0
+            display.write_above(["a line"])
+    assert "line-1: restarting" in said[0]
+    assert "0:42 of at most 5:00" in said[0]
+
+
+HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
+
+
+def test_an_error_below_a_spinner_stays_and_the_terminal_is_clean() -> None:
+    with terminal() as (stream, said):
+        reporter = TerminalReporter(stream, env=XTERM)
+        with suppress(ZeroDivisionError), reporter.waiting("restarting", limit=300):
+            reporter.finding(error("e1", "it is down"))
+            raise ZeroDivisionError
+        reporter.info("end")
+    head, _, tail = said[0].rpartition(SHOW)
+    assert "it is down\r\n" in head
+    assert head.count(HIDE) == 1
+    assert tail.endswith("end\r\n")
+    # Nothing below the last line was left: what follows the error only erases the spinner's row.
+    assert "restarting" not in said[0][said[0].rindex("\x1b[2K") :]
+
+
+def test_the_end_of_a_run_ends_what_others_still_show() -> None:
+    """Threads that an interruption abandons must not write over what is said last."""
+    with terminal() as (stream, said):
+        reporter = TerminalReporter(stream, env=XTERM)
+        abandoned = reporter.waiting("restarting")
+        abandoned.__enter__()
+        reporter.end_progress()
+        with reporter.waiting("another"), reporter.progress("transfer", 10) as advance:
+            advance(10)
+        reporter.info("stopped by the user")
+        abandoned.__exit__(None, None, None)
+    assert said[0].count(HIDE) == said[0].count(SHOW) == 1
+    assert said[0].endswith("stopped by the user\r\n")
+    assert "another" not in said[0]
+
+
+@pytest.mark.parametrize(
+    ("env", "is_live"), [({"TERM": "dumb"}, True), (None, True), (XTERM, False)]
+)
+def test_nothing_moves_where_it_would_be_in_the_way(
+    env: dict[str, str] | None, is_live: bool
+) -> None:
+    """A dumb terminal, a pipe or a CI host, and --json."""
+    with terminal() as (stream, said):
+        reporter = TerminalReporter(stream, env=env, is_live=is_live)
+        with reporter.waiting("restarting"), reporter.progress("transfer", 10) as advance:
+            advance(10)
+        reporter.info("end")
+    assert said[0] == "end\r\n"
+
+
+def test_no_color_leaves_the_spinner_its_motion() -> None:
+    """As rich has it: NO_COLOR is about colours."""
+    with terminal() as (stream, said):
+        reporter = TerminalReporter(stream, env={**XTERM, "NO_COLOR": "1"})
+        with reporter.waiting("restarting"):
+            reporter.info("a line")
+    assert "restarting" in said[0]
+    assert not re.search("\x1b\\[[0-9;]*3[0-9]m", said[0])
+
+
+def test_a_hostile_title_moves_nothing_on_a_terminal() -> None:
+    with terminal() as (stream, said):
+        reporter = TerminalReporter(stream, env=XTERM)
+        with reporter.waiting("[red]a\x1b[2Jb\u202e\nc" + "d" * 100_000):
+            reporter.info("a line")
+    assert "\x1b[2J" not in said[0]
+    assert "\u202e" not in said[0]
+    assert "[red]ab" in said[0]
