@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ign_deploy.cli.formatting import wrap
 from ign_deploy.cli.options import common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
@@ -67,7 +68,7 @@ def init_command(session: Session, ci: str | None, *, yes: bool) -> None:
             "kept": kept,
             "next": [{"step": step.text, "commands": step.commands} for step in steps],
         },
-        _text(written, steps),
+        init_text(written, steps, width=session.width),
     )
 
 
@@ -116,9 +117,11 @@ def _choose_url(session: Session, survey: Survey, host: CiHost, *, asks: bool) -
     return url or default
 
 
-def _text(written: Sequence[str], steps: Sequence[NextStep]) -> str:
+def init_text(written: Sequence[str], steps: Sequence[NextStep], *, width: int) -> str:
+    """Return what people read; a command stays on one line, so that it can be copied."""
     lines = [*(f"wrote {name}" for name in written), "", "Next:"]
     for number, step in enumerate(steps, start=1):
-        lines.append(f"{number}. {step.text}")
+        first = f"{number}. "
+        lines += wrap(step.text, width, first=first, rest=" " * len(first))
         lines += (f"     {command}" for command in step.commands)
     return "\n".join(lines).lstrip("\n")

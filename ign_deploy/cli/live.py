@@ -52,7 +52,12 @@ def live_text(gateways: Sequence[LiveGateway], *, now: datetime, width: int) -> 
     verdict = [_verdict(gateways)]
     if is_too_wide(lines, width):
         verdict = wrap(verdict[0], width)
-        lines = [line for each in ordered for line in _block(each, now, width)]
+        several = len({each.environment for each in gateways}) > 1
+        lines = [
+            line
+            for each in ordered
+            for line in _block(each, now, width, where=each.environment if several else "")
+        ]
     return "\n".join([*verdict, *lines])
 
 
@@ -119,9 +124,10 @@ def _nothing(gateway: LiveGateway) -> str:
     return "no modules of yours" if gateway.lists_modules else _UNLISTED
 
 
-def _block(gateway: LiveGateway, now: datetime, width: int) -> Iterator[str]:
+def _block(gateway: LiveGateway, now: datetime, width: int, *, where: str) -> Iterator[str]:
     """Yield a gateway's lines; one line if it is as recorded, and fits."""
     title = f"{_SIGNS.get(gateway.result, '✗')} {plain(gateway.title)}"
+    title += f" ({plain(where)})" if where else ""
     modules = ", ".join(f"{plain(each.id)} {plain(each.version)}" for each in gateway.modules)
     is_quiet = not any(_remark(gateway, each, now) for each in gateway.modules)
     short = f"{title}  {modules or _nothing(gateway)}"

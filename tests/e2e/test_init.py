@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from ign_deploy.cli.init import init_text
+from ign_deploy.pipeline.scaffold import NextStep
 from tests.support.cli import CliWorkspace
 from tests.support.git import git
 from tests.support.github.server import WRITER, github_simulator
@@ -254,3 +256,14 @@ def test_all_modules_are_attached_to_the_release_of_the_tag(
     called = (tmp_path / "called").read_text().splitlines()
     view = ["release", "view", "v1.2.3"]
     assert called == [*view, "release", "upload", "--clobber", "v1.2.3", *files]
+
+
+def test_sentences_fit_on_forty_columns_and_commands_stay_whole() -> None:
+    steps = [NextStep("Add three credentials to Jenkins: " + "and another one, " * 5, ("x" * 60,))]
+    lines = init_text(["ign-deploy.toml"], steps, width=40).splitlines()
+    assert [line for line in lines if len(line) > 40] == [f"     {'x' * 60}"]
+    assert lines[3:5] == [
+        "1. Add three credentials to Jenkins: and",
+        "   another one, and another one, and",
+    ]
+    assert len(init_text([], steps, width=0).splitlines()) == 3

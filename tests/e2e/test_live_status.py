@@ -257,6 +257,14 @@ def test_on_a_narrow_terminal_each_gateway_is_a_block() -> None:
     assert "MODULE" in live_text([GATEWAY], now=NOW, width=0)
 
 
+def test_a_block_names_the_environment_if_there_are_several() -> None:
+    other = replace(GATEWAY, environment="staging", problem="cannot reach line-1", modules=())
+    text = live_text([GATEWAY, other], now=NOW, width=40)
+    assert "✗ line-1 (staging)\n" in text
+    assert "(production)" in text
+    assert "(" not in live_text([GATEWAY] * 2, now=NOW, width=40)
+
+
 def test_two_hundred_gateways_fit_on_forty_columns() -> None:
     hanging = replace(
         GATEWAY, modules=(), problem="no response within 30 s from https://line.example:8043/data"
