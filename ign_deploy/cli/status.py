@@ -173,7 +173,8 @@ def _shown_version(deployed: DeployedVersion) -> str:
     """Return the version for people, with what they have to know of it."""
     remarks = []
     if deployed.uncertain:
-        remarks.append("uncertain")
+        other = " or ".join(map(plain, deployed.attempted))
+        remarks.append(f"uncertain, perhaps {other}" if other else "uncertain")
     elif not deployed.version and deployed.previous:
         remarks.append("uninstalled")
     elif not deployed.version and deployed.undone:

@@ -91,7 +91,10 @@ def deployment_lines(deployment: Deployment, session: Session) -> list[str]:
         ("tags", ", ".join(record.tags)),
         ("notes", record.notes),
     ]
-    lines = describe_deployment(record, _outcome(record))
+    lines: list[str] = []
+    for line in describe_deployment(record, _outcome(record)):
+        indent = line[: len(line) - len(line.lstrip())]
+        lines += wrap(line.lstrip(), session.width, first=indent, rest=f"{indent}  ")
     for title, value in facts:
         if value:
             lines += wrap(plain(value), session.width, first=f"  {title:<9}", rest=" " * 11)

@@ -186,6 +186,9 @@ def test_after_a_kill_one_command_says_what_runs_where_and_what_to_do(
     for shown in (live, cli.call("status").must(0).stdout):
         told = shown.partition("what to do:")[2]
         assert "just now" in told
+    assert "1.0.0 (uncertain, perhaps 1.1.0)" in cli.call("status").must(0).stdout
+    for shown in (live, cli.call("status").must(0).stdout):
+        told = shown.partition("what to do:")[2]
         assert "has not ended: it is still running, or was killed" in told
         for command in (f"install {NAME}@1.1.0", f"rollback {NAME}"):
             name, _, module = command.partition(" ")

@@ -100,6 +100,7 @@ def test_a_time_has_its_zone_and_a_wrong_one_stays() -> None:
 def test_it_fits_on_a_narrow_terminal(width: int) -> None:
     failed = ended(Outcome.ROLLED_BACK, message="line-1: " + "the database is not there " * 5)
     assert max(map(len, shown(failed, width=width))) <= width
+    assert max(map(len, deployment_lines(failed, cast("Session", Reader(width))))) <= width
 
 
 def hostile() -> DeploymentRecord:
