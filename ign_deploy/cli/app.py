@@ -22,7 +22,7 @@ _COMMANDS = {
     "sign": "ign_deploy.cli.signing",
     "verify": "ign_deploy.cli.signing",
     "inspect": "ign_deploy.cli.signing",
-    "generate-certificate": "ign_deploy.cli.signing",
+    "generate-certificate": "ign_deploy.cli.certificate",
     "upload": "ign_deploy.cli.repository",
     "download": "ign_deploy.cli.repository",
     "list-modules": "ign_deploy.cli.repository",

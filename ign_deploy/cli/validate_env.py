@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ign_deploy.cli.formatting import plain
+from ign_deploy.cli.formatting import certificate_lines, plain
 from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
-from ign_deploy.pipeline.checks import Check, describe_repository, run_checks
+from ign_deploy.pipeline.checks import Check, describe_repository, probe_identity, run_checks
 from ign_deploy.pipeline.gateways import chosen_entries
 from ign_deploy.pipeline.preflight import (
+    IDENTITY,
     REPOSITORY_CHECK,
     gateways_check,
     packaging_checks,
-    signing_check,
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ign_deploy.pipeline.checks import SigningProbe
     from ign_deploy.repositories import Capabilities
 
 _DIFFERS = 10
@@ -32,7 +35,9 @@ _MOST_SHOWN = 20
 @click.command("validate-env", short_help="Check that a release can start.")
 @click.argument("path", default=".", type=click.Path(path_type=Path))
 @click.option("--packaging", is_flag=True, help="Check build files, Java, Gradle or Maven.")
-@click.option("--signing", is_flag=True, help="Check key, certificates, passwords and alias.")
+@click.option(
+    "--signing", is_flag=True, help="Check key, certificates and passwords; sign a probe."
+)
 @click.option("--repository", is_flag=True, help="Check that the repository can be written.")
 @click.option(
     "--conformance",
@@ -91,7 +96,7 @@ def validate_env_command(
     if packaging or everything:
         checks += packaging_checks(path, context)
     if signing or everything:
-        checks.append(signing_check(context))
+        checks.append(Check(IDENTITY, partial(probe_identity, context)))
     if repository or everything:
         checks.append(Check(REPOSITORY_CHECK, partial(describe_repository, context)))
     if gateways or (everything and chosen_entries(context.settings)):
@@ -101,6 +106,9 @@ def validate_env_command(
     titles = [check.title for check in checks]
     document: dict[str, Any] = {"result": "ready", "checked": titles}
     lines = ["ready: " + ", ".join(titles)]
+    if (probe := found.get(IDENTITY)) is not None:
+        document["signing"] = _signing_document(probe)
+        lines += _signing_lines(probe, session.now)
     if (capabilities := found.get(REPOSITORY_CHECK)) is not None:
         document["repository"] = asdict(capabilities)
         lines += _describe(capabilities)
@@ -136,6 +144,31 @@ def _try_gateway(session: Session, *, path: Path, confirm: str) -> None:
     session.answer(document, "\n".join(lines))
     if counted:
         click.get_current_context().exit(_DIFFERS)
+
+
+def _signing_document(probe: SigningProbe) -> dict[str, Any]:
+    from ign_deploy.module.certificates import describe
+
+    return {
+        "key": probe.identity.location,
+        "signatures_per_second": round(probe.rate, 1),
+        "certificate": describe(probe.identity.leaf).as_dict(),
+    }
+
+
+def _signing_lines(probe: SigningProbe, now: datetime) -> list[str]:
+    """Describe the key, its speed, and its certificate with the days it has left."""
+    from ign_deploy.module.certificates import describe
+
+    info = describe(probe.identity.leaf)
+    days = (info.not_after - now).days
+    left = f"expires in {days} days" if days >= 0 else "has expired"
+    rate = f"{probe.rate:.1f}" if probe.rate < 10 else f"{probe.rate:.0f}"
+    return [
+        f"{'signing key:':<16}{plain(probe.identity.location)}, {rate} signatures per second",
+        *certificate_lines(info),
+        f"{'expiry:':<16}{info.not_after:%Y-%m-%d}: {left}",
+    ]
 
 
 def _describe(found: Capabilities) -> list[str]:

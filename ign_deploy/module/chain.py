@@ -47,7 +47,8 @@ def find_chain(
         raise _chain_error(
             "key-mismatch",
             f"the key doesn't match the certificates: none of them has its public key ({names})",
-            hint="provide the certificate issued for this key, or the certificate's own key.",
+            hint="provide the certificate issued for this key (--cert-path), or the "
+            "certificate's own key.",
         )
     chain = _best_path(max(leaves, key=_leaf_rank), _issuers(unique))
     return chain, tuple(each for each in unique if each not in chain)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +135,22 @@ def check_identity(context: RunContext) -> SigningIdentity:
 
     context.reporter.info(f"signing as {subject_text(identity.leaf)}")
     return identity
+
+
+@dataclass(frozen=True, slots=True)
+class SigningProbe:
+    """Who signs, and how many signatures per second: a module has one for each file."""
+
+    identity: SigningIdentity
+    rate: float
+
+
+def probe_identity(context: RunContext) -> SigningProbe:
+    """Sign a digest, and throw the signature away; raises what keeps a module from being signed."""
+    identity = check_identity(context)
+    begin = time.perf_counter()
+    identity.sign_digests([hashlib.sha256().digest()], reporter=context.reporter)
+    return SigningProbe(identity, 1 / max(time.perf_counter() - begin, 1e-6))
 
 
 def check_repository(context: RunContext) -> Capabilities:

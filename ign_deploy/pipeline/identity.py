@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, IdentityError
@@ -11,6 +12,8 @@ from ign_deploy.settings import Settings, option_name
 if TYPE_CHECKING:
     from ign_deploy.report import Reporter
     from ign_deploy.signing.identity import SigningIdentity
+    from ign_deploy.signing.keys.protocol import KeyAccess
+    from ign_deploy.signing.keys.signer import DigestSigner
     from ign_deploy.signing.material import IdentityMaterial
 
 
@@ -25,19 +28,38 @@ def load_signing_identity(
 ) -> SigningIdentity:
     """Load the key and its certificates; raises IdentityError with the reason and what to do."""
     from ign_deploy.signing.identity import load_identity
+
+    material = _material(settings)
+    with _explained_passwords():
+        identity = load_identity(material, access=_access(settings, env))
+    for note in identity.notes:
+        reporter.warning(note)
+    return identity
+
+
+def open_given_key(settings: Settings, *, env: Mapping[str, str]) -> DigestSigner:
+    """Open the key that ``--key`` names, which may not have a certificate yet."""
+    from ign_deploy.signing.identity import open_signer
+
+    with _explained_passwords():
+        return open_signer(_material(settings), access=_access(settings, env))
+
+
+def _access(settings: Settings, env: Mapping[str, str]) -> KeyAccess:
     from ign_deploy.signing.keys.protocol import KeyAccess
 
-    pin = settings.signing_pin.get_secret_value()
-    material, access = _material(settings), KeyAccess(pin=pin, env=env)
+    return KeyAccess(pin=settings.signing_pin.get_secret_value(), env=env)
+
+
+@contextmanager
+def _explained_passwords() -> Iterator[None]:
+    """Say which variables passwords come from."""
     try:
-        identity = load_identity(material, access=access)
+        yield
     except IdentityError as problem:
         if "password" not in problem.message:
             raise
         raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
-    for note in identity.notes:
-        reporter.warning(note)
-    return identity
 
 
 def _material(settings: Settings) -> IdentityMaterial:

@@ -1,4 +1,7 @@
-"""Generating a self-signed code-signing certificate and its key, without keytool."""
+"""Generating a self-signed code-signing certificate and its key, without keytool.
+
+For a key that exists elsewhere, only the certificate is made, or the request for one.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import write_atomically
 from ign_deploy.module.certificates import CertificateInfo, describe
+from ign_deploy.report import Reporter
+from ign_deploy.signing.keys.certifying import KeyElsewhere
+from ign_deploy.signing.keys.signer import DigestSigner
 
 Container = Literal["pem", "pkcs12"]
 
 KEY_FILE = "signing.key.pem"
 CERTIFICATE_FILE = "signing.cert.pem"
 STORE_FILE = "signing.p12"
+REQUEST_FILE = "signing.csr.pem"
 DEFAULT_ALIAS = "signer"
 KEY_SIZES = (3072, 4096)
 
@@ -43,6 +50,7 @@ class GeneratedCertificate:
     key: Path
     certificate: Path | None
     info: CertificateInfo
+    is_encrypted: bool
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -84,10 +92,58 @@ def generate_certificate(
     if container == "pkcs12":
         store = _pkcs12(key, certificate, password=password or "", alias=alias)
         write_atomically(targets[0], store, mode=_PRIVATE_MODE, durable=True)
-        return GeneratedCertificate(targets[0], None, describe(certificate))
+        return GeneratedCertificate(targets[0], None, describe(certificate), is_encrypted=True)
     write_atomically(targets[1], _certificate_pem(certificate), durable=True)
     write_atomically(targets[0], _key_pem(key, password), mode=_PRIVATE_MODE, durable=True)
-    return GeneratedCertificate(targets[0], targets[1], describe(certificate))
+    return GeneratedCertificate(targets[0], targets[1], describe(certificate), bool(password))
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedKey:
+    """What was written for a key that exists: its certificate, or (no ``info``) the request."""
+
+    path: Path
+    info: CertificateInfo | None
+
+
+def certify_key(
+    signer: DigestSigner,
+    *,
+    common_name: str,
+    organization: str,
+    days: int,
+    now: dt.datetime,
+    folder: Path,
+    is_request: bool,
+    reporter: Reporter,
+) -> CertifiedKey:
+    """Write ``signing.cert.pem`` for a key, or ``signing.csr.pem`` for an authority to sign.
+
+    The key signs it. Raises ConfigurationError as above, and what the key raises.
+    """
+    _check_names(common_name=common_name, organization=organization)
+    _check_numbers(days=days)
+    target = folder / (REQUEST_FILE if is_request else CERTIFICATE_FILE)
+    _check_absent((target,))
+    key, name = KeyElsewhere(signer, reporter), _name(common_name, organization)
+    if is_request:
+        request = _request(key, name)
+        write_atomically(target, request.public_bytes(serialization.Encoding.PEM), durable=True)
+        return CertifiedKey(target, None)
+    certificate = _self_signed(key, name, now=now, days=days)
+    write_atomically(target, _certificate_pem(certificate), durable=True)
+    return CertifiedKey(target, describe(certificate))
+
+
+def _request(key: rsa.RSAPrivateKey, name: x509.Name) -> x509.CertificateSigningRequest:
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(name)
+        .add_extension(_signing_only(), critical=True)
+        .add_extension(usage, critical=False)
+        .sign(key, hashes.SHA256())
+    )
 
 
 def _self_signed(
@@ -171,7 +227,7 @@ def _check_names(**names: str) -> None:
             raise ConfigurationError(f"the {label} is empty", hint=f"provide a {label}.")
 
 
-def _check_numbers(*, days: int, key_size: int) -> None:
+def _check_numbers(*, days: int, key_size: int = KEY_SIZES[0]) -> None:
     if not 1 <= days <= _MAX_DAYS:
         raise ConfigurationError(
             f"a validity of {days} days is out of range",
@@ -198,6 +254,6 @@ def _check_absent(targets: tuple[Path, ...]) -> None:
     for target in targets:
         if target.is_symlink() or target.exists():
             raise ConfigurationError(
-                f"{target} already exists, and a signing key is never overwritten",
+                f"{target} already exists, and is never overwritten",
                 hint="choose another folder, or move the old file away first.",
             )

@@ -109,6 +109,19 @@ def _load(material: IdentityMaterial) -> SigningIdentity:
     return _identity(FileKey(_rsa_key(source.key), source.certificates), material, source)
 
 
+def open_signer(material: IdentityMaterial, *, access: KeyAccess) -> DigestSigner:
+    """Return what signs with a key, without its certificates; close its ``key`` afterwards."""
+    if material.key and key_scheme(material.key):
+        key: SigningKey = open_key(material.key, access=access)
+    else:
+        key = FileKey(_rsa_key(_key_source(material).key))
+    try:
+        return DigestSigner(key, require_rsa(key.public_key))
+    except BaseException:
+        key.close()
+        raise
+
+
 def _elsewhere(uri: str, material: IdentityMaterial, access: KeyAccess) -> SigningIdentity:
     """Return the identity of a key that a URI names."""
     key = open_key(uri, access=access)
@@ -188,7 +201,7 @@ def _chain(
         if not certificates:
             raise problem or IdentityError(
                 "no certificate given for the signing key",
-                hint="provide the key's certificate chain (PEM or PKCS#7).",
+                hint="provide the key's certificate chain (PEM or PKCS#7) with --cert-path.",
             )
         chain, others = find_chain(certificates, key.public_key)
     except VerificationError as cause:

@@ -39,8 +39,24 @@ class SoftHsm:
     def environment(self) -> Mapping[str, str]:
         return {"SOFTHSM2_CONF": str(self.folder / "softhsm2.conf")}
 
-    def uri(self, key: str = "object=signer", *, token: str = "Release") -> str:
-        return f"pkcs11:token={token};{key}?module-path={LIBRARY}"
+    def uri(
+        self, key: str = "object=signer", *, token: str = "Release", library: str = LIBRARY
+    ) -> str:
+        return f"pkcs11:token={token};{key}?module-path={library}"
+
+
+class Spy:
+    """OpenSC's library between a process and SoftHSM, which writes down every call."""
+
+    def __init__(self, trace: Path) -> None:
+        self._trace = trace
+        (self.library,) = map(str, Path("/usr/lib").glob("*-linux-gnu/pkcs11-spy.so"))
+        self.environment = {"PKCS11SPY": LIBRARY, "PKCS11SPY_OUTPUT": str(trace)}
+
+    def count(self, function: str) -> int:
+        """Return how often a function such as ``C_Login`` was called."""
+        lines = self._trace.read_text("utf-8", "replace").splitlines()
+        return sum(line.partition(": ")[2] == function for line in lines)
 
 
 @cache

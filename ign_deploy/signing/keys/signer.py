@@ -38,7 +38,7 @@ class DigestSigner:
         self, key: SigningKey, public_key: rsa.RSAPublicKey, *, policy: RetryPolicy = SIGNING
     ) -> None:
         self.key = key
-        self._public_key = public_key
+        self.public_key = public_key
         self._policy = policy
         self._turns = threading.BoundedSemaphore(key.parallel)
         self._resume_at = 0.0
@@ -96,7 +96,7 @@ class DigestSigner:
 
     def _verify(self, digest: bytes, signature: bytes) -> None:
         try:
-            self._public_key.verify(
+            self.public_key.verify(
                 signature, digest, padding.PKCS1v15(), Prehashed(hashes.SHA256())
             )
         except InvalidSignature as cause:

@@ -1,0 +1,107 @@
+"""A module signed in SoftHSM is the one that a key from a file gives; the PIN stays where it is."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ign_deploy.module.signature import SIGNATURES_NAME
+from tests.interop.compare_modules import read_by_java
+from tests.support.builds import gradle_wrapper
+from tests.support.cli import CliWorkspace, Result
+from tests.support.identities import pem_files, rsa_key, self_signed
+from tests.support.modules import build_module
+from tests.support.signing import content
+from tests.support.softhsm import PIN, Spy, softhsm
+
+FILES = 300
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    return {**softhsm().environment, "MODULE_SIGNING_PIN": PIN}
+
+
+def large_module(folder: Path) -> Path:
+    files: dict[str, bytes | None] = {f"doc/{each}.html": b"%d" % each for each in range(FILES)}
+    return build_module(folder / "large.unsigned.modl", files=files)
+
+
+def assert_no_pin(result: Result) -> None:
+    assert PIN not in result.stdout + result.stderr
+    assert base64.b64encode(PIN.encode()).decode() not in result.stdout + result.stderr
+
+
+def test_the_module_has_the_same_bytes_and_openssl_and_java_verify_it(
+    workspace: CliWorkspace, environment: dict[str, str]
+) -> None:
+    module = large_module(workspace.folder)
+    spy = Spy(workspace.folder / "trace")
+    arguments = ("sign", module, "-o", "token", "--verbose", "--key")
+    env = {**environment, **spy.environment}
+    uri = softhsm().uri(library=spy.library)
+    assert_no_pin(workspace.run(*arguments, uri, env=env).must(0))
+    counts = {each: spy.count(each) for each in ("C_OpenSession", "C_Login", "C_SignInit")}
+    entries = len(content(module))
+    assert counts == {"C_OpenSession": 1, "C_Login": 1, "C_SignInit": entries}
+    pem_files(workspace.folder, rsa_key("signer"), (self_signed("signer")[1],))
+    files = ("--key", "signing.key.pem", "--cert-path", "signing.cert.pem")
+    workspace.call("sign", module, "-o", "file", *files).must(0)
+    signed = workspace.folder / "token" / "large.modl"
+    assert signed.read_bytes() == (workspace.folder / "file" / "large.modl").read_bytes()
+
+    (java,) = read_by_java([signed])
+    assert java.signature == "intact"
+    files_in = content(signed)
+    lines = files_in[SIGNATURES_NAME].decode().splitlines()
+    encoded = next(each for each in lines if each.startswith("/doc/7.html=")).split("=", 1)[1]
+    (workspace.folder / "signature").write_bytes(base64.b64decode(encoded))
+    (workspace.folder / "entry").write_bytes(files_in["doc/7.html"])
+    leaf = workspace.folder / "signing.cert.pem"
+    verified = subprocess.run(
+        f"openssl x509 -in {leaf} -pubkey -noout >key.pub && "
+        "openssl dgst -sha256 -verify key.pub -signature signature entry",
+        shell=True,
+        cwd=workspace.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert verified.stdout.strip() == "Verified OK"
+
+
+def test_a_build_sees_neither_the_pin_nor_the_key(
+    workspace: CliWorkspace, environment: dict[str, str]
+) -> None:
+    made = build_module(workspace.folder / "made.modl")
+    gradle_wrapper(
+        workspace.folder / "project",
+        "mkdir -p build",
+        "env >build/seen; cat /proc/self/cmdline /proc/$PPID/cmdline >>build/seen",
+        f"cp {made} build/Pump.modl",
+    )
+    key = {"MODULE_SIGNING_KEY": softhsm().uri()}
+    result = workspace.run("module", "project", "--verbose", env={**environment, **key}).must(0)
+    assert_no_pin(result)
+    seen = (workspace.folder / "project" / "build" / "seen").read_text()
+    assert "PATH=" in seen
+    for hidden in (PIN, "SIGNING", "SOFTHSM2_CONF", "pkcs11:"):
+        assert hidden not in seen
+
+
+def test_a_batch_tries_a_wrong_pin_once(
+    workspace: CliWorkspace, environment: dict[str, str], tmp_path: Path
+) -> None:
+    paths = [build_module(workspace.folder / f"{name}.unsigned.modl") for name in ("a", "b", "c")]
+    spy = Spy(tmp_path / "trace")
+    uri = softhsm().uri(token="Guarded", library=spy.library)
+    env = {**environment, **spy.environment, "MODULE_SIGNING_PIN": "00000000"}
+    result = workspace.run("batch", *paths, "--key", uri, "--continue-on-error", env=env)
+    assert result.exit_code in {2, 4}
+    assert "the PIN of the token 'Guarded' is wrong" in result.stderr
+    assert spy.count("C_Login") == 1
+    assert list(workspace.folder.rglob("[abc].modl")) == []
