@@ -32,6 +32,7 @@ from ign_deploy.pipeline.probe_module import make_probe_modules
 from ign_deploy.settings import GatewayEntry
 
 Ending = Literal["unfinished", "refused", "failed", "interrupted", "differs", "conforms"]
+_ACCEPTING = "modules/certificate"
 _ACCEPTED = "the accepted certificate and licence of the probe, whose key no longer exists"
 
 
@@ -89,7 +90,7 @@ class _WrittenReport:
             recorded=self.context.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             gateway=_described(run.facts, recorder.redactor, location=run.gateway.location),
             problem=recorder.redactor.text(problem),
-            left=tuple(run.left if run.is_refused else [*run.left, _ACCEPTED]),
+            left=(*run.left, *([_ACCEPTED] if recorder.may_have_done(_ACCEPTING) else [])),
             steps=tuple(recorder.steps),
         )
         expected = expected_report(run.facts.version if run.facts else "")

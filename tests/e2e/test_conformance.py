@@ -145,6 +145,22 @@ def test_after_a_failure_the_probe_is_removed(tried: TriedSimulator) -> None:
     assert PROBE_ID not in "".join(tried.report.left)
 
 
+def test_a_token_that_may_only_read_leaves_nothing(tried: TriedSimulator) -> None:
+    tried.cli.gateway.options.can_write = False
+    done = tried.run().must(7)
+    assert "the gateway's write permission" in done.stderr
+    assert "left on" not in done.stderr
+    assert (tried.report.result, tried.report.left) == ("failed", ())
+    assert tried.cli.gateway.state.restarts == 0
+
+
+def test_a_file_that_was_only_uploaded_is_named(tried: TriedSimulator) -> None:
+    tried.cli.gateway.options.refuse["modules/install"] = "no room"
+    done = tried.run().must(8)
+    assert "no room" in done.stderr
+    assert f"perhaps user-lib/modules/{PROBE_ID}.modl" in done.stderr
+
+
 def test_what_cannot_be_removed_is_named(tried: TriedSimulator) -> None:
     tried.cli.gateway.options.never_back = "down"
     done = tried.run("--timeout", "30").must(8)

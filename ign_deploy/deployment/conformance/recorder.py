@@ -67,6 +67,16 @@ class ExchangeRecorder:
             )
             self.on_step()
 
+    def may_have_done(self, path: str) -> bool:
+        """Return whether a change at that path was requested, and not plainly rejected."""
+        return any(
+            exchange.method == "POST"
+            and exchange.path.endswith(path)
+            and not 400 <= exchange.status < 500
+            for step in self.steps
+            for exchange in step.exchanges
+        )
+
     def __call__(self, request: SentRequest, result: Response | IgnDeployError, /) -> None:
         """Record an attempt; one that equals an earlier one of the step is only counted."""
         now = self.clock()
