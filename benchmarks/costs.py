@@ -10,28 +10,64 @@ from urllib.parse import urlsplit
 from benchmarks.material import fill_repository
 from benchmarks.measure import Row
 from benchmarks.workspace import Workspace
-from ign_deploy.repositories import Repository
-from ign_deploy.repositories.access import Access
+from ign_deploy.report import SilentReporter
+from ign_deploy.repositories import PublishOutcome, Repository
+from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends import open_repository
+from ign_deploy.repositories.backends.object_store import object_store
 from ign_deploy.repositories.maintenance import StatusChange, remove, to_prune
+from ign_deploy.repositories.repository import StoreRepository
 from ign_deploy.repositories.search import ListFilter, list_modules
 from tests.contract.opened import EAGER
 from tests.support.http_steps import count_requests
+from tests.support.interleaving import Turns, at_random
 from tests.support.releases import release_of
 from tests.support.servers import nginx, registry
+from tests.support.turn_objects import TurnObjects
 
 _VERSIONS = 250
 _KEPT = 5
 _TAGS = 200
 _MODULES = 20
 _MODULE = "com.example.pump"
+_KILLED_AT = 4
+"""The request that uploads the module, after the claim."""
 
 
 def measure_costs(workspace: Workspace) -> list[Row]:
     """Count the requests of commands on large repositories."""
     with tempfile.TemporaryDirectory(dir=workspace.folder) as folder:
         path = Path(folder)
-        return [_measure_prune(path / "nginx"), *_measure_registry(path / "registry")]
+        return [
+            _measure_prune(path / "nginx"),
+            *_measure_registry(path / "registry"),
+            _measure_takeover(path / "modules"),
+        ]
+
+
+def _measure_takeover(folder: Path) -> Row:
+    """Publish other bytes after a job that was killed while it uploaded, by a clock of our own."""
+    turns, objects = Turns(at_random(0), kills={"killed": _KILLED_AT}), dict[str, bytes]()
+    wait_policy = WaitPolicy(sleep=turns.sleep, clock=lambda: turns.clock)
+
+    def publish(content: bytes) -> PublishOutcome:
+        store = object_store(TurnObjects(turns, objects), access=Access(wait_policy=wait_policy))
+        repository = StoreRepository(store, reporter=SilentReporter())
+        release, files = release_of(folder, content=content)
+        return repository.publish(release, files=files).outcome
+
+    turns.run({"killed": lambda: publish(b"killed")})
+    assert [each for each in objects if "claim" in each], "it was killed too early, or too late"
+    begin = turns.clock
+    (outcome,) = turns.run({"other": lambda: publish(b"other")}).values()
+    assert outcome is PublishOutcome.PUBLISHED
+    seconds = turns.clock - begin
+    return Row(
+        "other bytes for a version whose job was killed: wait by the store's clock",
+        f"{seconds:.0f} s",
+        "180 s",
+        seconds <= 180,
+    )
 
 
 def _measure_prune(folder: Path) -> Row:
