@@ -132,8 +132,12 @@ class OciClaims:
             return False
         found = self._references.find(claim_tag(key), title=_CLAIMING)
         is_there = found is not None and found.digest == digest_of(manifest)
-        # A run that has published by now may have removed its claim.
-        if not is_there or self._references.find(version_tag(key), title=_CLAIMING) is not None:
+        # A run that has published by now may have removed its claim. After a first claim, which is
+        # no renewal, the record is read next in any case.
+        is_renewal = claim.generation > 0
+        if not is_there or (
+            is_renewal and self._references.find(version_tag(key), title=_CLAIMING)
+        ):
             return False
         self._doubtful.discard((claim.holder, claim.generation))
         self._held[key] = claim, digest_of(manifest)

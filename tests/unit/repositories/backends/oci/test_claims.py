@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import RepositoryError
+from ign_deploy.errors import RepositoryError, VersionConflict
 from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends import open_repository
 from ign_deploy.repositories.claims import Claim
+from ign_deploy.repositories.publishing import require_same
 from ign_deploy.repositories.record import Release
-from ign_deploy.repositories.store import Key, Store
+from ign_deploy.repositories.store import Key, Publishing, Store
 from tests.support.releases import release_of
 from tests.support.stores import claims_of, store_below
 from tests.unit.repositories.backends.oci.oci_registry import Registry, oci_registry
@@ -268,7 +269,16 @@ def test_a_claim_that_wakes_up_late_never_hides_what_was_published(
             publish()
 
     server.hook = between
-    assert not claims_of(sleeper).claim(KEY, claim_of(other, "sleeper"))
+    path = tmp_path / "other.modl"
+    path.write_bytes(b"other")
+    wanted = Publishing(
+        other,
+        {other.module_file.name: path},
+        lambda _: None,
+        lambda there: require_same(there, other),
+    )
+    with pytest.raises(VersionConflict):
+        sleeper.publisher.publish(wanted)
     assert sleeper.versions.read_record(KEY) == release.to_json()
 
 

@@ -261,6 +261,25 @@ def test_a_publication_without_others_lists_no_tags(
     assert open_at(server.url).catalogue()[0].versions == 2
 
 
+def test_a_first_claim_leaves_it_to_the_publisher_to_look_for_the_version(
+    server: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    find = References.find
+
+    def noted(references: References, tag: str, *, title: str) -> Any:
+        looked.append(tag)
+        return find(references, tag, title=title)
+
+    monkeypatch.setattr(References, "find", noted)
+    claims, (release, _) = claims_of(store_at(server.url)), release_of(tmp_path)
+    for generation, times in ((0, 0), (1, 1)):
+        looked.clear()
+        claim = Claim(f"run {generation}", generation, datetime.now(UTC), release)
+        assert claims.claim(KEY, claim)
+        assert looked.count(TAG) == times
+
+
 def test_a_record_and_an_index_are_one_request_each(server: RegistryServer, tmp_path: Path) -> None:
     publish(server, tmp_path)
     store = store_at(server.url)
