@@ -48,8 +48,8 @@ class Reporter(Protocol):
         """Stop showing progress, at once and for good: the run ends, or was interrupted."""
 
     @property
-    def is_detailed(self) -> bool:
-        """Whether lines about what succeeded are wanted: with --verbose."""
+    def folds(self) -> bool:
+        """Whether groups are folded away, so that a long one costs its reader one line."""
 
 
 def no_progress(advance: int) -> None:
@@ -93,8 +93,8 @@ class SilentReporter:
         """Do nothing: there is no progress."""
 
     @property
-    def is_detailed(self) -> bool:
-        """False: nothing is wanted."""
+    def folds(self) -> bool:
+        """False: there are no groups."""
         return False
 
 
@@ -111,6 +111,9 @@ class BufferedReporter:
         self._kept: list[Callable[[Reporter, list[ExitStack]], None]] = []
         self._last: deque[str] = deque(maxlen=200)
         self._dropped = 0
+        self._remarks: list[Callable[[Reporter], None]] = []
+        self.has_output = False
+        """Whether there is anything from a build."""
 
     def mask(self, secret: str) -> None:
         """Redact ``secret``, also in what was reported before."""
@@ -137,13 +140,16 @@ class BufferedReporter:
     def warning(self, message: str) -> None:
         """Keep the warning."""
         self._keep(lambda reporter, _: reporter.warning(message))
+        self._remarks.append(lambda reporter: reporter.warning(message))
 
     def finding(self, finding: Finding, *, file: str = "") -> None:
         """Keep the finding."""
         self._keep(lambda reporter, _: reporter.finding(finding, file=file))
+        self._remarks.append(lambda reporter: reporter.finding(finding, file=file))
 
     def untrusted(self, lines: Sequence[str]) -> None:
         """Keep the lines while there is room, then only the last ones."""
+        self.has_output = True
         if self._room <= 0:
             self._dropped += len(lines)
             self._last.extend(lines)
@@ -165,14 +171,22 @@ class BufferedReporter:
         self._target.end_progress()
 
     @property
-    def is_detailed(self) -> bool:
+    def folds(self) -> bool:
         """As the other reporter has it."""
-        return self._target.is_detailed
+        return self._target.folds
+
+    def play_back_remarks(self) -> None:
+        """Report only warnings and findings, and forget everything."""
+        self._kept, remarks, self._remarks = [], self._remarks, []
+        self._last.clear()
+        self._dropped = 0
+        for remark in remarks:
+            remark(self._target)
 
     def play_back(self) -> None:
         """Report everything in order, and forget it."""
         self._flush_tail()
-        kept, self._kept = self._kept, []
+        kept, self._kept, self._remarks = self._kept, [], []
         groups: list[ExitStack] = []
         try:
             for report in kept:

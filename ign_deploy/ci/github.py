@@ -52,12 +52,10 @@ class GitHubReporter:
         stream: TextIO,
         *,
         masker: Masker | None = None,
-        is_detailed: bool = False,
         beats: Beats = every_minute,
     ) -> None:
         self._masker = masker if masker is not None else Masker()
         self._out = LineWriter(stream, self._masker)
-        self._is_detailed = is_detailed
         self._beats = beats
         self._depth = 0
         self._annotations: Counter[str] = Counter()
@@ -145,9 +143,9 @@ class GitHubReporter:
         """Do nothing: a line that was written stays."""
 
     @property
-    def is_detailed(self) -> bool:
-        """Whether lines about what succeeded are wanted."""
-        return self._is_detailed
+    def folds(self) -> bool:
+        """True: the runner folds them."""
+        return True
 
     def _write(self, lines: Sequence[str]) -> None:
         """Write lines of our own, after which the runner obeys commands again."""

@@ -46,13 +46,17 @@ class GitLabReporter(TerminalReporter):
         env: Mapping[str, str] | None = None,
         color: bool = True,
         masker: Masker | None = None,
-        is_detailed: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(stream, env=None, masker=masker, is_detailed=is_detailed)
+        super().__init__(stream, env=None, masker=masker)
         self._color = color and not (env or {}).get("NO_COLOR")
         self._clock = clock
         self._numbers = count(1)
+
+    @property
+    def folds(self) -> bool:
+        """True: GitLab folds sections."""
+        return True
 
     @contextmanager
     def group(self, title: str) -> Iterator[None]:

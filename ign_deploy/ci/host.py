@@ -58,22 +58,21 @@ def reporter_for(
     masker: Masker,
     color: bool = True,
     is_live: bool = True,
-    is_detailed: bool = False,
 ) -> Reporter:
     """Return the reporter that writes to ``stream`` in the form that ``host`` reads.
 
     ``masker`` is shared with what writes outputs and the summary, so that a secret masked by the
     reporter is redacted there, too. Jenkins and unknown hosts get plain lines. Without ``is_live``,
-    nothing moves on a terminal; ``is_detailed`` is --verbose.
+    nothing moves on a terminal.
     """
     if host is Host.GITHUB:
         from ign_deploy.ci.github import GitHubReporter
 
-        return GitHubReporter(stream, masker=masker, is_detailed=is_detailed)
+        return GitHubReporter(stream, masker=masker)
     if host is Host.GITLAB:
         from ign_deploy.ci.gitlab import GitLabReporter
 
-        return GitLabReporter(stream, env=env, color=color, masker=masker, is_detailed=is_detailed)
+        return GitLabReporter(stream, env=env, color=color, masker=masker)
     from ign_deploy.ci.terminal import TerminalReporter
 
     watched = env if host is Host.TERMINAL else None
@@ -83,7 +82,6 @@ def reporter_for(
         color=color,
         masker=masker,
         is_live=is_live,
-        is_detailed=is_detailed,
     )
 
 

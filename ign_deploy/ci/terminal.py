@@ -41,7 +41,6 @@ class TerminalReporter:
         color: bool = True,
         masker: Masker | None = None,
         is_live: bool = True,
-        is_detailed: bool = False,
         beats: Beats = every_minute,
     ) -> None:
         self._stream = stream
@@ -51,7 +50,6 @@ class TerminalReporter:
         self._color = color and self._is_terminal and not (env or {}).get("NO_COLOR")
         self._depth = 0
         self._is_live = is_live and self._is_terminal
-        self._is_detailed = is_detailed
         self._beats = beats
         self._shown: Display | None = None
 
@@ -131,9 +129,9 @@ class TerminalReporter:
                 self._shown.end()
 
     @property
-    def is_detailed(self) -> bool:
-        """Whether lines about what succeeded are wanted."""
-        return self._is_detailed
+    def folds(self) -> bool:
+        """False: a title and what is below it are all shown."""
+        return False
 
     def _display(self) -> Display | None:
         """Return what shows progress on a terminal; None elsewhere."""

@@ -214,7 +214,6 @@ def _session(
         masker=masker,
         color=color,
         is_live=not as_json,
-        is_detailed=verbose,
     )
     for secret in (*secrets, *proxy_passwords(env)):
         reporter.mask(secret)

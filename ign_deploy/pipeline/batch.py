@@ -65,18 +65,23 @@ def _prepare_all(jobs: Sequence[Job], context: RunContext) -> None:
     """Build, sign and verify in parallel; after a failure start nothing new, unless requested."""
     workers = min(context.settings.max_parallel or usable_processors(), len(jobs))
     failed: list[Job] = []
+    ended: list[Job] = []
     speaking = threading.Lock()
 
     def work(job: Job) -> None:
         if failed and not context.settings.continue_on_error:
             job.skip(f"not started, because {failed[0].path} failed")
+            with speaking:
+                ended.append(job)
+                context.reporter.info(f"[{len(ended)}/{len(jobs)}] {job.path}: {SKIPPED}")
             return
         with sharing_processors(workers):
             _prepare(job)
         if job.problem is not None:
             failed.append(job)
         with speaking:
-            _play_back(job, context)
+            ended.append(job)
+            _play_back(job, context, count=f"[{len(ended)}/{len(jobs)}]")
 
     map_parallel(work, jobs, workers=workers, interrupt=stop_running)
 
@@ -88,16 +93,25 @@ def _prepare(job: Job) -> None:
         job.fail(name_path(problem, job.path))
 
 
-def _play_back(job: Job, context: RunContext) -> None:
-    """Report what happened on a path, as one group; what follows is reported as it happens."""
+def _play_back(job: Job, context: RunContext, *, count: str) -> None:
+    """Report what happened on a path; what follows is reported as it happens.
+
+    A success is one line, and its warnings, unless there is a build's output and it is folded away.
+    """
     buffered = job.context.reporter
     names = ", ".join(
         f"{each.descriptor.id} {each.descriptor.version}"
         for each in job.context.report.modules.values()
     )
-    with context.reporter.group(f"{job.path}: {names + ', ' if names else ''}{job.result}"):
-        if isinstance(buffered, BufferedReporter):
-            buffered.play_back()
+    title = f"{count} {job.path}: {names + ', ' if names else ''}{job.result}"
+    if isinstance(buffered, BufferedReporter):
+        is_folded = context.reporter.folds and buffered.has_output
+        if job.result == FAILED or context.verbose or is_folded:
+            with context.reporter.group(title):
+                buffered.play_back()
+        else:
+            context.reporter.info(title)
+            buffered.play_back_remarks()
     job.context.report.reporter = context.reporter
 
 

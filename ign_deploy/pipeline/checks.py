@@ -42,6 +42,8 @@ class Check:
 
     title: str
     run: Callable[[], Any]
+    is_quiet: bool = False
+    """Whether its success is reported only with --verbose."""
 
 
 def run_checks(checks: Sequence[Check], context: RunContext) -> dict[str, Any]:
@@ -51,7 +53,8 @@ def run_checks(checks: Sequence[Check], context: RunContext) -> dict[str, Any]:
     for check in checks:
         try:
             found[check.title] = check.run()
-            context.reporter.info(f"ok: {check.title}")
+            if context.verbose or not check.is_quiet:
+                context.reporter.info(f"ok: {check.title}")
         except CombinedError as several:
             problems += several.causes
         except IgnDeployError as problem:
@@ -182,7 +185,7 @@ def require_writable(repository: Repository, context: RunContext) -> Capabilitie
     return found
 
 
-def check_project(path: Path, context: RunContext) -> Project:
+def check_project(path: Path, context: RunContext, *, is_quiet: bool = False) -> Project:
     """Find out how the project is built; raises CombinedError with all that would prevent it."""
     from ign_deploy.packaging.isolation import choose_isolation
     from ign_deploy.packaging.preflight import build_findings
@@ -192,7 +195,8 @@ def check_project(path: Path, context: RunContext) -> Project:
     project = detect_project(
         path, env=env, skip_build=settings.skip_packaging, prefer_signed=settings.skip_signing
     )
-    context.reporter.info(f"{path}: {project.reason}")
+    if context.verbose or not is_quiet:
+        context.reporter.info(f"{path}: {project.reason}")
     account = None
     if project.tool:
         account = choose_isolation(settings.isolation(), project=project, env=env).account

@@ -66,11 +66,14 @@ def check_releases(paths: Sequence[Path], context: RunContext) -> tuple[Prefligh
         Check("paths", partial(check_distinct, paths)),
         *_release_checks(context),
         *(
-            Check(title, partial(_check_path, path, context))
+            Check(title, partial(_check_path, path, context), is_quiet=True)
             for title, path in zip(titles, paths, strict=True)
         ),
     ]
     found = run_checks(checks, context)
+    context.reporter.info(
+        f"ok: {PROJECT_CHECK} of {len(paths)} path{'s' if len(paths) > 1 else ''}"
+    )
     return tuple(PreflightResult(found[title], found.get(IDENTITY)) for title in titles)
 
 
@@ -165,7 +168,7 @@ def _branch_checks(path: Path, context: RunContext) -> list[Check]:
 def _check_path(path: Path, context: RunContext) -> Project:
     """Return the project; raises CombinedError with all that is wrong with it."""
     checks = [
-        Check(PROJECT_CHECK, partial(check_project, path, context)),
+        Check(PROJECT_CHECK, partial(check_project, path, context, is_quiet=True)),
         *_branch_checks(path, context),
     ]
     if not context.settings.skip_signing:

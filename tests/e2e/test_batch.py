@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -284,6 +285,36 @@ def test_a_failed_batch_tells_later_steps_only_of_what_they_may_use(
     assert "| failed | " in summary
 
 
+@pytest.mark.parametrize("host", [{}, {"GITLAB_CI": "true"}])
+def test_a_success_is_one_line_and_a_failure_is_all(
+    workspace: CliWorkspace, host: dict[str, str]
+) -> None:
+    paths = [prebuilt(workspace, "a"), prebuilt(workspace, "b", sound=False)]
+    result = batch(workspace, *paths, "--continue-on-error", "--max-parallel", "1", env=host).must(
+        5
+    )
+    counted = re.findall(r"\[\d/2\] .*", result.stderr)
+    assert [line.split()[0] for line in counted] == ["[1/2]", "[2/2]"]
+    assert counted[0].endswith(f"{module_id('a')} 1.2.3, verified")
+    assert "failed" in counted[1]
+    assert f"{module_id('a')} 1.2.3 is valid" not in result.stderr
+    detailed = batch(workspace, paths[0], "--verbose", env=host).must(0)
+    assert f"{module_id('a')} 1.2.3 is valid" in detailed.stderr
+
+
+def test_a_path_that_was_not_started_is_counted(workspace: CliWorkspace) -> None:
+    paths = [prebuilt(workspace, "a", sound=False), prebuilt(workspace, "b")]
+    result = batch(workspace, *paths, "--max-parallel", "1").must(5)
+    assert "[2/2]" in result.stderr.partition("[1/2]")[2]
+    assert f"[2/2] {paths[1]}: skipped" in result.stderr
+
+
+def test_twelve_modules_are_a_short_log(workspace: CliWorkspace) -> None:
+    result = batch(workspace, *[prebuilt(workspace, name) for name in "abcdefghijkl"]).must(0)
+    assert sum(f"[{n}/12] " in result.stderr for n in range(1, 13)) == 12
+    assert len(result.stderr.splitlines()) < 40
+
+
 def test_a_dry_run_only_checks(workspace: CliWorkspace) -> None:
     paths = [prebuilt(workspace, name) for name in "ab"]
     before = workspace.tree()
@@ -369,9 +400,9 @@ def test_the_action_takes_several_paths_and_folds_each_ones_log(tmp_path: Path) 
     assert result.outputs["module-id"].split() == [module_id("a"), module_id("b")]
     assert result.outputs["module-file"].split() == ["dist/a.modl", "dist/b.modl"]
     assert result.groups[0] == "preflight"
-    assert sorted(result.groups[1:3]) == [
-        f"{name}: {module_id(name)} 1.2.3, verified" for name in ("a", "b")
-    ]
+    counts, titles = zip(*(title.split(" ", 1) for title in result.groups[1:3]), strict=True)
+    assert counts == ("[1/2]", "[2/2]")
+    assert sorted(titles) == [f"{name}: {module_id(name)} 1.2.3, verified" for name in ("a", "b")]
     assert result.groups[3:] == ("upload",)
     assert not [command for command in result.commands if command.name == "set-output"]
     assert result.summary.count("uploaded") >= 2

@@ -8,7 +8,7 @@ import pytest
 
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.terminal import TerminalReporter
-from ign_deploy.module.findings import warning
+from ign_deploy.module.findings import error, warning
 from ign_deploy.report import BufferedReporter
 
 
@@ -65,6 +65,21 @@ def test_of_a_long_output_beginning_and_end_are_kept_in_their_place() -> None:
     assert lines[-2:] == ["| line 9999", "after"]
     assert any("lines skipped" in line for line in lines)
     assert len(lines) < 300
+
+
+def test_only_remarks_are_played_back_of_a_success() -> None:
+    buffered, stream = pair()
+    with buffered.group("stage"):
+        buffered.info("it is valid")
+        buffered.warning("odd")
+        before = buffered.has_output
+        buffered.untrusted(["a build"])
+        buffered.finding(error("e1", "bad"))
+    assert (before, buffered.has_output) == (False, True)
+    buffered.play_back_remarks()
+    assert stream.getvalue() == "warning: odd\nerror[e1]: bad\n"
+    buffered.play_back()
+    assert stream.getvalue().count("odd") == 1
 
 
 def test_a_group_that_an_error_ends_is_closed() -> None:
