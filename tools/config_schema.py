@@ -38,6 +38,10 @@ def config_schema() -> dict[str, Any]:
         _key(name): {"description": _GATEWAY[_key(name)], **_without_title(stated)}
         for name, stated in gateway["properties"].items()
     }
+    keys["paths"] = {
+        "description": "Projects of `plan` and `batch` without PATH: paths or patterns.",
+        **_value(settings["paths"]),
+    }
     keys["gateways"] = {
         "description": "The gateways, one table each.",
         "type": "array",

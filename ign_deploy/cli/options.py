@@ -195,7 +195,8 @@ def common_options(command: Command) -> Command:
             name: options.pop(name)
             for name in ("as_json", "verbose", "no_color", "config_file", "env_file")
         }
-        flags = {name: options.pop(name) for name in list(options) if name in Settings.model_fields}
+        known = {name for name, _, _ in Settings.names()}
+        flags = {name: options.pop(name) for name in list(options) if name in known}
         with restored_ownership(ctx.obj):
             return _run(
                 ctx, command, flags=flags, session_options=session_options, arguments=options

@@ -32,9 +32,9 @@ _HOSTS = (Host.GITHUB, Host.GITLAB, Host.JENKINS)
 def plan_command(session: Session, paths: tuple[Path, ...], form: str | None) -> None:
     """Print the matrix of what needs a release, in dependency order.
 
-    Each PATH is what `module` takes (default: all projects below the current folder); nothing is
-    built. A path is skipped when its files are as they were in the commit of the newest published
-    version. The reasons go to standard error.
+    Each PATH is what `module` takes (default: `paths` of the config file, else all projects below
+    the current folder); nothing is built. A path is skipped when its files are as they were in the
+    commit of the newest published version. The reasons go to standard error.
     """
     host = Host(form) if form else session.host if session.host in _HOSTS else Host.GITHUB
     with session.reporter.group("plan"):

@@ -70,10 +70,10 @@ def module_command(session: Session, path: Path) -> None:
 def batch_command(session: Session, paths: tuple[Path, ...]) -> None:
     """Release several modules: in parallel, uploads in dependency order.
 
-    Each PATH is what `module` takes (default: all projects below the current folder). Everything
-    is checked before anything starts, and all modules are verified before the first one is
-    uploaded. If paths fail for different reasons, the exit code is that of the first one in the
-    given order.
+    Each PATH is what `module` takes (default: `paths` of the config file, else all projects below
+    the current folder). Everything is checked before anything starts, and all modules are verified
+    before the first one is uploaded. If paths fail for different reasons, the exit code is that of
+    the first one in the given order.
     """
     from ign_deploy.pipeline.batch import release_batch
 

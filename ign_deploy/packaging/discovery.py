@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +60,30 @@ def find_projects(root: Path) -> Discovery:
         if depth == _DEPTH - 1:
             left_out += level
     return Discovery(tuple(sorted(found)), tuple(sorted(left_out)))
+
+
+def expand_patterns(patterns: Sequence[str]) -> Discovery:
+    """Return the projects that the patterns name, such as ``modules/*``, in their order.
+
+    A path without a wildcard is taken as it is; of what a pattern finds, only projects and module
+    files are. Raises PackagingError for a pattern that finds none.
+    """
+    found: list[Path] = []
+    left_out: list[Path] = []
+    for pattern in patterns:
+        if not glob.has_magic(pattern):
+            found.append(Path(pattern))
+            continue
+        matches = [Path(each) for each in sorted(glob.glob(pattern, recursive=True))]
+        chosen = [each for each in matches if _is_project(each) or each.suffix == ".modl"]
+        left_out += [each for each in matches if each not in chosen and each.is_dir()]
+        if not chosen:
+            raise PackagingError(
+                f"the pattern {pattern!r} in the config file finds no project",
+                hint="correct `paths`; it is relative to the config file.",
+            )
+        found += chosen
+    return Discovery(tuple(dict.fromkeys(found)), tuple(dict.fromkeys(left_out)))
 
 
 def _folders_in(folder: Path) -> list[str]:

@@ -74,13 +74,20 @@ def require_no_problems(problems: Sequence[IgnDeployError]) -> None:
 
 
 def given_or_found(paths: Sequence[Path], context: RunContext) -> Sequence[Path]:
-    """Return the paths, or without any, those of all projects below the working directory.
+    """Return the paths, or without any, those of the config file, else of all projects below.
 
     Raises PackagingError when there are none.
     """
     if paths:
         return paths
-    from ign_deploy.packaging.discovery import find_projects
+    from ign_deploy.packaging.discovery import expand_patterns, find_projects
+
+    if context.settings.paths:
+        chosen = expand_patterns(context.settings.paths)
+        for path in chosen.left_out:
+            context.reporter.info(f"{path} is left out: no Gradle or Maven build, no module.xml")
+        context.reporter.info(f"the config file has {len(chosen.projects)} paths")
+        return chosen.projects
 
     found = find_projects(Path())
     for path in found.left_out:

@@ -27,8 +27,10 @@ from ign_deploy.settings.toml_positions import (
 )
 
 CONFIG_FILE = "ign-deploy.toml"
+_PATH = Source("Projects of a batch or plan.", metavar="PATH")
 _MAX_CONFIG_SIZE = 1 << 20
 _GATEWAYS = "gateways"
+_PATHS = "paths"
 _MOST_KEY_PARTS = 100
 _TEXT = re.compile(rb"\"[^\"\n]*\"|'[^'\n]*'")
 _POSITION = re.compile(r" ?\(at (?:line (\d+), column (\d+)|end of document)\)")
@@ -93,6 +95,10 @@ def config_layer(chosen: Path | None, folder: Path) -> ConfigLayer:
             values[_GATEWAYS] = (gateways, f"[[gateways]] in {file.path}")
             problems += gateway_problems
             continue
+        if key == _PATHS:
+            moved = value_from_file(value, _PATH, file.path.parent, name=key, gateway_names=())
+            values[_PATHS] = (moved, f"{key} in {file.path}")
+            continue
         name, source = known.get(key.replace("_", "-"), ("", Source("")))
         if not name or _has_tables(value):
             problems.append(_unknown(file, key, value, known))
@@ -125,7 +131,7 @@ def _unknown(
 
 
 def _hint_for_key(key: str, known: Mapping[str, object]) -> str:
-    near = get_close_matches(key.replace("_", "-"), [*known, _GATEWAYS], n=1)
+    near = get_close_matches(key.replace("_", "-"), [*known, _GATEWAYS, _PATHS], n=1)
     return f"did you mean '{near[0]}'?" if near else f"use one of: {', '.join(known)}."
 
 

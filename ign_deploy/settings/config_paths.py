@@ -10,7 +10,7 @@ from pathlib import Path
 from ign_deploy.settings.deployment import GatewayEntry
 from ign_deploy.settings.source import Source, looks_like_path
 
-_LISTS = ("gateway", "trust_anchor")
+_LISTS = ("gateway", "trust_anchor", "paths")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 

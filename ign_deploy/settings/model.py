@@ -28,6 +28,8 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     """The settings from a config file that was found but not named, with their origins."""
     secret_files: tuple[Path, ...] = ()
     """The files that secrets were read from."""
+    paths: Lines = ()
+    """The projects of a batch or plan, as paths or patterns; only from the config file."""
 
     version: Annotated[Version, Source("Version the module must have.", metavar="VERSION")] = ""
     module_id: Annotated[str, Source("ID the module must have.", metavar="ID")] = ""

@@ -93,6 +93,18 @@ def test_only_what_changed_is_planned(checkout: CliWorkspace) -> None:
     assert "but 1.2.3 is already published: raise the version" in result.stderr
 
 
+def test_the_config_file_chooses_paths_wherever_the_command_runs(checkout: CliWorkspace) -> None:
+    (checkout.folder / "modules" / "docs").mkdir()
+    config = checkout.folder / "ign-deploy.toml"
+    config.write_text('paths = ["modules/[bd]*", "modules/c"]\n')
+    found = plan(checkout)
+    assert wanted(found) == ["c", "b"]
+    assert "modules/docs is left out: no Gradle or Maven build, no module.xml" in found.stderr
+    below = CliWorkspace(checkout.folder / "modules")
+    assert wanted(plan(below, "--config", "../ign-deploy.toml")) == ["c", "b"]
+    assert wanted(plan(checkout, "modules/a")) == ["a"]
+
+
 def test_a_file_that_is_taken_back_has_not_changed(checkout: CliWorkspace) -> None:
     publish(checkout, *PATHS)
     page = checkout.folder / "modules/c/doc/index.html"

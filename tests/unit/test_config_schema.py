@@ -62,6 +62,7 @@ def test_examples_are_valid_and_name_the_schema(path: Path) -> None:
     [
         'tags = ["a", "b"]',
         'tags = "a,b"',
+        'paths = ["modules/*"]',
         "build-timeout = 10",
         '[[gateways]]\nname = "a"\nurl = "https://a"\ntoken-variable = "TOKEN"',
         'format = "both"\nrestart = "if-needed"',
@@ -76,6 +77,7 @@ def test_schema_and_program_accept(text: str, tmp_path: Path) -> None:
     "text",
     [
         'tag = ["a"]',
+        "paths = [1]",
         "build-timeout = 0",
         'unknown = "x"',
         'signing-password = "x"',

@@ -9,7 +9,7 @@ import pytest
 
 from ign_deploy.errors import PackagingError
 from ign_deploy.packaging import discovery
-from ign_deploy.packaging.discovery import Discovery, find_projects
+from ign_deploy.packaging.discovery import Discovery, expand_patterns, find_projects
 
 
 def make(root: Path, *files: str) -> Path:
@@ -74,3 +74,22 @@ def test_a_home_full_of_folders_is_not_searched_for_long(
     make(tmp_path, *(f"{number}/readme" for number in range(21)))
     with pytest.raises(PackagingError, match="more than 20 folders"):
         find_projects(tmp_path)
+
+
+def test_patterns_find_projects_in_their_order_and_say_what_they_leave_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("modules/b", "modules/a", "tools/c", "modules/docs"):
+        (tmp_path / name).mkdir(parents=True)
+        if "docs" not in name:
+            (tmp_path / name / "build.gradle").touch()
+    (tmp_path / "modules" / "built.modl").touch()
+    (tmp_path / "modules" / "README.md").touch()
+    found = expand_patterns(["tools/c", "modules/*", "modules/a"])
+    names = ["tools/c", "modules/a", "modules/b", "modules/built.modl"]
+    assert [str(path) for path in found.projects] == names
+    assert found.left_out == (Path("modules/docs"),)
+    assert expand_patterns(["missing"]).projects == (Path("missing"),)  # its own error comes later
+    with pytest.raises(PackagingError, match=r"'mdules/\*' in the config file finds no project"):
+        expand_patterns(["mdules/*"])
