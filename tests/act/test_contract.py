@@ -14,6 +14,8 @@ differs, only the emulated runner (tests/support/runner.py, runner_log.py) has t
   to another user, who gets back what was written (act: one path for both, all of root's)
 - HOME and RUNNER_TEMP are mounts (act: in the container)
 
+The action names the image, as a release does: act builds nothing from the Dockerfile.
+
 The other way round, act rejects empty lines in the files of outputs, which GitHub skips. Neither
 has GitHub's checks of ``on:`` filters, ``permissions``, ``environment``, ``concurrency`` and
 unknown inputs, nor its masking of secrets in a job's outputs. In act, ``strategy.job-index`` is

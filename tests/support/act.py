@@ -165,8 +165,9 @@ def running_act(folder: Path) -> Iterator[Act]:
     (folder / "share").mkdir()
     (folder / "action" / "action.yml").write_text(released)
     address = folder / "podman.sock"
-    command = [find_program("podman", packages="podman"), "system", "service", "--time=0"]
-    command.append(f"unix://{address}")
+    command = [find_program("podman", packages="podman"), "system", "service"]
+    # Five minutes unused, and it ends, whatever became of the tests.
+    command += ["--time=300", f"unix://{address}"]
     settings = {key: value for key, value in os.environ.items() if key.startswith("CONTAINERS_")}
     with running(
         command, name="podman", folder=folder, ready=lambda: _answers(address), env=settings
