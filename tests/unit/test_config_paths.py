@@ -70,6 +70,7 @@ def test_the_folder_may_be_above_beside_or_absolute(tmp_path: Path, subfolder: P
 
 def test_every_setting_that_is_a_path_is_relative_to_the_file(tmp_path: Path) -> None:
     names = [name for name, _, source in Settings.names() if source.metavar == "PATH"]
+    names.append("key")
     lines = [f'{name.replace("_", "-")} = "below/it"' for name in names]
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "all.toml").write_text("\n".join(lines))
@@ -84,6 +85,13 @@ def test_variables_are_relative_to_the_working_directory(subfolder: Path) -> Non
     env = {"MODULE_REPOSITORY_URL": "mine", "DEPLOYMENT_OUTPUT_DIR": "out"}
     found = settings_from(subfolder, Path("../../plant.toml"), **env)
     assert (found.repository_url, found.output_dir) == ("mine", Path("out"))
+
+
+def test_the_uri_of_a_key_is_no_path(tmp_path: Path) -> None:
+    (tmp_path / "conf").mkdir()
+    uri = "pkcs11:token=a/b?module-path=/x.so"
+    (tmp_path / "conf" / "key.toml").write_text(f'key = "{uri}"')
+    assert settings_from(tmp_path, Path("conf/key.toml")).key == uri
 
 
 @pytest.mark.parametrize("text", ["MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 4, "-----BEGIN KEY-----"])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from pydantic import SecretStr
 
+from ign_deploy.errors import ConfigurationError, IdentityError
+from ign_deploy.signing.keys.protocol import KeyAccess
+from tests.support.identities import self_signed
 from tests.support.keystores import VECTORS
 from tests.support.reporting import Recorder
 from tests.support.runs import run_context
+from tests.support.signing_keys import ScriptedKey
 
 
 def test_a_line_break_after_the_password_is_a_warning() -> None:
@@ -21,3 +26,48 @@ def test_a_line_break_after_the_password_is_a_warning() -> None:
     (warning,) = reporter.warnings
     assert "ends with a line break" in warning
     assert "changeit" not in warning
+
+
+URI = "pkcs11:token=x?module-path=/usr/lib/token.so"
+
+
+def test_a_config_file_that_was_only_found_names_no_library_for_the_pin() -> None:
+    context = run_context({}, key=URI, found={"key": "ign-deploy.toml"})
+    with pytest.raises(ConfigurationError, match="decides which library or service gets the PIN"):
+        _ = context.identity
+
+
+def test_only_one_key_can_be_given() -> None:
+    context = run_context({}, key=URI, key_path="key.pem")
+    with pytest.raises(ConfigurationError) as caught:
+        _ = context.identity
+    assert caught.value.message == "several signing keys are given: --key and --key-path"
+
+
+def test_the_identity_is_loaded_once_and_closed_with_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key, certificate = self_signed()
+    opened: list[ScriptedKey] = []
+
+    def open_scripted(uri: str, *, access: KeyAccess) -> ScriptedKey:
+        assert (uri, access.pin) == (URI, "1234")
+        opened.append(ScriptedKey(private_key=key, certificates=(certificate,)))
+        return opened[-1]
+
+    monkeypatch.setattr("ign_deploy.signing.identity.open_key", open_scripted)
+    with run_context({}, key=URI, signing_pin=SecretStr("1234")) as context:
+        assert context.identity is context.with_settings(dry_run=True).identity
+        assert context.identity.leaf == certificate
+        assert [each.is_closed for each in opened] == [False]
+    assert [each.is_closed for each in opened] == [True]
+
+
+def test_a_key_that_has_another_certificate_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ScriptedKey(certificates=(self_signed("other")[1],))
+    monkeypatch.setattr("ign_deploy.signing.identity.open_key", lambda *_, **__: key)
+    with pytest.raises(IdentityError, match="the key doesn't match the certificates") as caught:
+        _ = run_context({}, key=URI).identity
+    assert "--cert-path" in caught.value.hint
+    assert key.is_closed
+    assert key.calls == []

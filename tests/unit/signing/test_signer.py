@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.errors import ConfigurationError, SigningError, VerificationError
+from ign_deploy.errors import ConfigurationError, NetworkError, SigningError, VerificationError
 from ign_deploy.module.certificates import read_certificates
 from ign_deploy.module.findings import Severity
 from ign_deploy.module.signature import CERTIFICATES_NAME, SIGNATURES_NAME, parse_signatures
 from ign_deploy.module.stable_file import WrittenFile
 from ign_deploy.report import SilentReporter
+from ign_deploy.signing.identity import SigningIdentity
+from ign_deploy.signing.keys.file import FileKey
 from ign_deploy.signing.signer import (
     SignableFile,
     inspect_unsigned,
@@ -25,9 +27,10 @@ from ign_deploy.signing.signer import (
 )
 from ign_deploy.signing.verdict import SignatureStatus
 from ign_deploy.signing.verifier import inspect_signature
-from tests.support.identities import pem_certificates, pem_key, self_signed
+from tests.support.identities import pem_certificates, pem_key, rsa_key, self_signed
 from tests.support.modules import RawEntry, build_module, module_files, module_xml, write_zip
 from tests.support.signing import NOW, chained_vendor, content, signed_module, vendor
+from tests.support.signing_keys import ScriptedKey, Step, VirtualClock
 
 
 @pytest.fixture
@@ -292,3 +295,44 @@ def test_signing_needs_no_more_than_the_identity(unsigned: Path, tmp_path: Path)
         reporter=SilentReporter(),
     )
     assert signed.descriptor.id == "com.example.pump"
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda digests: FileKey(rsa_key("another")).sign_digests(digests),
+        SigningError("not allowed any more"),
+        NetworkError("the service is gone"),
+    ],
+)
+def test_one_signature_that_fails_leaves_the_output_as_it_was(
+    unsigned: Path, tmp_path: Path, step: Step
+) -> None:
+    key, certificate = self_signed()
+    scripted = ScriptedKey(steps=[None, None, step], private_key=key)
+    identity = SigningIdentity((certificate,), scripted.signer(VirtualClock()))
+    output = tmp_path / "out" / "pump.modl"
+    output.parent.mkdir()
+    output.write_bytes(b"before")
+    with pytest.raises((SigningError, NetworkError)):
+        sign_file(
+            unsigned,
+            identity=identity,
+            output_dir=output.parent,
+            now=NOW,
+            reporter=SilentReporter(),
+        )
+    assert [each.name for each in output.parent.iterdir()] == ["pump.modl"]
+    assert output.read_bytes() == b"before"
+    assert len(scripted.calls) == 3
+
+
+def test_any_key_gives_the_bytes_of_a_key_from_a_file(unsigned: Path, tmp_path: Path) -> None:
+    key, certificate = self_signed()
+    elsewhere = ScriptedKey(batch_size=2, parallel=2, private_key=key)
+    identity = SigningIdentity((certificate,), elsewhere.signer(VirtualClock()))
+    made = [
+        signed_module(unsigned, output_dir=tmp_path / name, identity=each).path.read_bytes()
+        for name, each in (("a", identity), ("b", vendor()))
+    ]
+    assert made[0] == made[1]
