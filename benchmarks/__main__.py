@@ -13,6 +13,7 @@ from benchmarks.breaks import measure_breaks
 from benchmarks.costs import measure_costs
 from benchmarks.deployments import measure_deployments
 from benchmarks.gateways import measure_gateways
+from benchmarks.keys import measure_keys
 from benchmarks.listing import measure_listing
 from benchmarks.measure import Row, print_table
 from benchmarks.publishing import measure_uploads
@@ -31,6 +32,7 @@ def main() -> int:
         for title, measure in (
             ("start-up and small modules", measure_start),
             ("300 MB against unzip -t", measure_signing),
+            ("keys in a token", measure_keys),
             ("memory", measure_memory),
             ("uploads", measure_uploads),
             ("a batch of 20 modules", measure_batch),

@@ -162,6 +162,7 @@ for target in slim jdk; do
   step "$target: byte code" has_byte_code "$target"
 done
 step "jdk: no build argument, no private file in any layer" holds_no_secrets jdk
+step "slim: loads PKCS#11 libraries" can_load_pkcs11_libraries
 step "slim: a missing file as the GitHub runner gives it" explains_a_missing_file
 step "slim: a release as the GitHub runner runs it" releases_a_module
 step "slim: the same read-only, without capabilities" releases_without_rights

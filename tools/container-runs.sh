@@ -63,6 +63,14 @@ explain() {
   fail "$*"
 }
 
+# The bindings are there; the token's own library is up to whoever has the token.
+can_load_pkcs11_libraries() {
+  local message
+  message=$(run -v "$PWD/tests/data/vectors:/vectors:ro" localhost/ign-deploy:slim sign \
+    /vectors/vector.unsigned.modl --key 'pkcs11:?module-path=/usr/lib/os-release' 2>&1) || true
+  grep -q "can't be used as a PKCS#11 library" <<<"$message" || fail "no PKCS#11 in slim: $message"
+}
+
 explains_a_missing_file() {
   local code=0
   action_step slim INPUT_COMMAND=module INPUT_PATH=missing.modl || code=$?
