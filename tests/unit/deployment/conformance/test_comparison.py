@@ -85,3 +85,35 @@ def test_only_new_fields_do_not_count() -> None:
     assert not found.counts
     (lost,) = find_deviations(EXPECTED, expected=ConformanceReport(steps=(step,)))
     assert lost.counts
+
+
+def restarting(*states: str, failure: str = "closed") -> ConformanceReport:
+    """Return a report of a gateway that was polled during a restart."""
+    poll = Exchange(method="GET", path="/StatusPing", anonymous=True, failure=failure)
+    up = poll.model_copy(update={"failure": "", "status": 200, "body": {"state": "RUNNING"}})
+    polls = (poll, up) if "gateway: down" in states else (up,)
+    return ConformanceReport(
+        steps=(RecordedStep(name="install", result="done", states=states, exchanges=polls),)
+    )
+
+
+def test_a_phase_of_a_restart_that_no_poll_saw_is_no_difference() -> None:
+    phases = ("gateway: down", "gateway: STARTING", "gateway: RUNNING")
+    for seen in (phases[2:], phases[1:], (phases[0], phases[2])):
+        assert find_deviations(restarting(*seen), expected=restarting(*phases)) == ()
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        ("gateway: STARTING", "gateway: down", "gateway: RUNNING"),
+        ("gateway: down", "gateway: STARTING"),
+        ("gateway: down", "gateway: FAULTED", "gateway: RUNNING"),
+    ],
+)
+def test_another_order_or_a_missing_end_of_a_restart_is_a_difference(
+    states: tuple[str, ...],
+) -> None:
+    phases = ("gateway: down", "gateway: STARTING", "gateway: RUNNING")
+    (found,) = find_deviations(restarting(*states), expected=restarting(*phases))
+    assert found.kind == "states"
