@@ -35,11 +35,13 @@ _FINDINGS, _TABLES, _MODULES, _FINGERPRINTS, _STEPS, _STAGES = (
     150_000,
     80_000,
     50_000,
-    50_000,
+    100_000,
 )
 """Bytes: together less than the mebibyte, with verdict and cause."""
 _CAUSE = 4000
 """Characters that are shown of the cause."""
+_CERTAIN = 20
+"""How many stages fit, whatever is in them."""
 _UNFOLDED = 5
 """How many digests are shown without a click."""
 _CHARTED = 60
@@ -210,8 +212,8 @@ def _tables(tables: Sequence[SummaryTable]) -> Iterator[str]:
 
 
 def _modules(modules: Sequence[ModuleRow]) -> Iterator[str]:
-    """List the modules, those that failed first."""
-    if not modules:
+    """List the modules, those that failed first; none if another table has what became of them."""
+    if not any(module.result for module in modules):
         return
     yield "### Modules"
     yield markdown_table(
@@ -278,12 +280,19 @@ def _stages(stages: Sequence[StageRow]) -> Iterator[str]:
                 escape(stage.name),
                 f"{_MARKS.get(stage.result, '')} {escape(stage.result)}".strip(),
                 "" if stage.result == "skipped" else f"{stage.seconds:.1f} s",
-                prose(stage.reason),
+                escape(stage.reason),
             )
-            for stage in sorted(stages, key=lambda stage: stage.result != "failed")
+            for stage in _in_time(stages)
         ],
         size=_STAGES,
     )
+
+
+def _in_time(stages: Sequence[StageRow]) -> Sequence[StageRow]:
+    """Return the stages in their order; those that failed first if perhaps not all fit."""
+    if len(stages) <= _CERTAIN:
+        return stages
+    return sorted(stages, key=lambda stage: stage.result != "failed")
 
 
 def _chart(stages: Sequence[StageRow]) -> str:

@@ -43,12 +43,17 @@ def gateway_table(gateways: Sequence[GatewayRecord]) -> SummaryTable:
                 "; ".join(_change(module, len(each.modules)) for module in each.modules),
                 each.outcome.value,
                 # What to do about a pending restart is the next step already.
-                "" if each.outcome is Outcome.RESTART_PENDING else each.message,
+                "" if each.outcome is Outcome.RESTART_PENDING else _reason(each),
                 ", ".join(dict.fromkeys(module.license_state for module in each.modules)),
             )
             for each in sorted(gateways, key=urgency)
         ],
     )
+
+
+def _reason(gateway: GatewayRecord) -> str:
+    """Return why it ended so, without the name that is in the row already."""
+    return gateway.message.removeprefix(f"{gateway.name or gateway.gateway}: ")
 
 
 def _change(module: ModuleOnGateway, count: int) -> str:

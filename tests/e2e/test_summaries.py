@@ -99,7 +99,7 @@ def test_gateways_that_need_someone_come_first() -> None:
     found = gateway_table(
         [
             record("a", Outcome.DEPLOYED),
-            record("b", Outcome.ROLLED_BACK, "it faulted"),
+            record("b", Outcome.ROLLED_BACK, "b: it faulted"),
             record("c", Outcome.UNTOUCHED),
             record("d", Outcome.ROLLBACK_FAILED, "it is down"),
         ]
@@ -107,6 +107,7 @@ def test_gateways_that_need_someone_come_first() -> None:
     assert [row[:2] for row in found.rows] == [
         (name, "1.0.0 → 1.1.0") for name in ("d", "b", "a", "c")
     ]
+    assert [row[3] for row in found.rows] == ["it is down", "it faulted", "", ""]
 
 
 def test_there_is_one_step_for_all_gateways_that_need_a_restart() -> None:

@@ -215,6 +215,7 @@ def test_stage_timings_are_a_table_and_a_chart_above_a_minute(
     if is_charted:
         assert "    package :done, 0, 60900\n    sign  x  y :crit, 60900, 61000\n```" in page
     assert "| upload | ⏭️ skipped |  | dry run |" in page
+    assert page.index("| package |") < page.index("| sign: x, y; |")
 
 
 def test_a_secret_is_redacted_before_escaping_disguises_it() -> None:
@@ -224,7 +225,7 @@ def test_a_secret_is_redacted_before_escaping_disguises_it() -> None:
         Summary(
             headline="with p|ss*word",
             succeeded=True,
-            modules=[ModuleRow(id="p|ss*word", version="1")],
+            modules=[ModuleRow(id="p|ss*word", version="1", result="uploaded")],
             findings=[FindingRow(error("e", "p|ss\x1b[0m*word"))],
         ),
         masker=masker,
@@ -258,7 +259,7 @@ def test_a_page_that_is_too_large_keeps_verdict_and_failures() -> None:
             FindingRow(error("the-error", filler)),
         ],
         stages=[
-            *(StageRow(name, 1.0, reason=text) for name, text in rows("s")),
+            *(StageRow(name + text, 1.0, reason=text) for name, text in rows("s")),
             StageRow("the-failed-stage", 1.0, "failed", filler),
         ],
         tables=[SummaryTable("A", ("a", "b"), rows("t")), SummaryTable("B", ("a", "b"), rows("u"))],
