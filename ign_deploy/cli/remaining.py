@@ -13,6 +13,7 @@ from ign_deploy.cli.session import Session
 if TYPE_CHECKING:
     from ign_deploy.deployment.records import DeploymentRecord
     from ign_deploy.deployment.state import DeployedVersion, EnvironmentState
+    from ign_deploy.pipeline.live import LiveGateway
 
 # A run that was killed keeps its gateways reserved for 150 seconds.
 _WAIT = "--wait-for-lock 180"
@@ -44,6 +45,37 @@ def remaining_steps(
         found += _broken(state, name, session, is_live=is_live)
         found += _pending(state, name, session)
     return found
+
+
+def difference_steps(gateways: Sequence[LiveGateway], session: Session) -> Iterator[Remaining]:
+    """Yield what leads back to the history on gateways that differ from it, without a deployment.
+
+    A module that is uncertain has a step of its own.
+    """
+    for gateway in gateways:
+        state = session.context.history.state(gateway.environment)
+        uncertain = {each.id for each in state.modules if each.uncertain}
+        modules = [
+            each
+            for each in gateway.modules
+            if each.difference and each.recorded and each.id not in uncertain
+        ]
+        if not modules:
+            continue
+        names = ", ".join(each.id for each in modules)
+        where = _gateways([gateway.location], gateway.environment, session)
+        versions = [f"{each.id}@{each.recorded}" for each in modules]
+        ids = [each.id for each in modules]
+        commands = (("install", versions), ("rollback", ids))
+        yield Remaining(
+            f"{gateway.title} differs from the history in {names}. Find out why; then fix it "
+            "there, install what the history has, or go back (add --restart if-needed if the "
+            "gateway may restart).",
+            tuple(
+                f"{_command(session, name, arguments, gateway.environment)}{where}"
+                for name, arguments in commands
+            ),
+        )
 
 
 def _unfinished(state: EnvironmentState, session: Session, *, is_live: bool) -> Iterator[Remaining]:

@@ -12,7 +12,7 @@ from ign_deploy.cli.environments import NOTHING, chosen_environments
 from ign_deploy.cli.formatting import is_too_wide, plain, table, wrap
 from ign_deploy.cli.options import REPOSITORY, common_options, settings_options
 from ign_deploy.cli.page import write_page
-from ign_deploy.cli.remaining import Remaining, remaining_steps
+from ign_deploy.cli.remaining import Remaining, difference_steps, remaining_steps
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
 
@@ -93,6 +93,7 @@ def _answer_live(session: Session, *, exit_code: bool) -> None:
     check_metrics(session.context)
     found = ask_gateways(session.context)
     steps = remaining_steps(sorted({each.environment for each in found}), session, is_live=True)
+    steps += difference_steps(found, session)
     write_page(session, live_summary(found, now=session.now, next_steps=_page_steps(steps)))
     document = live_document(found) | {"next": [step.document() for step in steps]}
     text = live_text(found, now=session.now, width=session.width)

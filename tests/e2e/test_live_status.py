@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -73,6 +74,14 @@ def test_what_was_removed_by_hand_differs(cli: GatewayCli) -> None:
     done = cli.call("status", "--live", "--exit-code").must(10)
     assert done.stdout.startswith("✗ 1 of 1 differs from the history\n")
     assert "not installed; the history has 1.0.0" in done.stdout
+    (step,) = cli.call("status", "--live", "--json").must(0).document["next"]
+    assert f"plant differs from the history in {MODULE_ID}" in step["step"]
+    again = [each for each in shlex.split(step["commands"][0])[1:] if each != "--json"]
+    cli.call(*again, "--accept-certificate", "yes", "--restart", "if-needed").must(0)
+    cli.call("status", "--live", "--exit-code").must(0)
+    target.uninstall(MODULE_ID)
+    target.restart()
+    target.wait_until_running()
     # Without the option, the answer is an answer.
     assert cli.call("status", "--live", "--json").must(0).document["result"] == "different"
 
