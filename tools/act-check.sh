@@ -10,7 +10,7 @@ export IGN_DEPLOY_ACT_IMAGE=$1 IGN_DEPLOY_ACT_RUNNER=$2
 
 # What act leaves behind when it is stopped, and its volume for tools.
 cleanup() {
-  podman ps --all --quiet --filter "ancestor=$IGN_DEPLOY_ACT_RUNNER" --filter name=act- |
+  podman ps --all --quiet --filter "name=^act-" |
     xargs --no-run-if-empty podman rm --force
   podman volume rm --force act-toolcache
 } >/dev/null 2>&1
