@@ -14,8 +14,8 @@
     ├── NetworkError          network        9   no connection, timeout or TLS failure
     └── CombinedError         preflight      2   several of these at once, with their exit code
 
-A message says what failed, on what and why; the hint says what to do, in the imperative. Neither
-ever contains a secret.
+A message says what failed, on what and why; the hint says what to do, in the imperative, each step
+on a line of its own. Neither ever contains a secret.
 """
 
 from __future__ import annotations
@@ -113,6 +113,19 @@ class VerificationError(IgnDeployError):
         return cls(message, hint=hint or first.hint, findings=ordered)
 
 
+def docs_url(page: str) -> str:
+    """Return the address of a page of the documentation, which users of the image don't have."""
+    return f"https://github.com/org/ign-deploy/blob/v1/docs/{page}"
+
+
+def numbered_lines(hint: str) -> list[str]:
+    """Return the steps of a hint, numbered if there are several."""
+    steps = [step for step in hint.splitlines() if step.strip()]
+    if len(steps) < 2:
+        return steps
+    return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+
+
 def with_subject(subject: str, message: str) -> str:
     """Return ``subject: message``, naming nothing twice.
 
@@ -196,6 +209,22 @@ class CombinedError(IgnDeployError):
         self.code = code
         exit_codes = {cause.exit_code for cause in causes}
         self.exit_code = exit_codes.pop() if len(exit_codes) == 1 else mixed_exit_code
+
+
+def only_cause(problem: IgnDeployError) -> IgnDeployError:
+    """Return the one error that this one sums up, if it is a single one, else this one."""
+    while len(problem.causes) == 1:
+        problem = problem.causes[0]
+    return problem
+
+
+def reworded(problem: IgnDeployError, *, message: str, hint: str) -> IgnDeployError:
+    """Return the same problem in other words."""
+    # Not through the constructor: some kinds take more than a message.
+    copy = type(problem).__new__(type(problem), message)
+    vars(copy).update(vars(problem))
+    copy.message, copy.hint = message, hint
+    return copy
 
 
 def explain_validation(cause: ValidationError) -> str:

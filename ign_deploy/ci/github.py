@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TextIO
@@ -52,10 +52,12 @@ class GitHubReporter:
         stream: TextIO,
         *,
         masker: Masker | None = None,
+        wording: Callable[[str], str] = str,
         beats: Beats = every_minute,
     ) -> None:
         self._masker = masker if masker is not None else Masker()
         self._out = LineWriter(stream, self._masker)
+        self._wording = wording
         self._beats = beats
         self._depth = 0
         self._annotations: Counter[str] = Counter()
@@ -83,14 +85,16 @@ class GitHubReporter:
 
     def info(self, message: str) -> None:
         """Write the message's lines."""
-        self._write(self._out.clean(message))
+        self._write(self._out.clean(self._wording(message)))
 
     def warning(self, message: str) -> None:
         """Annotate the run with a warning."""
+        message = self._wording(message)
         self._annotate("warning", message, plain=f"warning: {message}")
 
     def finding(self, finding: Finding, *, file: str = "") -> None:
         """Annotate the run; ``file`` is relative to the workspace and makes it show in the diff."""
+        finding = finding.worded(self._wording)
         properties = {"file": file, "title": finding.code}
         if file and finding.line:
             place = {"line": str(finding.line), "col": str(finding.column or "")}

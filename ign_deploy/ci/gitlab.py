@@ -46,9 +46,10 @@ class GitLabReporter(TerminalReporter):
         env: Mapping[str, str] | None = None,
         color: bool = True,
         masker: Masker | None = None,
+        wording: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(stream, env=None, masker=masker)
+        super().__init__(stream, env=None, masker=masker, wording=wording)
         self._color = color and not (env or {}).get("NO_COLOR")
         self._clock = clock
         self._numbers = count(1)

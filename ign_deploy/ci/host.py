@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TextIO
 
@@ -58,21 +58,23 @@ def reporter_for(
     masker: Masker,
     color: bool = True,
     is_live: bool = True,
+    wording: Callable[[str], str] = str,
 ) -> Reporter:
     """Return the reporter that writes to ``stream`` in the form that ``host`` reads.
 
     ``masker`` is shared with what writes outputs and the summary, so that a secret masked by the
     reporter is redacted there, too. Jenkins and unknown hosts get plain lines. Without ``is_live``,
-    nothing moves on a terminal.
+    nothing moves on a terminal. ``wording`` puts our messages, and nothing else, in the reader's
+    words.
     """
     if host is Host.GITHUB:
         from ign_deploy.ci.github import GitHubReporter
 
-        return GitHubReporter(stream, masker=masker)
+        return GitHubReporter(stream, masker=masker, wording=wording)
     if host is Host.GITLAB:
         from ign_deploy.ci.gitlab import GitLabReporter
 
-        return GitLabReporter(stream, env=env, color=color, masker=masker)
+        return GitLabReporter(stream, env=env, color=color, masker=masker, wording=wording)
     from ign_deploy.ci.terminal import TerminalReporter
 
     watched = env if host is Host.TERMINAL else None
@@ -82,6 +84,7 @@ def reporter_for(
         color=color,
         masker=masker,
         is_live=is_live,
+        wording=wording,
     )
 
 

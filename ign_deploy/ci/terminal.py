@@ -14,7 +14,7 @@ from ign_deploy.ci.heartbeat import (
     waiting_line,
 )
 from ign_deploy.ci.mask import Masker
-from ign_deploy.ci.text import LineWriter, finding_headline, finding_place
+from ign_deploy.ci.text import LineWriter, finding_headline, finding_place, hint_lines
 from ign_deploy.module.findings import Finding, Severity
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class TerminalReporter:
 
     ``color=False`` is the user's ``--no-color``; ``NO_COLOR`` and ``TERM=dumb`` of ``env`` do the
     same. ``env=None`` means that the reader isn't a terminal, whatever the stream says. Without
-    ``is_live``, nothing moves. ``beats`` says when it is time for a sign of life.
+    ``is_live``, nothing moves. ``beats`` says when it is time for a sign of life, ``wording`` puts
+    our messages in the reader's words.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class TerminalReporter:
         masker: Masker | None = None,
         is_live: bool = True,
         beats: Beats = every_minute,
+        wording: Callable[[str], str] = str,
     ) -> None:
         self._stream = stream
         self._masker = masker if masker is not None else Masker()
         self._out = LineWriter(stream, self._masker)
         self._is_terminal = is_terminal(stream, env)
         self._color = color and self._is_terminal and not (env or {}).get("NO_COLOR")
+        self._wording = wording
         self._depth = 0
         self._is_live = is_live and self._is_terminal
         self._beats = beats
@@ -69,21 +72,23 @@ class TerminalReporter:
 
     def info(self, message: str) -> None:
         """Write the message's lines."""
-        self._write(self._out.clean(message))
+        self._write(self._out.clean(self._wording(message)))
 
     def warning(self, message: str) -> None:
         """Write the message after the word ``warning``."""
-        self._write_headline("warning", f": {message}", _YELLOW)
+        self._write_headline("warning", f": {self._wording(message)}", _YELLOW)
 
     def finding(self, finding: Finding, *, file: str = "") -> None:
         """Write severity, code, location and message on one line, below it the place and hint."""
+        finding = finding.worded(self._wording)
         word, _, rest = finding_headline(finding, file=file).partition("[")
         self._write_headline(word, f"[{rest}", _COLOURS[finding.severity])
         if finding.line:
             place = finding_place(finding, file=file)
             self._write([f"  at {line}" for line in self._out.clean(place)])
-        if finding.hint:
-            self._write([f"  {line}" for line in self._out.clean(f"hint: {finding.hint}")])
+        hint = "\n".join(hint_lines(finding.hint))
+        if hint:
+            self._write([f"  {line}" for line in self._out.clean(hint)])
 
     def untrusted(self, lines: Sequence[str]) -> None:
         """Write the lines after a bar, so that they can't be mistaken for ours."""

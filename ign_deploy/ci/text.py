@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from ign_deploy.ci.mask import Masker
-from ign_deploy.errors import with_subject
+from ign_deploy.errors import numbered_lines, with_subject
 from ign_deploy.module.findings import Finding, Severity
 
 MAX_SHOWN = 8192
@@ -94,9 +94,19 @@ def finding_place(finding: Finding, *, file: str) -> str:
 
 
 def finding_message(finding: Finding) -> str:
-    """Return the text of an annotation: location, message, and the hint on its own line."""
+    """Return the text of an annotation: location, message, and the hint below it."""
     message = with_subject(finding.location, finding.message)
-    return f"{message}\nhint: {finding.hint}" if finding.hint else message
+    return "\n".join((message, *hint_lines(finding.hint)))
+
+
+def hint_lines(hint: str) -> list[str]:
+    """Return ``hint: do it.``, or a heading and the steps, each in a line; empty without a hint."""
+    steps = numbered_lines(hint)
+    return (
+        ["to do:", *(f"  {step}" for step in steps)]
+        if len(steps) > 1
+        else [f"hint: {step}" for step in steps]
+    )
 
 
 class LineWriter:

@@ -157,10 +157,11 @@ def _answer(
     document = _deployment_document(record, is_dry_run=session.settings.dry_run)
     document |= _unchanged_document(order)
     result = document["result"]
+    problem = None if problem is None else session.wording.problem(problem)
     _write_page(session, record, order, result, problem=problem)
     if problem is not None:
         document |= failure_document(problem) | {"result": result}
-    lines = describe_deployment(record, result)
+    lines = describe_deployment(record, result, problem=problem, wording=session.wording.text)
     lines += [f"  {plain(gateway.message)}" for gateway in order.unchanged]
     session.answer(
         document,
@@ -225,7 +226,11 @@ def _write_page(
             succeeded=problem is None,
             error=problem.message if problem else "",
             hint=problem.hint if problem else "",
-            tables=[gateway_table([*record.gateways, *order.unchanged])],
+            tables=[
+                gateway_table(
+                    [*record.gateways, *order.unchanged], said=problem.message if problem else ""
+                )
+            ],
             modules=[
                 ModuleRow(id=each.id, version=each.version, sha256=each.sha256)
                 for each in modules.values()

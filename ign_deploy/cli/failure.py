@@ -13,21 +13,23 @@ import click
 from ign_deploy.ci.host import Host
 from ign_deploy.cli.action import is_action
 from ign_deploy.cli.session import Session, open_bare_session
-from ign_deploy.errors import ConfigurationError, IgnDeployError
+from ign_deploy.errors import ConfigurationError, IgnDeployError, only_cause
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding, Severity
 from ign_deploy.pipeline.run_report import problem_findings
 
 
 def failure_document(problem: IgnDeployError) -> dict[str, Any]:
-    """Return the error as JSON values."""
+    """Return the error as JSON values; a single cause speaks for itself."""
+    cause = only_cause(problem)
     findings = [{**finding.as_dict(), "file": file} for finding, file in problem_findings(problem)]
     return {
         "result": "failed",
         "error": {
             "code": problem.code,
-            "message": problem.message,
-            "hint": problem.hint,
+            "message": cause.message,
+            "hint": cause.hint,
+            "steps": [step for step in cause.hint.splitlines() if step],
             "exit_code": problem.exit_code,
             "findings": findings,
         },
@@ -48,6 +50,7 @@ def report_failure(session: Session, problem: IgnDeployError) -> int:
 
 def answer_failure(session: Session, problem: IgnDeployError) -> None:
     """Answer with the failure; what else goes wrong then must not hide it."""
+    problem = session.wording.problem(problem)
     attempts: list[Callable[[], None]] = [
         partial(session.answer, failure_document(problem), ""),
     ]
@@ -130,8 +133,8 @@ def write_failure(session: Session, problem: IgnDeployError) -> None:
     summary = Summary(
         headline="The run failed",
         succeeded=False,
-        error=problem.message,
-        hint=problem.hint,
+        error=only_cause(problem).message,
+        hint=only_cause(problem).hint,
         findings=[FindingRow(*item) for item in problem_findings(problem)],
     )
     write_page(session, summary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,14 @@ from ign_deploy.module.findings import Finding
 
 if TYPE_CHECKING:
     from ign_deploy.ci.mask import Masker
-    from ign_deploy.deployment.records import DeploymentRecord
+    from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord
+    from ign_deploy.errors import IgnDeployError
     from ign_deploy.module.certificates import CertificateInfo
     from ign_deploy.module.descriptor import ModuleDescriptor
     from ign_deploy.pipeline.run_report import RunReport
     from ign_deploy.signing.verifier import VerificationReport
 
+_LONGEST_REASON = 300
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -142,23 +144,53 @@ def certificate_lines(certificate: CertificateInfo) -> list[str]:
     ]
 
 
-def describe_deployment(record: DeploymentRecord, result: str) -> list[str]:
-    """Return what people read: a line for each module on each gateway, then what to do."""
+def describe_deployment(
+    record: DeploymentRecord,
+    result: str,
+    *,
+    problem: IgnDeployError | None = None,
+    wording: Callable[[str], str] = str,
+) -> list[str]:
+    """Return what people read: a line for each module on each gateway, then what to do.
+
+    What the error of a deployment that failed says isn't said twice: its reason, and the steps.
+    """
+    said = problem.message if problem is not None else ""
     lines = [f"{result}: deployment {record.id} to {plain(record.environment)}"]
     rows = [
         (
-            plain(gateway.name or gateway.gateway or "(no gateway)"),
+            plain(gateway.title or "(no gateway)"),
             plain(module.id),
             f"{plain(module.previous) or '-'} → {plain(module.version) or '-'}",
             module.outcome.value
             + (f", {plain(module.license_state)}" if module.license_state else ""),
+            _row_reason(gateway, said) if number == 0 else "",
         )
         for gateway in record.gateways
-        for module in gateway.modules
+        for number, module in enumerate(gateway.modules)
     ]
     lines += table(rows)
-    lines += [f"  {plain(gateway.message)}" for gateway in record.gateways if gateway.message]
+    if problem is None:
+        lines += map(wording, next_lines(record))
     return lines
+
+
+def _row_reason(gateway: GatewayRecord, said: str) -> str:
+    from ign_deploy.ci.text import shorten
+
+    return "" if gateway.reason in said else shorten(plain(gateway.reason), _LONGEST_REASON)
+
+
+def next_lines(record: DeploymentRecord) -> list[str]:
+    """Return what is left to do on the gateways, each step once."""
+    from ign_deploy.ci.text import hint_lines
+
+    return hint_lines("\n".join(map(plain, deployment_steps(record))))
+
+
+def deployment_steps(record: DeploymentRecord) -> list[str]:
+    """Return what is left to do on the gateways, each step once."""
+    return list(dict.fromkeys(step for gateway in record.gateways for step in gateway.steps))
 
 
 def table(rows: Sequence[tuple[str, ...]], *, indent: str = "  ") -> list[str]:

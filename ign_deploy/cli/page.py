@@ -25,8 +25,11 @@ def write_page(session: Session, summary: Summary) -> None:
         session.reporter.warning(f"cannot write the summary: {problem.message}")
 
 
-def gateway_table(gateways: Sequence[GatewayRecord]) -> SummaryTable:
-    """Return a row for each gateway of a deployment, those that need someone first."""
+def gateway_table(gateways: Sequence[GatewayRecord], *, said: str = "") -> SummaryTable:
+    """Return a row for each gateway of a deployment, those that need someone first.
+
+    A reason that the page's cause has ``said`` already isn't repeated.
+    """
     from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, Outcome
 
     def urgency(gateway: GatewayRecord) -> int:
@@ -39,21 +42,18 @@ def gateway_table(gateways: Sequence[GatewayRecord]) -> SummaryTable:
         ("Gateway", "From → to", "Outcome", "Reason", "Licence"),
         [
             (
-                each.name or each.gateway or "(no gateway)",
+                each.title or "(no gateway)",
                 "; ".join(_change(module, len(each.modules)) for module in each.modules),
                 each.outcome.value,
                 # What to do about a pending restart is the next step already.
-                "" if each.outcome is Outcome.RESTART_PENDING else _reason(each),
+                ""
+                if each.outcome is Outcome.RESTART_PENDING or each.reason in said
+                else each.reason,
                 ", ".join(dict.fromkeys(module.license_state for module in each.modules)),
             )
             for each in sorted(gateways, key=urgency)
         ],
     )
-
-
-def _reason(gateway: GatewayRecord) -> str:
-    """Return why it ended so, without the name that is in the row already."""
-    return gateway.message.removeprefix(f"{gateway.name or gateway.gateway}: ")
 
 
 def _change(module: ModuleOnGateway, count: int) -> str:
@@ -67,7 +67,7 @@ def pending_steps(gateways: Sequence[GatewayRecord]) -> list[str]:
 
     pending = [each for each in gateways if each.outcome is Outcome.RESTART_PENDING]
     if len(pending) < 2:
-        return [each.message for each in pending if each.message]
+        return [step for each in pending for step in each.steps]
     names = ", ".join(each.name or each.gateway for each in pending)
     return [
         f"restart {names} when the plant allows.",

@@ -19,7 +19,7 @@ from ign_deploy.cli.formatting import (
 )
 from ign_deploy.cli.page import gateway_table, pending_steps, write_page
 from ign_deploy.cli.session import Session
-from ign_deploy.errors import IgnDeployError
+from ign_deploy.errors import IgnDeployError, only_cause
 from ign_deploy.files import write_atomically
 from ign_deploy.module.version import ModuleVersion, VersionSyntaxError
 from ign_deploy.pipeline.run_report import ModuleRecord, PathRecord, RunReport, problem_findings
@@ -47,17 +47,18 @@ _NAMED = 5
 def report_outcome(session: Session, *, result: str, problem: IgnDeployError | None = None) -> None:
     """Write everything that outlives the run; a failed run writes it as well."""
     report = session.context.report
-    document = run_document(report, result=result, problem=problem)
+    said = None if problem is None else session.wording.problem(problem)
+    document = run_document(report, result=result, problem=said)
     result_file = None
     if not session.settings.dry_run:
         result_file = _write_result_file(session, document)
     outputs = run_outputs(session, report, result=result, result_file=result_file)
-    summary = run_summary(report, result=result, problem=problem)
+    summary = session.wording.summary(run_summary(report, result=result, problem=problem))
     _write_host_files(session, outputs, summary)
     write_page(session, summary)
-    if problem is None or report.paths:
-        # A batch that failed may have released something.
-        session.answer(document, _text(report, result), outputs=outputs)
+    if problem is None or report.paths or report.deployment is not None:
+        # What failed may have released or deployed something.
+        session.answer(document, _text(report, result, problem=problem), outputs=outputs)
     else:
         write_outputs(outputs, host=session.host, env=session.env, masker=session.masker)
 
@@ -140,17 +141,19 @@ def run_summary(
             for finding, file in problem_findings(problem)
             if finding not in known
         ]
+    cause = only_cause(problem) if problem else None
+    error = cause.message if cause else ""
     return Summary(
         headline=_headline(report, result),
         succeeded=problem is None,
-        error=problem.message if problem else "",
-        hint=problem.hint if problem else "",
+        error=error,
+        hint=cause.hint if cause else "",
         modules=[
             *(_module_row(module) for module in report.modules.values()),
             *(_path_row(each) for each in report.paths if not each.modules),
         ],
         findings=findings,
-        tables=[gateway_table(report.deployment.gateways)] if report.deployment else [],
+        tables=[gateway_table(report.deployment.gateways, said=error)] if report.deployment else [],
         stages=[
             StageRow(stage.name, stage.seconds, stage.result, stage.reason)
             for stage in report.stages
@@ -202,7 +205,7 @@ def _module_row(module: ModuleRecord) -> ModuleRow:
 def _next_steps(report: RunReport, result: str) -> list[str]:
     """Return what to do after a success; one step for all modules."""
     if report.deployment is not None and any(each.gateway for each in report.deployment.gateways):
-        return pending_steps(report.deployment.gateways)
+        return [] if result == "failed" else pending_steps(report.deployment.gateways)
     if result not in ("uploaded", "unchanged"):
         return []
     modules = [each for each in report.modules.values() if each.verified is not None]
@@ -214,7 +217,7 @@ def _next_steps(report: RunReport, result: str) -> list[str]:
     return [f"Install {what} on the gateway; accept the certificate only if its SHA-1 is {which}."]
 
 
-def _text(report: RunReport, result: str) -> str:
+def _text(report: RunReport, result: str, *, problem: IgnDeployError | None) -> str:
     lines = [f"result: {result}"]
     if report.paths:
         return "\n".join([*lines, *batch_table(report)])
@@ -230,7 +233,7 @@ def _text(report: RunReport, result: str) -> str:
         if module.release_url:
             lines.append(f"    release:  {module.release_url}")
     if report.deployment is not None:
-        lines += describe_deployment(report.deployment, result)
+        lines += describe_deployment(report.deployment, result, problem=problem)
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from ign_deploy.ci.mask import SHORTEST_SECRET, Masker
 from ign_deploy.ci.text import LineWriter
 from ign_deploy.cli.action import is_action
 from ign_deploy.cli.formatting import json_text, shown_time
+from ign_deploy.cli.wording import Wording
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.files import os_error_reason
 from ign_deploy.module.findings import Finding
@@ -39,6 +40,7 @@ class Session:
     out: TextIO
     as_json: bool
     verbose: bool
+    wording: Wording
     reported: set[Finding] = field(default_factory=set)
     """What was reported before the run failed, so that it isn't reported twice."""
     pages: list[str] = field(default_factory=list)
@@ -205,6 +207,8 @@ def _session(
     stream = sys.stdout if is_action(env) and not as_json else sys.stderr
     host = detect_host(env, is_terminal=stream.isatty())
     masker = Masker()
+    is_job = host is not Host.TERMINAL and bool(env.get("CI") or host is not Host.PLAIN)
+    wording = Wording(is_action=is_action(env), is_job=is_job)
     # "Re-run with debug logging" on GitHub.
     verbose = verbose or env.get("RUNNER_DEBUG") == "1"
     reporter = reporter_for(
@@ -214,6 +218,7 @@ def _session(
         masker=masker,
         color=color,
         is_live=not as_json,
+        wording=wording.text,
     )
     for secret in (*secrets, *proxy_passwords(env)):
         reporter.mask(secret)
@@ -237,4 +242,5 @@ def _session(
         out=sys.stdout,
         as_json=as_json,
         verbose=verbose,
+        wording=wording,
     )

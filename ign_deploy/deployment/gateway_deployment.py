@@ -14,12 +14,13 @@ from ign_deploy.deployment.gateway.errors import ModuleMismatch, explain_unexpec
 from ign_deploy.deployment.gateway.model import Timing, require_consent
 from ign_deploy.deployment.options import DeployOptions, Gateway, Restart
 from ign_deploy.deployment.outcome import (
+    Ending,
     gateway_record,
     is_stuck,
-    numbered_steps,
     require_known_versions,
     require_rollback_versions,
     restored_versions,
+    steps_of,
     with_title,
 )
 from ign_deploy.deployment.plan import GatewayPlan, ModuleChange
@@ -63,16 +64,19 @@ class GatewayDeployment:
             )
             if outcome is not Outcome.RESTART_PENDING:
                 self._check_health()
-            message = self._pending_message() if outcome is Outcome.RESTART_PENDING else ""
+            ending = Ending(outcome)
+            if outcome is Outcome.RESTART_PENDING:
+                ending = self._pending()
         except Exception as problem:  # noqa: BLE001 - whatever it is, the gateway has to be restored
-            outcome, message = self._handle_failure(explain_unexpected(problem))
-        return self._record(outcome, message, seconds=self.gateway.target.timing.clock() - start)
+            ending = self._handle_failure(explain_unexpected(problem))
+        return self._record(ending, seconds=self.gateway.target.timing.clock() - start)
 
     def roll_back(self, reason: str) -> GatewayRecord:
         """Undo a deployment that succeeded here, because it failed elsewhere."""
         start = self.gateway.target.timing.clock()
-        outcome, message = self._restore(reason)
-        return self._record(outcome, message, seconds=self.gateway.target.timing.clock() - start)
+        return self._record(
+            self._restore(reason), seconds=self.gateway.target.timing.clock() - start
+        )
 
     def _install_all(self) -> None:
         """Upload everything; install nothing before consent is complete."""
@@ -248,26 +252,22 @@ class GatewayDeployment:
                 f"{self.gateway.title}: {change.id} {change.version} is running{licence}"
             )
 
-    def _handle_failure(self, problem: IgnDeployError) -> tuple[Outcome, str]:
-        self.reporter.warning(with_title(problem.message, self.gateway))
+    def _handle_failure(self, problem: IgnDeployError) -> Ending:
         if self.removed:
-            return Outcome.ROLLBACK_FAILED, self._explain_failed_removal(problem)
+            self.reporter.warning(with_title(problem.message, self.gateway))
+            return self._failed_removal(problem)
         if self.touched:
             # A restart could start what the gateway read instead.
             never = Restart.NEVER if isinstance(problem, ModuleMismatch) else None
-            outcome, message = self._restore(problem.message, restart=never)
-            return outcome, f"{message}. Next: {problem.hint}" if never else message
+            return self._restore(problem.message, restart=never, hint=problem.hint)
         # Errors of consent say it already.
         unchanged = "" if "; nothing was " in problem.message else "; nothing was changed"
-        hint = f"{problem.hint[:1].upper()}{problem.hint[1:]}"
-        return (
-            Outcome.FAILED,
-            f"{with_title(problem.message, self.gateway)}{unchanged}. {hint}".rstrip(),
-        )
+        message = f"{with_title(problem.message, self.gateway)}{unchanged}"
+        return Ending(Outcome.FAILED, message, steps_of(problem.hint))
 
-    def _restore(self, reason: str, *, restart: Restart | None = None) -> tuple[Outcome, str]:
+    def _restore(self, reason: str, *, restart: Restart | None = None, hint: str = "") -> Ending:
         """Restore the previous versions, in reverse order."""
-        self.reporter.warning(f"{self.gateway.title}: rolling back")
+        self.reporter.warning(f"{with_title(reason, self.gateway)}; rolling back")
         back = [
             ModuleChange(each.previous, present=each.version)
             for each in self.touched
@@ -291,55 +291,70 @@ class GatewayDeployment:
             outcome = self._start_and_verify(back, gone=gone, restart=restart or usual)
         except Exception as problem:  # noqa: BLE001 - whatever it is, someone has to repair it
             explained = explain_unexpected(problem)
-            return Outcome.ROLLBACK_FAILED, self._explain_failed_rollback(reason, explained)
+            return self._failed_rollback(reason, explained)
         pending = " after its next restart" if outcome is Outcome.RESTART_PENDING else ""
         restored = f"{restored_versions(self.touched)}{pending}"
-        return Outcome.ROLLED_BACK, f"{with_title(reason, self.gateway)}; {restored}"
+        message = f"{with_title(reason, self.gateway)}; {restored}"
+        return Ending(Outcome.ROLLED_BACK, message, steps_of(hint))
 
-    def _explain_failed_rollback(self, reason: str, problem: IgnDeployError) -> str:
+    def _failed_rollback(self, reason: str, problem: IgnDeployError) -> Ending:
         expected = ", ".join(
             f"{each.id} {each.present}" if each.present else f"no {each.id}"
             for each in self.touched
         )
         second = problem.message.removeprefix(f"{self.gateway.title}: ")
-        steps = numbered_steps(
-            f"check {self.gateway.web_address}: it should have {expected}.",
-            problem.hint,
-            f"run `{self.options.rollback_command}`, or install the file by hand.",
-        )
         is_same = second in reason  # such as a lost lease
         failed = "; it was not rolled back" if is_same else f"; the rollback failed, too: {second}"
-        return f"{with_title(reason, self.gateway)}{failed}. Next: {steps}"
+        return Ending(
+            Outcome.ROLLBACK_FAILED,
+            f"{with_title(reason, self.gateway)}{failed}",
+            steps_of(
+                f"check {self._address}: it should have {expected}.",
+                problem.hint,
+                f"run `{self.options.rollback_command}`, or install the file by hand.",
+            ),
+        )
 
-    def _explain_failed_removal(self, problem: IgnDeployError) -> str:
+    def _failed_removal(self, problem: IgnDeployError) -> Ending:
         """Explain a failed uninstallation, which is to be completed, not undone."""
         names = ", ".join(self.removed)
-        steps = numbered_steps(
-            f"check {self.gateway.web_address}.",
-            problem.hint,
-            f"run the same command again: it uninstalls {names} if necessary.",
+        return Ending(
+            Outcome.ROLLBACK_FAILED,
+            f"{with_title(problem.message, self.gateway)}; {names} may still be installed",
+            steps_of(
+                f"check {self._address}.",
+                problem.hint,
+                f"run the same command again: it uninstalls {names} if necessary.",
+            ),
         )
-        failure = with_title(problem.message, self.gateway)
-        return f"{failure}; {names} may still be installed. Next: {steps}"
 
-    def _pending_message(self) -> str:
+    @property
+    def _address(self) -> str:
+        """The gateway's name and where people find it."""
+        name, address = self.gateway.name, self.gateway.web_address
+        return f"{name} ({address})" if name else address
+
+    def _pending(self) -> Ending:
         capabilities = self.plan.facts.capabilities
         names = ", ".join(self.removed)
         then = f"{names} is gone" if names and not self.touched else "the new version runs"
-        first = f"{self.gateway.title} must be restarted before {then}: restart it when the plant"
+        message = f"{self.gateway.title} must be restarted before {then}"
+        # The same for each gateway: it is said once for all of them.
+        first = "restart the gateway when the plant allows."
         if not capabilities.reports_state:
-            return f"{first} allows, and check the result there"
+            steps = steps_of(first, "check the result there.")
+            return Ending(Outcome.RESTART_PENDING, message, steps)
         now = " (or run it now with --restart if-needed)" if capabilities.restart else ""
         # With the versions: newer ones may be published before the restart.
         versions = ", ".join(f"{each.id}@{each.version}" for each in self.plan.changes)
         same = "" if self.options.is_rollback else f" for {versions}"
-        return f"{first} allows, then run the same command again{same} to verify the result{now}"
+        again = f"run the same command again{same} to verify the result{now}."
+        return Ending(Outcome.RESTART_PENDING, message, steps_of(first, again))
 
-    def _record(self, outcome: Outcome, message: str, *, seconds: float) -> GatewayRecord:
+    def _record(self, ending: Ending, *, seconds: float) -> GatewayRecord:
         return gateway_record(
             self.plan,
-            outcome,
-            message=message,
+            ending,
             seconds=seconds,
             touched={change.id for change in self.touched},
             removed=self.removed,

@@ -89,7 +89,12 @@ class History(RecordReader):
     def redacted(self, record: DeploymentRecord) -> DeploymentRecord:
         """Return the record without secrets in what gateways and health checks said."""
         gateways = tuple(
-            gateway.model_copy(update={"message": self.redact(gateway.message)})
+            gateway.model_copy(
+                update={
+                    "message": self.redact(gateway.message),
+                    "steps": tuple(map(self.redact, gateway.steps)),
+                }
+            )
             for gateway in record.gateways
         )
         return record.model_copy(update={"gateways": gateways})

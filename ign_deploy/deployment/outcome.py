@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from ign_deploy.deployment.gateway import InstalledModule
 from ign_deploy.deployment.options import Gateway
 from ign_deploy.deployment.plan import GatewayPlan, ModuleChange, module_record
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
-from ign_deploy.errors import DeploymentError
+from ign_deploy.errors import DeploymentError, IgnDeployError, reworded
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a deployment to a gateway ended: outcome, its reason, and what is left to do."""
+
+    outcome: Outcome
+    message: str = ""
+    steps: tuple[str, ...] = ()
 
 
 def gateway_record(
     plan: GatewayPlan,
-    outcome: Outcome,
+    ending: Ending,
     *,
-    message: str,
     seconds: float,
     touched: Collection[str],
     removed: Collection[str],
     licenses: Mapping[str, str],
 ) -> GatewayRecord:
     """Return a gateway's record; ``touched`` and ``removed`` are ids of modules it changed."""
+    outcome = ending.outcome
     is_known = outcome in (Outcome.DEPLOYED, Outcome.UNCHANGED, Outcome.UNINSTALLED)
     return GatewayRecord(
         gateway=plan.gateway.location,
         name=plan.gateway.name,
         outcome=outcome,
-        message=message,
+        message=ending.message,
+        steps=ending.steps,
         seconds=round(seconds, 3),
         modules=(
             *(
@@ -67,9 +78,16 @@ def with_title(message: str, gateway: Gateway) -> str:
     return message if is_named else f"{title}: {message}"
 
 
-def numbered_steps(*steps: str) -> str:
-    """Return the steps, without empty ones, as a numbered list in one line."""
-    return " ".join(f"{number}. {step}" for number, step in enumerate(filter(None, steps), 1))
+def named_problem(problem: IgnDeployError, gateway: Gateway) -> IgnDeployError:
+    """Return the problem with the gateway's name in its message, if it has one."""
+    if not gateway.name:
+        return problem
+    return reworded(problem, message=with_title(problem.message, gateway), hint=problem.hint)
+
+
+def steps_of(*hints: str) -> tuple[str, ...]:
+    """Return the steps of hints, which may be empty or have several."""
+    return tuple(step for hint in hints for step in hint.splitlines() if step)
 
 
 def restored_versions(changes: Sequence[ModuleChange]) -> str:

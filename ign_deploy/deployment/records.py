@@ -129,14 +129,28 @@ class ModuleOnGateway(_Part):
 
 
 class GatewayRecord(_Part):
-    """What was done to one gateway; ``gateway`` is its address, without credentials."""
+    """What was done to one gateway; ``gateway`` is its address, without credentials.
+
+    ``message`` is the reason of the outcome, ``steps`` what is left to do.
+    """
 
     gateway: LimitedText
     name: LimitedText = ""
     outcome: Outcome = Field(default=Outcome.UNTOUCHED, strict=False)
     message: LimitedText = ""
+    steps: tuple[LimitedText, ...] = Field(default=(), strict=False)
     seconds: float = Field(default=0.0, allow_inf_nan=False)
     modules: tuple[ModuleOnGateway, ...] = Field(default=(), strict=False)
+
+    @property
+    def title(self) -> str:
+        """What people call the gateway: its name, or its address."""
+        return self.name or self.gateway
+
+    @property
+    def reason(self) -> str:
+        """The message for those who have the gateway's title before it."""
+        return self.message.removeprefix(f"{self.title}: ")
 
 
 class DeploymentRecord(_Part):
@@ -207,6 +221,7 @@ class DeploymentRecord(_Part):
             gateway.model_copy(
                 update={
                     "message": gateway.message[:longest],
+                    "steps": tuple(step[:longest] for step in gateway.steps if longest),
                     "modules": tuple(
                         module.model_copy(update={"license_state": module.license_state[:longest]})
                         for module in gateway.modules

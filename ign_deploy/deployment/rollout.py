@@ -11,6 +11,7 @@ from ign_deploy.deployment.gateway.errors import explain_unexpected
 from ign_deploy.deployment.gateway_deployment import GatewayDeployment
 from ign_deploy.deployment.interruption import Interrupted, interrupted_gateways
 from ign_deploy.deployment.options import DeployOptions, Gateway
+from ign_deploy.deployment.outcome import named_problem, steps_of, with_title
 from ign_deploy.deployment.plan import GatewayPlan, plan_gateway
 from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, GatewayRecord, Outcome
 from ign_deploy.deployment.resuming import UNREACHABLE
@@ -20,6 +21,7 @@ from ign_deploy.errors import (
     DeploymentError,
     IgnDeployError,
     RollbackError,
+    docs_url,
 )
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.dependencies import Needs, dependency_order
@@ -27,6 +29,9 @@ from ign_deploy.module.parallel import map_parallel
 from ign_deploy.report import BufferedReporter, Reporter
 
 WORKERS = 8
+_NAMED = 5
+_STEPS = 12
+"""How many gateways and steps an error names; the others are counted."""
 GRACE = 2.0
 """Seconds that an interrupted run waits for gateways: for requests that are under way."""
 
@@ -67,10 +72,11 @@ def plan_gateways(
             )
         except UNREACHABLE as problem:
             # Where others go on, it costs its own time-out and nothing else.
-            return unreachable_plan(gateway, problem) if options.continue_on_error else [problem]
+            named = named_problem(problem, gateway)
+            return unreachable_plan(gateway, named) if options.continue_on_error else [named]
         except Exception as problem:  # noqa: BLE001 - it is this gateway's, reported with the others'
-            return [explain_unexpected(problem)]
-        return [*problems] if problems else planned
+            return [named_problem(explain_unexpected(problem), gateway)]
+        return [named_problem(each, gateway) for each in problems] if problems else planned
 
     found = map_parallel(plan, gateways, workers=WORKERS, grace=GRACE)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
@@ -188,10 +194,15 @@ class Rollout:
 
     def _deploy(self, plan: GatewayPlan, reporter: Reporter) -> None:
         if plan.unreachable is not None:
-            message = f"{plan.gateway.title}: {plan.unreachable.message}; nothing was changed"
+            unreachable = with_title(plan.unreachable.message, plan.gateway)
+            message = f"{unreachable}; nothing was changed"
             reporter.warning(message)
             self._records[plan.gateway.location] = plan.record().model_copy(
-                update={"outcome": Outcome.FAILED, "message": f"{message}."}
+                update={
+                    "outcome": Outcome.FAILED,
+                    "message": message,
+                    "steps": steps_of(plan.unreachable.hint),
+                }
             )
             return
         options = replace(self.options, require_lease=self._require_lease)
@@ -253,22 +264,42 @@ def require_success(records: Sequence[GatewayRecord]) -> None:
     failed = [record for record in records if record.outcome not in DEPLOYED_OUTCOMES]
     if not failed:
         return
-    skipped = [record for record in failed if record.outcome is Outcome.UNTOUCHED]
     broken = [record for record in failed if record.outcome is Outcome.ROLLBACK_FAILED]
-    shown = [record for record in (*broken, *failed) if record.outcome is not Outcome.UNTOUCHED]
-    text = " ".join(dict.fromkeys(record.message for record in shown))
-    rest = f" {len(skipped)} more {_were(len(skipped))} not started." if skipped else ""
+    shown = [record for record in failed if record.outcome is not Outcome.UNTOUCHED]
+    skipped = len(failed) - len(shown)
+    rest = f"; {skipped} more {_were(skipped)} not started" if skipped else ""
     if broken:
-        names = ", ".join(record.name or record.gateway for record in broken)
+        others = f"; {len(shown) - len(broken)} more failed" if len(shown) > len(broken) else ""
         raise RollbackError(
-            f"needs manual repair: {text}{rest}",
-            hint=f"repair {names} now, following docs/runbook-exit-8.md.",
+            f"needs manual repair: {_cause(broken)}{others}{rest}",
+            hint="\n".join((*_steps(broken), f"see {docs_url('runbook-exit-8.md')}")),
         )
-    count = len(failed) - len(skipped)
-    who = "the gateway" if len(records) == 1 else f"{count} of {len(records)} gateways"
+    who = "the gateway" if len(records) == 1 else f"{len(shown)} of {len(records)} gateways"
+    again = "fix the cause, then run the same command again."
     raise DeploymentError(
-        f"{who} failed: {text}{rest}", hint="fix the cause, then run the same command again."
+        f"{who} failed: {_cause(shown)}{rest}",
+        hint="\n".join((*_steps(shown), again, f"see {docs_url('runbook-exit-7.md')}")),
     )
+
+
+def _cause(records: Sequence[GatewayRecord]) -> str:
+    """Return why gateways failed: those of the first reason, and how many have another one."""
+    reason = records[0].reason
+    same = [record.title for record in records if record.reason == reason]
+    names = ", ".join(same[:_NAMED]) + (
+        f" and {more} more" if (more := len(same) - _NAMED) > 0 else ""
+    )
+    others = len(records) - len(same)
+    rest = f"; {others} more for other reasons" if others else ""
+    about = reason if reason.startswith(f"{same[0]} ") and len(same) == 1 else f"{names}: {reason}"
+    return f"{about}{rest}"
+
+
+def _steps(records: Sequence[GatewayRecord]) -> list[str]:
+    """Return what is left to do on gateways, each step once."""
+    steps = list(dict.fromkeys(step for record in records for step in record.steps))
+    more = f"go on with {len(steps) - _STEPS} more steps: --json shows those of each gateway."
+    return steps if len(steps) <= _STEPS else [*steps[:_STEPS], more]
 
 
 def _were(count: int) -> str:

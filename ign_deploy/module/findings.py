@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 _SHOWN = 100
@@ -40,6 +40,10 @@ class Finding:
     hint: str = ""
     line: int = 0
     column: int = 0
+
+    def worded(self, wording: Callable[[str], str]) -> Finding:
+        """Return the finding with its message and hint in other words."""
+        return replace(self, message=wording(self.message), hint=wording(self.hint))
 
     def as_dict(self) -> dict[str, str | int]:
         """Return the finding as JSON values; line and column only where there are any."""

@@ -45,12 +45,15 @@ class NoticedModule:
 class NoticedGateway:
     """A gateway by name or URL, and its outcome: ``deployed``, ``rolled-back``, ….
 
-    ``modules`` are the ids of those deployed there, if not all were.
+    ``modules`` are the ids of those deployed there, if not all were; ``change`` is from which
+    version to which, ``reason`` that of the outcome.
     """
 
     name: str
     outcome: str
     modules: tuple[str, ...] = ()
+    change: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,13 @@ class Notice:
                 for each in self.modules[:MAX_MODULES]
             ),
             gateways=tuple(
-                NoticedGateway(text(each.name), text(each.outcome), tuple(map(text, each.modules)))
+                NoticedGateway(
+                    text(each.name),
+                    text(each.outcome),
+                    tuple(map(text, each.modules)),
+                    text(each.change),
+                    text(each.reason),
+                )
                 for each in self.gateways[:MAX_GATEWAYS]
             ),
             actor=text(self.actor),
@@ -163,7 +172,7 @@ def facts(notice: Notice) -> list[tuple[str, str]]:
     """
     known = [
         ("Modules", _lines([_module(each) for each in notice.modules])),
-        ("Gateways", _lines([_gateway(each) for each in notice.gateways])),
+        ("Gateways", _lines([_gateway(each, notice.message) for each in notice.gateways])),
         ("By", notice.actor),
         ("Commit", notice.commit[:12]),
         ("Started", notice.started_at.strftime("%Y-%m-%d %H:%M:%S %Z")),
@@ -179,9 +188,12 @@ def _module(module: NoticedModule) -> str:
     return f"{module.id} {module.version}{before}"
 
 
-def _gateway(gateway: NoticedGateway) -> str:
+def _gateway(gateway: NoticedGateway, message: str) -> str:
+    """Return a gateway's row; a reason that the message gives isn't repeated."""
     which = f" ({', '.join(gateway.modules)})" if gateway.modules else ""
-    return f"{gateway.name}: {gateway.outcome.replace('-', ' ')}{which}"
+    change = f"{gateway.change}, " if gateway.change else ""
+    reason = f": {gateway.reason}" if gateway.reason and gateway.reason not in message else ""
+    return f"{gateway.name}: {change}{gateway.outcome.replace('-', ' ')}{which}{reason}"
 
 
 def _lines(items: list[str]) -> str:

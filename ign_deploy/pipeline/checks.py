@@ -18,6 +18,7 @@ from ign_deploy.errors import (
     RepositoryError,
     SigningError,
     VerificationError,
+    reworded,
     with_subject,
 )
 from ign_deploy.files import can_write_in, is_same_file, nearest_existing, os_error_reason
@@ -105,10 +106,7 @@ def given_or_found(paths: Sequence[Path], context: RunContext) -> Sequence[Path]
 def name_path(problem: IgnDeployError, path: Path) -> IgnDeployError:
     """Return the problem with the path in its message, and as the file of its findings."""
     message = with_subject(str(path), problem.message)
-    # Not through the constructor: some kinds take more than a message.
-    named = type(problem).__new__(type(problem), message)
-    vars(named).update(vars(problem))
-    named.message = message
+    named = reworded(problem, message=message, hint=problem.hint)
     if isinstance(named, VerificationError):
         named.file = named.file or str(path)
     return named

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ign_deploy.errors import ConfigurationError
+from ign_deploy.errors import ConfigurationError, DeploymentError, numbered_lines
 from ign_deploy.pipeline.audit_log import AuditLog
 from ign_deploy.report import Reporter
 from ign_deploy.settings import JOB_TOKENS
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.records import DeploymentRecord
+    from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord
     from ign_deploy.metrics.send import MetricTargets
     from ign_deploy.net.client import ServiceOptions
     from ign_deploy.notify import Channel
@@ -146,17 +146,47 @@ def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:
         seconds=(now - begin).total_seconds(),
         modules=tuple(NoticedModule(*each) for each in _modules(record)),
         gateways=tuple(
-            NoticedGateway(gateway.name or gateway.gateway, gateway.outcome.value)
+            NoticedGateway(
+                gateway.title,
+                gateway.outcome.value,
+                change=_change(gateway),
+                reason=gateway.reason,
+            )
             for gateway in record.gateways
             if gateway.gateway
         ),
         actor=record.actor,
         run_url=record.run_url,
         commit=record.commit,
-        message=" ".join(gateway.message for gateway in record.gateways if gateway.message),
+        message=_message(record),
         deployment_id=record.id,
         audit_head=head,
     )
+
+
+def _change(gateway: GatewayRecord) -> str:
+    """Return from which versions to which: ``1.0.0 → 1.1.0``, with ids if there are several."""
+    changes = [
+        (each.id, f"{each.previous or 'not installed'} → {each.version or 'uninstalled'}")
+        for each in gateway.modules
+    ]
+    if len(changes) == 1:
+        return changes[0][1]
+    return ", ".join(f"{id_} {change}" for id_, change in changes)
+
+
+def _message(record: DeploymentRecord) -> str:
+    """Return why a deployment failed, and what is to be done, in lines."""
+    from ign_deploy.deployment.rollout import require_success
+
+    if not record.ended_at:
+        return ""
+    try:
+        require_success(record.gateways)
+    except DeploymentError as problem:
+        return "\n".join((problem.message, *numbered_lines(problem.hint)))
+    steps = dict.fromkeys(step for gateway in record.gateways for step in gateway.steps)
+    return "\n".join(numbered_lines("\n".join(steps)))
 
 
 def _noticed_result(record: DeploymentRecord) -> str:

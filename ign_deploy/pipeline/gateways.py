@@ -12,7 +12,7 @@ from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.pipeline.checks import require_no_problems
 from ign_deploy.pipeline.context import RunContext
-from ign_deploy.settings import GatewayEntry, Settings
+from ign_deploy.settings import GatewayEntry, Settings, default_variable, missing_secret
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.gateway.client import Observer
@@ -116,13 +116,15 @@ def check_gateways(context: RunContext) -> None:
             hint="drop one of them; to install a file alone, use `ign-deploy install FILE`.",
         )
     context.workspace.ca_file(settings.gateway_ca)  # health checks may need it after the build
+    from ign_deploy.deployment.outcome import named_problem
+
     gateways = open_gateways(context)
 
     def check(gateway: Gateway) -> IgnDeployError | None:
         try:
             _check_gateway(gateway, context)
         except IgnDeployError as problem:
-            return problem
+            return named_problem(problem, gateway)
         return None
 
     found = map_parallel(check, gateways, workers=_WORKERS)
@@ -181,6 +183,8 @@ def open_gateway(
         allow_insecure_http=settings.insecure_http or entry.insecure_http,
         proxies=proxies_from(context.env, entry.url.rpartition("+")[2]) if is_web else None,
         manifest=Path(manifest) if manifest else None,
+        name=entry.name if entry in settings.gateways else "",
+        token_variable=entry.token_variable or default_variable("gateway_token"),
     )
     timing = Timing(deadline=float(settings.timeout))
     target = open_target(
@@ -243,7 +247,13 @@ def _token(entry: GatewayEntry, context: RunContext) -> str:
     if not token:
         raise ConfigurationError(
             f"the token of the gateway {entry.name!r} is missing: {entry.token_variable} isn't set",
-            hint="set that variable from a secret of the CI host.",
+            hint=missing_secret(
+                context.env,
+                name="",
+                variable=entry.token_variable,
+                secret=entry.token_variable,
+            )
+            or f"set {entry.token_variable} to its API token (NAME:KEY).",
         )
     return token
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import ConfigurationError, IdentityError
-from ign_deploy.settings import Settings, option_name
+from ign_deploy.settings import Settings, missing_secret, option_name
 
 if TYPE_CHECKING:
     from ign_deploy.report import Reporter
@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
 
 _PASSWORDS = (
-    "Passwords come from MODULE_SIGNING_PASSWORD (keystore or PEM key) and IGN_DEPLOY_KEY_PASSWORD "
-    "(the key inside a keystore, where it differs)."
+    "set the password of the keystore or PEM key as MODULE_SIGNING_PASSWORD, that of the key "
+    "inside a keystore, where it differs, as IGN_DEPLOY_KEY_PASSWORD."
 )
+
+
+def _missing_password(env: Mapping[str, str]) -> str:
+    return missing_secret(
+        env,
+        name="signing-password",
+        variable="MODULE_SIGNING_PASSWORD",
+        secret="SIGNING_PASSWORD",  # noqa: S106 - its name
+    )
 
 
 def load_signing_identity(
@@ -29,8 +38,8 @@ def load_signing_identity(
     """Load the key and its certificates; raises IdentityError with the reason and what to do."""
     from ign_deploy.signing.identity import load_identity
 
-    material = _material(settings)
-    with _explained_passwords():
+    material = _material(settings, env)
+    with _explained_passwords(settings, env):
         identity = load_identity(material, access=_access(settings, env))
     for note in identity.notes:
         reporter.warning(note)
@@ -41,8 +50,8 @@ def open_given_key(settings: Settings, *, env: Mapping[str, str]) -> DigestSigne
     """Open the key that ``--key`` names, which may not have a certificate yet."""
     from ign_deploy.signing.identity import open_signer
 
-    with _explained_passwords():
-        return open_signer(_material(settings), access=_access(settings, env))
+    with _explained_passwords(settings, env):
+        return open_signer(_material(settings, env), access=_access(settings, env))
 
 
 def _access(settings: Settings, env: Mapping[str, str]) -> KeyAccess:
@@ -52,28 +61,33 @@ def _access(settings: Settings, env: Mapping[str, str]) -> KeyAccess:
 
 
 @contextmanager
-def _explained_passwords() -> Iterator[None]:
+def _explained_passwords(settings: Settings, env: Mapping[str, str]) -> Iterator[None]:
     """Say which variables passwords come from."""
     try:
         yield
     except IdentityError as problem:
         if "password" not in problem.message:
             raise
-        raise IdentityError(problem.message, hint=f"{problem.hint} {_PASSWORDS}") from problem
+        missing = "" if settings.signing_password.get_secret_value() else _missing_password(env)
+        hint = "\n".join(filter(None, (missing, problem.hint, _PASSWORDS)))
+        raise IdentityError(problem.message, hint=hint) from problem
 
 
-def _material(settings: Settings) -> IdentityMaterial:
+def _material(settings: Settings, env: Mapping[str, str]) -> IdentityMaterial:
     """Return the key material of the settings, of which at most one key is given."""
     from ign_deploy.signing.keys import key_scheme
     from ign_deploy.signing.material import IdentityMaterial
 
     if not settings.is_signing_configured:
-        raise IdentityError(
-            "no signing key given",
-            hint="give --key, --keystore, or --key-path and --cert-path (or MODULE_SIGNING_KEY, "
-            "MODULE_SIGNING_KEY_PATH and MODULE_SIGNING_CERT_PATH). A pull request from a fork "
-            "gets no secrets: use --skip-signing --skip-upload there.",
+        missing = missing_secret(
+            env,
+            name="keystore",
+            variable="IGN_DEPLOY_KEYSTORE",
+            secret="SIGNING_KEYSTORE",  # noqa: S106 - its name
         )
+        give = "give --key, --keystore, or --key-path and --cert-path."
+        without = "to build without a key, give --skip-signing and --skip-upload."
+        raise IdentityError("no signing key given", hint=f"{missing or give}\n{without}")
     names = ("key", "key_path", "keystore")
     given = [option_name(name) for name in names if getattr(settings, name)]
     if len(given) > 1:

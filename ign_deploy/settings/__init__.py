@@ -12,6 +12,7 @@ from ign_deploy.settings.source import (
     Source,
     default_variable,
     input_variable,
+    missing_secret,
     option_name,
 )
 
@@ -26,5 +27,6 @@ __all__ = [
     "default_variable",
     "given_secrets",
     "input_variable",
+    "missing_secret",
     "option_name",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -86,6 +87,28 @@ def option_name(name: str) -> str:
 def input_variable(name: str) -> str:
     """Return the variable of an action input: in upper case, hyphens kept, as GitHub sets it."""
     return "INPUT_" + name.replace("_", "-").upper()
+
+
+def missing_secret(env: Mapping[str, str], *, name: str, variable: str, secret: str) -> str:
+    """Return where a CI job would have got a secret from; empty on a terminal.
+
+    ``name`` is the input's, ``secret`` what our examples call it in the host's store.
+    """
+    if env.get("GITHUB_ACTIONS") == "true":
+        by_input = any(each.startswith("INPUT_") for each in env)
+        what = f"the input `{name}`" if by_input and name else f"the variable {variable}"
+        return (
+            f"{what} is empty: does the secret {secret} exist, and is this a fork's pull request "
+            "(which gets no secrets)?"
+        )
+    if env.get("GITLAB_CI"):
+        return (
+            f"the variable {variable} is empty: does it exist under Settings > CI/CD, and is it "
+            "protected although this branch or tag isn't?"
+        )
+    if env.get("JENKINS_URL"):
+        return f"the variable {variable} is empty: does `withCredentials` set it?"
+    return ""
 
 
 def default_variable(name: str) -> str:

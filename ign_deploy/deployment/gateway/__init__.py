@@ -119,7 +119,8 @@ class GatewayAccess:
     ``token`` (``NAME:KEY``) is sent to its origin only, and never over unencrypted HTTP except to
     this machine. ``ca`` is a PEM file that replaces the well-known authorities, ``pin`` the SHA-256
     fingerprint of the gateway's TLS certificate. ``proxies`` map ``http`` and ``https`` to URLs.
-    ``manifest`` is the ``modules.json`` of a folder, None for gateways before 8.3.
+    ``manifest`` is the ``modules.json`` of a folder, None for gateways before 8.3. ``name`` is what
+    messages call the gateway, empty for its address; ``token_variable`` holds its token.
     """
 
     token: str = field(default="", repr=False)
@@ -128,6 +129,8 @@ class GatewayAccess:
     allow_insecure_http: bool = False
     proxies: Mapping[str, str] | None = field(default=None, repr=False)
     manifest: Path | None = None
+    name: str = ""
+    token_variable: str = "IGN_DEPLOY_GATEWAY_TOKEN"  # noqa: S105 - the name of a variable
 
 
 @dataclass(frozen=True, slots=True)

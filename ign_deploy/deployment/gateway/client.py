@@ -51,7 +51,9 @@ class Observer(Protocol):
 
 
 class GatewayClient(Client):
-    """Requests to the gateway at ``base``; ``token`` is only for keeping it out of messages.
+    """Requests to the gateway at ``base``, called ``name`` in messages, else by its address.
+
+    ``token`` is only for keeping it out of messages; they name the ``token_variable``.
 
     ``observe`` gets each attempt and what came of it.
     """
@@ -66,6 +68,8 @@ class GatewayClient(Client):
         reporter: Reporter,
         retry: RetryPolicy,
         token: str = "",
+        token_variable: str = "",
+        name: str = "",
         observe: Observer | None = None,
     ) -> None:
         super().__init__(
@@ -78,8 +82,9 @@ class GatewayClient(Client):
             error=DeploymentError,
             error_for_response=self.error_for,
         )
-        self.host = base.partition("://")[2].partition("/")[0]
+        self.host = name or base.partition("://")[2].partition("/")[0]
         self._token = token
+        self._token_variable = token_variable
         self._is_accepted = False
         self._observe = observe
 
@@ -224,6 +229,7 @@ class GatewayClient(Client):
                 response,
                 host=self.host,
                 has_token=bool(self._token),
+                variable=self._token_variable,
                 is_accepted=self._is_accepted,
             )
         reason = self._reason(response)
@@ -303,7 +309,14 @@ def open_gateway_client(
         stall=min(TIMEOUT[1], retry.deadline),
     )
     return GatewayClient(
-        session, base=base, reporter=reporter, retry=retry, token=token, observe=observe
+        session,
+        base=base,
+        reporter=reporter,
+        retry=retry,
+        token=token,
+        token_variable=access.token_variable,
+        name=access.name,
+        observe=observe,
     )
 
 

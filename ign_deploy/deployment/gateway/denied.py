@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 GWINFO = "/system/gwinfo"
 _TIMEOUT = (5.0, 10.0)
 _FIRST_WITH_API = (8, 3)
-_CREATE = (
-    "create a token under Platform > Security > API Keys of the gateway, and set it as "
-    "IGN_DEPLOY_GATEWAY_TOKEN."
-)
+_CREATE = "create a token under Platform > Security > API Keys of the gateway, and set it as {}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +82,16 @@ def unusable_error(client: GatewayClient, response: Response) -> DeploymentError
 
 
 def unauthorized_error(
-    response: Response, *, host: str, has_token: bool, is_accepted: bool
+    response: Response, *, host: str, has_token: bool, is_accepted: bool, variable: str
 ) -> GatewayRequestError:
-    """Return the error for a 401; ``is_accepted``: the token was good for reading before."""
+    """Return the error for a 401; ``is_accepted``: the token was good for reading before.
+
+    ``variable`` is where the token is set.
+    """
     if not has_token:
         return GatewayRequestError(
             f"{response.title} failed: {host} requires an API token, and none is set",
-            hint=_CREATE,
+            hint=_CREATE.format(variable),
             status=401,
         )
     if is_accepted and response.method != "GET":
@@ -103,8 +103,8 @@ def unauthorized_error(
     is_plain = response.url.startswith("http://")
     return GatewayRequestError(
         f"{response.title} failed: {host} doesn't accept the API token (401)",
-        hint="check the token (NAME:KEY), and that it is enabled on this gateway: one that was "
-        "deleted, replaced or made on another gateway is unknown"
+        hint=f"check the token in {variable} (NAME:KEY), and that it is enabled on this gateway: "
+        "one that was deleted, replaced or made on another gateway is unknown"
         + ("; use https://, since a token may demand a secure channel." if is_plain else "."),
         status=401,
     )

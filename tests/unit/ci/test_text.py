@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ign_deploy.ci.text import encodable, finding_headline, neutral_lines, neutralise, shorten
+from ign_deploy.ci.text import (
+    encodable,
+    finding_headline,
+    hint_lines,
+    neutral_lines,
+    neutralise,
+    shorten,
+)
 from ign_deploy.module.findings import error
 from tests.support.runner_log import COMMANDS, parse_command, parse_legacy
 
@@ -98,3 +105,9 @@ def test_a_finding_names_nothing_twice(
 ) -> None:
     finding = error("code", message, location=location)
     assert finding_headline(finding, file=file) == f"error[code]: {expected}"
+
+
+def test_a_hint_of_several_steps_is_a_numbered_list() -> None:
+    assert hint_lines("") == []
+    assert hint_lines("do it.") == ["hint: do it."]
+    assert hint_lines("do it.\n\nthen that.") == ["to do:", "  1. do it.", "  2. then that."]

@@ -127,7 +127,7 @@ def test_a_failed_rollback_needs_manual_repair_and_says_what_to_do(
     with pytest.raises(RollbackError) as failure:
         require_success([record])
     assert failure.value.exit_code == 8
-    assert plant.url in record.message
+    assert record.steps[0].startswith(f"check gateway 1 ({plant.url}): it should have")
     assert f"{MODULE_ID} 1.0.0" in record.message
 
 
@@ -147,8 +147,9 @@ def test_without_consent_it_stops_before_installing_and_says_what_to_accept(
     module = published.add("1.0.0")
     (record,) = deploy(published, [plant], [module], accept=AcceptOptions())
     assert record.outcome is Outcome.FAILED
-    assert f"--accept-certificate {module.certificate.sha1}" in record.message
-    assert f"--accept-license {module.licence_crc}" in record.message
+    (step,) = record.steps
+    assert f"--accept-certificate {module.certificate.sha1}" in step
+    assert f"--accept-license {module.licence_crc}" in step
     assert client_of(plant).module(MODULE_ID) is None or running(plant) is None
     assert ConsentMissing.exit_code == 7
 
@@ -317,8 +318,46 @@ def test_the_sum_of_a_rollout_counts_gateways_in_singular_and_plural() -> None:
         require_success([failed, skipped])
     with pytest.raises(DeploymentError, match=r"1 of 3 gateways failed: .* 2 more were not st"):
         require_success([failed, skipped, skipped])
-    with pytest.raises(RollbackError, match=r"^needs manual repair: rollback-failed"):
+    with pytest.raises(RollbackError, match=r"^needs manual repair: https://x: rollback"):
         require_success([record(Outcome.ROLLBACK_FAILED)])
+
+
+def test_the_error_names_gateways_before_addresses_and_each_cause_and_step_once() -> None:
+    def record(name: str, reason: str, *steps: str) -> GatewayRecord:
+        return GatewayRecord(
+            gateway=f"https://{name}.example:8043",
+            name=name,
+            outcome=Outcome.FAILED,
+            message=f"{name}: {reason}",
+            steps=steps,
+        )
+
+    same = [record(f"line-{number}", "it is full", "free some space.") for number in range(8)]
+    with pytest.raises(DeploymentError) as failure:
+        require_success([*same, record("line-9", "it is locked", "unlock it.")])
+    assert failure.value.message == (
+        "9 of 9 gateways failed: line-0, line-1, line-2, line-3, line-4 and 3 more: it is full; "
+        "1 more for other reasons"
+    )
+    assert failure.value.hint.splitlines() == [
+        "free some space.",
+        "unlock it.",
+        "fix the cause, then run the same command again.",
+        "see https://github.com/org/ign-deploy/blob/v1/docs/runbook-exit-7.md",
+    ]
+
+
+def test_a_hundred_failed_rollbacks_have_a_readable_number_of_steps() -> None:
+    records = [
+        GatewayRecord(gateway=f"g{n}", outcome=Outcome.ROLLBACK_FAILED, steps=(f"check g{n}.",))
+        for n in range(100)
+    ]
+    with pytest.raises(RollbackError) as failure:
+        require_success(records)
+    steps = failure.value.hint.splitlines()
+    assert len(steps) == 14
+    assert steps[-2] == "go on with 88 more steps: --json shows those of each gateway."
+    assert steps[-1].endswith("/docs/runbook-exit-8.md")
 
 
 def test_a_health_check_that_fails_rolls_back(plant: Gateway, published: PublishedModules) -> None:

@@ -71,3 +71,29 @@ def test_a_key_that_has_another_certificate_is_closed(monkeypatch: pytest.Monkey
     assert "--cert-path" in caught.value.hint
     assert key.is_closed
     assert key.calls == []
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, "give --key, --keystore, or --key-path and --cert-path."),
+        (
+            {"GITHUB_ACTIONS": "true", "INPUT_KEYSTORE": ""},
+            (
+                "the input `keystore` is empty: does the secret SIGNING_KEYSTORE exist, and is "
+                "this a fork's pull request (which gets no secrets)?"
+            ),
+        ),
+        ({"GITHUB_ACTIONS": "true"}, "the variable IGN_DEPLOY_KEYSTORE is empty: does the secret"),
+        ({"GITLAB_CI": "true"}, "the variable IGN_DEPLOY_KEYSTORE is empty: does it exist under"),
+        ({"JENKINS_URL": "https://ci"}, "the variable IGN_DEPLOY_KEYSTORE is empty: does `with"),
+    ],
+)
+def test_a_missing_key_is_explained_by_where_it_comes_from(
+    env: dict[str, str], expected: str
+) -> None:
+    with pytest.raises(IdentityError, match=r"^no signing key given$") as failure:
+        _ = run_context(env).identity
+    first, second = failure.value.hint.splitlines()
+    assert first.startswith(expected)
+    assert second == "to build without a key, give --skip-signing and --skip-upload."
