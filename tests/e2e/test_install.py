@@ -280,6 +280,24 @@ def test_a_failing_upgrade_is_rolled_back_and_gives_one_json_document(cli: Gatew
     assert deployed(cli) == {cli.gateway.url: "1.0.0"}
 
 
+def test_a_named_gateway_is_called_so_and_a_failure_is_explained_once(cli: GatewayCli) -> None:
+    cli.config('[[gateways]]\nname = "line-1"\nurl = "GATEWAY"\nenvironment = "production"\n')
+    cli.call("install", f"{NAME}@1.0.0", "-e", "production", *WITH_RESTART).must(0)
+    cli.gateway.options.faults[NAME] = ModuleFault(version="1.2.0")
+    result = cli.call("install", NAME, "-e", "production", *WITH_RESTART).must(7)
+    rows = result.stdout.splitlines()[1:]
+    assert [" ".join(row.split()) for row in rows] == [f"line-1 {NAME} 1.0.0 → 1.2.0 rolled-back"]
+    error, *rest = result.stderr.rpartition("error[deployment]: ")[2].splitlines()
+    assert error == (
+        f"the gateway failed: line-1: {NAME} 1.2.0 is faulted: the database is missing; back on "
+        "1.0.0"
+    )
+    assert [line.strip()[:2] for line in rest] == ["to", "1.", "2.", "3."]
+    assert rest[-1].endswith("see https://github.com/org/ign-deploy/blob/v1/docs/runbook-exit-7.md")
+    host = cli.gateway.url.partition("://")[2]
+    assert host not in result.stdout + result.stderr
+
+
 def test_a_failed_rollback_asks_for_manual_repair_with_the_next_steps(cli: GatewayCli) -> None:
     cli.install(f"{NAME}@1.0.0").must(0)
     cli.gateway.options.faults[NAME] = ModuleFault()
