@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from tests.support.builds import gradle_wrapper
 from tests.support.cli import CliWorkspace, Result
 from tests.support.identities import pem_files, rsa_key, self_signed
 from tests.support.modules import build_module
+from tests.support.runner import ROOT
 from tests.support.signing import content
 from tests.support.softhsm import PIN, Spy, softhsm
 
@@ -105,3 +108,36 @@ def test_a_batch_tries_a_wrong_pin_once(
     assert "the PIN of the token 'Guarded' is wrong" in result.stderr
     assert spy.count("C_Login") == 1
     assert list(workspace.folder.rglob("[abc].modl")) == []
+
+
+def test_the_guide_leads_from_nothing_to_a_signed_module(workspace: CliWorkspace) -> None:
+    guide = (ROOT / "docs" / "keys-in-hardware.md").read_text()
+    steps = guide.partition("### With SoftHSM")[2].partition("### With a YubiKey")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", steps, re.DOTALL)
+    commands = "".join(blocks).replace("sudo apt-get", "# apt-get")
+    (workspace.folder / "tokens").mkdir()
+    (workspace.folder / "conf").write_text(
+        f"directories.tokendir = {workspace.folder / 'tokens'}\n"
+    )
+    (workspace.folder / "build").mkdir()
+    (workspace.folder / "pump.unsigned.modl").rename(workspace.folder / "build/Pump.unsigned.modl")
+    environment = {
+        **workspace.environment,
+        "PATH": f"{Path(sys.executable).parent}:{workspace.environment['PATH']}",
+        "SOFTHSM2_CONF": str(workspace.folder / "conf"),
+    }
+    done = subprocess.run(
+        ["bash", "-euc", commands],
+        cwd=workspace.folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "signatures per second" in done.stdout
+    assert (workspace.folder / "signing.csr.pem").exists()
+    trusted = ("--trust-anchor", "signing.cert.pem")
+    workspace.call("verify", "dist/Pump.modl", *trusted).must(0)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.signing.keys.file import FileKey
-from ign_deploy.signing.keys.signer import SIGNING, DigestSigner
+from ign_deploy.signing.keys.signer import DigestSigner, signing_policy
 from tests.support.identities import rsa_key
 
 Step = Callable[[Sequence[bytes]], Sequence[bytes]] | Exception | None
@@ -28,8 +28,10 @@ class VirtualClock:
         self.waits.append(seconds)
         self.now += seconds
 
-    def policy(self, policy: RetryPolicy = SIGNING) -> RetryPolicy:
-        return replace(policy, sleep=self.sleep, clock=lambda: self.now, random=lambda: 1.0)
+    def policy(self) -> RetryPolicy:
+        return replace(
+            signing_policy(), sleep=self.sleep, clock=lambda: self.now, random=lambda: 1.0
+        )
 
 
 @dataclass
