@@ -87,6 +87,7 @@ _ABOUT: Mapping[type[BaseModel], tuple[str, Mapping[str, str]]] = {
             "subject": "Its subject, as text.",
             "sha1": "Its SHA-1 fingerprint, which gateways show; lower-case hex.",
             "sha256": "Its SHA-256 fingerprint, in lower-case hex.",
+            "not_after": "When it expires, ISO 8601 in UTC; null if unknown.",
         },
     ),
     ReleaseDependency: (

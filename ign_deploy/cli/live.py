@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ign_deploy.ci.summary import Summary, SummaryTable
 from ign_deploy.cli.formatting import is_too_wide, plain, shown_age, table, wrap
+from ign_deploy.deployment.gateway.comparison import common_name
 from ign_deploy.pipeline.live import LiveResult, overall_result
 
 if TYPE_CHECKING:
     from ign_deploy.pipeline.live import LiveGateway
     from ign_deploy.pipeline.live_comparison import Attempt, LiveModule
 
-_HEADER = ("Environment", "Gateway", "Module", "Runs", "Recorded", "State", "Licence", "Remark")
+_HEADER = (
+    "Environment",
+    "Gateway",
+    "Module",
+    "Runs",
+    "Recorded",
+    "State",
+    "Licence",
+    "Signer",
+    "Remark",
+)
 _UNLISTED = "this kind of gateway doesn't list its modules"
 _SIGNS = {LiveResult.AS_RECORDED: "✓", LiveResult.NOT_COMPARABLE: "-"}
+
+
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """What the report depends on: the time, and when a certificate's end is worth a remark."""
+
+    now: datetime
+    expiry_warning_days: int
 
 
 def live_document(gateways: Sequence[LiveGateway]) -> dict[str, Any]:
@@ -41,14 +60,14 @@ def live_document(gateways: Sequence[LiveGateway]) -> dict[str, Any]:
     }
 
 
-def live_text(gateways: Sequence[LiveGateway], *, now: datetime, width: int) -> str:
+def live_text(gateways: Sequence[LiveGateway], *, view: LiveView, width: int) -> str:
     """Return the report for people: a table, or blocks where it is wider than ``width`` columns.
 
     What differs comes first. A ``width`` of 0 is no limit.
     """
     ordered = _ordered(gateways)
     heading = tuple(title.upper() for title in _HEADER)
-    lines = table([heading, *(row for each in ordered for row in _rows(each, now))])
+    lines = table([heading, *(row for each in ordered for row in _rows(each, view))])
     verdict = [_verdict(gateways)]
     if is_too_wide(lines, width):
         verdict = wrap(verdict[0], width)
@@ -56,13 +75,13 @@ def live_text(gateways: Sequence[LiveGateway], *, now: datetime, width: int) -> 
         lines = [
             line
             for each in ordered
-            for line in _block(each, now, width, where=each.environment if several else "")
+            for line in _block(each, view, width, where=each.environment if several else "")
         ]
     return "\n".join([*verdict, *lines])
 
 
 def live_summary(
-    gateways: Sequence[LiveGateway], *, now: datetime, next_steps: Sequence[str] = ()
+    gateways: Sequence[LiveGateway], *, view: LiveView, next_steps: Sequence[str] = ()
 ) -> Summary:
     """Return the report as a page."""
     sign, _, headline = _verdict(gateways).partition(" ")
@@ -73,7 +92,7 @@ def live_summary(
             SummaryTable(
                 "Gateways",
                 _HEADER,
-                [row for each in _ordered(gateways) for row in _rows(each, now)],
+                [row for each in _ordered(gateways) for row in _rows(each, view)],
             )
         ],
         next_steps=next_steps,
@@ -103,11 +122,11 @@ def _verdict(gateways: Sequence[LiveGateway]) -> str:
     return f"{sign} {', '.join(parts)}"
 
 
-def _rows(gateway: LiveGateway, now: datetime) -> Iterator[tuple[str, ...]]:
+def _rows(gateway: LiveGateway, view: LiveView) -> Iterator[tuple[str, ...]]:
     first = (plain(gateway.environment) or "-", plain(gateway.title))
     if gateway.problem or not gateway.modules:
         remark = plain(gateway.problem) or _nothing(gateway)
-        yield (*first, "-", "-", "-", "-", "-", remark)
+        yield (*first, "-", "-", "-", "-", "-", "-", remark)
     for module in gateway.modules:
         yield (
             *first,
@@ -116,7 +135,8 @@ def _rows(gateway: LiveGateway, now: datetime) -> Iterator[tuple[str, ...]]:
             plain(module.recorded) or "-",
             plain(module.state) or "-",
             plain(module.license_state) or "-",
-            _remark(gateway, module, now),
+            _signer(module),
+            _remark(gateway, module, view),
         )
 
 
@@ -124,12 +144,12 @@ def _nothing(gateway: LiveGateway) -> str:
     return "no modules of yours" if gateway.lists_modules else _UNLISTED
 
 
-def _block(gateway: LiveGateway, now: datetime, width: int, *, where: str) -> Iterator[str]:
+def _block(gateway: LiveGateway, view: LiveView, width: int, *, where: str) -> Iterator[str]:
     """Yield a gateway's lines; one line if it is as recorded, and fits."""
     title = f"{_SIGNS.get(gateway.result, '✗')} {plain(gateway.title)}"
     title += f" ({plain(where)})" if where else ""
     modules = ", ".join(f"{plain(each.id)} {plain(each.version)}" for each in gateway.modules)
-    is_quiet = not any(_remark(gateway, each, now) for each in gateway.modules)
+    is_quiet = not any(_remark(gateway, each, view) for each in gateway.modules)
     short = f"{title}  {modules or _nothing(gateway)}"
     if gateway.result is LiveResult.AS_RECORDED and is_quiet and not is_too_wide([short], width):
         yield short
@@ -145,11 +165,11 @@ def _block(gateway: LiveGateway, now: datetime, width: int, *, where: str) -> It
             shown = f"{plain(module.recorded) or 'nothing'} recorded"
         yield from wrap(plain(module.id), width, first="  ", rest="    ")
         yield from wrap(f"{shown} {plain(module.state)}".rstrip(), width, first="    ", rest="    ")
-        if remark := _remark(gateway, module, now):
+        if remark := _remark(gateway, module, view):
             yield from wrap(remark, width, first="    ", rest="    ")
 
 
-def _remark(gateway: LiveGateway, module: LiveModule, now: datetime) -> str:
+def _remark(gateway: LiveGateway, module: LiveModule, view: LiveView) -> str:
     """Return what isn't as recorded or is still to come, and why the last attempt failed."""
     parts = [plain(module.difference)] if module.difference else []
     if any(module.id in task.split() for task in gateway.pending):
@@ -158,11 +178,20 @@ def _remark(gateway: LiveGateway, module: LiveModule, now: datetime) -> str:
         parts.append(_UNLISTED)
     elif not module.recorded and not module.difference:
         parts.append("not in the history")
-    if module.self_signed:
-        parts.append("self-signed")
+    if module.days_left is not None and module.days_left < view.expiry_warning_days:
+        days = f"expires in {module.days_left} days" if module.days_left >= 0 else "has expired"
+        parts.append(f"its certificate {days} ({module.certificate_expires[:10]})")
     if module.attempt:
-        parts.append(_attempt(module.attempt, now))
+        parts.append(_attempt(module.attempt, view.now))
     return "; ".join(parts)
+
+
+def _signer(module: LiveModule) -> str:
+    """Return the signer's common name, and whether nobody else vouches for it."""
+    name = plain(common_name(module.signer))
+    if module.self_signed:
+        return f"{name} (self-signed)" if name else "self-signed"
+    return name or "-"
 
 
 def _attempt(attempt: Attempt, now: datetime) -> str:

@@ -37,6 +37,7 @@ RELEASE_OPTIONS = (
     *SIGNING,
     "trust_anchor",
     "allow_expired",
+    "expiry_warning_days",
     *PUBLISHING,
     *DEPLOYING,
     "continue_on_error",

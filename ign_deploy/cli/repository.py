@@ -19,7 +19,7 @@ from ign_deploy.pipeline.transfer import (
     publication_result,
     publish_module,
 )
-from ign_deploy.pipeline.verify import verify_file
+from ign_deploy.pipeline.verify import verify_file, warn_of_expiry
 
 if TYPE_CHECKING:
     from ign_deploy.repositories import CatalogueEntry, Publication
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     "environment",
     "trust_anchor",
     "allow_expired",
+    "expiry_warning_days",
     "audit_file",
     "dry_run",
 )
@@ -53,6 +54,7 @@ def upload_command(session: Session, file: Path) -> None:
     module = verify_file(file, context, is_release=True)
     for finding in module.findings:
         session.reporter.finding(finding, file=str(file))
+    warn_of_expiry(module, context)
     context.audit.check()
     # Before any byte is sent: a wrong token would otherwise be noticed after the whole upload.
     check_repository(context)

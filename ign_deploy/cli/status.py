@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 GATEWAYS_DIFFER = 10
 """The exit code of ``status --live --exit-code`` when a gateway isn't as recorded."""
-_ONLY_LIVE = ("gateway", "metrics_file", "pushgateway_url", "otlp_endpoint")
+_ONLY_LIVE = ("gateway", "expiry_warning_days", "metrics_file", "pushgateway_url", "otlp_endpoint")
 _HEADER = ("Environment", "Gateway", "Module", "Version", "Since", "By", "Before")
 
 
@@ -37,6 +37,7 @@ _HEADER = ("Environment", "Gateway", "Module", "Version", "Since", "By", "Before
     "gateway_ca",
     "gateway_pin",
     "insecure_http",
+    "expiry_warning_days",
     "metrics_file",
     "pushgateway_url",
     "metrics_job",
@@ -86,17 +87,18 @@ def _is_option(session: Session, name: str) -> bool:
 
 
 def _answer_live(session: Session, *, exit_code: bool) -> None:
-    from ign_deploy.cli.live import live_document, live_summary, live_text
+    from ign_deploy.cli.live import LiveView, live_document, live_summary, live_text
     from ign_deploy.pipeline.live import LiveResult, ask_gateways, overall_result
     from ign_deploy.pipeline.live_metrics import check_metrics, measure_gateways
 
     check_metrics(session.context)
+    view = LiveView(session.now, session.settings.expiry_warning_days)
     found = ask_gateways(session.context)
     steps = remaining_steps(sorted({each.environment for each in found}), session, is_live=True)
     steps += difference_steps(found, session)
-    write_page(session, live_summary(found, now=session.now, next_steps=_page_steps(steps)))
+    write_page(session, live_summary(found, view=view, next_steps=_page_steps(steps)))
     document = live_document(found) | {"next": [step.document() for step in steps]}
-    text = live_text(found, now=session.now, width=session.width)
+    text = live_text(found, view=view, width=session.width)
     session.answer(document, "\n".join([text, *_next_lines(steps, session)]))
     measure_gateways(found, session.context)
     if exit_code and overall_result(found) is not LiveResult.AS_RECORDED:

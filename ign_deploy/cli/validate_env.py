@@ -13,6 +13,7 @@ from ign_deploy.cli.formatting import certificate_lines, plain
 from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.module.expiry import days_left, expiry_warning
 from ign_deploy.pipeline.checks import Check, describe_repository, probe_identity, run_checks
 from ign_deploy.pipeline.gateways import chosen_entries
 from ign_deploy.pipeline.preflight import (
@@ -47,6 +48,7 @@ _MOST_SHOWN = 20
 )
 @settings_options(
     *SIGNING,
+    "expiry_warning_days",
     "version",
     "environment",
     "output_dir",
@@ -107,7 +109,13 @@ def validate_env_command(
     document: dict[str, Any] = {"result": "ready", "checked": titles}
     lines = ["ready: " + ", ".join(titles)]
     if (probe := found.get(IDENTITY)) is not None:
+        from ign_deploy.module.certificates import describe
+
         document["signing"] = _signing_document(probe)
+        days = session.settings.expiry_warning_days
+        soon = expiry_warning(describe(probe.identity.leaf), now=session.now, days=days)
+        if soon is not None:
+            session.reporter.finding(soon)
         lines += _signing_lines(probe, session.now)
     if (capabilities := found.get(REPOSITORY_CHECK)) is not None:
         document["repository"] = asdict(capabilities)
@@ -161,7 +169,7 @@ def _signing_lines(probe: SigningProbe, now: datetime) -> list[str]:
     from ign_deploy.module.certificates import describe
 
     info = describe(probe.identity.leaf)
-    days = (info.not_after - now).days
+    days = days_left(info.not_after, now)
     left = f"expires in {days} days" if days >= 0 else "has expired"
     rate = f"{probe.rate:.1f}" if probe.rate < 10 else f"{probe.rate:.0f}"
     return [

@@ -32,22 +32,27 @@ class MeasuredStage:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredModule:
-    """A module; ``size`` in bytes, 0 if unknown."""
+    """A module; ``size`` in bytes, 0 if unknown; ``days_left`` of its signer's certificate."""
 
     id: str
     version: str
     size: int = 0
+    days_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedModule:
-    """A module on a gateway, and the version that the history has; empty texts if unknown."""
+    """A module on a gateway, and the version that the history has; empty texts if unknown.
+
+    ``days_left`` are those of its signer's certificate.
+    """
 
     id: str
     version: str
     recorded: str
     state: str
     is_as_recorded: bool
+    days_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

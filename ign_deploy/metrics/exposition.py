@@ -94,6 +94,10 @@ class _Run:
         )
         yield self._family("stage_duration_seconds", "Duration of each stage.", self._stages())
         yield self._family("module_size_bytes", "Size of each module.", self._modules())
+        if days := [*self._days_of_modules(), *self._days_on_gateways()]:
+            yield self._family(
+                "certificate_days_left", "Days that the signer's certificate is valid.", days
+            )
         outcomes = [
             ({"outcome": label_value(outcome)}, float(count))
             for outcome, count in sorted(measurement.gateways.items())
@@ -128,6 +132,29 @@ class _Run:
         }
         return [
             ({"module": name, "version": number}, size) for (name, number), size in sizes.items()
+        ]
+
+    def _days_of_modules(self) -> _Rows:
+        return [
+            (_labels(module=each.id, version=each.version), float(each.days_left))
+            for each in self._measurement.modules
+            if each.days_left is not None
+        ]
+
+    def _days_on_gateways(self) -> _Rows:
+        return [
+            (
+                _labels(
+                    gateway=gateway.name,
+                    environment=gateway.environment,
+                    module=each.id,
+                    version=each.version,
+                ),
+                float(each.days_left),
+            )
+            for gateway in self._measurement.compared
+            for each in gateway.modules
+            if each.days_left is not None
         ]
 
     def _reached(self) -> _Rows:

@@ -168,7 +168,7 @@ class Deployer:
             self.context.events.deployment_started(started)
             ended = _ended(started, (*rollout.run(), *_recorded_gateways(started)))
             record_end(ended, self.context)
-        self.context.events.deployment_ended(ended, sizes=_sizes(order))
+        self.context.events.deployment_ended(ended, modules=_modules(order))
         return ended
 
     def _record(self, order: Order) -> DeploymentRecord:
@@ -178,7 +178,7 @@ class Deployer:
             ended = _ended(started, _recorded_gateways(started))
             self.context.history.append(ended)
         self.context.events.deployment_started(started)
-        self.context.events.deployment_ended(ended, sizes=_sizes(order))
+        self.context.events.deployment_ended(ended, modules=_modules(order))
         return ended
 
     def _plan(self, order: Order, state: EnvironmentState) -> list[tuple[Part, list[GatewayPlan]]]:
@@ -247,7 +247,7 @@ class Deployer:
         command_line = self.context.command_line
         if command_line is None:
             return Rollout(everything, options, reporter)
-        modules = {each.descriptor.id: each for part in order.parts for each in part.modules}
+        modules = _modules(order)
         names = [f"{each}@{module.descriptor.version}" for each, module in modules.items()]
         is_release = order.kind is DeploymentKind.DEPLOYMENT and not order.arguments
         resume = command_line(_COMMANDS[order.kind], names if is_release else order.arguments)
@@ -275,8 +275,8 @@ class Deployer:
                 self.context.reporter.info(f"restart: {self.context.settings.restart}")
 
 
-def _sizes(order: Order) -> dict[str, int]:
-    return {module.descriptor.id: module.size for part in order.parts for module in part.modules}
+def _modules(order: Order) -> dict[str, VerifiedModule]:
+    return {module.descriptor.id: module for part in order.parts for module in part.modules}
 
 
 def _ended(started: DeploymentRecord, gateways: Sequence[GatewayRecord]) -> DeploymentRecord:

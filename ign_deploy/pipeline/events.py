@@ -17,7 +17,9 @@ from ign_deploy.settings import JOB_TOKENS
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.records import DeploymentRecord, GatewayRecord
+    from ign_deploy.metrics import MeasuredModule
     from ign_deploy.metrics.send import MetricTargets
+    from ign_deploy.module.artifacts import VerifiedModule
     from ign_deploy.net.client import ServiceOptions
     from ign_deploy.notify import Channel
     from ign_deploy.notify.notice import Notice
@@ -45,8 +47,10 @@ class RunEvents:
         """Report the start of a deployment."""
         self._notify(record, now=datetime.now(UTC))
 
-    def deployment_ended(self, record: DeploymentRecord, *, sizes: Mapping[str, int]) -> None:
-        """Report the end of a deployment; ``sizes`` are bytes by module id."""
+    def deployment_ended(
+        self, record: DeploymentRecord, *, modules: Mapping[str, VerifiedModule]
+    ) -> None:
+        """Report the end of a deployment; ``modules`` are those that were deployed, by id."""
         now = datetime.now(UTC)
         for gateway in record.gateways:
             for module in gateway.modules:
@@ -64,7 +68,7 @@ class RunEvents:
                     details={"deployment": record.id, "replaced": module.previous},
                 )
         self._notify(record, now=now)
-        self._measure(record, sizes=sizes)
+        self._measure(record, modules=modules)
 
     def released(self, modules: Sequence[tuple[str, str, str]], *, begin: datetime) -> None:
         """Report modules (id, version, SHA-256) that were published but not deployed."""
@@ -99,10 +103,10 @@ class RunEvents:
         notice = _notice(record, now=now, head=self.audit.head)
         notify_all(self.channels, notice, reporter=self.reporter, redact=self.redact)
 
-    def _measure(self, record: DeploymentRecord, *, sizes: Mapping[str, int]) -> None:
+    def _measure(self, record: DeploymentRecord, *, modules: Mapping[str, VerifiedModule]) -> None:
         if self.targets is None:
             return
-        from ign_deploy.metrics import MeasuredModule, MeasuredStage, Measurement
+        from ign_deploy.metrics import MeasuredStage, Measurement
         from ign_deploy.metrics import send as sending
 
         outcome = record.outcome
@@ -120,7 +124,7 @@ class RunEvents:
                 for gateway in record.gateways
             ),
             modules=tuple(
-                MeasuredModule(module_id, version, sizes.get(module_id, 0))
+                _measured(module_id, version, modules.get(module_id), now=begin)
                 for module_id, version, *_ in _modules(record)
             ),
             gateways=Counter(gateway.outcome.value for gateway in record.gateways),
@@ -132,6 +136,19 @@ class RunEvents:
             env=self.env,
             reporter=self.reporter,
         )
+
+
+def _measured(
+    module_id: str, version: str, module: VerifiedModule | None, *, now: datetime
+) -> MeasuredModule:
+    """Return a deployed module's measurements; without its file, as far as they are known."""
+    from ign_deploy.metrics import MeasuredModule
+    from ign_deploy.module.expiry import days_left
+
+    if module is None:
+        return MeasuredModule(module_id, version)
+    days = days_left(module.certificate.not_after, now)
+    return MeasuredModule(module_id, version, module.size, days)
 
 
 def _notice(record: DeploymentRecord, *, now: datetime, head: str) -> Notice:

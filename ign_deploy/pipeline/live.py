@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from ign_deploy.deployment.gateway.comparison import shown_moment
+from ign_deploy.deployment.records import timestamp
 from ign_deploy.errors import ConfigurationError, IgnDeployError
+from ign_deploy.module.expiry import days_left
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.environment import DEFAULT_ENVIRONMENT
@@ -110,7 +114,8 @@ def ask_gateways(context: RunContext) -> tuple[LiveGateway, ...]:
     states = {name: context.history.state(name) for name in sorted({name for name, _ in gateways})}
     noun = "gateway" if len(gateways) == 1 else "gateways"
     with context.reporter.waiting(f"asking {len(gateways)} {noun}"):
-        return tuple(map_parallel(partial(_timed, states=states), gateways, workers=_WORKERS))
+        ask = partial(_timed, states=states, now=context.now)
+    return tuple(map_parallel(ask, gateways, workers=_WORKERS))
 
 
 def _entries(context: RunContext) -> Sequence[GatewayEntry]:
@@ -141,15 +146,15 @@ def _environment(entry: GatewayEntry, context: RunContext) -> str:
 
 
 def _timed(
-    job: tuple[str, Gateway | _Unopened], *, states: Mapping[str, EnvironmentState]
+    job: tuple[str, Gateway | _Unopened], *, states: Mapping[str, EnvironmentState], now: datetime
 ) -> LiveGateway:
     begin = time.monotonic()
-    found = _ask(job, states=states)
+    found = _ask(job, states=states, now=now)
     return replace(found, seconds=time.monotonic() - begin)
 
 
 def _ask(
-    job: tuple[str, Gateway | _Unopened], *, states: Mapping[str, EnvironmentState]
+    job: tuple[str, Gateway | _Unopened], *, states: Mapping[str, EnvironmentState], now: datetime
 ) -> LiveGateway:
     environment, gateway = job
     if isinstance(gateway, _Unopened):
@@ -187,8 +192,30 @@ def _ask(
         )
         for id_ in sorted({*wanted, *gone})
     )
+    if facts.capabilities.restart:
+        shown = cast("Restartable", target)
+        modules = tuple(_with_signer(each, shown, now=now) for each in modules)
     return report(
         ignition=facts.version, pending=pending, modules=modules, lists_modules=lists_modules
+    )
+
+
+def _with_signer(module: LiveModule, target: Restartable, *, now: datetime) -> LiveModule:
+    """Return the module with what the gateway shows of its certificate, if it does."""
+    if not module.version:
+        return module
+    try:
+        certificate = target.certificate(module.id)
+    except IgnDeployError:
+        return module  # what runs there is known all the same
+    if certificate is None:
+        return module
+    end = shown_moment(certificate.not_after)
+    return replace(
+        module,
+        signer=certificate.subject,
+        certificate_expires="" if end is None else timestamp(end),
+        days_left=None if end is None else days_left(end, now),
     )
 
 

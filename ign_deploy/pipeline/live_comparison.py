@@ -29,7 +29,8 @@ class LiveModule:
     """A module on a gateway; ``version`` is empty if it isn't installed, ``state`` if not reported.
 
     ``recorded`` is the version that the history has, empty for none. ``difference`` says what is
-    not as recorded, empty if all is.
+    not as recorded, empty if all is. ``signer`` and ``certificate_expires`` (ISO 8601) are what the
+    gateway shows of the certificate, empty if it shows none.
     """
 
     id: str
@@ -40,6 +41,9 @@ class LiveModule:
     recorded: str = ""
     difference: str = ""
     attempt: Attempt | None = None
+    signer: str = ""
+    certificate_expires: str = ""
+    days_left: int | None = None
 
 
 def unseen_module(

@@ -70,7 +70,12 @@ def _compared(gateway: LiveGateway) -> ComparedGateway:
         is_reachable=not gateway.problem,
         modules=tuple(
             ComparedModule(
-                each.id, each.version, each.recorded, each.state, is_as_recorded=not each.difference
+                each.id,
+                each.version,
+                each.recorded,
+                each.state,
+                is_as_recorded=not each.difference,
+                days_left=each.days_left,
             )
             for each in modules
         ),

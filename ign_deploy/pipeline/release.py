@@ -14,7 +14,7 @@ from ign_deploy.pipeline.package import build_modules, make_bundle
 from ign_deploy.pipeline.preflight import PreflightResult, check_release
 from ign_deploy.pipeline.run_report import ModuleRecord
 from ign_deploy.pipeline.transfer import publication_result, publish_module
-from ign_deploy.pipeline.verify import with_support
+from ign_deploy.pipeline.verify import warn_of_expiry, with_support
 
 if TYPE_CHECKING:
     from ign_deploy.signing.identity import SigningIdentity
@@ -148,6 +148,7 @@ def _verify(modules: Sequence[SignedModule], context: RunContext) -> Sequence[Ve
             verified.append(done)
             context.report.note(ModuleRecord(done.path, done.descriptor, "verified", done))
             context.report.add_findings(done.findings, file=done.path)
+            warn_of_expiry(done, context)
             context.reporter.info(f"{done.path} is signed by {done.certificate.subject}")
             context.reporter.info(f"the gateway will show SHA-1 {done.certificate.sha1}")
     return verified

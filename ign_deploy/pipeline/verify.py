@@ -9,6 +9,7 @@ from ign_deploy.errors import ConfigurationError, VerificationError
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.module.descriptor import read_descriptor
+from ign_deploy.module.expiry import expiry_warning
 from ign_deploy.module.findings import Finding, errors_among
 from ign_deploy.module.ignition import parsed_ignition, require_support
 from ign_deploy.pipeline.context import RunContext
@@ -34,6 +35,14 @@ def verify_file(
     require_no_errors(path, checked)
     verified = verify_module(module, now=context.now, trust=context.workspace.trust)
     return with_support(verified, context) if match_settings else verified
+
+
+def warn_of_expiry(module: VerifiedModule, context: RunContext) -> None:
+    """Report that the signer's certificate expires soon, early enough to renew it."""
+    days = context.settings.expiry_warning_days
+    found = expiry_warning(module.certificate, now=context.now, days=days)
+    if found is not None:
+        context.report.add_findings([found], file=module.path)
 
 
 def with_support(module: VerifiedModule, context: RunContext) -> VerifiedModule:

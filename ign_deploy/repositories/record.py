@@ -103,12 +103,13 @@ class ReleaseFile(_Part):
 class Signer(_Part):
     """The signing certificate; fingerprints in lower-case hex.
 
-    Gateways show ``sha1``.
+    Gateways show ``sha1``. ``not_after`` is when it expires, None if the record doesn't say.
     """
 
     subject: str
     sha1: Sha1
     sha256: Sha256
+    not_after: UtcTime | None = None
 
 
 class ReleaseDependency(_Part):

@@ -104,6 +104,7 @@ def describe_release(
             "subject": certificate.subject,
             "sha1": certificate.sha1,
             "sha256": certificate.sha256,
+            "not_after": certificate.as_dict()["not_after"],
         },
         licence_crc=module.licence_crc,
         files=files,

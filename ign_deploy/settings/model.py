@@ -198,6 +198,11 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
             env="MODULE_CA_CERT_PATH",
         ),
     ] = ()
+    expiry_warning_days: Annotated[
+        int,
+        Field(ge=0, le=36500),
+        Source("Warn when a signing certificate has fewer days left; 0: never.", metavar="DAYS"),
+    ] = 90
     allow_expired: Annotated[
         bool, Source("Accept certificates that have expired, although a trust anchor is given.")
     ] = False

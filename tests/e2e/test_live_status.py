@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from ign_deploy.cli.live import live_text
+from ign_deploy.cli.live import LiveView, live_text
 from ign_deploy.pipeline.live import LiveGateway
 from ign_deploy.pipeline.live_comparison import Attempt, LiveModule
 from tests.support.cli import CliWorkspace, GatewayCli, open_gateway_cli
@@ -256,22 +256,22 @@ GATEWAY = LiveGateway(
 
 def test_on_a_narrow_terminal_each_gateway_is_a_block() -> None:
     broken = replace(GATEWAY, title="line-2", problem="cannot reach line-2", modules=())
-    text = live_text([GATEWAY] * 3 + [broken] * 2, now=NOW, width=40)
+    text = live_text([GATEWAY] * 3 + [broken] * 2, view=LiveView(NOW, 90), width=40)
     assert text.splitlines()[:3] == [
         "✗ 2 of 5 can't be asked",
         "✗ line-2",
         "    cannot reach line-2",
     ]
     assert all(len(line) <= 40 for line in text.splitlines())
-    assert "MODULE" in live_text([GATEWAY], now=NOW, width=0)
+    assert "MODULE" in live_text([GATEWAY], view=LiveView(NOW, 90), width=0)
 
 
 def test_a_block_names_the_environment_if_there_are_several() -> None:
     other = replace(GATEWAY, environment="staging", problem="cannot reach line-1", modules=())
-    text = live_text([GATEWAY, other], now=NOW, width=40)
+    text = live_text([GATEWAY, other], view=LiveView(NOW, 90), width=40)
     assert "✗ line-1 (staging)\n" in text
     assert "(production)" in text
-    assert "(" not in live_text([GATEWAY] * 2, now=NOW, width=40)
+    assert "(" not in live_text([GATEWAY] * 2, view=LiveView(NOW, 90), width=40)
 
 
 def test_two_hundred_gateways_fit_on_forty_columns() -> None:
@@ -281,7 +281,7 @@ def test_two_hundred_gateways_fit_on_forty_columns() -> None:
     developer = replace(GATEWAY, title="bench", modules=(), lists_modules=False)
     fleet = [replace(GATEWAY, title=f"line-{number:03}") for number in range(194)]
     fleet += [replace(hanging, title=f"line-{number:03}") for number in range(194, 199)]
-    lines = live_text([*fleet, developer], now=NOW, width=40).splitlines()
+    lines = live_text([*fleet, developer], view=LiveView(NOW, 90), width=40).splitlines()
     assert all(len(line) <= 40 for line in lines)
     assert lines[:2] == ["✗ 5 of 200 can't be asked, 1 doesn't", "  list its modules"]
     assert lines[2:5] == [
@@ -301,7 +301,7 @@ def test_no_text_of_a_gateway_reaches_the_terminal_as_it_is() -> None:
     )
     gateway = replace(GATEWAY, title=evil, problem=evil, modules=(module,))
     for width in (0, 1):
-        text = live_text([gateway], now=NOW, width=width)
+        text = live_text([gateway], view=LiveView(NOW, 90), width=width)
         assert "\x1b" not in text
         assert "\u202e" not in text
         assert not any(line.startswith("::") for line in text.splitlines())
@@ -319,5 +319,5 @@ def test_no_text_of_a_gateway_reaches_the_terminal_as_it_is() -> None:
 )
 def test_the_age_of_the_last_attempt_is_relative(at: str, age: str) -> None:
     module = replace(GATEWAY.modules[0], attempt=Attempt("1.1.0", "rolled-back", at, "no database"))
-    text = live_text([replace(GATEWAY, modules=(module,))], now=NOW, width=0)
+    text = live_text([replace(GATEWAY, modules=(module,))], view=LiveView(NOW, 90), width=0)
     assert f"1.1.0 rolled-back {age}: no database" in text

@@ -12,7 +12,7 @@ import pytest
 
 from ign_deploy.ci.mask import Masker
 from ign_deploy.ci.summary import Summary, render_summary
-from ign_deploy.cli.live import live_summary
+from ign_deploy.cli.live import LiveView, live_summary
 from ign_deploy.cli.page import gateway_table, pending_steps
 from ign_deploy.deployment.records import GatewayRecord, ModuleOnGateway, Outcome
 from ign_deploy.pipeline.live import LiveGateway
@@ -121,7 +121,9 @@ def test_there_is_one_step_for_all_gateways_that_need_a_restart() -> None:
 def test_hostile_names_change_no_page() -> None:
     module = LiveModule(EVIL, EVIL, EVIL, EVIL, None, EVIL, EVIL)
     gateway = LiveGateway(EVIL, EVIL, EVIL, problem=EVIL)
-    live = live_summary([gateway, replace(gateway, problem="", modules=(module,))], now=NOW)
+    live = live_summary(
+        [gateway, replace(gateway, problem="", modules=(module,))], view=LiveView(NOW, 90)
+    )
     pages = [
         live,
         Summary(

@@ -142,16 +142,22 @@ def _same_serial(text: str, known: str) -> bool:
     return int(digits, 16) == expected or (digits.isdecimal() and int(digits) == expected)
 
 
-def _same_moment(text: str, known: datetime) -> bool:
+def shown_moment(text: str) -> datetime | None:
+    """Return the aware moment that a gateway shows, to the second; None if it can't be read."""
     try:
         if text.isascii() and text.isdecimal():
             number = int(text)
             seconds = number / 1000 if number >= _MILLISECONDS_FROM else number
-            return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=0) == known
+            return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=0)
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError, OSError):
-        return True
-    return moment.tzinfo is None or moment.replace(microsecond=0) == known
+        return None
+    return None if moment.tzinfo is None else moment.replace(microsecond=0)
+
+
+def _same_moment(text: str, known: datetime) -> bool:
+    moment = shown_moment(text)
+    return moment is None or moment == known
 
 
 def _same_name(text: str, known: str) -> bool:
@@ -163,6 +169,15 @@ def _same_name(text: str, known: str) -> bool:
         return True
     expected = sorted(_values(known))
     return _words(text).casefold() in expected or sorted(_values(text)) == expected
+
+
+def common_name(name: str) -> str:
+    """Return the common name in a distinguished name; all of it, if there is none."""
+    for match in _PART.finditer(name):
+        kind, sign, value = match[1].partition("=")
+        if sign and kind.strip().upper() in ("CN", "2.5.4.3"):
+            return _words(_plain_value(value.strip()))
+    return _words(name)
 
 
 def _values(name: str) -> Iterator[str]:

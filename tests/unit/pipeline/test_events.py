@@ -53,7 +53,7 @@ def noticed(*gateways: GatewayRecord) -> Notice:
     )
     channel, reporter = Kept(), SilentReporter()
     audit = AuditLog("", Provenance("tester"), reporter, str)
-    RunEvents(audit, {}, reporter, str, channels=[channel]).deployment_ended(record, sizes={})
+    RunEvents(audit, {}, reporter, str, channels=[channel]).deployment_ended(record, modules={})
     (notice,) = channel.notices
     return notice
 

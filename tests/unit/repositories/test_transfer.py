@@ -77,7 +77,12 @@ def test_the_record_tells_all_that_is_known(
         "scopes": ["G", "D", "C"],
         "dependencies": [{"id": "com.acme.base", "scope": "G", "required": True}],
         "free": False,
-        "certificate": {"subject": "CN=Test Vendor", "sha1": "a" * 40, "sha256": "b" * 64},
+        "certificate": {
+            "subject": "CN=Test Vendor",
+            "sha1": "a" * 40,
+            "sha256": "b" * 64,
+            "not_after": "2120-01-01T00:00:00Z",
+        },
         "licence_crc": 7,
         "files": [
             {
