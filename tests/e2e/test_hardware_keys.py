@@ -115,6 +115,7 @@ def test_the_guide_leads_from_nothing_to_a_signed_module(workspace: CliWorkspace
     steps = guide.partition("### With SoftHSM")[2].partition("### With a YubiKey")[0]
     blocks = re.findall(r"```sh\n(.*?)```", steps, re.DOTALL)
     commands = "".join(blocks).replace("sudo apt-get", "# apt-get")
+    (workspace.folder / "signing.cert.pem").unlink()
     (workspace.folder / "tokens").mkdir()
     (workspace.folder / "conf").write_text(
         f"directories.tokendir = {workspace.folder / 'tokens'}\n"
