@@ -84,7 +84,8 @@ def test_a_failed_installation_begins_with_its_cause(cli: GatewayCli) -> None:
         f"## ❌ Not deployed, and rolled back: {MODULE_ID} 1.1.0 → production\n\n**Cause:** "
     )
     assert page.index("### Next") < page.index("### Gateways")
-    assert "| 1.0.0 → 1.1.0 | rolled-back | " in page
+    assert "| 1.0.0 → 1.1.0 | rolled-back |" in page
+    assert page.count("no database") == 1
     assert page.count("## ❌") == 1
 
 
@@ -111,8 +112,11 @@ def test_gateways_that_need_someone_come_first() -> None:
 
 
 def test_there_is_one_step_for_all_gateways_that_need_a_restart() -> None:
-    pending = [record(name, Outcome.RESTART_PENDING, f"restart {name}") for name in "abc"]
-    assert pending_steps(pending[:1]) == ["restart a"]
+    pending = [
+        record(name, Outcome.RESTART_PENDING).model_copy(update={"steps": (f"restart {name}.",)})
+        for name in "abc"
+    ]
+    assert pending_steps(pending[:1]) == ["restart a."]
     first, second = pending_steps([*pending, record("d", Outcome.DEPLOYED)])
     assert first == "restart a, b, c when the plant allows."
     assert "run the same command again" in second
