@@ -118,7 +118,8 @@ def test_the_address_of_a_developer_gateway_in_a_hint_works_as_it_is_typed(
 
 def test_a_folder_does_not_promise_to_verify(cli: GatewayCli, folder: Path) -> None:
     result = install(cli, "1.0.0", str(folder)).must(0)
-    assert "restart it when the plant allows, and check the result there" in result.stdout
+    assert "1. restart the gateway when the plant allows." in result.stdout
+    assert "2. check the result there." in result.stdout
     assert "to verify the result" not in result.stdout
 
 
