@@ -141,7 +141,7 @@ def _certify(
                 f"{option} is for a new key, but --key names one that exists",
                 hint=f"leave out {option}, or --key.",
             )
-    signer = open_given_key(session.settings, env=session.env)
+    signer = open_given_key(session.settings, env=session.env, reporter=session.reporter)
     with closing(signer.key):
         made = certify_key(
             signer,

@@ -40,24 +40,27 @@ def load_signing_identity(
 
     material = _material(settings, env)
     with _explained_passwords(settings, env):
-        identity = load_identity(material, access=_access(settings, env))
+        identity = load_identity(material, access=_access(settings, env, reporter))
     for note in identity.notes:
         reporter.warning(note)
     return identity
 
 
-def open_given_key(settings: Settings, *, env: Mapping[str, str]) -> DigestSigner:
+def open_given_key(
+    settings: Settings, *, env: Mapping[str, str], reporter: Reporter
+) -> DigestSigner:
     """Open the key that ``--key`` names, which may not have a certificate yet."""
     from ign_deploy.signing.identity import open_signer
 
     with _explained_passwords(settings, env):
-        return open_signer(_material(settings, env), access=_access(settings, env))
+        return open_signer(_material(settings, env), access=_access(settings, env, reporter))
 
 
-def _access(settings: Settings, env: Mapping[str, str]) -> KeyAccess:
+def _access(settings: Settings, env: Mapping[str, str], reporter: Reporter) -> KeyAccess:
     from ign_deploy.signing.keys.protocol import KeyAccess
 
-    return KeyAccess(pin=settings.signing_pin.get_secret_value(), env=env)
+    pin = settings.signing_pin.get_secret_value()
+    return KeyAccess(pin=pin, env=env, reporter=reporter)
 
 
 @contextmanager

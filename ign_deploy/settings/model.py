@@ -124,7 +124,7 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     key: Annotated[
         str,
         Source(
-            "Signing key: the URI of a key in hardware (pkcs11:), or like --key-path.",
+            "Signing key: the URI of a key in hardware or a service, or like --key-path.",
             metavar="URI",
             env="MODULE_SIGNING_KEY",
             material=True,

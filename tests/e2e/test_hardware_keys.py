@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ign_deploy.module.signature import SIGNATURES_NAME
 from tests.interop.compare_modules import read_by_java
 from tests.support.builds import gradle_wrapper
 from tests.support.cli import CliWorkspace, Result
 from tests.support.identities import pem_files, rsa_key, self_signed
 from tests.support.modules import build_module
 from tests.support.runner import ROOT
-from tests.support.signing import content
+from tests.support.signing import content, verified_by_openssl
 from tests.support.softhsm import PIN, Spy, softhsm
 
 FILES = 300
@@ -58,23 +57,8 @@ def test_the_module_has_the_same_bytes_and_openssl_and_java_verify_it(
 
     (java,) = read_by_java([signed])
     assert java.signature == "intact"
-    files_in = content(signed)
-    lines = files_in[SIGNATURES_NAME].decode().splitlines()
-    encoded = next(each for each in lines if each.startswith("/doc/7.html=")).split("=", 1)[1]
-    (workspace.folder / "signature").write_bytes(base64.b64decode(encoded))
-    (workspace.folder / "entry").write_bytes(files_in["doc/7.html"])
     leaf = workspace.folder / "signing.cert.pem"
-    verified = subprocess.run(
-        f"openssl x509 -in {leaf} -pubkey -noout >key.pub && "
-        "openssl dgst -sha256 -verify key.pub -signature signature entry",
-        shell=True,
-        cwd=workspace.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert verified.stdout.strip() == "Verified OK"
+    assert verified_by_openssl(signed, "doc/7.html", certificate=leaf)
 
 
 def test_a_build_sees_neither_the_pin_nor_the_key(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import subprocess
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ign_deploy.module.artifacts import SignedModule
+from ign_deploy.module.signature import SIGNATURES_NAME
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.signing.identity import IdentityMaterial, SigningIdentity, load_identity
 from ign_deploy.signing.signer import read_unsigned, sign_module
@@ -69,3 +72,23 @@ def rewritten(path: Path, change: Callable[[Content], Mapping[str, bytes]]) -> P
         for name, data in changed.items():
             archive.writestr(zipfile.ZipInfo(name), data)
     return target
+
+
+def verified_by_openssl(signed: Path, name: str, *, certificate: Path) -> bool:
+    """Return whether openssl verifies the signature of a file in a module."""
+    files, folder = content(signed), signed.parent
+    lines = files[SIGNATURES_NAME].decode().splitlines()
+    encoded = next(each for each in lines if each.startswith(f"/{name}=")).split("=", 1)[1]
+    (folder / "signature").write_bytes(base64.b64decode(encoded))
+    (folder / "entry").write_bytes(files[name])
+    done = subprocess.run(
+        f"openssl x509 -in {certificate} -pubkey -noout >key.pub && "
+        "openssl dgst -sha256 -verify key.pub -signature signature entry",
+        shell=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.stdout.strip() == "Verified OK"

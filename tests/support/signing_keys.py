@@ -28,10 +28,9 @@ class VirtualClock:
         self.waits.append(seconds)
         self.now += seconds
 
-    def policy(self) -> RetryPolicy:
-        return replace(
-            signing_policy(), sleep=self.sleep, clock=lambda: self.now, random=lambda: 1.0
-        )
+    def policy(self, policy: RetryPolicy | None = None) -> RetryPolicy:
+        own = policy or signing_policy()
+        return replace(own, sleep=self.sleep, clock=lambda: self.now, random=lambda: 1.0)
 
 
 @dataclass

@@ -256,6 +256,8 @@ def test_a_build_sees_an_allow_list_only() -> None:
         "IGN_DEPLOY_SIGNING_PIN",
         "INPUT_SIGNING-PIN",
         "SOFTHSM2_CONF",
+        *("VAULT_TOKEN", "VAULT_SECRET_ID", "VAULT_ID_TOKEN", "BAO_TOKEN", "VAULT_ADDR"),
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
         "IGN_DEPLOY_KEYSTORE",
         "REPOSITORY_API_TOKEN",
         "INPUT_SIGNING-PASSWORD",

@@ -11,7 +11,7 @@ import re
 from ign_deploy.errors import IdentityError
 from ign_deploy.signing.keys.protocol import KeyAccess, SigningKey
 
-SCHEMES = ("pkcs11",)
+SCHEMES = ("pkcs11", "vault")
 """The schemes of the URIs that name a key."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
@@ -32,6 +32,10 @@ def open_key(uri: str, *, access: KeyAccess) -> SigningKey:
         from ign_deploy.signing.keys.pkcs11 import open_pkcs11_key
 
         return open_pkcs11_key(uri.strip(), access=access)
+    if scheme == "vault":
+        from ign_deploy.signing.keys.vault import open_vault_key
+
+        return open_vault_key(uri.strip(), access=access)
     known = " or ".join(f"{each}:" for each in SCHEMES)
     raise IdentityError(
         f'unsupported kind of signing key "{scheme[:20]}:"',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -12,6 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from ign_deploy.errors import IdentityError
 from ign_deploy.module.chain import MIN_RSA_BITS
+from ign_deploy.report import Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    from ign_deploy.net.retry import RetryPolicy
 
 GENERATE_HINT = "create one with `ign-deploy generate-certificate` or `keytool -keyalg RSA`."
 
@@ -52,10 +56,16 @@ class SigningKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class KeyAccess:
-    """What adapters may use to reach a key; the representation shows none of it."""
+    """What adapters may use to reach a key; the representation shows none of it.
+
+    ``env`` is the run's environment; ``reporter`` gets what happens, and what is to be masked;
+    ``retry`` is for logging in and reading the public key.
+    """
 
     pin: str = field(default="", repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reporter: Reporter = field(default_factory=SilentReporter, repr=False)
+    retry: RetryPolicy | None = field(default=None, repr=False)
 
 
 def require_rsa(public_key: PublicKeyTypes) -> rsa.RSAPublicKey:
