@@ -62,6 +62,8 @@ _ABOUT: Mapping[type[BaseModel], tuple[str, Mapping[str, str]]] = {
             "certificate": "Who signed the module.",
             "licence_crc": "The CRC-32 of the licence file, by which gateways identify an accepted "
             "licence; null without one.",
+            "resigned_from": "The version with the same content that another certificate had "
+            "signed; null for any other version.",
             "files": "All files of the version, besides the record. Exactly one has the role "
             "module; names are unique, ignoring letter case.",
             "notes": "The release notes: untrusted text, maybe Markdown. Neutralise it before "

@@ -35,6 +35,7 @@ _PATH = click.argument("path", default=".", type=click.Path(path_type=Path))
 RELEASE_OPTIONS = (
     *PACKAGING,
     *SIGNING,
+    "resign",
     "trust_anchor",
     "allow_expired",
     "expiry_warning_days",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     "tags",
     *SUPPORT,
     "environment",
+    "resign",
     "trust_anchor",
     "allow_expired",
     "expiry_warning_days",

@@ -36,24 +36,25 @@ _FILES = click.argument(
 
 @click.command("sign")
 @_FILES
-@settings_options(*SIGNING, "output_dir", "dry_run")
+@settings_options(*SIGNING, "resign", "output_dir", "dry_run")
 @common_options
 def sign_command(session: Session, files: tuple[Path, ...]) -> None:
     """Sign modules in the vendor's format.
 
     Each FILE (a .modl) is signed into --output-dir under its name without ".unsigned"; an old
     signature is dropped. Passwords come from MODULE_SIGNING_PASSWORD and IGN_DEPLOY_KEY_PASSWORD.
+    With --resign N, the version gets the build number N: a published version never changes.
     """
-    from ign_deploy.signing.signer import inspect_unsigned, sign_file, signed_name
+    from ign_deploy.signing.signer import inspect_unsigned, sign_file
 
     identity = session.context.identity
-    output_dir = session.settings.output_dir
-    _refuse_equal_names([output_dir / signed_name(file.name) for file in files])
-    inspected = [inspect_unsigned(file) for file in files]
+    output_dir, resign = session.settings.output_dir, session.settings.resign
+    inspected = [inspect_unsigned(file, output_dir=output_dir, resign=resign) for file in files]
+    _refuse_equal_names([module.path for module in inspected])
     documents: list[dict[str, Any]] = []
     lines: list[str] = []
     for file, module in zip(files, inspected, strict=True):
-        output, found = output_dir / signed_name(file.name), module
+        output, found = module.path, module
         if not session.settings.dry_run:
             found = sign_file(
                 file,
@@ -61,6 +62,7 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
                 output_dir=output_dir,
                 now=session.now,
                 reporter=session.reporter,
+                resign=resign,
             )
         _report(session, found.findings, file)
         documents.append(

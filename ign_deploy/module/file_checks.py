@@ -10,7 +10,12 @@ from ign_deploy.module.descriptor import scope_letters, scope_names
 from ign_deploy.module.findings import Finding, error, info, quoted, warning
 from ign_deploy.module.rule_context import RuleContext, element
 from ign_deploy.module.signature import GET_AGAIN, SIGNATURE_FILES
-from ign_deploy.module.version import ModuleVersion, parsed_version, same_version
+from ign_deploy.module.version import (
+    ModuleVersion,
+    parsed_version,
+    same_version,
+    without_build_number,
+)
 
 _LICENCE = re.compile(r"licen[cs]e(?:\.(?:html?|txt|md))?", re.IGNORECASE)
 _DOCUMENTATION_FOLDER = "doc/"
@@ -182,7 +187,7 @@ def manifest_versions(context: RuleContext) -> Iterator[Finding]:
     """Warn of a different version in the module's own jars (those with a hook): a stale build."""
     for path, facts in context.jars.items():
         version = facts.implementation_version
-        if facts.hooks and version and not same_version(version, context.descriptor.version):
+        if facts.hooks and version and not _same_release(version, context.descriptor.version):
             yield warning(
                 "manifest-version",
                 f"the jar's Implementation-Version is {quoted(version)}, but the module's is "
@@ -190,6 +195,11 @@ def manifest_versions(context: RuleContext) -> Iterator[Finding]:
                 location=path,
                 hint=_CLEAN,
             )
+
+
+def _same_release(jar: str, module: str) -> bool:
+    """Return whether the versions agree; a module that was signed again has one number more."""
+    return same_version(jar, module) or same_version(jar, without_build_number(module))
 
 
 def licence(context: RuleContext) -> Iterator[Finding]:

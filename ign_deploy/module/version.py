@@ -97,6 +97,15 @@ def plain_version(text: str) -> str:
     return version if version != text and parsed_version(version) else text
 
 
+def without_build_number(text: str) -> str:
+    """Return the version with the build number 0; any other text as it is."""
+    parsed = parsed_version(text)
+    if parsed is None or parsed.text == _DEVELOPMENT:
+        return text
+    stage = "".join(text.partition("-")[1:])
+    return ".".join(map(str, parsed.numbers[:3])) + stage
+
+
 def parsed_version(text: str) -> ModuleVersion | None:
     """Return the version, None when a gateway can't install it."""
     try:

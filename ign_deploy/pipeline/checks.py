@@ -249,8 +249,8 @@ def check_not_over_input(path: Path, context: RunContext) -> None:
     """Raise SigningError when the signed module would replace the file that was given."""
     from ign_deploy.signing.signer import signed_name
 
-    if not path.is_file():
-        return
+    if not path.is_file() or context.settings.resign:
+        return  # signed again, it gets another name
     output = context.settings.output_dir / signed_name(path.name)
     if is_same_file(output, path):
         raise SigningError(

@@ -131,6 +131,16 @@ def check_unpublished(modules: Iterable[tuple[str, str]], context: RunContext) -
         )
 
 
-def identities(modules: Iterable[UnsignedModule]) -> list[tuple[str, str]]:
-    """Return id and version of each module."""
-    return [(module.descriptor.id, module.descriptor.version) for module in modules]
+def identities(modules: Iterable[UnsignedModule], *, resign: int) -> list[tuple[str, str]]:
+    """Return id and version of each module, as it will be signed."""
+    return [
+        (module.descriptor.id, signed_version(module.descriptor.version, resign=resign))
+        for module in modules
+    ]
+
+
+def signed_version(version: str, *, resign: int) -> str:
+    """Return the version under which a module is published; ``resign`` is its new build number."""
+    from ign_deploy.module.build_number import with_build_number
+
+    return with_build_number(version, resign) if resign else version

@@ -23,7 +23,7 @@ from ign_deploy.pipeline.checks import (
     run_checks,
 )
 from ign_deploy.pipeline.context import RunContext
-from ign_deploy.pipeline.guards import check_branch, check_tag, check_unpublished
+from ign_deploy.pipeline.guards import check_branch, check_tag, check_unpublished, signed_version
 
 if TYPE_CHECKING:
     from ign_deploy.packaging.project import Project
@@ -144,8 +144,8 @@ def _release_checks(context: RunContext) -> list[Check]:
         checks.append(Check("environment", partial(_check_environment, context)))
     if settings.tag_pattern:
         checks.append(Check("tag", partial(check_tag, context)))
-    known = (settings.module_id, settings.version)
-    if settings.require_unpublished and all(known):
+    if settings.require_unpublished and settings.module_id and settings.version:
+        known = (settings.module_id, signed_version(settings.version, resign=settings.resign))
         checks.append(Check("version is unpublished", partial(check_unpublished, [known], context)))
     return checks
 

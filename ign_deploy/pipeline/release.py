@@ -50,7 +50,7 @@ def prepare(found: PreflightResult, context: RunContext) -> PreparedModules:
     unsigned = build_modules(found.project, context)
     if settings.require_unpublished:
         # Where the id was known before the build, this has been checked once already.
-        check_unpublished(identities(unsigned), context)
+        check_unpublished(identities(unsigned, resign=settings.resign), context)
     is_bundled = settings.format != "modl"  # then the module must be signed, and is verified
     if settings.skip_signing and settings.skip_upload and not is_bundled:
         context.report.skip("sign", "--skip-signing was given")
@@ -128,6 +128,7 @@ def _sign(
                 output_dir=context.settings.output_dir,
                 now=context.now,
                 reporter=context.reporter,
+                resign=context.settings.resign,
             )
             signed.append(done)
             context.report.note(ModuleRecord(done.path, done.descriptor, "signed"))

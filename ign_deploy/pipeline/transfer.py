@@ -11,6 +11,7 @@ from ign_deploy.errors import IgnDeployError, VersionConflict
 from ign_deploy.files import is_same_file
 from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.pipeline.context import RunContext
+from ign_deploy.pipeline.resigning import original_version
 from ign_deploy.pipeline.verify import verify_file
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ def publish_module(
     """
     from ign_deploy.repositories.upload import upload
 
+    resigned_from = original_version(module, context)
+
     def send(each: VerifiedModule, bundle: Bundle | None) -> Publication:
-        facts = _record_facts(each, context)
+        facts = _record_facts(each, context, resigned_from=resigned_from)
         return upload(each, context.repository, **facts, bundle=bundle, reporter=context.reporter)
 
     try:
@@ -59,7 +62,10 @@ def publish_module(
         now=context.now,
         subject={"module": publication.release.id, "version": publication.release.version},
         sha256=module.sha256,
-        details={"location": publication.location},
+        details={
+            "location": publication.location,
+            **({"resigned_from": resigned_from} if resigned_from else {}),
+        },
     )
     return Published(publication, module)
 
@@ -96,7 +102,8 @@ def planned_release(module: VerifiedModule, context: RunContext) -> Release:
     """Return the record under which ``publish_module`` would publish; writes nothing."""
     from ign_deploy.repositories.upload import describe_release
 
-    return describe_release(module, **_record_facts(module, context))
+    resigned_from = original_version(module, context)
+    return describe_release(module, **_record_facts(module, context, resigned_from=resigned_from))
 
 
 def publication_result(publication: Publication) -> str:
@@ -128,7 +135,9 @@ def download_module(
     )
 
 
-def _record_facts(module: VerifiedModule, context: RunContext) -> dict[str, Any]:
+def _record_facts(
+    module: VerifiedModule, context: RunContext, *, resigned_from: str
+) -> dict[str, Any]:
     """Return what the record says beside the module itself."""
     published = context.published
     return {
@@ -139,4 +148,5 @@ def _record_facts(module: VerifiedModule, context: RunContext) -> dict[str, Any]
         "commit": published.provenance.commit,
         "build": published.provenance.build,
         "support": module.support,
+        "resigned_from": resigned_from,
     }

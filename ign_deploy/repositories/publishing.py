@@ -244,6 +244,7 @@ def require_same(present: Release, offered: Release) -> Release:
             f"{offered.id} {offered.version} is already published with other bytes: there SHA-256 "
             f"{theirs}, here {ours}; nothing was changed",
             hint=_other_line_hint(present, offered)
+            or _other_signer_hint(present, offered)
             or "raise the module's version and publish that: a published version never changes.",
         )
     return present
@@ -260,6 +261,17 @@ def _other_line_hint(present: Release, offered: Release) -> str:
         f"the published module is for Ignition {theirs}, this one for {ours}: give each its own "
         "version, for example by the fourth number, such as "
         f"1.4.2.{theirs.replace('.', '')} and 1.4.2.{ours.replace('.', '')}."
+    )
+
+
+def _other_signer_hint(present: Release, offered: Release) -> str:
+    """Return what to do where another certificate signed the published version; else ""."""
+    if present.certificate.sha256 == offered.certificate.sha256:
+        return ""
+    return (
+        f"the published module is signed with another certificate (SHA-1 "
+        f"{present.certificate.sha1}): to publish the same content with yours, add --resign 1, "
+        "which makes it build 1 of the version; for other content, raise the version."
     )
 
 

@@ -125,8 +125,9 @@ class Release(_Part):
 
     ``scopes`` are letters out of G, D, C and A; ``licence_crc`` is the CRC-32 of the licence
     file, None without one; ``max_ignition_version`` and ``tested_on`` are what the vendor says of
-    its support, versions or lines of Ignition; ``published_at`` is ISO 8601 in UTC; ``build`` is
-    free text by key.
+    its support, versions or lines of Ignition; ``resigned_from`` is the version with the same
+    content that another certificate signed, None for any other version; ``published_at`` is ISO
+    8601 in UTC; ``build`` is free text by key.
     """
 
     schema_version: Annotated[int, Field(ge=1)] = SCHEMA_VERSION
@@ -143,6 +144,7 @@ class Release(_Part):
     free: bool = False
     certificate: Signer
     licence_crc: Annotated[int, Field(ge=0, le=2**32 - 1)] | None = None
+    resigned_from: Component | None = None
     files: tuple[ReleaseFile, ...] = Field(strict=False)
     notes: str = ""
     tags: tuple[str, ...] = Field(default=(), strict=False)

@@ -29,6 +29,7 @@ def upload(
     commit: str = "",
     build: Mapping[str, str] = _NOTHING,
     support: IgnitionSupport = NOT_STATED,
+    resigned_from: str = "",
     bundle: Bundle | None = None,
     reporter: Reporter | None = None,
 ) -> Publication:
@@ -48,6 +49,7 @@ def upload(
         commit=commit,
         build=build,
         support=support,
+        resigned_from=resigned_from,
         bundle=bundle,
     )
     files = {release.module_file.name: module.path}
@@ -75,6 +77,7 @@ def describe_release(
     commit: str = "",
     build: Mapping[str, str] = _NOTHING,
     support: IgnitionSupport = NOT_STATED,
+    resigned_from: str = "",
     bundle: Bundle | None = None,
 ) -> Release:
     """Return the record under which the module is to be published; writes nothing."""
@@ -107,6 +110,7 @@ def describe_release(
             "not_after": certificate.as_dict()["not_after"],
         },
         licence_crc=module.licence_crc,
+        resigned_from=resigned_from or None,
         files=files,
         notes=notes,
         tags=list(dict.fromkeys(tag.strip() for tag in tags if tag.strip())),

@@ -190,6 +190,15 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
             secret=True,
         ),
     ] = SecretStr("")
+    resign: Annotated[
+        int,
+        Field(ge=0),
+        Source(
+            "Sign the same content again, as this build number of its version: 1.2.3.N.",
+            metavar="N",
+            default="keep the version",
+        ),
+    ] = 0
     trust_anchor: Annotated[
         Lines,
         Source(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -14,8 +14,10 @@ from ign_deploy.errors import SigningError
 from ign_deploy.files import atomic_output, is_same_file
 from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import SignedModule, UnsignedModule
+from ign_deploy.module.build_number import replace_version, with_build_number
 from ign_deploy.module.certificates import validity_findings, write_certificates
 from ign_deploy.module.descriptor import ModuleDescriptor, read_descriptor
+from ign_deploy.module.descriptor_xml import DESCRIPTOR_NAME, MAX_DESCRIPTOR_SIZE
 from ign_deploy.module.findings import Finding, Severity, worst_first
 from ign_deploy.module.parallel import map_parallel, usable_processors
 from ign_deploy.module.signature import (
@@ -51,6 +53,13 @@ def signed_name(name: str) -> str:
     return (_UNSIGNED.sub("", stem) or stem) + SIGNED_SUFFIX
 
 
+def resigned_name(name: str, *, old: str, new: str) -> str:
+    """Return the file name of a module that is signed again with a new version."""
+    stem = signed_name(name).removesuffix(SIGNED_SUFFIX)
+    stem = stem.removesuffix(old).rstrip("-_") if stem.endswith(f"-{old}") else stem
+    return f"{stem}-{new}{SIGNED_SUFFIX}"
+
+
 @dataclass(frozen=True, slots=True)
 class SignableFile:
     """A module that can be signed, or was, with what was found out about it."""
@@ -67,10 +76,11 @@ def read_unsigned(path: Path) -> UnsignedModule:
         return UnsignedModule(path, descriptor, archive.digest(), archive.findings)
 
 
-def inspect_unsigned(path: Path) -> SignableFile:
-    """Return what ``sign_file`` would sign; raises VerificationError if it isn't a valid module."""
+def inspect_unsigned(path: Path, *, output_dir: Path, resign: int = 0) -> SignableFile:
+    """Return what ``sign_file`` would write; raises VerificationError, SigningError."""
     with Archive.open(path) as archive:
-        return SignableFile(path, read_descriptor(archive), archive.findings)
+        plan = _plan(archive, output_dir, resign)
+        return SignableFile(plan.output, plan.descriptor, archive.findings)
 
 
 def sign_module(
@@ -80,14 +90,16 @@ def sign_module(
     output_dir: Path,
     now: datetime,
     reporter: Reporter,
+    resign: int = 0,
 ) -> SignedModule:
     """Sign every file of the module and write the signed one into ``output_dir``.
 
-    An old signature is dropped. The same module and identity give the same bytes. ``now`` is only
-    compared with the certificates' validity, which gives warnings. Raises SigningError when the
-    output would be the input, VerificationError when the archive is damaged or isn't ``module``
-    any more, ConfigurationError when the output can't be written; the output is then absent, or
-    what it was before.
+    An old signature is dropped. With ``resign``, the version in module.xml gets that build number.
+    The same module and identity give the same bytes. ``now`` is only compared with the
+    certificates' validity, which gives warnings. Raises SigningError when the output would be the
+    input, VerificationError when the archive is damaged or isn't ``module`` any more,
+    ConfigurationError when the output can't be written; the output is then absent, or what it was
+    before.
     """
 
     def digest(archive: Archive, written: WrittenFile) -> str:
@@ -98,43 +110,67 @@ def sign_module(
             raise changed_error(module.path)
         return after
 
-    output = _output(module.path, output_dir)
     with Archive.open(module.path) as archive:
-        descriptor = read_descriptor(archive)
-        sha256 = _sign(archive, output, identity, reporter, digest)
+        plan = _plan(archive, output_dir, resign)
+        sha256 = _sign(archive, plan, identity, reporter, digest)
     findings = (*module.findings, *_as_warnings(validity_findings(identity.chain, now)))
-    return SignedModule(output, descriptor, sha256, worst_first(findings))
+    return SignedModule(plan.output, plan.descriptor, sha256, worst_first(findings))
 
 
 def sign_file(
-    path: Path, *, identity: SigningIdentity, output_dir: Path, now: datetime, reporter: Reporter
+    path: Path,
+    *,
+    identity: SigningIdentity,
+    output_dir: Path,
+    now: datetime,
+    reporter: Reporter,
+    resign: int = 0,
 ) -> SignableFile:
     """Sign a file as it is now, in the same way; it isn't compared with an earlier reading."""
-    output = _output(path, output_dir)
     with Archive.open(path) as archive:
-        descriptor = read_descriptor(archive)
-        _sign(archive, output, identity, reporter, lambda _, written: written.check())
+        plan = _plan(archive, output_dir, resign)
+        _sign(archive, plan, identity, reporter, lambda _, written: written.check())
     findings = (*archive.findings, *_as_warnings(validity_findings(identity.chain, now)))
-    return SignableFile(output, descriptor, worst_first(findings))
+    return SignableFile(plan.output, plan.descriptor, worst_first(findings))
 
 
 def _call(digest: Callable[[], str]) -> str:
     return digest()
 
 
-def _output(path: Path, output_dir: Path) -> Path:
-    output = output_dir / signed_name(path.name)
-    if is_same_file(output, path):
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is to be written, and where; ``replaced`` has the new content of changed files."""
+
+    output: Path
+    descriptor: ModuleDescriptor
+    replaced: Mapping[str, bytes]
+
+
+def _plan(archive: Archive, output_dir: Path, resign: int) -> _Plan:
+    """Plan the signing of a module, with another build number unless ``resign`` is 0."""
+    descriptor, name = read_descriptor(archive), archive.path.name
+    replaced: dict[str, bytes] = {}
+    output_name = signed_name(name)
+    entry = archive.entry(DESCRIPTOR_NAME)
+    if resign and entry is not None:
+        old, new = descriptor.version, with_build_number(descriptor.version, resign)
+        data = archive.read(entry, limit=MAX_DESCRIPTOR_SIZE)
+        replaced[DESCRIPTOR_NAME] = replace_version(data, new)
+        output_name = resigned_name(name, old=old, new=new)
+        descriptor = replace(descriptor, version=new)
+    output = output_dir / output_name
+    if is_same_file(output, archive.path):
         raise SigningError(
-            f"signing would overwrite its input {path}",
+            f"signing would overwrite its input {archive.path}",
             hint="choose another folder with --output-dir.",
         )
-    return output
+    return _Plan(output, descriptor, replaced)
 
 
 def _sign(
     archive: Archive,
-    output: Path,
+    plan: _Plan,
     identity: SigningIdentity,
     reporter: Reporter,
     finish: Callable[[Archive, WrittenFile], Result],
@@ -144,16 +180,23 @@ def _sign(
     total = sum(entry.compressed_size for entry in kept)
     with (
         reporter.progress(f"signing {archive.path.name}", total) as progress,
-        atomic_output(output) as stream,
+        atomic_output(plan.output) as stream,
     ):
-        placed, offset = lay_out([NewEntry.like(entry) for entry in kept])
-        written = WrittenFile(output, stream.fileno())
-        copy = _Copy(archive, written, progress)
+        placed, offset = lay_out([_new_entry(entry, plan.replaced) for entry in kept])
+        written = WrittenFile(plan.output, stream.fileno())
+        copy = _Copy(archive, written, progress, plan.replaced)
         digests = _copy_and_hash(copy, list(zip(kept, placed, strict=True)))
         signed = identity.sign_digests(list(digests.values()), reporter=reporter)
         signatures = {name: signed[digest] for name, digest in digests.items()}
         _append_signature(written, placed, offset, identity, signatures)
         return finish(archive, written)
+
+
+def _new_entry(entry: ZipEntry, replaced: Mapping[str, bytes]) -> NewEntry:
+    data = replaced.get(entry.name)
+    if data is None:
+        return NewEntry.like(entry)
+    return stored_entry(entry.name, data, dos_time=entry.dos_time, dos_date=entry.dos_date)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +206,18 @@ class _Copy:
     archive: Archive
     output: WrittenFile
     progress: Progress
+    replaced: Mapping[str, bytes]
 
     def copy_entry(self, job: tuple[ZipEntry, PlacedEntry]) -> bytes:
         """Copy the entry's stored bytes to the output; return the SHA-256 of its content."""
         entry, placed = job
         position = self.output.write_at(placed.local, placed.header_offset)
         digest = hashlib.sha256()
+        if (data := self.replaced.get(entry.name)) is not None:
+            self.output.write_at(data, position)
+            self.progress(entry.compressed_size)
+            digest.update(data)
+            return digest.digest()
 
         def copy_block(block: bytes | memoryview) -> None:
             nonlocal position

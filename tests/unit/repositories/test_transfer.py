@@ -84,6 +84,7 @@ def test_the_record_tells_all_that_is_known(
             "not_after": "2120-01-01T00:00:00Z",
         },
         "licence_crc": 7,
+        "resigned_from": None,
         "files": [
             {
                 "name": "com.acme.thing-1.0.0.modl",

@@ -216,7 +216,7 @@ def test_a_file_is_signed_with_the_same_bytes_as_a_module(unsigned: Path, tmp_pa
     one = signed_module(unsigned, output_dir=tmp_path / "one").path
     other = signed_file(unsigned, tmp_path / "other")
     assert other.path.read_bytes() == one.read_bytes()
-    assert other.descriptor == inspect_unsigned(unsigned).descriptor
+    assert other.descriptor == inspect_unsigned(unsigned, output_dir=tmp_path / "out").descriptor
 
 
 def test_a_module_that_was_replaced_is_not_signed(unsigned: Path, tmp_path: Path) -> None:
