@@ -33,7 +33,19 @@ _USUAL = (*DEPLOYING, "continue_on_error", "notes", "notes_file", "tags", *REPOS
 
 @click.command("install", cls=GroupedCommand, short_help="Install modules on gateways.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME|FILE…")
-@settings_options("version", "ignition", "environment", *_USUAL)
+@settings_options(
+    "version",
+    "ignition",
+    "environment",
+    *_USUAL,
+    meanings={
+        "version": (
+            "Version or range for names without @.  [default: the newest final release]",
+            "VERSION",
+        ),
+        "environment": ("Target environment.  [default: default]", "NAME"),
+    },
+)
 @common_options
 def install_command(session: Session, names: tuple[str, ...]) -> None:
     """Install published modules, or signed files, on gateways, and check that they run.
@@ -52,7 +64,13 @@ def install_command(session: Session, names: tuple[str, ...]) -> None:
 @click.command("rollback", cls=GroupedCommand, short_help="Restore what ran before.")
 @click.argument("modules", nargs=-1, metavar="[MODULE…]")
 @settings_options(
-    "environment", "to", *_USUAL, meanings={"to": ("Version to roll back to.", "VERSION")}
+    "environment",
+    "to",
+    *_USUAL,
+    meanings={
+        "environment": ("Environment to roll back.  [required]", "NAME"),
+        "to": ("Version to roll back to, for every module named.", "VERSION"),
+    },
 )
 @common_options
 def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
@@ -78,8 +96,8 @@ def rollback_command(session: Session, modules: tuple[str, ...]) -> None:
     "to",
     *_USUAL,
     meanings={
-        "environment": ("Environment whose versions are deployed.", "NAME"),
-        "to": ("Environment that gets them.", "NAME"),
+        "environment": ("Environment whose versions are deployed.  [required]", "NAME"),
+        "to": ("Environment that gets them.  [required]", "NAME"),
     },
 )
 @common_options

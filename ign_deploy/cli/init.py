@@ -35,7 +35,15 @@ _LARGEST_WORKFLOW = 1 << 20
     help="CI host of the project.  [default: by its files and its git remote]",
 )
 @click.option("--yes", is_flag=True, help="Ask nothing, take the defaults.")
-@settings_options("repository_url")
+@settings_options(
+    "repository_url",
+    meanings={
+        "repository_url": (
+            "Repository for releases.  [default: the project's store on GitHub or GitLab]",
+            "URL",
+        )
+    },
+)
 @common_options
 def init_command(session: Session, ci: str | None, *, yes: bool) -> None:
     """Write ign-deploy.toml and a release workflow for the project in this folder.

@@ -29,7 +29,7 @@ Command = Callable[..., Any]
 _SIGPIPE = 128 + 13
 _NO_MEANINGS: Mapping[str, tuple[str, str]] = {}
 
-_SHORT = {
+SHORT = {
     "version": "-v",
     "environment": "-e",
     "output_dir": "-o",
@@ -113,14 +113,14 @@ def settings_options(
     known = {name: (field, source) for name, field, source in Settings.names()}
     for name, (text, metavar) in meanings.items():
         field, source = known[name]
-        known[name] = (field, replace(source, help=text, metavar=metavar))
+        known[name] = (field, replace(source, help=text, metavar=metavar, default=""))
 
     def decorate(command: Command) -> Command:
         for name in reversed(names):
             field, source = known[name]
             declarations = [option_name(name), name]
-            if name in _SHORT:
-                declarations.insert(0, _SHORT[name])
+            if name in SHORT:
+                declarations.insert(0, SHORT[name])
             command = click.option(
                 *declarations, help=_help(field, source), **_option_kind(name, field, source)
             )(command)
@@ -174,8 +174,15 @@ class GroupedCommand(click.Command):
 def common_options(command: Command) -> Command:
     """Add the options of every command, and pass it a session instead."""
 
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-    @click.option("--verbose", is_flag=True, help="Show details, and tracebacks of bugs.")
+    @click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print one JSON document on stdout, even on failure.",
+    )
+    @click.option(
+        "--verbose", is_flag=True, help="Show where settings came from, and stack traces."
+    )
     @click.option("--no-color", is_flag=True, help="Don't use colours.")
     @click.option(
         "--config",

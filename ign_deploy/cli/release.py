@@ -51,7 +51,9 @@ RELEASE_OPTIONS = (
 )
 
 
-@click.command("module", cls=GroupedCommand, short_help="Package, sign, upload, deploy.")
+@click.command(
+    "module", cls=GroupedCommand, short_help="Package, sign, upload and deploy a module."
+)
 @_PATH
 @settings_options(*RELEASE_OPTIONS)
 @common_options
@@ -65,7 +67,7 @@ def module_command(session: Session, path: Path) -> None:
     _run_job(session, lambda context: run_or_rehearse(partial(release, path), context))
 
 
-@click.command("batch", cls=GroupedCommand, short_help="Release several modules.")
+@click.command("batch", cls=GroupedCommand, short_help="Release several modules in parallel.")
 @click.argument("paths", nargs=-1, metavar="[PATH…]", type=click.Path(path_type=Path))
 @settings_options(*RELEASE_OPTIONS, "max_parallel")
 @common_options

@@ -39,7 +39,11 @@ class EventSettings(BaseModel, defer_build=True):
     smtp_username: Annotated[str, Source("User name for the mail server.", metavar="NAME")] = ""
     smtp_sender: Annotated[
         str,
-        Source("Sender's address.", metavar="ADDRESS", default="the user, or the first recipient"),
+        Source(
+            "Sender's address.",
+            metavar="ADDRESS",
+            default="the user if it is an address, or the first recipient",
+        ),
     ] = ""
     smtp_password: Annotated[SecretStr, Source("Password of that user.", secret=True)] = SecretStr(
         ""

@@ -37,7 +37,9 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
         str,
         Source("Target environment.", metavar="NAME", env="DEPLOYMENT_ENVIRONMENT"),
     ] = ""
-    description: Annotated[str, Source("One-sentence description of the release.")] = ""
+    description: Annotated[
+        str, Source("One-sentence description of the release.", default="the module's")
+    ] = ""
     notes: Annotated[
         str,
         Source("Release or deployment notes.", metavar="TEXT"),
@@ -186,6 +188,7 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
         SecretStr,
         Source(
             "Password of the key in the keystore, if it differs.",
+            default="that of the keystore",
             env="IGN_DEPLOY_KEY_PASSWORD",
             secret=True,
         ),
