@@ -140,7 +140,7 @@ def check_gateways(context: RunContext) -> None:
 def _check_gateway(gateway: Gateway, context: RunContext) -> None:
     facts = gateway.target.facts()
     about = ", ".join(
-        text for text in (facts.edition, facts.redundancy_role, facts.license_state) if text
+        text for text in (facts.edition, facts.redundancy_role, facts.license_mode) if text
     )
     context.reporter.info(
         f"{gateway.title}: Ignition {facts.version or 'of an unknown version'}"

@@ -21,7 +21,7 @@ _SHORTEST_PRIVATE = 3
 _WORDS = frozenset(
     {
         *("state", "onStartup", "licenseState", "redundancyRole", "edition", "details", "status"),
-        *("ContextStatus", "RequireSsl"),
+        *("mode", "ContextStatus", "RequireSsl"),
         *("RedundancyStatus", "RedundantState", "RedundantNodeActiveStatus"),
     }
 )

@@ -43,7 +43,7 @@ class GatewayFacts:
     """What a gateway reports about itself; missing values are empty, or None.
 
     ``location`` is safe to show; ``version`` is Ignition's (``8.3.8``) and ``build`` its build
-    (``2026071409``). ``trial_seconds`` remain of the trial. ``obstacle`` says why it can't be
+    (``2026071409``). ``license_mode`` is ``Trial``, for example. ``obstacle`` says why it can't be
     changed now; it is empty if it can.
     """
 
@@ -56,8 +56,7 @@ class GatewayFacts:
     redundancy_role: str = ""
     deployment_mode: str = ""
     allows_unsigned: bool | None = None
-    license_state: str = ""
-    trial_seconds: int | None = None
+    license_mode: str = ""
     free_bytes: int | None = None
     obstacle: str = ""
 

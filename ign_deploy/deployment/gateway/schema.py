@@ -170,7 +170,7 @@ class StatusPing(_Response):
 
 
 class GatewayInfo(ChangeResponse):
-    """The response to ``gateway-info``; the shape of ``license`` is not documented."""
+    """The response to ``gateway-info``."""
 
     ignition_version: Text = ""
     allow_unsigned_modules: Flag = None
@@ -178,16 +178,11 @@ class GatewayInfo(ChangeResponse):
     deployment_mode: Text = ""
     edition: Text = ""
     name: Text = ""
-    license: Any = None
+    license: Object = Field(default_factory=dict)
 
-    def license_state(self) -> str:
-        """Return the licence's state, empty if it is not reported."""
-        stated = self.license.get("state") if isinstance(self.license, dict) else self.license
-        return _text(stated)
-
-    def trial_seconds(self) -> int | None:
-        """Return what remains of the trial, None if it is not reported."""
-        return _number(_object(self.license).get("trialRemaining"))
+    def license_mode(self) -> str:
+        """Return whether the gateway runs on a trial or a licence; empty if it isn't reported."""
+        return _text(self.license.get("mode"))
 
     def facts(self, *, location: str, capabilities: GatewayCapabilities) -> GatewayFacts:
         """Return what the gateway reports about itself."""
@@ -203,8 +198,7 @@ class GatewayInfo(ChangeResponse):
             redundancy_role=self.redundancy_role,
             deployment_mode=self.deployment_mode,
             allows_unsigned=self.allow_unsigned_modules,
-            license_state=self.license_state(),
-            trial_seconds=self.trial_seconds(),
+            license_mode=self.license_mode(),
             obstacle=_BACKUP_OBSTACLE if is_backup else "",
         )
 

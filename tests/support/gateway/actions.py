@@ -31,9 +31,6 @@ class GatewayRequest(Request):
 
 def info(state: State, _: GatewayRequest) -> Document:
     options = state.options
-    license_ = (
-        {"state": "trial", "trialRemaining": 7017} if options.trial else {"state": "licensed"}
-    )
     return {
         "ignitionVersion": f"{options.version} (b{options.build})",
         "allowUnsignedModules": options.allow_unsigned,
@@ -41,7 +38,12 @@ def info(state: State, _: GatewayRequest) -> Document:
         "deploymentMode": options.deployment_mode,
         "edition": options.edition,
         "name": options.name,
-        "license": license_,
+        "license": {
+            "mode": "Trial" if options.trial else "Activated",
+            "validForVersion": None,
+            "expirationDate": None,
+            "licenseRestrictions": [],
+        },
         "hostname": f"{options.name}.plant.example",
         "port": "8088",
         "redundantPeerAddress": None,

@@ -215,8 +215,8 @@ def test_facts_are_those_of_the_gateway(gateway: Gateway) -> None:
     assert facts.redundancy_role == "Independent"
     assert facts.location == gateway.url
     gateway.faults.append(
-        Fault("gateway-info$", status=200, body=b'{"ignitionVersion":"8.3.0","license":"licensed"}')
+        Fault("gateway-info$", status=200, body=b'{"ignitionVersion":"8.3.0","license":{"mode":1}}')
     )
     facts = client_of(gateway).facts()
-    assert (facts.version, facts.build, facts.license_state) == ("8.3.0", "", "licensed")
+    assert (facts.version, facts.build, facts.license_mode) == ("8.3.0", "", "1")
     assert facts.allows_unsigned is None

@@ -217,13 +217,12 @@ def test_a_module_without_a_licence_has_none_to_accept(gateway: Gateway, tmp_pat
 
 def test_trials_and_stock_modules_in_quarantine_are_normal(gateway: Gateway) -> None:
     facts = client_of(gateway).facts()
-    assert facts.license_state == "trial"
-    assert facts.trial_seconds == 7017
+    assert facts.license_mode == "Trial"
     assert facts.obstacle == ""
     stock = of(client_of(gateway), "com.inductiveautomation.symbol-factory")
     assert stock.is_quarantined
     gateway.options.trial = False
-    assert client_of(gateway).facts().trial_seconds is None
+    assert client_of(gateway).facts().license_mode == "Activated"
 
 
 @pytest.mark.parametrize("cuts", [True, False])
