@@ -12,7 +12,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -129,3 +132,66 @@ class VaultDouble(KeyService):
         if self.partly:
             results[-1] = {"error": "no such version", "key_version": 0}
         return results
+
+
+class AwsDouble(KeyService):
+    """AWS KMS, which checks each request's signature; moto signs digests wrongly."""
+
+    signing = "POST Sign"
+    opening = "POST GetPublicKey"
+    usage = "SIGN_VERIFY"
+    key_id = "alias/release"
+    secrets = ("aws-secret-key", "aws-session-token")
+
+    @property
+    def uri(self) -> str:
+        return f"awskms:{self.key_id}"
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        return {
+            "AWS_ENDPOINT_URL_KMS": self.url,
+            "AWS_REGION": "eu-central-1",
+            "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": self.secrets[0],
+            "AWS_SESSION_TOKEN": self.secrets[1],
+        }
+
+    def line(self, request: Request) -> str:
+        return f"{request.method} {request.headers['X-Amz-Target'].rpartition('.')[2]}"
+
+    def respond(self, request: Request) -> Reply:
+        if request.headers["Authorization"] != self._authorization(request):
+            return _aws_error("InvalidSignatureException")
+        operation, body = request.headers["X-Amz-Target"], json.loads(request.body)
+        if body.pop("KeyId") != self.key_id:
+            return _aws_error("NotFoundException")
+        if operation == "TrentService.GetPublicKey":
+            key = self.public_key
+            is_rsa = isinstance(key, rsa.RSAPublicKey)
+            der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            spec = "RSA_2048" if is_rsa else "ECC_NIST_P256"
+            found = {"PublicKey": base64.b64encode(der).decode(), "KeySpec": spec}
+            return json_reply(200, {**found, "KeyUsage": self.usage})
+        assert operation == "TrentService.Sign"
+        signature = self.sign(body.pop("Message"))
+        assert body == {"MessageType": "DIGEST", "SigningAlgorithm": "RSASSA_PKCS1_V1_5_SHA_256"}
+        return json_reply(200, {"Signature": base64.b64encode(signature).decode()})
+
+    def _authorization(self, request: Request) -> str:
+        """Return what the request's header has to be."""
+        names = ("Content-Type", "X-Amz-Target", "X-Amz-Date", "X-Amz-Security-Token")
+        headers = {name: request.headers[name] for name in names}
+        copy = AWSRequest("POST", f"{self.url}/", data=request.body, headers=headers)
+        copy.context["timestamp"] = request.headers["X-Amz-Date"]
+        auth = SigV4Auth(Credentials("AKIDEXAMPLE", *self.secrets), "kms", "eu-central-1")
+        signature = auth.signature(auth.string_to_sign(copy, auth.canonical_request(copy)), copy)
+        return (
+            f"AWS4-HMAC-SHA256 Credential={auth.scope(copy)}, "
+            f"SignedHeaders={auth.signed_headers(auth.headers_to_sign(copy))}, "
+            f"Signature={signature}"
+        )
+
+
+def _aws_error(code: str) -> Reply:
+    return json_reply(400, {"__type": f"com.amazon#{code}", "message": "not shown"})

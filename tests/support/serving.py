@@ -280,7 +280,7 @@ class HttpServer(ThreadingHTTPServer):
         """Note a request, and respond to it."""
         with self.lock:
             self.requests.append(request)
-            line = f"{request.method} {request.path}"
+            line = self.line(request)
             fault = next((each for each in self.faults if each.hits(line)), None)
         return self.respond(request) if fault is None else self.fail(request, fault)
 
@@ -296,7 +296,11 @@ class HttpServer(ThreadingHTTPServer):
 
     def matching(self, pattern: str) -> list[Request]:
         """Return the requests whose ``METHOD path`` has a match of the pattern."""
-        return [each for each in self.requests if re.search(pattern, f"{each.method} {each.path}")]
+        return [each for each in self.requests if re.search(pattern, self.line(each))]
+
+    def line(self, request: Request) -> str:
+        """Return ``METHOD path``, or what a server has instead of paths."""
+        return f"{request.method} {request.path}"
 
     def respond(self, request: Request) -> Reply:
         """Respond to a request; many threads call this."""

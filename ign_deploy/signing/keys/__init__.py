@@ -11,7 +11,7 @@ import re
 from ign_deploy.errors import IdentityError
 from ign_deploy.signing.keys.protocol import KeyAccess, SigningKey
 
-SCHEMES = ("pkcs11", "vault")
+SCHEMES = ("pkcs11", "vault", "awskms")
 """The schemes of the URIs that name a key."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
@@ -36,8 +36,23 @@ def open_key(uri: str, *, access: KeyAccess) -> SigningKey:
         from ign_deploy.signing.keys.vault import open_vault_key
 
         return open_vault_key(uri.strip(), access=access)
+    if scheme == "awskms":
+        return _open_aws_key(uri.strip(), access)
     known = " or ".join(f"{each}:" for each in SCHEMES)
     raise IdentityError(
         f'unsupported kind of signing key "{scheme[:20]}:"',
         hint=f"give --key a path, or a URI that begins with {known}",
     )
+
+
+def _open_aws_key(uri: str, access: KeyAccess) -> SigningKey:
+    try:
+        import botocore  # noqa: F401 - only whether it is there
+    except ModuleNotFoundError:
+        raise IdentityError(
+            "keys in AWS KMS need botocore, which isn't installed",
+            hint="pip install 'ign-deploy[s3]', or use the container image, which has it.",
+        ) from None
+    from ign_deploy.signing.keys.awskms import open_aws_key
+
+    return open_aws_key(uri, access=access)

@@ -29,7 +29,8 @@ _CHECK_SERVICE = "check --key and the URL of the service, and that no proxy resp
 class ServiceClient(Client):
     """A client with its own copy of the CA file: a build may be able to change the file."""
 
-    _copy: IO[bytes] | None = None
+    files: tuple[IO[bytes], ...] = ()
+    """Temporary files that exist as long as the client."""
 
     @classmethod
     def open(
@@ -47,7 +48,7 @@ class ServiceClient(Client):
         URL that can't be used: what is sent must not be readable on the network.
         """
         require_web_address(base, what=what)
-        copy = _copy_ca(ca or _default_ca(access))
+        copy = _copy_ca(ca or default_ca(access))
         client = cls(
             open_http_session(
                 ca=Path(copy.name) if copy else None, proxies=partial(proxies_from, access.env)
@@ -59,32 +60,36 @@ class ServiceClient(Client):
             error=IdentityError,
             error_for_response=error_for_response,
         )
-        client._copy = copy
+        client.files = (copy,) if copy else ()
         return client
 
     def close(self) -> None:
-        """Close the connections, and delete the copy."""
+        """Close the connections, and delete the files."""
         super().close()
-        if self._copy is not None:
-            self._copy.close()
+        for file in self.files:
+            file.close()
+
+
+def private_file(content: bytes) -> IO[bytes]:
+    """Return a temporary file that only this user can read; it is deleted when it is closed."""
+    import tempfile
+
+    file = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115 - its client closes it
+    file.write(content)
+    file.flush()
+    return file
 
 
 def _copy_ca(file: str) -> IO[bytes] | None:
-    """Return a private copy of the CA file; it is deleted when it is closed."""
-    import tempfile
-
+    """Return a private copy of the CA file."""
     if not file:
         return None
     hint = "correct the path of the CA certificates, or drop the setting."
     with explain_os_error("read", Path(file), error=ConfigurationError, hint=hint):
-        content = read_regular(Path(file), limit=_MAX_CA_FILE)
-    copy = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115 - its client closes it
-    copy.write(content)
-    copy.flush()
-    return copy
+        return private_file(read_regular(Path(file), limit=_MAX_CA_FILE))
 
 
-def _default_ca(access: KeyAccess) -> str:
+def default_ca(access: KeyAccess) -> str:
     """Return SSL_CERT_FILE, unless it isn't there: it may be a path of the runner's machine."""
     file = given(access.env, "SSL_CERT_FILE")
     return file if Path(file).is_file() else ""
@@ -96,6 +101,14 @@ def json_object(response: Response) -> dict[str, Any]:
     if not fields:
         raise unexpected(response)
     return fields
+
+
+def text_field(response: Response, name: str) -> str:
+    """Return a text of the JSON object that a service sent; raises the response's error."""
+    value = json_object(response).get(name)
+    if not isinstance(value, str) or not value:
+        raise unexpected(response)
+    return value
 
 
 def unexpected(response: Response) -> IgnDeployError:
@@ -117,11 +130,19 @@ def given(env: Mapping[str, str], name: str) -> str:
     return value
 
 
-def github_id_token(audience: str, *, access: KeyAccess) -> str:
-    """Return a token that says which job of GitHub this is; empty if this is none.
+def ci_id_token(variable: str, *, audience: str, access: KeyAccess) -> str:
+    """Return the CI job's identity token (OIDC), to be shown to ``audience``; empty without one.
 
-    ``audience`` is whom it is for. Raises IdentityError if the job may not have one.
+    GitLab fills the ``variable``; GitHub's is requested. Raises IdentityError if the job may not
+    have one.
     """
+    token = given(access.env, variable) or _github_id_token(audience, access=access)
+    if token:
+        access.reporter.mask(token)
+    return token
+
+
+def _github_id_token(audience: str, *, access: KeyAccess) -> str:
     url = given(access.env, "ACTIONS_ID_TOKEN_REQUEST_URL")
     secret = given(access.env, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     if not url or not secret:
@@ -145,7 +166,6 @@ def github_id_token(audience: str, *, access: KeyAccess) -> str:
     token = response.fields().get("value")
     if not isinstance(token, str) or not token:
         raise unexpected(response)
-    access.reporter.mask(token)
     return token
 
 

@@ -20,7 +20,7 @@ from ign_deploy.signing.keys.service import (
     ONE_ATTEMPT,
     OPENING,
     ServiceClient,
-    github_id_token,
+    ci_id_token,
     given,
     json_object,
     unexpected,
@@ -195,10 +195,8 @@ class VaultSession:
 
     def _id_token(self) -> str:
         """Return the CI job's identity token: of the variable that GitLab fills, or of GitHub."""
-        if value := self._given("ID_TOKEN"):
-            self._access.reporter.mask(value)
-            return value
-        if value := github_id_token(self._address, access=self._access):
+        name = "BAO_ID_TOKEN" if given(self._access.env, "BAO_ID_TOKEN") else "VAULT_ID_TOKEN"
+        if value := ci_id_token(name, audience=self._address, access=self._access):
             return value
         raise IdentityError(
             "VAULT_AUTH_ROLE is set, but the job has no identity token (OIDC)",

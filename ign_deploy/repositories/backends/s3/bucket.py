@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.net.aws import AwsSettings
 from ign_deploy.net.credentials import is_this_machine, origin
 from ign_deploy.net.response import NO_HEADERS
-from ign_deploy.repositories.access import split_store_url
-from ign_deploy.repositories.backends.s3.aws import AwsSettings
+from ign_deploy.repositories.access import Access, split_store_url
 
 _OPTIONS = frozenset({"endpoint", "region", "path-style"})
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -55,6 +55,11 @@ class Bucket:
         key = "" if path is None else self.key(path)
         url = f"{self.root}/{quote(key, safe='/-_.~')}"
         return f"{url}?{urlencode(query, quote_via=quote, safe='-_.~')}" if query else url
+
+
+def s3_settings(access: Access) -> AwsSettings:
+    """Return the AWS settings of a repository."""
+    return AwsSettings(access, what="the S3 repository")
 
 
 def read_bucket(url: str, *, settings: AwsSettings) -> Bucket:

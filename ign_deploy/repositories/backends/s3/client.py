@@ -24,8 +24,7 @@ from ign_deploy.net.session import HttpSession, open_http_session
 from ign_deploy.net.upload import UploadSource
 from ign_deploy.report import Progress, Reporter
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.s3.aws import AwsSettings
-from ign_deploy.repositories.backends.s3.bucket import Bucket, read_bucket
+from ign_deploy.repositories.backends.s3.bucket import Bucket, read_bucket, s3_settings
 from ign_deploy.repositories.backends.s3.errors import (
     error_fields,
     not_s3,
@@ -252,7 +251,7 @@ def _name_in(prefix: str, key: str) -> str:
 
 def open_client(url: str, *, access: Access) -> S3Client:
     """Return a client for the bucket of a repository URL; no request is made yet."""
-    settings = AwsSettings(access)
+    settings = s3_settings(access)
     bucket = read_bucket(url, settings=settings)
     session = open_http_session(
         ca=access.ca,

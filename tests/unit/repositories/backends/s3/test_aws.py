@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.net.aws import AwsSettings
 from ign_deploy.report import SilentReporter
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends import open_repository
-from ign_deploy.repositories.backends.s3.aws import AwsSettings
+from ign_deploy.repositories.backends.s3.bucket import s3_settings
 from tests.contract.stores_s3 import s3_server
 from tests.support.servers import moto
 from tests.support.serving import Reply, scripted_server, unused_port
@@ -47,7 +48,7 @@ aws_session_token = plant-token
 
 
 def settings(env: Mapping[str, str], **options: str) -> AwsSettings:
-    return AwsSettings(Access(env=env, **options))  # type: ignore[arg-type]  # user name, password
+    return s3_settings(Access(env=env, **options))  # type: ignore[arg-type]  # user name, password
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_keys_are_the_users_else_the_environments() -> None:
 )
 def test_unusable_keys_are_rejected_without_showing_them(access: Access) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        AwsSettings(access).credentials()
+        s3_settings(access).credentials()
     assert caught.value.hint
     assert "s3cret" not in caught.value.message + caught.value.hint
 
@@ -246,7 +247,7 @@ def test_a_role_is_fetched_with_the_stores_authority_or_amazons_variable(
         with pytest.raises(NetworkError, match="cannot fetch the credentials"):
             settings(env).credentials()
         for found in (
-            AwsSettings(Access(env=env, ca=tls.ca)),
+            s3_settings(Access(env=env, ca=tls.ca)),
             settings({**env, "AWS_CA_BUNDLE": str(tls.ca)}),
         ):
             assert found.credentials()[:3] == ("role-id", "role-secret", "role-token")

@@ -8,14 +8,13 @@ import pytest
 
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.repositories.access import Access
-from ign_deploy.repositories.backends.s3.aws import AwsSettings
-from ign_deploy.repositories.backends.s3.bucket import Bucket, read_bucket
+from ign_deploy.repositories.backends.s3.bucket import Bucket, read_bucket, s3_settings
 
 NO_ENV: Mapping[str, str] = {}
 
 
 def read(url: str, env: Mapping[str, str] = NO_ENV) -> Bucket:
-    return read_bucket(url, settings=AwsSettings(Access(env=env)))
+    return read_bucket(url, settings=s3_settings(Access(env=env)))
 
 
 @pytest.mark.parametrize(

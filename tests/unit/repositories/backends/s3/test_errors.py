@@ -11,8 +11,7 @@ from ign_deploy.net.response import Response
 from ign_deploy.net.retry import RetryPolicy
 from ign_deploy.repositories.access import Access
 from ign_deploy.repositories.backends.s3 import errors
-from ign_deploy.repositories.backends.s3.aws import AwsSettings
-from ign_deploy.repositories.backends.s3.bucket import read_bucket
+from ign_deploy.repositories.backends.s3.bucket import read_bucket, s3_settings
 from ign_deploy.repositories.backends.s3.client import open_client
 from tests.support.faults import AnswerInstead
 from tests.support.serving import unused_port
@@ -138,7 +137,7 @@ def test_a_bucket_without_a_host_of_its_own_is_advised_to_use_paths(style: str) 
 
 def test_a_policy_that_requires_encryption_headers_is_said_not_to_be_supported() -> None:
     body = b"<Error><Code>AccessDenied</Code></Error>"
-    bucket = read_bucket("s3://bucket", settings=AwsSettings(Access()))
+    bucket = read_bucket("s3://bucket", settings=s3_settings(Access()))
     for operation, is_said in (("PutObject", True), ("GetObject", False)):
         problem = errors.s3_error(operation, Response(403, body=body), bucket=bucket)
         assert ("x-amz-server-side-encryption" in problem.hint) is is_said

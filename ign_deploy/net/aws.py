@@ -6,7 +6,8 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from botocore.config import Config
 from botocore.credentials import (
@@ -22,7 +23,6 @@ from botocore.session import Session
 
 from ign_deploy.errors import ConfigurationError, NetworkError
 from ign_deploy.net.proxies import proxies_from
-from ign_deploy.repositories.access import Access
 
 _DEFAULT_REGION = "us-east-1"
 _STS = "https://sts.amazonaws.com"
@@ -36,16 +36,39 @@ _WEB_IDENTITY = (
 _REMOVED = ("env", "ec2-credentials-file", "boto-config")
 
 
+class AwsAccess(Protocol):
+    """What the run was given: its environment, and keys and CA of its own."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The variables."""
+
+    @property
+    def username(self) -> str:
+        """The ID of a key that comes before all others; empty for none."""
+
+    @property
+    def password(self) -> str:
+        """The secret of that key."""
+
+    @property
+    def ca(self) -> Path | None:
+        """A PEM file with the CA of a server of one's own."""
+
+
 class AwsSettings:
     """Region, endpoint and credentials, from where every AWS tool takes them.
 
     Variables are those of ``access.env``, never the process's; files are the ones that they name,
-    else those in HOME. Raises ConfigurationError for settings that can't be used.
+    else those in HOME. ``what`` they are for is in messages. The role of an EC2 machine is used
+    only if ``asks_machine``. Raises ConfigurationError for settings that can't be used.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: AwsAccess, *, what: str, asks_machine: bool = True) -> None:
         self._access = access
         self._env = access.env
+        self._what = what
+        self._asks_machine = asks_machine
         self._session = _open_session(access.env)
         self._lock = threading.Lock()
         self._found: Any = None
@@ -53,13 +76,18 @@ class AwsSettings:
     @property
     def region(self) -> str:
         """The region of the environment, else of the profile, else Amazon's first."""
-        return self._env.get("AWS_REGION", "").strip() or self._get("region") or _DEFAULT_REGION
+        return self.named_region or _DEFAULT_REGION
+
+    @property
+    def named_region(self) -> str:
+        """The region of the environment, else of the profile; empty if none is named."""
+        return self._env.get("AWS_REGION", "").strip() or self._get("region") or ""
 
     def endpoint(self, service: str = "s3") -> str:
         """Return the URL that is configured for a service; empty for Amazon's own."""
         if self._get("ignore_configured_endpoint_urls"):
             return ""
-        with _explained():
+        with _explained(self._what):
             profile = self._session.get_scoped_config()
         services = self._session.full_config.get("services", {}).get(profile.get("services"), {})
         found: str = (
@@ -70,37 +98,36 @@ class AwsSettings:
         )
         return found.strip()
 
-    def amazon_host(self, region: str) -> str:
-        """Return the host name of Amazon's own S3 in a region."""
+    def amazon_host(self, region: str, service: str = "s3") -> str:
+        """Return the host name of Amazon's own service in a region."""
         names = ("use_dualstack_endpoint", "use_fips_endpoint")
         data = self._session.get_component("data_loader").load_data("endpoints")
-        with _explained():
+        with _explained(self._what):
             found: dict[str, str] | None = EndpointResolver(data).construct_endpoint(
-                "s3", region, **{name: bool(self._get(name)) for name in names}
+                service, region, **{name: bool(self._get(name)) for name in names}
             )
         if found is None:
             raise ConfigurationError(
                 f"Amazon has no region {region}",
-                hint="fix ?region= in the repository URL or AWS_REGION; put a server of your own "
-                "in ?endpoint=https://….",
+                hint=f"correct the region of {self._what}, or AWS_REGION.",
             )
         return found["hostname"]
 
     def credentials(self) -> ReadOnlyCredentials:
         """Return credentials that are valid now: fetched or refreshed if need be."""
-        with _explained():
+        with _explained(self._what):
             with self._lock:
                 self._found = self._found or self._find_credentials()
             if self._found is None:
                 raise ConfigurationError(
-                    "no credentials found for the S3 repository",
+                    f"no credentials found for {self._what}",
                     hint="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the job a role "
                     "(OIDC: AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE).",
                 )
             frozen = self._found.get_frozen_credentials()
         if not f"{frozen.access_key}{frozen.secret_key}{frozen.token or ''}".isprintable():
             raise ConfigurationError(
-                "the credentials of the S3 repository contain a line break or a control character",
+                f"the credentials of {self._what} contain a line break or a control character",
                 hint="store the secrets without a trailing newline.",
             )
         return frozen
@@ -129,7 +156,7 @@ class AwsSettings:
             chain.remove(provider.METHOD)  # the first of that name, which reads os.environ
         for method in _REMOVED:
             chain.remove(method)
-        if env.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+        if not self._asks_machine or env.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
             chain.remove("iam-role")
         return session.get_credentials()
 
@@ -160,7 +187,7 @@ class AwsSettings:
         )
 
     def _get(self, name: str) -> Any:
-        with _explained():
+        with _explained(self._what):
             return self._session.get_config_variable(name)
 
 
@@ -182,18 +209,18 @@ def _open_session(env: Mapping[str, str]) -> Any:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(what: str) -> Iterator[None]:
     """Turn botocore's errors into ours; theirs may quote what is secret."""
     try:
         yield
     except (HTTPClientError, BrokenConnection) as cause:
         raise NetworkError(
-            f"cannot fetch the credentials of the S3 repository ({type(cause).__name__})",
+            f"cannot fetch the credentials of {what} ({type(cause).__name__})",
             hint="check the network, the proxy, and AWS_ENDPOINT_URL.",
         ) from cause
     except (BotoCoreError, ClientError) as cause:
         raise ConfigurationError(
-            f"cannot use the AWS settings of the S3 repository ({type(cause).__name__})",
+            f"cannot use the AWS settings of {what} ({type(cause).__name__})",
             hint="check AWS_PROFILE and the other AWS_… variables; run `aws sts "
             "get-caller-identity` for details.",
         ) from cause
