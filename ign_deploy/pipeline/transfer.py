@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from ign_deploy.errors import IgnDeployError, VersionConflict
 from ign_deploy.files import is_same_file
 from ign_deploy.module.artifacts import Bundle, VerifiedModule
+from ign_deploy.module.findings import Finding, warning
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.resigning import original_version
 from ign_deploy.pipeline.verify import verify_file
 
 if TYPE_CHECKING:
-    from ign_deploy.repositories import Publication
+    from ign_deploy.repositories import ConsentChange, Publication
     from ign_deploy.repositories.record import Release
 
 
@@ -56,6 +57,9 @@ def publish_module(
     except VersionConflict as conflict:
         module = _published_before(module, context, conflict, folder=folder)
         publication = send(module, None)
+    if publication.asked_again is not None:
+        finding = _asked_again(publication.release, publication.asked_again)
+        context.report.add_findings([finding], file=module.path)
     context.audit.record(
         "upload",
         publication_result(publication),
@@ -68,6 +72,24 @@ def publish_module(
         },
     )
     return Published(publication, module)
+
+
+def _asked_again(release: Release, change: ConsentChange) -> Finding:
+    """Say at release what operators would otherwise find out on each gateway."""
+    asked = [
+        text
+        for text, is_new in (
+            (f"the certificate is another one (SHA-1 {release.certificate.sha1})",
+             change.certificate),
+            (f"the licence text was changed (CRC {release.licence_crc})", change.licence),
+        )
+        if is_new
+    ]  # fmt: skip
+    return warning(
+        "asked-again",
+        f"gateways that have {release.id} {change.since} will ask again: {' and '.join(asked)}",
+        hint="tell the operators before they install it: they have to accept it on each gateway.",
+    )
 
 
 def _published_before(

@@ -50,15 +50,27 @@ class PublishOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentChange:
+    """What gateways with the version ``since`` have to accept with a later one."""
+
+    since: str
+    certificate: bool = False
+    licence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Publication:
     """A version in the repository, with its record and its location.
 
     If it was already published, ``release`` is the existing record, not the one offered.
+    ``asked_again`` is what gateways with the version before it will ask, None for nothing, or if
+    that isn't known.
     """
 
     outcome: PublishOutcome
     release: Release
     location: str
+    asked_again: ConsentChange | None = None
 
 
 @dataclass(frozen=True, slots=True)

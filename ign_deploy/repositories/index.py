@@ -18,7 +18,8 @@ from pydantic_core import to_json
 # pydantic reads the standard library's TypedDict only from Python 3.12 on.
 from typing_extensions import TypedDict
 
-from ign_deploy.repositories import CatalogueEntry
+from ign_deploy.module.ignition import line_required
+from ign_deploy.repositories import CatalogueEntry, ConsentChange
 from ign_deploy.repositories.record import Release
 from ign_deploy.repositories.status_events import NO_STATUS, ModuleStatus
 from ign_deploy.repositories.versions import VersionKey, newest_of_sorted, version_key
@@ -44,8 +45,10 @@ VersionEntry = TypedDict(
     {
         "filename": str,
         "hashes": Hashes,
+        "licence-crc": NotRequired[int],
         "max-ignition": NotRequired[str],
         "requires-ignition": str,
+        "signer": NotRequired[str],
         "size": int,
         "upload-time": str,
         "version": str,
@@ -107,6 +110,7 @@ def version_entry(release: Release) -> VersionEntry:
         "filename": file.name,
         "hashes": {"sha256": file.sha256},
         "requires-ignition": release.required_ignition_version,
+        "signer": _signer(release),
         "size": file.size,
         "upload-time": release.published_at,
         "version": release.version,
@@ -114,7 +118,36 @@ def version_entry(release: Release) -> VersionEntry:
     }
     if release.max_ignition_version:
         entry["max-ignition"] = release.max_ignition_version
+    if release.licence_crc is not None:
+        entry["licence-crc"] = release.licence_crc
     return entry
+
+
+def _signer(release: Release) -> str:
+    """Return enough of the signer's fingerprint to see whether two versions have the same."""
+    return release.certificate.sha1[:16]
+
+
+def asked_again(index: ModuleIndex, release: Release) -> ConsentChange | None:
+    """Return what gateways ask again when they get this version in place of the one before it.
+
+    That is the newest older one for the same line of Ignition; None if they ask nothing.
+    """
+    line, ours = line_required(release.required_ignition_version), version_key(release.version)
+    older = {
+        each["version"]: each
+        for each in index["files"]
+        if line_required(each["requires-ignition"]) == line and _file_key(each) < ours
+    }
+    previous = older.get(newest_of_sorted(list(older)) or "")
+    if previous is None or "signer" not in previous:
+        return None
+    change = ConsentChange(
+        previous["version"],
+        certificate=previous["signer"] != _signer(release),
+        licence=release.licence_crc not in (None, previous.get("licence-crc")),
+    )
+    return change if change.certificate or change.licence else None
 
 
 def merge_module(

@@ -23,7 +23,7 @@ from ign_deploy.repositories import (
     Reindexed,
 )
 from ign_deploy.repositories.access import WaitPolicy
-from ign_deploy.repositories.index import version_rows
+from ign_deploy.repositories.index import ModuleIndex, asked_again, version_rows
 from ign_deploy.repositories.leases import LeaseStore
 from ign_deploy.repositories.ledger import Ledger
 from ign_deploy.repositories.local_files import copy_out
@@ -95,8 +95,9 @@ class StoreRepository:
         confirm = partial(confirm_same, offered=release, status=self.status)
         wanted = Publishing(release, files, progress, confirm)
         outcome, published = self.store.publisher.publish(wanted)
-        self._update_indexes(published, outcome=outcome)
-        return Publication(outcome, published, self.store.location(wanted.key))
+        index = self._update_indexes(published, outcome=outcome)
+        again = None if index is None else asked_again(index, published)
+        return Publication(outcome, published, self.store.location(wanted.key), again)
 
     def catalogue(self, module_id: str | None = None) -> tuple[CatalogueEntry, ...]:
         """See ``Repository.catalogue``; one request where there is an index."""
@@ -185,16 +186,18 @@ class StoreRepository:
             self._records[key] = found
         return found
 
-    def _update_indexes(self, release: Release, *, outcome: PublishOutcome) -> None:
+    def _update_indexes(self, release: Release, *, outcome: PublishOutcome) -> ModuleIndex | None:
+        """Return the module's index, if it was written."""
         try:
             # What is there already may stem from a run that was killed before it got here.
             if outcome is PublishOutcome.PUBLISHED or not self._index.lists(release):
-                self._index.add(release)
+                return self._index.add(release)
         except IgnDeployError as problem:
             self._reporter.warning(
                 f"the version is published, but its index isn't up to date: {problem.message}; "
                 "run `ign-deploy reindex`"
             )
+        return None
 
 
 class Fetch(Protocol):

@@ -48,6 +48,7 @@ class _Batch:
     """What the threads of this run have to index: one of them does it for all."""
 
     added: dict[str, list[Release]] = field(default_factory=dict)
+    written: Mapping[str, ModuleIndex] = field(default_factory=dict)
     is_done: bool = False
     error: IgnDeployError | None = None
 
@@ -80,8 +81,10 @@ class StoreIndex:
         is_current = module_entry(module) in root["modules"] and self._page.shows(module, root)
         return is_current and release.version in module["versions"]
 
-    def add(self, release: Release) -> None:
+    def add(self, release: Release) -> ModuleIndex | None:
         """Add a published version to both indexes; raises RepositoryError.
+
+        Return its module's index, as it was written.
 
         Threads that come while another one writes are served together by the next.
         """
@@ -93,13 +96,14 @@ class StoreIndex:
                 with self._joining:
                     self._batch = _Batch()
                 try:
-                    self._update(batch.added)
+                    batch.written = self._update(batch.added)
                 except IgnDeployError as problem:
                     batch.error = problem
                 finally:
                     batch.is_done = True
         if batch.error is not None:
             raise batch.error
+        return batch.written.get(release.id)
 
     def refresh(self, *module_ids: str) -> None:
         """Bring all indexes up to date with the modules' status events; raises RepositoryError."""
@@ -131,17 +135,21 @@ class StoreIndex:
             self._page.write_page()
         return Reindexed(len(root["modules"]), sum(each["count"] for each in root["modules"]))
 
-    def _update(self, added: Mapping[str, list[Release]]) -> None:
-        """Write what changed, then what other runs may have overwritten, until all is there."""
+    def _update(self, added: Mapping[str, list[Release]]) -> Mapping[str, ModuleIndex]:
+        """Write what changed, then what other runs may have overwritten, until all is there.
+
+        Return the indexes of these modules, as they were written first.
+        """
         keys = [
             Key(module_id, each)
             for module_id, releases in added.items()
             for each in ([release.version for release in releases] or [""])
         ]
         with self._store.guard.session(keys) as session:
-            _, root = self._write_all(added, is_complete=True)
+            _, root, modules = self._write_all(added, is_complete=True)
             self._complete(session, root, ids=set(added))
             self._page.write_page()
+        return modules
 
     def _complete(self, session: IndexSession, root: RootIndex, *, ids: set[str]) -> RootIndex:
         """Write what other runs may have overwritten, of these modules and theirs, if any did."""
@@ -150,7 +158,7 @@ class StoreIndex:
                 changed |= self._ids()
             ids = (ids | changed) - {""}  # what was repaired may have been overwritten once more
             again = {each: list[Release]() for each in ids}
-            written, root = self._write_all(again, is_complete=False)
+            written, root, _ = self._write_all(again, is_complete=False)
             if not written:
                 break
         return root
@@ -170,7 +178,7 @@ class StoreIndex:
 
     def _write_all(
         self, added: Mapping[str, list[Release]], *, is_complete: bool
-    ) -> tuple[bool, RootIndex]:
+    ) -> tuple[bool, RootIndex, Mapping[str, ModuleIndex]]:
         """Bring the modules' parts of all documents up to date; return whether any was written.
 
         ``is_complete``: the stored index of a module lacks nothing but the versions ``added``.
@@ -205,7 +213,7 @@ class StoreIndex:
 
         wrote, root = self._write_root(with_modules, shared=shared, reread=reread)
         written.append(wrote)
-        return any(written), root
+        return any(written), root, modules
 
     def _read_shared(self) -> _Shared:
         script = self._page.read_script(INDEX_NAME)  # first, see PageDocuments
