@@ -14,9 +14,10 @@ from tests.contract.opened import EAGER, Opened
 from tests.support.http_steps import count_requests
 from tests.support.releases import release_of
 
-# Goals for WebDAV, and for GitHub, where a job has 1,000 requests an hour; others need what their
-# recipe needs. Of WebDAV's, five are the probe, and two read a claim back.
-_GOALS = {"nginx": (20, 14), "apache": (20, 14), "github": (10, 9)}
+# Goals for WebDAV, and for GitHub, where 100 jobs must stay below the 1,000 requests an hour that
+# they have together; others need what their recipe needs. Of WebDAV's, five are the probe, and two
+# read a claim back.
+_GOALS = {"nginx": (20, 14), "apache": (20, 14), "github": (9, 8)}
 _MODULE = "com.acme.thing"
 
 

@@ -7,7 +7,7 @@ store has no compare-and-swap, an ``IndexGuard`` notices that two runs write the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -180,7 +180,8 @@ class Store:
     folder or the server isolates it, so the indexes are scripts, too. ``lists_cheaply``: a listing
     costs so little that readers compare the indexes with it. ``now`` is the store's own time, as
     its last response gave it. ``compares`` returns whether ``DocumentStore.write`` never replaces
-    another document than the one that was read.
+    another document than the one that was read. ``read_together`` reads several documents by one
+    request, where that is possible, and ``compares``.
     """
 
     versions: VersionStore
@@ -198,3 +199,4 @@ class Store:
     has_page: bool = False
     has_scripts: bool = False
     lists_cheaply: bool = False
+    read_together: Callable[[Sequence[str]], Sequence[Document | None]] | None = None

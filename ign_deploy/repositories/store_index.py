@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,7 +23,7 @@ from ign_deploy.repositories.index import (
     parse_module_index,
 )
 from ign_deploy.repositories.index_reader import WORKERS, IndexReader, module_path
-from ign_deploy.repositories.index_writer import IndexWriter
+from ign_deploy.repositories.index_writer import UNREAD, IndexWriter
 from ign_deploy.repositories.page_documents import PageDocuments
 from ign_deploy.repositories.record import INDEX_NAME, Release
 from ign_deploy.repositories.root_index import (
@@ -34,13 +34,20 @@ from ign_deploy.repositories.root_index import (
 )
 from ign_deploy.repositories.store import Document, Indexed, IndexSession, Key, Store
 
+_MOST_TOGETHER = 8
+"""Modules whose indexes are all held at once, as one response has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What all runs write, as it was before this run read anything else."""
+    """What all runs write, as it was before this run read anything else.
+
+    ``modules`` are the modules' indexes by id, if they came along with it.
+    """
 
     root: Document | None
     script: Document | None
+    modules: Mapping[str, Document | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -114,7 +121,7 @@ class StoreIndex:
         """Write all indexes from records and status events alone; raises RepositoryError."""
         with self._writing, self._store.guard.session([Key("", "")]) as session:
             # Before the listing: what is written since then is not overwritten unseen.
-            shared = self._read_shared()
+            shared = self._read_shared(())
             with self._store.snapshot():
                 ids = sorted(self._ids())
                 share = WORKERS // max(1, min(WORKERS, len(ids)))
@@ -184,7 +191,7 @@ class StoreIndex:
         ``is_complete``: the stored index of a module lacks nothing but the versions ``added``.
         """
         # Read before the modules' own: a line that is written is never older than what it replaces.
-        shared = self._read_shared()
+        shared = self._read_shared(sorted(added))
         written: list[bool] = []
         modules: dict[str, ModuleIndex] = {}
 
@@ -193,8 +200,9 @@ class StoreIndex:
                 stored = stored if stored is not None and stored["id"] == module_id else None
                 return self._changed(stored, module_id, added[module_id], is_complete=is_complete)
 
+            first = shared.modules.get(module_id, UNREAD)
             wrote, modules[module_id] = self._write_module(
-                module_id, change, known=added[module_id]
+                module_id, change, known=added[module_id], first=first
             )
             written.append(wrote)
 
@@ -215,9 +223,14 @@ class StoreIndex:
         written.append(wrote)
         return any(written), root, modules
 
-    def _read_shared(self) -> _Shared:
+    def _read_shared(self, ids: Sequence[str]) -> _Shared:
         script = self._page.read_script(INDEX_NAME)  # first, see PageDocuments
-        return _Shared(self._documents.read(INDEX_NAME), script)
+        read_together = self._store.read_together
+        if read_together is None or not 0 < len(ids) <= _MOST_TOGETHER:
+            return _Shared(self._documents.read(INDEX_NAME), script)
+        # As early as the root index, since an index that has changed by then isn't written over.
+        root, *found = read_together([INDEX_NAME, *map(module_path, ids)])
+        return _Shared(root, script, dict(zip(ids, found, strict=True)))
 
     def _write_root(
         self,
@@ -237,10 +250,13 @@ class StoreIndex:
         change: Callable[[ModuleIndex | None], ModuleIndex],
         *,
         known: Iterable[Release] = (),
+        first: Document | None = UNREAD,
     ) -> tuple[bool, ModuleIndex]:
         path, records = module_path(module_id), {each.version: each for each in known}
         script = self._page.read_script(path)
-        wrote, index = self._writer.write(path, parse_module_index, change, index_bytes)
+        wrote, index = self._writer.write(
+            path, parse_module_index, change, index_bytes, first=first
+        )
 
         def read(version: str) -> Release | None:
             return records.get(version) or self._reader.record(module_id, version)

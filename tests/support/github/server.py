@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.support.github import graphql
 from tests.support.github.checking import Checker
 from tests.support.github.limits import Limit
 from tests.support.github.routes import Call, Route, asset_reply, find_route
@@ -86,6 +87,8 @@ class GitHub(HttpServer):
             return refusal
         try:
             role = self._role(request)
+            if (request.method, request.path) == ("POST", graphql.PATH):
+                return self._query(request, role)
             if (moved := self._redirect(request)) is not None:
                 return moved
             route, parts = self._route(request)
@@ -103,11 +106,25 @@ class GitHub(HttpServer):
                 document["errors"] = problem.errors
             return json_reply(problem.status, document)
 
+    def _query(self, request: Request, role: str) -> Reply:
+        """Answer a query, which needs a token, but no right to write."""
+        if not self.repository.graphql:
+            raise not_found()
+        if role == "nobody":
+            raise Refused(401, "This endpoint requires you to be authenticated.")
+        try:
+            return graphql.answer(request.body, self.repository)
+        except graphql.InvalidQuery as problem:
+            self.violate(f"POST {request.path}: {problem}")
+            return json_reply(200, {"errors": [{"message": str(problem)}]})
+
     def _check_request(self, request: Request) -> None:
         path = request.path.removeprefix(_UPLOADS)
         for name in ("X-GitHub-Api-Version", "Accept", "User-Agent"):
             if request.headers.get(name) in {None, "", "*/*"}:
                 self.violate(f"{request.method} {path}: no {name}")
+        if path == graphql.PATH:
+            return  # described by a schema, see there
         for problem in self.checker.request_problems(request, path):
             self.violate(problem)
 

@@ -74,6 +74,7 @@ class SimulatedRepository:
     ``streams``: files come from the API itself, not by a redirect; GitHub does either.
     ``former_name`` is what it was called before. ``protection`` of all branches but main:
     ``classic`` or ``ruleset``. ``workflows``: whether the token may change workflows.
+    ``graphql``: whether that API can be reached, too.
     """
 
     full_name: str
@@ -85,6 +86,7 @@ class SimulatedRepository:
     former_name: str = ""
     protection: str = ""
     workflows: bool = True
+    graphql: bool = True
     digests: bool = True
     lag: float = 0.0
     race: float = 0.0

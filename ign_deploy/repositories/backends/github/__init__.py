@@ -58,6 +58,7 @@ def open_github(url: str, access: Access) -> Store:
         guard=NoGuard(),
         now=api.now,
         compares=lambda: True,
+        read_together=branch.read_together,
     )
 
 

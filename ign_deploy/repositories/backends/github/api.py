@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -309,3 +310,8 @@ def github_reason(response: Response) -> str:
     text = "; ".join(part for part in parts if isinstance(part, str))
     line = "".join(char if char.isprintable() else " " for char in text)
     return line[:_LONGEST_REASON].strip()
+
+
+def blob_hash(data: bytes) -> str:
+    """Return the hash that Git gives a file of this content."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

@@ -9,10 +9,9 @@ common with the others, and its commits start no workflow (``[skip ci]``).
 from __future__ import annotations
 
 import base64
-import hashlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from ign_deploy.errors import RepositoryError
 from ign_deploy.repositories.backends.github.api import (
@@ -23,6 +22,7 @@ from ign_deploy.repositories.backends.github.api import (
     TREE,
     GitHubApi,
     TreeEntry,
+    blob_hash,
     empty_repository,
     encoded,
     github_error,
@@ -30,6 +30,7 @@ from ign_deploy.repositories.backends.github.api import (
     is_empty,
     is_rule,
 )
+from ign_deploy.repositories.backends.github.graphql import GraphQl
 from ign_deploy.repositories.store import MAX_DOCUMENT_SIZE, Document
 
 _CREATING = f"creating the branch {BRANCH}"
@@ -58,6 +59,7 @@ class BranchDocuments:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._api = api
+        self._graphql = GraphQl(api)
         self._require_readable = require_readable
         self._sleep = sleep
 
@@ -71,6 +73,17 @@ class BranchDocuments:
             self._require_readable()
             return None
         return Document(response.body, blob_hash(response.body))
+
+    def read_together(self, paths: Sequence[str]) -> list[Document | None]:
+        """See ``Store.read_together``; what doesn't come so is read by a request of its own."""
+        found = self._graphql.files(paths, ref=BRANCH)
+        return [self._read_from(found, path) for path in paths]
+
+    def _read_from(self, found: Mapping[str, bytes | None], path: str) -> Document | None:
+        if path not in found:
+            return self.read(path)
+        content = found[path]
+        return None if content is None else Document(content, blob_hash(content))
 
     def write(self, path: str, data: bytes, *, replaces: Document | None) -> bool:
         """See ``DocumentStore.write``."""
@@ -192,8 +205,3 @@ class BranchDocuments:
         if not created.ok:
             raise github_error(created)
         return created.parse(SHA).sha
-
-
-def blob_hash(data: bytes) -> str:
-    """Return the hash that Git gives a file of this content."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

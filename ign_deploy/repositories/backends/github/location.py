@@ -36,6 +36,11 @@ class GitHubLocation:
         """The repository's address in the API."""
         return f"{self.api}/repos/{self.name}"
 
+    @property
+    def graphql(self) -> str:
+        """The address of the GraphQL API: of an Enterprise Server, beside that of the REST API."""
+        return f"{self.api.removesuffix('/v3')}/graphql"
+
     def release_page(self, tag: str) -> str:
         """Return the page where a person finds a release."""
         return f"{self.web}/{self.name}/releases/tag/{quote(tag)}"

@@ -42,6 +42,19 @@ def test_the_job_s_token_goes_to_the_job_s_server_only(
     assert (location.api, location.web, location.token) == (api, web, token)
 
 
+@pytest.mark.parametrize(
+    ("api", "graphql"),
+    [
+        ("https://api.github.com", "https://api.github.com/graphql"),
+        ("https://ghe.example:8443/api/v3", "https://ghe.example:8443/api/graphql"),
+        ("https://api.acme.ghe.com", "https://api.acme.ghe.com/graphql"),
+    ],
+)
+def test_the_other_api_is_beside_it(api: str, graphql: str) -> None:
+    location = find_github_location(f"github://a/b?api={api}", access=Access())
+    assert location.graphql == graphql
+
+
 def test_the_own_token_comes_first() -> None:
     assert find_github_location("github://a/b", access=Access(token="own", env=JOB)).token == "own"
 
