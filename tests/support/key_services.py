@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -195,3 +196,83 @@ class AwsDouble(KeyService):
 
 def _aws_error(code: str) -> Reply:
     return json_reply(400, {"__type": f"com.amazon#{code}", "message": "not shown"})
+
+
+def _unpadded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _number(value: int) -> str:
+    return _unpadded(value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+class AzureDouble(KeyService):
+    """Azure Key Vault, Microsoft Entra, and a machine's identity; tokens last ``lifetime``."""
+
+    opening = "GET /keys/release"
+    signing = "POST /keys/release/0123abcd/sign"
+    secrets = ("azure-client-secret", "azure.access.token")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lifetime = 3600
+        self.operations = ["sign", "verify"]
+        self.proofs: list[str] = []
+
+    @property
+    def uri(self) -> str:
+        return f"azurekv:{self.url}/keys/release"
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        return {
+            "AZURE_AUTHORITY_HOST": self.url,
+            "AZURE_TENANT_ID": "example.onmicrosoft.com",
+            "AZURE_CLIENT_ID": "client",
+            "AZURE_CLIENT_SECRET": self.secrets[0],
+        }
+
+    def respond(self, request: Request) -> Reply:
+        if request.path == "/metadata/identity/oauth2/token":
+            assert request.headers["Metadata"] == "true"
+            assert request.query["resource"] == "https://vault.azure.net"
+            self.proofs.append("machine")
+            token = {"access_token": self.secrets[1], "expires_in": str(self.lifetime)}
+            return json_reply(200, token)
+        if request.path == "/example.onmicrosoft.com/oauth2/v2.0/token":
+            return self._log_in(dict(parse_qsl(request.body.decode())))
+        if request.credentials != ("Bearer", self.secrets[1]):
+            return json_reply(401, {"error": {"code": "Unauthorized"}})
+        assert request.query == {"api-version": "7.4"}
+        if request.path == "/keys/release/0123abcd/sign":
+            body = json.loads(request.body)
+            value = body["value"]
+            signature = self.sign(base64.b64encode(base64.urlsafe_b64decode(f"{value}=")).decode())
+            assert body == {"alg": "RS256", "value": value}
+            return json_reply(200, {"kid": self._kid, "value": _unpadded(signature)})
+        if request.path in {"/keys/release", "/keys/release/0123abcd"}:
+            return json_reply(200, {"key": self._key(), "attributes": {"enabled": True}})
+        return json_reply(404, {"error": {"code": "KeyNotFound"}})
+
+    @property
+    def _kid(self) -> str:
+        return f"{self.url}/keys/release/0123abcd"
+
+    def _key(self) -> Mapping[str, object]:
+        key = self.public_key
+        if not isinstance(key, rsa.RSAPublicKey):
+            return {"kid": self._kid, "kty": "EC", "crv": "P-256"}
+        n, e = key.public_numbers().n, key.public_numbers().e
+        numbers = {"n": _number(n), "e": _number(e)}
+        return {"kid": self._kid, "kty": "RSA-HSM", "key_ops": self.operations, **numbers}
+
+    def _log_in(self, form: dict[str, str]) -> Reply:
+        proof = form.pop("client_secret", "") or form.pop("client_assertion", "")
+        form.pop("client_assertion_type", "")
+        wanted = {"grant_type": "client_credentials", "client_id": "client"}
+        assert form == {**wanted, "scope": "https://vault.azure.net/.default"}
+        self.proofs.append(proof)
+        if proof not in {self.secrets[0], "of.the.job"}:
+            said = f"AADSTS7000215: Invalid client secret {proof}"
+            return json_reply(401, {"error": "invalid_client", "error_description": said})
+        return json_reply(200, {"access_token": self.secrets[1], "expires_in": self.lifetime})

@@ -11,7 +11,7 @@ import re
 from ign_deploy.errors import IdentityError
 from ign_deploy.signing.keys.protocol import KeyAccess, SigningKey
 
-SCHEMES = ("pkcs11", "vault", "awskms")
+SCHEMES = ("pkcs11", "vault", "awskms", "azurekv")
 """The schemes of the URIs that name a key."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
@@ -38,6 +38,10 @@ def open_key(uri: str, *, access: KeyAccess) -> SigningKey:
         return open_vault_key(uri.strip(), access=access)
     if scheme == "awskms":
         return _open_aws_key(uri.strip(), access)
+    if scheme == "azurekv":
+        from ign_deploy.signing.keys.azurekv import open_azure_key
+
+        return open_azure_key(uri.strip(), access=access)
     known = " or ".join(f"{each}:" for each in SCHEMES)
     raise IdentityError(
         f'unsupported kind of signing key "{scheme[:20]}:"',

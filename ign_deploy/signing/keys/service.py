@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ign_deploy.errors import ConfigurationError, IdentityError, IgnDeployError
 from ign_deploy.files import explain_os_error, read_regular
@@ -19,6 +20,7 @@ from ign_deploy.net.session import open_http_session
 from ign_deploy.signing.keys.protocol import KeyAccess
 
 _MAX_CA_FILE = 1 << 20
+_METADATA_TIMEOUT = (2.0, 4.0)
 OPENING = RetryPolicy(deadline=60.0, limit_wait=2.0)
 """For logging in and reading the public key, unless the access says otherwise."""
 ONE_ATTEMPT = RetryPolicy(attempts=1)
@@ -62,6 +64,38 @@ class ServiceClient(Client):
         )
         client.files = (copy,) if copy else ()
         return client
+
+    @classmethod
+    def open_metadata(
+        cls,
+        base: str,
+        *,
+        what: str,
+        access: KeyAccess,
+        error_for_response: Callable[[Response], IgnDeployError],
+    ) -> Self:
+        """Return a client for a machine's metadata, which either responds at once or isn't there.
+
+        It is on the machine's own link, without TLS, and behind no proxy. Nothing secret is sent.
+        """
+        require_web_address(base, what=what, is_private=False)
+        return cls(
+            open_http_session(),
+            base=base.rstrip("/"),
+            reporter=access.reporter,
+            retry=replace(access.retry or OPENING, attempts=2, retries_timeouts=False),
+            timeout=_METADATA_TIMEOUT,
+            redirects=False,
+            error=IdentityError,
+            error_for_response=error_for_response,
+        )
+
+    def post_form(self, path: str, form: Mapping[str, str], *, title: str) -> Response:
+        """Send a form, as services that give out tokens want it."""
+        return self.request(
+            "POST", path, title=title, body=urlencode(form).encode(),
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the connections, and delete the files."""

@@ -18,14 +18,14 @@ from ign_deploy.signing.keys.protocol import KeyAccess
 from ign_deploy.signing.keys.service import OPENING
 from ign_deploy.signing.keys.signer import DigestSigner
 from tests.support.identities import pem_certificates, rsa_key, self_signed
-from tests.support.key_services import AwsDouble, KeyService, VaultDouble, curve_key
+from tests.support.key_services import AwsDouble, AzureDouble, KeyService, VaultDouble, curve_key
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault, serving
 from tests.support.signing_keys import VirtualClock
 from tests.support.tls import make_tls
 
 DIGESTS = [hashlib.sha256(b"%d" % number).digest() for number in range(300)]
-SERVICES = {"vault": VaultDouble, "awskms": AwsDouble}
+SERVICES = {"vault": VaultDouble, "awskms": AwsDouble, "azurekv": AzureDouble}
 
 
 @pytest.fixture(params=SERVICES)
