@@ -51,7 +51,7 @@ SECTIONS = {
     "audit_file": "Audit trail and metrics",
 }
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_USAGE = re.compile(r"(?<=\n\n)`ign-deploy ([a-z-]+) [^`\n]*`(?=\n\n)")
+_USAGE = re.compile(r"(?<=\n\n)`ign-deploy ((?:trust )?[a-z-]+) [^`\n]*`(?=\n\n)")
 _CODE = re.compile(
     r"--[a-z][a-z-]+|[A-Z]+(?:_[A-Z]+)+|ign-build|v\{version\}|modules\.json|smtps?://host:\d+|"
     r"NAME:KEY|ID@VERSION|name=value(?:,name=value)*|pkcs11:|(?:ign-deploy|pyproject)\.toml|"
@@ -97,7 +97,7 @@ def _usage(name: str) -> str:
 def _command_list() -> str:
     lines = ["| Command | What it does |", "|---|---|"]
     for name, command in commands().items():
-        lines.append(f"| [`{name}`](#{name}) | {command.get_short_help_str(200)} |")
+        lines.append(f"| [`{name}`](#{_anchor(name)}) | {command.get_short_help_str(200)} |")
     return "\n".join(lines)
 
 

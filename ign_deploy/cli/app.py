@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -31,6 +32,8 @@ _COMMANDS = {
     "promote": "ign_deploy.cli.deployment",
     "status": "ign_deploy.cli.status",
     "history": "ign_deploy.cli.history",
+    "trust plan": "ign_deploy.cli.trust",
+    "trust change": "ign_deploy.cli.trust",
     "audit": "ign_deploy.cli.audit",
     "render": "ign_deploy.cli.render",
     "yank": "ign_deploy.cli.maintenance",
@@ -61,6 +64,7 @@ _OTHER_WORDS = {
     "check": ("verify", "validate-env"),
     "log": ("history",),
     "new": ("init",),
+    "trust": ("trust plan", "trust change"),
 }
 # Options of every command, which may stand before it as well; True: a value follows.
 _LEADING = {
@@ -73,7 +77,10 @@ _LEADING = {
 
 
 def behind_command(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the common options before the command moved behind it."""
+    """Return the arguments with the common options before the command moved behind it.
+
+    A command of two words becomes one argument.
+    """
     rest = list(arguments)
     moved: list[str] = []
     while rest and (takes_value := _LEADING.get(rest[0].partition("=")[0])) is not None:
@@ -82,7 +89,14 @@ def behind_command(arguments: Sequence[str]) -> list[str]:
         del rest[:count]
     if moved and not rest:
         raise click.UsageError("Missing command.")
+    rest = joined_command(rest)
     return [*rest[:1], *moved, *rest[1:]]
+
+
+def joined_command(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the two words of a command such as ``trust plan`` as one."""
+    name = " ".join(arguments[:2])
+    return [name, *arguments[2:]] if name in _COMMANDS else list(arguments)
 
 
 class LazyGroup(click.Group):
@@ -92,7 +106,7 @@ class LazyGroup(click.Group):
         """Accept `help` and `help COMMAND`, and the common options before the command."""
         args = behind_command(args)
         if args[:1] == ["help"]:
-            args = [*args[1:2], "--help"]
+            args = [*joined_command(args[1:])[:1], "--help"]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -104,7 +118,7 @@ class LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
         module = importlib.import_module(_COMMANDS[cmd_name])
-        command = getattr(module, cmd_name.replace("-", "_") + "_command")
+        command = getattr(module, re.sub("[ -]", "_", cmd_name) + "_command")
         return cast("click.Command", command)
 
     def resolve_command(

@@ -27,7 +27,11 @@ def repeat_command(
     command = cast("click.Group", group.command).get_command(group, name) or ctx.command
     known = {param.name for param in command.params if isinstance(param, click.Option)}
     known -= {"environment", "to"} if environment else set()
-    words = [*group.command_path.split(), name, *(["-e", environment] if environment else [])]
+    words = [
+        *group.command_path.split(),
+        *name.split(),
+        *(["-e", environment] if environment else []),
+    ]
     for param in ctx.command.params:
         is_given = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
         if is_given and isinstance(param, click.Option) and param.name in known:

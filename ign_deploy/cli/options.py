@@ -83,6 +83,20 @@ EVENTS = (
     "metrics_job",
     "otlp_endpoint",
 )
+DEPLOYMENT = (
+    *DEPLOYING,
+    "continue_on_error",
+    "notes",
+    "notes_file",
+    "tags",
+    *REPOSITORY,
+    "cache_dir",
+    "trust_anchor",
+    "allow_expired",
+    *EVENTS,
+    "dry_run",
+)
+"""The settings of the commands that deploy what is published."""
 SUPPORT = ("tested_on", "max_ignition")
 PUBLISHING = (
     *REPOSITORY,

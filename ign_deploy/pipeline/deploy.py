@@ -68,7 +68,7 @@ class Order:
 
     ``unreachable`` are gateways that couldn't be looked at, and why; ``unchanged`` are those where
     nothing is to be done, and why. Without parts, nothing is done at all, and the history gets no
-    entry. ``arguments`` are those of the command that repeats it.
+    entry. ``command`` and ``arguments`` are those of the command that repeats it.
     """
 
     environment: str
@@ -78,6 +78,7 @@ class Order:
     unchanged: Sequence[GatewayRecord] = ()
     unreachable: Sequence[tuple[Gateway, IgnDeployError]] = ()
     arguments: Sequence[str] = ()
+    command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +251,9 @@ class Deployer:
         modules = _modules(order)
         names = [f"{each}@{module.descriptor.version}" for each, module in modules.items()]
         is_release = order.kind is DeploymentKind.DEPLOYMENT and not order.arguments
-        resume = command_line(_COMMANDS[order.kind], names if is_release else order.arguments)
+        resume = command_line(
+            order.command or _COMMANDS[order.kind], names if is_release else order.arguments
+        )
         back = command_line("rollback", list(modules), environment=order.environment)
         options = replace(options, rollback_command=back, resume_command=resume)
         return Rollout(everything, options, reporter)

@@ -30,7 +30,8 @@ class LiveModule:
 
     ``recorded`` is the version that the history has, empty for none. ``difference`` says what is
     not as recorded, empty if all is. ``signer`` and ``certificate_expires`` (ISO 8601) are what the
-    gateway shows of the certificate, empty if it shows none.
+    gateway shows of the certificate, empty if it shows none; ``accepted_certificate`` is the SHA-1
+    fingerprint in its modules.json.
     """
 
     id: str
@@ -44,6 +45,7 @@ class LiveModule:
     signer: str = ""
     certificate_expires: str = ""
     days_left: int | None = None
+    accepted_certificate: str = ""
 
 
 def unseen_module(
@@ -74,6 +76,7 @@ def compare_module(
         state=(found.state or ("QUARANTINED" if found.is_quarantined else "")) if found else "",
         license_state=found.license_state if found else "",
         self_signed=found.self_signed if found else None,
+        accepted_certificate=found.accepted_certificate if found else "",
         recorded=recorded.version if recorded else "",
         difference=_difference(found, recorded, is_waiting=is_waiting),
         attempt=attempt,

@@ -24,7 +24,7 @@ def installation(names: Sequence[str], deployer: Deployer) -> Order:
     """Return the order to install published modules (``NAME[@VERSION]``) and signed files."""
     environment = environment_of(deployer.context)
     gateways = gateways_or_tracking(deployer.context)
-    modules = [_module(name, deployer) for name in names]
+    modules = [requested_module(name, deployer) for name in names]
     again = [
         name if _is_file(name) else f"{module.descriptor.id}@{module.descriptor.version}"
         for name, module in zip(names, modules, strict=True)
@@ -159,7 +159,7 @@ def required_environment(deployer: Deployer) -> str:
     return named_environment(deployer.context.settings.environment, deployer.context)
 
 
-def _module(name: str, deployer: Deployer) -> VerifiedModule:
+def requested_module(name: str, deployer: Deployer) -> VerifiedModule:
     """Return the verified file of that name, else the published module."""
     from ign_deploy.repositories.download import find_release
 

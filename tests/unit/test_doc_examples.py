@@ -73,7 +73,7 @@ def assert_valid(arguments: list[str]) -> None:
 
 def test_every_command_has_an_example() -> None:
     lines = [line for _, line in command_lines()]
-    assert {shlex.split(line)[1] for line in lines} == set(COMMANDS)
+    assert {behind_command(shlex.split(line)[1:])[0] for line in lines} == set(COMMANDS)
 
 
 def test_an_unknown_option_would_be_noticed() -> None:

@@ -59,7 +59,7 @@ def option_tables(name: str) -> str:
 def test_every_command_and_all_its_options_are_documented(name: str) -> None:
     text = page_text("commands.md")
     known = code_words(option_tables(name) + section(text, "Options of every command"))
-    assert f"](#{name})" in text
+    assert f"](#{slug(name)})" in text
     for option in options_of(COMMANDS[name]):
         assert {*option.opts} <= known, f"{name} {option.opts}"
 
@@ -85,7 +85,7 @@ def test_every_outcome_of_a_deployment_is_documented_with_its_exit_code() -> Non
 
 
 def test_every_documented_command_exists() -> None:
-    documented = re.findall(r"^\| \[`([a-z-]+)`\]\(#", page_text("commands.md"), re.M)
+    documented = re.findall(r"^\| \[`([a-z -]+)`\]\(#", page_text("commands.md"), re.M)
     assert documented == list(COMMANDS)
 
 

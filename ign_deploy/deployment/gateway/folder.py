@@ -180,6 +180,7 @@ class FolderTarget:
             quarantined_version=version if reason else None,
             certificate_accepted=manifest.accepts_certificate(file) if manifest else None,
             license_accepted=manifest.accepts_license(file) if manifest else None,
+            accepted_certificate=manifest.certificate(file.module_id) if manifest else "",
         )
 
     def _require_own(self, target: Path, module_id: str) -> None:

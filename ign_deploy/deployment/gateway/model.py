@@ -69,6 +69,7 @@ class InstalledModule:
     that is only in quarantine. ``pending_upgrade``: another version replaces it at the next
     restart. ``quarantine`` is the reason why a version is quarantined, ``quarantined_version`` that
     version: during an upgrade, the old version may run while the new one is in quarantine.
+    ``accepted_certificate`` is the SHA-1 fingerprint that the gateway has accepted for the module.
     """
 
     id: str
@@ -81,6 +82,7 @@ class InstalledModule:
     quarantined_version: ShownVersion | None = None
     certificate_accepted: bool | None = None
     license_accepted: bool | None = None
+    accepted_certificate: str = ""
     fault_cause: str = ""
     license_state: str = ""
     self_signed: bool | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from ign_deploy.files import open_regular, os_error_reason
 
 ENABLED = "enabled"
 _MAX_SIZE = 16 << 20
+_FINGERPRINT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,16 @@ class ModulesJson:
         found = self.entry(module_id).get("filename")
         return found if isinstance(found, str) else ""
 
+    def certificate(self, module_id: str) -> str:
+        """Return the SHA-1 fingerprint that is accepted for a module, empty for none."""
+        known = self.entry(module_id).get("certFingerprint")
+        found = known.lower() if isinstance(known, str) else ""
+        return found if _FINGERPRINT.fullmatch(found) else ""
+
     def accepts_certificate(self, file: ModuleFile) -> bool:
         """Return whether the signer of exactly this file is accepted."""
-        known = self.entry(file.module_id).get("certFingerprint")
-        return isinstance(known, str) and known.lower() == file.certificate_sha1
+        known = self.certificate(file.module_id)
+        return bool(known) and known == file.certificate_sha1
 
     def accepts_license(self, file: ModuleFile) -> bool:
         """Return whether exactly this licence text is accepted, or there is none to accept."""
