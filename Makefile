@@ -37,6 +37,10 @@ format: setup ## rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+.PHONY: docs
+docs: setup ## build the searchable site of docs/ into build/site; broken links fail
+	@tools/docs.sh
+
 .PHONY: bench
 bench: setup ## measure speed and memory as ratios
 	@$(BIN)/python -m benchmarks

@@ -28,6 +28,8 @@ from tests.support.pages import (
     prose,
     section,
 )
+from tools.reference_pages import PAGES as REFERENCE_PAGES
+from tools.reference_pages import generated
 
 COMMANDS = commands()
 # Local paths and tools, and hosts that readers have no use for.
@@ -53,6 +55,18 @@ def option_tables(name: str) -> str:
             option_tables(titles[link[1:]]) for link in LINK.findall(line) if link[0] == "#"
         )
     return found
+
+
+@pytest.mark.parametrize("name", REFERENCE_PAGES)
+def test_the_reference_page_matches_the_code(name: str) -> None:
+    text = page_text(name)
+    assert text == generated(text), "run: .venv/bin/python -m tools.reference_pages"
+
+
+def test_every_page_is_in_the_list_of_all_pages() -> None:
+    _, _, listed = page_text("index.md").partition("\n## All pages\n")
+    pages = {page.name for page in PAGES if page.parent == ROOT / "docs"} - {"index.md"}
+    assert pages <= set(LINK.findall(listed)), "add the page to docs/index.md"
 
 
 @pytest.mark.parametrize("name", COMMANDS)

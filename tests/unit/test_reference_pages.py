@@ -1,4 +1,4 @@
-"""The generated parts of the reference pages match the code, and nothing in the tool is unused."""
+"""The reference pages are written again from the code, and nothing in the tool is unused."""
 
 from __future__ import annotations
 
@@ -13,12 +13,6 @@ from tools.reference_notes import OPTION_NOTES, SETTING_NOTES
 from tools.reference_pages import PAGES, SECTIONS, SHARED, generated
 
 MARK = re.compile(r"<!-- generated: ([^>]+) -->")
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_the_page_matches_the_code(name: str) -> None:
-    text = page_text(name)
-    assert text == generated(text), "run: .venv/bin/python -m tools.reference_pages"
 
 
 @pytest.mark.parametrize("name", PAGES)
