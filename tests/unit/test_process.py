@@ -273,6 +273,7 @@ def test_a_build_sees_an_allow_list_only() -> None:
         "MAVEN_GPG_PASSPHRASE",
         "ORG_GRADLE_PROJECT_ignition.signing.keystorePassword",
         "ORG_GRADLE_PROJECT_signingKey",
+        *("GOOGLE_APPLICATION_CREDENTIALS", "GCE_METADATA_HOST"),
         *("AZURE_CLIENT_SECRET", "AZURE_ID_TOKEN", "AZURE_FEDERATED_TOKEN_FILE"),
         *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ID_TOKEN", "AWS_ROLE_ARN"),
         "PYTHONPATH",

@@ -11,7 +11,7 @@ import re
 from ign_deploy.errors import IdentityError
 from ign_deploy.signing.keys.protocol import KeyAccess, SigningKey
 
-SCHEMES = ("pkcs11", "vault", "awskms", "azurekv")
+SCHEMES = ("pkcs11", "vault", "awskms", "azurekv", "gcpkms")
 """The schemes of the URIs that name a key."""
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 
@@ -42,6 +42,10 @@ def open_key(uri: str, *, access: KeyAccess) -> SigningKey:
         from ign_deploy.signing.keys.azurekv import open_azure_key
 
         return open_azure_key(uri.strip(), access=access)
+    if scheme == "gcpkms":
+        from ign_deploy.signing.keys.gcpkms import open_google_key
+
+        return open_google_key(uri.strip(), access=access)
     known = " or ".join(f"{each}:" for each in SCHEMES)
     raise IdentityError(
         f'unsupported kind of signing key "{scheme[:20]}:"',

@@ -18,19 +18,32 @@ from ign_deploy.signing.keys.protocol import KeyAccess
 from ign_deploy.signing.keys.service import OPENING
 from ign_deploy.signing.keys.signer import DigestSigner
 from tests.support.identities import pem_certificates, rsa_key, self_signed
-from tests.support.key_services import AwsDouble, AzureDouble, KeyService, VaultDouble, curve_key
+from tests.support.key_services import (
+    AwsDouble,
+    AzureDouble,
+    GoogleDouble,
+    KeyService,
+    VaultDouble,
+    curve_key,
+)
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault, serving
 from tests.support.signing_keys import VirtualClock
 from tests.support.tls import make_tls
 
 DIGESTS = [hashlib.sha256(b"%d" % number).digest() for number in range(300)]
-SERVICES = {"vault": VaultDouble, "awskms": AwsDouble, "azurekv": AzureDouble}
+SERVICES = {
+    "vault": VaultDouble,
+    "awskms": AwsDouble,
+    "azurekv": AzureDouble,
+    "gcpkms": GoogleDouble,
+}
 
 
 @pytest.fixture(params=SERVICES)
-def service(request: pytest.FixtureRequest) -> Iterator[KeyService]:
-    with serving(SERVICES[request.param]()) as server:
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[KeyService]:
+    kind = SERVICES[request.param]
+    with serving(kind(tmp_path) if kind is GoogleDouble else kind()) as server:
         yield server
 
 
