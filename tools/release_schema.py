@@ -50,6 +50,8 @@ _ABOUT: Mapping[type[BaseModel], tuple[str, Mapping[str, str]]] = {
             "name": "The module's name, for people.",
             "version": "The module's version, as in its module.xml.",
             "description": "One sentence.",
+            "documentation_url": "A web page with its documentation, as the publisher gives it: "
+            "untrusted; empty: not stated.",
             "required_ignition_version": "The minimum version of Ignition; the gateway must be of "
             "the same line (8.1, 8.3). Empty: not stated.",
             "required_framework_version": "As the module states it; empty: not stated.",

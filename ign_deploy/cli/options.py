@@ -101,6 +101,7 @@ SUPPORT = ("tested_on", "max_ignition")
 PUBLISHING = (
     *REPOSITORY,
     "description",
+    "documentation_url",
     "notes",
     "notes_file",
     "tags",

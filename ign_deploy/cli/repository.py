@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     "module_id",
     "description",
     *REPOSITORY,
+    "documentation_url",
     "notes",
     "notes_file",
     "tags",

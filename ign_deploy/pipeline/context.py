@@ -35,6 +35,7 @@ class PublishedText:
 
     notes: str
     description: str
+    documentation_url: str
     tags: tuple[str, ...]
     provenance: Provenance
 
@@ -91,6 +92,7 @@ class RunContext:
         return PublishedText(
             notes=redact(self.workspace.notes),
             description=redact(settings.description),
+            documentation_url=redact(settings.documentation_url),
             tags=tuple(map(redact, settings.tags)),
             provenance=self.provenance.redacted(redact),
         )

@@ -166,6 +166,7 @@ def _record_facts(
         "published_at": context.now,
         "notes": published.notes,
         "description": published.description or context.redact(module.descriptor.description),
+        "documentation_url": published.documentation_url,
         "tags": published.tags,
         "commit": published.provenance.commit,
         "build": published.provenance.build,

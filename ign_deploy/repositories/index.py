@@ -73,6 +73,7 @@ class ModuleIndex(TypedDict):
     removed: int
     status_events: int
     tags: list[str]
+    vendor: str
     versions: list[str]
 
 
@@ -174,7 +175,7 @@ def merge_module(
     if latest is None:
         return None
     if index is not None and index["latest"] == latest and index["id"] == module_id:
-        name, description, tags = index["name"], index["description"], index["tags"]
+        texts: Mapping[str, Any] = index
     else:
         record = next((each for each in added if each.version == latest), None) or read(latest)
         if record is None:  # removed at this very moment: without it, the next one is the latest
@@ -182,17 +183,18 @@ def merge_module(
             return merge_module(
                 index, module_id=module_id, present=remaining, read=read, status=status
             )
-        name, description, tags = record.name, record.description, list(record.tags)
+        texts = _texts(record)
     return {
-        "description": description,
+        "description": texts["description"],
         "files": files,
         "id": module_id,
         "latest": latest,
         "meta": {"api-version": API_VERSION},
-        "name": name,
+        "name": texts["name"],
         "removed": len(present) - len(kept),
         "status_events": len(status.names),
-        "tags": tags,
+        "tags": texts["tags"],
+        "vendor": texts["vendor"],
         "versions": [file["version"] for file in files],
     }
 
@@ -202,16 +204,20 @@ def add_version(index: ModuleIndex, release: Release) -> ModuleIndex:
     files = [file for file in index["files"] if file["version"] != release.version]
     _insert(files, [version_entry(release)])
     latest = _latest(files)
-    texts: Mapping[str, Any] = {}
+    changed = {**index, "files": files, "versions": [file["version"] for file in files]}
     if latest == release.version:
-        texts = {
-            "description": release.description,
-            "latest": latest,
-            "name": release.name,
-            "tags": list(release.tags),
-        }
-    changed = {**index, "files": files, "versions": [file["version"] for file in files], **texts}
+        changed |= {"latest": latest, **_texts(release)}
     return cast(ModuleIndex, changed)
+
+
+def _texts(release: Release) -> Mapping[str, Any]:
+    """Return what a module's index says as its newest version does."""
+    return {
+        "description": release.description,
+        "name": release.name,
+        "tags": list(release.tags),
+        "vendor": release.certificate.vendor,
+    }
 
 
 def _latest(files: Sequence[VersionEntry]) -> str | None:
@@ -260,6 +266,7 @@ def nothing_published(module_id: str) -> ModuleIndex:
         "removed": 0,
         "status_events": 0,
         "tags": [],
+        "vendor": "",
         "versions": [],
     }
 

@@ -34,6 +34,8 @@ _COMPONENT = re.compile(
 ).match
 _MAX_COMPONENT = 200
 _MAX_FILE_NAME = 255
+# Attributes of a subject as RFC 4514 text, whose values escape commas.
+_ATTRIBUTE = re.compile(r"(?:^|(?<!\\)[,+])\s*(O|CN)=((?:\\.|[^\\,+])*)", re.DOTALL)
 _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 
 
@@ -111,6 +113,15 @@ class Signer(_Part):
     sha256: Sha256
     not_after: UtcTime | None = None
 
+    @property
+    def vendor(self) -> str:
+        """The organisation that signed, or the common name where there is none; it may be empty."""
+        names = {key: re.sub(r"\\(.)", r"\1", value) for key, value in self._attributes()}
+        return (names.get("O") or names.get("CN") or "").strip()
+
+    def _attributes(self) -> list[tuple[str, str]]:
+        return _ATTRIBUTE.findall(self.subject)
+
 
 class ReleaseDependency(_Part):
     """A module that this one requires; ``required`` is None if the module doesn't say."""
@@ -135,6 +146,7 @@ class Release(_Part):
     name: str
     version: Component
     description: str = ""
+    documentation_url: str = ""
     required_ignition_version: str = ""
     required_framework_version: str = ""
     max_ignition_version: str = ""

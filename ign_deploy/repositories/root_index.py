@@ -48,6 +48,7 @@ ModuleEntry = TypedDict(
         "status_events": int,
         "tags": list[str],
         "upload-time": str,
+        "vendor": str,
         "yanked": Yanked,
     },
 )
@@ -95,6 +96,7 @@ def module_entry(index: ModuleIndex) -> ModuleEntry:
         "status_events": index["status_events"],
         "tags": [_short(tag, _LONGEST_TAG) for tag in index["tags"][:_MOST_TAGS]],
         "upload-time": latest["upload-time"],
+        "vendor": _short(index["vendor"], _LONGEST_NAME),
         "yanked": _short(yanked, _LONGEST_TEXT) if isinstance(yanked, str) else yanked,
     }
 

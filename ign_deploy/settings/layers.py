@@ -204,7 +204,7 @@ def _explain(
         name, *inner = item["loc"] or ("",)
         name = str(name)
         origin = origins.get(name, name)
-        parts.append(f"{origin}: {item['msg']}")
+        parts.append(f"{origin}: {item['msg'].removeprefix('Value error, ')}")
         if name in config.values and config.values[name][1] == origin:
             excerpts.append(config.excerpt(name, *inner))
     return ConfigurationError(

@@ -13,7 +13,7 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.settings.deployment import DeploymentSettings
 from ign_deploy.settings.events import EventSettings
 from ign_deploy.settings.repository import RepositorySettings
-from ign_deploy.settings.source import Lines, Source, Tags, Version, default_variable
+from ign_deploy.settings.source import Lines, Source, Tags, Version, WebPage, default_variable
 
 
 class Settings(EventSettings, DeploymentSettings, RepositorySettings):
@@ -39,6 +39,9 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
     ] = ""
     description: Annotated[
         str, Source("One-sentence description of the release.", default="the module's")
+    ] = ""
+    documentation_url: Annotated[
+        WebPage, Source("Web page with the module's documentation.", metavar="URL")
     ] = ""
     notes: Annotated[
         str,

@@ -73,10 +73,22 @@ def _split_tags(value: object) -> object:
     return _split_lines(value.replace(",", "\n") if isinstance(value, str) else value)
 
 
+_WEB_PAGE = re.compile(r"https?://[!-~]+", re.IGNORECASE)
+
+
+def _web_page(url: str) -> str:
+    is_plain = _WEB_PAGE.fullmatch(url) and "@" not in url.split("/")[2]
+    if url and not is_plain:
+        raise ValueError("must be the URL of a web page, such as https://docs.example.com/pump")
+    return url
+
+
 Lines = Annotated[tuple[str, ...], BeforeValidator(_split_lines)]
 Tags = Annotated[tuple[str, ...], BeforeValidator(_split_tags)]
 Version = Annotated[str, AfterValidator(plain_version)]
 """A version, also as a git tag has it: ``v1.4.2``."""
+WebPage = Annotated[str, AfterValidator(_web_page)]
+"""The URL of a web page, without credentials; or empty."""
 
 
 def option_name(name: str) -> str:

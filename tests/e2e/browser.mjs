@@ -21,6 +21,7 @@ const steps = {
   },
   do: (page, expression) => page.evaluate(expression),
   evaluate: (page, expression) => page.evaluate(expression),
+  picture: (page, path) => page.screenshot({ path, fullPage: true }),
   media: (page, media) => page.emulateMedia({ media }),
   axe: async (page) => {
     await page.evaluate(readFileSync(AXE, "utf8"));
@@ -30,7 +31,7 @@ const steps = {
   },
 };
 
-async function visit(browser, { url, width = 1280, dark = false, javascript = true, motion = false, steps: script = [] }) {
+async function visit(browser, { url, width = 1280, dark = false, javascript = true, motion = false, now = null, steps: script = [] }) {
   const context = await browser.newContext({
     viewport: { width, height: 800 },
     colorScheme: dark ? "dark" : "light",
@@ -44,6 +45,7 @@ async function visit(browser, { url, width = 1280, dark = false, javascript = tr
   await context.addInitScript(() =>
     addEventListener("securitypolicyviolation", (event) => globalThis._violated(event.violatedDirective)),
   );
+  if (now) await context.addInitScript((time) => { Date.now = () => time; }, Date.parse(now));
   const page = await context.newPage();
   page.on("request", (request) => answer.requests.push(request.url()));
   page.on("dialog", (dialog) => {

@@ -24,7 +24,10 @@ _SECONDS = 180
 
 @dataclass(frozen=True)
 class PageVisit:
-    """What to do with a page: steps as ``browser.mjs`` knows them, in a window of that width."""
+    """What to do with a page: steps as ``browser.mjs`` knows them, in a window of that width.
+
+    ``now`` is the time of the page's clock, by default the real one.
+    """
 
     url: str
     steps: Sequence[tuple[str, str | None]] = ()
@@ -32,6 +35,7 @@ class PageVisit:
     dark: bool = False
     javascript: bool = True
     motion: bool = False
+    now: str | None = None
 
 
 @dataclass(frozen=True)

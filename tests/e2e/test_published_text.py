@@ -76,8 +76,9 @@ def test_record_page_bundle_and_history_hold_no_secret(workspace: CliWorkspace) 
 
 def test_a_description_of_the_publisher_holds_none(workspace: CliWorkspace) -> None:
     workspace.run(
-        "module", "pump.unsigned.modl", *KEY, "--description", TEXT, "--notes", TEXT, env=ENV
-    ).must(0)
+        "module", "pump.unsigned.modl", *KEY, "--description", TEXT, "--notes", TEXT,
+        "--documentation-url", f"https://docs.example.com/?{SECRET}", env=ENV,
+    ).must(0)  # fmt: skip
     assert_clean(workspace.repository)
 
 
@@ -108,5 +109,7 @@ def test_the_pipeline_publishes_only_what_was_redacted(path: Path) -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
             owner, name = node.value.attr, node.attr
             assert (owner, name) not in {("workspace", "notes"), ("settings", "description"),
-                                         ("settings", "tags")}, node.lineno  # fmt: skip
+                                         ("settings", "tags"),
+                                         ("settings", "documentation_url"),
+                                         }, node.lineno  # fmt: skip
             assert owner != "provenance" or "published" in ast.unparse(node), node.lineno

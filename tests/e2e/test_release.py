@@ -275,6 +275,13 @@ def test_flag_environment_and_config_file_count_in_this_order(workspace: CliWork
     assert (workspace.folder / "store" / "index.json").is_file()
 
 
+def test_the_record_links_to_the_documentation(workspace: CliWorkspace) -> None:
+    (workspace.folder / "ign-deploy.toml").write_text('documentation-url = "https://a.example/b"\n')
+    workspace.release().must(0)
+    (record,) = workspace.repository.glob("modules/*/*/release.json")
+    assert json.loads(record.read_bytes())["documentation_url"] == "https://a.example/b"
+
+
 def test_settings_stand_in_pyproject_too(workspace: CliWorkspace) -> None:
     (workspace.folder / "pyproject.toml").write_text(
         '[tool.ign-deploy]\nskip-upload = true\nkey-path = "signing.key.pem"\n'

@@ -23,6 +23,14 @@ from tests.support.releases import release_fields
 
 SUBJECT = "CN=Acme Automation GmbH, OU=Release Engineering, O=Acme Automation GmbH, L=Graz, C=AT"
 
+NOT_STATED: dict[str, Any] = {
+    "required_ignition_version": "",
+    "max_ignition_version": "",
+    "tested_on": [],
+}
+OLD_LINE = NOT_STATED | {"required_ignition_version": "8.1.20"}
+VALID_UNTIL = "2028-05-04T03:02:01Z"
+
 
 def release(module_id: str, version: str, **changes: object) -> Release:
     """Return a record with everything in it that a record can have."""
@@ -32,9 +40,13 @@ def release(module_id: str, version: str, **changes: object) -> Release:
         {**fields["files"][0], "name": "sbom.cdx.json", "role": "sbom", "size": 9}
     )
     fields["certificate"] |= {"subject": SUBJECT, "sha1": "0f" * 20, "sha256": "5c" * 32}
+    fields["certificate"] |= {"not_after": VALID_UNTIL}
     fields |= {
         "required_ignition_version": "8.3.0",
         "required_framework_version": "8",
+        "documentation_url": "https://docs.acme.example/meters/",
+        "max_ignition_version": "8.3.6",
+        "tested_on": ["8.3.2", "8.3.4"],
         "scopes": ["G", "DC"],
         "dependencies": [{"id": "com.inductiveautomation.opcua", "scope": "G", "required": True}],
         "licence_crc": 3_735_928_559,
@@ -54,7 +66,7 @@ def meter_releases() -> list[tuple[Release, str | None]]:
         *((release(name, f"2.{minor}.0", name=shown), None) for minor in range(12)),
         (release(name, "2.12.0", name=shown), "Loses values; see ticket 4711."),
         (release(name, "3.0.0-rc1", name=shown), None),
-        (release(name, "1.9.4", name=shown, required_ignition_version="8.1.20"), None),
+        (release(name, "1.9.4", name=shown, **OLD_LINE), None),
     ]
 
 
@@ -129,12 +141,12 @@ def ordinary_modules() -> list[SampleModule]:
         sample_module(meter_releases()),
         single_version(
             "com.acme.vision.gauges", "4.2.1",
-            name="Vision Gauges", required_ignition_version="8.1.33",
+            name="Vision Gauges", **OLD_LINE | {"required_ignition_version": "8.1.33"},
             description="Gauges for Vision.", dependencies=[{"id": "com.acme.meters"}],
         ),
         single_version(
             "org.example.opc-bridge", "0.9.0",
-            name="OPC Bridge", required_ignition_version="", published_at="2025-02-03T04:05:06Z",
+            name="OPC Bridge", **NOT_STATED, published_at="2025-02-03T04:05:06Z",
             yanked="The certificate's key was stolen. Remove it from every gateway.",
         ),
     ]  # fmt: skip
@@ -167,7 +179,10 @@ def hostile_module() -> SampleModule:
         required_ignition_version="8.3.0 " + HOSTILE_TEXTS[0],
         required_framework_version=HOSTILE_TEXTS[1],
         dependencies=[{"id": text, "scope": text} for text in HOSTILE_TEXTS],
-        certificate={"subject": everything, "sha1": "0" * 40, "sha256": "0" * 64},
+        documentation_url=HOSTILE_TEXTS[3],
+        max_ignition_version=HOSTILE_TEXTS[1],
+        tested_on=HOSTILE_TEXTS,
+        certificate={"subject": f"O={everything}", "sha1": "0" * 40, "sha256": "0" * 64},
     )
 
 
@@ -186,6 +201,7 @@ def write_forged_site(folder: Path) -> Path:
         "name": HOSTILE_TEXTS[1],
         "upload-time": HOSTILE_TEXTS[4],
         "tags": "tags",
+        "vendor": HOSTILE_TEXTS[6],
         "yanked": {},
     }
     broken: list[object] = [None, 7, [], {}, {**entry, "id": "_query'\"><b onclick=hacked=1>"}]
@@ -203,6 +219,7 @@ def _forged_lines() -> list[dict[str, object]]:
     line: dict[str, object] = {
         "filename": "a.modl",
         "hashes": {"sha256": HOSTILE_TEXTS[0]},
+        "max-ignition": HOSTILE_TEXTS[1],
         "requires-ignition": HOSTILE_TEXTS[1],
         "size": 1,
         "upload-time": HOSTILE_TEXTS[4],
@@ -221,13 +238,20 @@ def _forged_record() -> dict[str, object]:
     return {
         "id": FORGED,
         "version": "1.0.0",
-        "certificate": {"sha1": HOSTILE_TEXTS[2], "sha256": {}, "subject": HOSTILE_TEXTS[5]},
+        "certificate": {
+            "not_after": HOSTILE_TEXTS[4],
+            "sha1": HOSTILE_TEXTS[2],
+            "sha256": {},
+            "subject": HOSTILE_TEXTS[5],
+        },
         "commit": [HOSTILE_TEXTS[3]],
         "dependencies": [None, 7, {"id": HOSTILE_TEXTS[6], "required": "yes", "scope": {}}],
         "files": [None, file, {**file, "name": "sbom.json"}, {**file, "name": "../../x"}],
+        "documentation_url": "https://user:secret@elsewhere.invalid/",
         "free": "yes",
         "licence_crc": HOSTILE_TEXTS[0],
         "notes": " ".join(HOSTILE_TEXTS),
         "scopes": [HOSTILE_TEXTS[1], {}],
         "tags": {"length": 3},
+        "tested_on": [7, "8.3", HOSTILE_TEXTS[2]],
     }

@@ -74,11 +74,26 @@ def test_the_variable_that_users_know_overrides_ours(tmp_path: Path) -> None:
     assert resolve(tmp_path, {"IGN_DEPLOY_CERT_PATH": "ours"}).settings.cert_path == "ours"
 
 
+@pytest.mark.parametrize("url", ["", "https://docs.example.com/a?b#c", "HTTP://localhost:8000"])
+def test_the_documentation_is_a_web_page(tmp_path: Path, url: str) -> None:
+    settings = resolve(tmp_path, {"IGN_DEPLOY_DOCUMENTATION_URL": url}).settings
+    assert settings.documentation_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["docs/index.html", "javascript:alert(1)", "https://", "https://a b/", "https://u:p@host/"],
+)
+def test_the_documentation_is_nothing_but_a_web_page(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ConfigurationError, match="_URL: must be the URL of a web page"):
+        resolve(tmp_path, {"IGN_DEPLOY_DOCUMENTATION_URL": url})
+
+
 def test_every_setting_can_come_from_the_environment_and_an_input(tmp_path: Path) -> None:
     for name, field, _ in Settings.names():
         kinds = ((bool, "true"), (int, "404"))
         choices = [each for each in get_args(field.annotation) if isinstance(each, str) and each]
-        usual = choices[-1] if get_origin(field.annotation) is Literal else "modl"
+        usual = choices[-1] if get_origin(field.annotation) is Literal else "https://host"
         value = next((text for kind, text in kinds if field.annotation is kind), usual)
         from_env = resolve(tmp_path, {f"IGN_DEPLOY_{name.upper()}": value})
         assert from_env.origin(name) == f"IGN_DEPLOY_{name.upper()}"

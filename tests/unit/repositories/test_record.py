@@ -154,6 +154,27 @@ def test_a_hostile_key_is_shown_harmless() -> None:
     assert message.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("subject", "vendor"),
+    [
+        ("CN=Acme Automation GmbH,OU=Release,O=Acme,C=AT", "Acme"),
+        ("CN=Signing 2026, O=Acme GmbH", "Acme GmbH"),
+        ("CN=Acme Automation", "Acme Automation"),
+        (r"O=Acme\, Inc. \"Line\" \\,CN=x", 'Acme, Inc. "Line" \\'),
+        (r"CN=a\,O=forged,OU=O=forged\+O=forged", "a,O=forged"),
+        ("UID=7+O=Acme,CN=x", "Acme"),
+        ("O=,CN=x", "x"),
+        ("C=AT", ""),
+        ("", ""),
+    ],
+)
+def test_the_vendor_is_who_signed(subject: str, vendor: str) -> None:
+    certificate = {**release_fields()["certificate"], "subject": subject}
+    assert make_release(**release_fields() | {"certificate": certificate}).certificate.vendor == (
+        vendor
+    )
+
+
 def test_many_problems_are_summed_up() -> None:
     assert reading({"files": [{}] * 50}).message.count(";") <= 5
     assert "more" in reading({"files": [{}] * 50}).message

@@ -6,7 +6,6 @@ const MAX_TEXTS = 50;
 
 /* ---- loading: by request, or as a script where the page may not request ------------------- */
 
-const isolated = !served || globalThis.origin === "null";
 const waiting = new WeakMap();
 const SCRIPT = /^(?:modules\/[A-Za-z0-9][A-Za-z0-9_.%+-]*\/)?index\.js$/;
 const rules = {
@@ -82,6 +81,9 @@ function lineOf(required) {
   return needs?.[2] ? `${Number(needs[1])}.${Number(needs[2])}` : "";
 }
 
+/* A version or line of Ignition, as vendors name those that they support. */
+const ignitionOf = (value) => (/^\d{1,10}(?:\.\d{1,10}){0,3}(?:-\w{1,12})?$/.test(text(value)) ? value : "");
+
 /* A module of the root index; null when it isn't one. `heads` are the versions that it names: the
    latest, and the newest usable one for each line of Ignition. */
 function readModule(entry) {
@@ -101,6 +103,7 @@ function readModule(entry) {
     id: entry.id,
     name: text(entry.name),
     description: text(entry.description),
+    vendor: text(entry.vendor),
     tags: texts(entry.tags),
     count: Number.isSafeInteger(entry.count) ? entry.count : 1,
     heads: [latest, ...heads],
@@ -123,6 +126,7 @@ function readLine(line) {
     file: { name: line.filename, sha256: text(line.hashes?.sha256), size: line.size },
     ignition,
     line: lineOf(ignition),
+    maximum: ignitionOf(line["max-ignition"]),
     published_at: timeOf(line["upload-time"]),
     stage: stageOf(line.version),
     yanked: yankedOf(line.yanked),
@@ -151,6 +155,7 @@ function readRecord(module, version, record) {
   const files = listed(record.files).map(readFile).filter((file) => file !== null);
   return {
     commit: text(record.commit),
+    documentation: webPage(text(record.documentation_url)),
     dependencies: listed(record.dependencies).filter((each) => text(each?.id)).map((each) => ({
       id: each.id,
       required: typeof each.required === "boolean" ? each.required : null,
@@ -162,9 +167,13 @@ function readRecord(module, version, record) {
     notes: text(record.notes),
     others: files.filter((file) => file.role !== "module"),
     scopes: texts(record.scopes),
-    signer: Object.fromEntries(
-      ["sha1", "sha256", "subject"].map((key) => [key, text(record.certificate?.[key])])),
+    signer: {
+      ...Object.fromEntries(
+        ["sha1", "sha256", "subject"].map((key) => [key, text(record.certificate?.[key])])),
+      not_after: timeOf(record.certificate?.not_after),
+    },
     tags: texts(record.tags),
+    tested_on: texts(record.tested_on).map(ignitionOf).filter((each) => each),
   };
 }
 

@@ -15,7 +15,7 @@ function card(module) {
   const article = el("article", { id: module.id, class: isOpen ? "open" : null, "aria-label": visible(module.name || module.id) },
     el("div", { class: "summary" },
       el("h2", {}, button),
-      el("p", { class: "mono" }, shown(module.id)),
+      el("p", { class: "from" }, module.vendor ? el("span", {}, "by ", shown(module.vendor)) : null, shown(module.id, "code")),
       module.description ? el("p", { class: "about" }, shown(module.description)) : null,
       el("p", { class: "facts" },
         el("span", { class: "number" }, shown(version.version)), badges(version),
@@ -33,8 +33,9 @@ function bodyOf(module, versions, version, record) {
     wanted === undefined || wanted === version.version ? null : missingBanner(module, wanted),
     version.yanked === null ? null : yankedBanner(module, versions, version),
     version.stage === "malformed" ? malformedBanner() : null,
+    expiryBanner(record),
     titleOf(module, version),
-    worksWith(version),
+    worksWith(version, record),
     installing(module, version),
     checking(version, record),
     record ? describing(module, version, record) : withoutRecord(module, version),
@@ -103,7 +104,7 @@ function toggle(module) {
 /* ---- search ---------------------------------------------------------------------------- */
 
 const haystack = (module) =>
-  [module.id, module.name, module.description, ...module.tags].join("\n").toLowerCase();
+  [module.id, module.name, module.vendor, module.description, ...module.tags].join("\n").toLowerCase();
 
 function found() {
   const words = query.value.toLowerCase().split(/\s+/).filter((word) => word);
@@ -119,7 +120,19 @@ function summary(matching, silent, line) {
   return text;
 }
 
+const byName = (a, b) =>
+  (a.name || a.id).localeCompare(b.name || b.id, "en", { numeric: true }) || (a.id < b.id ? -1 : 1);
+const newestOf = (module) => module.heads[0].published_at;
+const orders = {
+  name: byName,
+  newest: (a, b) => newestOf(b).localeCompare(newestOf(a)) || byName(a, b),
+  /* Without one at the end. */
+  vendor: (a, b) => !a.vendor - !b.vendor || a.vendor.localeCompare(b.vendor, "en") || byName(a, b),
+};
+const sort = () => state.modules.sort(orders[form.elements.sort.value]);
+
 function render() {
+  sort();
   const line = form.elements.line.value;
   const words = found();
   const matching = words.filter((each) => inLine(each.heads, line).length);
@@ -174,6 +187,7 @@ async function follow() {
   if (!module) return;
   if (!byId(id)) {
     form.reset();
+    sort();
     state.limit = Math.max(state.limit, state.modules.indexOf(module) + 1);
     render();
   }
@@ -186,7 +200,7 @@ async function follow() {
 /* ---- start ----------------------------------------------------------------------------- */
 
 function onKey(event) {
-  const typing = event.target instanceof HTMLInputElement && event.target.type === "search";
+  const typing = event.target instanceof HTMLInputElement && event.target.type !== "radio";
   if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
     event.preventDefault();
     query.focus();

@@ -9,8 +9,9 @@ const byId = (id) => document.getElementById(id);
 const [tools, form, query, lines, status, total, list, more, loading] =
   ["_tools", "_form", "_query", "_lines", "_status", "_total", "_list", "_more", "_loading"].map(byId);
 const served = location.protocol === "http:" || location.protocol === "https:";
+const isolated = !served || globalThis.origin === "null";
 /* `open` has the chosen version of each module that is open, undefined for the best one. */
-const state = { modules: [], limit: PAGE_OF_MODULES, open: new Map(), all: new Set() };
+const state = { modules: [], limit: PAGE_OF_MODULES, open: new Map(), all: new Set(), gateway: "" };
 
 /* ---- text of others -------------------------------------------------------------------- */
 
@@ -63,11 +64,19 @@ const indexOf = (id) => `modules/${encodeURIComponent(id)}/index.json`;
 const recordOf = (id, version) => `${folderOf(id, version)}/release.json`;
 const hashOf = (id, version) => `#${id}` + (version === undefined ? "" : `@${version}`);
 
+/* Of the servers, only Nexus isolates its pages. */
 function repositoryUrl() {
   const base = new URL(".", location.href);
-  return (served ? base.origin : "file://") + base.pathname.replace(/'/g, "%27");
+  const kind = served && isolated ? "nexus+" : "";
+  return kind + (served ? base.origin : "file://") + base.pathname.replace(/'/g, "%27");
 }
 const quoted = (text) => (/^[\w.\/:@%+=,~-]+$/.test(text) ? text : `'${text}'`);
+
+/* A link of others: to a web page, or null. */
+function webPage(link) {
+  const url = URL.canParse(link) ? new URL(link) : null;
+  return url && /^https?:$/.test(url.protocol) && !url.username && !url.password ? url : null;
+}
 
 /* ---- small pieces ---------------------------------------------------------------------- */
 
@@ -94,6 +103,7 @@ function badges(version) {
 }
 const ignition = (version) =>
   version.line ? `Ignition ${version.line}` : "Ignition version not stated";
+const isLimited = (version) => version.line && version.maximum && version.maximum !== version.line;
 
 function say(text) {
   status.textContent = text;
@@ -113,10 +123,10 @@ async function copy(text, from) {
   }
 }
 
-function copyButton(text, what, from) {
+function copyButton(what, from) {
   const button = el("button", { type: "button", class: "copy", "aria-label": `Copy ${what}` }, "Copy");
   button.addEventListener("click", async () => {
-    const done = await copy(text, from);
+    const done = await copy(from.textContent, from);
     button.textContent = done ? "Copied" : "Press Ctrl+C";
     say(done ? `Copied ${what}.` : "The text is selected; press Ctrl+C.");
     setTimeout(() => { button.textContent = "Copy"; }, 2500);
@@ -124,9 +134,16 @@ function copyButton(text, what, from) {
   return button;
 }
 
+/* In a narrow window, lines break before options, not within their names. */
+function setCommand(code, text) {
+  code.replaceChildren(...text.split(/(?<= )/).map(
+    (word) => (word.startsWith("--") ? el("span", { class: "option" }, word) : word)));
+}
+
 function command(text, what) {
-  const code = el("code", {}, text);
-  return el("div", { class: "command" }, code, copyButton(text, what, code));
+  const code = el("code");
+  setCommand(code, text);
+  return el("div", { class: "command" }, code, copyButton(what, code));
 }
 
 function fact(term, ...content) {
@@ -136,5 +153,5 @@ function fact(term, ...content) {
 function digest(term, hint, text, what) {
   const code = shown(text, "code");
   const value = el("div", {}, code, hint ? el("small", {}, hint) : null);
-  return fact(term, value, copyButton(text, what, code));
+  return fact(term, value, copyButton(what, code));
 }

@@ -46,34 +46,86 @@ function titleOf(module, version) {
 }
 
 /* The first question at a gateway: will it take this? */
-function worksWith(version) {
+function worksWith(version, record) {
   if (!version.line) {
     return el("p", { class: "works" }, "It does not say which Ignition it needs",
       version.ignition ? [": ", shown(version.ignition)] : null, ".");
   }
+  const tested = record?.tested_on ?? [];
   return el("p", { class: "works" }, "For ", el("strong", {}, `Ignition ${version.line}`),
-    ", from ", shown(version.ignition), ` on. A gateway of any other line than ${version.line} refuses it.`);
+    ", from ", shown(version.ignition), isLimited(version) ? ` up to ${version.maximum}. ` : " on. ",
+    tested.length ? `Tested on ${tested.join(", ")}. ` : null,
+    `A gateway of any other line than ${version.line} refuses it.`);
 }
 
 function installing(module, version) {
   if (version.yanked !== null || version.stage === "malformed") return null;
   const { id } = module;
   const number = version.version;
+  const which = `${quoted(`${id}@${number}`)} --repository-url ${quoted(repositoryUrl())}`;
   const download = `ign-deploy download ${quoted(id)} --version ${quoted(number)} ` +
     `--repository-url ${quoted(repositoryUrl())}`;
-  const install = `ign-deploy install ${quoted(id)} -v ${quoted(number)} ` +
-    "--gateway https://gateway.example:8043";
+  const line = command("", "the line to install");
   return el("section", {},
     el("h4", {}, "Install"),
-    el("p", { class: "note" }, "On a gateway; put its address at the end:"),
-    command(install, "the line to install"),
+    gatewayField(module, () => {
+      setCommand(line.firstElementChild, `ign-deploy install ${which}${gatewayOption()}`);
+    }),
+    line,
     el("p", { class: "note" }, "Or download it, verified, to install it by hand:"),
     command(download, "the line to download"));
 }
 
+/* Without it, the line is for the gateways of the config file. */
+const GATEWAY = "https?://[A-Za-z0-9.:\\[\\]\\-]+(/[A-Za-z0-9._~\\-]+)*/?";
+const gatewayOption = () =>
+  (new RegExp(`^${GATEWAY}$`).test(state.gateway) ? ` --gateway ${quoted(state.gateway)}` : "");
+
+function gatewayField(module, update) {
+  const id = `${module.id}/gateway`;
+  const input = el("input", {
+    id, type: "url", pattern: GATEWAY, autocomplete: "off", spellcheck: "false",
+    placeholder: "https://gateway.example:8043", "aria-describedby": `${id}/hint`,
+  });
+  input.value = state.gateway;
+  input.addEventListener("input", () => {
+    state.gateway = input.value.trim();
+    update();
+  });
+  update();
+  return el("div", { class: "gateway" },
+    el("label", { for: id }, "Address of the gateway"), input,
+    el("p", { class: "note", id: `${id}/hint` },
+      "Leave it empty for the gateways in your config file."));
+}
+
+const WARN_DAYS = 90;
+const DAY = 24 * 60 * 60 * 1000;
+
+/* What to say of a certificate that has expired or soon will; null of any other. */
+function expiring(notAfter) {
+  const days = Math.floor((Date.parse(notAfter) - Date.now()) / DAY);
+  if (!notAfter || days >= WARN_DAYS) return null;
+  if (days < 0) return "expired";
+  return days ? `expires in ${plural(days, "day")}` : "expires within a day";
+}
+
+function expiryBanner(record) {
+  const said = record && expiring(record.signer.not_after);
+  if (!said) return null;
+  return el("div", { class: "banner warn", role: "note" },
+    el("strong", {}, `The signing certificate ${said} (`, day(record.signer.not_after), ")."),
+    el("p", {}, said === "expired"
+      ? "A gateway may reject it. With a trust anchor, ign-deploy installs it only with --allow-expired."
+      : "Its vendor needs a new certificate for the next versions."));
+}
+
 function signedBy({ signer, licence_crc: crc }) {
+  const said = expiring(signer.not_after);
   return [
     fact("Signed by", shown(signer.subject)),
+    signer.not_after
+      ? fact("Certificate valid until", el("div", {}, day(signer.not_after), " ", said && badge(said, "warn"))) : null,
     digest("Certificate SHA-1", "as the gateway shows it", signer.sha1, "the certificate's SHA-1 fingerprint"),
     digest("Certificate SHA-256", null, signer.sha256, "the certificate's SHA-256 fingerprint"),
     crc === null
@@ -88,7 +140,19 @@ function checking(version, record) {
     el("h4", {}, "Compare before you accept"),
     el("dl", {},
       record ? signedBy(record) : null,
-      digest("File SHA-256", `${file.size.toLocaleString("en")} bytes`, file.sha256, "the file's SHA-256 checksum")));
+      digest("File SHA-256", `${file.size.toLocaleString("en")} bytes`, file.sha256, "the file's SHA-256 checksum")),
+    record && version.yanked === null ? accepting(record) : null);
+}
+
+/* A gateway that hasn't accepted them needs consent; to what was compared, not to anything. */
+function accepting({ signer, licence_crc: crc }) {
+  if (!/^[0-9a-f]{64}$/.test(signer.sha256)) return null;
+  const licence = crc === null ? "" : ` --accept-license ${crc}`;
+  const what = crc === null ? "this certificate" : "this certificate and licence";
+  return [
+    el("p", { class: "note accept" }, `For a gateway that has not accepted ${what} yet, add to the line:`),
+    command(`--accept-certificate ${signer.sha256}${licence}`, "what to add"),
+  ];
 }
 
 const SCOPES = { G: "gateway", D: "designer", C: "client", A: "all" };
@@ -112,6 +176,8 @@ function fileLink(module, version, file) {
     " (", shown(file.role), `, ${size(file.size)})`);
 }
 
+const documentationLink = (url) =>
+  el("a", { href: url.href, rel: "noreferrer" }, shown(url.host + url.pathname.replace(/\/$/, "")));
 const listOf = (items, kind) => el("ul", { class: kind }, items);
 const join = (parts) => el("div", {}, parts.flatMap((part, index) => (index ? [", ", part] : [part])));
 const published = ({ published_at: time }) => fact("Published",
@@ -122,6 +188,7 @@ function describing(module, version, record) {
   return el("section", {},
     el("h4", {}, "Details"),
     el("dl", {},
+      record.documentation ? fact("Documentation", documentationLink(record.documentation)) : null,
       record.framework ? fact("Framework version", shown(record.framework)) : null,
       fact("Runs in", record.scopes.length ? join(record.scopes.map(scopeNames)) : "not stated"),
       fact("Needs modules", some(record.dependencies, dependency)),
@@ -156,7 +223,7 @@ function row(module, version, current) {
   if (isCurrent) link.setAttribute("aria-current", "true");
   return el("li", { class: isCurrent ? "current" : null },
     el("span", { class: "which" }, link, badges(version)),
-    el("span", {}, ignition(version)),
+    el("span", {}, ignition(version), isLimited(version) ? ` up to ${version.maximum}` : null),
     el("span", { class: "dim" }, day(version.published_at)),
     el("span", { class: "dim" }, size(version.file.size)));
 }
@@ -187,5 +254,5 @@ function versionsOf(module, versions, current) {
     el("h4", { id: `${module.id}/versions`, tabindex: "-1" }, label),
     el("ul", { class: "versions" }, rows.map((version) => row(module, version, current))),
     el("div", { class: "after" }, button,
-      el("a", { href: indexOf(module.id) }, `All ${every} as JSON`)));
+      el("a", { href: indexOf(module.id) }, versions.length === 1 ? "This list as JSON" : `All ${every} as JSON`)));
 }
