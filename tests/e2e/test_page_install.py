@@ -47,14 +47,14 @@ def page_of(folder: Path, repository: Path, where: str) -> Iterator[str]:
         yield f"{server.url}/store/index.html"
 
 
-def copied(button: int) -> list[tuple[str, str | None]]:
-    """Return the steps that copy a command by its button, and read the clipboard."""
+def copied(what: str) -> list[tuple[str, str | None]]:
+    """Return the steps that copy a command by its button, and read it from the clipboard."""
     area = "document.querySelector('textarea')"
     return [
         ("do", "document.body.append(document.createElement('textarea'))"),
-        ("do", f"document.querySelectorAll('.open .command button')[{button}].focus()"),
+        ("do", f"document.querySelector('.open button[aria-label=\"Copy {what}\"]').focus()"),
         ("press", "Enter"),
-        ("wait", f"{STATUS}.startsWith('Copied')"),
+        ("wait", f"{STATUS} === 'Copied {what}.'"),
         ("do", f"{area}.focus()"),
         ("press", "Control+V"),
         ("evaluate", f"{area}.value"),
@@ -73,13 +73,16 @@ def run_printed(cli: GatewayCli, line: str) -> Result:
 def test_the_lines_work_as_they_are_printed(
     tmp_path: Path, browser: Browser, cli: GatewayCli, where: str
 ) -> None:
-    fill = [
-        ("do", "document.querySelector('.gateway input').focus()"),
-        ("type", cli.gateway.url),
-    ]
     with page_of(tmp_path, cli.workspace.repository, where) as url:
-        page = f"{url}#{MODULE_ID}@1.0.0"
-        install, accept, download = visit(browser, page, *fill, *copied(0), *copied(2), *copied(1))
+        install, download, accept = visit(
+            browser,
+            f"{url}#{MODULE_ID}@1.0.0",
+            ("do", "document.querySelector('.gateway input').focus()"),
+            ("type", cli.gateway.url),
+            *copied("the line to install"),
+            *copied("the line to download"),
+            *copied("what to add"),
+        )
         if where == "folder":
             # Nothing is accepted that the operator hasn't compared.
             assert "requires you to accept" in run_printed(cli, install).must(7).stderr
