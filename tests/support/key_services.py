@@ -368,3 +368,17 @@ class GoogleDouble(KeyService):
         assert claims["exp"] - claims["iat"] == 3600
         self.logins.append(claims["iss"])
         return json_reply(200, token)
+
+
+SERVICES: Mapping[str, type[KeyService]] = {
+    "vault": VaultDouble,
+    "awskms": AwsDouble,
+    "azurekv": AzureDouble,
+    "gcpkms": GoogleDouble,
+}
+"""By the scheme of the key's URI."""
+
+
+def open_double(kind: str, folder: Path) -> KeyService:
+    """Return the double of a service; it may write its credentials into the folder."""
+    return GoogleDouble(folder) if kind == "gcpkms" else SERVICES[kind]()

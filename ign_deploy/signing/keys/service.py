@@ -13,6 +13,7 @@ from ign_deploy.errors import ConfigurationError, IdentityError, IgnDeployError
 from ign_deploy.files import explain_os_error, read_regular
 from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import require_web_address
+from ign_deploy.net.errors import RateLimited
 from ign_deploy.net.proxies import proxies_from
 from ign_deploy.net.response import NO_HEADERS, Response
 from ign_deploy.net.retry import RetryPolicy
@@ -89,6 +90,14 @@ class ServiceClient(Client):
             error=IdentityError,
             error_for_response=error_for_response,
         )
+
+    def attempt(self, method: str, path: str = "", **options: Any) -> Response:
+        """See ``Client.attempt``; a limit is explained for keys, not for publishing."""
+        try:
+            return super().attempt(method, path, **options)
+        except RateLimited as problem:
+            problem.hint = "run again later, or have the limit of the service raised."
+            raise
 
     def post_form(self, path: str, form: Mapping[str, str], *, title: str) -> Response:
         """Send a form, as services that give out tokens want it."""

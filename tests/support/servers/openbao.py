@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from tests.support.identities import rsa_key
 from tests.support.servers.processes import free_port, running
 from tests.support.serving import HttpServer, Reply, Request, serving
 
@@ -74,6 +77,20 @@ class OpenBao:
         """Return a new token with these options."""
         made: str = self.call("POST", "auth/token/create", options)["auth"]["client_token"]
         return made
+
+
+def id_token(audience: str, **more: str) -> str:
+    """Return a CI host's identity token, by the key ``issuer``."""
+
+    def encoded(part: bytes) -> str:
+        return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
+
+    now = int(time.time())
+    claims = {"sub": "job", "aud": audience, "iat": now, "exp": now + 600, **more}
+    head = {"alg": "RS256", "typ": "JWT"}
+    text = ".".join(encoded(json.dumps(each).encode()) for each in (head, claims))
+    signature = rsa_key("issuer").sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{text}.{encoded(signature)}"
 
 
 class Recording(HttpServer):

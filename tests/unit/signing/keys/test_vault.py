@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from ign_deploy.errors import ConfigurationError, IdentityError, IgnDeployError, SigningError
 from ign_deploy.net.retry import RetryPolicy
@@ -24,7 +19,7 @@ from ign_deploy.signing.keys.vault import VaultUri, parse_vault_uri
 from tests.support.identities import pem_certificates, rsa_key, self_signed
 from tests.support.key_services import VaultDouble, pem
 from tests.support.reporting import Recorder
-from tests.support.servers.openbao import ROOT_TOKEN, OpenBao, running_openbao
+from tests.support.servers.openbao import ROOT_TOKEN, OpenBao, id_token, running_openbao
 from tests.support.serving import json_reply, scripted_server, serving
 from tests.support.signing_keys import VirtualClock
 
@@ -80,21 +75,6 @@ class Opener:
 @pytest.fixture
 def opener(bao: OpenBao) -> Opener:
     return Opener(bao.url, Recorder(), VirtualClock())
-
-
-def id_token(audience: str, key: rsa.RSAPrivateKey | None = None) -> str:
-    """Return a CI host's identity token."""
-
-    def encoded(part: bytes) -> str:
-        return base64.urlsafe_b64encode(part).rstrip(b"=").decode()
-
-    now = int(time.time())
-    claims = {"sub": "job", "aud": audience, "iat": now, "exp": now + 600}
-    head = {"alg": "RS256", "typ": "JWT"}
-    text = ".".join(encoded(json.dumps(each).encode()) for each in (head, claims))
-    private_key = key or rsa_key("issuer")
-    signature = private_key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
-    return f"{text}.{encoded(signature)}"
 
 
 def approle(bao: OpenBao) -> dict[str, str]:
