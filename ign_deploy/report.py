@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
 from typing import Protocol
 
 from ign_deploy.module.findings import Finding
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 class Progress(Protocol):
@@ -208,3 +211,15 @@ class BufferedReporter:
         self._dropped = 0
         self._kept.append(lambda reporter, _: reporter.info(f"… {left_out} lines skipped …"))
         self._kept.append(lambda reporter, _: reporter.untrusted(last))
+
+
+def shown_age(text: str, now: datetime) -> str:
+    """Return how long ago a time of a record was."""
+    try:
+        seconds = (now - datetime.fromisoformat(text)).total_seconds()
+    except (ValueError, TypeError):
+        return "at an unknown time"
+    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
+        if seconds >= unit:
+            return f"{int(seconds // unit)} {name} ago"
+    return "just now"

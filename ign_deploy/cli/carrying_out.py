@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ign_deploy.ci.summary import ModuleRow, Summary
 from ign_deploy.cli.failure import failure_document
-from ign_deploy.cli.formatting import describe_deployment, plain
+from ign_deploy.cli.formatting import describe_deployment, partly, plain
 from ign_deploy.cli.page import gateway_table, pending_steps, write_page
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import IgnDeployError
@@ -145,7 +145,7 @@ def _write_page(
     write_page(
         session,
         Summary(
-            headline=f"{_HEADLINES.get(result, result)} {what} → {record.environment}",
+            headline=f"{_headline(record, result)} {what} → {record.environment}",
             succeeded=problem is None,
             error=problem.message if problem else "",
             hint=problem.hint if problem else "",
@@ -162,3 +162,14 @@ def _write_page(
             next_steps=pending_steps(record.gateways),
         ),
     )
+
+
+def _headline(record: DeploymentRecord, result: str) -> str:
+    """Return what a page says first; a failure on some gateways isn't one of all."""
+    from ign_deploy.deployment.records import DEPLOYED_OUTCOMES
+
+    if not partly(record):
+        return _HEADLINES.get(result, result)
+    done = sum(gateway.outcome in DEPLOYED_OUTCOMES for gateway in record.gateways)
+    repair = ", needs manual repair" if result == "rollback-failed" else ""
+    return f"Deployed on {done} of {len(record.gateways)} gateways only{repair}:"

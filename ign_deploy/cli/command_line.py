@@ -12,6 +12,8 @@ from click.core import ParameterSource
 
 _CREDENTIALS = re.compile(r"://[^/\s]*@")
 """A token may be the user's name, beside a password without meaning."""
+_OF_THIS_RUN = frozenset({"as_json", "metrics_file"})
+"""A person types the printed command, and its metrics would replace those of this run."""
 
 
 def repeat_command(
@@ -19,14 +21,15 @@ def repeat_command(
 ) -> str:
     """Return a command line for the command ``name``, quoted for a shell.
 
-    It has every option of this command line that the command ``name`` has, too; what came from the
-    environment or a config file comes from there again. ``environment`` is the target, instead of
-    what this command line says. Users and passwords in URLs are left out.
+    It has every option of this command line that the command ``name`` has, too, except --json and
+    --metrics-file; what came from the environment or a config file comes from there again.
+    ``environment`` is the target, instead of what this command line says. Users and passwords in
+    URLs are left out.
     """
     group = cast("click.Context", ctx.parent)
     command = cast("click.Group", group.command).get_command(group, name) or ctx.command
     known = {param.name for param in command.params if isinstance(param, click.Option)}
-    known -= {"environment", "to"} if environment else set()
+    known -= _OF_THIS_RUN | ({"environment", "to"} if environment else set())
     words = [
         *group.command_path.split(),
         *name.split(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ign_deploy.signing.verifier import VerificationReport
 
 _LONGEST_REASON = 300
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
 def json_text(document: Mapping[str, Any], *, masker: Masker) -> str:
@@ -156,7 +156,7 @@ def describe_deployment(
     What the error of a deployment that failed says isn't said twice: its reason, and the steps.
     """
     said = problem.message if problem is not None else ""
-    lines = [f"{result}: deployment {record.id} to {plain(record.environment)}"]
+    lines = [f"{result}: deployment {record.id} to {plain(record.environment)}{partly(record)}"]
     rows = [
         (
             plain(gateway.title or "(no gateway)"),
@@ -173,6 +173,16 @@ def describe_deployment(
     if problem is None:
         lines += map(wording, next_lines(record))
     return lines
+
+
+def partly(record: DeploymentRecord) -> str:
+    """Return how many gateways ended how, if the deployment failed on some of them only."""
+    from ign_deploy.deployment.records import DEPLOYED_OUTCOMES
+
+    found = Counter(gateway.outcome for gateway in record.gateways)
+    if record.outcome in {None, *DEPLOYED_OUTCOMES} or not found.keys() & DEPLOYED_OUTCOMES:
+        return ""
+    return f" ({', '.join(f'{number} {outcome.value}' for outcome, number in found.items())})"
 
 
 def _row_reason(gateway: GatewayRecord, said: str) -> str:
@@ -235,15 +245,3 @@ def shown_time(text: str, *, is_local: bool) -> str:
     except (ValueError, OverflowError, OSError):
         return plain(text[:16])
     return plain(f"{moment:%Y-%m-%d %H:%M %Z}")
-
-
-def shown_age(text: str, now: datetime) -> str:
-    """Return how long ago a time of a record was."""
-    try:
-        seconds = (now - datetime.fromisoformat(text)).total_seconds()
-    except (ValueError, TypeError):
-        return "at an unknown time"
-    for unit, name in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
-        if seconds >= unit:
-            return f"{int(seconds // unit)} {name} ago"
-    return "just now"

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ign_deploy.ci.summary import Summary, SummaryTable
-from ign_deploy.cli.formatting import is_too_wide, plain, shown_age, table, wrap
+from ign_deploy.cli.formatting import is_too_wide, plain, table, wrap
 from ign_deploy.deployment.gateway.comparison import common_name
 from ign_deploy.pipeline.live import LiveResult, overall_result
+from ign_deploy.report import shown_age
 
 if TYPE_CHECKING:
     from ign_deploy.pipeline.live import LiveGateway

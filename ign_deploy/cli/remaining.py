@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ign_deploy.cli.formatting import shown_age
+from ign_deploy.cli.formatting import partly
 from ign_deploy.cli.session import Session
+from ign_deploy.errors import docs_url
+from ign_deploy.pipeline.environment import gateway_name
+from ign_deploy.report import shown_age
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.records import DeploymentRecord
@@ -44,6 +47,7 @@ def remaining_steps(
         found += _unfinished(state, session, is_live=is_live)
         found += _broken(state, name, session, is_live=is_live)
         found += _pending(state, name, session)
+        found += _failed(state, session)
     return found
 
 
@@ -100,10 +104,11 @@ def _broken(
     for each in state.modules:
         if each.uncertain and each.outcome.value == "rollback-failed":
             yield Remaining(
-                f"{each.id} on {each.gateway} needs manual repair: the rollback from "
+                f"{each.id} on {gateway_name(each.gateway, session.settings)} needs manual repair: "
+                "the rollback from "
                 f"{' or '.join(each.attempted) or 'a new version'} to "
-                f"{each.version or 'no version'} failed. Follow the runbook for exit code 8 "
-                "(docs/runbook-exit-8.md).",
+                f"{each.version or 'no version'} failed. Follow "
+                f"{docs_url('runbook-exit-8.md')}",
                 (
                     *_look(environment, session, is_live=is_live),
                     _command(session, "history", ["show", each.deployment], environment),
@@ -116,10 +121,39 @@ def _pending(state: EnvironmentState, environment: str, session: Session) -> Ite
         if each.outcome.value == "restart-pending" and not each.uncertain:
             what = each.version or "its removal"
             yield Remaining(
-                f"{each.id} on {each.gateway}: {what} waits for a restart, according to the "
-                "history. When the plant allows it, restart, verify and record it.",
+                f"{each.id} on {gateway_name(each.gateway, session.settings)}: {what} waits for a "
+                "restart, according to the history. When the plant allows it, restart, verify and "
+                "record it.",
                 _restart(each, environment, session),
             )
+
+
+def _failed(state: EnvironmentState, session: Session) -> Iterator[Remaining]:
+    """Yield the newest deployments of a module that failed, unless a later one ended well."""
+    from ign_deploy.deployment.records import DEPLOYED_OUTCOMES, Outcome
+
+    newest: dict[str, DeploymentRecord] = {}
+    for each in sorted(state.deployments, key=lambda each: each.started.started_at):
+        newest |= {
+            module.id: each.last for gateway in each.last.gateways for module in gateway.modules
+        }
+    for record in {each.id: each for each in newest.values()}.values():
+        if record.outcome not in (Outcome.ROLLED_BACK, Outcome.FAILED):
+            continue
+        found = [module for gateway in record.gateways for module in gateway.modules]
+        is_partly = any(module.outcome in DEPLOYED_OUTCOMES for module in found)
+        reason = next((f": {each.message}" for each in record.gateways if each.message), "")
+        again = _again(record, session, wait="")
+        yield Remaining(
+            f"{record.kind.value.capitalize()} {record.id} to {record.environment} failed "
+            f"{shown_age(record.ended_at or record.started_at, session.now)}"
+            f"{partly(record)}{reason}. Fix the cause, then run its command again with the options "
+            f"it had{'; or go back everywhere' if is_partly else ''}.",
+            (
+                _command(session, "history", ["show", record.id], record.environment),
+                *(again if is_partly else list(again)[:1]),
+            ),
+        )
 
 
 def _look(environment: str, session: Session, *, is_live: bool) -> tuple[str, ...]:
@@ -129,7 +163,7 @@ def _look(environment: str, session: Session, *, is_live: bool) -> tuple[str, ..
     return (f"{_command(session, 'status', (), environment)} --live",)
 
 
-def _again(record: DeploymentRecord, session: Session) -> Iterator[str]:
+def _again(record: DeploymentRecord, session: Session, *, wait: str = _WAIT) -> Iterator[str]:
     """Yield the command that finishes a deployment, and the one that undoes it."""
     modules = [module for gateway in record.gateways for module in gateway.modules]
     where = _gateways(
@@ -141,8 +175,8 @@ def _again(record: DeploymentRecord, session: Session) -> Iterator[str]:
     )
     if record.kind.value != "rollback" and versions:
         install = _command(session, "install", versions, record.environment)
-        yield f"{install}{where} {_WAIT}"
-    yield f"{_command(session, 'rollback', ids, record.environment)}{where} {_WAIT}"
+        yield f"{install}{where} {wait}".rstrip()
+    yield f"{_command(session, 'rollback', ids, record.environment)}{where} {wait}".rstrip()
 
 
 def _restart(deployed: DeployedVersion, environment: str, session: Session) -> tuple[str, ...]:
@@ -160,8 +194,7 @@ def _gateways(addresses: Sequence[str], environment: str, session: Session) -> s
     """
     if session.resolved.origin("gateway") == "--gateway":
         return ""  # the command is repeated with its options
-    names = {entry.url.rstrip("/"): entry.name for entry in session.settings.gateways}
-    chosen = [names.get(each.rstrip("/"), each) for each in addresses]
+    chosen = [gateway_name(each, session.settings) for each in addresses]
     own = {each.name for each in session.settings.gateways if each.environment == environment}
     if set(chosen) == own:
         return ""

@@ -15,6 +15,7 @@ from ign_deploy.cli.page import write_page
 from ign_deploy.cli.remaining import Remaining, difference_steps, remaining_steps
 from ign_deploy.cli.session import Session
 from ign_deploy.errors import ConfigurationError
+from ign_deploy.pipeline.environment import gateway_name
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.state import DeployedVersion
@@ -136,7 +137,7 @@ def _rows(deployed: Sequence[DeployedVersion], session: Session) -> list[tuple[s
     return [
         (
             plain(each.environment),
-            plain(each.gateway) or "-",
+            plain(gateway_name(each.gateway, session.settings)) or "-",
             plain(each.id),
             _shown_version(each),
             session.shown_time(each.since),

@@ -7,8 +7,9 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ign_deploy.cli.formatting import describe_deployment, plain, shown_age, wrap
+from ign_deploy.cli.formatting import describe_deployment, partly, plain, wrap
 from ign_deploy.cli.session import Session
+from ign_deploy.report import shown_age
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.records import DeploymentRecord
@@ -42,7 +43,8 @@ def _entry(record: DeploymentRecord, time: str, width: int) -> Iterator[str]:
         for gateway in record.gateways
         for module in gateway.modules
     )
-    title = f"{_sign(record)} {_outcome(record)}  {plain(record.environment)}  {', '.join(changes)}"
+    outcome = f"{_outcome(record)}{partly(record)}"
+    title = f"{_sign(record)} {outcome}  {plain(record.environment)}  {', '.join(changes)}"
     yield from wrap(title, width, first=f"  {time}  ".ljust(9), rest=f"{indent}  ")
     gateways = [plain(each.name or each.gateway) for each in record.gateways if each.gateway]
     about = [

@@ -38,6 +38,7 @@ from ign_deploy.pipeline.gateways import deploy_options, open_gateways
 from ign_deploy.pipeline.lease import GatewayLease, lease_gateways
 from ign_deploy.pipeline.transfer import download_module
 from ign_deploy.pipeline.unrecorded import record_end, require_recorded
+from ign_deploy.report import shown_age
 
 if TYPE_CHECKING:
     from ign_deploy.deployment.plan import GatewayPlan
@@ -261,9 +262,10 @@ class Deployer:
     def _warn_of_others(self, unfinished: Sequence[Deployment]) -> None:
         for each in unfinished:
             self.context.reporter.warning(
-                f"deployment {each.started.id} of {each.started.actor or 'someone'} started at "
-                f"{each.started.started_at[:16]}Z and has not ended: it is still running, or "
-                "was killed"
+                f"{each.started.kind.value} {each.started.id} of "
+                f"{each.started.actor or 'someone'} started "
+                f"{shown_age(each.started.started_at, self.context.now)} and has not ended: it is "
+                "still running, or was killed"
             )
 
     def _report_plan(self, record: DeploymentRecord) -> None:

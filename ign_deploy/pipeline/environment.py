@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ign_deploy.deployment.records import check_environment
 from ign_deploy.errors import ConfigurationError
 from ign_deploy.pipeline.context import RunContext
+
+if TYPE_CHECKING:
+    from ign_deploy.settings import Settings
 
 DEFAULT_ENVIRONMENT = "default"
 
@@ -25,3 +30,9 @@ def named_environment(name: str, context: RunContext) -> str:
             hint="give another name as --environment, such as production.",
         )
     return name
+
+
+def gateway_name(address: str, settings: Settings) -> str:
+    """Return the name that the config file gives to a gateway, or its address."""
+    names = {entry.url.rstrip("/"): entry.name for entry in settings.gateways}
+    return names.get(address.rstrip("/"), address)

@@ -69,23 +69,23 @@ def gateways_or_tracking(context: RunContext) -> list[Gateway]:
     raise no_gateways(context.settings)
 
 
-def no_gateways(settings: Settings) -> ConfigurationError:
+def no_gateways(settings: Settings, *, is_change: bool = True) -> ConfigurationError:
     """Return the error that an environment has no gateways, naming those that have."""
+    instead = "; --track-only records the versions without installing them" if is_change else ""
     names = sorted({entry.environment for entry in settings.gateways if entry.environment})
     if not settings.gateways:
         return ConfigurationError(
-            "no gateway given, so nothing would be installed",
-            hint="give --gateway URL; --track-only records the versions without installing them.",
+            "no gateway given" + (", so nothing would be installed" if is_change else ""),
+            hint="give --gateway URL, or list the gateways in the config file" + instead + ".",
         )
-    what = (
-        f"no gateway in the config file has the environment {settings.environment!r}"
+    what, verb = (
+        (f"no gateway in the config file has the environment {settings.environment!r}", "correct")
         if settings.environment
-        else "no environment given"
+        else ("no environment given", "give")
     )
     return ConfigurationError(
         f"{what}; the environments with gateways are {', '.join(names) or 'none'}",
-        hint="correct --environment, or give --gateway; --track-only records the versions without "
-        "installing them.",
+        hint=f"{verb} --environment, or give --gateway{instead}.",
     )
 
 
@@ -168,8 +168,8 @@ def open_gateway(
     from ign_deploy.deployment.options import Gateway
     from ign_deploy.net.proxies import proxies_from
 
-    _require_address(entry)
     settings = context.settings
+    _require_address(entry, [each.name for each in settings.gateways])
     ca, pin = _tls(entry, context)
     manifest = entry.manifest or settings.gateway_manifest
     is_web = entry.url.partition(":")[0].rpartition("+")[2] in ("http", "https")
@@ -221,14 +221,18 @@ def _require_named_permissions(settings: Settings) -> None:
     settings.require_named(*allowed, decides="what may be installed on a gateway named elsewhere")
 
 
-def _require_address(entry: GatewayEntry) -> None:
+def _require_address(entry: GatewayEntry, known: list[str]) -> None:
     """Raise ConfigurationError for a name without https://: it would be taken for a folder."""
     if ":" in entry.url.partition("/")[0] or "/" in entry.url or Path(entry.url).is_dir():
         return
     shown = entry.url[:200]
     raise ConfigurationError(
         f"the gateway {shown!r} is neither a URL, nor a name in the config file, nor a folder",
-        hint=f"write https://{shown}." if entry.url.isprintable() else "correct --gateway.",
+        hint=f"give one of these names: {', '.join(known)}."
+        if known
+        else f"write https://{shown}."
+        if entry.url.isprintable()
+        else "correct --gateway.",
     )
 
 

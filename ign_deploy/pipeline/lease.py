@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ign_deploy.errors import DeploymentError, IgnDeployError
+from ign_deploy.pipeline.environment import gateway_name
+from ign_deploy.report import shown_age
 from ign_deploy.repositories.leases import Holder, LeaseHeld, LeaseStore
 from ign_deploy.repositories.renewal import DURATION, INTERVAL, Renewal, Taken
 
@@ -105,8 +107,11 @@ def _take(lease: GatewayLease, context: RunContext) -> None:
                 if left <= 0:
                     raise _locked(other, context) from None
                 if not is_reported:
-                    context.reporter.info(f"{_explained(other)}; waiting up to {limit} s for it")
-                    shown = context.reporter.waiting(f"waiting for {lease.names[0]}", limit=limit)
+                    context.reporter.info(
+                        f"{_explained(other, context)}; waiting up to {limit} s for it"
+                    )
+                    where = gateway_name(other.lease.name, context.settings)
+                    shown = context.reporter.waiting(f"waiting for {where}", limit=limit)
                     waiting.enter_context(shown)
                     is_reported = True
                 wait_policy.sleep(min(_POLL, left))
@@ -129,11 +134,13 @@ def _who(holder: Holder) -> str:
     return f"{holder.actor or 'someone'}{f' ({by})' if by else ''}"
 
 
-def _explained(other: LeaseHeld) -> str:
+def _explained(other: LeaseHeld, context: RunContext) -> str:
     lease = other.lease
+    where = gateway_name(lease.name, context.settings)
     return (
-        f"{_who(lease.holder)} has been deploying {lease.holder.environment} to {lease.name} since "
-        f"{lease.since:%Y-%m-%dT%H:%M:%SZ} (lease {lease.number})"
+        f"{_who(lease.holder)} started to deploy {lease.holder.environment} to {where} "
+        f"{shown_age(lease.since.isoformat(), context.now)} and has not ended "
+        f"(lease {lease.number})"
     )
 
 
@@ -141,7 +148,7 @@ def _locked(other: LeaseHeld, context: RunContext) -> DeploymentError:
     waited = context.settings.wait_for_lock
     after = f" after waiting {waited} s" if waited else ""
     return DeploymentError(
-        f"{_explained(other)}{after}; nothing was changed",
+        f"{_explained(other, context)}{after}; nothing was changed",
         hint="wait until that run has ended, then run the same command again, or add "
         f"--wait-for-lock SECONDS; if it was killed, its lease ends in {other.remaining:.0f} s.",
     )

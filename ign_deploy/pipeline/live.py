@@ -17,7 +17,7 @@ from ign_deploy.module.expiry import days_left
 from ign_deploy.module.parallel import map_parallel
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.environment import DEFAULT_ENVIRONMENT
-from ign_deploy.pipeline.gateways import chosen_entries, open_gateway
+from ign_deploy.pipeline.gateways import chosen_entries, no_gateways, open_gateway
 from ign_deploy.pipeline.live_comparison import (
     LiveModule,
     compare_module,
@@ -101,11 +101,7 @@ def ask_gateways(context: RunContext) -> tuple[LiveGateway, ...]:
     settings = context.settings
     entries = _entries(context)
     if not entries:
-        raise ConfigurationError(
-            "no gateway to ask: the config file has none"
-            + (f" with the environment {settings.environment!a}" if settings.environment else ""),
-            hint="give --gateway URL, or list the gateways in the config file.",
-        )
+        raise no_gateways(settings, is_change=False)
     brief = context.with_settings(timeout=min(settings.timeout, _SECONDS))
     gateways = [(_environment(entry, context), _open(entry, brief)) for entry in entries]
     problems = [each for _, each in gateways if isinstance(each, _Unopened)]

@@ -154,5 +154,5 @@ def last_attempt(
             if module.outcome in DEPLOYED_OUTCOMES:
                 return None
             at = deployment.ended.ended_at or deployment.started.started_at
-            return Attempt(module.version, module.outcome.value, at, record.message)
+            return Attempt(module.version, module.outcome.value, at, record.reason)
     return None

@@ -90,7 +90,7 @@ def test_the_second_deployer_ends_with_who_has_the_gateway(
         requests = len(gateway.requests)
         result = second(workspace, gateway, store).must(7)
         assert "anna (" in result.stderr
-        assert f"has been deploying production to {gateway.url} since 20" in result.stderr
+        assert f"started to deploy production to {gateway.url} just now" in result.stderr
         assert "nothing was changed" in result.stderr
         assert "--wait-for-lock" in result.stderr
         ours = [each for each in gateway.requests[requests:] if "1.1.0" in str(each)]
@@ -197,7 +197,7 @@ def test_no_command_looks_at_a_gateway_that_another_run_has(
         other = open_repository(str(store)).maintenance.leases
         other.take([gateway.url], Holder(token="other", actor="ben", environment="production"))
         result = workspace.run(*ordered[command], *there, env=ENV).must(7)
-        assert f"ben has been deploying production to {gateway.url} since" in result.stderr
+        assert f"ben started to deploy production to {gateway.url} just now" in result.stderr
         assert "nothing was changed" in result.stderr
         assert len(gateway.requests) == requests
         other.release(Holder(token="other"))

@@ -20,6 +20,8 @@ from tests.support.deployment_env import published_repository
 from tests.support.gateway import ModuleFault
 from tests.support.gateway.client import MODULE_ID, client_of
 
+CONSENT = ("--accept-certificate", "yes", "--accept-license", "yes", "--restart", "if-needed")
+
 CONFIG = """
 [[gateways]]
 name = "plant"
@@ -102,8 +104,49 @@ def test_why_the_last_deployment_failed_is_said(cli: GatewayCli) -> None:
     attempt = module["attempt"]
     assert isinstance(attempt, dict)
     assert (attempt["version"], attempt["outcome"]) == ("1.1.0", "rolled-back")
-    assert "no database" in attempt["reason"]
+    assert attempt["reason"] == f"{MODULE_ID} 1.1.0 is faulted: no database; back on 1.0.0"
     assert "1.1.0 rolled-back" in cli.call("status", "--live").must(0).stdout
+
+
+def test_after_a_failure_status_has_its_cause_and_the_command_that_leads_on(
+    cli: GatewayCli,
+) -> None:
+    cli.gateway.options.faults[MODULE_ID] = ModuleFault("no database", version="1.1.0")
+    cli.install(f"{MODULE_ID}@1.1.0").must(7)
+    for live in ((), ("--live",)):
+        (step,) = cli.call("status", *live, "--json").must(0).document["next"]
+        assert "to production failed just now: " in step["step"]
+        assert (
+            f": {MODULE_ID} 1.1.0 is faulted: no database; back on 1.0.0. Fix the cause"
+            in step["step"]
+        )
+        show, install = step["commands"]  # nothing to roll back
+    assert "no database" in cli.call(*shlex.split(show)[1:]).must(0).stdout
+    cli.gateway.options.faults.clear()
+    cli.call(*shlex.split(install)[1:], *CONSENT).must(0)
+    assert cli.call("status", "--json").must(0).document["next"] == []
+
+
+def test_a_gateway_of_the_config_file_has_its_name_without_being_asked(cli: GatewayCli) -> None:
+    shown = cli.call("status").must(0).stdout
+    assert " plant " in shown
+    assert cli.gateway.url not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("-e", "prod"), "the environments with gateways are production"),
+        (("--gateway", "plnt"), "give one of these names: plant."),
+    ],
+)
+def test_a_misspelt_name_leads_to_those_of_the_config_file(
+    cli: GatewayCli, arguments: tuple[str, str], said: str
+) -> None:
+    shown = cli.call("status", "--live", *arguments).must(2).stderr
+    assert said in shown
+    assert "track-only" not in shown
+    assert "https://plnt" not in shown
 
 
 def test_what_waits_for_a_restart_is_no_difference(cli: GatewayCli) -> None:
@@ -234,7 +277,7 @@ def test_options_of_the_live_report_need_it(cli: GatewayCli, arguments: tuple[st
 
 def test_without_any_gateway_there_is_nothing_to_ask(cli: GatewayCli) -> None:
     cli.config("")
-    assert "no gateway to ask" in cli.call("status", "--live").must(2).stderr
+    assert "no gateway given" in cli.call("status", "--live").must(2).stderr
 
 
 def test_an_address_with_credentials_is_not_repeated(cli: GatewayCli) -> None:

@@ -197,7 +197,7 @@ def test_after_a_kill_one_command_says_what_runs_where_and_what_to_do(
             assert module in lines[0].split()
     steps = cli.call("status", "--json").must(0).document["next"]
     live_command, install, _ = steps[0]["commands"]
-    assert live_command == "ign-deploy status -e production --json --live"
+    assert live_command == "ign-deploy status -e production --live"
     again = [*shlex.split(install)[1:], "--restart", "if-needed", "--accept-certificate", "yes"]
     cli.call(*again).must(0)
     assert active(cli.gateway) == "1.1.0"

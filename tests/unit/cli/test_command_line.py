@@ -14,6 +14,7 @@ from ign_deploy.cli.app import deployment_cli
 from ign_deploy.cli.command_line import repeat_command
 
 ODD = """it's "$HOME" `id` *; \\ é"""
+NOT_REPEATED = ("as_json", "metrics_file")
 COMMANDS = ("install", "rollback", "promote", "module", "batch")
 
 
@@ -29,7 +30,11 @@ def parse(arguments: list[str]) -> click.Context:
 def options_of(name: str) -> list[click.Option]:
     found = deployment_cli.get_command(click.Context(deployment_cli), name)
     assert found is not None
-    return [each for each in found.params if isinstance(each, click.Option)]
+    return [
+        each
+        for each in found.params
+        if isinstance(each, click.Option) and each.name not in NOT_REPEATED
+    ]
 
 
 def sample(option: click.Option) -> list[str]:
@@ -83,6 +88,11 @@ def test_what_was_not_given_on_the_command_line_is_not_repeated() -> None:
     assert repeat_command(ctx, "install", ["one@1.0.0"]) == (
         "ign-deploy install --environment production one@1.0.0"
     )
+
+
+def test_the_answer_s_form_and_the_metrics_of_this_run_are_not_repeated() -> None:
+    ctx = parse(["install", "one", "--json", "--metrics-file", "run.prom", "--restart", "never"])
+    assert repeat_command(ctx, "install", ["one"]) == "ign-deploy install --restart never one"
 
 
 def test_the_rollback_of_a_promotion_is_for_its_target() -> None:

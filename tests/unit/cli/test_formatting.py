@@ -68,6 +68,16 @@ def test_each_gateway_has_one_row_with_its_name_change_outcome_and_reason() -> N
     assert "https://" not in "".join(rows)
 
 
+def test_a_failure_on_some_gateways_is_not_called_one_of_all() -> None:
+    rows = (gateway("line-1", Outcome.DEPLOYED), gateway("line-2", Outcome.ROLLED_BACK, "x"))
+    partly = deployment(*rows).model_copy(update={"outcome": Outcome.ROLLED_BACK})
+    assert describe_deployment(partly, "rolled-back")[0] == (
+        "rolled-back: deployment d1 to production (1 deployed, 1 rolled-back)"
+    )
+    whole = deployment(rows[1]).model_copy(update={"outcome": Outcome.ROLLED_BACK})
+    assert describe_deployment(whole, "rolled-back")[0].endswith("to production")
+
+
 def test_a_reason_in_the_error_is_not_repeated_in_its_row_nor_are_its_steps() -> None:
     record = deployment(gateway("line-2", Outcome.FAILED, "it is full", "free some space."))
     problem = DeploymentError("the gateway failed: line-2: it is full", hint="free some space.")

@@ -262,7 +262,11 @@ def context_of(world: World, *, wait_for_lock: int = 0) -> RunContext:
     context = SimpleNamespace(
         repository=SimpleNamespace(maintenance=SimpleNamespace(leases=world.store())),
         published=SimpleNamespace(provenance=provenance),
-        settings=SimpleNamespace(wait_for_lock=wait_for_lock),
+        settings=SimpleNamespace(
+            wait_for_lock=wait_for_lock,
+            gateways=[SimpleNamespace(name="line-1", url="https://plant:8043/")],
+        ),
+        now=datetime(2026, 1, 31, 12, 3, tzinfo=UTC),
         reporter=world.reporter,
         redact=str,
     )
@@ -320,8 +324,8 @@ def test_a_run_waits_as_long_as_it_should_for_the_lease_of_another_one() -> None
         raise AssertionError
     assert world.seconds - begin == 12
     assert problem.value.message == (
-        "ben has been deploying production to https://plant:8043 since 2026-01-31T12:00:00Z "
-        "(lease 1) after waiting 12 s; nothing was changed"
+        "ben started to deploy production to line-1 3 min ago and has not ended (lease 1) after "
+        "waiting 12 s; nothing was changed"
     )
     assert "if it was killed, its lease ends in 138 s" in problem.value.hint
     (info,) = world.reporter.infos
