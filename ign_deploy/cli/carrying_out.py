@@ -145,7 +145,7 @@ def _write_page(
     write_page(
         session,
         Summary(
-            headline=f"{_headline(record, result)} {what} → {record.environment}",
+            headline=f"{deployment_headline(record, result)} {what} → {record.environment}",
             succeeded=problem is None,
             error=problem.message if problem else "",
             hint=problem.hint if problem else "",
@@ -164,7 +164,7 @@ def _write_page(
     )
 
 
-def _headline(record: DeploymentRecord, result: str) -> str:
+def deployment_headline(record: DeploymentRecord, result: str) -> str:
     """Return what a page says first; a failure on some gateways isn't one of all."""
     from ign_deploy.deployment.records import DEPLOYED_OUTCOMES
 

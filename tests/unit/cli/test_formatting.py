@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from ign_deploy.ci.mask import Masker
+from ign_deploy.cli.carrying_out import deployment_headline
 from ign_deploy.cli.formatting import describe_deployment, json_line, json_text
 from ign_deploy.deployment.records import (
     DeploymentRecord,
@@ -74,8 +75,10 @@ def test_a_failure_on_some_gateways_is_not_called_one_of_all() -> None:
     assert describe_deployment(partly, "rolled-back")[0] == (
         "rolled-back: deployment d1 to production (1 deployed, 1 rolled-back)"
     )
+    assert deployment_headline(partly, "rolled-back") == "Deployed on 1 of 2 gateways only:"
     whole = deployment(rows[1]).model_copy(update={"outcome": Outcome.ROLLED_BACK})
     assert describe_deployment(whole, "rolled-back")[0].endswith("to production")
+    assert deployment_headline(whole, "rolled-back") == "Not deployed, and rolled back:"
 
 
 def test_a_reason_in_the_error_is_not_repeated_in_its_row_nor_are_its_steps() -> None:
