@@ -26,8 +26,9 @@ from tools.reference_notes import OPTION_NOTES, SETTING_NOTES
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = ("commands.md", "settings.md")
 _EVERY = "Options of every command"
+_HELP = "_click_default_help"
 SHARED: Mapping[str, tuple[str, ...]] = {
-    _EVERY: ("as_json", "verbose", "no_color", "config_file", "env_file", "_click_default_help"),
+    _EVERY: ("as_json", "verbose", "no_color", "config_file", "env_file", _HELP),
     "Options for signing": SIGNING,
     "Options of the repository": REPOSITORY,
     "Options for maintenance": ("reason", "audit_file", "dry_run"),
@@ -135,7 +136,13 @@ def _rows(command_name: str) -> dict[str, Row]:
         for option in commands()[command_name].get_params(context)
         if isinstance(option, click.Option)
     }
-    return {name: _row(*record) for name, record in records.items() if record is not None}
+    # click keeps the help option of whoever used the command first, with other names perhaps.
+    names = ", ".join(context.help_option_names)
+    return {
+        name: _row(names if name == _HELP else record[0], record[1])
+        for name, record in records.items()
+        if record is not None
+    }
 
 
 def _row(names: str, text: str) -> Row:

@@ -33,6 +33,7 @@ _COMMANDS = {
     "status": "ign_deploy.cli.status",
     "history": "ign_deploy.cli.history",
     "trust plan": "ign_deploy.cli.trust",
+    "trust statement": "ign_deploy.cli.trust",
     "trust change": "ign_deploy.cli.trust",
     "audit": "ign_deploy.cli.audit",
     "render": "ign_deploy.cli.render",
@@ -64,7 +65,7 @@ _OTHER_WORDS = {
     "check": ("verify", "validate-env"),
     "log": ("history",),
     "new": ("init",),
-    "trust": ("trust plan", "trust change"),
+    "trust": ("trust plan", "trust statement", "trust change"),
 }
 # Options of every command, which may stand before it as well; True: a value follows.
 _LEADING = {

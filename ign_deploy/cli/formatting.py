@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ign_deploy.module.certificates import CertificateInfo
     from ign_deploy.module.descriptor import ModuleDescriptor
     from ign_deploy.pipeline.run_report import RunReport
+    from ign_deploy.signing.succession import Statement
     from ign_deploy.signing.verifier import VerificationReport
 
 _LONGEST_REASON = 300
@@ -90,6 +91,18 @@ def descriptor_document(descriptor: ModuleDescriptor) -> dict[str, Any]:
             {"id": item.module_id, "scope": item.scope, "required": item.required}
             for item in descriptor.depends
         ],
+    }
+
+
+def succession_document(statement: Statement) -> dict[str, Any]:
+    """Return a statement of a succession as JSON values."""
+    return {
+        "modules": sorted(statement.modules),
+        "old_sha256": statement.old_sha256,
+        "new_sha256": statement.new_sha256,
+        "issued_at": f"{statement.issued_at:%Y-%m-%dT%H:%M:%SZ}",
+        "not_before": f"{statement.not_before:%Y-%m-%dT%H:%M:%SZ}",
+        "not_after": f"{statement.not_after:%Y-%m-%dT%H:%M:%SZ}",
     }
 
 

@@ -110,7 +110,15 @@ PUBLISHING = (
 )
 _GROUPS = {
     "Build": ("module_id", "output_dir", "gradle_args", "build_timeout", "isolate", "format"),
-    "Signing": (*SIGNING, "resign", "trust_anchor", "allow_expired", "expiry_warning_days"),
+    "Signing": (
+        *SIGNING,
+        "old_key",
+        "old_cert",
+        "resign",
+        "trust_anchor",
+        "allow_expired",
+        "expiry_warning_days",
+    ),
     "Repository": (*REPOSITORY, "cache_dir"),
     "Gateways": (*DEPLOYING, "continue_on_error"),
     "Notifications, audit trail and metrics": EVENTS,

@@ -14,17 +14,19 @@ from ign_deploy.cli.formatting import (
     describe_verification,
     findings_document,
     plain,
+    succession_document,
     verification_document,
 )
-from ign_deploy.cli.options import SIGNING, common_options, settings_options
+from ign_deploy.cli.options import REPOSITORY, SIGNING, common_options, settings_options
 from ign_deploy.cli.page import write_page
 from ign_deploy.cli.session import Session
-from ign_deploy.errors import SigningError, VerificationError
+from ign_deploy.errors import ConfigurationError, SigningError, VerificationError
 from ign_deploy.module.findings import Finding, legible
 
 if TYPE_CHECKING:
     from ign_deploy.module.trust_policy import TrustPolicy
     from ign_deploy.signing.verdict import SignatureStatus
+    from ign_deploy.signing.verifier import VerificationReport
 
 
 _MOST_FILES = 50
@@ -81,16 +83,22 @@ def sign_command(session: Session, files: tuple[Path, ...]) -> None:
 
 @click.command("verify", short_help="Check that nothing was changed, and who signed it.")
 @_FILES
-@settings_options("trust_anchor", "allow_expired")
+@settings_options("trust_anchor", "allow_expired", "follow_succession", *REPOSITORY)
 @common_options
 def verify_command(session: Session, files: tuple[Path, ...]) -> None:
     """Check that a module is as it was signed, and with --trust-anchor who signed it.
 
-    Exit code 5 when anything is wrong with any FILE, also when it isn't signed at all.
+    Exit code 5 when anything is wrong with any FILE, also when it isn't signed at all. With
+    --follow-succession, statements in the repository may lead from the anchor to the signer.
     """
     from ign_deploy.signing.verdict import worst_status
 
     trust = session.context.workspace.trust
+    if session.settings.follow_succession and not trust.anchors:
+        raise ConfigurationError(
+            "--follow-succession was given without a trust anchor",
+            hint="give the certificate that you trust with --trust-anchor.",
+        )
     verdicts = [_examine(session, file, trust) for file in files]
     for file, verdict in zip(files, verdicts, strict=True):
         _report(session, verdict.findings, file)
@@ -161,12 +169,39 @@ def _examine(session: Session, file: Path, trust: TrustPolicy) -> _Verdict:
         }
         text = f"{plain(line)}\n{'file:':<16}{plain(str(file))}"
         return _Verdict(SignatureStatus.INVALID, line, problem.findings, document, text)
+    followed: list[dict[str, Any]] = []
+    if session.settings.follow_succession and report.status is SignatureStatus.UNTRUSTED:
+        report, followed = _follow(session, report, trust)
     findings = report.findings
     if report.status is SignatureStatus.UNSIGNED:
         findings = (*findings, unsigned_finding(file))
-    document = {**verification_document(report), "findings": findings_document(findings)}
+    document = {
+        **verification_document(report),
+        "findings": findings_document(findings),
+        "succession": followed,
+    }
     text = describe_verification(report)
     return _Verdict(report.status, report.verdict, findings, document, text)
+
+
+def _follow(
+    session: Session, report: VerificationReport, trust: TrustPolicy
+) -> tuple[VerificationReport, list[dict[str, Any]]]:
+    """Return the report on a signer that statements lead to, and these; else the given report."""
+    from ign_deploy.pipeline.succession import follow_succession
+    from ign_deploy.signing.verifier import inspect_signature
+
+    signer = report.certificates[0].sha256
+    found = follow_succession(signer, report.descriptor.id, session.context)
+    if found is None:
+        session.reporter.info(
+            f"no valid statement leads from a trust anchor to {report.certificates[0].subject}"
+        )
+        return report, []
+    again = inspect_signature(report.path, now=session.now, trust=found.policy(trust))
+    if again.descriptor.id != report.descriptor.id:
+        return report, []  # the file was replaced meanwhile, by a module that no statement is for
+    return again, [succession_document(each) for each in found.statements]
 
 
 def _write_verdicts(session: Session, verdicts: Sequence[_Verdict], files: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""The commands trust plan and trust change: a change of signer."""
+"""The commands trust plan, trust statement and trust change: a change of signer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from ign_deploy.ci.summary import Summary, SummaryTable
 from ign_deploy.cli.carrying_out import carry_out, open_deployer
-from ign_deploy.cli.formatting import is_too_wide, plain, table, wrap
+from ign_deploy.cli.formatting import is_too_wide, plain, succession_document, table, wrap
 from ign_deploy.cli.options import (
     DEPLOYMENT,
     REPOSITORY,
@@ -149,6 +149,35 @@ def _block(row: tuple[str, ...], width: int) -> list[str]:
         *wrap(f"accepts {sha1} until {until} (from {source})", width, first="  ", rest="    "),
         *(wrap(remark, width, first="  ", rest="    ") if remark else ()),
     ]
+
+
+@click.command(
+    "trust statement", cls=GroupedCommand, short_help="Publish which certificate succeeds another."
+)
+@click.argument("modules", nargs=-1, required=True, metavar="ID…")
+@settings_options("old_key", "old_cert", *SIGNING, *REPOSITORY, "dry_run")
+@common_options
+def trust_statement_command(session: Session, modules: tuple[str, ...]) -> None:
+    """State, with both keys, that the signing certificate succeeds an old one for these modules.
+
+    The new key and certificate are those that also sign modules; the old ones are --old-key and
+    --old-cert. The statement is published in the repository, for `verify --follow-succession`.
+    """
+    from ign_deploy.pipeline.succession import publish_statement
+
+    done = publish_statement(modules, session.context)
+    statement, is_dry = done.statement, session.settings.dry_run
+    document = {
+        "result": "dry-run" if is_dry else "published",
+        "path": done.path,
+        **succession_document(statement),
+    }
+    text = (
+        f"{'would publish' if is_dry else 'published'} {done.path}\n"
+        f"{statement.new_sha256} succeeds {statement.old_sha256} for "
+        f"{', '.join(sorted(statement.modules))}, until {statement.not_after:%Y-%m-%d}"
+    )
+    session.answer(document, text)
 
 
 @click.command(

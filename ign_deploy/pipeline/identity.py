@@ -46,6 +46,31 @@ def load_signing_identity(
     return identity
 
 
+def load_old_identity(
+    settings: Settings, *, env: Mapping[str, str], reporter: Reporter
+) -> SigningIdentity:
+    """Load the key and the certificate that are succeeded; raises IdentityError."""
+    from ign_deploy.signing.identity import load_identity
+    from ign_deploy.signing.keys import key_scheme
+    from ign_deploy.signing.keys.protocol import KeyAccess
+    from ign_deploy.signing.material import IdentityMaterial
+
+    if not settings.old_key:
+        raise IdentityError("no old signing key given", hint="give --old-key and --old-cert.")
+    if key_scheme(settings.old_key):
+        settings.require_named("old_key", decides="which library or service gets the PIN")
+    given = settings.old_key_password.get_secret_value()
+    password = given or settings.signing_password.get_secret_value() or None
+    material = IdentityMaterial(
+        key=settings.old_key,
+        certificates=settings.old_cert or None,
+        store_password=password,
+        key_password=password,
+    )
+    pin = given or settings.signing_pin.get_secret_value()
+    return load_identity(material, access=KeyAccess(pin=pin, env=env, reporter=reporter))
+
+
 def open_given_key(
     settings: Settings, *, env: Mapping[str, str], reporter: Reporter
 ) -> DigestSigner:

@@ -81,7 +81,7 @@ def protected_paths(context: RunContext) -> Protected:
     repository = repository_url(settings).removeprefix("file:")
     local = [repository, settings.audit_file, settings.metrics_file]
     # They may hold the key itself instead of its path.
-    given = (settings.key, settings.key_path, settings.keystore)
+    given = (settings.key, settings.key_path, settings.keystore, settings.old_key)
     keys = [each for each in given if os.path.isfile(each)]
     return Protected(
         kept=tuple(Path(each) for each in local if each and "://" not in each),

@@ -196,6 +196,29 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
             secret=True,
         ),
     ] = SecretStr("")
+    old_key: Annotated[
+        str,
+        Source(
+            "Signing key that is succeeded: a URI, or a path, Base64 or PEM text.",
+            metavar="URI",
+            material=True,
+        ),
+    ] = ""
+    old_cert: Annotated[
+        str,
+        Source(
+            "Certificate of the old key, with its chain: path, Base64 or PEM text.",
+            metavar="PATH",
+            material=True,
+        ),
+    ] = ""
+    old_key_password: Annotated[
+        SecretStr,
+        Source(
+            "Password or PIN of the old key, if it differs from the new one's.",
+            secret=True,
+        ),
+    ] = SecretStr("")
     resign: Annotated[
         int,
         Field(ge=0),
@@ -218,6 +241,10 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
         Field(ge=0, le=36500),
         Source("Warn when a signing certificate has fewer days left; 0: never.", metavar="DAYS"),
     ] = 90
+    follow_succession: Annotated[
+        bool,
+        Source("Trust signers that published statements lead to from a trust anchor."),
+    ] = False
     allow_expired: Annotated[
         bool, Source("Accept certificates that have expired, although a trust anchor is given.")
     ] = False

@@ -128,3 +128,59 @@ def test_a_dry_run_compares_too(published: CliWorkspace) -> None:
     done = published.call("upload", file, "--resign", "1", "--dry-run", "--json").must(0)
     assert done.document["release"]["resigned_from"] == "1.2.3"
     assert not (published.repository / "modules" / ID / "1.2.3.1").exists()
+
+
+OLD_KEY = ("--old-key", "old.key.pem", "--old-cert", "old.cert.pem")
+FOLLOW = ("--trust-anchor", "old.cert.pem", "--follow-succession")
+
+
+@pytest.fixture
+def succeeded(workspace: CliWorkspace) -> CliWorkspace:
+    """A workspace with a module signed by the new key; the old one is kept beside it."""
+    for kind in ("key", "cert"):
+        (workspace.folder / f"signing.{kind}.pem").rename(workspace.folder / f"old.{kind}.pem")
+    key, certificate = self_signed("New Vendor")
+    pem_files(workspace.folder, key, (certificate,))
+    workspace.signed()
+    return workspace
+
+
+def test_a_statement_leads_a_verifier_to_the_new_signer(succeeded: CliWorkspace) -> None:
+    verify = ("verify", "signed/pump.modl", *FOLLOW)
+    assert "no valid statement leads" in succeeded.call(*verify).must(5).stderr
+    made = succeeded.call("trust", "statement", ID, *OLD_KEY, *KEY, "--json").must(0).document
+    assert (succeeded.repository / made["path"]).is_file()
+    assert made["modules"] == [ID]
+    done = succeeded.call(*verify, "--json").must(0).document
+    (module,) = done["modules"]
+    assert done["result"] == "trusted"
+    assert [each["new_sha256"] for each in module["succession"]] == [made["new_sha256"]]
+    shown = succeeded.call(*verify).must(0).stdout
+    assert "(trusted: old.cert.pem, succeeded by a statement of " in shown
+    unasked = succeeded.call("verify", "signed/pump.modl", "--trust-anchor", "old.cert.pem")
+    assert "UNTRUSTED SIGNER" in unasked.must(5).stdout
+
+
+def test_a_statement_for_another_module_or_one_that_was_changed_is_not_followed(
+    succeeded: CliWorkspace,
+) -> None:
+    verify = ("verify", "signed/pump.modl", *FOLLOW)
+    succeeded.call("trust", "statement", "com.example.valve", *OLD_KEY, *KEY).must(0)
+    succeeded.call(*verify).must(5)
+    made = succeeded.call("trust", "statement", ID, *OLD_KEY, *KEY, "--json").must(0).document
+    path = succeeded.repository / made["path"]
+    path.write_text(path.read_text("utf-8").replace('"sig": "', '"sig": "AAAA', 1), "utf-8")
+    refused = succeeded.call(*verify).must(5)
+    assert f"statement '{path.name}' is skipped" in refused.stderr
+
+
+def test_a_dry_run_publishes_no_statement_and_following_needs_an_anchor(
+    succeeded: CliWorkspace,
+) -> None:
+    dry = succeeded.call("trust", "statement", ID, *OLD_KEY, *KEY, "--dry-run", "--json").must(0)
+    assert dry.document["result"] == "dry-run"
+    assert not succeeded.repository.exists()
+    refused = succeeded.call("verify", "signed/pump.modl", "--follow-succession").must(2)
+    assert "without a trust anchor" in refused.stderr
+    missing = succeeded.call("trust", "statement", ID, *KEY).must(4)
+    assert "no old signing key given" in missing.stderr

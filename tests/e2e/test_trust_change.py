@@ -179,4 +179,7 @@ def test_common_options_before_a_command_of_two_words_and_help(cli: GatewayCli) 
     assert before.must(0).document["result"] == "would-stop"
     shown = cli.call("help", "trust", "change").must(0).stdout
     assert shown == cli.call("trust", "change", "--help").must(0).stdout
-    assert "Did you mean 'trust plan' or 'trust change'?" in cli.call("trust").must(2).stderr
+    assert (
+        "Did you mean 'trust plan' or 'trust statement' or 'trust change'?"
+        in cli.call("trust").must(2).stderr
+    )
