@@ -21,7 +21,12 @@ const steps = {
   },
   do: (page, expression) => page.evaluate(expression),
   evaluate: (page, expression) => page.evaluate(expression),
-  picture: (page, path) => page.screenshot({ path, fullPage: true }),
+  // Of the page's beginning: the whole of a long list would be too small to look at.
+  picture: async (page, path) => {
+    const [width, height] = await page.evaluate("[innerWidth, document.documentElement.scrollHeight]");
+    const clip = { x: 0, y: 0, width, height: Math.min(height, 2 * width + 800) };
+    await page.screenshot({ path, fullPage: true, clip });
+  },
   media: (page, media) => page.emulateMedia({ media }),
   axe: async (page) => {
     await page.evaluate(readFileSync(AXE, "utf8"));

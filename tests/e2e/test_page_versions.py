@@ -243,9 +243,16 @@ def test_the_stage_of_a_version_is_what_a_gateway_takes_it_for(browser: Browser,
     write_site(folder, [single_version(f"a{n:02}", each) for n, each in enumerate(numbers)])
     badges = """[...document.querySelectorAll('.facts')].map(
         each => each.querySelector('.badge')?.innerText ?? '')"""
-    (shown,) = visit(browser, page, ("evaluate", badges))
+    offers = (
+        "[...document.querySelectorAll('.body')].map(e => e.querySelectorAll('.command').length)"
+    )
+    shown, offered = visit(
+        browser, page, ("evaluate", badges), OPEN_ALL, IDLE, ("evaluate", offers)
+    )
     parsed = {each: parsed_version(each) for each in numbers}
     assert shown == [
         "Not installable" if version is None else "Prerelease" if version.is_prerelease else ""
         for version in parsed.values()
     ]
+    # To install, to download, to accept; nothing of what no gateway can install.
+    assert offered == [0 if version is None else 3 for version in parsed.values()]

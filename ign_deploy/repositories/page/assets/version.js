@@ -58,8 +58,10 @@ function worksWith(version, record) {
     `A gateway of any other line than ${version.line} refuses it.`);
 }
 
+const isOffered = (version) => version.yanked === null && version.stage !== "malformed";
+
 function installing(module, version) {
-  if (version.yanked !== null || version.stage === "malformed") return null;
+  if (!isOffered(version)) return null;
   const { id } = module;
   const number = version.version;
   const which = `${quoted(`${id}@${number}`)} --repository-url ${quoted(repositoryUrl())}`;
@@ -141,7 +143,7 @@ function checking(version, record) {
     el("dl", {},
       record ? signedBy(record) : null,
       digest("File SHA-256", `${file.size.toLocaleString("en")} bytes`, file.sha256, "the file's SHA-256 checksum")),
-    record && version.yanked === null ? accepting(record) : null);
+    record && isOffered(version) ? accepting(record) : null);
 }
 
 /* A gateway that hasn't accepted them needs consent; to what was compared, not to anything. */
