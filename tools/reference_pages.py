@@ -5,6 +5,7 @@
 Tables of options come from the commands, tables of settings from the settings model. They stand in
 the pages between `<!-- generated: NAME -->` and `<!-- end -->`; everything else on the pages is
 written by hand. To say more than an option's help does, add a sentence to `reference_notes.py`.
+In the tables of findings, severities and order come from the code, what a finding means by hand.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from pydantic.fields import FieldInfo
 from ign_deploy.cli import deployment_cli
 from ign_deploy.cli.options import DEPLOYING, EVENTS, REPOSITORY, SHORT, SIGNING
 from ign_deploy.settings import Settings, Source, default_variable, option_name
+from tools.finding_codes import used_codes
 from tools.reference_notes import OPTION_NOTES, SETTING_NOTES
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("commands.md", "settings.md")
+PAGES = ("commands.md", "settings.md", "findings.md")
 _EVERY = "Options of every command"
 _HELP = "_click_default_help"
 SHARED: Mapping[str, tuple[str, ...]] = {
@@ -52,6 +54,8 @@ SECTIONS = {
     "audit_file": "Audit trail and metrics",
 }
 _BLOCK = re.compile(r"(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_FINDING = re.compile(r"\| `([a-z0-9-]+)` \| (error|warning|info) \| (.+)")
+_FINDINGS = re.compile(rf"(?:^{_FINDING.pattern}\n)+", re.MULTILINE)
 _USAGE = re.compile(r"(?<=\n\n)`ign-deploy ((?:trust )?[a-z-]+) [^`\n]*`(?=\n\n)")
 _CODE = re.compile(
     r"--[a-z][a-z-]+|[A-Z]+(?:_[A-Z]+)+|ign-build|v\{version\}|modules\.json|smtps?://host:\d+|"
@@ -65,7 +69,18 @@ Row = tuple[str, str]
 def generated(text: str) -> str:
     """Return a page with its generated parts as the code has them now."""
     text = _USAGE.sub(lambda found: f"`{_usage(found[1])}`", text)
+    text = _FINDINGS.sub(lambda found: _finding_table(found[0]), text)
     return _BLOCK.sub(lambda found: f"{found[1]}\n{_part(found[2])}\n\n{found[3]}", text)
+
+
+def _finding_table(text: str) -> str:
+    """Return rows of findings, sorted, with the severities that the program gives them."""
+    codes = used_codes()
+    rows = [_FINDING.fullmatch(line) for line in text.splitlines()]
+    found = [
+        (row[1], " or ".join(sorted(codes.get(row[1], {row[2]}))), row[3]) for row in rows if row
+    ]
+    return "".join(f"| `{code}` | {severity} | {rest}\n" for code, severity, rest in sorted(found))
 
 
 def _part(name: str) -> str:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import re
-from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,61 +21,12 @@ from ign_deploy.module.findings import (
     warning,
     worst_first,
 )
+from tools.finding_codes import used_codes
 
 PROJECT = Path(__file__).parents[3]
 ROW = re.compile(
     r"\| `(?P<code>[a-z0-9-]+)` \| (?P<severity>error|warning|info) \| .+\. \| .+\. \|"
 )
-CODE = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-# How a finding is made: these functions take the code first; the helpers make errors.
-MAKERS = {"error": "error", "warning": "warning", "info": "info", "Finding": "error",
-          "archive_error": "error", "descriptor_error": "error", "_certificates_error": "error",
-          "_chain_error": "error"}  # fmt: skip
-
-
-def used_codes() -> dict[str, set[str]]:
-    """Return code → severities, read off the program's source."""
-    used: defaultdict[str, set[str]] = defaultdict(set)
-    for path in sorted((PROJECT / "ign_deploy").rglob("*.py")):
-        for function in ast.walk(ast.parse(path.read_text())):
-            if isinstance(function, ast.FunctionDef):
-                for severity, code in codes_in(function):
-                    used[code].add(severity)
-    return used
-
-
-def codes_in(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
-    for call in ast.walk(function):
-        maker = maker_of(call)
-        if not isinstance(call, ast.Call) or maker is None:
-            continue
-        literals = constants_in(call.args[0])
-        if not literals and "code" not in [argument.arg for argument in function.args.args]:
-            literals = first_of_tuples(function)
-        for text in literals:
-            if isinstance(text, str) and CODE.fullmatch(text):
-                yield MAKERS[maker], text
-
-
-def constants_in(node: ast.AST) -> list[object]:
-    return [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
-
-
-def maker_of(node: ast.AST) -> str | None:
-    """Return the name of the finding's maker; ``reporter.warning(…)`` and the like are none."""
-    if not isinstance(node, ast.Call) or not node.args:
-        return None
-    called = node.func
-    if isinstance(called, ast.Attribute) and ast.unparse(called.value) == "findings":
-        called = ast.Name(called.attr)
-    return called.id if isinstance(called, ast.Name) and called.id in MAKERS else None
-
-
-def first_of_tuples(function: ast.FunctionDef) -> list[object]:
-    """Return the codes of a table, ``(("record-id", …), …)``, that a loop makes findings of."""
-    tuples = (node for node in ast.walk(function) if isinstance(node, ast.Tuple) and node.elts)
-    firsts = (node.elts[0] for node in tuples)
-    return [first.value for first in firsts if isinstance(first, ast.Constant)]
 
 
 def test_every_code_has_its_row_and_every_row_its_code() -> None:
