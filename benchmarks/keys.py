@@ -1,4 +1,4 @@
-"""Keys in a token against the same key from a file."""
+"""Keys in a token and in OpenBao against the same key from a file."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ign_deploy.signing.identity import IdentityMaterial, SigningIdentity, load_
 from ign_deploy.signing.keys.protocol import KeyAccess
 from tests.support.identities import pem_files, rsa_key, self_signed
 from tests.support.modules import build_module
+from tests.support.servers.openbao import ROOT_TOKEN, recording, running_openbao
 from tests.support.softhsm import PIN, softhsm
 
 _FILES = 300
@@ -43,6 +44,7 @@ def measure_keys(workspace: Workspace) -> list[Row]:
     return [
         Row("sign 300 files by SoftHSM / by a file", f"{whole:.2f} x", "1.5 x", whole <= 1.5),
         _signatures(key, certificate),
+        *_openbao(key, certificate, folder=folder),
     ]
 
 
@@ -54,6 +56,29 @@ def _signatures(key: Path, certificate: Path) -> Row:
     token.close()
     shown = f"{by_token:.2f} s, {by_token / by_file:.2f} x the file's"
     return Row("300 signatures by SoftHSM alone (for scale)", shown, "", holds=True)
+
+
+def _openbao(key: Path, certificate: Path, *, folder: Path) -> list[Row]:
+    """Sign with the real server, and count what it is asked."""
+    material = IdentityMaterial(key="vault:transit/keys/release", certificates=str(certificate))
+    file = load_identity(IdentityMaterial(key=str(key), certificates=str(certificate)))
+    with running_openbao(folder) as server, recording(server) as between:
+        server.import_key("release", rsa_key("signer"))
+        env = {"VAULT_ADDR": between.url, "VAULT_TOKEN": ROOT_TOKEN}
+        service = load_identity(material, access=KeyAccess(env=env))
+        _seconds(service)
+        requests = len(between.requests)
+        service.close()
+        env["VAULT_ADDR"] = server.url
+        service = load_identity(material, access=KeyAccess(env=env))
+        pairs = [(_seconds(file), _seconds(service)) for _ in range(_ROUNDS)]
+        service.close()
+    by_file, by_service = (statistics.median(each) for each in zip(*pairs, strict=True))
+    shown = f"{by_service:.2f} s, {by_service / by_file:.2f} x the file's"
+    return [
+        Row("requests to OpenBao for 300 files", str(requests), "10", requests <= 10),
+        Row("300 signatures by OpenBao alone (for scale)", shown, "", holds=True),
+    ]
 
 
 def _seconds(identity: SigningIdentity) -> float:
