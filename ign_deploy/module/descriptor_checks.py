@@ -117,7 +117,8 @@ def asked_version(context: RuleContext) -> Iterator[Finding]:
             "version-mismatch",
             f"version {quoted(expected)} was requested, but the module has {quoted(actual)}",
             location=element("version"),
-            hint=f"make the build use the version it is given, or request {quoted(actual)}.",
+            hint="set that version in the build files, or pass it to the build (--gradle-args), or "
+            f"request {quoted(actual)}.",
         )
 
 

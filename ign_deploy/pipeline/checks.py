@@ -87,7 +87,9 @@ def given_or_found(paths: Sequence[Path], context: RunContext) -> Sequence[Path]
         chosen = expand_patterns(context.settings.paths)
         for path in chosen.left_out:
             context.reporter.info(f"{path} is left out: no Gradle or Maven build, no module.xml")
-        context.reporter.info(f"the config file has {len(chosen.projects)} paths")
+        count = len(chosen.projects)
+        noun = "project" if count == 1 else "projects"
+        context.reporter.info(f"`paths` in the config file chooses {count} {noun}")
         return chosen.projects
 
     found = find_projects(Path())

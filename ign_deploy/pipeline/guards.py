@@ -53,7 +53,7 @@ def version_of_tag(pattern: str, tag: str) -> str:
     if not tag:
         raise ConfigurationError(
             f"no tag given, but the release must have one like {pattern!r}",
-            hint="run on a tag (on: push: tags), or give --tag.",
+            hint="push such a tag and run on it, or give --tag.",
         )
     before, after = pattern.removeprefix(_TAG_REF).split(_VERSION_FIELD)
     match = re.fullmatch(f"{re.escape(before)}(.+){re.escape(after)}", tag)
@@ -96,7 +96,10 @@ def check_branch(folder: Path, context: RunContext) -> None:
     if not branches:
         raise ConfigurationError(
             f"the checkout has no branch {names}",
-            hint="fetch it: actions/checkout with `fetch-depth: 0`; GIT_DEPTH: 0 on GitLab.",
+            hint="fetch it, or correct --protected-branch; in CI, check out the whole history: "
+            "`fetch-depth: 0` for actions/checkout, GIT_DEPTH: 0 on GitLab."
+            if git.head
+            else "commit the project first.",
         )
     if any(git.contains(branch) for branch in branches):
         return

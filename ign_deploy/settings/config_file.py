@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ign_deploy.errors import CombinedError, ConfigurationError
+from ign_deploy.errors import CombinedError, ConfigurationError, docs_url
 from ign_deploy.files import decode_text, os_error_reason, read_regular
 from ign_deploy.settings.config_paths import gateway_from_file, value_from_file
 from ign_deploy.settings.deployment import GatewayEntry
@@ -132,7 +132,7 @@ def _unknown(
 
 def _hint_for_key(key: str, known: Mapping[str, object]) -> str:
     near = get_close_matches(key.replace("_", "-"), [*known, _GATEWAYS, _PATHS], n=1)
-    return f"did you mean '{near[0]}'?" if near else f"use one of: {', '.join(known)}."
+    return f"did you mean '{near[0]}'?" if near else f"see {docs_url('settings.md')}"
 
 
 def _hint_for_table(key: str, value: object, known: Mapping[str, object]) -> str:
@@ -208,6 +208,12 @@ def _gateway_problems(
                 hint = f"did you mean '{near[0]}'?"
             elif key.replace("_", "-") in settings:
                 hint = f"{key} is not a key of gateways: write it above the first [[gateways]]."
+        elif each["type"] == "missing":
+            message = f"{title} in {file.path} has no {key!r}"
+            hint = f'add {key} = "…".'
+        elif each["type"] == "string_too_short":
+            message = f"{key!r} of {title} in {file.path} is empty"
+            hint = f"give {key} a value."
         else:
             about = f"{key}: " if key else ""
             message = f"{title} in {file.path} is not valid: {about}{each['msg']}"

@@ -402,7 +402,7 @@ def test_the_config_file_names_gateways_and_their_tokens_are_secret(tmp_path: Pa
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('[[gateways]]\nname = "a"', "url: Field required"),
+        ('[[gateways]]\nname = "a"', "has no 'url'"),
         ('[[gateways]]\nname = "a"\nurl = "https://a"\ntoken = "s3cret"', "token"),
         ('[[gateways]]\nname = ""\nurl = "https://a"', "name"),
         ('gateways = "https://a"', "the table"),

@@ -178,6 +178,12 @@ class TestBranch:
             check_branch(clone, self.context("main"))
         assert "fetch-depth: 0" in caught.value.hint
 
+    def test_a_project_without_a_commit_has_no_branch_to_fetch(self, tmp_path: Path) -> None:
+        git(tmp_path, "init", "-q")
+        with pytest.raises(ConfigurationError, match="has no branch main") as caught:
+            check_branch(tmp_path, self.context("main"))
+        assert caught.value.hint == "commit the project first."
+
     def test_an_unknown_branch_is_explained(self, checkout: Path) -> None:
         with pytest.raises(ConfigurationError, match="has no branch gone"):
             check_branch(checkout, self.context("gone"))
