@@ -6,10 +6,10 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -32,6 +32,7 @@ from ign_deploy.repositories.publishing import confirm_same, read_record, refuse
 from ign_deploy.repositories.record import FileRole, Release, ReleaseFile, is_safe_component
 from ign_deploy.repositories.root_index import module_row
 from ign_deploy.repositories.status_events import (
+    NO_STATUS,
     ModuleStatus,
     RememberedLedger,
     read_module_status,
@@ -92,10 +93,14 @@ class StoreRepository:
         """See ``Repository.publish``."""
         release.require_given(files)
         release.to_json()  # refuses what is too long before anything is sent
-        confirm = partial(confirm_same, offered=release, status=self.status)
+        is_listed = cache(partial(self._index.lists, release))
+        status = partial(self._status_if_unlisted, is_listed=is_listed)
+        confirm = partial(confirm_same, offered=release, status=status)
         wanted = Publishing(release, files, progress, confirm)
         outcome, published = self.store.publisher.publish(wanted)
-        index = self._update_indexes(published, outcome=outcome)
+        # What is there already may stem from a run that was killed before it got here.
+        is_known = outcome is not PublishOutcome.PUBLISHED
+        index = self._update_indexes(published, is_listed if is_known else lambda: False)
         again = None if index is None else asked_again(index, published)
         return Publication(outcome, published, self.store.location(wanted.key), again)
 
@@ -186,11 +191,23 @@ class StoreRepository:
             self._records[key] = found
         return found
 
-    def _update_indexes(self, release: Release, *, outcome: PublishOutcome) -> ModuleIndex | None:
+    def _status_if_unlisted(self, module_id: str, *, is_listed: Callable[[], bool]) -> ModuleStatus:
+        """Return a module's status; of a version in the indexes only where that is cheap to list.
+
+        One that was removed isn't in them, once that has ended.
+        """
+        if self.store.lists_all:
+            with suppress(IgnDeployError):
+                if is_listed():
+                    return NO_STATUS
+        return self.status(module_id)
+
+    def _update_indexes(
+        self, release: Release, is_listed: Callable[[], bool]
+    ) -> ModuleIndex | None:
         """Return the module's index, if it was written."""
         try:
-            # What is there already may stem from a run that was killed before it got here.
-            if outcome is PublishOutcome.PUBLISHED or not self._index.lists(release):
+            if not is_listed():
                 return self._index.add(release)
         except IgnDeployError as problem:
             self._reporter.warning(

@@ -181,7 +181,8 @@ class Store:
     costs so little that readers compare the indexes with it. ``now`` is the store's own time, as
     its last response gave it. ``compares`` returns whether ``DocumentStore.write`` never replaces
     another document than the one that was read. ``read_together`` reads several documents by one
-    request, where that is possible, and ``compares``.
+    request, where that is possible, and ``compares``. ``lists_all``: a listing has everything that
+    is in the store, however little is asked for, so a version in the indexes isn't looked up there.
     """
 
     versions: VersionStore
@@ -199,4 +200,5 @@ class Store:
     has_page: bool = False
     has_scripts: bool = False
     lists_cheaply: bool = False
+    lists_all: bool = False
     read_together: Callable[[Sequence[str]], Sequence[Document | None]] | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -192,12 +192,16 @@ class StoreIndex:
         """
         # Read before the modules' own: a line that is written is never older than what it replaces.
         shared = self._read_shared(sorted(added))
+        listed = _listed(shared.root)
         written: list[bool] = []
         modules: dict[str, ModuleIndex] = {}
 
         def write_module(module_id: str) -> None:
             def change(stored: ModuleIndex | None) -> ModuleIndex:
-                stored = stored if stored is not None and stored["id"] == module_id else None
+                if stored is None and listed is not None and module_id not in listed:
+                    stored = nothing_published(module_id)  # it is new: there is nothing to look for
+                elif stored is not None and stored["id"] != module_id:
+                    stored = None
                 return self._changed(stored, module_id, added[module_id], is_complete=is_complete)
 
             first = shared.modules.get(module_id, UNREAD)
@@ -254,9 +258,7 @@ class StoreIndex:
     ) -> tuple[bool, ModuleIndex]:
         path, records = module_path(module_id), {each.version: each for each in known}
         script = self._page.read_script(path)
-        wrote, index = self._writer.write(
-            path, parse_module_index, change, index_bytes, first=first
-        )
+        wrote, index = self._writer.write(path, _parsed, change, index_bytes, first=first)
 
         def read(version: str) -> Release | None:
             return records.get(version) or self._reader.record(module_id, version)
@@ -279,6 +281,17 @@ class StoreIndex:
         for release in added:
             stored = add_version(stored, release)
         return stored
+
+
+def _parsed(data: bytes) -> ModuleIndex:
+    """Return a module's index; what is corrupt is no module's, but isn't the same as nothing."""
+    return parse_module_index(data) or nothing_published("")
+
+
+def _listed(root: Document | None) -> Collection[str] | None:
+    """Return the modules that the root index has; None if it is missing or corrupt."""
+    parsed = None if root is None else parse_root_index(root.data)
+    return None if parsed is None else {entry["id"] for entry in parsed["modules"]}
 
 
 def _indexed(root: RootIndex) -> dict[str, Indexed]:

@@ -64,6 +64,7 @@ def open_oci(url: str, access: Access) -> Store:
         ),
         now=client.now,
         compares=lambda: False,
+        lists_all=True,
     )
 
 

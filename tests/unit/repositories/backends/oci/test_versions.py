@@ -14,8 +14,14 @@ from typing import Any
 import pytest
 import requests
 
-from ign_deploy.errors import NotInRepository, RepositoryError, VerificationError
+from ign_deploy.errors import (
+    NotInRepository,
+    RepositoryError,
+    VerificationError,
+    VersionConflict,
+)
 from ign_deploy.net.response import Response
+from ign_deploy.repositories import PublishOutcome
 from ign_deploy.repositories.backends.oci.client import RegistryClient
 from ign_deploy.repositories.backends.oci.references import References, mark_tag
 from ign_deploy.repositories.claims import Claim
@@ -302,27 +308,76 @@ def test_a_record_in_a_manifest_that_has_another_digest_is_not_believed(
     assert store_at(server.url).versions.read_record(KEY) == record
 
 
+@pytest.fixture
+def lists(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the requests for the list of all tags that are made from now on."""
+    found: list[str] = []
+    original = RegistryClient.request
+
+    def request(client: RegistryClient, method: str, path: str = "", **options: Any) -> Response:
+        if "/tags/list" in path:
+            found.append(path)
+        return original(client, method, path, **options)
+
+    monkeypatch.setattr(RegistryClient, "request", request)
+    return found
+
+
 def test_a_reindex_lists_the_tags_once_and_reads_each_record_once(
-    server: RegistryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: RegistryServer, tmp_path: Path, lists: list[str]
 ) -> None:
     ids = ("com.acme.a", "com.acme.b", "com.acme.c")
     for module_id in ids:
         for number in range(8):
             release, files = release_of(tmp_path, module_id=module_id, version=f"1.{number}.0")
             open_at(server.url).publish(release, files=files)
-    lists: list[str] = []
-    original = RegistryClient.request
-
-    def request(client: RegistryClient, method: str, path: str = "", **options: Any) -> Response:
-        if "/tags/list" in path:
-            lists.append(path)
-        return original(client, method, path, **options)
-
-    monkeypatch.setattr(RegistryClient, "request", request)
+    lists.clear()
     with count_requests() as steps:
         assert open_at(server.url).maintenance.reindex().versions == 24
     assert len(lists) == 1
     assert steps.count <= 24 + 6 * len(ids)
+
+
+def test_a_new_module_and_a_version_that_is_there_list_no_tags(
+    server: RegistryServer, tmp_path: Path, lists: list[str]
+) -> None:
+    publish(server, tmp_path)  # the first of all finds out that there is no index
+    lists.clear()
+    release, files = release_of(tmp_path, module_id="com.acme.new")
+    for expected in (PublishOutcome.PUBLISHED, PublishOutcome.ALREADY_PUBLISHED):
+        assert open_at(server.url).publish(release, files=files).outcome is expected
+    assert lists == []
+    assert [entry.id for entry in open_at(server.url).catalogue()] == ["com.acme.new", ID]
+
+
+def test_a_removed_version_that_is_published_again_is_refused(
+    server: RegistryServer, tmp_path: Path
+) -> None:
+    """It isn't in the index, so its status is looked for."""
+    publish(server, tmp_path, version="1.1.0")
+    release, files = release_of(tmp_path)
+    open_at(server.url).publish(release, files=files)
+    remove(open_at(server.url), release, change=StatusChange("me", datetime.now(UTC)))
+    with pytest.raises(VersionConflict, match="was removed"):
+        open_at(server.url).publish(release, files=files)
+
+
+@pytest.mark.parametrize("content", [None, b"damaged"], ids=["lost", "damaged"])
+def test_an_index_that_is_gone_is_rebuilt_by_the_next_version(
+    server: RegistryServer, ask: Ask, tmp_path: Path, content: bytes | None
+) -> None:
+    publish(server, tmp_path, version="1.0.0")
+    documents = store_at(server.url).documents
+    if content is None:
+        tag = "_d.modules_scom.acme.thing_sindex.json"
+        digest = ask("HEAD", f"manifests/{tag}", headers={"Accept": MANIFEST}).headers
+        assert ask("DELETE", f"manifests/{digest['Docker-Content-Digest']}").ok
+    else:
+        # Even if the list of modules lacks it: what is damaged isn't new.
+        documents.write("index.json", b'{"meta":{"api-version":"1.0"},"modules":[]}', replaces=None)
+        documents.write(f"modules/{ID}/index.json", content, replaces=None)
+    publish(server, tmp_path, version="1.1.0")
+    assert [each.version for each in open_at(server.url).catalogue(ID)] == ["1.1.0", "1.0.0"]
 
 
 def test_a_version_that_another_run_overwrote_in_the_index_is_written_again(
