@@ -52,10 +52,15 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class AcceptOptions:
-    """What the user agreed to accept: fingerprints (hex) and licence CRCs, or ``yes`` for all."""
+    """What the user agreed to accept: fingerprints (hex) and licence CRCs, or ``yes`` for all.
+
+    With ``restores_former``, the named fingerprints are those of a new signer: what the history has
+    on a gateway comes back if the new version doesn't run, whoever signed it.
+    """
 
     certificates: frozenset[str] = frozenset()
     licenses: frozenset[str] = frozenset()
+    restores_former: bool = False
 
     def consent_to(
         self,
@@ -76,7 +81,8 @@ class AcceptOptions:
         return Consent(
             certificate=ANY in self.certificates
             or not prints.isdisjoint(self.certificates)
-            or (not self.pins and (ran_here or same_signer)),
+            or (not self.pins and (ran_here or same_signer))
+            or (self.restores_former and ran_here),
             license=ANY in self.licenses
             or _crc(module) in self.licenses
             or ran_here

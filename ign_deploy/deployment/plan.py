@@ -254,7 +254,8 @@ def _change(
     expected = _digest(digests, current)
     if expected and expected != previous.sha256:
         return replace(change, obstacle=wrong_digest(previous, expected))
-    if rejection := options.accept.rejection(previous):
+    is_former = options.accept.restores_former and bool(expected)
+    if not is_former and (rejection := options.accept.rejection(previous)):
         return replace(change, obstacle=rejection)
     return replace(change, previous=previous, previous_ran_here=bool(expected))
 

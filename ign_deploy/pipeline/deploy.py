@@ -69,7 +69,8 @@ class Order:
 
     ``unreachable`` are gateways that couldn't be looked at, and why; ``unchanged`` are those where
     nothing is to be done, and why. Without parts, nothing is done at all, and the history gets no
-    entry. ``command`` and ``arguments`` are those of the command that repeats it.
+    entry. ``command`` and ``arguments`` are those of the command that repeats it. For
+    ``changes_signer``, see ``AcceptOptions.restores_former``.
     """
 
     environment: str
@@ -80,6 +81,7 @@ class Order:
     unreachable: Sequence[tuple[Gateway, IgnDeployError]] = ()
     arguments: Sequence[str] = ()
     command: str = ""
+    changes_signer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +162,7 @@ class Deployer:
             )
         if self.context.settings.dry_run:
             everything = [each for _, found in plans for each in found]
-            require_expected_consent(everything, self._options(order.kind))
+            require_expected_consent(everything, self._options(order))
             return started
         if self._held:
             self._held[0].require()
@@ -184,7 +186,7 @@ class Deployer:
         return ended
 
     def _plan(self, order: Order, state: EnvironmentState) -> list[tuple[Part, list[GatewayPlan]]]:
-        options = self._options(order.kind)
+        options = self._options(order)
         plans = [
             (
                 part,
@@ -205,11 +207,13 @@ class Deployer:
         require_reachable([each for _, found in plans for each in found])
         return plans
 
-    def _options(self, kind: DeploymentKind) -> DeployOptions:
+    def _options(self, order: Order) -> DeployOptions:
         options = deploy_options(self.context, obtain=self.obtain)
         if self._held:
             options = replace(options, require_lease=self._held[0].require)
-        if kind is not DeploymentKind.ROLLBACK:
+        if order.changes_signer:
+            options = replace(options, accept=replace(options.accept, restores_former=True))
+        if order.kind is not DeploymentKind.ROLLBACK:
             return options
         # What is rolled back to is older by its nature.
         return replace(options, is_rollback=True, allow_downgrade=True)
@@ -245,7 +249,7 @@ class Deployer:
 
     def _rollout(self, order: Order, plans: Sequence[tuple[Part, list[GatewayPlan]]]) -> Rollout:
         everything = [each for _, found in plans for each in found]
-        options, reporter = self._options(order.kind), self.context.reporter
+        options, reporter = self._options(order), self.context.reporter
         command_line = self.context.command_line
         if command_line is None:
             return Rollout(everything, options, reporter)

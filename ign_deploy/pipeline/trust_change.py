@@ -26,7 +26,7 @@ def change_order(names: Sequence[str], deployer: Deployer) -> Order:
     Raises ConfigurationError unless the settings name the certificates to accept.
     """
     require_named_certificates(deployer.context)
-    order = replace(installation(names, deployer), command=COMMAND)
+    order = replace(installation(names, deployer), command=COMMAND, changes_signer=True)
     for part in order.parts:
         report_originals(part.modules, deployer.context)
     return order

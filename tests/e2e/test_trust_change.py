@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from ign_deploy.deployment.gateway.module_file import read_module_file
 from ign_deploy.module.certificates import describe
 from tests.support.cli import WITH_RESTART, CliWorkspace, GatewayCli, open_gateway_cli
 from tests.support.deployment_env import active, published_repository
-from tests.support.gateway import Gateway
+from tests.support.gateway import Gateway, ModuleFault
 from tests.support.gateway.client import MODULE_ID
 from tests.support.identities import pem_certificates, pem_files, self_signed
 
@@ -129,11 +130,28 @@ def test_a_whole_change_of_signer(cli: GatewayCli) -> None:
 
     lost.options.never_back = ""
     lost.state.come_back()
-    cli.call("trust", "change", RESIGNED, "-e", "plant", *ACCEPT).must(0)
+    again = cli.call("trust", "change", RESIGNED, "-e", "plant", *ACCEPT, "--wave-size", "4").must(
+        0
+    )
+    assert "wave 1: line-1\n" in again.stderr, "the first gateway always goes alone"
     assert [active(each) for each in gateways(cli)] == ["1.0.0.1"] * 3
     assert manifest(cli)[MODULE_ID]["certFingerprint"] == NEW.sha1
     found = plan(cli)
     assert {each["effect"] for each in found.values()} == {"accepted"}
+
+
+def test_what_ran_before_comes_back_with_its_old_certificate(cli: GatewayCli) -> None:
+    """One gateway fails: all of them get the old file and its signer back."""
+    resign(cli)
+    third = gateways(cli)[2]
+    third.options.faults[MODULE_ID] = ModuleFault(cause="Startup failed", version="1.0.0.1")
+    options = ("--all-or-nothing", "--wave-size", "4")
+    failed = cli.call("trust", "change", RESIGNED, "-e", "plant", *ACCEPT, *options).must(7)
+    assert "Startup failed" in failed.stderr
+    assert [active(each) for each in gateways(cli)] == ["1.0.0"] * 3
+    assert manifest(cli)[MODULE_ID]["certFingerprint"] == OLD.sha1
+    (file,) = (cli.workspace.folder / "modules").glob("*.modl")
+    assert read_module_file(file).version == "1.0.0"
 
 
 def test_only_named_certificates_are_accepted(cli: GatewayCli) -> None:

@@ -196,7 +196,7 @@ class ShownVersion:
 
     def is_version(self, text: str) -> bool:
         """Return whether it is the module.xml version ``text``, however both are written."""
-        return same_version(self.full, text) or text in (self.shown, self.version)
+        return same_version(self.full, text) or text == self.shown
 
     def __str__(self) -> str:
         return self.full

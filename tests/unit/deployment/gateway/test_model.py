@@ -45,6 +45,15 @@ def test_a_version_is_recognised_as_a_gateway_displays_it(numbers: list[int], st
     assert not parse_shown(gateway_display(version)).is_version(other)
 
 
+@pytest.mark.parametrize("stage", ["", "-rc1"])
+def test_another_build_number_is_another_version(stage: str) -> None:
+    """A version that was signed again differs from the one before in nothing else."""
+    shown = parse_shown(gateway_display(ModuleVersion.parse(f"1.2.3.1{stage}")))
+    assert shown.is_version(f"1.2.3.1{stage}")
+    assert not shown.is_version(f"1.2.3{stage}")
+    assert not shown.is_version(f"1.2.3.2{stage}")
+
+
 @given(st.text())
 def test_any_text_is_accepted(text: str) -> None:
     found = parse_shown(text)
