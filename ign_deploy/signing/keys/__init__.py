@@ -46,7 +46,7 @@ def open_key(uri: str, *, access: KeyAccess) -> SigningKey:
         from ign_deploy.signing.keys.gcpkms import open_google_key
 
         return open_google_key(uri.strip(), access=access)
-    known = " or ".join(f"{each}:" for each in SCHEMES)
+    known = ":, ".join(SCHEMES[:-1]) + f": or {SCHEMES[-1]}:"
     raise IdentityError(
         f'unsupported kind of signing key "{scheme[:20]}:"',
         hint=f"give --key a path, or a URI that begins with {known}",

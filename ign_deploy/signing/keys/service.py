@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 from urllib.parse import quote, urlencode
 
-from ign_deploy.errors import ConfigurationError, IdentityError, IgnDeployError
+from ign_deploy.errors import ConfigurationError, IdentityError, IgnDeployError, NetworkError
 from ign_deploy.files import explain_os_error, read_regular
 from ign_deploy.net.client import Client
 from ign_deploy.net.credentials import require_web_address
@@ -34,6 +34,8 @@ class ServiceClient(Client):
 
     files: tuple[IO[bytes], ...] = ()
     """Temporary files that exist as long as the client."""
+    what: str
+    """What the URL is that of, with the setting that has it."""
 
     @classmethod
     def open(
@@ -63,7 +65,7 @@ class ServiceClient(Client):
             error=IdentityError,
             error_for_response=error_for_response,
         )
-        client.files = (copy,) if copy else ()
+        client.files, client.what = (copy,) if copy else (), what
         return client
 
     @classmethod
@@ -80,7 +82,7 @@ class ServiceClient(Client):
         It is on the machine's own link, without TLS, and behind no proxy. Nothing secret is sent.
         """
         require_web_address(base, what=what, is_private=False)
-        return cls(
+        client = cls(
             open_http_session(),
             base=base.rstrip("/"),
             reporter=access.reporter,
@@ -90,13 +92,18 @@ class ServiceClient(Client):
             error=IdentityError,
             error_for_response=error_for_response,
         )
+        client.what = what
+        return client
 
     def attempt(self, method: str, path: str = "", **options: Any) -> Response:
-        """See ``Client.attempt``; a limit is explained for keys, not for publishing."""
+        """See ``Client.attempt``; errors name the setting, and limits are explained for keys."""
         try:
             return super().attempt(method, path, **options)
         except RateLimited as problem:
             problem.hint = "run again later, or have the limit of the service raised."
+            raise
+        except NetworkError as problem:
+            problem.hint += f" The URL is that of {self.what}."
             raise
 
     def post_form(self, path: str, form: Mapping[str, str], *, title: str) -> Response:

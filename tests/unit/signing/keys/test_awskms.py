@@ -15,6 +15,7 @@ from ign_deploy.errors import ConfigurationError, IdentityError, IgnDeployError,
 from ign_deploy.net.errors import RateLimited, TransientResponse
 from ign_deploy.signing.identity import IdentityMaterial, open_signer
 from ign_deploy.signing.keys import open_key
+from ign_deploy.signing.keys.awskms import _open_client
 from ign_deploy.signing.keys.file import FileKey
 from ign_deploy.signing.keys.protocol import KeyAccess, SigningKey
 from ign_deploy.signing.keys.service import OPENING
@@ -89,6 +90,18 @@ def test_the_region_is_that_of_the_arn_and_must_exist(kms: AwsDouble) -> None:
     assert "AWS_REGION" in problem.hint
     elsewhere = {**no_region, "AWS_ENDPOINT_URL_KMS": "", "AWS_REGION": "middle-earth-1"}
     assert "no region middle-earth-1" in refused("awskms:alias/release", elsewhere).message
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [("eu-central-1", "kms.eu-central-1.amazonaws.com"),
+     ("cn-north-1", "kms.cn-north-1.amazonaws.com.cn")],
+)  # fmt: skip
+def test_the_host_of_a_region(region: str, host: str) -> None:
+    env = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret-key", "AWS_REGION": region}
+    client = _open_client("", access=KeyAccess(env=env))
+    assert client.base == f"https://{host}"
+    client.close()
 
 
 def test_without_credentials_the_machine_is_not_asked(kms: AwsDouble, tmp_path: Path) -> None:

@@ -104,6 +104,14 @@ def test_a_connection_that_breaks_is_made_again(service: KeyService, kind: str) 
     assert Attempt(service).sign() == FileKey(service.private_key).sign_digests(DIGESTS)
 
 
+def test_a_service_that_cannot_be_reached_is_named_by_its_setting(service: KeyService) -> None:
+    service.faults.append(Fault(service.opening, "broken", times=10_000))
+    problem = Attempt(service).fail(count=1)
+    assert isinstance(problem, NetworkError)
+    settings = ("--key", *(name for name, value in service.env.items() if service.url in value))
+    assert any(f"({name})" in problem.hint for name in settings)
+
+
 def test_throttling_for_ever_ends(service: KeyService) -> None:
     service.faults.append(
         Fault(service.signing, status=429, headers={"Retry-After": "50"}, times=10_000)
