@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ign_deploy.audit import verify
 from ign_deploy.audit.trail import RECOVERED
 from ign_deploy.audit.verify import verify_trail
 from ign_deploy.deployment.records import DeploymentKind
+from ign_deploy.metrics import ComparedGateway, ComparedModule, MeasuredModule
 from ign_deploy.metrics.exposition import openmetrics
 from ign_deploy.notify import webhook
 from ign_deploy.notify.github import github_state
@@ -129,16 +131,23 @@ def test_every_finding_of_the_trail_is_documented() -> None:
 
 def test_every_metric_and_its_labels_are_documented() -> None:
     rows = {
-        name: set(re.findall(r"`(\w+)`", labels))
+        (name, *sorted(re.findall(r"`(\w+)`", labels)))
         for name, labels in re.findall(
             r"^\| `(ign_deploy_\w+)` \| (.*?)\|", page_text("metrics.md"), re.M
         )
     }
-    real: dict[str, set[str]] = {}
-    for name, labels in re.findall(
-        r"^(ign_deploy_\w+)\{(.*)\}", openmetrics(MEASURED).decode(), re.M
-    ):
-        real[name] = set(re.findall(r'(\w+)="', labels)) - {"event", "environment"}
+    compared = ComparedModule("a", "1", "1", "ACTIVE", is_as_recorded=True, days_left=9)
+    measured = replace(
+        MEASURED,
+        modules=(MeasuredModule("a", "1", 1, days_left=9),),
+        compared=(ComparedGateway("line-1", "plant", is_reachable=True, modules=(compared,)),),
+    )
+    real = {
+        (name, *sorted(set(re.findall(r'(\w+)="', labels)) - {"event", "environment"}))
+        for name, labels in re.findall(
+            r"^(ign_deploy_\w+)\{(.*)\}", openmetrics(measured).decode(), re.M
+        )
+    }
     assert rows == real
 
 
