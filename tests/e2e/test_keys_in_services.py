@@ -15,7 +15,8 @@ from tests.interop.compare_modules import read_by_java
 from tests.support.builds import gradle_wrapper
 from tests.support.cli import MODULE, CliWorkspace
 from tests.support.identities import pem_files, rsa_key, self_signed
-from tests.support.key_services import SERVICES, open_double, pem
+from tests.support.key_service import pem
+from tests.support.key_services import SERVICES, open_double
 from tests.support.modules import build_module
 from tests.support.runner import ROOT
 from tests.support.servers.openbao import (

@@ -17,7 +17,8 @@ from ign_deploy.signing.keys.file import FileKey
 from ign_deploy.signing.keys.gcpkms import crc32c
 from ign_deploy.signing.keys.protocol import KeyAccess, SigningKey
 from ign_deploy.signing.keys.service import OPENING
-from tests.support.key_services import GoogleDouble, pem
+from tests.support.google_kms import GoogleDouble
+from tests.support.key_service import pem
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault, json_reply, scripted_server, serving
 from tests.support.signing_keys import VirtualClock

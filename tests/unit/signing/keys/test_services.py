@@ -18,7 +18,8 @@ from ign_deploy.signing.keys.protocol import KeyAccess
 from ign_deploy.signing.keys.service import OPENING
 from ign_deploy.signing.keys.signer import DigestSigner
 from tests.support.identities import pem_certificates, rsa_key, self_signed
-from tests.support.key_services import SERVICES, KeyService, VaultDouble, curve_key, open_double
+from tests.support.key_service import KeyService, curve_key
+from tests.support.key_services import SERVICES, VaultDouble, open_double
 from tests.support.reporting import Recorder
 from tests.support.serving import Fault, serving
 from tests.support.signing_keys import VirtualClock

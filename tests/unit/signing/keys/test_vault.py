@@ -17,7 +17,8 @@ from ign_deploy.signing.keys.file import FileKey
 from ign_deploy.signing.keys.protocol import KeyAccess, SigningKey
 from ign_deploy.signing.keys.vault import VaultUri, parse_vault_uri
 from tests.support.identities import pem_certificates, rsa_key, self_signed
-from tests.support.key_services import VaultDouble, pem
+from tests.support.key_service import pem
+from tests.support.key_services import VaultDouble
 from tests.support.reporting import Recorder
 from tests.support.servers.openbao import ROOT_TOKEN, OpenBao, id_token, running_openbao
 from tests.support.serving import json_reply, scripted_server, serving
