@@ -82,7 +82,6 @@ def container_files(names: Sequence[str], deployer: Deployer) -> ContainerFiles:
     from ign_deploy.deployment.gateway.modules_json import ModulesJson
     from ign_deploy.pipeline.gateways import deploy_options
     from ign_deploy.render.consent import AcceptedModules
-    from ign_deploy.repositories.record import module_file_name
 
     require_named_certificates(deployer.context)
     accept = deploy_options(deployer.context, obtain=deployer.obtain).accept
@@ -91,7 +90,8 @@ def container_files(names: Sequence[str], deployer: Deployer) -> ContainerFiles:
     report_originals(modules, deployer.context)
     manifest = ModulesJson({})
     for module in modules:
-        file_name = module_file_name(module.descriptor.id, module.descriptor.version)
+        # As the rendered files mount it, and as `install` calls it in a folder.
+        file_name = f"{module.descriptor.id}.modl"
         upload = Upload(module, file_name, certificate_accepted=False,
                         license_accepted=module.licence_crc is None)  # fmt: skip
         require_consent(upload, accept.consent_to(module), host="a gateway in a container")

@@ -181,7 +181,7 @@ def test_containers_get_the_entries_and_the_variables(cli: GatewayCli) -> None:
     assert "count only when a volume is first commissioned" in shown.stderr
     document = cli.call(*command, "--json").must(0).document
     assert document["modules_json"][MODULE_ID] | {"licenseAgreementHash": 0} == {
-        "filename": f"{MODULE_ID}-1.0.0.1.modl",
+        "filename": f"{MODULE_ID}.modl",
         "onStartup": "enabled",
         "certFingerprint": NEW.sha1,
         "licenseAgreementHash": 0,
@@ -201,3 +201,13 @@ def test_common_options_before_a_command_of_two_words_and_help(cli: GatewayCli) 
         "Did you mean 'trust plan' or 'trust statement' or 'trust change'?"
         in cli.call("trust").must(2).stderr
     )
+
+
+def test_the_action_takes_a_command_of_two_words(cli: GatewayCli) -> None:
+    inputs = {
+        "GITHUB_ACTIONS": "true",
+        "INPUT_COMMAND": "trust plan",
+        "INPUT_ENVIRONMENT": "plant",
+        "INPUT_CERT-PATH": "signing.cert.pem",
+    }
+    assert "4 would stop, 0 accept it" in cli.call(**inputs).must(0).stdout
