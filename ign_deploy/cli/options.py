@@ -44,7 +44,7 @@ PACKAGING = (
     "isolate",
     "format",
 )
-SIGNING = ("key", "cert_path", "key_path", "keystore", "alias")
+SIGNING = ("key", "cert_path", "key_path", "keystore", "alias", "allow_expired")
 GUARDS = ("tag", "tag_pattern", "protected_branch", "require_unpublished", "rehearsal")
 REPOSITORY = ("repository_url", "repository_username", "repository_ca")
 DEPLOYING = (
@@ -116,7 +116,6 @@ _GROUPS = {
         "old_cert",
         "resign",
         "trust_anchor",
-        "allow_expired",
         "expiry_warning_days",
     ),
     "Repository": (*REPOSITORY, "cache_dir"),

@@ -37,7 +37,6 @@ RELEASE_OPTIONS = (
     *SIGNING,
     "resign",
     "trust_anchor",
-    "allow_expired",
     "expiry_warning_days",
     *PUBLISHING,
     *DEPLOYING,

@@ -185,13 +185,14 @@ def start_run(
         warn=report.reporter.warning,
     )
     provenance = read_provenance(env, environment=settings.environment)
+    now = now or datetime.now(UTC)
     audit = AuditLog(settings.audit_file, provenance, report.reporter, redact)
     access = partial(_repository_access, settings, env, workspace, report)
     repository = Once(partial(_open_repository, repository_url(settings), settings, access))
     return RunContext(
         settings=settings,
         env=env,
-        now=now or datetime.now(UTC),
+        now=now,
         report=report,
         redact=redact,
         workspace=workspace,
@@ -204,7 +205,7 @@ def start_run(
         _baseline=repository,
         _history=Once(partial(_open_history, repository, report, redact)),
         _events=Once(partial(_open_events, settings, env, workspace, audit)),
-        _identity=Once(partial(_load_identity, settings, env, report, resources)),
+        _identity=Once(partial(_load_identity, settings, env, report, now, resources)),
         _resources=resources,
     )
 
@@ -300,11 +301,15 @@ def _open_events(
 
 
 def _load_identity(
-    settings: Settings, env: Mapping[str, str], report: RunReport, resources: ExitStack
+    settings: Settings,
+    env: Mapping[str, str],
+    report: RunReport,
+    now: datetime,
+    resources: ExitStack,
 ) -> SigningIdentity:
     from ign_deploy.pipeline.identity import load_signing_identity
 
-    identity = load_signing_identity(settings, env=env, reporter=report.reporter)
+    identity = load_signing_identity(settings, env=env, reporter=report.reporter, now=now)
     resources.callback(identity.close)
     return identity
 

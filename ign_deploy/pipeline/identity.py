@@ -10,6 +10,8 @@ from ign_deploy.errors import ConfigurationError, IdentityError
 from ign_deploy.settings import Settings, missing_secret, option_name
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ign_deploy.report import Reporter
     from ign_deploy.signing.identity import SigningIdentity
     from ign_deploy.signing.keys.protocol import KeyAccess
@@ -33,17 +35,37 @@ def _missing_password(env: Mapping[str, str]) -> str:
 
 
 def load_signing_identity(
-    settings: Settings, *, env: Mapping[str, str], reporter: Reporter
+    settings: Settings, *, env: Mapping[str, str], reporter: Reporter, now: datetime
 ) -> SigningIdentity:
-    """Load the key and its certificates; raises IdentityError with the reason and what to do."""
+    """Load the key and its certificates; raises IdentityError with the reason and what to do.
+
+    A certificate that has expired by ``now`` is refused, unless the settings accept it.
+    """
     from ign_deploy.signing.identity import load_identity
 
     material = _material(settings, env)
     with _explained_passwords(settings, env):
         identity = load_identity(material, access=_access(settings, env, reporter))
+    if identity.leaf.not_valid_after_utc < now and not settings.allow_expired:
+        identity.close()
+        raise _expired(settings, identity)
     for note in identity.notes:
         reporter.warning(note)
     return identity
+
+
+def _expired(settings: Settings, identity: SigningIdentity) -> IdentityError:
+    from ign_deploy.module.certificate_info import subject_of
+
+    given = next(
+        name for name in ("cert_path", "keystore", "key_path", "key") if getattr(settings, name)
+    )
+    end = identity.leaf.not_valid_after_utc
+    return IdentityError(
+        f"the certificate to sign with ({option_name(given)}), {subject_of(identity.leaf)}, "
+        f"expired on {end:%Y-%m-%d %H:%M} UTC",
+        hint="renew it, and give the new one.\nto sign with it nevertheless, give --allow-expired.",
+    )
 
 
 def load_old_identity(

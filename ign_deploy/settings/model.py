@@ -246,7 +246,7 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
         Source("Trust signers that published statements lead to from a trust anchor."),
     ] = False
     allow_expired: Annotated[
-        bool, Source("Accept certificates that have expired, although a trust anchor is given.")
+        bool, Source("Accept certificates that have expired, to sign with or below a trust anchor.")
     ] = False
 
     @classmethod

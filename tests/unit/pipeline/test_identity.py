@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pydantic import SecretStr
 
 from ign_deploy.errors import ConfigurationError, IdentityError
 from ign_deploy.signing.keys.protocol import KeyAccess
-from tests.support.identities import self_signed
+from tests.support.identities import pem_certificates, pem_files, self_signed
 from tests.support.keystores import VECTORS
 from tests.support.reporting import Recorder
 from tests.support.runs import run_context
@@ -97,3 +101,37 @@ def test_a_missing_key_is_explained_by_where_it_comes_from(
     first, second = failure.value.hint.splitlines()
     assert first.startswith(expected)
     assert second == "to build without a key, give --skip-signing and --skip-upload."
+
+
+@pytest.mark.parametrize("setting", ["cert_path", "key_path", "key"])
+@pytest.mark.parametrize("allowed", [False, True])
+def test_nothing_is_signed_with_an_expired_certificate_unless_that_is_allowed(
+    setting: str, allowed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever holds the key."""
+    now = run_context({}).now
+    key, certificate = self_signed("Old", not_after=now - timedelta(seconds=1))
+    pem_files(tmp_path, key, (certificate,))
+    scripted = ScriptedKey(private_key=key, certificates=(certificate,))
+    monkeypatch.setattr("ign_deploy.signing.identity.open_key", lambda *_, **__: scripted)
+    (tmp_path / "both.pem").write_bytes(
+        (tmp_path / "signing.key.pem").read_bytes() + pem_certificates(certificate)
+    )
+    settings: dict[str, Any] = {
+        "cert_path": {
+            "key_path": str(tmp_path / "signing.key.pem"),
+            "cert_path": str(tmp_path / "signing.cert.pem"),
+        },
+        "key_path": {"key_path": str(tmp_path / "both.pem")},
+        "key": {"key": URI},
+    }[setting]
+    context = run_context({}, **settings, allow_expired=allowed)
+    if allowed:
+        assert context.identity.leaf == certificate
+        return
+    with pytest.raises(IdentityError, match="CN=Old, expired on ") as caught:
+        _ = context.identity
+    assert f"(--{setting.replace('_', '-')})" in caught.value.message
+    assert "--allow-expired" in caught.value.hint
+    assert scripted.calls == []
+    assert scripted.is_closed == (setting == "key")
