@@ -29,9 +29,9 @@ def open_key(uri: str, *, access: KeyAccess) -> SigningKey:
     """Open the key that a URI names; the caller closes it. Raises IdentityError, NetworkError."""
     scheme = key_scheme(uri)
     if scheme == "pkcs11":
-        from ign_deploy.signing.keys.pkcs11 import open_pkcs11_key
+        from ign_deploy.signing.keys.pkcs11_process import open_token_process
 
-        return open_pkcs11_key(uri.strip(), access=access)
+        return open_token_process(uri.strip(), access=access)
     if scheme == "vault":
         from ign_deploy.signing.keys.vault import open_vault_key
 

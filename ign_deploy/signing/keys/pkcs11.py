@@ -41,12 +41,26 @@ _refused: set[tuple[str, str, str]] = set()
 
 def open_pkcs11_key(uri: str, *, access: KeyAccess) -> Pkcs11Key:
     """Log in to the token and find the key; raises IdentityError."""
-    pin = access.pin.rstrip("\r\n")
+    pin = _pin(access)
     if not pin.isprintable():
         raise IdentityError(f"{PIN} is not a PIN", hint="set it to the PIN, as text.")
     key = Pkcs11Key(parse_pkcs11_uri(uri), pin)
     key.connect()
     return key
+
+
+def add_refused(library: str, serials: Sequence[str], access: KeyAccess) -> None:
+    """Remember that the tokens with these serial numbers refused the PIN."""
+    _refused.update((library, serial, _pin(access)) for serial in serials)
+
+
+def refused_serials() -> list[str]:
+    """Return the serial numbers of the tokens that refused a PIN."""
+    return sorted({serial for _, serial, _ in _refused})
+
+
+def _pin(access: KeyAccess) -> str:
+    return access.pin.rstrip("\r\n")
 
 
 @dataclass(slots=True)

@@ -56,7 +56,7 @@ def test_a_given_password_is_not_asked_for(
 
 
 def existing(workspace: CliWorkspace, key: str, *arguments: str) -> Path:
-    env = {"MODULE_SIGNING_PIN": PIN}
+    env = {**softhsm().environment, "MODULE_SIGNING_PIN": PIN}
     document = workspace.call(*NEW, "--json", "--key", key, *arguments, env=env).must(0).document
     (path,) = document["files"]
     return workspace.folder / str(path)
@@ -71,7 +71,7 @@ def test_a_certificate_for_a_key_in_a_token_signs_with_it(workspace: CliWorkspac
     assert certificate.public_key() == rsa_key("bare").public_key()
     assert certificate.subject.rfc4514_string() == "CN=Example Ltd,O=Example"
     arguments = ("sign", "pump.unsigned.modl", "--key", key, "--cert-path", path)
-    workspace.call(*arguments, env={"MODULE_SIGNING_PIN": PIN}).must(0)
+    workspace.call(*arguments, env={**softhsm().environment, "MODULE_SIGNING_PIN": PIN}).must(0)
 
 
 @pytest.mark.parametrize("kind", ["token", "file"])
@@ -103,7 +103,7 @@ def test_what_is_refused_writes_nothing(
     workspace: CliWorkspace, arguments: tuple[str, ...], message: str
 ) -> None:
     given = [softhsm().uri(each) if each.startswith("object=") else each for each in arguments]
-    result = workspace.call(*NEW, *given, env={"MODULE_SIGNING_PIN": PIN})
+    result = workspace.call(*NEW, *given, env={**softhsm().environment, "MODULE_SIGNING_PIN": PIN})
     assert result.exit_code in {2, 4}
     assert message in result.stderr
     assert not (workspace.folder / "made").exists()

@@ -22,7 +22,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CliWorkspace:
 
 def test_it_shows_where_the_key_is_its_speed_and_its_certificate(workspace: CliWorkspace) -> None:
     arguments = ("validate-env", "--signing", "--key", softhsm().uri())
-    env = {"MODULE_SIGNING_PIN": PIN}
+    env = {**softhsm().environment, "MODULE_SIGNING_PIN": PIN}
     shown = workspace.call(*arguments, env=env).must(0).stdout
     assert "signing key:    the token 'Release', " in shown
     assert "signatures per second" in shown

@@ -60,7 +60,7 @@ ADAPTERS = ("pkcs11", "vault", "awskms", "azurekv", "gcpkms", "service")
 def test_neither_an_adapter_nor_the_network_is_imported_for_a_key_from_a_file() -> None:
     program = (
         "import sys; import ign_deploy.signing.signer; "
-        "late = ('pkcs11', 'ign_deploy.net.retry', 'ssl', 'botocore'); "
+        "late = ('pkcs11', 'multiprocessing', 'ign_deploy.net.retry', 'ssl', 'botocore'); "
         f"late += tuple('ign_deploy.signing.keys.' + each for each in {ADAPTERS}); "
         "print([name for name in late if name in sys.modules])"
     )

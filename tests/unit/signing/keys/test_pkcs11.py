@@ -32,6 +32,13 @@ def no_pin_was_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter, "_refused", set())
 
 
+@pytest.fixture(autouse=True)
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key is opened here; test_pkcs11_process.py has the process that it is in otherwise."""
+    name = "ign_deploy.signing.keys.pkcs11_process.open_token_process"
+    monkeypatch.setattr(name, adapter.open_pkcs11_key)
+
+
 @contextmanager
 def opened(
     key: str = "object=signer",
