@@ -140,9 +140,9 @@ def test_a_machine_without_metadata_is_not_waited_for(
     vault: AzureDouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sum(service._METADATA_TIMEOUT) < 10
-    monkeypatch.setattr(service, "_METADATA_TIMEOUT", (0.1, 0.1))
     asked = {"AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential"}
-    with socket.create_server(("127.0.0.1", 0)) as silent:
+    with socket.create_server(("127.0.0.1", 0)) as silent, monkeypatch.context() as patch:
+        patch.setattr(service, "_METADATA_TIMEOUT", (0.1, 0.1))
         host = f"http://127.0.0.1:{silent.getsockname()[1]}"
         opener = Opener({**asked, "AZURE_POD_IDENTITY_AUTHORITY_HOST": host})
         assert "didn't respond in time" in opener.fail(vault.uri).message
