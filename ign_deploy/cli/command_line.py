@@ -30,6 +30,8 @@ def repeat_command(
     command = cast("click.Group", group.command).get_command(group, name) or ctx.command
     known = {param.name for param in command.params if isinstance(param, click.Option)}
     known -= _OF_THIS_RUN | ({"environment", "to"} if environment else set())
+    if (ctx.command.name, name) == ("trust change", "rollback"):
+        known -= {"accept_certificate"}  # it names the new signer; what comes back has the old one
     words = [
         *group.command_path.split(),
         *name.split(),

@@ -127,6 +127,8 @@ def test_a_whole_change_of_signer(cli: GatewayCli) -> None:
     assert active(first) == "1.0.0.1"
     assert rest.asked("modules/upload") == 1, "the third gateway was left alone"
     assert manifest(cli)[MODULE_ID]["certFingerprint"] == OLD.sha1
+    (back,) = [line for line in cut.stderr.splitlines() if "ign-deploy rollback" in line]
+    assert "--accept-certificate" not in back, "what comes back has the old certificate"
 
     lost.options.never_back = ""
     lost.state.come_back()
@@ -204,8 +206,12 @@ def test_common_options_before_a_command_of_two_words_and_help(cli: GatewayCli) 
 
 
 def test_the_action_takes_a_command_of_two_words(cli: GatewayCli) -> None:
+    for name in ("output", "summary"):
+        (cli.workspace.folder / name).touch()
     inputs = {
         "GITHUB_ACTIONS": "true",
+        "GITHUB_OUTPUT": str(cli.workspace.folder / "output"),
+        "GITHUB_STEP_SUMMARY": str(cli.workspace.folder / "summary"),
         "INPUT_COMMAND": "trust plan",
         "INPUT_ENVIRONMENT": "plant",
         "INPUT_CERT-PATH": "signing.cert.pem",
