@@ -145,8 +145,9 @@ def _material(settings: Settings, env: Mapping[str, str]) -> IdentityMaterial:
             f"several signing keys are given: {' and '.join(given)}",
             hint=f"give only one of them: {' or '.join(given)}.",
         )
-    if key_scheme(settings.key):
-        settings.require_named("key", decides="which library or service gets the PIN of the key")
+    for name in ("key", "key_path"):  # a URI may be in either
+        if key_scheme(getattr(settings, name)):
+            settings.require_named(name, decides="which library or service gets the PIN of the key")
     password = settings.signing_password.get_secret_value() or None
     return IdentityMaterial(
         key=settings.key or settings.key_path or None,

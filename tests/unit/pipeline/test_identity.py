@@ -35,8 +35,10 @@ def test_a_line_break_after_the_password_is_a_warning() -> None:
 URI = "pkcs11:token=x?module-path=/usr/lib/token.so"
 
 
-def test_a_config_file_that_was_only_found_names_no_library_for_the_pin() -> None:
-    context = run_context({}, key=URI, found={"key": "ign-deploy.toml"})
+@pytest.mark.parametrize("setting", ["key", "key_path"])
+def test_a_config_file_that_was_only_found_names_no_library_for_the_pin(setting: str) -> None:
+    given: dict[str, Any] = {setting: URI, "found": {setting: "ign-deploy.toml"}}
+    context = run_context({}, **given)
     with pytest.raises(ConfigurationError, match="decides which library or service gets the PIN"):
         _ = context.identity
 
