@@ -37,6 +37,8 @@ from ign_deploy.signing.identity import SigningIdentity
 MAX_STATEMENT_SIZE = 256 << 10
 MAX_STEPS = 8
 """So many statements are followed from an anchor to a signer."""
+MAX_SIGNERS = 50
+"""Statements for so many certificates are looked for: anyone may have added more."""
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _STATEMENT_TYPE: Literal["https://in-toto.io/Statement/v1"] = "https://in-toto.io/Statement/v1"
 _PREDICATE_TYPE: Literal["urn:ign-deploy:signer-succession:v1"] = (
@@ -327,7 +329,8 @@ def follow_statements(
                 continue
             if anchor := check_trust(each.old, policy, now=now).anchor:
                 return Succession(anchor, (each, *path))
-            if each.old_sha256 not in seen and len(path) + 1 < MAX_STEPS:
+            is_new = each.old_sha256 not in seen and len(seen) < MAX_SIGNERS
+            if is_new and len(path) + 1 < MAX_STEPS:
                 seen.add(each.old_sha256)
                 pending.append((each.old_sha256, (each, *path)))
     return None

@@ -133,6 +133,37 @@ def test_a_chain_of_successions_is_followed_and_a_cycle_ends() -> None:
     assert follow(vendor(C), *cycle, anchor=vendor(A)) is None
 
 
+def test_each_certificate_is_looked_for_once_and_not_too_many_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = [
+        parse_statement(statement(vendor(old), vendor(new)))
+        for old, new in ((C, B), (B, C), (B, "Vendor D"), (C, "Vendor D"))
+    ]
+    asked: list[str] = []
+
+    def statements_for(wanted: str) -> list[Statement]:
+        asked.append(wanted)
+        return [each for each in known if each.new_sha256 == wanted]
+
+    def look() -> None:
+        asked.clear()
+        found = follow_statements(
+            sha256(vendor("Vendor D").leaf),
+            ID,
+            statements_for=statements_for,
+            policy=TrustPolicy((TrustAnchor("old.pem", vendor(A).leaf),)),
+            now=NOW,
+        )
+        assert found is None
+
+    look()
+    assert sorted(asked) == sorted(sha256(vendor(each).leaf) for each in (B, C, "Vendor D"))
+    monkeypatch.setattr("ign_deploy.signing.succession.MAX_SIGNERS", 2)
+    look()
+    assert len(asked) == 2
+
+
 def test_a_chain_that_is_too_long_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = (statement(vendor(A), vendor(B)), statement(vendor(B), vendor(C)))
     monkeypatch.setattr("ign_deploy.signing.succession.MAX_STEPS", 1)
