@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,15 +35,14 @@ class Remaining:
 
 
 def remaining_steps(
-    environments: Sequence[str], session: Session, *, is_live: bool = False
+    states: Mapping[str, EnvironmentState], session: Session, *, is_live: bool = False
 ) -> list[Remaining]:
     """Return what is left to do in these environments; nothing if all deployments ended well.
 
     ``is_live``: the gateways were asked already.
     """
     found: list[Remaining] = []
-    for name in environments:
-        state = session.context.history.state(name)
+    for name, state in states.items():
         found += _unfinished(state, session, is_live=is_live)
         found += _broken(state, name, session, is_live=is_live)
         found += _pending(state, name, session)
@@ -51,13 +50,15 @@ def remaining_steps(
     return found
 
 
-def difference_steps(gateways: Sequence[LiveGateway], session: Session) -> Iterator[Remaining]:
+def difference_steps(
+    gateways: Sequence[LiveGateway], states: Mapping[str, EnvironmentState], session: Session
+) -> Iterator[Remaining]:
     """Yield what leads back to the history on gateways that differ from it, without a deployment.
 
     A module that is uncertain has a step of its own.
     """
     for gateway in gateways:
-        state = session.context.history.state(gateway.environment)
+        state = states[gateway.environment]
         uncertain = {each.id for each in state.modules if each.uncertain}
         modules = [
             each

@@ -18,7 +18,7 @@ from ign_deploy.errors import ConfigurationError
 from ign_deploy.pipeline.environment import gateway_name
 
 if TYPE_CHECKING:
-    from ign_deploy.deployment.state import DeployedVersion
+    from ign_deploy.deployment.state import DeployedVersion, EnvironmentState
 
 GATEWAYS_DIFFER = 10
 """The exit code of ``status --live --exit-code`` when a gateway isn't as recorded."""
@@ -65,13 +65,11 @@ def status_command(session: Session, *, live: bool, exit_code: bool) -> None:
         raise ConfigurationError(
             f"{given[0]} was given without --live", hint="add --live to ask the gateways."
         )
-    environments = chosen_environments(session)
-    modules = [
-        each for name in environments for each in session.context.history.state(name).modules
-    ]
+    states = _states(chosen_environments(session), session)
+    modules = [each for state in states.values() for each in state.modules]
     here = [each for each in modules if each.version or each.uncertain]
     gone = [each for each in modules if not (each.version or each.uncertain)]
-    steps = remaining_steps(environments, session)
+    steps = remaining_steps(states, session)
     document = {
         "deployed": [_deployed_document(each) for each in here],
         "not_installed": [_deployed_document(each) for each in gone],
@@ -81,6 +79,10 @@ def status_command(session: Session, *, live: bool, exit_code: bool) -> None:
     write_page(session, _summary(here, rows, steps))
     lines = _lines(rows, session) if modules else [NOTHING]
     session.answer(document, "\n".join([*lines, *_next_lines(steps, session)]))
+
+
+def _states(environments: Sequence[str], session: Session) -> dict[str, EnvironmentState]:
+    return {name: session.context.history.state(name) for name in environments}
 
 
 def _is_option(session: Session, name: str) -> bool:
@@ -95,8 +97,9 @@ def _answer_live(session: Session, *, exit_code: bool) -> None:
     check_metrics(session.context)
     view = LiveView(session.now, session.settings.expiry_warning_days)
     found = ask_gateways(session.context)
-    steps = remaining_steps(sorted({each.environment for each in found}), session, is_live=True)
-    steps += difference_steps(found, session)
+    states = _states(sorted({each.environment for each in found}), session)
+    steps = remaining_steps(states, session, is_live=True)
+    steps += difference_steps(found, states, session)
     write_page(session, live_summary(found, view=view, next_steps=_page_steps(steps)))
     document = live_document(found) | {"next": [step.document() for step in steps]}
     text = live_text(found, view=view, width=session.width)

@@ -15,7 +15,7 @@ from tests.support.servers import nginx
 
 NAME = MODULE_ID
 MODULE = ["GET release.json", f"GET {NAME}-1.1.0.modl"]
-STATE = ["PROPFIND forgotten", "GET production.json"]
+STATE = "GET production.json"
 WRITTEN = ["PUT pending", "GET production.json", "PUT production.json", "PROPFIND pending",
            "DELETE pending"]  # fmt: skip
 
@@ -49,12 +49,13 @@ def test_recording_a_deployment_is_one_change_of_the_index(
         requests("install", f"{NAME}@1.0.0", "--track-only")
         for _ in range(2):
             assert requests("install", f"{NAME}@1.1.0", "--track-only") == [
-                *MODULE, *STATE, "PUT started.json", "PUT ended.json", *WRITTEN,
+                *MODULE, WRITTEN[0], STATE, "PUT ended.json", *WRITTEN[2:],
             ]  # fmt: skip
-        rolled_back = requests("rollback", "--track-only")
-        assert len(rolled_back) == len([*STATE, *MODULE, *STATE, *WRITTEN]) + 2
-        shown = requests("status")
-        assert shown == ["PROPFIND forgotten", "PROPFIND environments", *STATE]
+        previous = [each.replace("1.1.0", "1.0.0") for each in MODULE]
+        assert requests("rollback", "--track-only") == [
+            STATE, *previous, WRITTEN[0], STATE, "PUT ended.json", *WRITTEN[2:],
+        ]  # fmt: skip
+        assert requests("status") == ["PROPFIND forgotten", "PROPFIND environments", STATE]
 
 
 def test_an_installation_changes_the_index_at_its_beginning_and_at_its_end(
@@ -74,5 +75,5 @@ def test_an_installation_changes_the_index_at_its_beginning_and_at_its_end(
     previous = ["GET release.json", f"GET {NAME}-1.0.0.modl"]
     changes = [each for each in seen if each not in (*MODULE, *previous)]
     assert [each for each in changes if "production.json" in each or "ed.json" in each] == [
-        STATE[1], "PUT started.json", *WRITTEN[1:3], "PUT ended.json", *WRITTEN[1:3]
+        STATE, "PUT started.json", *WRITTEN[1:3], "PUT ended.json", *WRITTEN[1:3]
     ]  # fmt: skip
