@@ -66,6 +66,7 @@ missing_server_packages() {
   if ! command -v docker-registry >/dev/null; then echo "docker-registry"; fi
   if ! command -v softhsm2-util >/dev/null; then echo "softhsm2"; fi
   if ! command -v pkcs11-tool >/dev/null; then echo "opensc"; fi
+  if ! command -v gcc >/dev/null; then printf "gcc\nlibc6-dev\n"; fi
   if ! command -v memcached >/dev/null; then echo "memcached"; fi
   local part
   for part in account container object proxy; do

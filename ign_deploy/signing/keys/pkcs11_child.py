@@ -48,7 +48,10 @@ def serve(descriptor: int, limit: int) -> None:
                 answer = {"signatures": [each.hex() for each in key.sign_digests(digests)]}
         except Exception as problem:  # noqa: BLE001 - whatever it is, the parent says it
             answer = _explain(problem)
-        pipe.send_bytes(json.dumps(answer).encode())
+        try:
+            pipe.send_bytes(json.dumps(answer).encode())
+        except OSError:  # the parent was killed
+            break
     if key is not None:
         signal.alarm(limit)
         key.close()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Pipe
 from pathlib import Path
 
 import pytest
 
 from ign_deploy.errors import IdentityError, SigningError
-from ign_deploy.signing.keys import pkcs11_process
+from ign_deploy.signing.keys import pkcs11_child, pkcs11_process
 from ign_deploy.signing.keys.file import FileKey
 from ign_deploy.signing.keys.pkcs11_process import TokenProcess, open_token_process
 from ign_deploy.signing.keys.protocol import KeyAccess
@@ -170,3 +172,21 @@ def test_an_answer_that_is_too_long_is_refused(
     monkeypatch.setattr(pkcs11_process, "_MAX_ANSWER", 10)
     with pytest.raises(SigningError, match="closed its connection"):
         key.sign_digests(DIGESTS)
+
+
+def test_a_process_whose_parent_was_killed_ends_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The parent's end is closed while a call is being made."""
+
+    def explain(_: Exception) -> dict[str, str]:
+        mine.close()
+        return {}
+
+    monkeypatch.setattr(signal, "alarm", lambda _: None)
+    monkeypatch.setattr(pkcs11_child, "protect_memory", lambda: None)
+    monkeypatch.setattr(pkcs11_child, "_explain", explain)
+    mine, theirs = Pipe()
+    mine.send_bytes(b'{"pin": "", "uri": "pkcs11:"}')
+    pkcs11_child.serve(os.dup(theirs.fileno()), 1)
+    theirs.close()
