@@ -16,6 +16,10 @@ TICK = 0.01
 """Seconds that a request takes."""
 
 
+_LONGEST = 120.0
+"""Seconds of real time after which tasks that wait for each other are given up."""
+
+
 class Killed(BaseException):
     """The process would be dead now; nothing of ours catches it."""
 
@@ -47,6 +51,7 @@ class _Task:
     is_over: bool = False
     result: object = None
     error: BaseException | None = None
+    thread: int = 0
 
 
 @dataclass
@@ -81,7 +86,8 @@ class Turns:
         for thread in threads:
             thread.start()
         self._pass_on(None)
-        self._main.acquire()
+        if not self._main.acquire(timeout=_LONGEST):
+            raise Stuck("nobody has the turn: " + "\n".join(self.trace[-60:]))
         for thread in threads:
             thread.join(10)
         self._current = None
@@ -106,6 +112,8 @@ class Turns:
         task = self._current
         if task is None:
             return
+        # Another thread would take the turn of a task that goes on, and none would ever be next.
+        assert threading.get_ident() == task.thread, f"{label} in a thread without a turn"
         task.steps += 1
         task.label = label
         self.clock += TICK
@@ -167,6 +175,7 @@ class Turns:
         return self._tasks[self.choose([Ready(task.name, task.label) for task in ready]).name]
 
     def _run(self, task: _Task) -> None:
+        task.thread = threading.get_ident()
         task.turn.acquire()
         try:
             if not self._stuck:

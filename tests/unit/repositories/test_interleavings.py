@@ -21,7 +21,14 @@ from typing import Any
 import pytest
 
 from ign_deploy.errors import VersionConflict
-from ign_deploy.repositories import Publication, PublishOutcome, index_reader, store_index
+from ign_deploy.repositories import (
+    Publication,
+    PublishOutcome,
+    index_reader,
+    maintenance,
+    status_events,
+    store_index,
+)
 from ign_deploy.repositories.access import Access, WaitPolicy
 from ign_deploy.repositories.backends.folder_claims import folder_store
 from ign_deploy.repositories.backends.gitlab.documents import GitLabDocuments
@@ -59,7 +66,7 @@ def in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     def map_in_turn(work: Callable[[Any], Any], items: Any, *, workers: int) -> list[Any]:
         return [work(item) for item in items]
 
-    for module in (index_reader, store_index):
+    for module in (index_reader, maintenance, status_events, store_index):
         monkeypatch.setattr(module, "map_parallel", map_in_turn)
     monkeypatch.setattr(Renewal, "kept", kept_in_turn)
 
