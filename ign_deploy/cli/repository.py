@@ -107,6 +107,7 @@ def download_command(session: Session, name: str, wanted: str | None, sha256: st
         session.context,
         folder=settings.output_dir,
         version=version or wanted or settings.version,
+        ignition=settings.ignition,
         sha256=sha256,
     )
     for finding in module.findings:
@@ -156,14 +157,18 @@ def list_modules_command(session: Session, **choice: Any) -> None:
     )
     repository = session.context.repository
     location = repository.location
-    found = f"no module matches {plain(wanted.search)!r}"
+    missing = f"no module matches {plain(wanted.search)!r}" if wanted.search else "no modules"
+    if wanted.ignition:
+        missing += f" for Ignition {plain(wanted.ignition)}"
+    if not wanted.search:
+        missing += " are published"
     answer_list(
         session,
         ([_row(each) for each in group] for group in iterate_modules(repository, wanted)),
         about={"repository": location},
         name="modules",
         header=("MODULE", "VERSION", "IGNITION", "PUBLISHED", "NAME"),
-        nothing=f"{found if wanted.search else 'no modules are published'} in {plain(location)}",
+        nothing=f"{missing} in {plain(location)}",
     )
 
 

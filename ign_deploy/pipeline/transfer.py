@@ -11,6 +11,7 @@ from ign_deploy.errors import IgnDeployError, VersionConflict
 from ign_deploy.files import is_same_file
 from ign_deploy.module.artifacts import Bundle, VerifiedModule
 from ign_deploy.module.findings import Finding, warning
+from ign_deploy.module.ignition import NOT_STATED
 from ign_deploy.pipeline.context import RunContext
 from ign_deploy.pipeline.resigning import original_version
 from ign_deploy.pipeline.verify import verify_file
@@ -57,6 +58,11 @@ def publish_module(
     except VersionConflict as conflict:
         module = _published_before(module, context, conflict, folder=folder)
         publication = send(module, None)
+    if module.support not in (NOT_STATED, publication.release.support):
+        context.reporter.warning(
+            f"{publication.release.id} {publication.release.version} was published before with "
+            "other values of --tested-on or --max-ignition: those stay, for a record never changes"
+        )
     if publication.asked_again is not None:
         finding = _asked_again(publication.release, publication.asked_again)
         context.report.add_findings([finding], file=module.path)
@@ -136,11 +142,18 @@ def publication_result(publication: Publication) -> str:
 
 
 def download_module(
-    name: str, context: RunContext, *, folder: Path, version: str = "", sha256: str = ""
+    name: str,
+    context: RunContext,
+    *,
+    folder: Path,
+    version: str = "",
+    ignition: str = "",
+    sha256: str = "",
 ) -> VerifiedModule:
     """Fetch a module by id or name into ``folder``, verified; see ``repositories.download``.
 
-    ``version`` may be a range; ``sha256`` is what the file must have.
+    ``version`` may be a range; ``ignition`` is that of a gateway that must be able to run it;
+    ``sha256`` is what the file must have.
     """
     from ign_deploy.repositories.download import download
 
@@ -149,7 +162,7 @@ def download_module(
         context.repository,
         name,
         version=version or None,
-        ignition=context.settings.ignition,
+        ignition=ignition,
         sha256=sha256,
         output_dir=folder,
         verify=lambda path: verify_file(path, context, match_settings=False),

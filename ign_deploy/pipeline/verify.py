@@ -11,7 +11,7 @@ from ign_deploy.module.artifacts import SignedModule, VerifiedModule
 from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.expiry import expiry_warning
 from ign_deploy.module.findings import Finding, errors_among
-from ign_deploy.module.ignition import parsed_ignition, require_support
+from ign_deploy.module.ignition import newest_of_line, parsed_ignition, require_support, runs_on
 from ign_deploy.pipeline.context import RunContext
 
 
@@ -59,6 +59,13 @@ def with_support(module: VerifiedModule, context: RunContext) -> VerifiedModule:
             f"supported is {support.maximum}",
             hint="correct --max-ignition, or requiredIgnitionVersion in the build.",
         )
+    for each in support.tested_on:
+        if required is not None and not runs_on(str(required), newest_of_line(each)):
+            raise ConfigurationError(
+                f"{module.descriptor.id} requires Ignition {required}, but was tested on {each}, "
+                "which can't run it",
+                hint="correct --tested-on, or requiredIgnitionVersion in the build.",
+            )
     return replace(module, support=support)
 
 

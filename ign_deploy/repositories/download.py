@@ -18,6 +18,7 @@ from ign_deploy.module.archive import Archive
 from ign_deploy.module.artifacts import VerifiedModule
 from ign_deploy.module.descriptor import read_descriptor
 from ign_deploy.module.findings import error
+from ign_deploy.module.ignition import newest_of_line, runs_on
 from ign_deploy.module.version import plain_version
 from ign_deploy.report import Reporter, SilentReporter
 from ign_deploy.repositories import Repository
@@ -83,10 +84,22 @@ def find_release(
     version = None if version is None else plain_version(version)
     if version is not None and not is_range(version) and is_safe_component(name):
         with suppress(NotInRepository):
-            return repository.fetch(name, version=version)
+            return _require_runs(repository.fetch(name, version=version), ignition)
     module_id = find_module(repository, name=name).id
     chosen = choose_version(repository, module_id=module_id, wanted=version, ignition=ignition)
-    return repository.fetch(module_id, version=chosen)
+    return _require_runs(repository.fetch(module_id, version=chosen), ignition)
+
+
+def _require_runs(release: Release, ignition: str) -> Release:
+    """Return the release; raises NotInRepository unless such a gateway can run it."""
+    required, maximum = release.required_ignition_version, release.max_ignition_version
+    if ignition and not runs_on(required, newest_of_line(ignition), maximum=maximum):
+        raise NotInRepository(
+            f"{release.id} {release.version} is not for Ignition {ignition}: it requires "
+            f"{required or 'no stated version'}" + (f", at most {maximum}" if maximum else ""),
+            hint="leave out the version to get the newest one for it.",
+        )
+    return release
 
 
 def _require_digest(release: Release, wanted: str) -> None:

@@ -50,6 +50,12 @@ def test_a_version_is_selected_by_ignition(cli: GatewayCli, repository: Path) ->
         assert "1.4.2.2027" not in result.stdout
     nothing = cli.call("download", MODULE_ID, "--ignition", "8.1", *where).must(6)
     assert "no version for Ignition 8.1; the newest are 1.4.2.2027, 1.4.2.83" in nothing.stderr
+    exact = (f"{MODULE_ID}@1.4.2.2027", "--ignition", "8.3")
+    for refused in (cli.install(*exact), cli.call("download", *exact, *where)):
+        refused.must(6)
+        assert "1.4.2.2027 is not for Ignition 8.3: it requires 2027.0.0" in refused.stderr
+    listed = cli.call("list-modules", "--ignition", "8.1", *where).must(0)
+    assert "no modules for Ignition 8.1 are published in" in listed.stdout
 
 
 def test_what_was_tested_and_is_supported_is_checked_on_installation(cli: GatewayCli) -> None:
@@ -70,19 +76,30 @@ def test_what_was_tested_and_is_supported_is_checked_on_installation(cli: Gatewa
     assert "tested on" not in cli.install(*installing).must(0).stderr
     listed = cli.call("list-modules", "--ignition", "8.3.7", "--json", *stores).must(0)
     assert listed.document["modules"] == []
+    again = cli.call("upload", file, "--max-ignition", "8.3.9", *stores).must(0)
+    assert "2.0.0 was published before with other values of --tested-on" in again.stderr
 
 
 @pytest.mark.parametrize(
-    ("maximum", "message"),
+    ("setting", "value", "message"),
     [
-        ("8.1", "requires Ignition 8.3.0, but the newest that is supported is 8.1"),
-        ("newest", "'newest' is not a valid Ignition version"),
+        (
+            "--tested-on",
+            "8.1",
+            "but was tested on 8.1, which can't run it",
+        ),
+        (
+            "--max-ignition",
+            "8.1",
+            "but the newest that is supported is 8.1",
+        ),
+        ("--max-ignition", "newest", "'newest' is not a valid Ignition version"),
     ],
 )
 def test_support_that_contradicts_the_module_publishes_nothing(
-    workspace: CliWorkspace, maximum: str, message: str
+    workspace: CliWorkspace, setting: str, value: str, message: str
 ) -> None:
     file = modl(workspace.folder, "2.0.0", module_id=MODULE_ID, requires="8.3.0")
-    refused = workspace.call("upload", file, "--max-ignition", maximum).must(2)
+    refused = workspace.call("upload", file, setting, value).must(2)
     assert message in refused.stderr
     assert not (workspace.folder / "module-repository" / "modules").exists()
