@@ -242,7 +242,7 @@ def test_sources_that_do_not_compile_are_explained(tmp_path: Path, home: Path) -
     root = copy_example(tmp_path / "example", tail=f"{noise}\n{after}")
     source = next(root.rglob("ShiftPlan.java"))
     source.write_text(source.read_text() + "this is not Java\n")
-    mistake = r"don't compile \(:common:compileJava\): ShiftPlan\.java:\d+: class, interface"
+    mistake = r"don't compile \(:common:compileJava\): ShiftPlan\.java:\d+: error: class, interface"
     with pytest.raises(PackagingError, match=mistake):
         build(root, make_env(home), recorder := Recorder())
     assert any("nowhere.invalid" in line for line in recorder.lines), "another task's output"
