@@ -129,7 +129,7 @@ class Statement:
         """Return why it doesn't count for a module now; empty if it does."""
         if module_id not in self.modules:
             return f"it isn't for {module_id}"
-        if now < self.not_before - _CLOCKS:
+        if self.not_before - now > _CLOCKS:
             return f"it isn't valid before {self.not_before:%Y-%m-%d %H:%M}Z"
         if now > self.not_after:
             return f"it was valid until {self.not_after:%Y-%m-%d}"
@@ -253,7 +253,9 @@ def parse_statement(data: bytes) -> Statement:
     _check_signatures(envelope, payload, [old[0], new[0]])
     if any(each.digest.sha256 != predicate.new.sha256 for each in document.subject):
         raise _rejected("its subject is another certificate than its new one")
-    if not old[0].not_valid_before_utc - _CLOCKS <= issued_at <= old[0].not_valid_after_utc:
+    begin, end = old[0].not_valid_before_utc, old[0].not_valid_after_utc
+    # Moments are only subtracted: the first and the last that there are have no room around them.
+    if begin - issued_at > _CLOCKS or issued_at > end:
         raise _rejected("it was signed when the old certificate wasn't valid")
     modules = frozenset(each.name for each in document.subject)
     return Statement(modules, old, new, issued_at, not_before, not_after)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ign_deploy.errors import ConfigurationError, SigningError, VerificationError
 from ign_deploy.module.trust_policy import TrustAnchor, TrustPolicy
@@ -295,6 +296,41 @@ def test_a_changed_statement_is_rejected_without_its_values(name: str) -> None:
 def test_nonsense_is_rejected(data: bytes) -> None:
     with pytest.raises(VerificationError, match="the statement of a succession is not valid"):
         parse_statement(data)
+
+
+def test_the_first_moment_that_there_is_counts_as_any_other() -> None:
+    data = signed_again(
+        statement(vendor(A), vendor(B)),
+        lambda each: each["predicate"].update(not_before="0001-01-01T00:00:00Z"),
+        vendor(A),
+        vendor(B),
+    )
+    assert follow(vendor(B), data, anchor=vendor(A)) is not None
+
+
+def test_an_old_certificate_since_the_first_moment_that_there_is() -> None:
+    der = vendor(A).leaf.public_bytes(Encoding.DER)
+    since = der.index(b"\x17\x0d", der.index(b"\x17\x0d") - 2)
+    assert der[since - 2] == 0x30
+    hostile = bytearray(der)
+    hostile[since : since + 15] = b"\x18\x0f00010101000000Z"
+    hostile[since - 1] += 2
+    for length in (2, 6):  # the certificate's, and that of what is signed in it
+        longer = int.from_bytes(hostile[length : length + 2], "big") + 2
+        hostile[length : length + 2] = longer.to_bytes(2, "big")
+    certificate = bytes(hostile)
+
+    def change(document: dict[str, Any]) -> None:
+        document["predicate"]["old"] = {
+            "sha1": hashlib.sha1(certificate).hexdigest(),
+            "sha256": hashlib.sha256(certificate).hexdigest(),
+            "certificates": [base64.b64encode(certificate).decode()],
+        }
+
+    data = signed_again(statement(vendor(A), vendor(B)), change, vendor(A), vendor(B))
+    envelope = json.loads(data)
+    envelope["signatures"][0]["keyid"] = hashlib.sha256(certificate).hexdigest()
+    assert parse_statement(json.dumps(envelope).encode()).new_sha256 == sha256(vendor(B).leaf)
 
 
 def test_ten_megabytes_are_rejected_by_their_size() -> None:
