@@ -22,6 +22,7 @@ from botocore.regions import EndpointResolver
 from botocore.session import Session
 
 from ign_deploy.errors import ConfigurationError, NetworkError
+from ign_deploy.net.credentials import require_web_address
 from ign_deploy.net.proxies import proxies_from
 
 _DEFAULT_REGION = "us-east-1"
@@ -180,6 +181,8 @@ class AwsSettings:
 
         def create_client(service: str, **options: Any) -> Any:
             endpoint = self.endpoint(service) or None
+            if endpoint is not None:  # it gets the identity token
+                require_web_address(endpoint, what=f"AWS {service.upper()} (AWS_ENDPOINT_URL)")
             return self._session.create_client(service, endpoint_url=endpoint, **options)
 
         return AssumeRoleWithWebIdentityProvider(

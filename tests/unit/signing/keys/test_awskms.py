@@ -179,6 +179,19 @@ def test_a_job_signs_with_its_identity(kms: AwsDouble, host: str, tmp_path: Path
         assert "of.the.job" in reporter.masked
 
 
+def test_the_identity_of_a_job_is_not_sent_unencrypted(kms: AwsDouble, tmp_path: Path) -> None:
+    env = {
+        **without_keys(kms.env),
+        "HOME": str(tmp_path),
+        "AWS_ROLE_ARN": "arn:aws:iam::111122223333:role/signer",
+        "AWS_ENDPOINT_URL_STS": "http://sts.invalid",
+        "AWS_ID_TOKEN": "of.the.job",
+    }
+    problem = refused(kms.uri, env)
+    assert isinstance(problem, ConfigurationError)
+    assert "http://sts.invalid, which would send everything unencrypted" in problem.message
+
+
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
