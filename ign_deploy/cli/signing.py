@@ -94,7 +94,7 @@ def verify_command(session: Session, files: tuple[Path, ...]) -> None:
     from ign_deploy.signing.verdict import worst_status
 
     trust = session.context.workspace.trust
-    if session.settings.follow_succession and not trust.anchors:
+    if session.settings.follows_succession() and not trust.anchors:
         raise ConfigurationError(
             "--follow-succession was given without a trust anchor",
             hint="give the certificate that you trust with --trust-anchor.",
@@ -170,7 +170,7 @@ def _examine(session: Session, file: Path, trust: TrustPolicy) -> _Verdict:
         text = f"{plain(line)}\n{'file:':<16}{plain(str(file))}"
         return _Verdict(SignatureStatus.INVALID, line, problem.findings, document, text)
     followed: list[dict[str, Any]] = []
-    if session.settings.follow_succession and report.status is SignatureStatus.UNTRUSTED:
+    if session.settings.follows_succession() and report.status is SignatureStatus.UNTRUSTED:
         report, followed = _follow(session, report, trust)
     findings = report.findings
     if report.status is SignatureStatus.UNSIGNED:

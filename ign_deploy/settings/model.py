@@ -289,6 +289,15 @@ class Settings(EventSettings, DeploymentSettings, RepositorySettings):
             self.require_named("allow_expired", decides="that expired certificates are accepted")
         return self.allow_expired
 
+    def follows_succession(self) -> bool:
+        """Return whether statements are followed.
+
+        A config file that was only found can't have them followed from anchors that others named.
+        """
+        if self.follow_succession and self.trust_anchor and "trust_anchor" not in self.found:
+            self.require_named("follow_succession", decides="that other signers are trusted")
+        return self.follow_succession
+
     @property
     def is_signing_configured(self) -> bool:
         """Whether any key material was given."""

@@ -254,3 +254,20 @@ def test_a_found_file_does_not_turn_the_isolation_of_builds_off(tmp_path: Path) 
     ):
         check_project(project, context)
     assert not (tmp_path / "ran").exists()
+
+
+def test_statements_are_followed_from_the_same_source_as_the_anchor(tmp_path: Path) -> None:
+    _, certificate = self_signed()
+    (tmp_path / "anchor.pem").write_bytes(pem_certificates(certificate))
+    path, text = tmp_path / "ign-deploy.toml", "follow-succession = true\n"
+    path.write_text(text)
+    flags = {"trust_anchor": [str(tmp_path / "anchor.pem")]}
+    settings = Inputs(env={}, flags=flags, folder=tmp_path).resolve().settings
+    with pytest.raises(
+        ConfigurationError, match=r"follow-succession in .* other signers are trust"
+    ):
+        settings.follows_succession()
+    named = Inputs(env={}, flags=flags, folder=tmp_path, config_file=path).resolve().settings
+    assert named.follows_succession()
+    path.write_text(text + 'trust-anchor = "anchor.pem"\n')
+    assert Inputs(env={}, flags={}, folder=tmp_path).resolve().settings.follows_succession()
