@@ -45,13 +45,18 @@ def require_named_certificates(context: RunContext) -> None:
 
 
 def report_originals(modules: Sequence[VerifiedModule], context: RunContext) -> None:
-    """Say of each module which version has the same content; warn if its record names none."""
+    """Say of each module which version has the same content; warn if its record names none.
+
+    The record counts for its own file only: another one may have the same version.
+    """
     for module in modules:
         module_id, version = module.descriptor.id, module.descriptor.version
         try:
-            original = context.repository.fetch(module_id, version=version).resigned_from
+            record = context.repository.fetch(module_id, version=version)
         except NotInRepository:
-            original = None
+            record = None
+        is_published = record is not None and record.module_file.sha256 == module.sha256
+        original = record.resigned_from if record is not None and is_published else None
         if original:
             context.reporter.info(
                 f"{module_id} {version} is re-signed from {original}, with the same content"

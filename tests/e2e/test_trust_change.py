@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,22 @@ def test_a_version_that_was_not_signed_again_is_warned_of(cli: GatewayCli) -> No
     accept = ("--accept-certificate", OLD.sha1)
     done = cli.call("trust", "change", f"{MODULE_ID}@1.0.0", "-e", "plant", *accept).must(0)
     assert "isn't published as re-signed: not only the signer changes" in done.stderr
+
+
+def test_another_file_with_the_version_of_a_resigned_one_is_warned_of(cli: GatewayCli) -> None:
+    resign(cli)
+    path = cli.workspace.folder / f"dist/{MODULE_ID}-1.0.0.1.modl"
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    other = cli.workspace.folder / "other.modl"
+    with zipfile.ZipFile(other, "w") as archive:
+        for name, data in {**content, "doc/more.html": b"more"}.items():
+            archive.writestr(name, data)
+    key = ("--key-path", "signing.key.pem", "--cert-path", "signing.cert.pem")
+    cli.call("sign", "other.modl", *key, "-o", "other").must(0)
+    shown = cli.call("trust", "change", "other/other.modl", *ACCEPT, "--render").must(0)
+    assert "isn't published as re-signed: not only the signer changes" in shown.stderr
+    assert "with the same content" not in shown.stderr
 
 
 def test_containers_get_the_entries_and_the_variables(cli: GatewayCli) -> None:
