@@ -101,6 +101,13 @@ class HttpSession:
             )
         except (requests.RequestException, OSError) as cause:
             raise explain_failure(url, cause, proxy=_proxy_for(url, proxies)) from cause
+        except UnicodeEncodeError:
+            # Not chained: it holds the header.
+            raise NetworkError(
+                f"the request to {host_of(url)} can't be sent: a token or another header has a "
+                "letter that isn't in Latin-1",
+                hint="store the secret again, as it was issued and whole.",
+            ) from None
         if (proxy := _proxy_for(url, proxies)) and _is_from_proxy(response):
             response.close()
             raise proxy_refusal(url, response.status_code, proxy=proxy)

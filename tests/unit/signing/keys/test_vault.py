@@ -307,3 +307,12 @@ def test_a_private_authority(tmp_path: Path) -> None:
         opener = Opener(server.url, Recorder(), VirtualClock())
         assert "isn't trusted" in opener.fail(server.uri, **server.env).message
         opener.open(server.uri, **server.env, VAULT_CACERT=str(tls.ca)).close()
+
+
+def test_a_token_with_an_ellipsis_is_an_error_that_does_not_show_it() -> None:
+    env = {"VAULT_ADDR": "http://127.0.0.1:9", "VAULT_TOKEN": "s.abc\u2026"}
+    with pytest.raises(IgnDeployError, match="a token or another header has a letter") as caught:
+        open_key(
+            "vault:transit/keys/release", access=KeyAccess(env=env, retry=RetryPolicy(attempts=1))
+        )
+    assert "s.abc" not in f"{caught.value.message}{caught.value.hint}"
