@@ -12,6 +12,9 @@ from ign_deploy.signing.keys.service import OPENING, json_object, text_field, un
 _MARGIN = 300.0
 """Seconds before its end in which a token isn't used any more; the whole of a short-lived one."""
 
+_MOST = 1e9
+"""More seconds than that, or no number at all (NaN), aren't a time."""
+
 
 class AccessTokens:
     """The token for a service; threads may share it. ``fetch`` returns one and its seconds."""
@@ -42,4 +45,5 @@ def token_of(response: Response, *, name: str = "access_token") -> tuple[str, fl
         seconds = float(seconds[:9])
     if not token.isprintable() or not isinstance(seconds, int | float):
         raise unexpected(response)
-    return token, seconds
+    # Compared before it is a float: JSON's numbers may be larger than any.
+    return token, float(seconds) if 0 <= seconds < _MOST else 0.0

@@ -32,6 +32,8 @@ _LOGIN = (
 )
 _RENEW_AT = 1 / 3
 """A token is renewed when less than this part of its time is left."""
+_MOST = 1e9
+"""A token that is valid for more seconds is valid for ever; JSON's numbers may exceed a float."""
 
 
 @dataclass(slots=True)
@@ -207,7 +209,7 @@ class VaultSession:
     def _timed(
         self, value: str, seconds: object, renewable: object, *, is_ours: bool = False
     ) -> _Token:
-        if not isinstance(seconds, int | float) or seconds <= 0:
+        if not isinstance(seconds, int | float) or not 0 < seconds < _MOST:
             return _Token(value, is_ours=is_ours)
         return _Token(value, self._clock() + seconds, seconds, renewable is True, is_ours)
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ign_deploy.errors import ConfigurationError, IdentityError, IgnDeployError, NetworkError
+from ign_deploy.net.response import Response
 from ign_deploy.signing.identity import IdentityMaterial, SigningIdentity, load_identity
 from ign_deploy.signing.keys import SCHEMES, open_key
+from ign_deploy.signing.keys.access_tokens import token_of
 from ign_deploy.signing.keys.file import FileKey
 from ign_deploy.signing.keys.protocol import KeyAccess
 from ign_deploy.signing.keys.service import OPENING
@@ -218,3 +220,9 @@ def test_hostile_text_is_an_error_that_can_be_shown(scheme: str, found: list[str
     assert caught.value.hint
     assert caught.value.message.isprintable()
     assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "NaN", "-5", "1e400"])
+def test_a_token_for_a_number_of_seconds_that_is_no_time(number: str) -> None:
+    body = f'{{"access_token": "t", "expires_in": {number}}}'.encode()
+    assert token_of(Response(200, {}, body)) == ("t", 0.0)
