@@ -1,4 +1,4 @@
-"""Signs of life for a log that nobody sees move: a line a minute while something is waited for."""
+"""A heartbeat for logs that only grow: a line a minute while something is waited for."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def heartbeat(say: Callable[[float], None], *, beats: Beats) -> Iterator[None]:
                 return  # the reader of the log has gone; whoever works learns it, too
 
     thread = threading.Thread(target=run, daemon=True)
-    # Without a thread to spare, there is no sign of life, and the work is done all the same.
+    # If no thread can be started, there is no heartbeat; the work goes on without it.
     with suppress(RuntimeError):
         thread.start()
     try:

@@ -30,7 +30,7 @@ class TerminalReporter:
 
     ``color=False`` is the user's ``--no-color``; ``NO_COLOR`` and ``TERM=dumb`` of ``env`` do the
     same. ``env=None`` means that the reader isn't a terminal, whatever the stream says. Without
-    ``is_live``, nothing moves. ``beats`` says when it is time for a sign of life, ``wording`` puts
+    ``is_live``, nothing moves. ``beats`` says when a heartbeat is due, ``wording`` puts
     our messages in the reader's words.
     """
 

@@ -68,7 +68,7 @@ def generate_certificate_command(
 ) -> None:
     """Make a signing key and a self-signed code-signing certificate.
 
-    The key is encrypted with MODULE_SIGNING_PASSWORD, or a password that is asked for. Existing
+    The key is encrypted with MODULE_SIGNING_PASSWORD, or a password typed at the prompt. Existing
     files are never replaced. Keep the key: gateways accept a certificate once, and ask again for
     every new one. With --key, only the certificate is made, or with --csr the request that an
     authority signs, for a key that exists.
@@ -110,7 +110,7 @@ def generate_certificate_command(
 
 
 def _new_password(session: Session) -> str | None:
-    """Return the password for a new key; on a terminal, it is asked for."""
+    """Return the password for a new key; on a terminal, it is prompted for."""
     given = session.settings.signing_password.get_secret_value()
     if given or session.as_json or not sys.stdin.isatty():
         return given or None

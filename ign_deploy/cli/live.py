@@ -188,7 +188,7 @@ def _remark(gateway: LiveGateway, module: LiveModule, view: LiveView) -> str:
 
 
 def _signer(module: LiveModule) -> str:
-    """Return the signer's common name, and whether nobody else vouches for it."""
+    """Return the signer's common name, and whether it vouches only for itself."""
     name = plain(common_name(module.signer))
     if module.self_signed:
         return f"{name} (self-signed)" if name else "self-signed"

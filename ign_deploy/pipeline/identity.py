@@ -136,7 +136,10 @@ def _material(settings: Settings, env: Mapping[str, str]) -> IdentityMaterial:
             secret="SIGNING_KEYSTORE",  # noqa: S106 - its name
         )
         give = "give --key, --keystore, or --key-path and --cert-path."
-        without = "to build without a key, give --skip-signing and --skip-upload."
+        without = (
+            "without a key, `module` and `batch` can only build: give them --skip-signing and "
+            "--skip-upload."
+        )
         raise IdentityError("no signing key given", hint=f"{missing or give}\n{without}")
     names = ("key", "key_path", "keystore")
     given = [option_name(name) for name in names if getattr(settings, name)]

@@ -72,6 +72,11 @@ def new_certificate(context: RunContext) -> CertificateInfo:
     from ign_deploy.signing.identity import read_material
 
     path = context.settings.cert_path
+    if not context.settings.is_signing_configured:
+        raise IdentityError(
+            "no new certificate given",
+            hint="give it as --cert-path; its key isn't needed.",
+        )
     if not path:
         return describe(context.identity.leaf)
     try:

@@ -197,7 +197,7 @@ class _Attempt:
     def _report_waiting(self) -> None:
         self.publisher.reporter.info(
             f"another run is publishing {self.key.id} {self.key.version}; waiting for it, and "
-            f"taking over if it gives no sign of life for {renewal.DURATION:.0f} s"
+            f"taking over if it isn't heard from for {renewal.DURATION:.0f} s"
         )
 
 

@@ -252,7 +252,7 @@ class DownloadCache:
                 fetch(to=to, progress=progress)
                 return
             copy_out(partial, to, expected=file, progress=no_progress)
-            # What is in the way there stays; the copy that was asked for is made.
+            # What is in the way there stays; the requested copy is made.
             if file.size <= self._limit // 2:
                 with suppress(OSError):
                     partial.replace(kept)

@@ -182,7 +182,7 @@ class Store:
     its last response gave it. ``compares`` returns whether ``DocumentStore.write`` never replaces
     another document than the one that was read. ``read_together`` reads several documents by one
     request, where that is possible, and ``compares``. ``lists_all``: a listing has everything that
-    is in the store, however little is asked for, so a version in the indexes isn't looked up there.
+    is in the store, however little is requested, so a version in the indexes isn't looked up there.
     """
 
     versions: VersionStore

@@ -116,7 +116,10 @@ def test_a_missing_secret_is_explained_by_its_input(workspace: CliWorkspace) -> 
             "  1. the input `keystore` is empty: does the secret SIGNING_KEYSTORE exist, and is "
             "this a fork's pull request (which gets no secrets)?"
         ),
-        "  2. to build without a key, give `skip-signing: true` and `skip-upload: true`.",
+        (
+            "  2. without a key, `module` and `batch` can only build: give them "
+            "`skip-signing: true` and `skip-upload: true`."
+        ),
     ]
     summary = Path(workspace.folder, "summary").read_text()
     assert "**Cause:** no signing key given" in summary

@@ -109,6 +109,12 @@ def test_a_gateway_that_cannot_be_asked_has_the_module_of_the_history(cli: Gatew
     assert found["remark"].startswith("not asked: ")
 
 
+def test_a_plan_needs_a_certificate_but_no_key(cli: GatewayCli) -> None:
+    refused = cli.call("trust", "plan", "-e", "plant").must(4)
+    assert "no new certificate given" in refused.stderr
+    assert "give it as --cert-path; its key isn't needed" in refused.stderr
+
+
 def test_the_same_certificate_stops_nothing(cli: GatewayCli) -> None:
     (cli.workspace.folder / "signing.cert.pem").write_bytes(pem_certificates(self_signed()[1]))
     command = ("trust", "plan", "-e", "plant", "--cert-path", "signing.cert.pem", "--json")

@@ -102,7 +102,10 @@ def test_a_missing_key_is_explained_by_where_it_comes_from(
         _ = run_context(env).identity
     first, second = failure.value.hint.splitlines()
     assert first.startswith(expected)
-    assert second == "to build without a key, give --skip-signing and --skip-upload."
+    assert second == (
+        "without a key, `module` and `batch` can only build: give them --skip-signing and "
+        "--skip-upload."
+    )
 
 
 @pytest.mark.parametrize("setting", ["cert_path", "key_path", "key"])
