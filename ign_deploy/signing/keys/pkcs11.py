@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from ign_deploy.errors import IdentityError, SigningError, VerificationError
 from ign_deploy.module.certificates import MAX_CERTIFICATES, load_certificate
@@ -172,7 +173,9 @@ class Pkcs11Key:
         if len(keys) == 1:
             return keys[0]
         if keys:
-            names = ", ".join(f"id={_percent(each.id)}" for each in keys[:MOST_SHOWN])
+            # A token returns its objects in any order.
+            ids = sorted(each.id for each in keys)
+            names = ", ".join(f"id={_percent(each)}" for each in ids[:MOST_SHOWN])
             raise IdentityError(
                 f"{len(keys)} private keys in {self.location} match --key",
                 hint=f"add the id of one of them to the URI: {names}.",
@@ -269,7 +272,8 @@ def _certificates(found: Iterator[Any]) -> tuple[x509.Certificate, ...]:
             break
         with suppress(VerificationError):
             certificates.append(load_certificate(_attribute(each, Attribute.VALUE) or b"", number))
-    return tuple(certificates)
+    # A token returns its objects in any order; what is made of them mustn't depend on it.
+    return tuple(sorted(certificates, key=lambda each: each.public_bytes(Encoding.DER)))
 
 
 def _close(session: Any) -> None:

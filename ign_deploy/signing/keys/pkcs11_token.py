@@ -64,7 +64,7 @@ def find_token(library: Any, uri: Pkcs11Uri) -> Any:
     if len(matching) == 1:
         return matching[0]
     shown = [f"{quoted(each.label)} (slot-id={each.slot.slot_id})" for each in tokens]
-    names = ", ".join(shown[:MOST_SHOWN])
+    names = ", ".join(sorted(shown)[:MOST_SHOWN])
     if matching:
         raise IdentityError(
             f"{len(matching)} tokens match --key",
